@@ -1,0 +1,197 @@
+#include "base/bytes.h"
+
+#include <stdlib.h>
+
+bool bytes_eq_nocase(struct bytes a, struct bytes b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++) {
+        if (ascii_lower(a.data[i]) != ascii_lower(b.data[i]))
+            return false;
+    }
+    return true;
+}
+
+int bytes_cmp(struct bytes a, struct bytes b)
+{
+    size_t n = a.len < b.len ? a.len : b.len;
+    int c = n ? memcmp(a.data, b.data, n) : 0;
+    if (c)
+        return c;
+    return a.len < b.len ? -1 : a.len > b.len;
+}
+
+bool bytes_starts_with(struct bytes b, struct bytes prefix)
+{
+    return b.len >= prefix.len && bytes_eq(bytes_first(b, prefix.len), prefix);
+}
+
+bool bytes_ends_with(struct bytes b, struct bytes suffix)
+{
+    return b.len >= suffix.len && bytes_eq(bytes_skip(b, b.len - suffix.len), suffix);
+}
+
+bool bytes_starts_with_nocase(struct bytes b, struct bytes prefix)
+{
+    return b.len >= prefix.len && bytes_eq_nocase(bytes_first(b, prefix.len), prefix);
+}
+
+bool bytes_ends_with_nocase(struct bytes b, struct bytes suffix)
+{
+    return b.len >= suffix.len && bytes_eq_nocase(bytes_skip(b, b.len - suffix.len), suffix);
+}
+
+ptrdiff_t bytes_find_char(struct bytes b, char c)
+{
+    const char *p = b.len ? memchr(b.data, c, b.len) : NULL;
+    return p ? p - b.data : -1;
+}
+
+ptrdiff_t bytes_rfind_char(struct bytes b, char c)
+{
+    const char *p = b.len ? memrchr(b.data, c, b.len) : NULL;
+    return p ? p - b.data : -1;
+}
+
+ptrdiff_t bytes_find(struct bytes b, struct bytes needle)
+{
+    if (needle.len == 0)
+        return 0;
+    const char *p = b.len ? memmem(b.data, b.len, needle.data, needle.len) : NULL;
+    return p ? p - b.data : -1;
+}
+
+ptrdiff_t bytes_find_nocase(struct bytes b, struct bytes needle)
+{
+    for (size_t i = 0; i + needle.len <= b.len; i++) {
+        if (bytes_eq_nocase(bytes_from(b.data + i, needle.len), needle))
+            return (ptrdiff_t)i;
+    }
+    return -1;
+}
+
+struct bytes bytes_skip(struct bytes b, size_t n)
+{
+    if (n > b.len)
+        n = b.len;
+    return (struct bytes){b.data ? b.data + n : NULL, b.len - n};
+}
+
+struct bytes bytes_first(struct bytes b, size_t n)
+{
+    return (struct bytes){b.data, n < b.len ? n : b.len};
+}
+
+struct bytes bytes_trim(struct bytes b)
+{
+    while (b.len && (b.data[0] == ' ' || b.data[0] == '\t'))
+        b = bytes_skip(b, 1);
+    while (b.len && (b.data[b.len - 1] == ' ' || b.data[b.len - 1] == '\t'))
+        b.len--;
+    return b;
+}
+
+struct bytes bytes_split(struct bytes *rest, char sep)
+{
+    struct bytes all = *rest;
+    ptrdiff_t at = bytes_find_char(all, sep);
+    if (at < 0) {
+        *rest = BYTES_NONE;
+        return all;
+    }
+    *rest = bytes_skip(all, (size_t)at + 1);
+    return bytes_first(all, (size_t)at);
+}
+
+bool bytes_to_u64(struct bytes b, uint64_t *value)
+{
+    uint64_t v = 0;
+    if (b.len == 0)
+        return false;
+    for (size_t i = 0; i < b.len; i++) {
+        unsigned digit = (unsigned char)b.data[i] - (unsigned)'0';
+        if (digit > 9 || v > (UINT64_MAX - digit) / 10)
+            return false;
+        v = v * 10 + digit;
+    }
+    *value = v;
+    return true;
+}
+
+bool bytes_to_i64(struct bytes b, int64_t *value)
+{
+    bool negative = b.len && b.data[0] == '-';
+    uint64_t v;
+    if (b.len && (b.data[0] == '-' || b.data[0] == '+'))
+        b = bytes_skip(b, 1);
+    if (!bytes_to_u64(b, &v) || v > (uint64_t)INT64_MAX + (negative ? 1 : 0))
+        return false;
+    *value = negative ? (int64_t)(0 - v) : (int64_t)v;
+    return true;
+}
+
+bool bytes_to_double(struct bytes b, double *value)
+{
+    char text[64], *end;
+    if (b.len == 0 || b.len >= sizeof(text) || b.data[0] == ' ' || b.data[0] == '\t')
+        return false;
+    memcpy(text, b.data, b.len);
+    text[b.len] = '\0';
+    double v = strtod(text, &end);
+    if (end != text + b.len)
+        return false;
+    *value = v;
+    return true;
+}
+
+static uint64_t hash_seed = 0x9e3779b97f4a7c15ull;
+
+void bytes_hash_set_seed(uint64_t seed)
+{
+    hash_seed = seed;
+}
+
+static inline uint64_t mix(uint64_t a, uint64_t b)
+{
+    __uint128_t m = (__uint128_t)a * b;
+    return (uint64_t)m ^ (uint64_t)(m >> 64);
+}
+
+static inline uint64_t load64(const char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static inline uint64_t load_tail(const char *p, size_t n)
+{
+    uint64_t v = 0;
+    memcpy(&v, p, n);
+    return v;
+}
+
+/* Multiply-and-fold over 16-byte steps; the secret keeps a zero word from cancelling the state. */
+uint64_t bytes_hash_seeded(struct bytes b, uint64_t seed)
+{
+    const uint64_t k0 = 0xa0761d6478bd642full, k1 = 0xe7037ed1a0b428dbull;
+    const char *p = b.data;
+    size_t n = b.len;
+    uint64_t h = seed ^ k0;
+    for (; n >= 16; p += 16, n -= 16)
+        h = mix(load64(p) ^ k1, load64(p + 8) ^ h);
+    uint64_t lo = 0, hi = 0;
+    if (n > 8) {
+        lo = load64(p);
+        hi = load_tail(p + 8, n - 8);
+    } else if (n) {
+        lo = load_tail(p, n);
+    }
+    return mix(k1 ^ b.len, mix(lo ^ k1, hi ^ h));
+}
+
+uint64_t bytes_hash(struct bytes b)
+{
+    return bytes_hash_seeded(b, hash_seed);
+}

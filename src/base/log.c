@@ -1,0 +1,260 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+_Atomic unsigned char log_levels[LOG_COMPONENT_COUNT] = {
+#define X(id, name) LOG_INFO,
+    LOG_COMPONENT_LIST(X)
+#undef X
+};
+
+static const char *const component_names[] = {
+#define X(id, name) name,
+    LOG_COMPONENT_LIST(X)
+#undef X
+};
+
+static const char *const level_names[] = {"trace", "debug",    "info", "warning",
+                                          "error", "critical", "off"};
+
+static struct {
+    pthread_mutex_t lock;
+    char *format, *path;
+    int fd;
+} sink = {PTHREAD_MUTEX_INITIALIZER, NULL, NULL, STDERR_FILENO};
+
+void log_set_level(enum log_level level)
+{
+    for (unsigned i = 0; i < LOG_COMPONENT_COUNT; i++)
+        log_levels[i] = (unsigned char)level;
+}
+
+void log_set_component_level(enum log_component c, enum log_level level)
+{
+    log_levels[c] = (unsigned char)level;
+}
+
+bool log_level_parse(struct bytes name, enum log_level *level)
+{
+    if (bytes_eq_str(name, "warn"))
+        name = BYTES("warning");
+    for (unsigned i = 0; i < ARRAY_SIZE(level_names); i++) {
+        if (bytes_eq_str(name, level_names[i])) {
+            *level = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool log_component_parse(struct bytes name, enum log_component *component)
+{
+    for (unsigned i = 0; i < LOG_COMPONENT_COUNT; i++) {
+        if (bytes_eq_str(name, component_names[i])) {
+            *component = (enum log_component)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
+}
+
+const char *log_component_name(enum log_component c)
+{
+    return component_names[c];
+}
+
+/* What one line is about. */
+struct line {
+    enum log_component component;
+    enum log_level level;
+    const char *file, *func;
+    int number;
+    struct bytes message;
+    struct tm tm;
+    uint64_t wall_ns;
+};
+
+static const char *base_name(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    return slash ? slash + 1 : file;
+}
+
+static bool add_time(struct strbuf *s, char c, const struct line *l)
+{
+    unsigned long ns = (unsigned long)(l->wall_ns % NS_PER_S);
+    char spec[3] = {'%', c, '\0'}, text[64];
+    switch (c) {
+    case 'e':
+        strbuf_printf(s, "%03lu", ns / 1000000);
+        return true;
+    case 'f':
+        strbuf_printf(s, "%06lu", ns / 1000);
+        return true;
+    case 'F':
+        strbuf_printf(s, "%09lu", ns);
+        return true;
+    case 'E':
+        strbuf_printf(s, "%llu", (unsigned long long)(l->wall_ns / NS_PER_S));
+        return true;
+    default:
+        break;
+    }
+    if (!strchr("YmdTHMSyaAbBcDCIpRrzZ", c))
+        return false;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    size_t n = strftime(text, sizeof(text), spec, &l->tm);
+#pragma GCC diagnostic pop
+    strbuf_add(s, text, n);
+    return true;
+}
+
+static void add_place(struct strbuf *s, char c, const struct line *l)
+{
+    switch (c) {
+    case 'g':
+        strbuf_add_str(s, l->file);
+        break;
+    case 's':
+        strbuf_add_str(s, base_name(l->file));
+        break;
+    case '#':
+        strbuf_printf(s, "%d", l->number);
+        break;
+    case '!':
+        strbuf_add_str(s, l->func);
+        break;
+    default:
+        strbuf_printf(s, "%s:%d", base_name(l->file), l->number);
+    }
+}
+
+static void add_spec(struct strbuf *s, char c, const struct line *l)
+{
+    switch (c) {
+    case 'v':
+    case '_':
+        strbuf_add_bytes(s, l->message);
+        break;
+    case 'j':
+        strbuf_add_json_escaped(s, l->message);
+        break;
+    case 't':
+        strbuf_printf(s, "%ld", (long)syscall(SYS_gettid));
+        break;
+    case 'P':
+        strbuf_printf(s, "%ld", (long)getpid());
+        break;
+    case 'l':
+        strbuf_add_str(s, level_names[l->level]);
+        break;
+    case 'L':
+        strbuf_add_char(s, ascii_upper(level_names[l->level][0]));
+        break;
+    case 'n':
+        strbuf_add_str(s, component_names[l->component]);
+        break;
+    case '%':
+        strbuf_add_char(s, '%');
+        break;
+    case 'g':
+    case 's':
+    case '#':
+    case '!':
+    case '@':
+        add_place(s, c, l);
+        break;
+    default:
+        if (!add_time(s, c, l))
+            strbuf_printf(s, "%%%c", c);
+    }
+}
+
+void log_write(enum log_component c, enum log_level level, const char *file, int line,
+               const char *func, const char *fmt, ...)
+{
+    struct strbuf message = STRBUF_INIT, text = STRBUF_INIT;
+    va_list ap;
+    va_start(ap, fmt);
+    strbuf_vprintf(&message, fmt, ap);
+    va_end(ap);
+    struct line l = {c, level, file, func, line, strbuf_bytes(&message), {0}, 0};
+    l.wall_ns = clock_real.wall_ns(&clock_real);
+    time_t seconds = (time_t)(l.wall_ns / NS_PER_S);
+    gmtime_r(&seconds, &l.tm);
+    pthread_mutex_lock(&sink.lock);
+    for (const char *p = sink.format ? sink.format : LOG_FORMAT_DEFAULT; *p; p++) {
+        if (*p == '%' && p[1])
+            add_spec(&text, *++p, &l);
+        else
+            strbuf_add_char(&text, *p);
+    }
+    strbuf_add_char(&text, '\n');
+    ssize_t n UNUSED = write(sink.fd, text.data, text.len);
+    pthread_mutex_unlock(&sink.lock);
+    strbuf_fini(&text);
+    strbuf_fini(&message);
+}
+
+bool log_set_format(const char *format, struct error *err)
+{
+    if (format && !*format)
+        return error_set(err, "log format: expected text, got nothing");
+    pthread_mutex_lock(&sink.lock);
+    mem_free(sink.format);
+    sink.format = format ? mem_strdup(format) : NULL;
+    pthread_mutex_unlock(&sink.lock);
+    return true;
+}
+
+static int open_log(const char *path)
+{
+    if (strcmp(path, "/dev/stderr") == 0)
+        return dup(STDERR_FILENO);
+    if (strcmp(path, "/dev/stdout") == 0)
+        return dup(STDOUT_FILENO);
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+}
+
+bool log_set_path(const char *path, struct error *err)
+{
+    int fd = open_log(path);
+    if (fd < 0)
+        return error_set(err, "cannot open log file '%s': %s", path, strerror(errno));
+    pthread_mutex_lock(&sink.lock);
+    if (sink.path)
+        close(sink.fd);
+    mem_free(sink.path);
+    sink.path = mem_strdup(path);
+    sink.fd = fd;
+    pthread_mutex_unlock(&sink.lock);
+    return true;
+}
+
+void log_reopen(void)
+{
+    pthread_mutex_lock(&sink.lock);
+    int fd = sink.path ? open_log(sink.path) : -1;
+    if (fd >= 0) {
+        close(sink.fd);
+        sink.fd = fd;
+    }
+    pthread_mutex_unlock(&sink.lock);
+}

@@ -1,0 +1,31 @@
+/* Heap allocation for small objects of our own size: never returns NULL, ends the process with a
+ * message when memory is exhausted. What a peer or a control plane can size uses mem_try(), whose
+ * failure is answered with a status or a NACK. Any thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/check.h"
+
+void *mem_alloc(size_t size);                  /* not zeroed */
+void *mem_zalloc(size_t size);                 /* zeroed */
+void *mem_realloc(void *p, size_t size);
+char *mem_strdup(const char *s);
+MUST_CHECK void *mem_try(size_t size);         /* NULL when there is no memory */
+MUST_CHECK void *mem_try_realloc(void *p, size_t size);
+void mem_free(void *p);                        /* NULL allowed */
+
+#define NEW(type) ((type *)mem_zalloc(sizeof(type)))
+
+/* Grows a heap array (ptr, capacity) so that it holds at least `need` elements. */
+#define GROW(ptr, cap, need)                                                                       \
+    do {                                                                                           \
+        if ((size_t)(need) > (size_t)(cap)) {                                                      \
+            size_t grow_n = (cap) ? (size_t)(cap)*2 : 8;                                           \
+            if (grow_n < (size_t)(need))                                                           \
+                grow_n = (size_t)(need);                                                           \
+            (ptr) = mem_realloc((ptr), grow_n * sizeof(*(ptr)));                                   \
+            (cap) = grow_n;                                                                        \
+        }                                                                                          \
+    } while (0)

@@ -1,0 +1,105 @@
+/* Counters, gauges, histograms and text readouts.
+ *
+ * A scope is a prefix ("cluster.web") and a schema (a table of names); it belongs to an identity,
+ * not to a version of a resource: stat_scope_get() with the same prefix and schema returns the same
+ * scope, counted. Each thread writes its own block of a scope (thread slot 0 = main, 1 = config,
+ * 2.. = workers), which is allocated at its first write: what is never written costs nothing.
+ * The reader sums. "Used" means written, not non-zero.
+ *
+ * Threads: stat_scope_get/ref/unref any thread (a lock); inc/add/set/record from the thread of that
+ * slot, without a lock; reading any thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/strbuf.h"
+
+enum stat_kind {
+    STAT_COUNTER,
+    STAT_GAUGE,     /* signed sum over threads */
+    STAT_HISTOGRAM, /* milliseconds unless the name says otherwise */
+    STAT_TEXT,
+    STAT_CODES,     /* counters upstream_rq_<code> and upstream_rq_<N>xx: name is the stem */
+};
+
+struct stat_desc {
+    const char *name;
+    enum stat_kind kind;
+};
+
+struct stat_schema {
+    const struct stat_desc *stats;
+    unsigned count;
+};
+
+enum { STAT_THREADS_MAX = 130, STAT_SLOT_MAIN = 0, STAT_SLOT_CONFIG = 1, STAT_SLOT_WORKER0 = 2 };
+
+struct stat_block;
+struct stat_store;
+
+struct stat_scope {
+    struct stat_store *store;
+    const struct stat_schema *schema;
+    char *prefix; /* without the dot at the end; "" at the root */
+    uint32_t refs;
+    unsigned n_slots;
+    struct stat_scope *next; /* in the store's list */
+    _Atomic(char *) *texts;  /* one per schema entry, made at the first stat_set_text() */
+    _Atomic(struct stat_block *) blocks[];
+};
+
+/* n_slots: 2 + workers. */
+struct stat_store *stat_store_new(unsigned n_slots);
+void stat_store_free(struct stat_store **store);            /* all scopes must be gone */
+
+struct stat_scope *stat_scope_get(struct stat_store *store, struct bytes prefix,
+                                  const struct stat_schema *schema);
+struct stat_scope *stat_scope_ref(struct stat_scope *scope);
+void stat_scope_unref(struct stat_scope **scope);
+
+void stat_add(struct stat_scope *scope, unsigned slot, unsigned id, int64_t n);
+static inline void stat_inc(struct stat_scope *scope, unsigned slot, unsigned id)
+{
+    stat_add(scope, slot, id, 1);
+}
+/* Gauges that one thread owns (connected_state, version): sets this slot's share. */
+void stat_set(struct stat_scope *scope, unsigned slot, unsigned id, int64_t value);
+void stat_record(struct stat_scope *scope, unsigned slot, unsigned id, uint64_t value);
+void stat_code(struct stat_scope *scope, unsigned slot, unsigned id, unsigned http_status);
+void stat_set_text(struct stat_scope *scope, unsigned id, struct bytes text);
+
+/* Sums over the slots. *used tells whether anything was ever written. */
+int64_t stat_read(const struct stat_scope *scope, unsigned id, bool *used);
+
+/* A merged histogram, log-linear: 90 steps a decade, two significant digits (as Envoy's). */
+enum { STAT_DECADES = 12, STAT_STEPS = 90 };
+struct stat_histogram {
+    uint64_t zeros; /* values of 0 */
+    uint64_t steps[STAT_DECADES][STAT_STEPS]; /* 1.0, 1.1 ... 9.9 times 10^decade */
+    uint64_t count;
+    double sum;
+};
+void stat_read_histogram(const struct stat_scope *scope, unsigned id, struct stat_histogram *out);
+/* Value at quantile q in [0, 1], interpolated inside its step; NAN when empty. */
+double stat_histogram_quantile(const struct stat_histogram *h, double q);
+/* Number of values <= bound. */
+uint64_t stat_histogram_below(const struct stat_histogram *h, double bound);
+
+/* Visits every statistic of every scope, in no particular order. For STAT_CODES entries fn is
+ * called once per code and class with the full name. The name lives during the call. Holds the
+ * store's lock: fn must not get or drop scopes. */
+struct stat_view {
+    struct bytes name; /* full: prefix.name */
+    enum stat_kind kind;
+    bool used;
+    int64_t value;      /* counter, gauge */
+    const char *text;   /* STAT_TEXT */
+    const struct stat_scope *scope;
+    unsigned id;        /* for stat_read_histogram */
+};
+typedef void stat_visit_fn(void *ctx, const struct stat_view *view);
+void stat_visit(struct stat_store *store, stat_visit_fn *fn, void *ctx);
+/* /reset_counters: from now on counters are read relative to what they are now. */
+void stat_reset_counters(struct stat_store *store);
