@@ -1,0 +1,122 @@
+/* An access logger as configured: where to write, and a compiled format. Formats are Envoy's
+ * command strings; the run time (dataplane/http/access_log.c) walks the compiled parts. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/error.h"
+
+enum access_log_sink { ACCESS_LOG_FILE, ACCESS_LOG_STDOUT, ACCESS_LOG_STDERR };
+
+/* One operator, or literal text. X(enumerator, command name). */
+#define FORMAT_OP_LIST(X)                                                                          \
+    X(START_TIME, "START_TIME")                                                                    \
+    X(START_TIME_LOCAL, "START_TIME_LOCAL")                                                        \
+    X(EMIT_TIME, "EMIT_TIME")                                                                      \
+    X(REQ, "REQ")                                                                                  \
+    X(RESP, "RESP")                                                                                \
+    X(TRAILER, "TRAILER")                                                                          \
+    X(REQ_WITHOUT_QUERY, "REQ_WITHOUT_QUERY")                                                      \
+    X(PROTOCOL, "PROTOCOL")                                                                        \
+    X(UPSTREAM_PROTOCOL, "UPSTREAM_PROTOCOL")                                                      \
+    X(RESPONSE_CODE, "RESPONSE_CODE")                                                              \
+    X(RESPONSE_CODE_DETAILS, "RESPONSE_CODE_DETAILS")                                              \
+    X(RESPONSE_FLAGS, "RESPONSE_FLAGS")                                                            \
+    X(RESPONSE_FLAGS_LONG, "RESPONSE_FLAGS_LONG")                                                  \
+    X(CONNECTION_TERMINATION_DETAILS, "CONNECTION_TERMINATION_DETAILS")                            \
+    X(UPSTREAM_TRANSPORT_FAILURE_REASON, "UPSTREAM_TRANSPORT_FAILURE_REASON")                      \
+    X(BYTES_RECEIVED, "BYTES_RECEIVED")                                                            \
+    X(BYTES_SENT, "BYTES_SENT")                                                                    \
+    X(DURATION, "DURATION")                                                                        \
+    X(REQUEST_DURATION, "REQUEST_DURATION")                                                        \
+    X(REQUEST_TX_DURATION, "REQUEST_TX_DURATION")                                                  \
+    X(RESPONSE_DURATION, "RESPONSE_DURATION")                                                      \
+    X(RESPONSE_TX_DURATION, "RESPONSE_TX_DURATION")                                                \
+    X(UPSTREAM_HOST, "UPSTREAM_HOST")                                                              \
+    X(UPSTREAM_CLUSTER, "UPSTREAM_CLUSTER")                                                        \
+    X(UPSTREAM_CLUSTER_RAW, "UPSTREAM_CLUSTER_RAW")                                                \
+    X(UPSTREAM_LOCAL_ADDRESS, "UPSTREAM_LOCAL_ADDRESS")                                            \
+    X(UPSTREAM_REMOTE_ADDRESS, "UPSTREAM_REMOTE_ADDRESS")                                          \
+    X(UPSTREAM_REQUEST_ATTEMPT_COUNT, "UPSTREAM_REQUEST_ATTEMPT_COUNT")                            \
+    X(DOWNSTREAM_LOCAL_ADDRESS, "DOWNSTREAM_LOCAL_ADDRESS")                                        \
+    X(DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT, "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT")              \
+    X(DOWNSTREAM_LOCAL_PORT, "DOWNSTREAM_LOCAL_PORT")                                              \
+    X(DOWNSTREAM_REMOTE_ADDRESS, "DOWNSTREAM_REMOTE_ADDRESS")                                      \
+    X(DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT, "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT")            \
+    X(DOWNSTREAM_REMOTE_PORT, "DOWNSTREAM_REMOTE_PORT")                                            \
+    X(DOWNSTREAM_DIRECT_REMOTE_ADDRESS, "DOWNSTREAM_DIRECT_REMOTE_ADDRESS")                        \
+    X(DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT,                                               \
+      "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT")                                             \
+    X(REQUESTED_SERVER_NAME, "REQUESTED_SERVER_NAME")                                              \
+    X(ROUTE_NAME, "ROUTE_NAME")                                                                    \
+    X(VIRTUAL_CLUSTER_NAME, "VIRTUAL_CLUSTER_NAME")                                                \
+    X(CONNECTION_ID, "CONNECTION_ID")                                                              \
+    X(STREAM_ID, "STREAM_ID")                                                                      \
+    X(UNIQUE_ID, "UNIQUE_ID")                                                                      \
+    X(HOSTNAME, "HOSTNAME")                                                                        \
+    X(FILTER_CHAIN_NAME, "FILTER_CHAIN_NAME")                                                      \
+    X(ENVIRONMENT, "ENVIRONMENT")                                                                  \
+    X(ACCESS_LOG_TYPE, "ACCESS_LOG_TYPE")                                                          \
+    X(REQUEST_HEADERS_BYTES, "REQUEST_HEADERS_BYTES")                                              \
+    X(RESPONSE_HEADERS_BYTES, "RESPONSE_HEADERS_BYTES")                                            \
+    X(GRPC_STATUS, "GRPC_STATUS")                                                                  \
+    X(GRPC_STATUS_NUMBER, "GRPC_STATUS_NUMBER")                                                    \
+    X(TRACE_ID, "TRACE_ID")                                                                        \
+    X(DOWNSTREAM_TLS_VERSION, "DOWNSTREAM_TLS_VERSION")                                            \
+    X(DOWNSTREAM_TLS_CIPHER, "DOWNSTREAM_TLS_CIPHER")                                              \
+    X(DOWNSTREAM_PEER_URI_SAN, "DOWNSTREAM_PEER_URI_SAN")                                          \
+    X(DOWNSTREAM_PEER_SUBJECT, "DOWNSTREAM_PEER_SUBJECT")
+
+enum format_op {
+    FORMAT_LITERAL,
+#define X(id, name) FORMAT_##id,
+    FORMAT_OP_LIST(X)
+#undef X
+        FORMAT_OP_COUNT
+};
+
+struct format_part {
+    enum format_op op;
+    struct bytes text;         /* literal, header name, strftime format, variable name */
+    struct bytes alternative;  /* REQ(a?b) */
+    uint32_t max_length;       /* 0: no limit */
+};
+
+struct format {
+    struct format_part *parts;
+    unsigned n_parts;
+    bool omit_empty;           /* "" instead of "-" */
+};
+
+/* JSON format: keys in order (sorted when asked) with nested objects flattened into a tree. */
+struct json_format_node {
+    struct bytes key;
+    enum { JSON_NODE_FORMAT, JSON_NODE_NUMBER, JSON_NODE_BOOL, JSON_NODE_NULL, JSON_NODE_OBJECT,
+           JSON_NODE_LIST } kind;
+    struct format format;
+    double number;
+    struct json_format_node *children;
+    unsigned n_children;
+};
+
+struct access_log_filter; /* config/access_log.c: status code, duration, header, flags, and/or, ... */
+
+struct access_log {
+    enum access_log_sink sink;
+    struct bytes path;
+    bool is_json;
+    struct format format;
+    struct json_format_node json;
+    struct access_log_filter *filter; /* NULL: every request */
+};
+
+/* Envoy's default format, with its newline. */
+extern const char access_log_default_format[];
+
+/* Compiles a command string such as "%REQ(:METHOD)% %START_TIME(%s)%"; what is not known is an
+ * error that names the operator. Strings live in the arena. */
+MUST_CHECK bool format_compile(struct arena *a, struct bytes text, struct format *out,
+                               struct error *err);

@@ -1,0 +1,263 @@
+/* What a cluster means: the decoded envoy.config.cluster.v3.Cluster and its hosts, as const data
+ * that workers read, plus the few shared atomics (cluster_state, host_state) that outlive versions.
+ * Made by the config thread. Times are milliseconds, 0 = off unless said. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/stats.h"
+#include "config/config_source.h"
+#include "config/node.h"
+
+enum cluster_type { CLUSTER_STATIC, CLUSTER_STRICT_DNS, CLUSTER_LOGICAL_DNS, CLUSTER_EDS };
+enum lb_policy { LB_ROUND_ROBIN, LB_LEAST_REQUEST, LB_RANDOM };
+enum dns_lookup_family { DNS_AUTO, DNS_V4_ONLY, DNS_V6_ONLY, DNS_V4_PREFERRED, DNS_ALL };
+enum { PRIORITY_DEFAULT, PRIORITY_HIGH, N_ROUTING_PRIORITIES };
+
+/* Statistics cluster.NAME.*: X(enumerator, name, kind). Names are Envoy's. */
+#define CLUSTER_STAT_LIST(X)                                                                       \
+    X(UPSTREAM_CX_TOTAL, "upstream_cx_total", COUNTER)                                             \
+    X(UPSTREAM_CX_ACTIVE, "upstream_cx_active", GAUGE)                                             \
+    X(UPSTREAM_CX_HTTP1_TOTAL, "upstream_cx_http1_total", COUNTER)                                 \
+    X(UPSTREAM_CX_HTTP2_TOTAL, "upstream_cx_http2_total", COUNTER)                                 \
+    X(UPSTREAM_CX_HTTP3_TOTAL, "upstream_cx_http3_total", COUNTER)                                 \
+    X(UPSTREAM_CX_CONNECT_FAIL, "upstream_cx_connect_fail", COUNTER)                               \
+    X(UPSTREAM_CX_CONNECT_TIMEOUT, "upstream_cx_connect_timeout", COUNTER)                         \
+    X(UPSTREAM_CX_IDLE_TIMEOUT, "upstream_cx_idle_timeout", COUNTER)                               \
+    X(UPSTREAM_CX_MAX_DURATION_REACHED, "upstream_cx_max_duration_reached", COUNTER)               \
+    X(UPSTREAM_CX_CONNECT_ATTEMPTS_EXCEEDED, "upstream_cx_connect_attempts_exceeded", COUNTER)     \
+    X(UPSTREAM_CX_OVERFLOW, "upstream_cx_overflow", COUNTER)                                       \
+    X(UPSTREAM_CX_POOL_OVERFLOW, "upstream_cx_pool_overflow", COUNTER)                             \
+    X(UPSTREAM_CX_PROTOCOL_ERROR, "upstream_cx_protocol_error", COUNTER)                           \
+    X(UPSTREAM_CX_DESTROY, "upstream_cx_destroy", COUNTER)                                         \
+    X(UPSTREAM_CX_DESTROY_LOCAL, "upstream_cx_destroy_local", COUNTER)                             \
+    X(UPSTREAM_CX_DESTROY_REMOTE, "upstream_cx_destroy_remote", COUNTER)                           \
+    X(UPSTREAM_CX_DESTROY_WITH_ACTIVE_RQ, "upstream_cx_destroy_with_active_rq", COUNTER)           \
+    X(UPSTREAM_CX_DESTROY_LOCAL_WITH_ACTIVE_RQ, "upstream_cx_destroy_local_with_active_rq",        \
+      COUNTER)                                                                                     \
+    X(UPSTREAM_CX_DESTROY_REMOTE_WITH_ACTIVE_RQ, "upstream_cx_destroy_remote_with_active_rq",      \
+      COUNTER)                                                                                     \
+    X(UPSTREAM_CX_CLOSE_NOTIFY, "upstream_cx_close_notify", COUNTER)                               \
+    X(UPSTREAM_CX_RX_BYTES_TOTAL, "upstream_cx_rx_bytes_total", COUNTER)                           \
+    X(UPSTREAM_CX_RX_BYTES_BUFFERED, "upstream_cx_rx_bytes_buffered", GAUGE)                       \
+    X(UPSTREAM_CX_TX_BYTES_TOTAL, "upstream_cx_tx_bytes_total", COUNTER)                           \
+    X(UPSTREAM_CX_TX_BYTES_BUFFERED, "upstream_cx_tx_bytes_buffered", GAUGE)                       \
+    X(UPSTREAM_CX_MAX_REQUESTS, "upstream_cx_max_requests", COUNTER)                               \
+    X(UPSTREAM_CX_NONE_HEALTHY, "upstream_cx_none_healthy", COUNTER)                               \
+    X(UPSTREAM_CX_CONNECT_MS, "upstream_cx_connect_ms", HISTOGRAM)                                 \
+    X(UPSTREAM_CX_LENGTH_MS, "upstream_cx_length_ms", HISTOGRAM)                                   \
+    X(UPSTREAM_RQ_TOTAL, "upstream_rq_total", COUNTER)                                             \
+    X(UPSTREAM_RQ_ACTIVE, "upstream_rq_active", GAUGE)                                             \
+    X(UPSTREAM_RQ_PENDING_TOTAL, "upstream_rq_pending_total", COUNTER)                             \
+    X(UPSTREAM_RQ_PENDING_OVERFLOW, "upstream_rq_pending_overflow", COUNTER)                       \
+    X(UPSTREAM_RQ_PENDING_FAILURE_EJECT, "upstream_rq_pending_failure_eject", COUNTER)             \
+    X(UPSTREAM_RQ_PENDING_ACTIVE, "upstream_rq_pending_active", GAUGE)                             \
+    X(UPSTREAM_RQ_CANCELLED, "upstream_rq_cancelled", COUNTER)                                     \
+    X(UPSTREAM_RQ_MAINTENANCE_MODE, "upstream_rq_maintenance_mode", COUNTER)                       \
+    X(UPSTREAM_RQ_TIMEOUT, "upstream_rq_timeout", COUNTER)                                         \
+    X(UPSTREAM_RQ_MAX_DURATION_REACHED, "upstream_rq_max_duration_reached", COUNTER)               \
+    X(UPSTREAM_RQ_PER_TRY_TIMEOUT, "upstream_rq_per_try_timeout", COUNTER)                         \
+    X(UPSTREAM_RQ_RX_RESET, "upstream_rq_rx_reset", COUNTER)                                       \
+    X(UPSTREAM_RQ_TX_RESET, "upstream_rq_tx_reset", COUNTER)                                       \
+    X(UPSTREAM_RQ_RETRY, "upstream_rq_retry", COUNTER)                                             \
+    X(UPSTREAM_RQ_COMPLETED, "upstream_rq_completed", COUNTER)                                     \
+    X(UPSTREAM_RQ_TIME, "upstream_rq_time", HISTOGRAM)                                             \
+    X(UPSTREAM_RQ, "upstream_rq_", CODES)                                                          \
+    X(EXTERNAL_UPSTREAM_RQ_COMPLETED, "external.upstream_rq_completed", COUNTER)                   \
+    X(EXTERNAL_UPSTREAM_RQ_TIME, "external.upstream_rq_time", HISTOGRAM)                           \
+    X(EXTERNAL_UPSTREAM_RQ, "external.upstream_rq_", CODES)                                        \
+    X(INTERNAL_UPSTREAM_RQ_COMPLETED, "internal.upstream_rq_completed", COUNTER)                   \
+    X(INTERNAL_UPSTREAM_RQ_TIME, "internal.upstream_rq_time", HISTOGRAM)                           \
+    X(INTERNAL_UPSTREAM_RQ, "internal.upstream_rq_", CODES)                                        \
+    X(UPSTREAM_FLOW_CONTROL_BACKED_UP_TOTAL, "upstream_flow_control_backed_up_total", COUNTER)     \
+    X(UPSTREAM_FLOW_CONTROL_DRAINED_TOTAL, "upstream_flow_control_drained_total", COUNTER)         \
+    X(UPSTREAM_FLOW_CONTROL_PAUSED_READING_TOTAL, "upstream_flow_control_paused_reading_total",    \
+      COUNTER)                                                                                     \
+    X(UPSTREAM_FLOW_CONTROL_RESUMED_READING_TOTAL, "upstream_flow_control_resumed_reading_total",  \
+      COUNTER)                                                                                     \
+    X(BIND_ERRORS, "bind_errors", COUNTER)                                                         \
+    X(MEMBERSHIP_CHANGE, "membership_change", COUNTER)                                             \
+    X(MEMBERSHIP_HEALTHY, "membership_healthy", GAUGE)                                             \
+    X(MEMBERSHIP_DEGRADED, "membership_degraded", GAUGE)                                           \
+    X(MEMBERSHIP_EXCLUDED, "membership_excluded", GAUGE)                                           \
+    X(MEMBERSHIP_TOTAL, "membership_total", GAUGE)                                                 \
+    X(MAX_HOST_WEIGHT, "max_host_weight", GAUGE)                                                   \
+    X(LB_HEALTHY_PANIC, "lb_healthy_panic", COUNTER)                                               \
+    X(LB_RECALCULATE_ZONE_STRUCTURES, "lb_recalculate_zone_structures", COUNTER)                   \
+    X(ORIGINAL_DST_HOST_INVALID, "original_dst_host_invalid", COUNTER)                             \
+    X(RETRY_OR_SHADOW_ABANDONED, "retry_or_shadow_abandoned", COUNTER)                             \
+    X(CB_DEFAULT_CX_OPEN, "circuit_breakers.default.cx_open", GAUGE)                               \
+    X(CB_DEFAULT_CX_POOL_OPEN, "circuit_breakers.default.cx_pool_open", GAUGE)                     \
+    X(CB_DEFAULT_RQ_PENDING_OPEN, "circuit_breakers.default.rq_pending_open", GAUGE)               \
+    X(CB_DEFAULT_RQ_OPEN, "circuit_breakers.default.rq_open", GAUGE)                               \
+    X(CB_DEFAULT_RQ_RETRY_OPEN, "circuit_breakers.default.rq_retry_open", GAUGE)                   \
+    X(CB_HIGH_CX_OPEN, "circuit_breakers.high.cx_open", GAUGE)                                     \
+    X(CB_HIGH_CX_POOL_OPEN, "circuit_breakers.high.cx_pool_open", GAUGE)                           \
+    X(CB_HIGH_RQ_PENDING_OPEN, "circuit_breakers.high.rq_pending_open", GAUGE)                     \
+    X(CB_HIGH_RQ_OPEN, "circuit_breakers.high.rq_open", GAUGE)                                     \
+    X(CB_HIGH_RQ_RETRY_OPEN, "circuit_breakers.high.rq_retry_open", GAUGE)                         \
+    X(CLUSTER_DNS_ATTEMPT, "update_attempt", COUNTER)                                              \
+    X(CLUSTER_DNS_SUCCESS, "update_success", COUNTER)                                              \
+    X(CLUSTER_DNS_FAILURE, "update_failure", COUNTER)                                              \
+    X(CLUSTER_UPDATE_REJECTED, "update_rejected", COUNTER)                                         \
+    X(CLUSTER_UPDATE_EMPTY, "update_empty", COUNTER)                                               \
+    X(CLUSTER_UPDATE_NO_REBUILD, "update_no_rebuild", COUNTER)                                     \
+    X(CLUSTER_INIT_FETCH_TIMEOUT, "init_fetch_timeout", COUNTER)                                   \
+    X(CLUSTER_UPDATE_TIME, "update_time", GAUGE)                                                   \
+    X(CLUSTER_VERSION, "version", GAUGE)                                                           \
+    X(CLUSTER_ASSIGNMENT_STALE, "assignment_stale", COUNTER)                                       \
+    X(CLUSTER_ASSIGNMENT_TIMEOUT_RECEIVED, "assignment_timeout_received", COUNTER)                 \
+    X(CLUSTER_WARMING_STATE, "warming_state", GAUGE)
+
+enum cluster_stat {
+#define X(id, name, kind) STAT_##id,
+    CLUSTER_STAT_LIST(X)
+#undef X
+        CLUSTER_STAT_COUNT
+};
+extern const struct stat_schema cluster_stat_schema;
+
+struct circuit_breaker {
+    uint32_t max_connections, max_pending_requests, max_requests, max_retries; /* 1024,1024,1024,3 */
+    uint32_t max_connection_pools; /* UINT32_MAX: no limit */
+    bool track_remaining;
+};
+
+/* Shared by all threads, atomics only; carried over by cluster name. The breakers count over all
+ * workers, so that the limits are the process's. */
+struct cluster_state {
+    uint32_t refs;                /* config thread */
+    struct stat_scope *stats;     /* cluster.NAME */
+    struct {
+        _Atomic uint32_t connections, pending, requests, retries;
+    } in_use[N_ROUTING_PRIORITIES];
+};
+struct cluster_state *cluster_state_new(struct stat_store *store, struct bytes stat_name);
+void cluster_state_ref(struct cluster_state *s);
+void cluster_state_unref(struct cluster_state **s);
+
+enum health_flag {
+    HEALTH_FAILED_EDS = 1 << 0, /* /failed_eds_health: UNHEALTHY or TIMEOUT in EDS */
+    HEALTH_DRAINING = 1 << 1,   /* EDS says DRAINING: no new requests */
+    HEALTH_DEGRADED_EDS = 1 << 2,
+    HEALTH_FAILED_ACTIVE_HC = 1 << 3,
+    HEALTH_FAILED_OUTLIER = 1 << 4,
+};
+
+/* Shared atomics of one host; carried over by cluster name and address. cx_*, rq_* are Envoy's
+ * per-host statistics, printed by /clusters. */
+struct host_state {
+    uint32_t refs;              /* config thread; workers hold theirs through pins of the host set
+                                   or through host_state_hold() */
+    _Atomic uint32_t holds;     /* pools and attempts of workers; freed when refs and holds are 0 */
+    _Atomic uint32_t health;    /* enum health_flag bits set at run time (active HC, outlier) */
+    _Atomic uint32_t rq_active, cx_active;
+    _Atomic uint64_t cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout;
+    struct host_state *next_retired;
+};
+struct host_state *host_state_new(void);
+void host_state_ref(struct host_state *s);
+void host_state_unref(struct host_state **s);   /* config thread */
+void host_state_hold(struct host_state *s);     /* workers */
+void host_state_release(struct host_state *s);  /* workers */
+unsigned host_state_reap(void);                 /* config thread, with node_reap() */
+
+/* One endpoint. Kept small: a host set of 10,000 is common. */
+struct host {
+    struct address address;
+    struct bytes hostname;      /* endpoint.hostname, or the DNS name */
+    struct host_state *state;
+    uint32_t weight;            /* >= 1 */
+    uint16_t locality;          /* index into host_set.localities */
+    uint8_t priority;
+    uint8_t health;             /* enum health_flag bits that the resource sets */
+};
+
+struct locality {
+    struct bytes region, zone, sub_zone;
+    uint32_t weight;
+    uint8_t priority;
+};
+
+/* The hosts of one priority. `healthy` are the ones that take requests (neither failed nor
+ * draining by the resource; host_state.health is looked at when picking). */
+struct priority_set {
+    const struct host *const *hosts;
+    uint32_t n_hosts;
+    const struct host *const *healthy;
+    uint32_t n_healthy;
+    bool weighted; /* the healthy ones' weights differ */
+};
+
+struct host_set {
+    struct node node;
+    struct host *hosts; /* all, in the resource's order */
+    uint32_t n_hosts;
+    struct locality *localities;
+    uint32_t n_localities;
+    struct priority_set *priorities; /* 0 is tried first */
+    uint32_t n_priorities;
+    uint32_t overprovisioning_factor; /* percent, 140 */
+};
+
+/* Where a DNS cluster's names come from (LOGICAL_DNS has exactly one). */
+struct dns_target {
+    struct bytes name;
+    uint16_t port;
+    uint16_t locality;
+    uint32_t weight;
+    uint8_t priority, health;
+    struct bytes hostname;
+};
+
+enum upstream_protocol { UPSTREAM_HTTP1, UPSTREAM_HTTP2 /* only for gRPC control channels so far */ };
+
+struct cluster {
+    struct node node;
+    struct bytes name, stat_name; /* stat_name: alt_stat_name or name */
+    enum cluster_type type;
+    enum lb_policy lb_policy;
+    uint32_t least_request_choices;       /* 2 */
+    double active_request_bias;           /* 1.0 */
+    double healthy_panic_threshold;       /* percent, 50 */
+    bool fail_traffic_on_panic;
+    uint64_t connect_timeout_ms;          /* 5000 */
+    uint32_t buffer_limit;                /* bytes, 1 MiB */
+    struct circuit_breaker breakers[N_ROUTING_PRIORITIES];
+    enum upstream_protocol protocol;
+    uint64_t idle_timeout_ms;             /* upstream connections, 1 hour */
+    uint64_t max_connection_duration_ms;
+    uint32_t max_requests_per_connection; /* 0: no limit */
+    uint32_t max_response_headers_kb;     /* 60 */
+    uint32_t max_headers_count;           /* 100 */
+    bool enable_trailers, allow_chunked_length;
+    uint32_t h2_keepalive_interval_ms, h2_keepalive_timeout_ms; /* control channels (rule T05) */
+    uint32_t keepalive_probes, keepalive_time_s, keepalive_interval_s; /* TCP; 0: kernel's */
+    bool keepalive;
+    bool has_bind_address;
+    struct address bind_address;
+    struct bytes eds_service_name;        /* CLUSTER_EDS: the name asked for */
+    struct config_source eds_source;
+    enum dns_lookup_family dns_family;
+    uint64_t dns_refresh_ms;              /* 5000 */
+    uint64_t dns_failure_refresh_base_ms, dns_failure_refresh_max_ms;
+    bool respect_dns_ttl;
+    bool wait_for_warm_on_init;
+    struct dns_target *dns_targets;
+    uint32_t n_dns_targets;
+    const struct host_set *inline_hosts;  /* CLUSTER_STATIC; a child node */
+    bool observability_name_is_alt;
+};
+
+/* What the snapshot's map holds for a cluster name: an active (warm) cluster. */
+struct cluster_entry {
+    struct node node;
+    const struct cluster *cluster;
+    const struct host_set *hosts;
+    struct cluster_state *state;
+    bool added_via_api;
+};

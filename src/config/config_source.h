@@ -1,0 +1,42 @@
+/* Where a resource comes from: a ConfigSource, decoded. Two sources with equal keys are one source
+ * (architecture section 4: "sources"). Plain const data. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+enum config_source_kind {
+    SOURCE_NONE,
+    SOURCE_ADS,
+    SOURCE_SELF,       /* resolved to the parent's source by whoever decodes the parent */
+    SOURCE_GRPC,       /* own stream, state of the world */
+    SOURCE_DELTA_GRPC,
+    SOURCE_PATH,
+    SOURCE_REST,
+};
+
+struct grpc_service {
+    struct bytes cluster_name; /* envoy_grpc */
+    struct bytes authority;    /* empty: the cluster's name */
+    uint64_t timeout_ms;       /* 0: none */
+    struct bytes *metadata_keys, *metadata_values;
+    unsigned n_metadata;
+    uint64_t retry_base_ms, retry_max_ms; /* 0: 500 and 30000 (rule T02) */
+};
+
+struct api_config_source {
+    bool delta;
+    bool set_node_on_first_message_only;
+    struct grpc_service *services;
+    unsigned n_services;
+};
+
+struct config_source {
+    enum config_source_kind kind;
+    struct bytes key;                   /* identity: "ads", or the bytes of the ConfigSource */
+    uint64_t initial_fetch_timeout_ms;  /* default 15000; 0: wait for ever (rule T01) */
+    struct api_config_source api;       /* SOURCE_GRPC, SOURCE_DELTA_GRPC, ads_config */
+    struct bytes path, watched_directory;
+};

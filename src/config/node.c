@@ -1,0 +1,117 @@
+#include "config/node.h"
+
+#include <stdatomic.h>
+
+#include "base/memory.h"
+
+static unsigned pin_slots = 3;
+static struct node *retired;
+static unsigned live;
+
+void node_set_pin_slots(unsigned n)
+{
+    pin_slots = n;
+}
+
+void *node_new(enum node_kind kind, size_t size, size_t arena_first, void (*fini)(struct node *n))
+{
+    struct arena *a = arena_new(arena_first ? arena_first : size + 256);
+    struct node *n = arena_zalloc(a, size);
+    n->refs = 1;
+    n->kind = (uint8_t)kind;
+    n->arena = a;
+    n->fini = fini;
+    live++;
+    return n;
+}
+
+void node_make_pinnable(struct node *n)
+{
+    if (!n->pins)
+        n->pins = arena_zalloc(n->arena, pin_slots * sizeof(n->pins[0]));
+}
+
+void node_ref(struct node *n)
+{
+    CHECK(n->refs > 0);
+    n->refs++;
+}
+
+static void node_destroy(struct node *n)
+{
+    struct arena *a = n->arena;
+    if (n->fini)
+        n->fini(n);
+    live--;
+    arena_free(&a);
+}
+
+void node_unref(struct node **np)
+{
+    struct node *n = *np;
+    *np = NULL;
+    if (!n)
+        return;
+    CHECK(n->refs > 0);
+    if (--n->refs)
+        return;
+    if (!n->pins) {
+        node_destroy(n);
+        return;
+    }
+    n->next_retired = retired;
+    retired = n;
+}
+
+void node_release(void *node)
+{
+    struct node *n = node;
+    node_unref(&n);
+}
+
+void node_pin(struct node *n, unsigned slot)
+{
+    uint32_t v = atomic_load_explicit(&n->pins[slot], memory_order_relaxed);
+    atomic_store_explicit(&n->pins[slot], v + 1, memory_order_relaxed);
+}
+
+/* Release: what this thread read of the node happens before the config thread frees it. */
+void node_unpin(struct node *n, unsigned slot)
+{
+    uint32_t v = atomic_load_explicit(&n->pins[slot], memory_order_relaxed);
+    CHECK(v > 0);
+    atomic_store_explicit(&n->pins[slot], v - 1, memory_order_release);
+}
+
+static bool pinned(const struct node *n)
+{
+    for (unsigned i = 0; i < pin_slots; i++) {
+        if (atomic_load_explicit(&n->pins[i], memory_order_acquire))
+            return true;
+    }
+    return false;
+}
+
+unsigned node_reap(void)
+{
+    unsigned waiting = 0;
+    struct node *list = retired;
+    retired = NULL; /* freeing a node can retire its children */
+    while (list) {
+        struct node *n = list;
+        list = n->next_retired;
+        if (pinned(n)) {
+            n->next_retired = retired;
+            retired = n;
+            waiting++;
+        } else {
+            node_destroy(n);
+        }
+    }
+    return waiting;
+}
+
+unsigned node_count_live(void)
+{
+    return live;
+}

@@ -1,0 +1,63 @@
+/* A node is an immutable piece of configuration that snapshots share by pointer: a cluster, a host
+ * set, a listener, a filter chain, an HTTP connection manager, a route configuration.
+ *
+ * Counting: `refs` belongs to the config thread alone (maps of snapshots, parents). Workers never
+ * touch it; a worker that needs a node beyond its current snapshot (a stream in flight, a live
+ * connection) pins it: node_pin() writes the worker's own slot, no atomic read-modify-write, no
+ * sharing. When the last reference goes, the node is retired: nobody can find it any more, so its
+ * pins can only fall, and the config thread frees it once they are all zero (node_reap). */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+
+enum node_kind {
+    NODE_CLUSTER,
+    NODE_HOST_SET,
+    NODE_CLUSTER_ENTRY,
+    NODE_LISTENER,
+    NODE_FILTER_CHAIN,
+    NODE_HTTP_MANAGER,
+    NODE_ROUTE_CONFIG,
+    NODE_VIRTUAL_HOST,
+    NODE_BINDING,
+};
+
+struct node {
+    uint32_t refs; /* config thread */
+    uint8_t kind;  /* enum node_kind */
+    struct arena *arena;              /* holds the node itself and its parts; freed with it */
+    void (*fini)(struct node *n);     /* drops what is not in the arena (children, scopes); or NULL */
+    _Atomic uint32_t *pins;           /* [node_pin_slots()], made by node_make_pinnable(); or NULL */
+    struct node *next_retired;
+};
+
+/* Number of pin slots: main = 0, config = 1, workers from 2 (the stat slots). Set once at start. */
+void node_set_pin_slots(unsigned n);
+
+/* A zeroed node of `size` bytes in an arena of its own, refs = 1. size >= sizeof(struct node);
+ * struct node is the first member. */
+void *node_new(enum node_kind kind, size_t size, size_t arena_first, void (*fini)(struct node *n));
+void node_make_pinnable(struct node *n);
+void node_ref(struct node *n);                 /* config thread */
+void node_unref(struct node **n);              /* config thread; NULL inside is fine */
+#define NODE_REF(p) (node_ref(&(p)->node), (p))
+#define NODE_UNREF(pp)                                                                             \
+    do {                                                                                           \
+        struct node *node_u = *(pp) ? &(*(pp))->node : NULL;                                       \
+        *(pp) = NULL;                                                                              \
+        node_unref(&node_u);                                                                       \
+    } while (0)
+/* For pmap.release: value is the node. */
+void node_release(void *node);
+
+/* slot: the calling thread's. */
+void node_pin(struct node *n, unsigned slot);
+void node_unpin(struct node *n, unsigned slot);
+
+/* Frees retired nodes without pins; returns how many still wait. Config thread, from a timer, and
+ * only between snapshots: call node_reap_barrier() logic through snapshot.h. */
+unsigned node_reap(void);
+unsigned node_count_live(void); /* all kinds, for tests and memory accounting */

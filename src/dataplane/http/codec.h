@@ -1,0 +1,88 @@
+/* One table for every HTTP version and both sides. A codec is pure: bytes in, events out; events
+ * in, bytes out. It never reads or writes a socket, and output is only queued while input runs:
+ * the owner flushes after codec_input() has returned. One thread.
+ *
+ * Naming is by message, not by side: a downstream codec receives requests and sends responses, an
+ * upstream codec sends requests and receives responses. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "dataplane/http/headers.h"
+#include "dataplane/net/buffer.h"
+
+struct codec;
+struct codec_stream; /* the codec's half of a stream; `user` is the owner's */
+
+enum http_protocol { PROTOCOL_HTTP10, PROTOCOL_HTTP11, PROTOCOL_HTTP2 };
+
+struct codec_options {
+    bool downstream;              /* receives requests */
+    uint32_t max_headers_bytes;   /* charged before anything is allocated; 431 */
+    uint32_t max_headers_count;   /* 100 */
+    bool accept_http_10, enable_trailers, allow_chunked_length, allow_absolute_url;
+    bool allow_custom_methods;
+    struct bytes default_host_for_http_10;
+    enum { CODEC_UNDERSCORES_ALLOW, CODEC_UNDERSCORES_REJECT, CODEC_UNDERSCORES_DROP } underscores;
+};
+
+/* Why a message was refused. `details` is Envoy's response_code_details ("http1.codec_error"). */
+struct codec_error {
+    unsigned status;       /* 400, 426, 431, 501 ... to send, downstream */
+    const char *details;   /* constant */
+    const char *message;   /* constant: for the log */
+};
+
+/* Calls of the codec to its owner. Return false from a callback that has destroyed the codec. */
+struct codec_callbacks {
+    /* Downstream: a request begins (its first byte came). Returns the owner's stream object, whose
+     * arena and header lists the codec fills: see codec_stream_target. Upstream: not called. */
+    void *(*on_stream_begin)(void *owner, struct codec_stream *s, struct headers **headers);
+    /* Head complete. end: no body follows. upstream: also 1xx (status in :status). */
+    void (*on_headers)(void *owner, void *user, bool end);
+    /* Body bytes, by reference: take slices out of data (what is left is dropped). */
+    void (*on_data)(void *owner, void *user, struct buffer *data, bool end);
+    /* Trailers were put into the list of codec_stream_set_trailers(); always the end. */
+    void (*on_trailers)(void *owner, void *user);
+    /* The stream is dead: reset by the peer or by a protocol error of the stream alone. */
+    void (*on_reset)(void *owner, void *user, const char *reason);
+    /* The message could not be understood: the connection must close after the error's reply. */
+    void (*on_error)(void *owner, void *user_or_null, const struct codec_error *e);
+    /* Upstream HTTP/2 and HTTP/1 "Connection: close" seen: no further stream on this connection. */
+    void (*on_no_more_streams)(void *owner);
+};
+
+struct codec_ops {
+    const char *name;
+    /* Feeds bytes: consumes from `in` what it can. Bytes of a pipelined message stay in `in` until
+     * the current one is finished (HTTP/1). Returns false when the connection must close. */
+    bool (*input)(struct codec *c, struct buffer *in);
+    /* The peer closed its side: finishes a body that ends with the connection, or errs. */
+    bool (*input_eof)(struct codec *c);
+    /* Upstream: starts a request stream. */
+    struct codec_stream *(*stream_new)(struct codec *c, void *user, struct headers *response);
+    /* Sends a head; end: nothing follows. Downstream responses, upstream requests. */
+    void (*send_headers)(struct codec_stream *s, const struct headers *h, bool end);
+    void (*send_informational)(struct codec_stream *s, const struct headers *h); /* 100, 103 */
+    void (*send_data)(struct codec_stream *s, struct buffer *data, bool end);    /* moves data */
+    void (*send_trailers)(struct codec_stream *s, const struct headers *h);
+    /* Gives up the stream: afterwards no callback names it. */
+    void (*stream_reset)(struct codec_stream *s);
+    /* May a further stream start on this connection (upstream), or is it to be closed? */
+    bool (*reusable)(const struct codec *c);
+    /* Downstream drain: tell the peer to go ("Connection: close" on the next response; GOAWAY). */
+    void (*drain)(struct codec *c);
+    void (*free)(struct codec **c);
+};
+
+struct codec {
+    const struct codec_ops *ops;
+    const struct codec_callbacks *cb;
+    void *owner;
+    struct buffer *out;           /* queued output; the owner's, flushed after input */
+    struct chunk_pool *chunks;
+    struct codec_options options; /* by value: those of the connection's birth */
+    uint64_t header_bytes;        /* of the current message, wire bytes; for the statistics */
+};

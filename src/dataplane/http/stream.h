@@ -1,0 +1,100 @@
+/* struct stream: one HTTP request and its response, from the first byte to the access log. Born by
+ * the downstream codec, lives in an arena, ends in stream_finish(). It pins the connection
+ * manager's and the route configuration's nodes. Worker thread only. Whatever works later on its
+ * behalf holds a struct stream_handle, which goes stale with it. */
+#pragma once
+
+#include "base/address.h"
+#include "config/http_manager.h"
+#include "config/route.h"
+#include "dataplane/http/codec.h"
+#include "dataplane/http/filter.h"
+#include "dataplane/net/loop.h"
+#include "dataplane/net/worker.h"
+
+struct http_conn;
+
+enum { STREAM_MAGIC = 0x7374726d };
+
+/* The one reading of a request (architecture section 6.3): made once after normalisation; the
+ * router, access control, logs and upstream read this. Views into headers. */
+struct request {
+    struct bytes method, scheme, authority, path; /* path: with query */
+    struct bytes path_only, query;                /* query: without "?", data == NULL: none */
+    enum http_protocol protocol;
+};
+
+/* What is measured and printed about a stream: access log, statistics. */
+struct stream_info {
+    uint64_t start_wall_ns, start_ns;            /* monotonic for durations */
+    uint64_t request_end_ns, upstream_first_tx_ns, upstream_last_tx_ns;
+    uint64_t upstream_first_rx_ns, upstream_last_rx_ns, downstream_first_tx_ns, end_ns; /* 0: not */
+    uint64_t bytes_received, bytes_sent;         /* bodies */
+    uint64_t request_header_bytes, response_header_bytes;
+    uint32_t flags;                              /* 1 << enum response_flag */
+    unsigned status;                             /* 0: none sent */
+    const char *details;                         /* response_code_details; constant or in the arena */
+    const char *termination_details;
+    struct bytes upstream_failure_reason;        /* UPSTREAM_TRANSPORT_FAILURE_REASON */
+    struct bytes upstream_cluster, upstream_cluster_raw;
+    struct address upstream_address, upstream_local_address;
+    bool has_upstream_address, has_upstream_local_address;
+    unsigned attempts;
+};
+
+struct stream {
+    uint32_t magic;
+    uint32_t generation;             /* changes when the object is reused: see stream_handle */
+    struct arena *arena;
+    struct worker *worker;
+    struct http_conn *conn;
+    struct codec_stream *codec_stream; /* NULL once the codec has let go */
+    struct http_manager *manager;    /* pinned */
+    struct route_config *routes;     /* pinned; NULL: none known */
+    uint64_t id;
+    struct headers request_headers, request_trailers, response_headers, response_trailers;
+    struct request request;
+    struct address remote;           /* after x-forwarded-for */
+    bool remote_is_internal;
+    struct route_match_result route; /* valid while route_matched */
+    bool route_matched;
+    struct http_filter *filters;
+    unsigned n_filters;
+    struct stream_info info;
+    struct stream_private *priv;     /* stream.c's own */
+};
+
+struct stream_handle {
+    struct stream *stream;
+    uint32_t generation;
+};
+static inline struct stream_handle stream_handle_of(struct stream *s)
+{
+    return (struct stream_handle){s, s->generation};
+}
+/* NULL when that stream is gone. Streams come from a pool that never returns memory while the
+ * worker runs, so the generation can always be read. */
+static inline struct stream *stream_from_handle(struct stream_handle h)
+{
+    return h.stream && h.stream->generation == h.generation ? h.stream : NULL;
+}
+
+/* The matched route, cached; route == NULL in the result when nothing matches. */
+const struct route_match_result *stream_route(struct stream *s);
+void stream_clear_route(struct stream *s);
+/* Ends the stream with a row of the table: a response if none has begun, otherwise a reset.
+ * detail may add to the body (see Envoy's "upstream connect error ..."); NULL for the row's own. */
+void stream_local_reply(struct stream *s, const struct stream_error *e, const char *body,
+                        const char *details);
+/* A response of our own with chosen status (direct response, redirect, health check): headers may
+ * be prepared in s->response_headers; :status and content-length are set here. */
+void stream_direct_reply(struct stream *s, unsigned status, struct bytes body, const char *details);
+/* Ends the stream without a (further) response: the downstream sees a reset. */
+void stream_reset(struct stream *s, const struct stream_error *e);
+/* Restarts the stream idle timer: any byte in either direction. */
+void stream_touch(struct stream *s);
+/* Idle timeout of the route in place of the manager's; 0 = off. Max stream duration likewise. */
+void stream_set_idle_timeout(struct stream *s, uint64_t ms);
+void stream_set_max_duration(struct stream *s, uint64_t ms);
+/* Has the whole request (end of stream) been received from downstream? */
+bool stream_request_complete(const struct stream *s);
