@@ -1,0 +1,130 @@
+/* struct connection: a byte stream over a transport, with buffers, watermarks, half-close and a
+ * reason for its end. Lives on one loop's thread. Made by connection_connect(), connection_accept()
+ * or connection_new(); it belongs to itself: the owner gets on_close() exactly once and must forget
+ * it then; the memory goes at the end of that turn.
+ *
+ *   transport ─ read ─► input ─ on_data ─► owner ─ connection_write ─► output ─ one writev a turn ─►
+ *
+ * An idle connection holds no chunk. Nothing is called back from inside a connection_*() call,
+ * except on_high_watermark from connection_write(). After connection_close() nothing but on_close
+ * follows. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "dataplane/net/buffer.h"
+#include "dataplane/net/close_reason.h"
+#include "dataplane/net/transport.h"
+
+struct connection;
+
+struct connection_ops {
+    /* Optional. Connected, handshake done; before any on_data. For an accepted plain socket at the
+     * end of the turn in which it was made. */
+    void (*on_connected)(struct connection *c);
+    /* Bytes are in `in`: drain or move what you use; the rest stays and is shown again together
+     * with what follows. end: the peer sends no more (half-close); called once with it, even when
+     * `in` is empty. If half-close is off (the default) the connection is then closed with
+     * CLOSE_REMOTE_CLOSE, after the output was tried once. */
+    void (*on_data)(struct connection *c, struct buffer *in, bool end);
+    /* Optional. The output passed its limit; and it fell to half of it. */
+    void (*on_high_watermark)(struct connection *c);
+    void (*on_low_watermark)(struct connection *c);
+    /* Optional. All output has been handed to the transport. */
+    void (*on_flushed)(struct connection *c);
+    /* Required, last. From the top of the loop, never from inside a call of the owner. */
+    void (*on_close)(struct connection *c, enum close_reason reason);
+};
+
+struct sock_option {
+    int level, name;
+    int value;
+    const char *data; /* when not NULL: data_len bytes instead of value */
+    uint32_t data_len;
+};
+
+struct connect_options {
+    uint64_t timeout_ms;          /* 0: the kernel's */
+    const struct address *source; /* NULL: the kernel chooses; port 0 is fine */
+    const struct sock_option *options;
+    size_t n_options;
+    uint32_t keepalive_probes, keepalive_time_s, keepalive_interval_s; /* all 0: off */
+    uint32_t buffer_limit;        /* 0: no watermarks */
+    /* Stacks a transport on the socket (TLS); NULL: none. Takes over the socket; NULL: failed. */
+    struct transport *(*wrap)(void *ctx, struct transport *socket);
+    void *wrap_ctx;
+};
+
+/* Never fails at once: a refusal arrives as on_close(CLOSE_CONNECT_FAILED). opt may be NULL. */
+struct connection *connection_connect(struct loop *loop, struct chunk_pool *pool,
+                                      const struct address *to, const struct connect_options *opt,
+                                      const struct connection_ops *ops, void *owner);
+/* Over an accepted descriptor (non-blocking), which it takes over. */
+struct connection *connection_accept(struct loop *loop, struct chunk_pool *pool, int fd,
+                                     const struct address *remote,
+                                     const struct connection_ops *ops, void *owner);
+/* Over any transport, which it takes over (and runs its handshake). */
+struct connection *connection_new(struct loop *loop, struct chunk_pool *pool,
+                                  struct transport *transport, const struct connection_ops *ops,
+                                  void *owner);
+
+void *connection_owner(const struct connection *c);
+/* Hands the connection to other callbacks (codec chosen, upgrade, pool to stream). Input that was
+ * left unread is shown to the new owner at the end of the turn. */
+void connection_set_owner(struct connection *c, const struct connection_ops *ops, void *owner);
+
+/* Queues all bytes of b (which is empty afterwards); flushed once, at the end of the turn. Dropped
+ * when the connection is closing or its write side was shut down. */
+void connection_write(struct connection *c, struct buffer *b);
+void connection_write_bytes(struct connection *c, struct bytes x);  /* copies */
+/* Half-close: after what is queued is written, the peer sees the end. */
+void connection_shutdown_write(struct connection *c);
+size_t connection_output_len(const struct connection *c);
+/* Writes what is queued now instead of at the end of the turn. */
+void connection_flush(struct connection *c);
+
+/* Counted: reads when every pause was resumed. Resuming shows left-over input again, at the end of
+ * the turn. */
+void connection_read_pause(struct connection *c);
+void connection_read_resume(struct connection *c);
+bool connection_read_paused(const struct connection *c);
+/* Shows left-over input to on_data again at the end of this turn (unless paused). */
+void connection_reread(struct connection *c);
+
+void connection_set_half_close(struct connection *c, bool enabled);
+void connection_set_buffer_limit(struct connection *c, uint32_t limit); /* 0: none */
+bool connection_above_watermark(const struct connection *c);
+
+enum close_how {
+    CLOSE_NOW,         /* what is queued is dropped */
+    CLOSE_ABORT,       /* the same, and the peer sees a reset */
+    CLOSE_FLUSH,       /* writes what is queued, then closes */
+    CLOSE_FLUSH_DELAY, /* flushes, shuts down, then waits for the peer's end, dropping its bytes */
+};
+/* delay_ms: for the two flushing kinds, how long may pass without progress before the connection is
+ * closed all the same (Envoy's delayed_close_timeout); 0: FLUSH waits for ever, FLUSH_DELAY is
+ * FLUSH. The first call's reason counts; a later one may only hasten the end. */
+void connection_close(struct connection *c, enum close_reason reason, enum close_how how,
+                      uint64_t delay_ms);
+bool connection_is_open(const struct connection *c);      /* not closing */
+bool connection_is_connected(const struct connection *c); /* handshake done, not closing */
+/* "Connection refused" and the like: why it failed; "" when it did not. Valid until on_close
+ * returns. */
+const char *connection_failure(const struct connection *c);
+int connection_errno(const struct connection *c);
+
+uint64_t connection_id(const struct connection *c);       /* unique in the process */
+struct loop *connection_loop(const struct connection *c);
+struct chunk_pool *connection_pool(const struct connection *c);
+struct transport *connection_transport(const struct connection *c);
+struct bytes connection_protocol(const struct connection *c);    /* ALPN, empty when none */
+const struct address *connection_local(struct connection *c);
+const struct address *connection_remote(const struct connection *c);
+uint64_t connection_bytes_read(const struct connection *c);
+uint64_t connection_bytes_written(const struct connection *c);
+uint64_t connection_created_ms(const struct connection *c);
+uint64_t connection_active_ms(const struct connection *c);       /* last byte in or out */
+/* Milliseconds from the start to on_connected. */
+uint64_t connection_connect_ms(const struct connection *c);

@@ -1,0 +1,50 @@
+/* Names to addresses, asynchronously: the only doorway of c-ares. One resolver on one loop
+ * (main's), used by that thread only. Answers come with a time to live; the hosts file counts. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/address.h"
+#include "config/cluster.h"
+#include "dataplane/net/loop.h"
+
+struct dns_resolver;
+struct dns_query;
+
+struct dns_options {
+    const struct address *servers; /* none: those of resolv.conf */
+    size_t n_servers;
+    uint64_t timeout_ms;           /* of one try; 0: 5000 */
+    unsigned tries;                /* 0: 4 */
+    bool use_tcp, no_search;       /* no_search: never append search domains */
+    bool no_hosts_file;
+};
+
+enum dns_status {
+    DNS_OK,
+    DNS_EMPTY,  /* the name exists or not, but has no such address: an answer, not a failure */
+    DNS_FAILED, /* no answer: keep what you had */
+};
+
+struct dns_result {
+    enum dns_status status;
+    const char *error;               /* a sentence when not DNS_OK, else NULL */
+    const struct address *addresses; /* port as given to dns_resolve(); no duplicates */
+    size_t count;
+    uint32_t ttl_s;                  /* the smallest; UINT32_MAX when from the hosts file */
+};
+
+/* The result lives during the call; the query is gone before it. */
+typedef void dns_fn(void *ctx, const struct dns_result *result);
+
+/* opt may be NULL. */
+MUST_CHECK struct dns_resolver *dns_resolver_new(struct loop *loop, const struct dns_options *opt,
+                                                 struct error *err);
+void dns_resolver_free(struct dns_resolver **r);    /* open queries are dropped, without a call */
+/* AUTO: IPv6 first, IPv4 if there is none; V4_PREFERRED the other way round.
+ * fn is called later, once, never from inside this call. An IP address resolves to itself. */
+struct dns_query *dns_resolve(struct dns_resolver *r, struct bytes name, uint16_t port,
+                              enum dns_lookup_family family, dns_fn *fn, void *ctx);
+void dns_cancel(struct dns_query **q);              /* fn will not be called */
