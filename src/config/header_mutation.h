@@ -1,0 +1,34 @@
+/* Header additions and removals of the route configuration, compiled. Values are command strings
+ * (config/access_log.h); a literal one has a single literal part. Const data. */
+#pragma once
+
+#include "config/access_log.h"
+
+enum append_action {
+    APPEND_IF_EXISTS_OR_ADD,
+    ADD_IF_ABSENT,
+    OVERWRITE_IF_EXISTS_OR_ADD,
+    OVERWRITE_IF_EXISTS,
+};
+
+struct header_addition {
+    struct bytes name;   /* lower case */
+    struct format value;
+    bool literal;        /* `text` is the whole value */
+    struct bytes text;
+    enum append_action action;
+    bool keep_empty_value;
+};
+
+struct header_mutations {
+    struct header_addition *add;
+    struct bytes *remove; /* lower case; runs first, as in Envoy */
+    uint16_t n_add, n_remove;
+};
+
+struct envoy_config_core_v3_HeaderValueOption;
+
+/* request: ":path"-like names and Host are refused where Envoy refuses them. */
+MUST_CHECK bool header_additions_decode(
+    const struct envoy_config_core_v3_HeaderValueOption *const *list, size_t n, struct arena *a,
+    struct header_mutations *out, struct error *err);
