@@ -6,8 +6,9 @@
  *
  *     u32 name length | name | u32 body length | body
  *
- * numbers little-endian and unaligned, name such as "envoy/config/core/v3/base.proto" (no NUL), body
- * a serialised google.protobuf.FileDescriptorProto. A file comes after all the files it imports.
+ * numbers little-endian and unaligned, name such as "envoy/config/core/v3/base.proto" (no NUL),
+ * body a serialised google.protobuf.FileDescriptorProto. A file comes after all the files it
+ * imports.
  */
 #pragma once
 

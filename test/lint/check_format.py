@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""Our C is as clang-format writes it (tools/format puts it right)."""
+import difflib
+import shutil
+import subprocess
+
+import lint
+
+# Others format differently: one version for all.
+CLANG_FORMAT = shutil.which("clang-format-14") or "clang-format"
+
+
+def check(path, text):
+    run = subprocess.run(
+        [CLANG_FORMAT, f"--assume-filename={lint.TREE / path}"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if run.stdout == text:
+        return []
+    lines = difflib.unified_diff(text.splitlines(), run.stdout.splitlines(), lineterm="", n=0)
+    first = [line for line in lines if line[:1] in "+-"][2:6]
+    return [f"{path}: run tools/format", *("    " + line for line in first)]
+
+
+CASES = [
+    ("our style", "src/a.c", "int f(void)\n{\n    return 1;\n}\n", None),
+    ("another style", "src/a.c", "int f(void) { return 1; }\n", "run tools/format"),
+]
+
+if __name__ == "__main__":
+    lint.run(check, CASES, lint.files(".c", ".h", ".cc"))
