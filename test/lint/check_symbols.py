@@ -69,7 +69,7 @@ def main():
         if archive.name not in GENERATED
     }
     for names in internal.values():
-        names -= HARMLESS.keys()
+        names.difference_update(HARMLESS)
     exported = {
         pathlib.Path(path).name: defined(lines("nm", "-P", "-D", path)) for path in libraries(build)
     }
