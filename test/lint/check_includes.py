@@ -33,15 +33,17 @@ DOORWAYS = [
     (r"protobuf-c/|.*\.pb-c\.h$", [STUB]),
     (r"api_descriptors\.h$", [r"src/config/.*\.c$", STUB, r"test/unit/api/"]),
     (
-        r"upb/|.*\.upb\.h$",
+        # upb_util.h: inline helpers for those .c files, and for them alone
+        r"upb/|.*\.upb\.h$|config/upb_util\.h$",
         [
+            r"src/config/upb_util\.h$",
             r"src/(config|xds)/.*\.c$",
             r"src/filters/.*_(config|proto)\.c$",
             r"test/unit/(api|config|xds|filters)/",
         ],
     ),
 ]
-INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 
 
 def filter_folder(path):
@@ -75,15 +77,12 @@ def doorway_complaint(path, include):
 def check(path, text):
     found = []
     includes = [
-        (number, m[1], m[2])
+        (number, m[1])
         for number, line in enumerate(text.splitlines(), 1)
         if (m := INCLUDE.match(line))
     ]
-    for number, quote, include in includes:
-        local = quote == '"' and not include.startswith(("upb/", "google/", "envoy/"))
-        complaint = room_complaint(path, include)
-        if not complaint and not (local and "/" in include and include.split("/")[0] in ROOMS):
-            complaint = doorway_complaint(path, include)
+    for number, include in includes:
+        complaint = room_complaint(path, include) or doorway_complaint(path, include)
         if complaint:
             found.append(f"{path}:{number}: {complaint}")
     return found
