@@ -21,7 +21,8 @@
             check_failed(__FILE__, __LINE__, #cond);                                               \
     } while (0)
 
-/* The six big objects carry a magic number as first member: a stale pointer dies where it is used. */
+/* The six big objects carry a magic number as first member: a stale pointer dies where it is used.
+ */
 #define CHECK_MAGIC(obj, value) CHECK((obj) != NULL && (obj)->magic == (value))
 
 NORETURN void check_failed(const char *file, int line, const char *what);

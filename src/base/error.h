@@ -12,7 +12,10 @@ struct error {
     char *text; /* NULL: no error */
 };
 
-#define ERROR_INIT {0}
+#define ERROR_INIT                                                                                 \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 /* Sets the sentence (the first one wins: a later call is dropped). Returns false, so that a
  * function can `return error_set(err, ...)`. */
@@ -26,7 +29,7 @@ static inline bool error_is_set(const struct error *err)
 {
     return err->text != NULL;
 }
-const char *error_text(const struct error *err);  /* "" when there is none */
+const char *error_text(const struct error *err); /* "" when there is none */
 void error_fini(struct error *err);
 /* Moves from into *err (which must have none), leaving from empty. */
 void error_move(struct error *err, struct error *from);

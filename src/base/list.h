@@ -10,7 +10,10 @@ struct list {
     struct list *prev, *next;
 };
 
-#define LIST_INIT(l) {&(l), &(l)}
+#define LIST_INIT(l)                                                                               \
+    {                                                                                              \
+        &(l), &(l)                                                                                 \
+    }
 #define LIST_ENTRY(link, type, member) CONTAINER_OF(link, type, member)
 /* Safe when the body removes the current entry. */
 #define LIST_EACH(it, head)                                                                        \

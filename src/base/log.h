@@ -39,7 +39,7 @@ void log_set_component_level(enum log_component c, enum log_level level);
 /* "trace" "debug" "info" "warning" ("warn") "error" "critical" "off". */
 MUST_CHECK bool log_level_parse(struct bytes name, enum log_level *level);
 MUST_CHECK bool log_component_parse(struct bytes name, enum log_component *component);
-const char *log_level_name(enum log_level level);           /* "info" */
+const char *log_level_name(enum log_level level); /* "info" */
 const char *log_component_name(enum log_component c);
 /* Envoy's --log-format: %v message, %t thread, %n component, %l level, %L short level, %T ISO time,
  * %e milliseconds, %f microseconds, %F nanoseconds, %g file, %# line, %! function, %P process,
@@ -48,4 +48,4 @@ MUST_CHECK bool log_set_format(const char *format, struct error *err);
 #define LOG_FORMAT_DEFAULT "[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v"
 /* Appends to a file instead of standard error. */
 MUST_CHECK bool log_set_path(const char *path, struct error *err);
-void log_reopen(void);                                      /* after a rotation */
+void log_reopen(void); /* after a rotation */

@@ -19,14 +19,17 @@ struct map {
     uint32_t n_slots, cap_slots, n_live, index_size;
 };
 
-#define MAP_INIT {0}
+#define MAP_INIT                                                                                   \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
-void map_fini(struct map *m);                               /* values are the caller's */
-void *map_get(const struct map *m, struct bytes key);       /* NULL: not there */
+void map_fini(struct map *m);                         /* values are the caller's */
+void *map_get(const struct map *m, struct bytes key); /* NULL: not there */
 bool map_has(const struct map *m, struct bytes key);
 /* Returns the value that was there before, or NULL. value must not be NULL. */
 void *map_set(struct map *m, struct bytes key, void *value);
-void *map_remove(struct map *m, struct bytes key);          /* the removed value, or NULL */
+void *map_remove(struct map *m, struct bytes key); /* the removed value, or NULL */
 static inline size_t map_count(const struct map *m)
 {
     return m->n_live;

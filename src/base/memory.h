@@ -8,13 +8,13 @@
 
 #include "base/check.h"
 
-void *mem_alloc(size_t size);                  /* not zeroed */
-void *mem_zalloc(size_t size);                 /* zeroed */
+void *mem_alloc(size_t size);  /* not zeroed */
+void *mem_zalloc(size_t size); /* zeroed */
 void *mem_realloc(void *p, size_t size);
 char *mem_strdup(const char *s);
-MUST_CHECK void *mem_try(size_t size);         /* NULL when there is no memory */
+MUST_CHECK void *mem_try(size_t size); /* NULL when there is no memory */
 MUST_CHECK void *mem_try_realloc(void *p, size_t size);
-void mem_free(void *p);                        /* NULL allowed */
+void mem_free(void *p); /* NULL allowed */
 
 #define NEW(type) ((type *)mem_zalloc(sizeof(type)))
 

@@ -308,7 +308,8 @@ static void each_child(uintptr_t c, pmap_each_fn *fn, void *ctx)
         each(as_branch(c), fn, ctx);
 }
 
-/* A leaf on one side against a branch on the other: everything in the branch, but the leaf's key. */
+/* A leaf on one side against a branch on the other: everything in the branch, but the leaf's key.
+ */
 struct diff_leaf {
     struct diff *d;
     const struct leaf *leaf;

@@ -19,7 +19,10 @@ struct pmap {
     void (*release)(void *value); /* NULL: values are not owned */
 };
 
-#define PMAP_INIT(release_fn) {NULL, 0, (release_fn)}
+#define PMAP_INIT(release_fn)                                                                      \
+    {                                                                                              \
+        NULL, 0, (release_fn)                                                                      \
+    }
 
 void *pmap_get(const struct pmap *m, struct bytes key);
 /* Takes over `value` (never NULL). An entry of that key is replaced and released in its turn. */
@@ -31,7 +34,8 @@ void pmap_fini(struct pmap *m);
 /* Order: by hash, not by name. fn returns false to stop. */
 typedef bool pmap_each_fn(void *ctx, struct bytes key, void *value);
 void pmap_each(const struct pmap *m, pmap_each_fn *fn, void *ctx);
-/* Calls fn for each key whose value pointer differs; old or new is NULL where the key is missing. */
+/* Calls fn for each key whose value pointer differs; old or new is NULL where the key is missing.
+ */
 typedef void pmap_diff_fn(void *ctx, struct bytes key, void *old_value, void *new_value);
 void pmap_diff(const struct pmap *a, const struct pmap *b, pmap_diff_fn *fn, void *ctx);
 /* All keys sorted bytewise, with their values; the caller frees the array with mem_free(). The keys

@@ -324,9 +324,8 @@ int64_t stat_read(const struct stat_scope *scope, unsigned id, bool *used)
     int64_t sum = 0;
     *used = false;
     for (unsigned i = 0; i < scope->n_slots; i++) {
-        struct stat_block *b =
-            atomic_load_explicit((_Atomic(struct stat_block *) *)&scope->blocks[i],
-                                 memory_order_acquire);
+        struct stat_block *b = atomic_load_explicit(
+            (_Atomic(struct stat_block *) *)&scope->blocks[i], memory_order_acquire);
         if (!b)
             continue;
         sum += atomic_load_explicit(&b->cells[id].value, memory_order_relaxed);

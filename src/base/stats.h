@@ -21,7 +21,7 @@ enum stat_kind {
     STAT_GAUGE,     /* signed sum over threads */
     STAT_HISTOGRAM, /* milliseconds unless the name says otherwise */
     STAT_TEXT,
-    STAT_CODES,     /* counters upstream_rq_<code> and upstream_rq_<N>xx: name is the stem */
+    STAT_CODES, /* counters upstream_rq_<code> and upstream_rq_<N>xx: name is the stem */
 };
 
 struct stat_desc {
@@ -52,7 +52,7 @@ struct stat_scope {
 
 /* n_slots: 2 + workers. */
 struct stat_store *stat_store_new(unsigned n_slots);
-void stat_store_free(struct stat_store **store);            /* all scopes must be gone */
+void stat_store_free(struct stat_store **store); /* all scopes must be gone */
 
 struct stat_scope *stat_scope_get(struct stat_store *store, struct bytes prefix,
                                   const struct stat_schema *schema);
@@ -76,7 +76,7 @@ int64_t stat_read(const struct stat_scope *scope, unsigned id, bool *used);
 /* A merged histogram, log-linear: 90 steps a decade, two significant digits (as Envoy's). */
 enum { STAT_DECADES = 12, STAT_STEPS = 90 };
 struct stat_histogram {
-    uint64_t zeros; /* values of 0 */
+    uint64_t zeros;                           /* values of 0 */
     uint64_t steps[STAT_DECADES][STAT_STEPS]; /* 1.0, 1.1 ... 9.9 times 10^decade */
     uint64_t count;
     double sum;
@@ -94,10 +94,10 @@ struct stat_view {
     struct bytes name; /* full: prefix.name */
     enum stat_kind kind;
     bool used;
-    int64_t value;      /* counter, gauge */
-    const char *text;   /* STAT_TEXT */
+    int64_t value;    /* counter, gauge */
+    const char *text; /* STAT_TEXT */
     const struct stat_scope *scope;
-    unsigned id;        /* for stat_read_histogram */
+    unsigned id; /* for stat_read_histogram */
 };
 typedef void stat_visit_fn(void *ctx, const struct stat_view *view);
 void stat_visit(struct stat_store *store, stat_visit_fn *fn, void *ctx);

@@ -13,10 +13,13 @@ struct strbuf {
     size_t len, cap;
 };
 
-#define STRBUF_INIT {0}
+#define STRBUF_INIT                                                                                \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 void strbuf_fini(struct strbuf *s);
-void strbuf_reset(struct strbuf *s);                       /* keeps the memory */
+void strbuf_reset(struct strbuf *s); /* keeps the memory */
 void strbuf_reserve(struct strbuf *s, size_t extra);
 void strbuf_add(struct strbuf *s, const void *data, size_t len);
 void strbuf_add_char(struct strbuf *s, char c);
@@ -25,10 +28,10 @@ void strbuf_add_bytes(struct strbuf *s, struct bytes b);
 void strbuf_printf(struct strbuf *s, const char *fmt, ...) PRINTF(2, 3);
 void strbuf_vprintf(struct strbuf *s, const char *fmt, va_list ap);
 void strbuf_insert(struct strbuf *s, size_t at, const void *data, size_t len);
-void strbuf_cut(struct strbuf *s, size_t len);             /* shortens to len */
-struct bytes strbuf_bytes(const struct strbuf *s);         /* valid until the next change */
-const char *strbuf_str(const struct strbuf *s);            /* "" when empty */
-char *strbuf_detach(struct strbuf *s);                     /* the caller frees with mem_free() */
+void strbuf_cut(struct strbuf *s, size_t len);     /* shortens to len */
+struct bytes strbuf_bytes(const struct strbuf *s); /* valid until the next change */
+const char *strbuf_str(const struct strbuf *s);    /* "" when empty */
+char *strbuf_detach(struct strbuf *s);             /* the caller frees with mem_free() */
 /* Adds b as the inside of a JSON string: quotes not included, control characters escaped,
  * bytes that are not UTF-8 replaced. */
 void strbuf_add_json_escaped(struct strbuf *s, struct bytes b);

@@ -80,29 +80,36 @@ enum format_op {
 
 struct format_part {
     enum format_op op;
-    struct bytes text;         /* literal, header name, strftime format, variable name */
-    struct bytes alternative;  /* REQ(a?b) */
-    uint32_t max_length;       /* 0: no limit */
+    struct bytes text;        /* literal, header name, strftime format, variable name */
+    struct bytes alternative; /* REQ(a?b) */
+    uint32_t max_length;      /* 0: no limit */
 };
 
 struct format {
     struct format_part *parts;
     unsigned n_parts;
-    bool omit_empty;           /* "" instead of "-" */
+    bool omit_empty; /* "" instead of "-" */
 };
 
 /* JSON format: keys in order (sorted when asked) with nested objects flattened into a tree. */
 struct json_format_node {
     struct bytes key;
-    enum { JSON_NODE_FORMAT, JSON_NODE_NUMBER, JSON_NODE_BOOL, JSON_NODE_NULL, JSON_NODE_OBJECT,
-           JSON_NODE_LIST } kind;
+    enum {
+        JSON_NODE_FORMAT,
+        JSON_NODE_NUMBER,
+        JSON_NODE_BOOL,
+        JSON_NODE_NULL,
+        JSON_NODE_OBJECT,
+        JSON_NODE_LIST
+    } kind;
     struct format format;
     double number;
     struct json_format_node *children;
     unsigned n_children;
 };
 
-struct access_log_filter; /* config/access_log.c: status code, duration, header, flags, and/or, ... */
+struct access_log_filter; /* config/access_log.c: status code, duration, header, flags, and/or, ...
+                           */
 
 struct access_log {
     enum access_log_sink sink;

@@ -122,7 +122,8 @@ enum cluster_stat {
 extern const struct stat_schema cluster_stat_schema;
 
 struct circuit_breaker {
-    uint32_t max_connections, max_pending_requests, max_requests, max_retries; /* 1024,1024,1024,3 */
+    uint32_t max_connections, max_pending_requests, max_requests,
+        max_retries;               /* 1024,1024,1024,3 */
     uint32_t max_connection_pools; /* UINT32_MAX: no limit */
     bool track_remaining;
 };
@@ -130,8 +131,8 @@ struct circuit_breaker {
 /* Shared by all threads, atomics only; carried over by cluster name. The breakers count over all
  * workers, so that the limits are the process's. */
 struct cluster_state {
-    uint32_t refs;                /* config thread */
-    struct stat_scope *stats;     /* cluster.NAME */
+    uint32_t refs;            /* config thread */
+    struct stat_scope *stats; /* cluster.NAME */
     struct {
         _Atomic uint32_t connections, pending, requests, retries;
     } in_use[N_ROUTING_PRIORITIES];
@@ -151,30 +152,30 @@ enum health_flag {
 /* Shared atomics of one host; carried over by cluster name and address. cx_*, rq_* are Envoy's
  * per-host statistics, printed by /clusters. */
 struct host_state {
-    uint32_t refs;              /* config thread; workers hold theirs through pins of the host set
-                                   or through host_state_hold() */
-    _Atomic uint32_t holds;     /* pools and attempts of workers; freed when refs and holds are 0 */
-    _Atomic uint32_t health;    /* enum health_flag bits set at run time (active HC, outlier) */
+    uint32_t refs;           /* config thread; workers hold theirs through pins of the host set
+                                or through host_state_hold() */
+    _Atomic uint32_t holds;  /* pools and attempts of workers; freed when refs and holds are 0 */
+    _Atomic uint32_t health; /* enum health_flag bits set at run time (active HC, outlier) */
     _Atomic uint32_t rq_active, cx_active;
     _Atomic uint64_t cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout;
     struct host_state *next_retired;
 };
 struct host_state *host_state_new(void);
 void host_state_ref(struct host_state *s);
-void host_state_unref(struct host_state **s);   /* config thread */
-void host_state_hold(struct host_state *s);     /* workers */
-void host_state_release(struct host_state *s);  /* workers */
-unsigned host_state_reap(void);                 /* config thread, with node_reap() */
+void host_state_unref(struct host_state **s);  /* config thread */
+void host_state_hold(struct host_state *s);    /* workers */
+void host_state_release(struct host_state *s); /* workers */
+unsigned host_state_reap(void);                /* config thread, with node_reap() */
 
 /* One endpoint. Kept small: a host set of 10,000 is common. */
 struct host {
     struct address address;
-    struct bytes hostname;      /* endpoint.hostname, or the DNS name */
+    struct bytes hostname; /* endpoint.hostname, or the DNS name */
     struct host_state *state;
-    uint32_t weight;            /* >= 1 */
-    uint16_t locality;          /* index into host_set.localities */
+    uint32_t weight;   /* >= 1 */
+    uint16_t locality; /* index into host_set.localities */
     uint8_t priority;
-    uint8_t health;             /* enum health_flag bits that the resource sets */
+    uint8_t health; /* enum health_flag bits that the resource sets */
 };
 
 struct locality {
@@ -214,22 +215,25 @@ struct dns_target {
     struct bytes hostname;
 };
 
-enum upstream_protocol { UPSTREAM_HTTP1, UPSTREAM_HTTP2 /* only for gRPC control channels so far */ };
+enum upstream_protocol {
+    UPSTREAM_HTTP1,
+    UPSTREAM_HTTP2 /* only for gRPC control channels so far */
+};
 
 struct cluster {
     struct node node;
     struct bytes name, stat_name; /* stat_name: alt_stat_name or name */
     enum cluster_type type;
     enum lb_policy lb_policy;
-    uint32_t least_request_choices;       /* 2 */
-    double active_request_bias;           /* 1.0 */
-    double healthy_panic_threshold;       /* percent, 50 */
+    uint32_t least_request_choices; /* 2 */
+    double active_request_bias;     /* 1.0 */
+    double healthy_panic_threshold; /* percent, 50 */
     bool fail_traffic_on_panic;
-    uint64_t connect_timeout_ms;          /* 5000 */
-    uint32_t buffer_limit;                /* bytes, 1 MiB */
+    uint64_t connect_timeout_ms; /* 5000 */
+    uint32_t buffer_limit;       /* bytes, 1 MiB */
     struct circuit_breaker breakers[N_ROUTING_PRIORITIES];
     enum upstream_protocol protocol;
-    uint64_t idle_timeout_ms;             /* upstream connections, 1 hour */
+    uint64_t idle_timeout_ms; /* upstream connections, 1 hour */
     uint64_t max_connection_duration_ms;
     uint32_t max_requests_per_connection; /* 0: no limit */
     uint32_t max_response_headers_kb;     /* 60 */
@@ -240,16 +244,16 @@ struct cluster {
     bool keepalive;
     bool has_bind_address;
     struct address bind_address;
-    struct bytes eds_service_name;        /* CLUSTER_EDS: the name asked for */
+    struct bytes eds_service_name; /* CLUSTER_EDS: the name asked for */
     struct config_source eds_source;
     enum dns_lookup_family dns_family;
-    uint64_t dns_refresh_ms;              /* 5000 */
+    uint64_t dns_refresh_ms; /* 5000 */
     uint64_t dns_failure_refresh_base_ms, dns_failure_refresh_max_ms;
     bool respect_dns_ttl;
     bool wait_for_warm_on_init;
     struct dns_target *dns_targets;
     uint32_t n_dns_targets;
-    const struct host_set *inline_hosts;  /* CLUSTER_STATIC; a child node */
+    const struct host_set *inline_hosts; /* CLUSTER_STATIC; a child node */
     bool observability_name_is_alt;
 };
 

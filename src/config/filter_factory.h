@@ -17,7 +17,7 @@ struct typed_reader;
 
 /* What a decoder may use and ask for. Lives during the call. */
 struct filter_context {
-    struct arena *arena;              /* of the node being built; config objects live here */
+    struct arena *arena; /* of the node being built; config objects live here */
     struct stat_store *stats;
     struct bytes stat_prefix;         /* "http.ingress." */
     struct typed_reader *types;       /* nested Any and TypedStruct */
@@ -28,11 +28,11 @@ struct filter_context {
 };
 
 struct filter_factory {
-    const char *name;      /* canonical: envoy.filters.http.router */
-    const char *type_url;  /* full message name: envoy.extensions.filters.http.router.v3.Router */
+    const char *name;     /* canonical: envoy.filters.http.router */
+    const char *type_url; /* full message name: envoy.extensions.filters.http.router.v3.Router */
     const char *route_type_url; /* per-route message, or NULL: not accepted */
-    bool terminal;         /* must stand last, and only last */
-    bool no_config_ok;     /* loads by name alone (Envoy once knew it so) */
+    bool terminal;              /* must stand last, and only last */
+    bool no_config_ok;          /* loads by name alone (Envoy once knew it so) */
     /* NULL = refused, *err says why. value: the message's bytes. */
     void *(*config_new)(struct filter_context *ctx, struct bytes value, struct error *err);
     void *(*route_config_new)(struct filter_context *ctx, struct bytes value, struct error *err);

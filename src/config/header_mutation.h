@@ -12,9 +12,9 @@ enum append_action {
 };
 
 struct header_addition {
-    struct bytes name;   /* lower case */
+    struct bytes name; /* lower case */
     struct format value;
-    bool literal;        /* `text` is the whole value */
+    bool literal; /* `text` is the whole value */
     struct bytes text;
     enum append_action action;
     bool keep_empty_value;
@@ -29,6 +29,6 @@ struct header_mutations {
 struct envoy_config_core_v3_HeaderValueOption;
 
 /* request: ":path"-like names and Host are refused where Envoy refuses them. */
-MUST_CHECK bool header_additions_decode(
-    const struct envoy_config_core_v3_HeaderValueOption *const *list, size_t n, struct arena *a,
-    struct header_mutations *out, struct error *err);
+MUST_CHECK bool
+header_additions_decode(const struct envoy_config_core_v3_HeaderValueOption *const *list, size_t n,
+                        struct arena *a, struct header_mutations *out, struct error *err);

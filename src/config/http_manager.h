@@ -114,10 +114,10 @@ struct http_filter_slot {
 
 struct http_manager {
     struct node node;
-    struct bytes stat_prefix;          /* "ingress_http" */
-    struct stat_scope *stats;          /* http.<stat_prefix> */
+    struct bytes stat_prefix; /* "ingress_http" */
+    struct stat_scope *stats; /* http.<stat_prefix> */
     enum codec_type codec;
-    struct http_filter_slot *filters;  /* request order; the last is terminal */
+    struct http_filter_slot *filters; /* request order; the last is terminal */
     unsigned n_filters;
 
     /* Exactly one of the two. */
@@ -125,18 +125,18 @@ struct http_manager {
     struct bytes rds_name;
     struct config_source rds_source;
 
-    struct bytes server_name;          /* "envoy" */
+    struct bytes server_name; /* "envoy" */
     enum server_header server_header;
     struct bytes via;
     bool add_user_agent;
-    uint64_t stream_idle_timeout_ms;   /* 300000 */
+    uint64_t stream_idle_timeout_ms; /* 300000 */
     uint64_t request_timeout_ms, request_headers_timeout_ms;
     uint64_t drain_timeout_ms, delayed_close_timeout_ms; /* 5000, 1000 */
-    uint64_t idle_timeout_ms;          /* downstream connections, 1 hour */
+    uint64_t idle_timeout_ms;                            /* downstream connections, 1 hour */
     uint64_t max_connection_duration_ms, max_stream_duration_ms;
     uint32_t max_requests_per_connection; /* 0: no limit */
-    uint32_t max_headers_count;        /* 100 */
-    uint32_t max_request_headers_kb;   /* 60 */
+    uint32_t max_headers_count;           /* 100 */
+    uint32_t max_request_headers_kb;      /* 60 */
     enum underscores_action underscores;
 
     bool use_remote_address, skip_xff_append, append_x_forwarded_port;
@@ -145,12 +145,12 @@ struct http_manager {
     unsigned n_internal_prefixes;
     bool internal_unix_sockets, internal_default; /* no internal_address_config: Envoy's default */
     bool generate_request_id, preserve_external_request_id, always_set_request_id_in_response;
-    bool pack_trace_reason;            /* uuid extension, default true */
+    bool pack_trace_reason; /* uuid extension, default true */
     bool normalize_path, merge_slashes;
     enum escaped_slashes escaped_slashes;
     bool strip_matching_host_port, strip_any_host_port, strip_trailing_host_dot;
     bool proxy_100_continue, stream_error_on_invalid_http_message;
-    bool stream_error_h1;              /* http_protocol_options override */
+    bool stream_error_h1; /* http_protocol_options override */
     bool represent_ipv4_as_mapped;
 
     /* Http1ProtocolOptions */

@@ -56,7 +56,7 @@ extern const struct stat_schema listener_http_stat_schema;
 enum chain_source_type { SOURCE_TYPE_ANY, SOURCE_TYPE_SAME_IP_OR_LOOPBACK, SOURCE_TYPE_EXTERNAL };
 
 struct filter_chain_match {
-    uint16_t destination_port;             /* 0: any */
+    uint16_t destination_port; /* 0: any */
     struct address_prefix *prefixes, *source_prefixes, *direct_source_prefixes;
     unsigned n_prefixes, n_source_prefixes, n_direct_source_prefixes;
     uint16_t *source_ports;
@@ -64,7 +64,7 @@ struct filter_chain_match {
     enum chain_source_type source_type;
     struct bytes *server_names, *application_protocols;
     unsigned n_server_names, n_application_protocols;
-    struct bytes transport_protocol;       /* "", "raw_buffer", "tls" */
+    struct bytes transport_protocol; /* "", "raw_buffer", "tls" */
 };
 
 /* A network filter of the chain, as configured. */
@@ -77,11 +77,11 @@ struct network_filter_slot {
 struct filter_chain {
     struct node node;
     struct bytes name;
-    struct bytes key;    /* bytes of match, transport socket and network filters without the HCM */
+    struct bytes key; /* bytes of match, transport socket and network filters without the HCM */
     struct filter_chain_match match;
-    struct network_filter_slot *filters;   /* without the HTTP connection manager */
+    struct network_filter_slot *filters; /* without the HTTP connection manager */
     unsigned n_filters;
-    bool is_http;        /* ends in the HTTP connection manager (found through the binding) */
+    bool is_http; /* ends in the HTTP connection manager (found through the binding) */
     uint64_t transport_connect_timeout_ms;
 };
 
@@ -89,7 +89,7 @@ enum traffic_direction { DIRECTION_UNSPECIFIED, DIRECTION_INBOUND, DIRECTION_OUT
 
 struct socket_option {
     int level, name;
-    int state;           /* 0 prebind, 1 bound, 2 listening */
+    int state; /* 0 prebind, 1 bound, 2 listening */
     bool is_int;
     int64_t int_value;
     struct bytes buf_value;
@@ -104,13 +104,13 @@ struct listen_address {
 struct listener {
     struct node node;
     struct bytes name;
-    struct listen_address *addresses;      /* [0] is `address`, then additional_addresses */
+    struct listen_address *addresses; /* [0] is `address`, then additional_addresses */
     unsigned n_addresses;
-    struct bytes stat_prefix;              /* or empty: the first address */
+    struct bytes stat_prefix; /* or empty: the first address */
     bool bind_to_port, enable_reuse_port, freebind, transparent, modify_only_drain;
-    uint32_t buffer_limit;                 /* per connection, bytes, 1 MiB */
-    uint32_t backlog;                      /* 0: the system's */
-    int32_t fast_open_queue;               /* -1: not set */
+    uint32_t buffer_limit;   /* per connection, bytes, 1 MiB */
+    uint32_t backlog;        /* 0: the system's */
+    int32_t fast_open_queue; /* -1: not set */
     uint32_t max_accepts_per_event;
     bool ignore_global_conn_limit;
     struct socket_option *socket_options;
@@ -126,10 +126,10 @@ struct listener {
 /* One filter chain of a snapshot's listener with what it is bound to now. A connection pins its
  * binding; streams pin manager and routes. */
 struct chain_binding {
-    struct node node;                      /* pinnable */
+    struct node node; /* pinnable */
     const struct filter_chain *chain;
-    struct http_manager *manager;          /* NULL for a TCP chain; pinnable */
-    struct route_config *routes;           /* NULL while RDS has none (404 NR); pinnable */
+    struct http_manager *manager;           /* NULL for a TCP chain; pinnable */
+    struct route_config *routes;            /* NULL while RDS has none (404 NR); pinnable */
     struct stat_scope *listener_http_stats; /* NULL for TCP */
 };
 
@@ -137,10 +137,10 @@ struct chain_binding {
 struct listener_entry {
     struct node node;
     const struct listener *listener;
-    struct chain_binding **chains;         /* in the resource's order */
+    struct chain_binding **chains; /* in the resource's order */
     unsigned n_chains;
-    struct chain_binding *default_chain;   /* or NULL */
-    struct stat_scope *stats;              /* listener.ADDRESS */
+    struct chain_binding *default_chain; /* or NULL */
+    struct stat_scope *stats;            /* listener.ADDRESS */
 };
 
 /* What is known of a connection when its chain is chosen. */

@@ -150,8 +150,8 @@ bool query_matcher_decode(const envoy_config_route_v3_QueryParameterMatcher *m, 
         return error_set(err, "name: expected a parameter name of at least 1 character");
     if (envoy_config_route_v3_QueryParameterMatcher_has_string_match(m)) {
         out->has_string = true;
-        return string_matcher_decode(envoy_config_route_v3_QueryParameterMatcher_string_match(m),
-                                     a, regexes, &out->string, err) ||
+        return string_matcher_decode(envoy_config_route_v3_QueryParameterMatcher_string_match(m), a,
+                                     regexes, &out->string, err) ||
                error_prefix(err, "string_match.");
     }
     if (envoy_config_route_v3_QueryParameterMatcher_has_present_match(m))

@@ -14,7 +14,7 @@ struct regex_list {
     struct regex_node {
         struct regex *regex;
         struct regex_node *next;
-    } *first;
+    } * first;
 };
 void regex_list_fini(struct regex_list *l);
 /* Compiles a pattern into the list; NULL and *err when RE2 refuses it. */

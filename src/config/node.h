@@ -22,15 +22,16 @@ enum node_kind {
     NODE_HTTP_MANAGER,
     NODE_ROUTE_CONFIG,
     NODE_VIRTUAL_HOST,
+    NODE_ROUTE,
     NODE_BINDING,
 };
 
 struct node {
-    uint32_t refs; /* config thread */
-    uint8_t kind;  /* enum node_kind */
-    struct arena *arena;              /* holds the node itself and its parts; freed with it */
-    void (*fini)(struct node *n);     /* drops what is not in the arena (children, scopes); or NULL */
-    _Atomic uint32_t *pins;           /* [node_pin_slots()], made by node_make_pinnable(); or NULL */
+    uint32_t refs;                /* config thread */
+    uint8_t kind;                 /* enum node_kind */
+    struct arena *arena;          /* holds the node itself and its parts; freed with it */
+    void (*fini)(struct node *n); /* drops what is not in the arena (children, scopes); or NULL */
+    _Atomic uint32_t *pins;       /* [node_pin_slots()], made by node_make_pinnable(); or NULL */
     struct node *next_retired;
 };
 
@@ -41,8 +42,8 @@ void node_set_pin_slots(unsigned n);
  * struct node is the first member. */
 void *node_new(enum node_kind kind, size_t size, size_t arena_first, void (*fini)(struct node *n));
 void node_make_pinnable(struct node *n);
-void node_ref(struct node *n);                 /* config thread */
-void node_unref(struct node **n);              /* config thread; NULL inside is fine */
+void node_ref(struct node *n);    /* config thread */
+void node_unref(struct node **n); /* config thread; NULL inside is fine */
 #define NODE_REF(p) (node_ref(&(p)->node), (p))
 #define NODE_UNREF(pp)                                                                             \
     do {                                                                                           \

@@ -19,9 +19,9 @@ struct codec_stream; /* the codec's half of a stream; `user` is the owner's */
 enum http_protocol { PROTOCOL_HTTP10, PROTOCOL_HTTP11, PROTOCOL_HTTP2 };
 
 struct codec_options {
-    bool downstream;              /* receives requests */
-    uint32_t max_headers_bytes;   /* charged before anything is allocated; 431 */
-    uint32_t max_headers_count;   /* 100 */
+    bool downstream;            /* receives requests */
+    uint32_t max_headers_bytes; /* charged before anything is allocated; 431 */
+    uint32_t max_headers_count; /* 100 */
     bool accept_http_10, enable_trailers, allow_chunked_length, allow_absolute_url;
     bool allow_custom_methods;
     struct bytes default_host_for_http_10;
@@ -30,9 +30,9 @@ struct codec_options {
 
 /* Why a message was refused. `details` is Envoy's response_code_details ("http1.codec_error"). */
 struct codec_error {
-    unsigned status;       /* 400, 426, 431, 501 ... to send, downstream */
-    const char *details;   /* constant */
-    const char *message;   /* constant: for the log */
+    unsigned status;     /* 400, 426, 431, 501 ... to send, downstream */
+    const char *details; /* constant */
+    const char *message; /* constant: for the log */
 };
 
 /* Calls of the codec to its owner. Return false from a callback that has destroyed the codec. */
@@ -81,7 +81,7 @@ struct codec {
     const struct codec_ops *ops;
     const struct codec_callbacks *cb;
     void *owner;
-    struct buffer *out;           /* queued output; the owner's, flushed after input */
+    struct buffer *out; /* queued output; the owner's, flushed after input */
     struct chunk_pool *chunks;
     struct codec_options options; /* by value: those of the connection's birth */
     uint64_t header_bytes;        /* of the current message, wire bytes; for the statistics */

@@ -26,9 +26,9 @@ enum filter_direction { FILTER_REQUEST, FILTER_RESPONSE };
 struct http_filter {
     const struct http_filter_ops *ops;
     const void *config;
-    void *state;            /* ops->factory.state_size bytes, zeroed, in the stream's arena */
+    void *state; /* ops->factory.state_size bytes, zeroed, in the stream's arena */
     struct stream *stream;
-    unsigned position;      /* in the chain: the key of per-route configuration and shared state */
+    unsigned position; /* in the chain: the key of per-route configuration and shared state */
 };
 
 struct http_filter_ops {

@@ -4,7 +4,8 @@
  * ordinary entries that always stand before the others.
  *
  * One thread. Bytes added are borrowed unless the function says "copies": they must live in the
- * stream's arena or be constant. Every decoded byte is charged by the codec before it comes here. */
+ * stream's arena or be constant. Every decoded byte is charged by the codec before it comes here.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -15,24 +16,31 @@
 
 /* X(enumerator, name) */
 #define HEADER_LIST(X)                                                                             \
-    X(METHOD, ":method") X(SCHEME, ":scheme") X(AUTHORITY, ":authority") X(PATH, ":path")          \
-    X(PROTOCOL, ":protocol") X(STATUS, ":status")                                                  \
-    X(HOST, "host") X(CONNECTION, "connection") X(CONTENT_LENGTH, "content-length")                \
-    X(CONTENT_TYPE, "content-type") X(TRANSFER_ENCODING, "transfer-encoding") X(TE, "te")          \
-    X(TRAILER, "trailer") X(UPGRADE, "upgrade") X(KEEP_ALIVE, "keep-alive")                        \
-    X(PROXY_CONNECTION, "proxy-connection") X(EXPECT, "expect") X(DATE, "date")                    \
-    X(SERVER, "server") X(LOCATION, "location") X(USER_AGENT, "user-agent") X(VIA, "via")          \
-    X(X_REQUEST_ID, "x-request-id") X(X_FORWARDED_FOR, "x-forwarded-for")                          \
-    X(X_FORWARDED_PROTO, "x-forwarded-proto") X(X_FORWARDED_HOST, "x-forwarded-host")              \
-    X(X_FORWARDED_PORT, "x-forwarded-port") X(X_CLIENT_TRACE_ID, "x-client-trace-id")              \
-    X(X_ENVOY_EXTERNAL_ADDRESS, "x-envoy-external-address") X(X_ENVOY_INTERNAL, "x-envoy-internal") \
-    X(X_ENVOY_ORIGINAL_PATH, "x-envoy-original-path")                                              \
-    X(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, "x-envoy-expected-rq-timeout-ms")                            \
-    X(X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS, "x-envoy-upstream-rq-timeout-ms")                            \
-    X(X_ENVOY_UPSTREAM_SERVICE_TIME, "x-envoy-upstream-service-time")                              \
-    X(X_ENVOY_ATTEMPT_COUNT, "x-envoy-attempt-count") X(X_ENVOY_OVERLOADED, "x-envoy-overloaded")  \
-    X(GRPC_STATUS, "grpc-status") X(GRPC_MESSAGE, "grpc-message") X(COOKIE, "cookie")              \
-    X(AUTHORIZATION, "authorization")
+    X(METHOD, ":method")                                                                           \
+    X(SCHEME, ":scheme") X(AUTHORITY, ":authority") X(PATH, ":path") X(PROTOCOL, ":protocol") X(   \
+        STATUS, ":status") X(HOST, "host") X(CONNECTION, "connection") X(CONTENT_LENGTH,           \
+                                                                         "content-length")         \
+        X(CONTENT_TYPE, "content-type") X(TRANSFER_ENCODING, "transfer-encoding") X(TE, "te") X(   \
+            TRAILER, "trailer") X(UPGRADE, "upgrade") X(KEEP_ALIVE,                                \
+                                                        "keep-alive") X(PROXY_CONNECTION,          \
+                                                                        "proxy-connection")        \
+            X(EXPECT, "expect") X(DATE, "date") X(SERVER, "server") X(LOCATION, "location") X(     \
+                USER_AGENT, "user-agent") X(VIA, "via") X(X_REQUEST_ID, "x-request-id")            \
+                X(X_FORWARDED_FOR, "x-forwarded-for") X(X_FORWARDED_PROTO, "x-forwarded-proto") X( \
+                    X_FORWARDED_HOST, "x-forwarded-host") X(X_FORWARDED_PORT, "x-forwarded-port")  \
+                    X(X_CLIENT_TRACE_ID, "x-client-trace-id") X(X_ENVOY_EXTERNAL_ADDRESS,          \
+                                                                "x-envoy-external-address")        \
+                        X(X_ENVOY_INTERNAL, "x-envoy-internal") X(X_ENVOY_ORIGINAL_PATH,           \
+                                                                  "x-envoy-original-path")         \
+                            X(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, "x-envoy-expected-rq-timeout-ms") X( \
+                                X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS, "x-envoy-upstream-rq-timeout-ms")  \
+                                X(X_ENVOY_UPSTREAM_SERVICE_TIME, "x-envoy-upstream-service-time")  \
+                                    X(X_ENVOY_ATTEMPT_COUNT, "x-envoy-attempt-count")              \
+                                        X(X_ENVOY_OVERLOADED, "x-envoy-overloaded")                \
+                                            X(GRPC_STATUS, "grpc-status")                          \
+                                                X(GRPC_MESSAGE, "grpc-message")                    \
+                                                    X(COOKIE, "cookie")                            \
+                                                        X(AUTHORIZATION, "authorization")
 
 enum header_id {
     HEADER_OTHER,
@@ -51,8 +59,8 @@ struct headers {
     struct arena *arena;
     struct header *entries;
     uint32_t n, cap;
-    uint32_t byte_size;                  /* names and values */
-    uint16_t first[HEADER_ID_COUNT];     /* position + 1 of the first entry with that id; 0: none */
+    uint32_t byte_size;              /* names and values */
+    uint16_t first[HEADER_ID_COUNT]; /* position + 1 of the first entry with that id; 0: none */
 };
 
 void headers_init(struct headers *h, struct arena *a);
@@ -63,8 +71,8 @@ struct bytes header_name(enum header_id id);
 /* Value of the first entry, or data == NULL. */
 struct bytes headers_get(const struct headers *h, enum header_id id);
 struct bytes headers_get_name(const struct headers *h, struct bytes lower_name);
-/* All values joined with "," as Envoy's matchers and %REQ()% see repeated headers; data == NULL when
- * there is none. Joins in the arena only when there are several. */
+/* All values joined with "," as Envoy's matchers and %REQ()% see repeated headers; data == NULL
+ * when there is none. Joins in the arena only when there are several. */
 struct bytes headers_get_all(const struct headers *h, struct bytes lower_name);
 static inline bool headers_has(const struct headers *h, enum header_id id)
 {

@@ -6,7 +6,7 @@
 
 #include "base/address.h"
 #include "config/http_manager.h"
-#include "config/route.h"
+#include "dataplane/http/route_match.h"
 #include "dataplane/http/codec.h"
 #include "dataplane/http/filter.h"
 #include "dataplane/net/loop.h"
@@ -26,16 +26,16 @@ struct request {
 
 /* What is measured and printed about a stream: access log, statistics. */
 struct stream_info {
-    uint64_t start_wall_ns, start_ns;            /* monotonic for durations */
+    uint64_t start_wall_ns, start_ns; /* monotonic for durations */
     uint64_t request_end_ns, upstream_first_tx_ns, upstream_last_tx_ns;
     uint64_t upstream_first_rx_ns, upstream_last_rx_ns, downstream_first_tx_ns, end_ns; /* 0: not */
-    uint64_t bytes_received, bytes_sent;         /* bodies */
+    uint64_t bytes_received, bytes_sent;                                                /* bodies */
     uint64_t request_header_bytes, response_header_bytes;
-    uint32_t flags;                              /* 1 << enum response_flag */
-    unsigned status;                             /* 0: none sent */
-    const char *details;                         /* response_code_details; constant or in the arena */
+    uint32_t flags;      /* 1 << enum response_flag */
+    unsigned status;     /* 0: none sent */
+    const char *details; /* response_code_details; constant or in the arena */
     const char *termination_details;
-    struct bytes upstream_failure_reason;        /* UPSTREAM_TRANSPORT_FAILURE_REASON */
+    struct bytes upstream_failure_reason; /* UPSTREAM_TRANSPORT_FAILURE_REASON */
     struct bytes upstream_cluster, upstream_cluster_raw;
     struct address upstream_address, upstream_local_address;
     bool has_upstream_address, has_upstream_local_address;
@@ -44,24 +44,24 @@ struct stream_info {
 
 struct stream {
     uint32_t magic;
-    uint32_t generation;             /* changes when the object is reused: see stream_handle */
+    uint32_t generation; /* changes when the object is reused: see stream_handle */
     struct arena *arena;
     struct worker *worker;
     struct http_conn *conn;
     struct codec_stream *codec_stream; /* NULL once the codec has let go */
-    struct http_manager *manager;    /* pinned */
-    struct route_config *routes;     /* pinned; NULL: none known */
+    struct http_manager *manager;      /* pinned */
+    struct route_config *routes;       /* pinned; NULL: none known */
     uint64_t id;
     struct headers request_headers, request_trailers, response_headers, response_trailers;
     struct request request;
-    struct address remote;           /* after x-forwarded-for */
+    struct address remote; /* after x-forwarded-for */
     bool remote_is_internal;
     struct route_match_result route; /* valid while route_matched */
     bool route_matched;
     struct http_filter *filters;
     unsigned n_filters;
     struct stream_info info;
-    struct stream_private *priv;     /* stream.c's own */
+    struct stream_private *priv; /* stream.c's own */
 };
 
 struct stream_handle {

@@ -48,19 +48,19 @@ enum response_flag {
 
 struct stream_error {
     const char *name;
-    unsigned status;        /* 0: no response, reset */
+    unsigned status; /* 0: no response, reset */
     uint32_t http2_code;
-    uint32_t flags;         /* 1 << enum response_flag */
-    const char *details;    /* response_code_details */
+    uint32_t flags;      /* 1 << enum response_flag */
+    const char *details; /* response_code_details */
     const char *body;
-    const char *retry_on;   /* the x-envoy-retry-on class it belongs to, or NULL */
-    bool close;             /* the downstream connection cannot go on after it */
+    const char *retry_on; /* the x-envoy-retry-on class it belongs to, or NULL */
+    bool close;           /* the downstream connection cannot go on after it */
 };
 
 /* X(enumerator, status, flag, details, body, retry class, close) lives in stream_error.c. */
 enum stream_error_id {
     STREAM_ERROR_ROUTE_NOT_FOUND,
-    STREAM_ERROR_CLUSTER_NOT_FOUND,          /* status from the route: 503 or 404 or 500 */
+    STREAM_ERROR_CLUSTER_NOT_FOUND, /* status from the route: 503 or 404 or 500 */
     STREAM_ERROR_NO_HEALTHY_UPSTREAM,
     STREAM_ERROR_CONNECT_FAILURE,
     STREAM_ERROR_CONNECT_TIMEOUT,
@@ -68,22 +68,22 @@ enum stream_error_id {
     STREAM_ERROR_UPSTREAM_REMOTE_RESET,
     STREAM_ERROR_UPSTREAM_CONNECTION_TERMINATION,
     STREAM_ERROR_UPSTREAM_PROTOCOL_ERROR,
-    STREAM_ERROR_UPSTREAM_TIMEOUT,           /* route timeout: 504 */
+    STREAM_ERROR_UPSTREAM_TIMEOUT, /* route timeout: 504 */
     STREAM_ERROR_UPSTREAM_PER_TRY_TIMEOUT,
     STREAM_ERROR_MAX_STREAM_DURATION,
-    STREAM_ERROR_STREAM_IDLE_TIMEOUT,        /* 408 */
-    STREAM_ERROR_REQUEST_TIMEOUT,            /* 408, request_overall_timeout */
+    STREAM_ERROR_STREAM_IDLE_TIMEOUT, /* 408 */
+    STREAM_ERROR_REQUEST_TIMEOUT,     /* 408, request_overall_timeout */
     STREAM_ERROR_REQUEST_HEADERS_TIMEOUT,
     STREAM_ERROR_REQUEST_PAYLOAD_TOO_LARGE,
     STREAM_ERROR_RESPONSE_PAYLOAD_TOO_LARGE,
     STREAM_ERROR_MISSING_HOST,
     STREAM_ERROR_MISSING_PATH,
     STREAM_ERROR_PATH_NORMALIZATION_FAILED,
-    STREAM_ERROR_PATH_REDIRECT,              /* UNESCAPE_AND_REDIRECT */
+    STREAM_ERROR_PATH_REDIRECT, /* UNESCAPE_AND_REDIRECT */
     STREAM_ERROR_UPGRADE_FAILED,
     STREAM_ERROR_OVERLOAD,
-    STREAM_ERROR_DOWNSTREAM_DISCONNECT,      /* no response */
-    STREAM_ERROR_DOWNSTREAM_PROTOCOL,        /* status and details of the codec's error */
+    STREAM_ERROR_DOWNSTREAM_DISCONNECT, /* no response */
+    STREAM_ERROR_DOWNSTREAM_PROTOCOL,   /* status and details of the codec's error */
     STREAM_ERROR_COUNT
 };
 

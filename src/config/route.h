@@ -1,0 +1,202 @@
+/* What a route configuration means: const data of envoy.config.route.v3.RouteConfiguration, its
+ * virtual hosts, routes and the compiled index over them. Made by the config thread.
+ *
+ * Virtual hosts and routes are nodes of their own: an update keeps the node of every virtual host
+ * and route whose bytes are equal. Where the bytes are is remembered as offsets into the resource,
+ * so that comparing costs no memory of its own. */
+#pragma once
+
+#include "config/header_mutation.h"
+#include "config/matcher.h"
+#include "config/node.h"
+
+struct descriptors;
+struct filter_context;
+struct filter_factory;
+struct filter_registry;
+struct route_index;
+struct vhost_index;
+
+enum route_path_kind {
+    ROUTE_PATH_PREFIX,
+    ROUTE_PATH_EXACT,
+    ROUTE_PATH_SEPARATED_PREFIX,
+    ROUTE_PATH_REGEX,
+};
+
+enum route_action_kind { ROUTE_CLUSTER, ROUTE_REDIRECT, ROUTE_DIRECT_RESPONSE };
+
+struct fraction {
+    uint32_t numerator, denominator;
+};
+
+/* typed_per_filter_config, one entry. name: the filter's name in the chain. */
+struct route_filter_config {
+    struct bytes name;
+    const struct filter_factory *factory; /* NULL: only `disabled` counts */
+    void *config;
+    bool disabled;
+};
+
+struct route_filter_configs {
+    struct route_filter_config *entries;
+    uint16_t n;
+};
+
+struct weighted_cluster {
+    struct bytes name;           /* empty: taken from cluster_header */
+    struct bytes cluster_header; /* lower case */
+    uint32_t weight;
+    struct bytes host_rewrite;
+    struct header_mutations request, response;
+    struct route_filter_configs filters;
+};
+
+enum host_rewrite {
+    HOST_REWRITE_NONE,
+    HOST_REWRITE_LITERAL,
+    HOST_REWRITE_AUTO, /* the endpoint's host name */
+    HOST_REWRITE_HEADER,
+    HOST_REWRITE_PATH_REGEX,
+};
+
+struct regex_rewrite {
+    const struct regex *regex; /* NULL: none */
+    struct bytes substitution;
+};
+
+struct cluster_action {
+    struct bytes cluster;        /* one of these three */
+    struct bytes cluster_header; /* lower case */
+    struct weighted_cluster *weighted;
+    uint32_t n_weighted, total_weight;
+    struct bytes weighted_header; /* weighted_clusters.header_name, lower case */
+    unsigned not_found_status;    /* 503, 404 or 500 */
+    struct bytes prefix_rewrite;
+    bool has_prefix_rewrite;
+    struct regex_rewrite regex_rewrite;
+    enum host_rewrite host_rewrite;
+    struct bytes host_rewrite_text; /* literal or header name */
+    struct regex_rewrite host_rewrite_regex;
+    bool append_x_forwarded_host;
+    bool has_timeout, has_idle_timeout, has_max_stream_duration;
+    uint64_t timeout_ms; /* 15000 unless set; 0: off */
+    uint64_t idle_timeout_ms, max_stream_duration_ms;
+    uint8_t priority; /* PRIORITY_DEFAULT, PRIORITY_HIGH */
+};
+
+struct redirect_action {
+    struct bytes host, scheme; /* empty: unchanged */
+    uint32_t port;             /* 0: unchanged */
+    bool https, strip_query;
+    struct bytes path; /* path_redirect, may carry a query */
+    struct bytes prefix_rewrite;
+    bool has_prefix_rewrite;
+    struct regex_rewrite regex_rewrite;
+    unsigned status;
+};
+
+struct direct_response {
+    unsigned status;
+    struct bytes body;
+};
+
+struct route {
+    struct node node;
+    struct bytes name;
+    enum route_path_kind path_kind;
+    bool case_sensitive, grpc_only, has_fraction;
+    struct bytes path; /* the literal; empty for a regex */
+    const struct regex *path_regex;
+    struct header_matcher *headers;
+    struct query_matcher *queries;
+    uint16_t n_headers, n_queries;
+    struct fraction fraction; /* runtime_fraction's default */
+    enum route_action_kind action;
+    union {
+        struct cluster_action *cluster;
+        struct redirect_action *redirect;
+        struct direct_response *direct;
+    };
+    struct header_mutations *request, *response; /* NULL: none */
+    struct route_filter_configs filters;
+    struct regex_list regexes;
+};
+
+enum tls_requirement { TLS_NOT_REQUIRED, TLS_EXTERNAL_ONLY, TLS_ALL };
+
+/* A child node and where its bytes are in its parent's. */
+struct route_ref {
+    struct route *route;
+    uint32_t offset, len;
+};
+
+struct virtual_host {
+    struct node node;
+    struct bytes name;
+    struct bytes *domains; /* lower case */
+    unsigned n_domains;
+    struct route_ref *routes; /* first match wins */
+    unsigned n_routes;
+    struct route_index *index;
+    enum tls_requirement require_tls;
+    struct header_mutations request, response;
+    struct route_filter_configs filters;
+    bool include_request_attempt_count, include_attempt_count_in_response;
+};
+
+struct vhost_ref {
+    struct virtual_host *vhost;
+    uint32_t offset, len;
+};
+
+struct route_config {
+    struct node node; /* pinnable */
+    struct bytes name;
+    struct bytes wire; /* borrowed: looked at only as the `previous` of a decode */
+    struct vhost_ref *vhosts;
+    unsigned n_vhosts;
+    struct vhost_index *index;
+    struct header_mutations request, response;
+    struct route_filter_configs filters;
+    struct bytes *internal_only_headers;
+    unsigned n_internal_only_headers;
+    bool ignore_port_in_host_matching, most_specific_header_mutations_wins;
+    bool validate_clusters, validate_clusters_set;
+    uint32_t max_direct_response_body;
+};
+
+/* What decoding needs beside the bytes; the counters say what was decoded anew (tests, rule "equal
+ * bytes keep their node"). */
+struct route_decode_context {
+    struct filter_context *filters; /* stats, types */
+    const struct filter_registry *registry;
+    struct descriptors *descriptors; /* TypedStruct; may be NULL in tests */
+    uint64_t vhosts_decoded, routes_decoded;
+    uint32_t max_direct_response_body; /* set by route_config_decode */
+};
+
+/* wire: bytes of a RouteConfiguration; they must stay in place for as long as the result may be
+ * given as `previous`. previous: the running version, or NULL; its wire must still be valid. NULL
+ * and *err ("virtual_hosts[2].routes[0].match: ...") when it is refused. refs = 1. */
+struct route_config *route_config_decode(struct route_decode_context *ctx, struct bytes wire,
+                                         const struct route_config *previous, struct error *err);
+
+/* Calls fn for every cluster that a route names (not cluster_header); stops when fn is false. */
+typedef bool route_cluster_fn(void *arg, struct bytes cluster);
+void route_config_clusters(const struct route_config *rc, route_cluster_fn *fn, void *arg);
+
+/* Parts, for the files that make up the decoder. */
+struct envoy_config_route_v3_Route;
+struct envoy_config_route_v3_RouteMatch;
+MUST_CHECK bool route_match_decode(const struct envoy_config_route_v3_RouteMatch *msg,
+                                   struct route *r, struct error *err);
+MUST_CHECK bool route_action_decode(struct route_decode_context *ctx,
+                                    const struct envoy_config_route_v3_Route *msg, struct route *r,
+                                    struct error *err);
+/* One entry of a typed_per_filter_config map: any = bytes of the google.protobuf.Any's fields. */
+MUST_CHECK bool route_filter_config_decode(struct route_decode_context *ctx, struct arena *a,
+                                           struct bytes name, struct bytes type_url,
+                                           struct bytes value, struct route_filter_config *out,
+                                           bool *skip, struct error *err);
+void route_filter_configs_fini(struct route_filter_configs *f);

@@ -1,0 +1,538 @@
+#include "config/route.h"
+
+#include <string.h>
+
+#include "base/map.h"
+#include "base/memory.h"
+#include "config/filter_factory.h"
+#include "config/route_index.h"
+#include "config/typed.h"
+#include "config/upb_util.h"
+#include "config/wire.h"
+#include "envoy/config/route/v3/route.upb.h"
+#include "envoy/config/route/v3/route_components.upb.h"
+#include "google/protobuf/any.upb.h"
+
+#define RC(x) envoy_config_route_v3_RouteConfiguration_##x
+#define VH(x) envoy_config_route_v3_VirtualHost_##x
+#define RT(x) envoy_config_route_v3_Route_##x
+
+enum { FIELD_VIRTUAL_HOSTS = 2, FIELD_ROUTES = 3 };
+
+/* The two lists of a level: to add, to remove. */
+static bool mutations_decode(const struct envoy_config_core_v3_HeaderValueOption *const *add,
+                             size_t n_add, upb_StringView const *remove, size_t n_remove,
+                             struct arena *a, struct header_mutations *out, struct error *err)
+{
+    if (!header_additions_decode(add, n_add, a, out, err))
+        return false;
+    out->remove = n_remove ? ARENA_ARRAY(a, struct bytes, n_remove) : NULL;
+    out->n_remove = (uint16_t)n_remove;
+    for (size_t i = 0; i < n_remove; i++) {
+        out->remove[i] = upb_lower(remove[i], a);
+        if (out->remove[i].len &&
+            (out->remove[i].data[0] == ':' || bytes_eq_str(out->remove[i], "host")))
+            return error_set(err, ":-prefixed or host headers may not be removed ('%.*s')",
+                             BYTES_ARG(out->remove[i]));
+    }
+    return true;
+}
+
+/* Both directions of a message that has the four fields of that name. */
+#define LEVEL_MUTATIONS(M, msg, a, req, resp, err)                                                 \
+    (M##_mutations((msg), (a), (req), false, (err)) &&                                             \
+     M##_mutations((msg), (a), (resp), true, (err)))
+
+#define DEFINE_MUTATIONS(M, type)                                                                  \
+    static bool M##_mutations(const type *msg, struct arena *a, struct header_mutations *out,      \
+                              bool response, struct error *err)                                    \
+    {                                                                                              \
+        size_t na, nr;                                                                             \
+        const struct envoy_config_core_v3_HeaderValueOption *const *add =                          \
+            response ? type##_response_headers_to_add(msg, &na)                                    \
+                     : type##_request_headers_to_add(msg, &na);                                    \
+        upb_StringView const *rm = response ? type##_response_headers_to_remove(msg, &nr)          \
+                                            : type##_request_headers_to_remove(msg, &nr);          \
+        return mutations_decode(add, na, rm, nr, a, out, err) ||                                   \
+               error_prefix(err, "%s_headers_to_%s", response ? "response" : "request",            \
+                            out->n_remove ? "remove: " : "add");                                   \
+    }
+DEFINE_MUTATIONS(config, envoy_config_route_v3_RouteConfiguration)
+DEFINE_MUTATIONS(vhost, envoy_config_route_v3_VirtualHost)
+DEFINE_MUTATIONS(route, envoy_config_route_v3_Route)
+
+void route_filter_configs_fini(struct route_filter_configs *f)
+{
+    for (unsigned i = 0; i < f->n; i++) {
+        const struct filter_factory *factory = f->entries[i].factory;
+        if (factory && f->entries[i].config && factory->config_free)
+            factory->config_free(f->entries[i].config);
+    }
+    f->n = 0;
+}
+
+static const struct filter_factory *find_route_factory(const struct filter_registry *r,
+                                                       struct bytes type)
+{
+    for (unsigned i = 0; r && i < r->n_http; i++) {
+        if (r->http[i]->route_type_url && bytes_eq_str(type, r->http[i]->route_type_url))
+            return r->http[i];
+    }
+    return NULL;
+}
+
+/* envoy.config.route.v3.FilterConfig: config = 1 (Any), is_optional = 2, disabled = 3. */
+struct filter_config_wrapper {
+    struct bytes type_url, value;
+    bool is_optional, disabled;
+};
+
+static bool unwrap_filter_config(struct bytes msg, struct filter_config_wrapper *out)
+{
+    struct wire_field f, g;
+    while (wire_next(&msg, &f)) {
+        if (f.number == 2)
+            out->is_optional = f.value != 0;
+        if (f.number == 3)
+            out->disabled = f.value != 0;
+        while (f.number == 1 && wire_next(&f.bytes, &g)) {
+            if (g.number == 1)
+                out->type_url = g.bytes;
+            if (g.number == 2)
+                out->value = g.bytes;
+        }
+    }
+    return msg.len == 0;
+}
+
+static bool unwrap(struct route_decode_context *ctx, struct arena *a, struct bytes *type,
+                   struct bytes *value, struct error *err)
+{
+    struct typed t;
+    if (ctx->descriptors) {
+        if (!typed_unwrap(ctx->descriptors, *type, *value, a, &t, err))
+            return false;
+        *type = t.type_name;
+        *value = t.value;
+        return true;
+    }
+    ptrdiff_t slash = bytes_rfind_char(*type, '/');
+    *type = bytes_skip(*type, (size_t)(slash + 1));
+    return true;
+}
+
+bool route_filter_config_decode(struct route_decode_context *ctx, struct arena *a,
+                                struct bytes name, struct bytes type, struct bytes value,
+                                struct route_filter_config *out, bool *skip, struct error *err)
+{
+    struct filter_config_wrapper w = {BYTES_NONE, BYTES_NONE, false, false};
+    *skip = false;
+    out->name = arena_dup(a, name);
+    if (!unwrap(ctx, a, &type, &value, err))
+        return error_prefix(err, "typed_per_filter_config['%.*s']: ", BYTES_ARG(name));
+    if (bytes_eq_str(type, "envoy.config.route.v3.FilterConfig")) {
+        if (!unwrap_filter_config(value, &w))
+            return error_set(err, "typed_per_filter_config['%.*s']: the bytes are no FilterConfig",
+                             BYTES_ARG(name));
+        out->disabled = w.disabled;
+        if (!w.type_url.data)
+            return true;
+        type = w.type_url;
+        value = w.value;
+        if (!unwrap(ctx, a, &type, &value, err))
+            return false;
+    }
+    out->factory = find_route_factory(ctx->registry, type);
+    if (!out->factory && w.is_optional)
+        return *skip = true;
+    if (!out->factory)
+        return error_set(err,
+                         "typed_per_filter_config['%.*s']: Didn't find a registered implementation "
+                         "for '%.*s' with type URL: '%.*s'",
+                         BYTES_ARG(name), BYTES_ARG(name), BYTES_ARG(type));
+    out->config = out->factory->route_config_new(ctx->filters, value, err);
+    return out->config || error_prefix(err, "typed_per_filter_config['%.*s']: ", BYTES_ARG(name));
+}
+
+/* The map's entries are found on the wire: the same code serves every level. */
+static bool filter_configs_decode(struct route_decode_context *ctx, struct arena *a,
+                                  struct bytes msg, uint32_t number,
+                                  struct route_filter_configs *out, struct error *err)
+{
+    struct bytes rest = msg;
+    struct wire_field f, g;
+    unsigned n = 0;
+    bool skip;
+    while (wire_next(&rest, &f))
+        n += f.number == number;
+    if (n == 0)
+        return true;
+    out->entries = ARENA_ARRAY(a, struct route_filter_config, n);
+    while (wire_next(&msg, &f)) {
+        struct bytes entry = f.bytes, key = BYTES(""), any = BYTES_NONE;
+        if (f.number != number)
+            continue;
+        while (wire_next(&entry, &g)) {
+            if (g.number == 1)
+                key = g.bytes;
+            if (g.number == 2)
+                any = g.bytes;
+        }
+        struct filter_config_wrapper w = {BYTES(""), BYTES(""), false, false};
+        while (wire_next(&any, &g)) {
+            if (g.number == 1)
+                w.type_url = g.bytes;
+            if (g.number == 2)
+                w.value = g.bytes;
+        }
+        if (!route_filter_config_decode(ctx, a, key, w.type_url, w.value, &out->entries[out->n],
+                                        &skip, err))
+            return false;
+        out->n += !skip;
+    }
+    return true;
+}
+
+static void route_fini(struct node *n)
+{
+    struct route *r = (struct route *)n;
+    regex_list_fini(&r->regexes);
+    route_filter_configs_fini(&r->filters);
+    if (r->action != ROUTE_CLUSTER || !r->cluster)
+        return;
+    for (uint32_t i = 0; i < r->cluster->n_weighted; i++)
+        route_filter_configs_fini(&r->cluster->weighted[i].filters);
+}
+
+static bool route_decode_into(struct route_decode_context *ctx, struct bytes wire, struct route *r,
+                              upb_Arena *scratch, struct error *err)
+{
+    struct arena *a = r->node.arena;
+    const envoy_config_route_v3_Route *m =
+        envoy_config_route_v3_Route_parse(wire.data, wire.len, scratch);
+    if (!m)
+        return error_set(err, "the bytes are no envoy.config.route.v3.Route");
+    struct header_mutations req = {0}, resp = {0};
+    r->name = arena_dup(a, upb_bytes(RT(name)(m)));
+    if (!RT(match)(m))
+        return error_set(err, "match: value is required");
+    if (!route_match_decode(RT(match)(m), r, err))
+        return error_prefix(err, "match.");
+    if (!route_action_decode(ctx, m, r, err) ||
+        !filter_configs_decode(ctx, a, wire, 13, &r->filters, err) ||
+        !LEVEL_MUTATIONS(route, m, a, &req, &resp, err))
+        return false;
+    if (req.n_add + req.n_remove)
+        *(r->request = ARENA_NEW(a, struct header_mutations)) = req;
+    if (resp.n_add + resp.n_remove)
+        *(r->response = ARENA_NEW(a, struct header_mutations)) = resp;
+    return true;
+}
+
+static struct route *route_decode(struct route_decode_context *ctx, struct bytes wire,
+                                  struct error *err)
+{
+    struct route *r = node_new(NODE_ROUTE, sizeof(*r), sizeof(*r) + 256, route_fini);
+    upb_Arena *scratch = upb_Arena_New();
+    ctx->routes_decoded++;
+    ctx->filters->arena = r->node.arena;
+    if (!route_decode_into(ctx, wire, r, scratch, err))
+        NODE_UNREF(&r);
+    upb_Arena_Free(scratch);
+    return r;
+}
+
+/* Finds children of a previous version by their bytes: first at the same position, then in a map
+ * that is made when it is first needed. */
+struct reuse {
+    struct bytes wire; /* of the previous parent */
+    const void *refs;  /* struct route_ref[] or struct vhost_ref[]: same layout */
+    unsigned n;
+    struct map by_bytes;
+    bool mapped;
+};
+
+static struct bytes reuse_bytes(const struct reuse *u, unsigned i)
+{
+    const struct route_ref *r = (const struct route_ref *)u->refs + i;
+    return bytes_from(u->wire.data + r->offset, r->len);
+}
+
+static void *reuse_find(struct reuse *u, unsigned position, struct bytes wire)
+{
+    const struct route_ref *refs = u->refs;
+    if (position < u->n && bytes_eq(reuse_bytes(u, position), wire))
+        return refs[position].route;
+    for (unsigned i = 0; !u->mapped && i < u->n; i++)
+        map_set(&u->by_bytes, reuse_bytes(u, i), refs[i].route);
+    u->mapped = true;
+    return u->n ? map_get(&u->by_bytes, wire) : NULL;
+}
+
+_Static_assert(sizeof(struct route_ref) == sizeof(struct vhost_ref), "reuse reads both");
+
+static void vhost_fini(struct node *n)
+{
+    struct virtual_host *v = (struct virtual_host *)n;
+    route_filter_configs_fini(&v->filters);
+    for (unsigned i = 0; i < v->n_routes; i++)
+        NODE_UNREF(&v->routes[i].route);
+}
+
+static unsigned count_field(struct bytes msg, uint32_t number)
+{
+    struct wire_field f;
+    unsigned n = 0;
+    while (wire_next(&msg, &f))
+        n += f.number == number && f.type == WIRE_BYTES;
+    return n;
+}
+
+/* The message without one of its fields: what is left is small and decoded as a whole. */
+static struct bytes without_field(struct bytes msg, uint32_t number, struct strbuf *out)
+{
+    struct wire_field f;
+    strbuf_reset(out);
+    strbuf_reserve(out, 0);
+    while (wire_next(&msg, &f)) {
+        if (f.number != number)
+            strbuf_add_bytes(out, f.raw);
+    }
+    return strbuf_bytes(out);
+}
+
+static bool vhost_routes(struct route_decode_context *ctx, struct bytes wire,
+                         struct virtual_host *v, struct reuse *reuse, struct error *err)
+{
+    struct bytes rest = wire;
+    struct wire_field f;
+    unsigned n = count_field(wire, FIELD_ROUTES);
+    v->routes = ARENA_ARRAY(v->node.arena, struct route_ref, n);
+    while (wire_next(&rest, &f)) {
+        if (f.number != FIELD_ROUTES || f.type != WIRE_BYTES)
+            continue;
+        struct route *r = reuse_find(reuse, v->n_routes, f.bytes);
+        r = r ? NODE_REF(r) : route_decode(ctx, f.bytes, err);
+        if (!r)
+            return error_prefix(err, "routes[%u].", v->n_routes);
+        v->routes[v->n_routes++] =
+            (struct route_ref){r, (uint32_t)(f.bytes.data - wire.data), (uint32_t)f.bytes.len};
+    }
+    return rest.len == 0 || error_set(err, "the bytes are no envoy.config.route.v3.VirtualHost");
+}
+
+static bool vhost_domains(const envoy_config_route_v3_VirtualHost *m, struct virtual_host *v,
+                          struct error *err)
+{
+    size_t n;
+    upb_StringView const *domains = VH(domains)(m, &n);
+    if (n == 0)
+        return error_set(err, "domains: value must contain at least 1 item(s)");
+    v->domains = ARENA_ARRAY(v->node.arena, struct bytes, n);
+    v->n_domains = (unsigned)n;
+    for (size_t i = 0; i < n; i++)
+        v->domains[i] = upb_lower(domains[i], v->node.arena);
+    return true;
+}
+
+static bool vhost_fields(struct route_decode_context *ctx, struct bytes wire,
+                         struct virtual_host *v, upb_Arena *scratch, struct error *err)
+{
+    struct arena *a = v->node.arena;
+    const envoy_config_route_v3_VirtualHost *m =
+        envoy_config_route_v3_VirtualHost_parse(wire.data, wire.len, scratch);
+    if (!m)
+        return error_set(err, "the bytes are no envoy.config.route.v3.VirtualHost");
+    v->name = arena_dup(a, upb_bytes(VH(name)(m)));
+    if (v->name.len == 0)
+        return error_set(err, "name: value length must be at least 1 characters");
+    if (VH(matcher)(m))
+        return error_set(err, "matcher: matcher trees are not implemented");
+    v->require_tls = (enum tls_requirement)VH(require_tls)(m);
+    v->include_request_attempt_count = VH(include_request_attempt_count)(m);
+    v->include_attempt_count_in_response = VH(include_attempt_count_in_response)(m);
+    ctx->filters->arena = a;
+    return vhost_domains(m, v, err) &&
+           LEVEL_MUTATIONS(vhost, m, a, &v->request, &v->response, err) &&
+           filter_configs_decode(ctx, a, wire, 15, &v->filters, err);
+}
+
+static struct virtual_host *vhost_decode(struct route_decode_context *ctx, struct bytes wire,
+                                         struct reuse *reuse, struct error *err)
+{
+    struct virtual_host *v = node_new(NODE_VIRTUAL_HOST, sizeof(*v), sizeof(*v) + 512, vhost_fini);
+    struct strbuf small = STRBUF_INIT;
+    upb_Arena *scratch = upb_Arena_New();
+    ctx->vhosts_decoded++;
+    bool ok = vhost_fields(ctx, without_field(wire, FIELD_ROUTES, &small), v, scratch, err) &&
+              vhost_routes(ctx, wire, v, reuse, err);
+    if (ok)
+        v->index = route_index_new(v->node.arena, v->routes, v->n_routes);
+    else
+        NODE_UNREF(&v);
+    upb_Arena_Free(scratch);
+    strbuf_fini(&small);
+    return v;
+}
+
+/* The previous virtual host of the same name as the bytes: its unchanged routes are kept. */
+static struct reuse routes_to_reuse(const struct route_config *previous, unsigned position,
+                                    struct bytes wire)
+{
+    struct reuse u = {.by_bytes = MAP_INIT};
+    struct bytes rest = wire, name = BYTES("");
+    struct wire_field f;
+    while (previous && wire_next(&rest, &f)) {
+        if (f.number == 1)
+            name = f.bytes;
+    }
+    for (unsigned i = 0; previous && i < previous->n_vhosts; i++) {
+        unsigned at = (position + i) % previous->n_vhosts;
+        const struct vhost_ref *p = &previous->vhosts[at];
+        if (!bytes_eq(p->vhost->name, name))
+            continue;
+        u.wire = bytes_from(previous->wire.data + p->offset, p->len);
+        u.refs = p->vhost->routes;
+        u.n = p->vhost->n_routes;
+        break;
+    }
+    return u;
+}
+
+/* Route offsets belong to a virtual host's own bytes, so a kept one needs no new offsets. */
+static bool config_vhosts(struct route_decode_context *ctx, struct bytes wire,
+                          const struct route_config *previous, struct route_config *rc,
+                          struct error *err)
+{
+    struct reuse hosts = {.by_bytes = MAP_INIT};
+    struct bytes rest = wire;
+    struct wire_field f;
+    bool ok = true;
+    if (previous)
+        hosts =
+            (struct reuse){previous->wire, previous->vhosts, previous->n_vhosts, MAP_INIT, false};
+    unsigned n = count_field(wire, FIELD_VIRTUAL_HOSTS);
+    rc->vhosts = ARENA_ARRAY(rc->node.arena, struct vhost_ref, n);
+    while (ok && wire_next(&rest, &f)) {
+        if (f.number != FIELD_VIRTUAL_HOSTS || f.type != WIRE_BYTES)
+            continue;
+        struct virtual_host *v = reuse_find(&hosts, rc->n_vhosts, f.bytes);
+        if (v) {
+            node_ref(&v->node);
+        } else {
+            struct reuse routes = routes_to_reuse(previous, rc->n_vhosts, f.bytes);
+            v = vhost_decode(ctx, f.bytes, &routes, err);
+            map_fini(&routes.by_bytes);
+        }
+        ok = v || error_prefix(err, "virtual_hosts[%u].", rc->n_vhosts);
+        if (v)
+            rc->vhosts[rc->n_vhosts++] =
+                (struct vhost_ref){v, (uint32_t)(f.bytes.data - wire.data), (uint32_t)f.bytes.len};
+    }
+    map_fini(&hosts.by_bytes);
+    return ok && (rest.len == 0 || error_set(err, "the bytes are no RouteConfiguration"));
+}
+
+static bool config_fields(struct route_decode_context *ctx, struct bytes wire,
+                          struct route_config *rc, upb_Arena *scratch, struct error *err)
+{
+    struct arena *a = rc->node.arena;
+    const envoy_config_route_v3_RouteConfiguration *m =
+        envoy_config_route_v3_RouteConfiguration_parse(wire.data, wire.len, scratch);
+    size_t n;
+    if (!m)
+        return error_set(err, "the bytes are no envoy.config.route.v3.RouteConfiguration");
+    rc->name = arena_dup(a, upb_bytes(RC(name)(m)));
+    rc->ignore_port_in_host_matching = RC(ignore_port_in_host_matching)(m);
+    rc->most_specific_header_mutations_wins = RC(most_specific_header_mutations_wins)(m);
+    rc->validate_clusters = upb_bool(RC(validate_clusters)(m), false);
+    rc->validate_clusters_set = RC(validate_clusters)(m) != NULL;
+    rc->max_direct_response_body = upb_u32(RC(max_direct_response_body_size_bytes)(m), 4096);
+    ctx->max_direct_response_body = rc->max_direct_response_body;
+    upb_StringView const *internal = RC(internal_only_headers)(m, &n);
+    rc->internal_only_headers = ARENA_ARRAY(a, struct bytes, n);
+    rc->n_internal_only_headers = (unsigned)n;
+    for (size_t i = 0; i < n; i++)
+        rc->internal_only_headers[i] = upb_lower(internal[i], a);
+    if (RC(vhds)(m))
+        return error_set(err, "vhds: virtual host discovery is not implemented");
+    if (RC(cluster_specifier_plugins)(m, &n) && n)
+        return error_set(err, "cluster_specifier_plugins: not implemented");
+    ctx->filters->arena = a;
+    return LEVEL_MUTATIONS(config, m, a, &rc->request, &rc->response, err) &&
+           filter_configs_decode(ctx, a, wire, 16, &rc->filters, err);
+}
+
+static void config_fini(struct node *n)
+{
+    struct route_config *rc = (struct route_config *)n;
+    route_filter_configs_fini(&rc->filters);
+    for (unsigned i = 0; i < rc->n_vhosts; i++)
+        NODE_UNREF(&rc->vhosts[i].vhost);
+}
+
+/* Virtual hosts are unique by name. */
+static bool check_vhost_names(const struct route_config *rc, struct error *err)
+{
+    struct map names = MAP_INIT;
+    bool ok = true;
+    for (unsigned i = 0; ok && i < rc->n_vhosts; i++) {
+        struct bytes name = rc->vhosts[i].vhost->name;
+        if (map_set(&names, name, rc->vhosts[i].vhost))
+            ok = error_set(err,
+                           "Only unique names for virtual hosts are permitted. Duplicate "
+                           "entry of virtual host %.*s",
+                           BYTES_ARG(name));
+    }
+    map_fini(&names);
+    return ok;
+}
+
+struct route_config *route_config_decode(struct route_decode_context *ctx, struct bytes wire,
+                                         const struct route_config *previous, struct error *err)
+{
+    struct route_config *rc =
+        node_new(NODE_ROUTE_CONFIG, sizeof(*rc), sizeof(*rc) + 512, config_fini);
+    struct strbuf small = STRBUF_INIT;
+    upb_Arena *scratch = upb_Arena_New();
+    struct arena *outer = ctx->filters->arena;
+    node_make_pinnable(&rc->node);
+    rc->wire = wire;
+    bool ok =
+        config_fields(ctx, without_field(wire, FIELD_VIRTUAL_HOSTS, &small), rc, scratch, err) &&
+        config_vhosts(ctx, wire, previous, rc, err) && check_vhost_names(rc, err);
+    if (ok) {
+        rc->index = vhost_index_new(rc->node.arena, rc->vhosts, rc->n_vhosts, rc->name, err);
+        ok = rc->index != NULL;
+    }
+    ctx->filters->arena = outer;
+    if (!ok)
+        NODE_UNREF(&rc);
+    upb_Arena_Free(scratch);
+    strbuf_fini(&small);
+    return rc;
+}
+
+static bool route_clusters(const struct route *r, route_cluster_fn *fn, void *arg)
+{
+    if (r->action != ROUTE_CLUSTER)
+        return true;
+    if (r->cluster->cluster.len && !fn(arg, r->cluster->cluster))
+        return false;
+    for (uint32_t i = 0; i < r->cluster->n_weighted; i++) {
+        if (r->cluster->weighted[i].name.len && !fn(arg, r->cluster->weighted[i].name))
+            return false;
+    }
+    return true;
+}
+
+void route_config_clusters(const struct route_config *rc, route_cluster_fn *fn, void *arg)
+{
+    for (unsigned i = 0; i < rc->n_vhosts; i++) {
+        const struct virtual_host *v = rc->vhosts[i].vhost;
+        for (unsigned j = 0; j < v->n_routes; j++) {
+            if (!route_clusters(v->routes[j].route, fn, arg))
+                return;
+        }
+    }
+}

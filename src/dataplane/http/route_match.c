@@ -1,0 +1,213 @@
+#include "dataplane/http/route_match.h"
+
+#include "config/filter_factory.h"
+#include "config/route_index.h"
+
+struct request_view {
+    const struct route_query *q;
+    const struct virtual_host *vhost;
+    struct bytes path, query; /* split at "?"; query.data NULL: none */
+};
+
+/* The first value of a parameter, not decoded; data NULL when it is missing. */
+static struct bytes query_value(struct bytes query, struct bytes name)
+{
+    while (query.data) {
+        struct bytes value = bytes_split(&query, '&');
+        struct bytes key = bytes_split(&value, '=');
+        if (bytes_eq(key, name))
+            return value.data ? value : BYTES("");
+    }
+    return BYTES_NONE;
+}
+
+static bool is_grpc(const struct headers *h)
+{
+    struct bytes type = headers_get(h, HEADER_CONTENT_TYPE);
+    struct bytes grpc = BYTES("application/grpc");
+    return bytes_starts_with(type, grpc) && (type.len == grpc.len || type.data[grpc.len] == '+');
+}
+
+static bool conditions_hold(const struct request_view *v, const struct route *r)
+{
+    if (r->has_fraction && v->q->random % r->fraction.denominator >= r->fraction.numerator)
+        return false;
+    for (unsigned i = 0; i < r->n_headers; i++) {
+        struct bytes value = headers_get_all(v->q->headers, r->headers[i].name);
+        if (!header_matcher_match(&r->headers[i], value))
+            return false;
+    }
+    for (unsigned i = 0; i < r->n_queries; i++) {
+        if (!query_matcher_match(&r->queries[i], query_value(v->query, r->queries[i].name)))
+            return false;
+    }
+    return !r->grpc_only || is_grpc(v->q->headers);
+}
+
+static bool accept_route(void *ctx, unsigned position)
+{
+    const struct request_view *v = ctx;
+    const struct route *r = v->vhost->routes[position].route;
+    if (r->path_kind == ROUTE_PATH_REGEX && !regex_full_match(r->path_regex, v->path))
+        return false;
+    return conditions_hold(v, r);
+}
+
+static struct bytes lower_case(const struct headers *h, struct bytes b)
+{
+    for (size_t i = 0; i < b.len; i++) {
+        if (b.data[i] >= 'A' && b.data[i] <= 'Z') {
+            char *copy = arena_str(h->arena, b);
+            for (size_t j = i; j < b.len; j++)
+                copy[j] = ascii_lower(copy[j]);
+            return bytes_from(copy, b.len);
+        }
+    }
+    return b;
+}
+
+/* The host without its port, keeping an IPv6 literal's brackets. */
+static struct bytes strip_port(struct bytes host)
+{
+    ptrdiff_t colon = bytes_rfind_char(host, ':');
+    if (colon < 0 || bytes_rfind_char(host, ']') > colon)
+        return host;
+    uint64_t port;
+    return bytes_to_u64(bytes_skip(host, (size_t)colon + 1), &port)
+               ? bytes_first(host, (size_t)colon)
+               : host;
+}
+
+static struct request_view view_of(const struct route_query *q)
+{
+    struct request_view v = {.q = q};
+    v.query = q->path;
+    ptrdiff_t fragment = bytes_find_char(v.query, '#');
+    if (fragment >= 0)
+        v.query = bytes_first(v.query, (size_t)fragment);
+    v.path = bytes_split(&v.query, '?');
+    return v;
+}
+
+static struct bytes host_of(const struct route_config *config, const struct route_query *q)
+{
+    struct bytes host = lower_case(q->headers, q->host);
+    return config->ignore_port_in_host_matching ? strip_port(host) : host;
+}
+
+static const struct weighted_cluster *pick_weight(const struct cluster_action *c,
+                                                  const struct route_query *q)
+{
+    uint64_t value = q->random, chosen;
+    if (c->weighted_header.len) {
+        struct bytes text = headers_get_name(q->headers, c->weighted_header);
+        if (text.data && bytes_to_u64(text, &chosen))
+            value = chosen;
+    }
+    value %= c->total_weight;
+    for (uint32_t i = 0; i < c->n_weighted; i++) {
+        if (value < c->weighted[i].weight)
+            return &c->weighted[i];
+        value -= c->weighted[i].weight;
+    }
+    return NULL;
+}
+
+static void finish(struct route_match_result *m, const struct route_query *q)
+{
+    if (m->vhost->require_tls != TLS_NOT_REQUIRED && !q->is_tls &&
+        (m->vhost->require_tls == TLS_ALL || !q->is_internal)) {
+        m->tls_redirect = true;
+        return;
+    }
+    if (m->route && m->route->action == ROUTE_CLUSTER && m->route->cluster->n_weighted)
+        m->weight = pick_weight(m->route->cluster, q);
+}
+
+struct route_match_result route_match(const struct route_config *config,
+                                      const struct route_query *q)
+{
+    struct route_match_result m = {.config = config};
+    int at = config ? vhost_index_find(config->index, host_of(config, q)) : -1;
+    if (at < 0)
+        return m;
+    struct request_view v = view_of(q);
+    m.vhost = v.vhost = config->vhosts[at].vhost;
+    struct bytes lower =
+        route_index_folds(m.vhost->index) ? lower_case(q->headers, v.path) : v.path;
+    at = route_index_find(m.vhost->index, v.path, lower, accept_route, &v);
+    if (at >= 0)
+        m.route = m.vhost->routes[at].route;
+    finish(&m, q);
+    return m;
+}
+
+/* 0: no match; otherwise the rank of the kind of match and, within it, the longer the better. */
+static size_t domain_rank(struct bytes domain, struct bytes host)
+{
+    enum { STEP = 1 << 20 };
+    if (bytes_eq_str(domain, "*"))
+        return 1;
+    if (domain.len && domain.data[0] == '*' && host.len > domain.len - 1 &&
+        bytes_ends_with(host, bytes_skip(domain, 1)))
+        return 2 * (size_t)STEP + domain.len;
+    if (domain.len && domain.data[domain.len - 1] == '*' && host.len > domain.len - 1 &&
+        bytes_starts_with(host, bytes_first(domain, domain.len - 1)))
+        return STEP + domain.len;
+    return bytes_eq(domain, host) ? 3 * (size_t)STEP : 0;
+}
+
+static bool path_matches(const struct route *r, struct bytes path)
+{
+    switch (r->path_kind) {
+    case ROUTE_PATH_PREFIX:
+        return r->case_sensitive ? bytes_starts_with(path, r->path)
+                                 : bytes_starts_with_nocase(path, r->path);
+    case ROUTE_PATH_EXACT:
+        return r->case_sensitive ? bytes_eq(path, r->path) : bytes_eq_nocase(path, r->path);
+    case ROUTE_PATH_SEPARATED_PREFIX:
+        return (r->case_sensitive ? bytes_starts_with(path, r->path)
+                                  : bytes_starts_with_nocase(path, r->path)) &&
+               (path.len == r->path.len || path.data[r->path.len] == '/');
+    case ROUTE_PATH_REGEX:
+        return regex_full_match(r->path_regex, path);
+    }
+    return false;
+}
+
+struct route_match_result route_match_linear(const struct route_config *config,
+                                             const struct route_query *q)
+{
+    struct route_match_result m = {.config = config};
+    size_t best = 0;
+    for (unsigned i = 0; config && i < config->n_vhosts; i++) {
+        const struct virtual_host *v = config->vhosts[i].vhost;
+        for (unsigned j = 0; j < v->n_domains; j++) {
+            size_t rank = domain_rank(v->domains[j], host_of(config, q));
+            if (rank > best) {
+                best = rank;
+                m.vhost = v;
+            }
+        }
+    }
+    struct request_view v = view_of(q);
+    for (unsigned i = 0; m.vhost && !m.route && i < m.vhost->n_routes; i++) {
+        const struct route *r = m.vhost->routes[i].route;
+        if (path_matches(r, v.path) && conditions_hold(&v, r))
+            m.route = r;
+    }
+    if (m.vhost)
+        finish(&m, q);
+    return m;
+}
+
+struct bytes route_cluster_name(const struct route_match_result *m, const struct headers *h)
+{
+    const struct cluster_action *c = m->route->cluster;
+    struct bytes header = m->weight ? m->weight->cluster_header : c->cluster_header;
+    if (m->weight && m->weight->name.len)
+        return m->weight->name;
+    if (header.len)
+        return headers_get_name(h, header);
+    return c->cluster;
+}
