@@ -1,0 +1,21 @@
+/* The API's own validation rules (validate.rules), applied to the bytes of a message and to all that
+ * is in it, also inside an Any of a known type. Rules are compiled when a message type is first seen,
+ * and kept. All failures are reported, in Envoy's words after the field path:
+ *     clusters[0].name: value length must be at least 1 characters
+ * Runs on the thread of the descriptor pool. */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "config/descriptors.h"
+
+struct validator;
+
+struct validator *validator_new(struct descriptors *d); /* d outlives it */
+void validator_free(struct validator **v);
+
+enum { VALIDATE_MAX_ERRORS = 50 };
+
+/* Failures joined with "; ". Bytes that are no such message are a failure too. */
+MUST_CHECK bool validate_message(struct validator *v, struct bytes message, struct bytes body,
+                                 struct error *err);
