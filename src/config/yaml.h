@@ -1,6 +1,6 @@
 /* YAML and JSON text as a tree of nodes, each with line and column: the one place that knows
- * libyaml. JSON is read by a reader of its own into the same tree; it allows comments and commas
- * before a closing bracket. A key that stands twice in one mapping is an error that names both
+ * libyaml. JSON is read by a reader of its own (json_parse.c) into the same tree; it is strict but for
+ * a comma before a closing bracket, which real bootstraps have. A key that stands twice in one mapping is an error that names both
  * lines; aliases are followed, and their expansion is bounded. Pure functions, any thread; nodes
  * and their text live in the arena. */
 #pragma once
@@ -13,6 +13,8 @@
 #include "base/error.h"
 
 enum yaml_kind { YAML_SCALAR, YAML_MAPPING, YAML_SEQUENCE };
+
+struct yaml_node;
 
 struct yaml_entry {
     struct bytes key;
@@ -27,6 +29,7 @@ struct yaml_node {
     uint32_t line, column;      /* from 1 */
     const char *file;           /* name for messages */
     struct bytes text;          /* scalar */
+    uint32_t weight;            /* nodes of the subtree, aliases expanded */
     size_t count;               /* entries or items */
     struct yaml_entry *entries; /* mapping, in order */
     struct yaml_node **items;   /* sequence */
