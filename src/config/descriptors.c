@@ -1,0 +1,296 @@
+#include "config/descriptors.h"
+
+#include <google/protobuf/descriptor.upb.h>
+#include <upb/decode.h>
+#include <upb/def.h>
+#include <upb/encode.h>
+#include <upb/reflection.h>
+#include <zlib.h>
+
+#include "api_descriptors.h"
+#include "base/map.h"
+#include "base/memory.h"
+#include "config/wire.h"
+
+/* Field numbers of google.protobuf.FileDescriptorProto and its parts, and of the options that the
+ * API adds. */
+enum {
+    FILE_PACKAGE = 2,
+    FILE_DEPENDENCY = 3,
+    FILE_MESSAGE = 4,
+    FILE_ENUM = 5,
+    TYPE_NAME = 1,
+    OPTION_VALIDATE_RULES = 1071,
+    OPTION_SENSITIVE = 76569463,
+    OPTION_DISALLOWED = 189503207,
+};
+
+struct pack_file {
+    struct bytes name, body;
+    bool loaded;
+};
+
+struct descriptors {
+    upb_DefPool *pool;
+    char *blob;
+    struct pack_file *files;
+    size_t n_files, n_loaded;
+    struct map by_name;   /* file name -> pack_file */
+    struct map by_symbol; /* full name of a top-level message or enum -> pack_file */
+    struct map messages;  /* names of top-level messages, for descriptors_each_message */
+};
+
+static char *inflate_pack(void)
+{
+    char *blob = mem_alloc(api_descriptors_size);
+    uLongf size = api_descriptors_size;
+    int rc = uncompress((Bytef *)blob, &size, api_descriptors_z, api_descriptors_z_size);
+    CHECK(rc == Z_OK && size == api_descriptors_size);
+    return blob;
+}
+
+static struct bytes take_block(struct bytes *rest)
+{
+    CHECK(rest->len >= 4);
+    const unsigned char *p = (const unsigned char *)rest->data;
+    size_t len = p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+    *rest = bytes_skip(*rest, 4);
+    CHECK(rest->len >= len);
+    struct bytes block = bytes_first(*rest, len);
+    *rest = bytes_skip(*rest, len);
+    return block;
+}
+
+static void index_symbols(struct descriptors *d, struct pack_file *file)
+{
+    struct bytes package = wire_find_bytes(file->body, FILE_PACKAGE), rest = file->body;
+    struct strbuf name = STRBUF_INIT;
+    struct wire_field f;
+    while (wire_next(&rest, &f)) {
+        if (f.type != WIRE_BYTES || (f.number != FILE_MESSAGE && f.number != FILE_ENUM))
+            continue;
+        strbuf_reset(&name);
+        if (package.len > 0) {
+            strbuf_add_bytes(&name, package);
+            strbuf_add_char(&name, '.');
+        }
+        strbuf_add_bytes(&name, wire_find_bytes(f.bytes, TYPE_NAME));
+        map_set(&d->by_symbol, strbuf_bytes(&name), file);
+        if (f.number == FILE_MESSAGE)
+            map_set(&d->messages, strbuf_bytes(&name), file);
+    }
+    strbuf_fini(&name);
+}
+
+static void index_files(struct descriptors *d)
+{
+    struct bytes rest = bytes_from(d->blob, api_descriptors_size);
+    size_t cap = 0;
+    while (rest.len > 0) {
+        GROW(d->files, cap, d->n_files + 1);
+        struct pack_file *file = &d->files[d->n_files++];
+        file->name = take_block(&rest);
+        file->body = take_block(&rest);
+        file->loaded = false;
+    }
+    for (size_t i = 0; i < d->n_files; i++) {
+        map_set(&d->by_name, d->files[i].name, &d->files[i]);
+        index_symbols(d, &d->files[i]);
+    }
+}
+
+struct descriptors *descriptors_new(void)
+{
+    struct descriptors *d = NEW(struct descriptors);
+    d->pool = upb_DefPool_New();
+    CHECK(d->pool != NULL);
+    d->blob = inflate_pack();
+    index_files(d);
+    return d;
+}
+
+void descriptors_free(struct descriptors **dp)
+{
+    struct descriptors *d = *dp;
+    *dp = NULL;
+    if (!d)
+        return;
+    upb_DefPool_Free(d->pool);
+    map_fini(&d->by_name);
+    map_fini(&d->by_symbol);
+    map_fini(&d->messages);
+    mem_free(d->files);
+    mem_free(d->blob);
+    mem_free(d);
+}
+
+/* The pack is ours and complete: a file that does not load is a bug. */
+static void load_file(struct descriptors *d, struct pack_file *file)
+{
+    struct bytes rest = file->body;
+    struct wire_field f;
+    if (file->loaded)
+        return;
+    file->loaded = true;
+    while (wire_next(&rest, &f)) {
+        if (f.number != FILE_DEPENDENCY)
+            continue;
+        struct pack_file *import = map_get(&d->by_name, f.bytes);
+        CHECK(import != NULL);
+        load_file(d, import);
+    }
+    upb_Arena *arena = upb_Arena_New();
+    CHECK(arena != NULL);
+    google_protobuf_FileDescriptorProto *proto =
+        google_protobuf_FileDescriptorProto_parse(file->body.data, file->body.len, arena);
+    upb_Status status;
+    upb_Status_Clear(&status);
+    CHECK(proto != NULL);
+    CHECK(upb_DefPool_AddFile(d->pool, proto, &status) != NULL);
+    upb_Arena_Free(arena);
+    d->n_loaded++;
+}
+
+/* Loads the file of the type or of the outermost message around it. */
+static void load_symbol(struct descriptors *d, struct bytes name)
+{
+    while (name.len > 0) {
+        struct pack_file *file = map_get(&d->by_symbol, name);
+        if (file) {
+            load_file(d, file);
+            return;
+        }
+        ptrdiff_t dot = bytes_rfind_char(name, '.');
+        name = bytes_first(name, dot < 0 ? 0 : (size_t)dot);
+    }
+}
+
+const struct upb_MessageDef *descriptors_message(struct descriptors *d, struct bytes full_name)
+{
+    if (full_name.len == 0)
+        return NULL;
+    const upb_MessageDef *m =
+        upb_DefPool_FindMessageByNameWithSize(d->pool, full_name.data, full_name.len);
+    if (m)
+        return m;
+    load_symbol(d, full_name);
+    return upb_DefPool_FindMessageByNameWithSize(d->pool, full_name.data, full_name.len);
+}
+
+struct bytes descriptors_type_name(struct bytes type_url)
+{
+    ptrdiff_t slash = bytes_rfind_char(type_url, '/');
+    return slash < 0 ? type_url : bytes_skip(type_url, (size_t)slash + 1);
+}
+
+const struct upb_MessageDef *descriptors_type_url(struct descriptors *d, struct bytes type_url)
+{
+    return descriptors_message(d, descriptors_type_name(type_url));
+}
+
+const struct upb_EnumDef *descriptors_enum(struct descriptors *d, struct bytes full_name)
+{
+    struct strbuf name = STRBUF_INIT;
+    strbuf_add_bytes(&name, full_name);
+    load_symbol(d, full_name);
+    const upb_EnumDef *e = upb_DefPool_FindEnumByName(d->pool, strbuf_str(&name));
+    strbuf_fini(&name);
+    return e;
+}
+
+size_t descriptors_files_loaded(const struct descriptors *d)
+{
+    return d->n_loaded;
+}
+
+void descriptors_each_message(struct descriptors *d, struct bytes prefix, descriptors_name_fn *fn,
+                              void *ctx)
+{
+    struct bytes name;
+    void *file;
+    for (size_t i = 0; map_next(&d->messages, &i, &name, &file);)
+        if (bytes_starts_with(name, prefix))
+            fn(ctx, name);
+}
+
+/* Extensions of the options stay in them as unknown fields. */
+static struct bytes field_options(const upb_FieldDef *f)
+{
+    size_t len;
+    if (!upb_FieldDef_HasOptions(f))
+        return BYTES_NONE;
+    const char *data = upb_Message_GetUnknown(upb_FieldDef_Options(f), &len);
+    return bytes_from(data, data ? len : 0);
+}
+
+bool descriptors_field_deprecated(const struct upb_FieldDef *f)
+{
+    return google_protobuf_FieldOptions_deprecated(upb_FieldDef_Options(f));
+}
+
+bool descriptors_field_sensitive(const struct upb_FieldDef *f)
+{
+    return wire_find_varint(field_options(f), OPTION_SENSITIVE, 0) != 0;
+}
+
+bool descriptors_field_disallowed(const struct upb_FieldDef *f)
+{
+    return wire_find_varint(field_options(f), OPTION_DISALLOWED, 0) != 0;
+}
+
+struct bytes descriptors_field_rules(const struct upb_FieldDef *f)
+{
+    return wire_find_bytes(field_options(f), OPTION_VALIDATE_RULES);
+}
+
+static const char *decode_problem(upb_DecodeStatus status)
+{
+    switch (status) {
+    case kUpb_DecodeStatus_Ok:
+        break;
+    case kUpb_DecodeStatus_Malformed:
+        return "bytes are corrupt";
+    case kUpb_DecodeStatus_OutOfMemory:
+        return "not enough memory";
+    case kUpb_DecodeStatus_BadUtf8:
+        return "a string is not UTF-8";
+    case kUpb_DecodeStatus_MaxDepthExceeded:
+        return "nested too deeply";
+    case kUpb_DecodeStatus_MissingRequired:
+        return "a required field is missing";
+    }
+    return "cannot be decoded";
+}
+
+void *descriptors_decode(const struct upb_MessageDef *m, struct bytes body, struct upb_Arena *arena,
+                         struct error *err)
+{
+    upb_Message *msg = upb_Message_New(m, arena);
+    if (!msg) {
+        error_set(err, "%s: not enough memory", upb_MessageDef_FullName(m));
+        return NULL;
+    }
+    upb_DecodeStatus status =
+        upb_Decode(body.data ? body.data : "", body.len, msg, upb_MessageDef_MiniTable(m), NULL,
+                   (int)UPB_DECODE_MAXDEPTH(DESCRIPTORS_MAX_DEPTH), arena);
+    if (status == kUpb_DecodeStatus_Ok)
+        return msg;
+    error_set(err, "%s: %s", upb_MessageDef_FullName(m), decode_problem(status));
+    return NULL;
+}
+
+bool descriptors_encode(const struct upb_MessageDef *m, const void *msg, struct upb_Arena *arena,
+                        struct bytes *out, struct error *err)
+{
+    char *data = NULL;
+    size_t len = 0;
+    int options = kUpb_EncodeOption_Deterministic | UPB_ENCODE_MAXDEPTH(DESCRIPTORS_MAX_DEPTH);
+    upb_EncodeStatus status =
+        upb_Encode(msg, upb_MessageDef_MiniTable(m), options, arena, &data, &len);
+    if (status != kUpb_EncodeStatus_Ok)
+        return error_set(err, "%s: %s", upb_MessageDef_FullName(m),
+                         status == kUpb_EncodeStatus_OutOfMemory ? "not enough memory"
+                                                                 : "nested too deeply");
+    *out = bytes_from(data, len);
+    return true;
+}
