@@ -1,0 +1,28 @@
+/* Which requests an access logger writes: the filters of envoy.config.accesslog.v3, compiled. The
+ * run time describes the finished request and asks. Const after decoding; any thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+struct access_log_filter;
+struct random_source;
+
+struct access_log_subject {
+    unsigned status;             /* 0: none sent */
+    uint64_t duration_ms;
+    bool health_check;           /* the request was for the health check filter */
+    bool traceable;
+    struct bytes response_flags; /* short names joined with ",": "UF,URX"; empty: none */
+    int grpc_status;             /* -1: none */
+    /* A request header, values joined with ","; data NULL: absent. */
+    struct bytes (*header)(void *ctx, struct bytes lower_name);
+    void *ctx;
+    struct random_source *random;
+    struct bytes request_id;     /* x-request-id; empty: none (runtime filter) */
+};
+
+/* NULL passes everything. */
+bool access_log_filter_pass(const struct access_log_filter *f, const struct access_log_subject *s);
