@@ -1,0 +1,99 @@
+/* struct cluster_manager: what one worker keeps about the clusters of its snapshot: balancers and
+ * connection pools, made when a cluster is first used. Configuration is the snapshot's; this is the
+ * mutable half, reconciled at every swap at a cost that follows the change.
+ *
+ * A cluster_runtime never outlives its use of the configuration: while it is found by name, `entry`
+ * is that of the worker's current snapshot. When the cluster is removed, entry and state become
+ * NULL, idle connections are closed and the runtime goes away with its last request. Worker thread
+ * only. */
+#pragma once
+
+#include "base/list.h"
+#include "base/map.h"
+#include "config/cluster.h"
+#include "dataplane/net/worker.h"
+#include "dataplane/upstream/connector.h"
+#include "dataplane/upstream/lb.h"
+
+struct conn_pool;
+struct snapshot;
+
+/* The cluster's values that connections need, copied so that they survive the cluster. */
+struct pool_params {
+    uint64_t connect_timeout_ms, idle_timeout_ms, max_duration_ms;
+    uint32_t max_requests_per_connection; /* 0: no limit */
+    uint32_t buffer_limit;
+    uint32_t max_response_headers_kb, max_headers_count;
+    bool enable_trailers, allow_chunked_length;
+    uint32_t keepalive_probes, keepalive_time_s, keepalive_interval_s;
+    bool keepalive, has_bind_address;
+    struct address bind_address;
+    struct circuit_breaker breakers[N_ROUTING_PRIORITIES];
+};
+
+enum breaker { BREAKER_CX, BREAKER_PENDING, BREAKER_RQ, BREAKER_RETRY, N_BREAKERS };
+
+struct cluster_runtime {
+    struct worker *worker;
+    struct cluster_manager *manager;
+    struct bytes name;                 /* owned */
+    const struct cluster_entry *entry; /* NULL: removed from the configuration */
+    struct cluster_state *state;       /* NULL with entry */
+    struct stat_scope *stats;          /* own reference */
+    struct lb *lb;                     /* of entry->hosts; NULL until the first pick */
+    struct pool_params params;
+    uint64_t shape;                    /* hash of what shapes a connection */
+    struct map pools;                  /* struct pool_key -> struct conn_pool * */
+    uint32_t in_use[N_ROUTING_PRIORITIES][N_BREAKERS]; /* this worker's share of state */
+    uint32_t users;                    /* attempts; pools count themselves by `pools` */
+    struct list retired_link;          /* in the manager, after removal */
+};
+
+struct cluster_manager {
+    struct worker *worker;
+    const struct connector *connector;
+    struct map runtimes;  /* name -> struct cluster_runtime *: used and configured */
+    struct list retired;  /* removed from the configuration, still in use */
+};
+
+/* Also sets worker->clusters. connector: &connector_socket, or a test's. */
+struct cluster_manager *cluster_manager_new(struct worker *worker,
+                                            const struct connector *connector);
+/* Closes all connections. No stream may be left. */
+void cluster_manager_free(struct cluster_manager **m);
+
+/* The worker's state of a cluster of its current snapshot, made at the first use. NULL: the snapshot
+ * has no such (warm) cluster. */
+struct cluster_runtime *cluster_runtime_get(struct worker *worker, struct bytes name);
+/* Keeps the object alive (not the configuration). */
+void cluster_runtime_use(struct cluster_runtime *c);
+void cluster_runtime_done(struct cluster_runtime *c);
+
+/* Reconciles with `now`, which worker->snapshot becomes here. `old` (NULL at the start) must stay
+ * valid until this returns; the caller then gives it back. */
+void cluster_manager_adopt(struct worker *worker, const struct snapshot *old,
+                           const struct snapshot *now);
+
+/* Picks a host of the cluster; NULL: none may take a request (counts upstream_cx_none_healthy). */
+const struct host *cluster_runtime_pick(struct cluster_runtime *c, const struct lb_query *q);
+/* The pool for a host (of entry->hosts) and a routing priority; made when missing. */
+struct conn_pool *cluster_runtime_pool(struct cluster_runtime *c, const struct host *host,
+                                       unsigned priority);
+
+/* Circuit breakers: shared counts over all workers, Envoy's names of statistics. */
+bool breaker_can_create(const struct cluster_runtime *c, unsigned priority, enum breaker b);
+void breaker_inc(struct cluster_runtime *c, unsigned priority, enum breaker b);
+void breaker_dec(struct cluster_runtime *c, unsigned priority, enum breaker b);
+
+static inline void cluster_stat_add(struct cluster_runtime *c, enum cluster_stat id, int64_t n)
+{
+    stat_add(c->stats, c->worker->slot, id, n);
+}
+static inline void cluster_stat_inc(struct cluster_runtime *c, enum cluster_stat id)
+{
+    stat_add(c->stats, c->worker->slot, id, 1);
+}
+
+/* Live pools and connections of this worker, for tests and memory accounting. */
+unsigned cluster_manager_pools(const struct cluster_manager *m);
+unsigned cluster_manager_connections(const struct cluster_manager *m);

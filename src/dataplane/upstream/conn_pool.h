@@ -1,0 +1,91 @@
+/* struct conn_pool: the HTTP/1 connections of one worker to one host for one routing priority. Idle
+ * connections are kept for reuse, the last used first; a request that finds none waits in the
+ * pending queue while a new connection is made. Limits (circuit breakers) count over all workers.
+ *
+ *   pool_request ─ conn_pool_get ─► POOL_READY (attached) ─► upstream_conn ─ codec ─ connection
+ *                             └───► POOL_PENDING ─► on_ready | on_failure, from the loop
+ *
+ * A pool lives while it has connections or waiting requests, or its host is configured. It holds
+ * the host's state. Worker thread only; callbacks come from the top of the loop, never from inside
+ * a call of the user, except as said. */
+#pragma once
+
+#include "base/list.h"
+#include "dataplane/upstream/cluster_manager.h"
+#include "dataplane/http/headers.h"
+
+struct conn_pool;
+struct upstream_conn;
+struct pool_request;
+
+enum pool_result { POOL_READY, POOL_PENDING, POOL_OVERFLOW };
+
+/* Why a request got no connection, or lost the one it had. */
+enum upstream_failure {
+    UPSTREAM_OVERFLOW,          /* circuit breaker */
+    UPSTREAM_CONNECT_FAILED,
+    UPSTREAM_CONNECT_TIMEOUT,
+    UPSTREAM_LOCAL_CLOSE,       /* pool drained, worker going away */
+    UPSTREAM_TERMINATED,        /* the connection ended before the response was complete */
+    UPSTREAM_RESET,             /* the stream was reset by the peer */
+    UPSTREAM_PROTOCOL_ERROR,    /* the response could not be understood */
+};
+
+/* Calls to the user of a pool. None follows after on_failure(), after the end of the response, or
+ * after pool_request_cancel(). */
+struct pool_request_ops {
+    void (*on_ready)(struct pool_request *r);
+    /* text: transport failure reason ("Connection refused"), may be empty. Lives during the call. */
+    void (*on_failure)(struct pool_request *r, enum upstream_failure why, struct bytes text);
+    /* A head is in *r->response: an informational one (1xx), or the final one. */
+    void (*on_informational)(struct pool_request *r);
+    void (*on_headers)(struct pool_request *r, bool end);
+    void (*on_data)(struct pool_request *r, struct buffer *data, bool end);
+    void (*on_trailers)(struct pool_request *r);
+    /* The connection cannot take more request bytes now (may be called from inside a send), or can
+     * again. */
+    void (*on_watermark)(struct pool_request *r, bool above);
+};
+
+/* A request's place in a pool: waiting, attached to a connection, or neither. Embedded by the user
+ * in memory of its own. */
+struct pool_request {
+    struct list link;
+    const struct pool_request_ops *ops;
+    void *owner;
+    struct conn_pool *pool;
+    struct upstream_conn *conn;  /* attached; NULL otherwise */
+    struct headers *response;    /* filled by the codec */
+    struct headers *trailers;
+    bool waiting;
+    bool request_done, response_done;
+};
+
+void pool_request_init(struct pool_request *r, const struct pool_request_ops *ops, void *owner,
+                       struct headers *response, struct headers *trailers);
+/* POOL_READY: r->conn is set, send at once. POOL_PENDING: on_ready or on_failure follows.
+ * POOL_OVERFLOW: counted, nothing follows. */
+enum pool_result conn_pool_get(struct conn_pool *p, struct pool_request *r);
+/* Gives up: a waiting request leaves the queue; an attached one closes its connection, unless both
+ * halves were complete. Harmless when r is neither. */
+void pool_request_cancel(struct pool_request *r);
+
+/* While attached. */
+void pool_request_send_headers(struct pool_request *r, const struct headers *h, bool end);
+void pool_request_send_data(struct pool_request *r, struct buffer *data, bool end); /* moves */
+void pool_request_send_trailers(struct pool_request *r, const struct headers *h);
+/* Counted: stops and resumes reading the response. */
+void pool_request_read_pause(struct pool_request *r);
+void pool_request_read_resume(struct pool_request *r);
+struct connection *pool_request_connection(const struct pool_request *r);
+struct host_state *conn_pool_host_state(const struct conn_pool *p);
+
+/* For the cluster manager. */
+struct conn_pool *conn_pool_new(struct cluster_runtime *c, const struct host *host,
+                                unsigned priority);
+/* No new requests: idle connections are closed now, busy ones after their request, waiting requests
+ * keep their turn. The pool leaves its cluster when empty (and may be freed in here). */
+void conn_pool_drain(struct conn_pool *p);
+/* Closes everything at once; waiting and attached requests fail. Frees the pool. */
+void conn_pool_free(struct conn_pool **p);
+unsigned conn_pool_connections(const struct conn_pool *p);

@@ -1,0 +1,92 @@
+/* Load balancing: which host of a host set takes a request. A balancer belongs to one worker and
+ * one host set version; it is rebuilt when the host set changes. Priorities, over-provisioning and
+ * panic follow Envoy: the load of each priority is computed once a version, the policy then picks
+ * among the hosts of the chosen priority.
+ *
+ * Pointers to hosts live as long as the host set. Worker thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/random.h"
+#include "config/cluster.h"
+
+enum lb_source { LB_ALL, LB_HEALTHY, LB_DEGRADED, N_LB_SOURCES };
+
+/* Percent of the requests that go to each priority; both arrays together sum up to 100. */
+struct lb_priority_load {
+    uint32_t healthy, degraded;
+    bool panic; /* all hosts are used, healthy or not */
+};
+
+/* The counts that the loads are computed from. */
+struct lb_priority_count {
+    uint32_t total, healthy, degraded;
+};
+
+/* Envoy's arithmetic. overprovisioning and panic_threshold in percent (140, 50). */
+void lb_priority_loads(const struct lb_priority_count *counts, unsigned n,
+                       uint32_t overprovisioning, uint32_t panic_threshold,
+                       struct lb_priority_load *loads);
+
+/* The hosts of one source of one priority, and what the policy remembers about them. */
+struct lb_hosts {
+    const struct host *const *hosts;
+    uint32_t n;
+    bool weighted; /* weights differ */
+    uint32_t next;         /* round robin over equal weights */
+    struct lb_edf *edf;    /* weighted; made at the first pick */
+    const struct host **own; /* storage of hosts when the host set has no such list; or NULL */
+};
+
+struct lb;
+
+/* One policy. */
+struct lb_policy_ops {
+    const char *name;
+    const struct host *(*pick)(struct lb *lb, struct lb_hosts *h);
+};
+
+struct lb_priority {
+    struct lb_hosts sources[N_LB_SOURCES];
+};
+
+struct lb {
+    const struct lb_policy_ops *ops;
+    const struct host_set *set;
+    struct random_source *random;
+    struct lb_priority *priorities;
+    struct lb_priority_load *loads;
+    unsigned n_priorities;
+    uint32_t choices;          /* LEAST_REQUEST */
+    double active_request_bias;
+    bool fail_traffic_on_panic;
+    uint32_t seed;             /* where round robin starts */
+};
+
+extern const struct lb_policy_ops lb_round_robin, lb_least_request, lb_random;
+
+/* set and cluster must outlive the balancer; random is the worker's. */
+struct lb *lb_new(const struct cluster *cluster, const struct host_set *set,
+                  struct random_source *random);
+void lb_free(struct lb **lb);
+
+/* Hosts that were tried already are avoided while others can be found. */
+struct lb_query {
+    const struct host_state *const *avoid;
+    unsigned n_avoid;
+};
+
+/* NULL: no host may take the request (503, UH). *panic tells whether a priority in panic was
+ * chosen (lb_healthy_panic). q may be NULL. */
+const struct host *lb_pick(struct lb *lb, const struct lb_query *q, bool *panic);
+
+/* Earliest-deadline-first queue over hosts: over one period each host comes as often as its weight
+ * says, evenly spread. */
+struct lb_edf *lb_edf_new(const struct lb_hosts *h);
+void lb_edf_free(struct lb_edf **e);
+/* Takes the next host and queues it again by weight(host). */
+const struct host *lb_edf_next(struct lb_edf *e, double (*weight)(const void *ctx,
+                                                                   const struct host *host),
+                               const void *ctx);
