@@ -1,0 +1,104 @@
+"""Fixtures of the end-to-end suite: which proxies to run and how to start them."""
+import itertools
+
+import pytest
+
+from harness import Origin, Proxy, Stub
+from harness.proxy import binary
+
+
+def pytest_addoption(parser):
+    parser.addoption("--proxy", choices=["xylem", "envoy", "both"], default="xylem",
+                     help="which proxy the scenarios run against")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "difference(reason, envoy, xylem): the proxies differ here")
+    config.addinivalue_line("markers", "only(kind, reason): runs against one kind of proxy")
+
+
+def pytest_generate_tests(metafunc):
+    if "kind" not in metafunc.fixturenames:
+        return
+    chosen = metafunc.config.getoption("--proxy")
+    kinds = ["xylem", "envoy"] if chosen == "both" else [chosen]
+    only = metafunc.definition.get_closest_marker("only")
+    if only:
+        kinds = [kind for kind in kinds if kind == only.args[0]]
+    metafunc.parametrize("kind", kinds, scope="session")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    item.failed = getattr(item, "failed", False) or report.failed
+    for thing in getattr(item, "started", []):
+        if report.failed:
+            report.sections.append((f"log of {thing.kind}", thing.log()))
+    return report
+
+
+@pytest.fixture(scope="session")
+def kind():
+    """The proxy under test: xylem or envoy."""
+    raise AssertionError("parametrized by pytest_generate_tests")
+
+
+@pytest.fixture
+def closing(request):
+    """closing(x): x.stop() or x.close() runs when the scenario ends."""
+    things = []
+
+    def add(thing):
+        things.append(thing)
+        return thing
+
+    yield add
+    for thing in reversed(things):
+        (getattr(thing, "stop", None) or thing.close)()
+
+
+@pytest.fixture
+def start(request, kind, tmp_path, closing):
+    """start(config, ...) runs the proxy under test until the scenario ends."""
+    assert binary(kind).exists(), f"no program for {kind}: {binary(kind)}"
+    count = itertools.count()
+    request.node.started = getattr(request.node, "started", [])
+
+    def run(config, ready=True, **kw):
+        proxy = Proxy(kind, tmp_path / f"{kind}{next(count)}", config, **kw)
+        request.node.started.append(proxy)
+        closing(proxy)
+        return proxy.start(ready)
+
+    return run
+
+
+@pytest.fixture
+def origin(closing):
+    """One origin named "origin"."""
+    return closing(Origin())
+
+
+@pytest.fixture
+def origins(closing):
+    """origins(n) or origins("a", "b"): more origins, each answering with its name."""
+    def make(*names, **kw):
+        if len(names) == 1 and isinstance(names[0], int):
+            names = [f"origin{i}" for i in range(names[0])]
+        return [closing(Origin(name, **kw)) for name in names]
+    return make
+
+
+@pytest.fixture
+def stub(request, tmp_path, closing):
+    """stub(**resources) runs the stub control plane on a folder of its own."""
+    request.node.started = getattr(request.node, "started", [])
+
+    def run(**kw):
+        made = Stub(tmp_path / "stub", **kw)
+        request.node.started.append(made)
+        closing(made)
+        return made.start()
+
+    return run
