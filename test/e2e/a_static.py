@@ -1,5 +1,5 @@
 """The first steps: a listener, a cluster, a request."""
-from harness import bootstrap, cluster, http_listener, route
+from harness import bootstrap, cluster, direct, http_listener, route
 
 
 def test_get_passes_to_the_origin_and_back(start, origin):
@@ -10,8 +10,56 @@ def test_get_passes_to_the_origin_and_back(start, origin):
         assert (answer.status, answer.reason, answer.text) == (200, "OK", "origin")
         assert answer.header("content-length") == "6"
         assert answer.header("server") == "envoy"
+        assert answer.header("date")
     seen = origin.last
     assert (seen.method, seen.target, seen.version) == ("GET", "/hello?x=1", "HTTP/1.1")
     assert seen.header("host") == "a.test"
     assert seen.header("x-custom") == "value"
     assert seen.body == b""
+
+
+def test_direct_response_needs_no_cluster(start):
+    proxy = start(bootstrap([http_listener(routes=[direct(200, "hello\n")])]))
+    answer = proxy.get("/")
+    assert (answer.status, answer.text) == (200, "hello\n")
+    assert answer.header("content-type") == "text/plain"
+    assert answer.header("content-length") == "6"
+
+
+def test_status_and_headers_of_the_origin_arrive(start, origin):
+    origin.reply.status, origin.reply.reason = 418, "Short and stout"
+    origin.reply.headers = [("X-One", "1"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"),
+                            ("Content-Type", "text/x-tea")]
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
+                            [cluster("one", origin)]))
+    answer = proxy.get("/")
+    assert answer.status == 418
+    assert answer.header("x-one") == "1"
+    assert answer.all("set-cookie") == ["a=1", "b=2"]
+    assert answer.header("content-type") == "text/x-tea"
+
+
+def test_two_listeners_serve_at_once(start, origins):
+    one, two = origins("one", "two")
+    proxy = start(bootstrap(
+        [http_listener("first", routes=[route("/", "one")]),
+         http_listener("second", routes=[route("/", "two")])],
+        [cluster("one", one), cluster("two", two)]))
+    assert proxy.get("/", name="first").text == "one"
+    assert proxy.get("/", name="second").text == "two"
+
+
+def test_two_workers_share_a_listener(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
+                            [cluster("one", origin)]), concurrency=2)
+    for _ in range(20):
+        assert proxy.get("/").text == "origin"
+    assert proxy.stat("http.ingress.downstream_rq_total") == 20
+
+
+def test_sigterm_ends_with_exit_code_0(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
+                            [cluster("one", origin)]))
+    proxy.get("/")
+    proxy.process.terminate()
+    assert proxy.wait_exit() == 0
