@@ -1,0 +1,195 @@
+"""Limits on what a client may send, and what the proxy says of broken upstreams."""
+import pytest
+
+from harness import (Reply, SilentPort, bootstrap, cluster, direct, http_listener, refused_port,
+                     route, vhost)
+from harness.config import file_log
+
+CONNECT_ERROR = "upstream connect error or disconnect/reset before headers. reset reason: "
+
+
+@pytest.fixture
+def proxy(start, origin):
+    return start(bootstrap([http_listener(routes=[route("/", "one")],
+                                          delayed_close_timeout="0.05s")],
+                           [cluster("one", origin)]))
+
+
+def test_head_over_60_kib_is_431(proxy, origin):
+    with proxy.client() as client:
+        client.send("GET / HTTP/1.1\r\nHost: a.test\r\nX-Big: " + "x" * 62000 + "\r\n\r\n")
+        answer = client.response()
+        assert answer.status == 431
+        assert client.closed()
+    assert origin.requests == []
+
+
+def test_head_just_below_60_kib_passes(proxy, origin):
+    assert proxy.get("/", headers={"X-Big": "x" * 60000}).status == 200
+    assert len(origin.last.header("x-big")) == 60000
+
+
+def test_max_request_headers_kb_sets_the_limit(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], max_request_headers_kb=8)],
+                            [cluster("one", origin)]))
+    assert proxy.get("/", headers={"X-Big": "x" * 7000}).status == 200
+    assert proxy.get("/", headers={"X-Big": "x" * 9000}).status == 431
+
+
+def test_endless_request_line_is_431(proxy, origin):
+    with proxy.client() as client:
+        client.send("GET /" + "a" * 70000)
+        assert client.response().status == 431
+    assert origin.requests == []
+
+
+def test_100_header_lines_pass_and_101_do_not(proxy, origin):
+    assert proxy.get("/", headers=[(f"x-{n}", "1") for n in range(99)]).status == 200
+    assert proxy.get("/", headers=[(f"x-{n}", "1") for n in range(100)]).status == 431
+    assert len(origin.requests) == 1
+
+
+def test_max_headers_count_sets_the_limit(start, origin):
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one")],
+                       common_http_protocol_options={"max_headers_count": 10})],
+        [cluster("one", origin)]))
+    assert proxy.get("/", headers=[(f"x-{n}", "1") for n in range(9)]).status == 200
+    assert proxy.get("/", headers=[(f"x-{n}", "1") for n in range(10)]).status == 431
+
+
+def test_answer_with_too_many_headers_is_502(proxy, origin):
+    origin.reply = Reply(headers=[(f"x-{n}", "1") for n in range(101)])
+    assert proxy.get("/").status == 502
+
+
+def test_underscores_in_names_pass_by_default(proxy, origin):
+    assert proxy.get("/", headers={"x_y": "1"}).status == 200
+    assert origin.last.header("x_y") == "1"
+
+
+@pytest.mark.parametrize("action, status", [("REJECT_REQUEST", 400), ("DROP_HEADER", 200)])
+def test_headers_with_underscores_action(start, origin, action, status):
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one")],
+                       common_http_protocol_options={"headers_with_underscores_action": action})],
+        [cluster("one", origin)]))
+    assert proxy.get("/", headers={"x_y": "1"}).status == status
+    assert all(r.header("x_y") is None for r in origin.requests)
+
+
+def test_no_route_is_404_without_a_body(start):
+    proxy = start(bootstrap([http_listener(routes=[direct(200, prefix="/only")])]))
+    answer = proxy.get("/other")
+    assert (answer.status, answer.body) == (404, b"")
+    assert proxy.stat("http.ingress.no_route") == 1
+
+
+def test_no_virtual_host_is_404(start):
+    proxy = start(bootstrap([http_listener(vhosts=[vhost("a", ["a.test"], direct(200))])]))
+    assert proxy.get("/", host="b.test").status == 404
+
+
+def logged(tmp_path, fmt="%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n"):
+    path = tmp_path / "access.log"
+    return path, [file_log(path, fmt)]
+
+
+def lines_after_stop(proxy, path):
+    proxy.stop()
+    return path.read_text().splitlines()
+
+
+def test_refused_connection_is_503_uf(start, tmp_path):
+    port, keep = refused_port()
+    path, log = logged(tmp_path)
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], access_log=log)],
+                            [cluster("one", port)]))
+    answer = proxy.get("/")
+    keep.close()
+    assert answer.status == 503
+    assert answer.header("content-type") == "text/plain"
+    assert answer.text.startswith(CONNECT_ERROR + "remote connection failure")
+    assert proxy.stat("cluster.one.upstream_cx_connect_fail") == 1
+    line, = lines_after_stop(proxy, path)
+    assert line.startswith("503 UF upstream_reset_before_response_started{")
+
+
+def test_cluster_without_endpoints_is_503_uh(start, tmp_path):
+    path, log = logged(tmp_path)
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], access_log=log)],
+                            [cluster("one")]))
+    answer = proxy.get("/")
+    assert (answer.status, answer.text) == (503, "no healthy upstream")
+    assert proxy.stat("cluster.one.upstream_cx_none_healthy") == 1
+    assert lines_after_stop(proxy, path) == ["503 UH no_healthy_upstream"]
+
+
+def test_route_to_an_unknown_cluster_is_503_nc(start, tmp_path):
+    path, log = logged(tmp_path)
+    proxy = start(bootstrap([http_listener(
+        routes=[route("/", "absent")], access_log=log,
+        route_config={"validate_clusters": False})]))
+    answer = proxy.get("/")
+    assert (answer.status, answer.body) == (503, b"")
+    assert proxy.stat("http.ingress.no_cluster") == 1
+    assert lines_after_stop(proxy, path) == ["503 NC cluster_not_found"]
+
+
+@pytest.mark.parametrize("code, status", [
+    ("NOT_FOUND", 404), ("INTERNAL_SERVER_ERROR", 500), ("SERVICE_UNAVAILABLE", 503)])
+def test_cluster_not_found_response_code(start, code, status):
+    proxy = start(bootstrap([http_listener(
+        routes=[route("/", "absent", cluster_not_found_response_code=code)],
+        route_config={"validate_clusters": False})]))
+    assert proxy.get("/").status == status
+
+
+def test_origin_that_closes_before_answering_is_503_uc(start, origin, tmp_path):
+    origin.reply = Reply(raw=b"", close=True)
+    path, log = logged(tmp_path)
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], access_log=log)],
+                            [cluster("one", origin)]))
+    answer = proxy.get("/")
+    assert answer.status == 503
+    assert answer.text == CONNECT_ERROR + "connection termination"
+    line, = lines_after_stop(proxy, path)
+    assert line.startswith("503 UC upstream_reset_before_response_started{connection_termination")
+
+
+def test_origin_that_closes_inside_the_head_is_an_error(proxy, origin):
+    origin.reply = Reply(raw=b"HTTP/1.1 200 OK\r\ncontent-le", close=True)
+    assert proxy.get("/").status in (502, 503)
+
+
+def test_connect_timeout_is_503_uf(start, closing, tmp_path):
+    silent = closing(SilentPort())
+    path, log = logged(tmp_path)
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], access_log=log)],
+                            [cluster("one", silent.port, connect_timeout="0.1s")]))
+    answer = proxy.get("/")
+    assert answer.status == 503
+    assert answer.text == CONNECT_ERROR + "connection timeout"
+    assert proxy.stat("cluster.one.upstream_cx_connect_timeout") == 1
+    line, = lines_after_stop(proxy, path)
+    assert line.startswith("503 UF ")
+
+
+def test_route_not_found_is_logged_as_nr(start, tmp_path):
+    path, log = logged(tmp_path)
+    proxy = start(bootstrap([http_listener(routes=[direct(200, prefix="/a")], access_log=log)]))
+    proxy.get("/b")
+    proxy.get("/a")
+    assert lines_after_stop(proxy, path) == ["404 NR route_not_found", "200 - direct_response"]
+
+
+def test_downstream_protocol_error_is_logged_as_dpe(start, tmp_path):
+    path, log = logged(tmp_path, "%RESPONSE_CODE% %RESPONSE_FLAGS%\n")
+    proxy = start(bootstrap([http_listener(routes=[direct(200)], access_log=log,
+                                          delayed_close_timeout="0.05s")]))
+    with proxy.client() as client:
+        client.send("GET / HTTP/1.1\r\nHost: a.test\r\nbad line\r\n\r\n")
+        assert client.response().status == 400
+        assert client.closed()
+    proxy.wait_stat("http.ingress.downstream_cx_protocol_error", 1)
+    assert lines_after_stop(proxy, path) == ["400 DPE"]
