@@ -1,0 +1,153 @@
+"""Timeouts: of a route, of a stream, of the head, of a connection. Small bounds, no speed claims."""
+import pytest
+
+from harness import Reply, bootstrap, cluster, direct, http_listener, route, wait_for
+from harness.config import file_log
+
+
+def held(origin):
+    origin.reply = Reply(never=True)
+
+
+def test_route_timeout_is_504_ut(start, origin, tmp_path):
+    held(origin)
+    path = tmp_path / "log"
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one", timeout="0.3s")], access_log=[
+            file_log(path, "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n")])],
+        [cluster("one", origin)]))
+    answer = proxy.get("/")
+    assert (answer.status, answer.text) == (504, "upstream request timeout")
+    assert proxy.stat("cluster.one.upstream_rq_timeout") == 1
+    wait_for(lambda: not origin.open_connections, what="the upstream connection to close")
+    proxy.stop()
+    assert path.read_text() == "504 UT response_timeout\n"
+
+
+def test_route_timeout_0_waits_for_the_origin(start, origin):
+    hold = origin.hold()
+    origin.reply = Reply(hold=hold)
+    proxy = start(bootstrap([http_listener(routes=[
+        route("/quick", "one", timeout="0.1s"), route("/", "one", timeout="0s")])],
+        [cluster("one", origin)]))
+    with proxy.client() as client:
+        client.write_request()
+        origin.wait_requests(1)
+        assert proxy.get("/quick").status == 504
+        hold.release()
+        assert client.response().status == 200
+
+
+def test_expected_timeout_is_told_to_the_origin(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[
+        route("/set", "one", timeout="7s"), route("/never", "one", timeout="0s"),
+        route("/", "one")])], [cluster("one", origin)]))
+    proxy.get("/set")
+    assert origin.last.header("x-envoy-expected-rq-timeout-ms") == "7000"
+    proxy.get("/")
+    assert origin.last.header("x-envoy-expected-rq-timeout-ms") == "15000"
+    proxy.get("/never")
+    assert origin.last.header("x-envoy-expected-rq-timeout-ms") is None
+
+
+def test_timeout_after_the_head_resets_the_stream(start, origin):
+    hold = origin.hold()
+    origin.reply = Reply(chunks=[b"one", b"two"], hold_body=hold)
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one", timeout="0.3s")],
+                                           delayed_close_timeout="0.1s")],
+                            [cluster("one", origin)]))
+    with proxy.client() as client:
+        client.write_request()
+        data = client.rest()
+    assert data.startswith(b"HTTP/1.1 200 OK")
+    assert not data.endswith(b"0\r\n\r\n")
+    assert proxy.stat("cluster.one.upstream_rq_timeout") == 1
+
+
+def test_stream_idle_timeout_while_the_origin_is_silent(start, origin):
+    held(origin)
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one", timeout="0s")], stream_idle_timeout="0.3s")],
+        [cluster("one", origin)]))
+    answer = proxy.get("/")
+    assert (answer.status, answer.text) == (504, "stream timeout")
+    assert proxy.stat("http.ingress.downstream_rq_idle_timeout") == 1
+
+
+def test_stream_idle_timeout_while_the_client_is_silent(start, origin):
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one", timeout="0s")], stream_idle_timeout="0.3s")],
+        [cluster("one", origin)]))
+    with proxy.client() as client:
+        client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nhalf")
+        answer = client.response()
+        assert (answer.status, answer.text) == (408, "stream timeout")
+
+
+def test_route_idle_timeout_overrides_the_stream_one(start, origin):
+    held(origin)
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one", timeout="0s", idle_timeout="0.2s")],
+                       stream_idle_timeout="100s")], [cluster("one", origin)]))
+    assert proxy.get("/").status == 504
+
+
+def test_request_timeout_bounds_the_whole_request(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], request_timeout="0.3s")],
+                            [cluster("one", origin)]))
+    with proxy.client() as client:
+        client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nhalf")
+        answer = client.response()
+        assert (answer.status, answer.text) == (408, "request timeout")
+    assert proxy.stat("http.ingress.downstream_rq_timeout") == 1
+
+
+def test_request_headers_timeout_bounds_the_head(start):
+    proxy = start(bootstrap([http_listener(routes=[direct(200)],
+                                           request_headers_timeout="0.3s")]))
+    with proxy.client() as client:
+        client.send("GET / HTTP/1.1\r\nHost: a.te")
+        answer = client.response()
+        assert answer.status == 408
+    assert proxy.stat("http.ingress.downstream_rq_header_timeout") == 1
+
+
+def test_downstream_idle_timeout_closes_a_silent_connection(start):
+    proxy = start(bootstrap([http_listener(
+        routes=[direct(200)], drain_timeout="0.1s", delayed_close_timeout="0.1s",
+        common_http_protocol_options={"idle_timeout": "0.3s"})]))
+    with proxy.client() as client:
+        assert client.get("/").status == 200
+        assert client.closed()
+    proxy.wait_stat("http.ingress.downstream_cx_idle_timeout", 1)
+
+
+def test_upstream_idle_timeout_closes_a_pooled_connection(start, origin):
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one")])],
+        [cluster("one", origin, http={"common_http_protocol_options": {"idle_timeout": "0.2s"}})]))
+    assert proxy.get("/").status == 200
+    wait_for(lambda: not origin.open_connections, what="the pooled connection to close")
+    proxy.wait_stat("cluster.one.upstream_cx_idle_timeout", 1)
+    assert proxy.get("/").status == 200
+    assert len(origin.connections) == 2
+
+
+def test_max_connection_duration_drains_the_connection(start):
+    proxy = start(bootstrap([http_listener(
+        routes=[direct(200)], drain_timeout="0.1s", delayed_close_timeout="0.1s",
+        common_http_protocol_options={"max_connection_duration": "0.2s"})]))
+    with proxy.client() as client:
+        assert client.get("/").status == 200
+        client.rest()
+    proxy.wait_stat("http.ingress.downstream_cx_max_duration_reached", 1)
+
+
+@pytest.mark.parametrize("header", ["x-envoy-upstream-rq-timeout-ms"])
+def test_internal_request_may_set_its_timeout(start, origin, header):
+    held(origin)
+    proxy = start(bootstrap([http_listener(
+        routes=[route("/", "one")], use_remote_address=True,
+        internal_address_config={"cidr_ranges": [
+            {"address_prefix": "127.0.0.0", "prefix_len": 8}]})], [cluster("one", origin)]))
+    assert proxy.get("/", headers={header: "200"}).status == 504

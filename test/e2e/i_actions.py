@@ -1,0 +1,220 @@
+"""What a route does: clusters by header and weight, redirects, rewrites, direct responses."""
+import pytest
+
+from harness import (Reply, bootstrap, cluster, direct, http_listener, redirect, route, vhost)
+
+
+def test_cluster_header_names_the_cluster(start, origins):
+    one, two = origins("one", "two")
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", cluster_header="x-cluster")])],
+        [cluster("one", one), cluster("two", two)]))
+    assert proxy.get("/", headers={"X-Cluster": "one"}).text == "one"
+    assert proxy.get("/", headers={"X-Cluster": "two"}).text == "two"
+    assert proxy.get("/", headers={"X-Cluster": "three"}).status == 503
+    assert proxy.get("/").status == 503
+
+
+def weighted(**weights):
+    return {"clusters": [{"name": name, "weight": weight} for name, weight in weights.items()]}
+
+
+def counts(proxy, total):
+    seen = {}
+    with proxy.client() as client:
+        for _ in range(total):
+            text = client.get("/").text
+            seen[text] = seen.get(text, 0) + 1
+    return seen
+
+
+def test_weighted_clusters_share_by_weight(start, origins):
+    one, two = origins("one", "two")
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", weighted_clusters=weighted(one=20, two=80))])],
+        [cluster("one", one), cluster("two", two)]))
+    seen = counts(proxy, 1000)
+    # 20 % of 1000: standard deviation 12.6, bound at six of them
+    assert 124 <= seen["one"] <= 276
+    assert seen["one"] + seen["two"] == 1000
+
+
+def test_weight_0_gets_nothing(start, origins):
+    one, two = origins("one", "two")
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", weighted_clusters=weighted(one=0, two=3))])],
+        [cluster("one", one), cluster("two", two)]))
+    assert counts(proxy, 50) == {"two": 50}
+
+
+def test_weighted_cluster_has_its_own_headers_and_host(start, origins):
+    one, = origins("one")
+    one.reply = Reply(headers=[("x-drop", "1")])
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", weighted_clusters={"clusters": [{
+            "name": "one", "weight": 1, "host_rewrite_literal": "w.test",
+            "request_headers_to_add": [{"header": {"key": "x-w", "value": "1"}}],
+            "request_headers_to_remove": ["x-gone"],
+            "response_headers_to_add": [{"header": {"key": "x-r", "value": "2"}}],
+            "response_headers_to_remove": ["x-drop"]}]})])], [cluster("one", one)]))
+    answer = proxy.get("/", headers={"x-gone": "1"})
+    assert one.last.header("x-w") == "1"
+    assert one.last.header("x-gone") is None
+    assert one.last.header("host") == "w.test"
+    assert answer.header("x-r") == "2"
+    assert answer.header("x-drop") is None
+
+
+REDIRECTS = {
+    "host": ({"host_redirect": "new.test"}, "http://new.test/a/b?q=1", 301),
+    "host with port": ({"host_redirect": "new.test:81"}, "http://new.test:81/a/b?q=1", 301),
+    "path": ({"path_redirect": "/new"}, "http://a.test/new?q=1", 301),
+    "path with query": ({"path_redirect": "/new?x=2"}, "http://a.test/new?x=2", 301),
+    "prefix": ({"prefix_rewrite": "/z"}, "http://a.test/z/b?q=1", 301),
+    "regex": ({"regex_rewrite": {"pattern": {"regex": "^/a/(.*)$"}, "substitution": "/\\1/a"}},
+              "http://a.test/b/a?q=1", 301),
+    "https": ({"https_redirect": True}, "https://a.test/a/b?q=1", 301),
+    "scheme": ({"scheme_redirect": "https"}, "https://a.test/a/b?q=1", 301),
+    "port": ({"port_redirect": 8443}, "http://a.test:8443/a/b?q=1", 301),
+    "https and port": ({"https_redirect": True, "port_redirect": 8443},
+                       "https://a.test:8443/a/b?q=1", 301),
+    "strip query": ({"strip_query": True, "host_redirect": "n.test"}, "http://n.test/a/b", 301),
+    "found": ({"host_redirect": "n.test", "response_code": "FOUND"}, "http://n.test/a/b?q=1", 302),
+    "see other": ({"host_redirect": "n.test", "response_code": "SEE_OTHER"},
+                  "http://n.test/a/b?q=1", 303),
+    "temporary": ({"host_redirect": "n.test", "response_code": "TEMPORARY_REDIRECT"},
+                  "http://n.test/a/b?q=1", 307),
+    "permanent": ({"host_redirect": "n.test", "response_code": "PERMANENT_REDIRECT"},
+                  "http://n.test/a/b?q=1", 308),
+    "all at once": ({"scheme_redirect": "https", "host_redirect": "n.test", "port_redirect": 444,
+                     "path_redirect": "/p", "response_code": "FOUND"},
+                    "https://n.test:444/p?q=1", 302),
+}
+
+
+@pytest.mark.parametrize("case", REDIRECTS)
+def test_redirects(start, case):
+    fields, location, status = REDIRECTS[case]
+    proxy = start(bootstrap([http_listener(routes=[redirect("/a", **fields)])]))
+    answer = proxy.get("/a/b?q=1")
+    assert (answer.status, answer.header("location")) == (status, location)
+    assert answer.body == b""
+
+
+def test_redirect_to_https_drops_the_default_port(start):
+    proxy = start(bootstrap([http_listener(routes=[redirect(https_redirect=True)])]))
+    assert proxy.get("/", host="a.test:80").header("location") == "https://a.test/"
+    assert proxy.get("/", host="a.test:8080").header("location") == "https://a.test:8080/"
+
+
+@pytest.mark.parametrize("status, body", [(200, "text"), (204, None), (404, "gone"), (503, "")])
+def test_direct_responses(start, status, body):
+    proxy = start(bootstrap([http_listener(routes=[direct(status, body or None)])]))
+    with proxy.client() as client:
+        for _ in range(2):
+            answer = client.get("/")
+            assert (answer.status, answer.text) == (status, body or "")
+
+
+def test_direct_response_from_a_file_and_bytes(start, tmp_path):
+    path = tmp_path / "body.html"
+    path.write_text("from a file")
+    proxy = start(bootstrap([http_listener(routes=[
+        {"match": {"prefix": "/file"}, "direct_response": {
+            "status": 200, "body": {"filename": str(path)}}},
+        {"match": {"prefix": "/bytes"}, "direct_response": {
+            "status": 200, "body": {"inline_bytes": "AAEC"}}}])]))
+    assert proxy.get("/file").text == "from a file"
+    assert proxy.get("/bytes").body == b"\x00\x01\x02"
+
+
+def test_direct_response_answers_a_post_before_its_body(start):
+    proxy = start(bootstrap([http_listener(routes=[direct(200, "ok")],
+                                           delayed_close_timeout="0.1s")]))
+    with proxy.client() as client:
+        client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1000\r\n\r\n")
+        assert client.response().text == "ok"
+    assert proxy.request("POST", "/", body=b"x" * 1000).text == "ok"
+
+
+REWRITES = {
+    "prefix": ({"prefix": "/old/"}, {"prefix_rewrite": "/new/"}, "/old/x?q=1", "/new/x?q=1"),
+    "prefix to root": ({"prefix": "/old"}, {"prefix_rewrite": "/"}, "/old/x", "//x"),
+    "exact": ({"path": "/old"}, {"prefix_rewrite": "/new"}, "/old?q", "/new?q"),
+    "separated": ({"path_separated_prefix": "/old"}, {"prefix_rewrite": "/new"}, "/old/x",
+                  "/new/x"),
+    "regex": ({"prefix": "/"}, {"regex_rewrite": {
+        "pattern": {"regex": "^/service/([^/]+)(/.*)$"}, "substitution": "\\2/instance/\\1"}},
+        "/service/foo/v1/api?q=1", "/v1/api/instance/foo?q=1"),
+    "regex everywhere": ({"prefix": "/"}, {"regex_rewrite": {
+        "pattern": {"regex": "one"}, "substitution": "two"}}, "/xone/one", "/xtwo/two"),
+    "regex without a match": ({"prefix": "/"}, {"regex_rewrite": {
+        "pattern": {"regex": "^/none"}, "substitution": "/x"}}, "/path", "/path"),
+    "prefix to itself": ({"prefix": "/same"}, {"prefix_rewrite": "/same"}, "/same/x", "/same/x"),
+    "case": ({"prefix": "/Old", "case_sensitive": False}, {"prefix_rewrite": "/new"}, "/oLD/x",
+             "/new/x"),
+}
+
+
+@pytest.mark.parametrize("case", REWRITES)
+def test_path_rewrites(start, origin, case):
+    match, fields, path, expected = REWRITES[case]
+    proxy = start(bootstrap([http_listener(routes=[route(match=match, to="one", **fields)])],
+                            [cluster("one", origin)]))
+    assert proxy.get(path).status == 200
+    assert origin.last.target == expected
+    assert origin.last.header("x-envoy-original-path") == path
+
+
+def test_host_rewrite_literal(start, origin):
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one", host_rewrite_literal="inside.test")])],
+        [cluster("one", origin)]))
+    proxy.get("/", host="outside.test")
+    assert origin.last.all("host") == ["inside.test"]
+
+
+def test_append_x_forwarded_host(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[route(
+        "/", "one", host_rewrite_literal="inside.test", append_x_forwarded_host=True)])],
+        [cluster("one", origin)]))
+    proxy.get("/", host="outside.test")
+    assert origin.last.header("x-forwarded-host") == "outside.test"
+
+
+def test_host_rewrite_header(start, origin):
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one", host_rewrite_header="x-host")])],
+        [cluster("one", origin)]))
+    proxy.get("/", headers={"x-host": "by-header.test"})
+    assert origin.last.header("host") == "by-header.test"
+    proxy.get("/", host="plain.test")
+    assert origin.last.header("host") == "plain.test"
+
+
+def test_host_rewrite_path_regex(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one", host_rewrite_path_regex={
+        "pattern": {"regex": "^/([^/]+)/.*$"}, "substitution": "\\1"})])],
+        [cluster("one", origin)]))
+    proxy.get("/b.test/x")
+    assert origin.last.header("host") == "b.test"
+
+
+def test_auto_host_rewrite_uses_the_endpoint_name(start, origin):
+    ends = {"cluster_name": "one", "endpoints": [{"lb_endpoints": [{"endpoint": {
+        "address": {"socket_address": {"address": "localhost", "port_value": origin.port}}}}]}]}
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one", auto_host_rewrite=True)])],
+        [cluster("one", type="STRICT_DNS", load_assignment=ends, dns_lookup_family="V4_ONLY")]))
+    assert proxy.get("/", host="outside.test").status == 200
+    assert origin.last.header("host") == "localhost"
+
+
+def test_the_most_specific_virtual_host_and_route_act(start, origins):
+    one, two = origins("one", "two")
+    proxy = start(bootstrap([http_listener(vhosts=[
+        vhost("a", ["a.test"], route("/x", "one"), route("/", "two")),
+        vhost("rest", ["*"], direct(404, "rest"))])],
+        [cluster("one", one), cluster("two", two)]))
+    assert [proxy.get(path, host=host).text for host, path in [
+        ("a.test", "/x/1"), ("a.test", "/y"), ("b.test", "/x")]] == ["one", "two", "rest"]

@@ -1,0 +1,166 @@
+"""Adding and removing headers at four levels, append actions, formats."""
+import re
+
+import pytest
+
+from harness import Reply, bootstrap, cluster, direct, http_listener, route, vhost
+from harness.config import add_header
+
+
+def levels(key, most_specific_wins=None):
+    """Header adds of one name at route configuration, virtual host, route and weighted cluster."""
+    entry = {"name": "one", "weight": 1,
+             "request_headers_to_add": [add_header(key, "cluster")],
+             "response_headers_to_add": [add_header(key, "cluster")]}
+    one = route("/", weighted_clusters={"clusters": [entry]},
+                request_headers_to_add=[add_header(key, "route")],
+                response_headers_to_add=[add_header(key, "route")])
+    host = vhost("all", ["*"], one, request_headers_to_add=[add_header(key, "vhost")],
+                 response_headers_to_add=[add_header(key, "vhost")])
+    extra = {"request_headers_to_add": [add_header(key, "config")],
+             "response_headers_to_add": [add_header(key, "config")]}
+    if most_specific_wins is not None:
+        extra["most_specific_header_mutations_wins"] = most_specific_wins
+    return http_listener(vhosts=[host], route_config=extra)
+
+
+def test_four_levels_from_the_inside_out(start, origin):
+    proxy = start(bootstrap([levels("x-level")], [cluster("one", origin)]))
+    answer = proxy.get("/", headers={"x-level": "client"})
+    order = ["cluster", "route", "vhost", "config"]
+    assert ",".join(origin.last.all("x-level")) == ",".join(["client", *order])
+    assert answer.all("x-level") == order
+
+
+def test_four_levels_from_the_outside_in(start, origin):
+    proxy = start(bootstrap([levels("x-level", most_specific_wins=True)],
+                            [cluster("one", origin)]))
+    answer = proxy.get("/")
+    assert origin.last.all("x-level") == ["cluster", "config", "vhost", "route"]
+    assert answer.all("x-level") == ["config", "vhost", "route", "cluster"]
+
+
+ACTIONS = {
+    "APPEND_IF_EXISTS_OR_ADD": (["old", "new"], ["new"]),
+    "ADD_IF_ABSENT": (["old"], ["new"]),
+    "OVERWRITE_IF_EXISTS_OR_ADD": (["new"], ["new"]),
+    "OVERWRITE_IF_EXISTS": (["new"], []),
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_append_actions(start, origin, action):
+    existing, absent = ACTIONS[action]
+    origin.on["/with"] = Reply(headers=[("x-r", "old")])
+    proxy = start(bootstrap([http_listener(routes=[route(
+        "/", "one", request_headers_to_add=[add_header("x-q", "new", action)],
+        response_headers_to_add=[add_header("x-r", "new", action)])])],
+        [cluster("one", origin)]))
+    answer = proxy.get("/with", headers={"X-Q": "old"})
+    assert (origin.last.all("x-q"), answer.all("x-r")) == (existing, existing)
+    answer = proxy.get("/without")
+    assert (origin.last.all("x-q"), answer.all("x-r")) == (absent, absent)
+
+
+def test_removal_at_every_level(start, origin):
+    origin.reply = Reply(headers=[("x-a", "1"), ("x-b", "1"), ("x-c", "1"), ("x-d", "1")])
+    proxy = start(bootstrap([http_listener(
+        vhosts=[vhost("all", ["*"], route(
+            "/", "one", request_headers_to_remove=["X-C"], response_headers_to_remove=["X-C"]),
+            request_headers_to_remove=["x-b"], response_headers_to_remove=["x-b"])],
+        route_config={"request_headers_to_remove": ["x-a"],
+                      "response_headers_to_remove": ["x-a"]})], [cluster("one", origin)]))
+    answer = proxy.get("/", headers={"x-a": "1", "x-b": "1", "x-c": "1", "x-d": "1"})
+    assert [origin.last.header(f"x-{c}") for c in "abcd"] == [None, None, None, "1"]
+    assert [answer.header(f"x-{c}") for c in "abcd"] == [None, None, None, "1"]
+
+
+def test_add_comes_after_remove(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[route(
+        "/", "one", request_headers_to_remove=["x-a"],
+        request_headers_to_add=[add_header("x-a", "new")])])], [cluster("one", origin)]))
+    proxy.get("/", headers={"x-a": "old"})
+    assert origin.last.all("x-a") == ["new"]
+
+
+FORMATS = {
+    "%REQ(X-In)%": r"in",
+    "%REQ(X-None?X-In)%": r"in",
+    "%REQ(X-In):1%": r"i",
+    "%REQ(:METHOD)% %REQ(:PATH)%": r"GET /f\?q=1",
+    "%PROTOCOL%": r"HTTP/1\.1",
+    "%DOWNSTREAM_REMOTE_ADDRESS%": r"127\.0\.0\.1:\d+",
+    "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%": r"127\.0\.0\.1",
+    "%DOWNSTREAM_LOCAL_ADDRESS%": r"127\.0\.0\.1:\d+",
+    "%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%": r"127\.0\.0\.1",
+    "%UPSTREAM_CLUSTER%": r"one",
+    "%ROUTE_NAME%": r"named",
+    "%START_TIME(%Y)%": r"20\d\d",
+    "100%%": r"100%",
+    "a %REQ(X-In)% b": r"a in b",
+}
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_formats_in_request_headers(start, origin, fmt):
+    proxy = start(bootstrap([http_listener(routes=[route(
+        "/", "one", name="named", request_headers_to_add=[add_header("x-out", fmt)])])],
+        [cluster("one", origin)]))
+    proxy.get("/f?q=1", headers={"X-In": "in"})
+    assert re.fullmatch(FORMATS[fmt], origin.last.header("x-out"))
+
+
+def test_empty_value_is_not_added_unless_kept(start, origin):
+    empty = add_header("x-none", "%REQ(X-None)%")
+    kept = {**add_header("x-kept", "%REQ(X-None)%"), "keep_empty_value": True}
+    proxy = start(bootstrap([http_listener(routes=[route(
+        "/", "one", request_headers_to_add=[empty, kept])])], [cluster("one", origin)]))
+    proxy.get("/")
+    assert origin.last.header("x-none") is None
+    assert origin.last.header("x-kept") == ""
+
+
+def test_formats_in_response_headers(start, origin):
+    origin.reply = Reply(headers=[("x-from", "origin")])
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one", response_headers_to_add=[
+        add_header("x-code", "%RESPONSE_CODE%"), add_header("x-copy", "%RESP(x-from)%"),
+        add_header("x-host", "%UPSTREAM_HOST%"), add_header("x-flags", "%RESPONSE_FLAGS%")])])],
+        [cluster("one", origin)]))
+    answer = proxy.get("/")
+    assert answer.header("x-code") == "200"
+    assert answer.header("x-copy") == "origin"
+    assert answer.header("x-host") == f"127.0.0.1:{origin.port}"
+
+
+def test_response_headers_are_added_to_direct_responses(start):
+    proxy = start(bootstrap([http_listener(routes=[
+        direct(200, "x", response_headers_to_add=[add_header("x-d", "1")])])]))
+    assert proxy.get("/").header("x-d") == "1"
+
+
+def test_names_are_sent_in_lower_case(start, origin):
+    origin.reply = Reply(headers=[("X-Mixed-Case", "1")])
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
+                            [cluster("one", origin)]))
+    answer = proxy.get("/", headers={"X-Other-Case": "1"})
+    assert b"\r\nx-mixed-case: 1\r\n" in answer.raw_head
+    assert b"\r\nx-other-case: 1\r\n" in origin.last.head
+
+
+def test_values_pass_unchanged_but_for_outer_space(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
+                            [cluster("one", origin)]))
+    with proxy.client() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a.test\r\nX-A: \t a  \"b\", c\t \r\nX-E:\r\n"
+                    b"X-U: \xc3\xa9\xff\r\n\r\n")
+        assert client.response().status == 200
+    assert b"\r\nx-a: a  \"b\", c\r\n" in origin.last.head
+    assert origin.last.header("x-e") == ""
+    assert b"\r\nx-u: \xc3\xa9\xff\r\n" in origin.last.head
+
+
+def test_repeated_headers_stay_apart(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
+                            [cluster("one", origin)]))
+    proxy.get("/", headers=[("x-a", "1"), ("x-b", "2"), ("x-a", "3")])
+    assert origin.last.all("x-a") == ["1", "3"]

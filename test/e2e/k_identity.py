@@ -1,0 +1,156 @@
+"""Who is calling, who answers: x-forwarded-*, x-request-id, server, timing headers."""
+import re
+
+import pytest
+
+from harness import Reply, bootstrap, cluster, direct, http_listener, route
+
+UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]4?[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+
+
+@pytest.fixture
+def through(start, origin):
+    """through(**hcm) starts a proxy in front of the origin with these manager fields."""
+    def run(**fields):
+        return start(bootstrap([http_listener(routes=[route("/", "one")], **fields)],
+                               [cluster("one", origin)]))
+    return run
+
+
+def test_request_id_is_made(through, origin):
+    proxy = through()
+    proxy.get("/")
+    first = origin.last.header("x-request-id")
+    assert UUID4.match(first)
+    proxy.get("/")
+    assert origin.last.header("x-request-id") != first
+
+
+def test_request_id_of_the_client_is_kept_inside(through, origin):
+    through().get("/", headers={"x-request-id": "12345678-1234-4234-8234-123456789012"})
+    assert origin.last.header("x-request-id") == "12345678-1234-4234-8234-123456789012"
+
+
+def test_generate_request_id_off(through, origin):
+    through(generate_request_id=False).get("/")
+    assert origin.last.header("x-request-id") is None
+
+
+def test_always_set_request_id_in_response(through, origin):
+    answer = through(always_set_request_id_in_response=True).get("/")
+    assert answer.header("x-request-id") == origin.last.header("x-request-id")
+
+
+def test_external_request_id_is_replaced_at_the_edge(through, origin):
+    proxy = through(use_remote_address=True, xff_num_trusted_hops=1)
+    proxy.get("/", headers={"x-request-id": "mine", "x-forwarded-for": "8.8.8.8"})
+    assert origin.last.header("x-request-id") != "mine"
+
+
+def test_preserve_external_request_id(through, origin):
+    proxy = through(use_remote_address=True, xff_num_trusted_hops=1,
+                    preserve_external_request_id=True)
+    proxy.get("/", headers={"x-request-id": "mine", "x-forwarded-for": "8.8.8.8"})
+    assert origin.last.header("x-request-id") == "mine"
+
+
+def test_forwarded_for_is_untouched_without_use_remote_address(through, origin):
+    proxy = through()
+    proxy.get("/")
+    assert origin.last.header("x-forwarded-for") is None
+    proxy.get("/", headers={"x-forwarded-for": "1.2.3.4"})
+    assert origin.last.header("x-forwarded-for") == "1.2.3.4"
+
+
+def test_forwarded_for_is_appended_with_use_remote_address(through, origin):
+    proxy = through(use_remote_address=True)
+    proxy.get("/", headers={"x-forwarded-for": "1.2.3.4"})
+    parts = origin.last.header("x-forwarded-for").split(",")
+    assert (parts[0], len(parts)) == ("1.2.3.4", 2)
+
+
+def test_skip_xff_append(through, origin):
+    through(use_remote_address=True, skip_xff_append=True).get(
+        "/", headers={"x-forwarded-for": "1.2.3.4"})
+    assert origin.last.header("x-forwarded-for") == "1.2.3.4"
+
+
+def test_forwarded_proto_is_added(through, origin):
+    through().get("/")
+    assert origin.last.header("x-forwarded-proto") == "http"
+
+
+def test_forwarded_proto_of_an_inner_client_is_kept(through, origin):
+    through().get("/", headers={"x-forwarded-proto": "https"})
+    assert origin.last.header("x-forwarded-proto") == "https"
+
+
+def test_forwarded_proto_of_an_outer_client_is_replaced(through, origin):
+    through(use_remote_address=True).get("/", headers={"x-forwarded-proto": "https"})
+    assert origin.last.header("x-forwarded-proto") == "http"
+
+
+def test_internal_headers_do_not_pass_from_outside(through, origin):
+    through(use_remote_address=True, xff_num_trusted_hops=1).get("/", headers={
+        "x-forwarded-for": "8.8.8.8", "x-envoy-internal": "true",
+        "x-envoy-upstream-rq-timeout-ms": "1", "x-envoy-expected-rq-timeout-ms": "1",
+        "x-envoy-retry-on": "5xx", "x-envoy-original-path": "/x"})
+    for name in ["x-envoy-internal", "x-envoy-upstream-rq-timeout-ms", "x-envoy-retry-on",
+                 "x-envoy-original-path"]:
+        assert origin.last.header(name) is None, name
+    assert origin.last.header("x-envoy-expected-rq-timeout-ms") == "15000"
+    assert origin.last.header("x-envoy-external-address") == "8.8.8.8"
+
+
+def test_upstream_service_time_is_a_number(through):
+    assert through().get("/").header("x-envoy-upstream-service-time").isdigit()
+
+
+def test_suppress_envoy_headers(start, origin):
+    from harness.config import router_filter
+    proxy = start(bootstrap([http_listener(
+        routes=[route("/", "one")], filters=[router_filter(suppress_envoy_headers=True)])],
+        [cluster("one", origin)]))
+    answer = proxy.get("/")
+    assert answer.header("x-envoy-upstream-service-time") is None
+    assert origin.last.header("x-envoy-expected-rq-timeout-ms") is None
+
+
+def test_direct_response_has_no_service_time(start):
+    proxy = start(bootstrap([http_listener(routes=[direct(200)])]))
+    assert proxy.get("/").header("x-envoy-upstream-service-time") is None
+
+
+SERVERS = {"OVERWRITE": ("mine", "mine"), "APPEND_IF_ABSENT": ("origin/1", "mine"),
+           "PASS_THROUGH": ("origin/1", None)}
+
+
+@pytest.mark.parametrize("mode", SERVERS)
+def test_server_header_transformation(through, origin, mode):
+    origin.on["/with"] = Reply(headers=[("Server", "origin/1")])
+    proxy = through(server_name="mine", server_header_transformation=mode)
+    assert (proxy.get("/with").header("server"), proxy.get("/").header("server")) == SERVERS[mode]
+
+
+def test_server_is_overwritten_by_default(through, origin):
+    origin.reply = Reply(headers=[("Server", "origin/1")])
+    assert through().get("/").header("server") == "envoy"
+
+
+def test_date_of_the_origin_is_kept(through, origin):
+    origin.reply = Reply(headers=[("Date", "Tue, 01 Jan 2030 00:00:00 GMT")])
+    assert through().get("/").header("date") == "Tue, 01 Jan 2030 00:00:00 GMT"
+
+
+def test_via_is_appended(through, origin):
+    answer = through(via="xy").get("/", headers={"via": "1.1 first"})
+    assert ",".join(origin.last.all("via")).replace(" ", "") == "1.1first,xy"
+    assert answer.header("via") == "xy"
+
+
+def test_add_user_agent(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], add_user_agent=True)],
+                            [cluster("one", origin)], node={"id": "n", "cluster": "front"}))
+    proxy.get("/")
+    assert origin.last.header("user-agent") == "front"
+    assert origin.last.header("x-envoy-downstream-service-cluster") == "front"
