@@ -1,0 +1,114 @@
+#include "xds/discovery.h"
+
+#include "base/memory.h"
+#include "config/wire.h"
+
+enum {
+    RESPONSE_VERSION_INFO = 1,
+    RESPONSE_RESOURCES = 2,
+    RESPONSE_TYPE_URL = 4,
+    RESPONSE_NONCE = 5,
+    RESPONSE_CONTROL_PLANE = 6,
+    RESPONSE_RESOURCE_ERRORS = 7,
+};
+
+static bool read_any(struct bytes any, struct bytes *type_url, struct bytes *value)
+{
+    struct wire_field f;
+    *type_url = BYTES("");
+    *value = BYTES("");
+    while (wire_next(&any, &f)) {
+        if (f.number == 1 && f.type == WIRE_BYTES)
+            *type_url = f.bytes;
+        if (f.number == 2 && f.type == WIRE_BYTES)
+            *value = f.bytes;
+    }
+    return any.len == 0;
+}
+
+/* envoy.service.discovery.v3.Resource: version = 1, resource = 2, name = 3. */
+static bool read_wrapper(struct discovery_resource *r)
+{
+    struct bytes rest = r->wire;
+    struct wire_field f;
+    bool has = false;
+    r->wire = BYTES_NONE;
+    r->name = BYTES("");
+    while (wire_next(&rest, &f)) {
+        if (f.type != WIRE_BYTES)
+            continue;
+        if (f.number == 1)
+            r->version = f.bytes;
+        if (f.number == 3)
+            r->name = f.bytes;
+        if (f.number == 2) {
+            has = true;
+            if (!read_any(f.bytes, &r->type_url, &r->wire))
+                return false;
+        }
+    }
+    if (has && r->name.len == 0)
+        r->name = wire_find_bytes(r->wire, 1);
+    return rest.len == 0;
+}
+
+static bool add_resource(struct discovery_response *out, struct bytes any)
+{
+    GROW(out->resources, out->cap_resources, out->n_resources + 1);
+    struct discovery_resource *r = &out->resources[out->n_resources++];
+    *r = (struct discovery_resource){0};
+    if (!read_any(any, &r->type_url, &r->wire))
+        return false;
+    if (bytes_ends_with(r->type_url, BYTES("/envoy.service.discovery.v3.Resource")))
+        return read_wrapper(r);
+    r->name = wire_find_bytes(r->wire, 1);
+    if (!r->name.data)
+        r->name = BYTES("");
+    return true;
+}
+
+/* ResourceError: resource_name = 1 { name = 1 }, error_detail = 2 { code = 1, message = 2 }. */
+static void add_error(struct discovery_response *out, struct bytes error)
+{
+    GROW(out->errors, out->cap_errors, out->n_errors + 1);
+    struct discovery_error *e = &out->errors[out->n_errors++];
+    struct bytes detail = wire_find_bytes(error, 2);
+    e->name = wire_find_bytes(wire_find_bytes(error, 1), 1);
+    e->code = (int)wire_find_varint(detail, 1, 0);
+    e->message = wire_find_bytes(detail, 2);
+}
+
+bool discovery_response_read(struct bytes message, struct discovery_response *out)
+{
+    struct wire_field f;
+    bool ok = true;
+    *out = (struct discovery_response){
+        .version = BYTES(""), .type_url = BYTES(""), .nonce = BYTES("")};
+    while (ok && wire_next(&message, &f)) {
+        if (f.type != WIRE_BYTES)
+            continue;
+        if (f.number == RESPONSE_VERSION_INFO)
+            out->version = f.bytes;
+        else if (f.number == RESPONSE_RESOURCES)
+            ok = add_resource(out, f.bytes);
+        else if (f.number == RESPONSE_TYPE_URL)
+            out->type_url = f.bytes;
+        else if (f.number == RESPONSE_NONCE)
+            out->nonce = f.bytes;
+        else if (f.number == RESPONSE_CONTROL_PLANE)
+            out->control_plane = wire_find_bytes(f.bytes, 1);
+        else if (f.number == RESPONSE_RESOURCE_ERRORS)
+            add_error(out, f.bytes);
+    }
+    if (ok && message.len == 0)
+        return true;
+    discovery_response_fini(out);
+    return false;
+}
+
+void discovery_response_fini(struct discovery_response *r)
+{
+    mem_free(r->resources);
+    mem_free(r->errors);
+    *r = (struct discovery_response){0};
+}

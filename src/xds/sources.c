@@ -1,0 +1,112 @@
+#include "xds/sources.h"
+
+#include "base/log.h"
+#include "base/map.h"
+#include "base/memory.h"
+#include "xds/mux.h"
+
+struct xds_sources {
+    struct xds_sources_options o;
+    struct grpc_runtime *grpc;
+    struct builder *builder;
+    struct map muxes; /* source key, and the type for a source that is not aggregated */
+};
+
+static const char ads_method[] =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
+static const char *const type_methods[RESOURCE_TYPE_COUNT] = {
+    [RESOURCE_CLUSTER] = "/envoy.service.cluster.v3.ClusterDiscoveryService/StreamClusters",
+    [RESOURCE_ENDPOINT] = "/envoy.service.endpoint.v3.EndpointDiscoveryService/StreamEndpoints",
+    [RESOURCE_LISTENER] = "/envoy.service.listener.v3.ListenerDiscoveryService/StreamListeners",
+    [RESOURCE_ROUTE] = "/envoy.service.route.v3.RouteDiscoveryService/StreamRoutes",
+};
+
+struct xds_sources *xds_sources_new(const struct xds_sources_options *o)
+{
+    struct xds_sources *s = NEW(struct xds_sources);
+    s->o = *o;
+    return s;
+}
+
+void xds_sources_set_builder(struct xds_sources *s, struct builder *b)
+{
+    s->builder = b;
+}
+
+void xds_sources_free(struct xds_sources **sp)
+{
+    struct xds_sources *s = *sp;
+    *sp = NULL;
+    if (!s)
+        return;
+    size_t it = 0;
+    struct bytes key;
+    void *mux;
+    while (map_next(&s->muxes, &it, &key, &mux)) {
+        struct mux *m = mux;
+        mux_free(&m);
+    }
+    map_fini(&s->muxes);
+    grpc_runtime_free(&s->grpc);
+    mem_free(s);
+}
+
+static struct mux *mux_make(struct xds_sources *s, const struct config_source *source,
+                            const char *method, struct bytes key)
+{
+    if (!s->grpc)
+        s->grpc = grpc_runtime_new(s->o.table->post, s->o.table->ctx);
+    struct mux_options o = {s->o.table, s->grpc, s->builder, source, method, s->o.node};
+    struct mux *m = mux_new(&o);
+    map_set(&s->muxes, key, m);
+    return m;
+}
+
+/* NULL: no such stream is configured, or the kind is not served (the decoder has refused it). */
+static struct mux *mux_for(struct xds_sources *s, const struct config_source *source,
+                           enum resource_type type)
+{
+    const char *method = type_methods[type];
+    struct strbuf key = STRBUF_INIT;
+    strbuf_add_bytes(&key, source->key);
+    if (source->kind == SOURCE_ADS) {
+        source = s->o.ads;
+        method = ads_method;
+    } else {
+        strbuf_printf(&key, "|%s", resource_type_short(type));
+    }
+    struct mux *m = map_get(&s->muxes, strbuf_bytes(&key));
+    bool served = source && (source->kind == SOURCE_ADS || source->kind == SOURCE_GRPC);
+    if (!m && served && source->api.n_services)
+        m = mux_make(s, source, method, strbuf_bytes(&key));
+    strbuf_fini(&key);
+    return m;
+}
+
+void xds_sources_want(struct xds_sources *s, const struct config_source *source,
+                      enum resource_type type, struct bytes name)
+{
+    struct mux *m = mux_for(s, source, type);
+    if (m)
+        mux_want(m, type, name);
+    else
+        LOG(LOG_CONFIG, LOG_ERROR, "%s: no config source delivers '%.*s'",
+            resource_type_short(type), BYTES_ARG(name));
+}
+
+void xds_sources_unwant(struct xds_sources *s, const struct config_source *source,
+                        enum resource_type type, struct bytes name)
+{
+    struct mux *m = mux_for(s, source, type);
+    if (m)
+        mux_unwant(m, type, name);
+}
+
+void xds_sources_flush(struct xds_sources *s)
+{
+    size_t it = 0;
+    struct bytes key;
+    void *mux;
+    while (map_next(&s->muxes, &it, &key, &mux))
+        mux_flush(mux);
+}

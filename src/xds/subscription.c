@@ -1,0 +1,176 @@
+#include "xds/subscription.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "config/wire.h"
+
+/* Field numbers of DiscoveryRequest and google.rpc.Status. */
+enum {
+    REQUEST_VERSION_INFO = 1,
+    REQUEST_NODE = 2,
+    REQUEST_RESOURCE_NAMES = 3,
+    REQUEST_TYPE_URL = 4,
+    REQUEST_RESPONSE_NONCE = 5,
+    REQUEST_ERROR_DETAIL = 6,
+    STATUS_CODE = 1,
+    STATUS_MESSAGE = 2,
+};
+
+static char wanted; /* what the map holds: presence is all that counts */
+
+void subscription_init(struct subscription *s, const char *type_url, bool wildcard_type)
+{
+    *s = (struct subscription){.type_url = type_url, .wildcard_type = wildcard_type};
+}
+
+static void set_text(char **field, char *value)
+{
+    mem_free(*field);
+    *field = value;
+}
+
+static char *copy_bytes(struct bytes b)
+{
+    char *p = mem_alloc(b.len + 1);
+    if (b.len)
+        memcpy(p, b.data, b.len);
+    p[b.len] = '\0';
+    return p;
+}
+
+void subscription_fini(struct subscription *s)
+{
+    map_fini(&s->names);
+    set_text(&s->version, NULL);
+    set_text(&s->nonce, NULL);
+    set_text(&s->nack, NULL);
+}
+
+bool subscription_want(struct subscription *s, struct bytes name)
+{
+    if (map_set(&s->names, name, &wanted))
+        return false;
+    s->names_changed = true;
+    return true;
+}
+
+bool subscription_unwant(struct subscription *s, struct bytes name)
+{
+    if (!map_remove(&s->names, name))
+        return false;
+    s->names_changed = true;
+    return true;
+}
+
+bool subscription_wants(const struct subscription *s, struct bytes name)
+{
+    return map_has(&s->names, name);
+}
+
+bool subscription_is_wildcard(const struct subscription *s)
+{
+    return map_has(&s->names, BYTES("*"));
+}
+
+bool subscription_active(const struct subscription *s)
+{
+    return map_count(&s->names) > 0 || s->requested;
+}
+
+void subscription_stream_opened(struct subscription *s)
+{
+    subscription_stream_closed(s);
+    s->stream_open = true;
+}
+
+void subscription_stream_closed(struct subscription *s)
+{
+    s->stream_open = false;
+    s->requested = s->explicit_sent = s->answer_due = s->names_changed = false;
+    set_text(&s->nonce, NULL);
+    set_text(&s->nack, NULL);
+}
+
+void subscription_pause(struct subscription *s)
+{
+    s->paused++;
+}
+
+void subscription_resume(struct subscription *s)
+{
+    CHECK(s->paused > 0);
+    s->paused--;
+}
+
+void subscription_answer(struct subscription *s, struct bytes version, struct bytes nonce,
+                         const char *error)
+{
+    set_text(&s->nonce, copy_bytes(nonce));
+    set_text(&s->nack, error ? copy_bytes(bytes_first(bytes_of(error), NACK_TEXT_MAX)) : NULL);
+    if (!error)
+        set_text(&s->version, copy_bytes(version));
+    s->answer_due = true;
+}
+
+bool subscription_due(const struct subscription *s)
+{
+    if (!s->stream_open || s->paused)
+        return false;
+    if (s->requested)
+        return s->answer_due || s->names_changed;
+    return map_count(&s->names) > 0; /* never an empty first request of a named type (W07) */
+}
+
+static int name_order(const void *a, const void *b)
+{
+    return bytes_cmp(*(const struct bytes *)a, *(const struct bytes *)b);
+}
+
+/* Sorted, so that equal wishes are equal bytes. */
+static void put_names(struct subscription *s, struct strbuf *out)
+{
+    size_t n = map_count(&s->names), at = 0, it = 0;
+    struct bytes *list = mem_alloc((n + 1) * sizeof(*list)), key;
+    void *value;
+    while (map_next(&s->names, &it, &key, &value))
+        list[at++] = key;
+    qsort(list, n, sizeof(list[0]), name_order);
+    bool legacy = s->wildcard_type && !s->explicit_sent && n == 1 && bytes_eq_str(list[0], "*");
+    for (size_t i = 0; i < n && !legacy; i++)
+        wire_put_bytes(out, REQUEST_RESOURCE_NAMES, list[i]);
+    s->explicit_sent |= n > 0 && !legacy;
+    mem_free(list);
+}
+
+static void put_text(struct strbuf *out, uint32_t number, const char *text)
+{
+    if (text && *text)
+        wire_put_bytes(out, number, bytes_of(text));
+}
+
+static void put_error(struct strbuf *out, const char *text)
+{
+    struct strbuf status = STRBUF_INIT;
+    wire_put_varint(&status, STATUS_CODE << 3 | WIRE_VARINT);
+    wire_put_varint(&status, GRPC_STATUS_INTERNAL);
+    wire_put_bytes(&status, STATUS_MESSAGE, bytes_of(text));
+    wire_put_bytes(out, REQUEST_ERROR_DETAIL, strbuf_bytes(&status));
+    strbuf_fini(&status);
+}
+
+void subscription_take(struct subscription *s, struct bytes node, struct strbuf *out)
+{
+    CHECK(subscription_due(s));
+    put_text(out, REQUEST_VERSION_INFO, s->version);
+    if (node.data)
+        wire_put_bytes(out, REQUEST_NODE, node);
+    put_names(s, out);
+    put_text(out, REQUEST_TYPE_URL, s->type_url);
+    put_text(out, REQUEST_RESPONSE_NONCE, s->nonce);
+    if (s->nack)
+        put_error(out, s->nack);
+    set_text(&s->nack, NULL);
+    s->requested = true;
+    s->answer_due = s->names_changed = false;
+}

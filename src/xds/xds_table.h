@@ -1,0 +1,36 @@
+/* What the xDS room needs of the world: main fills it in. All calls on the config thread; callbacks
+ * come from later turns of its loop, never from inside a call. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/stats.h"
+
+/* A control channel: one end of a socket pair whose other end is relayed to the cluster's endpoint
+ * (architecture section 4). */
+struct dial_result {
+    int fd; /* -1: failed, see error; otherwise the receiver's */
+    const char *error;
+    uint32_t keepalive_interval_ms, keepalive_timeout_ms; /* the cluster's HTTP/2 keepalive */
+};
+
+typedef void dial_fn(void *arg, const struct dial_result *result);
+typedef void xds_timer_fn(void *arg);
+
+struct xds_table {
+    void *ctx;
+    const struct clock *clock;
+    struct random_source *random; /* of the config thread */
+    struct stat_store *stats;
+    /* Any thread: runs fn(arg) on the config loop. */
+    void (*post)(void *ctx, void (*fn)(void *arg), void *arg);
+    void *(*timer_start)(void *ctx, uint64_t ms, xds_timer_fn *fn, void *arg);
+    void (*timer_cancel)(void *ctx, void *timer);
+    /* fn is called exactly once unless dial_cancel() came first. */
+    void *(*dial)(void *ctx, struct bytes cluster, dial_fn *fn, void *arg);
+    void (*dial_cancel)(void *ctx, void *dial);
+};
