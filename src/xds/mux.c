@@ -387,7 +387,7 @@ void mux_unwant(struct mux *m, enum resource_type type, struct bytes name)
     subscription_unwant(&topic_used(m, type)->sub, name);
 }
 
-static void send(struct mux *m, struct topic *t)
+static void send_request(struct mux *m, struct topic *t)
 {
     struct strbuf request = STRBUF_INIT;
     bool node = !m->node_sent || !m->source.api.set_node_on_first_message_only;
@@ -411,6 +411,6 @@ void mux_flush(struct mux *m)
     for (unsigned i = 0; i < m->n_order; i++) {
         struct topic *t = &m->topics[m->order[i]];
         if (subscription_due(&t->sub))
-            send(m, t);
+            send_request(m, t);
     }
 }
