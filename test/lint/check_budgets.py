@@ -65,5 +65,5 @@ if __name__ == "__main__":
     lint.run(
         check,
         CASES,
-        [n for n in lint.files(*C_SUFFIXES, ".py", ".sh", ".build", "deps", "venv", "check")],
+        [n for n in lint.files(*C_SUFFIXES, ".py", ".sh", ".build", "deps", "venv", "check", "fresh", "mutants")],
     )
