@@ -10,7 +10,15 @@ import lint
 CLANG_FORMAT = shutil.which("clang-format-14") or "clang-format"
 
 
+COLUMNS = 100
+
+
 def check(path, text):
+    found = [
+        f"{path}:{number}: {len(line)} columns; at most {COLUMNS}"
+        for number, line in enumerate(text.splitlines(), 1)
+        if len(line) > COLUMNS
+    ]
     run = subprocess.run(
         [CLANG_FORMAT, f"--assume-filename={lint.TREE / path}"],
         input=text,
@@ -19,14 +27,15 @@ def check(path, text):
         check=True,
     )
     if run.stdout == text:
-        return []
+        return found
     lines = difflib.unified_diff(text.splitlines(), run.stdout.splitlines(), lineterm="", n=0)
     first = [line for line in lines if line[:1] in "+-"][2:6]
-    return [f"{path}: run tools/format", *("    " + line for line in first)]
+    return [*found, f"{path}: run tools/format", *("    " + line for line in first)]
 
 
 CASES = [
     ("our style", "src/a.c", "int f(void)\n{\n    return 1;\n}\n", None),
+    ("a long comment", "src/a.c", "/* " + "a " * 50 + "*/\n", "105 columns"),
     ("another style", "src/a.c", "int f(void) { return 1; }\n", "run tools/format"),
 ]
 
