@@ -13,7 +13,6 @@
     X(HANDSHAKE_TIMEOUT, "transport_socket_connect_timeout")                                       \
     X(OUT_OF_MEMORY, "out_of_memory")                                                              \
     X(DELAYED_CLOSE_TIMEOUT, "delayed_close_timeout")                                              \
-    X(FLUSH_TIMEOUT, "flush_timeout")                                                              \
     X(IDLE_TIMEOUT, "idle_timeout")                                                                \
     X(MAX_DURATION, "max_connection_duration")                                                     \
     X(MAX_REQUESTS, "max_requests_per_connection")                                                 \

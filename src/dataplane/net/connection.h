@@ -16,6 +16,7 @@
 #include "base/address.h"
 #include "dataplane/net/buffer.h"
 #include "dataplane/net/close_reason.h"
+#include "dataplane/net/sock_option.h"
 #include "dataplane/net/transport.h"
 
 struct connection;
@@ -25,9 +26,10 @@ struct connection_ops {
      * end of the turn in which it was made. */
     void (*on_connected)(struct connection *c);
     /* Bytes are in `in`: drain or move what you use; the rest stays and is shown again together
-     * with what follows. end: the peer sends no more (half-close); called once with it, even when
-     * `in` is empty. If half-close is off (the default) the connection is then closed with
-     * CLOSE_REMOTE_CLOSE, after the output was tried once. */
+     * with what follows (when as much as the buffer limit is left, reading stops until then).
+     * end: the peer sends no more; told even when `in` is empty. If half-close is off (the default)
+     * the connection is then closed with CLOSE_REMOTE_CLOSE, after the output was tried once; if it
+     * is on, it is closed when both sides have ended. */
     void (*on_data)(struct connection *c, struct buffer *in, bool end);
     /* Optional. The output passed its limit; and it fell to half of it. */
     void (*on_high_watermark)(struct connection *c);
@@ -36,13 +38,6 @@ struct connection_ops {
     void (*on_flushed)(struct connection *c);
     /* Required, last. From the top of the loop, never from inside a call of the owner. */
     void (*on_close)(struct connection *c, enum close_reason reason);
-};
-
-struct sock_option {
-    int level, name;
-    int value;
-    const char *data; /* when not NULL: data_len bytes instead of value */
-    uint32_t data_len;
 };
 
 struct connect_options {
@@ -82,8 +77,6 @@ void connection_write_bytes(struct connection *c, struct bytes x);  /* copies */
 /* Half-close: after what is queued is written, the peer sees the end. */
 void connection_shutdown_write(struct connection *c);
 size_t connection_output_len(const struct connection *c);
-/* Writes what is queued now instead of at the end of the turn. */
-void connection_flush(struct connection *c);
 
 /* Counted: reads when every pause was resumed. Resuming shows left-over input again, at the end of
  * the turn. */
@@ -104,14 +97,15 @@ enum close_how {
     CLOSE_FLUSH_DELAY, /* flushes, shuts down, then waits for the peer's end, dropping its bytes */
 };
 /* delay_ms: for the two flushing kinds, how long may pass without progress before the connection is
- * closed all the same (Envoy's delayed_close_timeout); 0: FLUSH waits for ever, FLUSH_DELAY is
- * FLUSH. The first call's reason counts; a later one may only hasten the end. */
+ * closed all the same (Envoy's delayed_close_timeout), and on_close says
+ * CLOSE_DELAYED_CLOSE_TIMEOUT; 0: FLUSH waits for ever, FLUSH_DELAY is FLUSH. Otherwise the first
+ * call's reason counts; a later call may only hasten the end. */
 void connection_close(struct connection *c, enum close_reason reason, enum close_how how,
                       uint64_t delay_ms);
 bool connection_is_open(const struct connection *c);      /* not closing */
 bool connection_is_connected(const struct connection *c); /* handshake done, not closing */
-/* "Connection refused" and the like: why it failed; "" when it did not. Valid until on_close
- * returns. */
+/* "delayed connect error: Connection refused" and the like: why it failed; "" when it did not.
+ * Valid until on_close returns. */
 const char *connection_failure(const struct connection *c);
 int connection_errno(const struct connection *c);
 

@@ -1,5 +1,5 @@
-/* Listening sockets. Opening is for the config thread (a failure becomes a NACK); the descriptors
- * belong to the registry in main. struct acceptor is a worker's accept loop over one of them. */
+/* Listening sockets: how they are opened. Any thread (the config thread: a failure becomes a NACK);
+ * the descriptors belong to the registry in main. See acceptor.h for the accept loop. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,8 +7,7 @@
 
 #include "base/error.h"
 #include "base/address.h"
-#include "dataplane/net/connection.h"
-#include "dataplane/net/loop.h"
+#include "dataplane/net/sock_option.h"
 
 struct listen_options {
     struct address address;  /* port 0: the kernel chooses; all sockets get the same one */
@@ -30,36 +29,3 @@ MUST_CHECK bool listen_socket_open(const struct listen_options *opt, unsigned co
 MUST_CHECK bool listen_socket_listen(int fd, uint32_t backlog, struct error *err);
 /* Removes the file of a pipe address, if it is a socket. After the last close. */
 void listen_socket_unlink(const struct address *a);
-
-struct acceptor;
-
-struct acceptor_ops {
-    /* fd is non-blocking with TCP_NODELAY; the callee owns it. */
-    void (*on_accept)(struct acceptor *a, int fd, const struct address *remote);
-    /* Optional: the process has no descriptor or memory left (errno); accepting pauses for retry_ms
-     * and goes on by itself. */
-    void (*on_exhausted)(struct acceptor *a, int error, uint64_t retry_ms);
-};
-
-struct acceptor {
-    const struct acceptor_ops *ops;
-    void *owner;
-    struct io_watch watch;
-    struct timer retry;
-    uint64_t backoff_ms;
-    unsigned max_per_event;
-    unsigned disabled; /* counted */
-    int reserve;       /* a spare descriptor, given up to accept dry when none is left */
-    bool exhausted;
-};
-
-/* Watches fd, which it takes over. max_per_event: connections accepted before other events get
- * their turn; 0 takes 64. */
-void acceptor_init(struct acceptor *a, struct loop *loop, int fd, unsigned max_per_event,
-                   const struct acceptor_ops *ops, void *owner);
-void acceptor_pause(struct acceptor *a);            /* counted: connections wait in the backlog */
-void acceptor_resume(struct acceptor *a);
-/* Accepts what the kernel has queued (on_accept is called), then closes: nobody who was connected
- * is lost. */
-void acceptor_fini(struct acceptor *a);
-int acceptor_fd(const struct acceptor *a);

@@ -22,8 +22,8 @@ struct transport_ops {
     ssize_t (*read)(struct transport *t, char *buf, size_t len);
     /* Bytes taken (may be fewer), IO_AGAIN, IO_ERROR. */
     ssize_t (*writev)(struct transport *t, const struct iovec *iov, int n);
-    /* 0 done, IO_AGAIN (call again when ready), IO_ERROR. NULL: nothing to do. For a socket that
-     * is being connected, this is the connect. */
+    /* 0 done, IO_AGAIN (it arranged to be ready again by itself: want() belongs to it until done),
+     * IO_ERROR. NULL: nothing to do. For a socket that is being connected, this is the connect. */
     ssize_t (*handshake)(struct transport *t);
     /* Which readiness to report; IO_READ, IO_WRITE or both, or 0. */
     void (*want)(struct transport *t, unsigned interest);

@@ -1,0 +1,137 @@
+#include "dataplane/net/acceptor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "dataplane/net/sock_option.h"
+
+enum { MAX_PER_EVENT = 64, BROKEN_MAX = 64, DRY_MAX = 65536, BACKOFF_MIN_MS = 20, BACKOFF_MAX_MS = 500 };
+
+static int open_reserve(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void update(struct acceptor *a)
+{
+    io_watch_set(&a->watch, a->disabled == 0 && !a->exhausted ? IO_READ : 0);
+}
+
+static bool is_exhaustion(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
+/* One connection. 0 accepted, -1 nothing there, else errno of what is exhausted. */
+static int accept_one(struct acceptor *a)
+{
+    struct sockaddr_storage ss;
+    socklen_t len;
+    int fd, tries = 0;
+
+    do {
+        len = sizeof(ss);
+        fd = accept4(a->watch.fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        /* Errors of one connection that broke while it waited are not ours */
+    } while (fd < 0 && errno != EAGAIN && !is_exhaustion(errno) && ++tries < BROKEN_MAX);
+    if (fd < 0)
+        return is_exhaustion(errno) ? errno : -1;
+    struct address remote = address_from_sockaddr((struct sockaddr *)&ss, len);
+    if (address_is_ip(&remote))
+        (void)sock_option_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    a->ops->on_accept(a, fd, &remote);
+    return 0;
+}
+
+static void exhausted(struct acceptor *a, int error)
+{
+    a->exhausted = true;
+    a->backoff_ms = a->backoff_ms ? a->backoff_ms * 2 : BACKOFF_MIN_MS;
+    if (a->backoff_ms > BACKOFF_MAX_MS)
+        a->backoff_ms = BACKOFF_MAX_MS;
+    timer_start(&a->retry, a->backoff_ms);
+    update(a);
+    if (a->ops->on_exhausted)
+        a->ops->on_exhausted(a, error, a->backoff_ms);
+}
+
+static void accept_some(struct acceptor *a)
+{
+    for (unsigned i = 0; i < a->max_per_event && a->disabled == 0; i++) {
+        int error = accept_one(a);
+        if (error > 0)
+            exhausted(a, error);
+        else if (error == 0)
+            a->backoff_ms = 0;
+        if (error != 0)
+            return;
+    }
+}
+
+static void on_readable(struct io_watch *w, unsigned events UNUSED)
+{
+    accept_some(w->owner);
+}
+
+static void on_retry(struct timer *t)
+{
+    struct acceptor *a = t->owner;
+
+    a->exhausted = false;
+    if (a->reserve < 0)
+        a->reserve = open_reserve();
+    update(a);
+    accept_some(a);
+}
+
+void acceptor_init(struct acceptor *a, struct loop *loop, int fd, unsigned max_per_event,
+                   const struct acceptor_ops *ops, void *owner)
+{
+    *a = (struct acceptor){.ops = ops, .owner = owner};
+    a->max_per_event = max_per_event ? max_per_event : MAX_PER_EVENT;
+    a->reserve = open_reserve();
+    io_watch_init(&a->watch, loop, fd, on_readable, a);
+    timer_init(&a->retry, loop, on_retry, a);
+    update(a);
+}
+
+void acceptor_pause(struct acceptor *a)
+{
+    a->disabled++;
+    update(a);
+}
+
+void acceptor_resume(struct acceptor *a)
+{
+    CHECK(a->disabled > 0);
+    a->disabled--;
+    update(a);
+}
+
+void acceptor_fini(struct acceptor *a)
+{
+    for (unsigned i = 0; i < DRY_MAX; i++) {
+        int error = accept_one(a);
+        if (error > 0 && a->reserve >= 0) {
+            close(a->reserve);
+            a->reserve = -1;
+        } else if (error != 0) {
+            break;
+        }
+    }
+    io_watch_stop(&a->watch);
+    timer_stop(&a->retry);
+    close(a->watch.fd);
+    if (a->reserve >= 0)
+        close(a->reserve);
+    a->watch.fd = a->reserve = -1;
+}
+
+int acceptor_fd(const struct acceptor *a)
+{
+    return a->watch.fd;
+}

@@ -1,0 +1,42 @@
+/* struct acceptor: a worker's accept loop over one listening socket. Embedded; used on the thread
+ * of its loop; owns the descriptor. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "dataplane/net/loop.h"
+
+struct acceptor;
+
+struct acceptor_ops {
+    /* fd is non-blocking with TCP_NODELAY; the callee owns it. */
+    void (*on_accept)(struct acceptor *a, int fd, const struct address *remote);
+    /* Optional: the process has no descriptor or memory left (errno); accepting pauses for retry_ms
+     * and goes on by itself. */
+    void (*on_exhausted)(struct acceptor *a, int error, uint64_t retry_ms);
+};
+
+struct acceptor {
+    const struct acceptor_ops *ops;
+    void *owner;
+    struct io_watch watch;
+    struct timer retry;
+    uint64_t backoff_ms;
+    unsigned max_per_event;
+    unsigned disabled; /* counted */
+    int reserve;       /* a spare descriptor, given up to accept dry when none is left */
+    bool exhausted;
+};
+
+/* Watches fd, which it takes over. max_per_event: connections accepted before other events get
+ * their turn; 0 takes 64. */
+void acceptor_init(struct acceptor *a, struct loop *loop, int fd, unsigned max_per_event,
+                   const struct acceptor_ops *ops, void *owner);
+void acceptor_pause(struct acceptor *a);            /* counted: connections wait in the backlog */
+void acceptor_resume(struct acceptor *a);
+/* Accepts what the kernel has queued (on_accept is called), then closes: nobody who was connected
+ * is lost. */
+void acceptor_fini(struct acceptor *a);
+int acceptor_fd(const struct acceptor *a);

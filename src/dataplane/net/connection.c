@@ -1,0 +1,768 @@
+#include "dataplane/net/connection.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+enum {
+    CONNECTION_MAGIC = 0x636f6e6e,
+    READS_PER_EVENT = 4,   /* when chunks come back full: 64 KiB, then others get their turn */
+    WRITES_PER_EVENT = 16, /* of up to BUFFER_IOV_MAX slices */
+};
+
+/* CONNECTING: until the transport's handshake is done. FLUSHING: closed by the owner, output left.
+ * LINGERING: output done, waiting for the peer's end. CLOSED: the transport is gone. */
+enum connection_state { CONNECTING, OPEN, FLUSHING, LINGERING, CLOSED };
+
+struct connection {
+    uint32_t magic;
+    enum connection_state state;
+    struct loop *loop;
+    struct chunk_pool *pool;
+    struct transport *transport; /* NULL once CLOSED */
+    const struct connection_ops *ops;
+    void *owner;
+    struct buffer in, out;
+    uint32_t limit;
+    uint32_t pauses;
+    unsigned want;     /* what the transport was asked to report */
+    bool above;        /* the output is above its limit */
+    bool half_close;   /* the peer's end does not close the connection */
+    bool read_eof, eof_told;
+    bool write_blocked, write_dead;
+    bool shutdown_wanted, shutdown_done;
+    bool linger;       /* FLUSHING goes on to LINGERING */
+    bool reread;       /* show the input at the end of the turn */
+    bool told_close;
+    bool client;
+    enum close_reason reason;
+    uint64_t delay_ms;
+    struct defer work; /* the one flush of a turn, and what else waits for its end */
+    struct defer reap;
+    struct timer timer; /* connect timeout, later the delayed close */
+    int error;
+    char *failure;
+    uint64_t id, created_ms, connect_ms, active_ms;
+    uint64_t bytes_read, bytes_written;
+    struct address local, remote;
+};
+
+static atomic_uint_fast64_t next_id = 1;
+
+static void flush(struct connection *c);
+
+/* --- the end --- */
+
+static void set_failure(struct connection *c, int error, const char *prefix, const char *text)
+{
+    if (c->failure || c->error)
+        return;
+    c->error = error;
+    if (!text)
+        text = strerrordesc_np(error);
+    size_t size = strlen(prefix) + strlen(text ? text : "unknown error") + 1;
+    c->failure = mem_alloc(size);
+    snprintf(c->failure, size, "%s%s", prefix, text ? text : "unknown error");
+}
+
+/* The transport goes at once, the memory at the end of the turn. */
+static void finish(struct connection *c, enum close_reason reason, bool reset)
+{
+    if (c->state == CLOSED)
+        return;
+    if (c->reason == CLOSE_NONE || reason == CLOSE_DELAYED_CLOSE_TIMEOUT)
+        c->reason = reason;
+    c->state = CLOSED;
+    timer_stop(&c->timer);
+    defer_cancel(&c->work);
+    transport_close(&c->transport, reset);
+    defer_schedule(&c->reap);
+}
+
+static void tell_close(struct connection *c)
+{
+    if (c->told_close)
+        return;
+    c->told_close = true;
+    c->ops->on_close(c, c->reason);
+}
+
+static void on_reap(struct defer *d)
+{
+    struct connection *c = d->owner;
+
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    tell_close(c);
+    buffer_fini(&c->in);
+    buffer_fini(&c->out);
+    mem_free(c->failure);
+    c->magic = 0;
+    mem_free(c);
+}
+
+static enum close_reason reason_of(int error)
+{
+    return error == ECONNRESET || error == EPIPE ? CLOSE_REMOTE_RESET : CLOSE_IO_ERROR;
+}
+
+static void fail(struct connection *c)
+{
+    set_failure(c, c->transport->error, "", c->transport->failure);
+    finish(c, reason_of(c->error), false);
+}
+
+/* --- readiness --- */
+
+static bool may_read(const struct connection *c)
+{
+    return c->state == OPEN && c->pauses == 0 && !c->read_eof &&
+           (c->limit == 0 || c->in.len < c->limit);
+}
+
+static void update_want(struct connection *c)
+{
+    unsigned want = 0;
+
+    switch (c->state) {
+    case CONNECTING: /* the handshake sees to it */
+    case CLOSED:
+        return;
+    case OPEN:
+        want = may_read(c) ? IO_READ : 0;
+        break;
+    case FLUSHING:
+        want = c->linger && !c->read_eof ? IO_READ : 0;
+        break;
+    case LINGERING:
+        want = IO_READ;
+        break;
+    }
+    if (c->write_blocked)
+        want |= IO_WRITE;
+    if (want != c->want) {
+        c->want = want;
+        transport_want(c->transport, want);
+    }
+}
+
+/* Every entry from the loop ends here: the only place that tells the owner about the end, except
+ * the reaper. */
+static void settle(struct connection *c)
+{
+    if (c->state == CLOSED)
+        tell_close(c);
+    else
+        update_want(c);
+}
+
+/* --- reading --- */
+
+static void show_input(struct connection *c)
+{
+    c->reread = false;
+    if (c->in.len == 0 && (!c->read_eof || c->eof_told))
+        return;
+    c->eof_told = c->read_eof;
+    c->ops->on_data(c, &c->in, c->read_eof);
+}
+
+static void after_eof(struct connection *c)
+{
+    if (c->state != OPEN || !c->read_eof)
+        return;
+    if (!c->half_close && c->out.len > 0)
+        flush(c);
+    if (c->state == OPEN && (!c->half_close || c->shutdown_done))
+        finish(c, CLOSE_REMOTE_CLOSE, false);
+}
+
+/* One read into one chunk. True when the chunk was filled: more may be waiting. */
+static bool read_once(struct connection *c)
+{
+    size_t room;
+    char *space = buffer_reserve(&c->in, &room);
+
+    if (!space) {
+        finish(c, CLOSE_OUT_OF_MEMORY, false);
+        return false;
+    }
+    ssize_t n = transport_read(c->transport, space, room);
+    buffer_commit(&c->in, n > 0 ? (size_t)n : 0);
+    if (n > 0) {
+        c->bytes_read += (size_t)n;
+        c->active_ms = loop_now_ms(c->loop);
+        show_input(c);
+        return (size_t)n == room;
+    }
+    if (n == IO_EOF) {
+        c->read_eof = true;
+        show_input(c);
+        after_eof(c);
+    } else if (n == IO_ERROR) {
+        fail(c);
+    }
+    return false;
+}
+
+static void read_some(struct connection *c)
+{
+    for (unsigned i = 0; may_read(c); i++) {
+        if (i == READS_PER_EVENT) {
+            if (transport_pending(c->transport)) {
+                c->reread = true;
+                defer_schedule(&c->work);
+            }
+            break;
+        }
+        if (!read_once(c) && (c->state != OPEN || !transport_pending(c->transport)))
+            break;
+    }
+}
+
+/* Closing: what the peer still sends is dropped. */
+static void discard(struct connection *c)
+{
+    struct buffer dropped;
+    size_t room;
+
+    buffer_init(&dropped, c->pool);
+    char *space = buffer_reserve(&dropped, &room);
+    ssize_t n = space ? transport_read(c->transport, space, room) : IO_ERROR;
+    if (space)
+        buffer_commit(&dropped, 0);
+    if (n > 0)
+        c->bytes_read += (size_t)n;
+    else if (n == IO_EOF && c->state == FLUSHING)
+        c->read_eof = true;
+    else if (n != IO_AGAIN)
+        finish(c, CLOSE_REMOTE_CLOSE, false);
+}
+
+/* --- writing --- */
+
+/* The peer takes no more. What it sent before it went is still shown. */
+static void write_failed(struct connection *c)
+{
+    c->write_dead = true;
+    c->write_blocked = false;
+    buffer_fini(&c->out);
+    if (c->state == OPEN && c->pauses > 0 && !c->read_eof) {
+        set_failure(c, c->transport->error, "", c->transport->failure);
+        return; /* goes on when reading is resumed */
+    }
+    int error = c->transport->error;
+    read_some(c);
+    if (c->state != CLOSED) {
+        c->transport->error = error;
+        fail(c);
+    }
+}
+
+static void output_done(struct connection *c, bool wrote)
+{
+    if (wrote && c->state == OPEN && c->ops->on_flushed)
+        c->ops->on_flushed(c);
+    if (c->state == CLOSED || c->out.len > 0)
+        return;
+    if ((c->shutdown_wanted || c->linger) && !c->shutdown_done) {
+        c->shutdown_done = true;
+        transport_shutdown_write(c->transport);
+    }
+    if (c->state == FLUSHING && c->linger && !c->read_eof)
+        c->state = LINGERING;
+    else if (c->state == FLUSHING)
+        finish(c, c->reason, false);
+    else if (c->state == OPEN && c->shutdown_done && c->read_eof)
+        finish(c, CLOSE_REMOTE_CLOSE, false);
+}
+
+static void after_write(struct connection *c, size_t n)
+{
+    c->bytes_written += n;
+    c->active_ms = loop_now_ms(c->loop);
+    if (c->state == FLUSHING && c->delay_ms)
+        timer_start(&c->timer, c->delay_ms);
+}
+
+static void low_watermark(struct connection *c)
+{
+    if (!c->above || c->out.len > c->limit / 2)
+        return;
+    c->above = false;
+    if (c->state == OPEN && c->ops->on_low_watermark)
+        c->ops->on_low_watermark(c);
+}
+
+static void flush(struct connection *c)
+{
+    struct iovec iov[BUFFER_IOV_MAX];
+    bool wrote = c->out.len > 0;
+
+    for (unsigned i = 0; c->out.len > 0; i++) {
+        size_t total = 0;
+        int n_iov = buffer_iov(&c->out, iov, BUFFER_IOV_MAX);
+        for (int k = 0; k < n_iov; k++)
+            total += iov[k].iov_len;
+        ssize_t n = i < WRITES_PER_EVENT ? transport_writev(c->transport, iov, n_iov) : IO_AGAIN;
+        if (n == IO_ERROR) {
+            write_failed(c);
+            return;
+        }
+        if (n > 0) {
+            buffer_drain(&c->out, (size_t)n);
+            after_write(c, (size_t)n);
+        }
+        if (n < (ssize_t)total) {
+            c->write_blocked = true; /* a short write: asking again now would only cost a call */
+            low_watermark(c);
+            return;
+        }
+    }
+    low_watermark(c);
+    if (c->state != CLOSED && c->out.len == 0)
+        output_done(c, wrote);
+}
+
+/* --- entries from the loop --- */
+
+static void handshake(struct connection *c)
+{
+    ssize_t n = transport_handshake(c->transport);
+
+    if (n == IO_AGAIN)
+        return;
+    if (n == IO_ERROR) {
+        bool tls = c->transport->failure != NULL || !c->client;
+        set_failure(c, c->transport->error, tls ? "" : "delayed connect error: ",
+                    c->transport->failure);
+        finish(c, tls ? CLOSE_HANDSHAKE_FAILED : CLOSE_CONNECT_FAILED, false);
+        return;
+    }
+    c->state = OPEN;
+    timer_stop(&c->timer);
+    c->connect_ms = loop_now_ms(c->loop) - c->created_ms;
+    if (c->ops->on_connected)
+        c->ops->on_connected(c);
+    if (c->state == OPEN && transport_pending(c->transport))
+        c->reread = true;
+    if (c->state != CLOSED)
+        defer_schedule(&c->work);
+}
+
+static void on_work(struct defer *d)
+{
+    struct connection *c = d->owner;
+
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    if (c->state == CONNECTING)
+        handshake(c);
+    if (c->state == OPEN && c->reread && c->pauses == 0) {
+        show_input(c);
+        if (c->state == OPEN && (c->write_dead || transport_pending(c->transport)))
+            read_some(c);
+        after_eof(c);
+        if (c->state == OPEN && c->write_dead && c->pauses == 0)
+            fail(c);
+    }
+    if (c->state == FLUSHING || (c->state == OPEN && (c->out.len > 0 || c->shutdown_wanted)))
+        if (!c->write_blocked)
+            flush(c);
+    settle(c);
+}
+
+static void on_ready(void *ctx, unsigned events)
+{
+    struct connection *c = ctx;
+
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    if (c->state == CONNECTING) {
+        handshake(c);
+        settle(c);
+        return;
+    }
+    if ((events & IO_WRITE) && (c->state == OPEN || c->state == FLUSHING)) {
+        c->write_blocked = false;
+        flush(c);
+    }
+    if (events & IO_READ) {
+        if (c->state == OPEN)
+            read_some(c);
+        else if (c->state == LINGERING || (c->state == FLUSHING && c->linger))
+            discard(c);
+    }
+    settle(c);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct connection *c = t->owner;
+
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    if (c->state == CONNECTING) {
+        c->error = ETIMEDOUT;
+        finish(c, CLOSE_CONNECT_TIMEOUT, false);
+    } else {
+        finish(c, CLOSE_DELAYED_CLOSE_TIMEOUT, false);
+    }
+    settle(c);
+}
+
+/* --- making --- */
+
+static struct connection *make(struct loop *loop, struct chunk_pool *pool,
+                               const struct connection_ops *ops, void *owner)
+{
+    struct connection *c = NEW(struct connection);
+
+    CHECK(ops->on_data && ops->on_close);
+    c->magic = CONNECTION_MAGIC;
+    c->loop = loop;
+    c->pool = pool;
+    c->ops = ops;
+    c->owner = owner;
+    c->id = atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed);
+    c->created_ms = c->active_ms = loop_now_ms(loop);
+    buffer_init(&c->in, pool);
+    buffer_init(&c->out, pool);
+    defer_init(&c->work, loop, DEFER_FLUSH, on_work, c);
+    defer_init(&c->reap, loop, DEFER_REAP, on_reap, c);
+    timer_init(&c->timer, loop, on_timer, c);
+    c->want = ~0u; /* unknown: the handshake's */
+    return c;
+}
+
+static void start(struct connection *c, struct transport *t)
+{
+    c->transport = t;
+    transport_on_ready(t, on_ready, c);
+    defer_schedule(&c->work);
+}
+
+struct connection *connection_new(struct loop *loop, struct chunk_pool *pool,
+                                  struct transport *transport, const struct connection_ops *ops,
+                                  void *owner)
+{
+    struct connection *c = make(loop, pool, ops, owner);
+
+    start(c, transport);
+    return c;
+}
+
+struct connection *connection_accept(struct loop *loop, struct chunk_pool *pool, int fd,
+                                     const struct address *remote,
+                                     const struct connection_ops *ops, void *owner)
+{
+    struct connection *c = make(loop, pool, ops, owner);
+
+    if (remote)
+        c->remote = *remote;
+    start(c, transport_socket_new(loop, fd, false));
+    return c;
+}
+
+static bool prepare_socket(int fd, const struct address *to, const struct connect_options *opt)
+{
+    struct sockaddr_storage ss;
+    socklen_t len;
+    size_t failed;
+
+    if (address_is_ip(to))
+        (void)sock_option_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (!opt)
+        return true;
+    if (opt->keepalive_probes || opt->keepalive_time_s || opt->keepalive_interval_s)
+        (void)sock_option_keepalive(fd, opt->keepalive_probes, opt->keepalive_time_s,
+                                    opt->keepalive_interval_s);
+    if (!sock_options_set(fd, opt->options, opt->n_options, &failed))
+        return false;
+    if (!opt->source || !address_is_ip(opt->source) || !address_is_ip(to))
+        return true;
+    /* The port is chosen at connect time, so that many connections may share one */
+    if (opt->source->port == 0)
+        (void)sock_option_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    len = address_to_sockaddr(opt->source, &ss);
+    return bind(fd, (struct sockaddr *)&ss, len) == 0;
+}
+
+/* A socket on its way; -1 with errno when it failed at once. */
+static int begin_connect(const struct address *to, const struct connect_options *opt)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = address_to_sockaddr(to, &ss);
+
+    if (len == 0) {
+        errno = EDESTADDRREQ;
+        return -1;
+    }
+    int fd = socket(address_family(to), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (prepare_socket(fd, to, opt) &&
+        (connect(fd, (struct sockaddr *)&ss, len) == 0 || errno == EINPROGRESS || errno == EINTR))
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+struct connection *connection_connect(struct loop *loop, struct chunk_pool *pool,
+                                      const struct address *to, const struct connect_options *opt,
+                                      const struct connection_ops *ops, void *owner)
+{
+    struct connection *c = make(loop, pool, ops, owner);
+    int fd = begin_connect(to, opt);
+
+    c->client = true;
+    c->remote = *to;
+    if (fd < 0) {
+        set_failure(c, errno, "immediate connect error: ", NULL);
+        finish(c, CLOSE_CONNECT_FAILED, false);
+        return c;
+    }
+    struct transport *t = transport_socket_new(loop, fd, true);
+    if (opt && opt->wrap) {
+        t = opt->wrap(opt->wrap_ctx, t);
+        if (!t) {
+            set_failure(c, ENOMEM, "", "transport socket could not be made");
+            finish(c, CLOSE_HANDSHAKE_FAILED, false);
+            return c;
+        }
+    }
+    if (opt) {
+        c->limit = opt->buffer_limit;
+        if (opt->timeout_ms)
+            timer_start(&c->timer, opt->timeout_ms);
+    }
+    start(c, t);
+    return c;
+}
+
+/* --- the owner's calls --- */
+
+void *connection_owner(const struct connection *c)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    return c->owner;
+}
+
+void connection_set_owner(struct connection *c, const struct connection_ops *ops, void *owner)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    c->ops = ops;
+    c->owner = owner;
+    c->eof_told = false;
+    connection_reread(c);
+}
+
+void connection_write(struct connection *c, struct buffer *b)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    if ((c->state != OPEN && c->state != CONNECTING) || c->write_dead || c->shutdown_wanted) {
+        buffer_fini(b);
+        return;
+    }
+    if (b->len == 0)
+        return;
+    buffer_move(&c->out, b);
+    if (c->state == OPEN && !c->write_blocked)
+        defer_schedule(&c->work);
+    if (c->limit && c->out.len > c->limit && !c->above) {
+        c->above = true;
+        if (c->ops->on_high_watermark)
+            c->ops->on_high_watermark(c);
+    }
+}
+
+void connection_write_bytes(struct connection *c, struct bytes x)
+{
+    struct buffer b;
+
+    buffer_init(&b, c->pool);
+    buffer_add_bytes(&b, x);
+    connection_write(c, &b);
+}
+
+void connection_shutdown_write(struct connection *c)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    if (c->shutdown_wanted || c->state == CLOSED)
+        return;
+    c->shutdown_wanted = true;
+    if (c->state == OPEN)
+        defer_schedule(&c->work);
+}
+
+size_t connection_output_len(const struct connection *c)
+{
+    return c->out.len;
+}
+
+void connection_read_pause(struct connection *c)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    c->pauses++;
+    update_want(c);
+}
+
+void connection_read_resume(struct connection *c)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    CHECK(c->pauses > 0);
+    if (--c->pauses > 0)
+        return;
+    update_want(c);
+    connection_reread(c);
+}
+
+bool connection_read_paused(const struct connection *c)
+{
+    return c->pauses > 0;
+}
+
+void connection_reread(struct connection *c)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    if (c->state != OPEN)
+        return;
+    if (c->in.len == 0 && !(c->read_eof && !c->eof_told) && !c->write_dead &&
+        !transport_pending(c->transport))
+        return;
+    c->reread = true;
+    defer_schedule(&c->work);
+}
+
+void connection_set_half_close(struct connection *c, bool enabled)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    c->half_close = enabled;
+}
+
+void connection_set_buffer_limit(struct connection *c, uint32_t limit)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    c->limit = limit;
+}
+
+bool connection_above_watermark(const struct connection *c)
+{
+    return c->above;
+}
+
+void connection_close(struct connection *c, enum close_reason reason, enum close_how how,
+                      uint64_t delay_ms)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    CHECK(reason != CLOSE_NONE);
+    if (c->state == CLOSED)
+        return;
+    if (how == CLOSE_NOW || how == CLOSE_ABORT || c->state == CONNECTING || c->write_dead) {
+        finish(c, c->reason != CLOSE_NONE ? c->reason : reason, how == CLOSE_ABORT);
+        return;
+    }
+    if (c->state != OPEN)
+        return;
+    c->reason = reason;
+    c->linger = how == CLOSE_FLUSH_DELAY && delay_ms > 0;
+    c->delay_ms = delay_ms;
+    if (!c->linger && c->out.len == 0) {
+        finish(c, reason, false);
+        return;
+    }
+    c->state = FLUSHING;
+    if (delay_ms)
+        timer_start(&c->timer, delay_ms);
+    update_want(c);
+    if (!c->write_blocked)
+        defer_schedule(&c->work);
+}
+
+bool connection_is_open(const struct connection *c)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    return c->state == OPEN || c->state == CONNECTING;
+}
+
+bool connection_is_connected(const struct connection *c)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    return c->state == OPEN;
+}
+
+const char *connection_failure(const struct connection *c)
+{
+    return c->failure ? c->failure : "";
+}
+
+int connection_errno(const struct connection *c)
+{
+    return c->error;
+}
+
+uint64_t connection_id(const struct connection *c)
+{
+    return c->id;
+}
+
+struct loop *connection_loop(const struct connection *c)
+{
+    return c->loop;
+}
+
+struct chunk_pool *connection_pool(const struct connection *c)
+{
+    return c->pool;
+}
+
+struct transport *connection_transport(const struct connection *c)
+{
+    return c->transport;
+}
+
+struct bytes connection_protocol(const struct connection *c)
+{
+    return c->transport ? transport_protocol(c->transport) : BYTES_NONE;
+}
+
+const struct address *connection_local(struct connection *c)
+{
+    if (c->local.kind == ADDRESS_NONE && c->transport && transport_fd(c->transport) >= 0)
+        c->local = address_local(transport_fd(c->transport));
+    return &c->local;
+}
+
+const struct address *connection_remote(const struct connection *c)
+{
+    return &c->remote;
+}
+
+uint64_t connection_bytes_read(const struct connection *c)
+{
+    return c->bytes_read;
+}
+
+uint64_t connection_bytes_written(const struct connection *c)
+{
+    return c->bytes_written;
+}
+
+uint64_t connection_created_ms(const struct connection *c)
+{
+    return c->created_ms;
+}
+
+uint64_t connection_active_ms(const struct connection *c)
+{
+    return c->active_ms;
+}
+
+uint64_t connection_connect_ms(const struct connection *c)
+{
+    return c->connect_ms;
+}

@@ -1,0 +1,239 @@
+#include "dataplane/net/loop.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "dataplane/net/loop_core.h"
+
+struct loop {
+    struct loop_core core; /* first member */
+    struct ev_loop *ev;
+    struct ev_prepare prepare; /* just before the wait: the end of a turn */
+    struct ev_check check;     /* just after it: the beginning of the next */
+    struct ev_timer timer;     /* the earliest of the queue */
+    struct ev_async async;     /* the mailbox has something */
+    struct ev_idle idle;       /* runs while work is left over: do not sleep */
+    uint64_t timer_at;         /* what the ev_timer is set to; 0: not set */
+};
+
+_Static_assert(sizeof(struct ev_io) <= sizeof(((struct io_watch *)0)->backend), "ev_io");
+_Static_assert(sizeof(struct ev_signal) <= sizeof(((struct signal_watch *)0)->backend), "signal");
+
+static void set_idle(struct loop *loop, bool busy)
+{
+    if (busy)
+        ev_idle_start(loop->ev, &loop->idle);
+    else if (ev_is_active(&loop->idle))
+        ev_idle_stop(loop->ev, &loop->idle);
+}
+
+/* libev's time and ours were read at the same moment, the beginning of the turn. */
+static void set_timer(struct loop *loop)
+{
+    uint64_t next = loop_core_next_timer(&loop->core);
+
+    if (next == UINT64_MAX) {
+        ev_timer_stop(loop->ev, &loop->timer);
+        loop->timer_at = 0;
+    } else if (next != loop->timer_at || !ev_is_active(&loop->timer)) {
+        uint64_t now = loop->core.now_ns;
+        ev_timer_stop(loop->ev, &loop->timer);
+        ev_timer_set(&loop->timer, next > now ? (double)(next - now) / 1e9 : 0., 0.);
+        ev_timer_start(loop->ev, &loop->timer);
+        loop->timer_at = next;
+    }
+}
+
+static void end_turn(struct loop *loop)
+{
+    set_idle(loop, loop_core_end_turn(&loop->core));
+    set_timer(loop);
+}
+
+static void on_prepare(struct ev_loop *ev, struct ev_prepare *w, int events UNUSED)
+{
+    (void)ev;
+    end_turn(w->data);
+}
+
+static void on_check(struct ev_loop *ev, struct ev_check *w, int events UNUSED)
+{
+    (void)ev;
+    loop_update_now(w->data);
+}
+
+static void on_timer(struct ev_loop *ev, struct ev_timer *w, int events UNUSED)
+{
+    struct loop *loop = w->data;
+
+    (void)ev;
+    loop->timer_at = 0;
+    /* libev counts in floating point and may be a little early */
+    if (loop_core_next_timer(&loop->core) - loop->core.now_ns < NS_PER_MS / 2)
+        loop->core.now_ns = loop_core_next_timer(&loop->core);
+    loop_core_run_timers(&loop->core);
+}
+
+static void on_async(struct ev_loop *ev, struct ev_async *w, int events UNUSED)
+{
+    struct loop *loop = w->data;
+
+    if (loop_core_run_posts(&loop->core))
+        ev_async_send(ev, w);
+}
+
+static void on_idle(struct ev_loop *ev, struct ev_idle *w, int events UNUSED)
+{
+    (void)ev;
+    (void)w;
+}
+
+struct loop *loop_new(const struct clock *clock, struct error *err)
+{
+    struct ev_loop *ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    if (!ev) {
+        error_set(err, "cannot create an event loop: %s", strerror(errno));
+        return NULL;
+    }
+    struct loop *loop = NEW(struct loop);
+    loop_core_init(&loop->core, clock);
+    loop->ev = ev;
+    ev_prepare_init(&loop->prepare, on_prepare);
+    ev_check_init(&loop->check, on_check);
+    ev_timer_init(&loop->timer, on_timer, 0., 0.);
+    ev_async_init(&loop->async, on_async);
+    ev_idle_init(&loop->idle, on_idle);
+    loop->prepare.data = loop->check.data = loop->timer.data = loop->async.data = loop;
+    /* The time is read before anything else runs; what arrived goes before what timed out. */
+    ev_set_priority(&loop->check, EV_MAXPRI);
+    ev_set_priority(&loop->timer, EV_MINPRI);
+    ev_set_priority(&loop->idle, EV_MINPRI);
+    ev_prepare_start(ev, &loop->prepare);
+    ev_check_start(ev, &loop->check);
+    ev_async_start(ev, &loop->async);
+    return loop;
+}
+
+void loop_free(struct loop **loop)
+{
+    struct loop *l = *loop;
+
+    *loop = NULL;
+    if (!l)
+        return;
+    loop_core_fini(&l->core);
+    ev_loop_destroy(l->ev);
+    mem_free(l);
+}
+
+void loop_run(struct loop *loop)
+{
+    ev_now_update(loop->ev);
+    loop_update_now(loop);
+    ev_run(loop->ev, 0);
+    end_turn(loop);
+}
+
+void loop_stop(struct loop *loop)
+{
+    ev_break(loop->ev, EVBREAK_ALL);
+}
+
+void loop_turn(struct loop *loop, bool wait)
+{
+    ev_now_update(loop->ev);
+    loop_update_now(loop);
+    ev_run(loop->ev, wait ? EVRUN_ONCE : EVRUN_NOWAIT);
+    end_turn(loop);
+}
+
+void loop_update_now(struct loop *loop)
+{
+    loop->core.now_ns = loop->core.clock->monotonic_ns(loop->core.clock);
+}
+
+void loop_core_wake(struct loop *loop)
+{
+    ev_async_send(loop->ev, &loop->async);
+}
+
+/* --- descriptors --- */
+
+static struct ev_io *io_backend(struct io_watch *w)
+{
+    return (struct ev_io *)(void *)w->backend;
+}
+
+static void on_io(struct ev_loop *ev UNUSED, struct ev_io *io, int revents)
+{
+    struct io_watch *w = io->data;
+    unsigned events = 0;
+
+    if (revents & (EV_READ | EV_ERROR))
+        events |= IO_READ;
+    if (revents & (EV_WRITE | EV_ERROR))
+        events |= IO_WRITE;
+    events &= w->interest;
+    if (events)
+        w->fn(w, events);
+}
+
+void io_watch_init(struct io_watch *w, struct loop *loop, int fd,
+                   void (*fn)(struct io_watch *w, unsigned events), void *owner)
+{
+    struct ev_io *io = io_backend(w);
+
+    *w = (struct io_watch){.loop = loop, .fn = fn, .owner = owner, .fd = fd};
+    ev_io_init(io, on_io, fd, 0);
+    io->data = w;
+}
+
+void io_watch_set(struct io_watch *w, unsigned interest)
+{
+    struct ev_io *io = io_backend(w);
+    int events = (interest & IO_READ ? EV_READ : 0) | (interest & IO_WRITE ? EV_WRITE : 0);
+
+    if (interest == w->interest)
+        return;
+    /* libev compares old and new interest before the next wait: going back costs nothing, and no
+     * interest at all costs nothing either until something happens on the descriptor */
+    if (w->interest)
+        ev_io_stop(w->loop->ev, io);
+    ev_io_modify(io, events);
+    w->interest = interest;
+    if (interest)
+        ev_io_start(w->loop->ev, io);
+}
+
+void io_watch_stop(struct io_watch *w)
+{
+    if (w->interest) {
+        w->interest = 0;
+        ev_io_stop(w->loop->ev, io_backend(w));
+    }
+}
+
+/* --- signals --- */
+
+static void on_signal(struct ev_loop *ev UNUSED, struct ev_signal *s, int revents UNUSED)
+{
+    struct signal_watch *w = s->data;
+    w->fn(w);
+}
+
+void signal_watch_init(struct signal_watch *w, struct loop *loop, int signo,
+                       void (*fn)(struct signal_watch *w), void *owner)
+{
+    *w = (struct signal_watch){.loop = loop, .fn = fn, .owner = owner, .signo = signo};
+    struct ev_signal *s = (struct ev_signal *)(void *)w->backend;
+    ev_signal_init(s, on_signal, signo);
+    s->data = w;
+    ev_signal_start(loop->ev, s);
+}
+
+void signal_watch_stop(struct signal_watch *w)
+{
+    ev_signal_stop(w->loop->ev, (struct ev_signal *)(void *)w->backend);
+}
