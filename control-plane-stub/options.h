@@ -1,0 +1,23 @@
+/* The command line. Main thread only. */
+#pragma once
+
+#include "strmap.h"
+#include "text.h"
+
+struct options {
+    const char *folder;
+    char **listen; /* ADDRESS:PORT or unix:PATH */
+    size_t listen_count;
+    const char *control; /* ADDRESS:PORT on loopback */
+    const char *ready_file;
+    const char *identifier;
+    unsigned debounce_ms;
+    bool watch, verbose, strict, check_only, help;
+    struct strmap vars;           /* char *, owned */
+    struct strmap known_clusters; /* names that routes may use though no resource has them */
+};
+
+/* false with `err` set: a wrong command line. */
+MUST_CHECK bool options_read(struct options *o, int argc, char **argv, struct error *err);
+void options_fini(struct options *o);
+extern const char options_help[];

@@ -1,0 +1,241 @@
+#include "resource.h"
+
+#include "encode.h"
+#include "types.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WRAPPER "envoy.service.discovery.v3.Resource"
+
+struct resource *resource_ref(struct resource *r)
+{
+    r->refs++;
+    return r;
+}
+
+void resource_unref(struct resource **r)
+{
+    struct resource *gone = *r;
+
+    *r = NULL;
+    if (!gone || --gone->refs)
+        return;
+    free(gone->type_url);
+    free(gone->name);
+    free(gone->value);
+    free(gone->wrapper);
+    free(gone->origin);
+    free(gone);
+}
+
+void resource_array_add(struct resource_array *a, struct resource *r)
+{
+    ARRAY_ROOM(a->items, a->count, a->cap);
+    a->items[a->count++] = r;
+}
+
+void resource_array_fini(struct resource_array *a)
+{
+    for (size_t i = 0; i < a->count; i++)
+        resource_unref(&a->items[i]);
+    free(a->items);
+    *a = (struct resource_array){0};
+}
+
+/* The name stands in `name`, for some types in another field. */
+static const struct node *find_name(const struct node *n, const char *type_url)
+{
+    const struct resource_type *t = resource_type_named(type_url);
+    const struct node *name;
+
+    if (t && t->name_field) {
+        name = node_get(n, t->name_field);
+        return name ? name : node_get(n, "clusterName");
+    }
+    return node_get(n, "name");
+}
+
+static bool set_name(struct resource *r, struct encoder *e, const struct node *n,
+                     const char *fallback)
+{
+    const struct node *name = find_name(n, r->type_url);
+
+    if (name && name->kind == NODE_SCALAR)
+        r->name = mem_string(name->text);
+    else if (fallback)
+        r->name = mem_string(fallback);
+    else
+        return encode_fail(e, n, NULL, "a %s needs a name", desc_url_name(r->type_url));
+    if (fallback && strcmp(fallback, r->name))
+        return encode_fail(e, n, NULL, "its name is \"%s\", not \"%s\"", r->name, fallback);
+    return true;
+}
+
+/* {"@type": ...Resource, name: N, ttl: 1s, resource: {"@type": ...}}: keep the wrapper's bytes and
+ * those of the resource inside. */
+static bool make_wrapped(struct resource *r, struct encoder *e, const struct node *n,
+                         const struct text *wrapper)
+{
+    const struct node *inner = node_get(n, "resource"), *name = node_get(n, "name");
+    struct text url = {0}, value = {0};
+    bool ok;
+
+    if (!inner)
+        return encode_fail(e, n, NULL, "the Resource wrapper needs `resource`");
+    if (!name || name->kind != NODE_SCALAR)
+        return encode_fail(e, n, NULL, "the Resource wrapper needs `name`");
+    ok = encode_any(e, inner, NULL, &url, &value);
+    r->name = mem_string(name->text);
+    r->wrapper_len = wrapper->len;
+    r->wrapper = mem_bytes(wrapper->data, wrapper->len);
+    r->type_url = text_take(&url);
+    r->len = value.len;
+    r->value = text_take(&value);
+    return ok;
+}
+
+static bool fill(struct resource *r, struct encoder *e, const struct node *n,
+                 const char *fallback_name)
+{
+    struct text url = {0}, value = {0};
+    bool ok = encode_any(e, n, NULL, &url, &value);
+
+    if (ok && !strcmp(desc_url_name(text_str(&url)), WRAPPER) && node_get(n, "resource")) {
+        ok = make_wrapped(r, e, n, &value);
+        text_fini(&url);
+        text_fini(&value);
+        return ok;
+    }
+    r->type_url = text_take(&url);
+    r->len = value.len;
+    r->value = text_take(&value);
+    return ok && set_name(r, e, n, fallback_name);
+}
+
+/* A copy of the mapping with `@type` in front, for a body that leaves it to the URL. */
+static void with_type(struct node *copy, struct node **items, const struct node *n,
+                      struct node *key, struct node *type)
+{
+    *copy = *n;
+    items[0] = key;
+    items[1] = type;
+    if (n->count)
+        memcpy(items + 2, n->items, n->count * 2 * sizeof(*items));
+    copy->items = items;
+    copy->count = n->count + 1;
+}
+
+static void finish(struct resource *r, const struct encoder *e, const struct node *n)
+{
+    struct text where = {0};
+
+    text_printf(&where, "%s:%d:%d", e->file, n->line, n->column);
+    r->origin = text_take(&where);
+    r->hash = hash_bytes(HASH_START, r->name, strlen(r->name) + 1);
+    r->hash = hash_bytes(r->hash, r->value, r->len);
+    r->hash = hash_bytes(r->hash, r->wrapper, r->wrapper_len);
+}
+
+bool resource_make(struct resource **out, const struct desc_pool *pool, const char *file,
+                   const struct node *n, const char *fallback_type, const char *fallback_name,
+                   struct error *err)
+{
+    struct encoder e = {.pool = pool, .file = file, .err = err};
+    struct resource *r = mem_zero(sizeof(*r));
+    struct node copy, key = {.text = "@type", .len = 5}, type = {.line = n->line};
+    struct node **items = NULL;
+    bool ok;
+
+    *out = NULL;
+    r->refs = 1;
+    if (n->kind != NODE_MAP) {
+        ok = encode_fail(&e, n, NULL, "a resource is a mapping with @type, this is %s",
+                         node_kind_name(n));
+    } else if (!node_get(n, "@type") && !node_get(n, "type_url") && fallback_type) {
+        type.text = fallback_type;
+        type.len = strlen(fallback_type);
+        type.column = n->column;
+        items = mem_alloc((n->count + 1) * 2 * sizeof(*items));
+        with_type(&copy, items, n, &key, &type);
+        if (node_get(n, "raw"))
+            key.text = "type_url";
+        ok = fill(r, &e, &copy, fallback_name);
+    } else if (!node_get(n, "@type") && !node_get(n, "type_url")) {
+        ok = encode_fail(&e, n, NULL, "a resource needs @type (or raw with type_url and name)");
+    } else {
+        ok = fill(r, &e, n, fallback_name);
+    }
+    free(items);
+    if (ok) {
+        finish(r, &e, n);
+        *out = r;
+        return true;
+    }
+    resource_unref(&r);
+    return false;
+}
+
+static bool add_list(struct resource_array *out, const struct desc_pool *pool, const char *file,
+                     const struct node *list, struct error *err)
+{
+    struct encoder e = {.pool = pool, .file = file, .err = err};
+
+    if (list->kind != NODE_LIST)
+        return encode_fail(&e, list, NULL, "resources: expected a list, found %s",
+                           node_kind_name(list));
+    for (size_t i = 0; i < list->count; i++) {
+        struct resource *r;
+
+        if (!resource_make(&r, pool, file, list->items[i], NULL, NULL, err))
+            return false;
+        resource_array_add(out, r);
+    }
+    return true;
+}
+
+/* Next to `resources:` only the other fields of a DiscoveryResponse may stand; they are ignored. */
+static bool check_envelope(const struct desc_pool *pool, const char *file, const struct node *doc,
+                           struct error *err)
+{
+    static const char *const known[] = {"resources", "version_info", "versionInfo",
+                                        "type_url",  "typeUrl",      "nonce"};
+    struct encoder e = {.pool = pool, .file = file, .err = err};
+
+    for (size_t i = 0; i < doc->count; i++) {
+        const struct node *key = doc->items[2 * i];
+        bool ok = false;
+
+        for (size_t j = 0; j < sizeof(known) / sizeof(*known); j++)
+            ok = ok || !strcmp(key->text, known[j]);
+        if (!ok)
+            return encode_fail(&e, key, NULL, "\"%s\" cannot stand next to `resources`", key->text);
+    }
+    return true;
+}
+
+bool resources_from_tree(struct resource_array *out, const struct desc_pool *pool,
+                         const struct tree *tree, struct error *err)
+{
+    for (size_t i = 0; i < tree->document_count; i++) {
+        const struct node *doc = tree->documents[i];
+        const struct node *list = node_get(doc, "resources");
+        struct resource *r;
+
+        if (node_is_null(doc))
+            continue;
+        if (list && !node_get(doc, "@type")) {
+            if (!check_envelope(pool, tree->file, doc, err) ||
+                !add_list(out, pool, tree->file, list, err))
+                return false;
+        } else if (doc->kind == NODE_LIST) {
+            if (!add_list(out, pool, tree->file, doc, err))
+                return false;
+        } else {
+            if (!resource_make(&r, pool, tree->file, doc, NULL, NULL, err))
+                return false;
+            resource_array_add(out, r);
+        }
+    }
+    return true;
+}

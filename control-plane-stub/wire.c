@@ -1,0 +1,192 @@
+#include "wire.h"
+
+#include "encode.h"
+
+#include "envoy/service/discovery/v3/discovery.pb-c.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WRAPPER_URL "type.googleapis.com/envoy.service.discovery.v3.Resource"
+
+typedef Envoy__Service__Discovery__V3__DiscoveryRequest sotw_message;
+typedef Envoy__Service__Discovery__V3__DeltaDiscoveryRequest delta_message;
+typedef Envoy__Service__Discovery__V3__Resource resource_message;
+
+static void read_node(struct xds_request *req, const Envoy__Config__Core__V3__Node *node)
+{
+    req->has_node = node != NULL;
+    req->node_id = node ? node->id : "";
+    req->node_cluster = node ? node->cluster : "";
+}
+
+static void read_error(struct xds_request *req, const Google__Rpc__Status *status)
+{
+    req->has_error = status != NULL;
+    req->error_code = status ? status->code : 0;
+    req->error_message = status ? status->message : "";
+}
+
+static bool read_sotw(struct wire_request *out, size_t len, const void *data)
+{
+    sotw_message *m = envoy__service__discovery__v3__discovery_request__unpack(NULL, len, data);
+
+    if (!m)
+        return false;
+    out->message = m;
+    read_node(&out->req, m->node);
+    read_error(&out->req, m->error_detail);
+    out->req.type_url = m->type_url;
+    out->req.version_info = m->version_info;
+    out->req.nonce = m->response_nonce;
+    out->req.names = m->resource_names;
+    out->req.name_count = m->n_resource_names;
+    return true;
+}
+
+static bool read_delta(struct wire_request *out, size_t len, const void *data)
+{
+    delta_message *m;
+    size_t n;
+
+    m = envoy__service__discovery__v3__delta_discovery_request__unpack(NULL, len, data);
+    if (!m)
+        return false;
+    out->message = m;
+    read_node(&out->req, m->node);
+    read_error(&out->req, m->error_detail);
+    out->req.type_url = m->type_url;
+    out->req.version_info = "";
+    out->req.nonce = m->response_nonce;
+    out->req.names = m->resource_names_subscribe;
+    out->req.name_count = m->n_resource_names_subscribe;
+    out->req.unsubscribe = m->resource_names_unsubscribe;
+    out->req.unsubscribe_count = m->n_resource_names_unsubscribe;
+    n = m->n_initial_resource_versions;
+    out->req.initial_count = n;
+    out->req.initial_names = mem_alloc(n * sizeof(char *));
+    out->req.initial_versions = mem_alloc(n * sizeof(char *));
+    for (size_t i = 0; i < n; i++) {
+        out->req.initial_names[i] = m->initial_resource_versions[i]->key;
+        out->req.initial_versions[i] = m->initial_resource_versions[i]->value;
+    }
+    return true;
+}
+
+bool wire_read(struct wire_request *out, enum dialect dialect, const void *data, size_t len)
+{
+    *out = (struct wire_request){.dialect = dialect};
+    return dialect == DIALECT_SOTW ? read_sotw(out, len, data) : read_delta(out, len, data);
+}
+
+void wire_request_fini(struct wire_request *r)
+{
+    free(r->req.initial_names);
+    free(r->req.initial_versions);
+    if (r->message && r->dialect == DIALECT_SOTW)
+        envoy__service__discovery__v3__discovery_request__free_unpacked(r->message, NULL);
+    else if (r->message)
+        envoy__service__discovery__v3__delta_discovery_request__free_unpacked(r->message, NULL);
+    *r = (struct wire_request){0};
+}
+
+static void put_any(struct text *out, unsigned number, const char *url, const void *value,
+                    size_t len)
+{
+    struct text any = {0};
+
+    wire_bytes(&any, 1, url, strlen(url));
+    if (len)
+        wire_bytes(&any, 2, value, len);
+    wire_bytes(out, number, any.data, any.len);
+    text_fini(&any);
+}
+
+static void put_string(struct text *out, unsigned number, const char *s)
+{
+    if (s && *s)
+        wire_bytes(out, number, s, strlen(s));
+}
+
+static void put_control_plane(struct text *out, unsigned number, const struct wire_extra *extra)
+{
+    struct text body = {0};
+
+    if (!extra->control_plane)
+        return;
+    put_string(&body, 1, extra->control_plane);
+    wire_bytes(out, number, body.data, body.len);
+    text_fini(&body);
+}
+
+static const char *any_url(const struct resource *item, const struct wire_extra *extra)
+{
+    return extra->resource_type ? extra->resource_type : item->type_url;
+}
+
+static void write_sotw(const struct xds_response *r, const struct wire_extra *extra,
+                       struct text *out)
+{
+    put_string(out, 1, r->version);
+    for (size_t i = 0; i < r->count; i++) {
+        const struct resource *item = r->items[i];
+
+        if (item->wrapper)
+            put_any(out, 2, WRAPPER_URL, item->wrapper, item->wrapper_len);
+        else
+            put_any(out, 2, any_url(item, extra), item->value, item->len);
+    }
+    put_string(out, 4, r->type_url);
+    put_string(out, 5, r->nonce);
+    put_control_plane(out, 6, extra);
+}
+
+/* A wrapped resource keeps its ttl, aliases and the like; the version is ours unless it has one. */
+static void put_resource(struct text *out, const struct resource *item,
+                         const struct wire_extra *extra)
+{
+    resource_message *own = NULL;
+    struct text body = {0};
+    char version[17];
+
+    snprintf(version, sizeof(version), "%016llx", (unsigned long long)item->hash);
+    if (item->wrapper)
+        own = envoy__service__discovery__v3__resource__unpack(NULL, item->wrapper_len,
+                                                              (const uint8_t *)item->wrapper);
+    if (!own || !own->version || !*own->version)
+        put_string(&body, 1, version);
+    if (own) {
+        text_add(&body, item->wrapper, item->wrapper_len);
+        envoy__service__discovery__v3__resource__free_unpacked(own, NULL);
+    } else {
+        put_any(&body, 2, any_url(item, extra), item->value, item->len);
+        put_string(&body, 3, item->name);
+    }
+    wire_bytes(out, 2, body.data, body.len);
+    text_fini(&body);
+}
+
+static void write_delta(const struct xds_response *r, const struct wire_extra *extra,
+                        struct text *out)
+{
+    put_string(out, 1, r->version);
+    for (size_t i = 0; i < r->count; i++)
+        put_resource(out, r->items[i], extra);
+    put_string(out, 4, r->type_url);
+    put_string(out, 5, r->nonce);
+    for (size_t i = 0; i < r->removed_count; i++)
+        wire_bytes(out, 6, r->removed[i], strlen(r->removed[i]));
+    put_control_plane(out, 7, extra);
+}
+
+void wire_write(enum dialect dialect, const struct xds_response *r, const struct wire_extra *extra,
+                struct text *out)
+{
+    if (dialect == DIALECT_SOTW)
+        write_sotw(r, extra, out);
+    else
+        write_delta(r, extra, out);
+    if (extra->raw_errors)
+        text_add(out, extra->raw_errors, extra->raw_errors_len);
+}
