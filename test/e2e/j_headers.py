@@ -37,7 +37,7 @@ def test_four_levels_from_the_outside_in(start, origin):
                             [cluster("one", origin)]))
     answer = proxy.get("/")
     assert origin.last.all("x-level") == ["cluster", "config", "vhost", "route"]
-    assert answer.all("x-level") == ["config", "vhost", "route", "cluster"]
+    assert answer.all("x-level") == ["cluster", "config", "vhost", "route"]
 
 
 ACTIONS = {

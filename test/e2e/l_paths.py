@@ -1,0 +1,83 @@
+"""Path normalisation: one reading for the route and the origin."""
+import pytest
+
+from harness import bootstrap, cluster, direct, http_listener, route
+
+
+@pytest.fixture
+def through(start, origin):
+    def run(**fields):
+        return start(bootstrap([http_listener(
+            routes=[direct(403, "admin", prefix="/admin"), route("/", "one")], **fields)],
+            [cluster("one", origin)]))
+    return run
+
+
+PATHS = [
+    ("/a/../admin", None), ("/./admin", None), ("/a/%2e%2E/admin", None), ("/x/..\\admin", None),
+    ("\\admin" , 400), ("/a/b/../c", "/a/c"), ("/a/./b/", "/a/b/"), ("/..", "/"), ("/a/..", "/"),
+    ("/%61dmin", None), ("/%7Euser", "/~user"), ("/a%20b", "/a%20b"), ("/a?x=../b", "/a?x=../b"),
+    ("/a//b", "/a//b"), ("/a/..;/b", "/b"), ("/a%2fb", "/a%2fb"), ("/%00", 400),
+]
+
+
+@pytest.mark.parametrize("path, expected", PATHS)
+def test_normalize_path(through, origin, path, expected):
+    proxy = through(normalize_path=True)
+    answer = proxy.get(path)
+    if expected is None:
+        assert (answer.status, answer.text) == (403, "admin")
+    elif isinstance(expected, int):
+        assert answer.status == expected
+    else:
+        assert answer.status == 200
+        assert origin.last.target == expected
+
+
+def test_paths_are_left_alone_by_default(through, origin):
+    proxy = through()
+    for path in ["/a/../admin", "/./x", "/a//b", "/%61dmin", "/a%2fb"]:
+        assert proxy.get(path).status == 200
+        assert origin.last.target == path
+
+
+@pytest.mark.parametrize("path, expected", [
+    ("/a//b", "/a/b"), ("//admin", None), ("/a///b////c", "/a/b/c"), ("/a/?x=//", "/a/?x=//")])
+def test_merge_slashes(through, origin, path, expected):
+    answer = through(merge_slashes=True).get(path)
+    if expected is None:
+        assert answer.status == 403
+    else:
+        assert (answer.status, origin.last.target) == (200, expected)
+
+
+ESCAPED = {
+    "KEEP_UNCHANGED": (200, None, "/a%2Fb"),
+    "REJECT_REQUEST": (400, None, None),
+    "UNESCAPE_AND_REDIRECT": (307, "/a/b", None),
+    "UNESCAPE_AND_FORWARD": (200, None, "/a/b"),
+}
+
+
+@pytest.mark.parametrize("action", ESCAPED)
+def test_path_with_escaped_slashes_action(through, origin, action):
+    status, location, seen = ESCAPED[action]
+    answer = through(path_with_escaped_slashes_action=action).get("/a%2Fb")
+    assert (answer.status, answer.header("location")) == (status, location)
+    assert [r.target for r in origin.requests] == ([seen] if seen else [])
+
+
+def test_escaped_backslash_counts_as_a_slash(through, origin):
+    proxy = through(path_with_escaped_slashes_action="UNESCAPE_AND_FORWARD", normalize_path=True)
+    assert proxy.get("/x/..%5cadmin").status == 403
+    assert proxy.get("/x%2f..%2fadmin").status == 403
+    assert origin.requests == []
+
+
+def test_normalised_path_is_what_rewrites_see(start, origin):
+    proxy = start(bootstrap([http_listener(
+        routes=[route("/api/", "one", prefix_rewrite="/v1/")], normalize_path=True)],
+        [cluster("one", origin)]))
+    assert proxy.get("/x/../api/y").status == 200
+    assert origin.last.target == "/v1/y"
+    assert proxy.get("/api/../z").status == 404

@@ -1,0 +1,130 @@
+"""Addresses of listeners and upstreams: UDS, IPv6, several at once."""
+import socket
+
+import pytest
+
+from harness import (Client, Origin, bootstrap, cluster, direct, http_listener, route, wait_for)
+from harness.config import hcm, socket_address
+
+
+def ipv6_works():
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+needs_ipv6 = pytest.mark.skipif(not ipv6_works(), reason="no ::1 here")
+
+
+def test_listener_on_a_unix_socket(start, tmp_path):
+    path = str(tmp_path / "in.sock")
+    start(bootstrap([http_listener(routes=[direct(200, "uds")],
+                                   address={"pipe": {"path": path}})]))
+    with Client(path) as client:
+        assert client.get("/").text == "uds"
+
+
+def test_unix_socket_mode(start, tmp_path):
+    path = tmp_path / "in.sock"
+    start(bootstrap([http_listener(routes=[direct(200)],
+                                   address={"pipe": {"path": str(path), "mode": 0o600}})]))
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_origin_on_a_unix_socket(start, closing, tmp_path):
+    origin = closing(Origin("uds origin", path=str(tmp_path / "origin.sock")))
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
+                            [cluster("one", origin)]))
+    assert proxy.get("/").text == "uds origin"
+
+
+@needs_ipv6
+def test_listener_on_ipv6(start):
+    proxy = start(bootstrap([http_listener(routes=[direct(200, "v6")],
+                                           address=socket_address(0, "::1"))]))
+    with Client(("::1", proxy.port())) as client:
+        assert client.get("/").text == "v6"
+
+
+@needs_ipv6
+def test_origin_on_ipv6(start, closing):
+    origin = closing(Origin("v6 origin", address="::1"))
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
+                            [cluster("one", origin)]))
+    assert proxy.get("/").text == "v6 origin"
+
+
+@needs_ipv6
+def test_ipv4_compat_takes_both_families(start):
+    address = {"socket_address": {"address": "::", "port_value": 0, "ipv4_compat": True}}
+    proxy = start(bootstrap([http_listener(routes=[direct(200, "both")], address=address)]))
+    for target in [("127.0.0.1", proxy.port()), ("::1", proxy.port())]:
+        with Client(target) as client:
+            assert client.get("/").text == "both"
+
+
+def test_additional_addresses(start):
+    proxy = start(bootstrap([http_listener(routes=[direct(200, "many")], listener={
+        "additional_addresses": [{"address": socket_address()}, {"address": socket_address()}]})]))
+    ports = proxy.ports()
+    assert len(set(ports)) == 3
+    for port in ports:
+        with Client(port) as client:
+            assert client.get("/").text == "many"
+
+
+def test_filter_chains_are_chosen_by_destination_port(start):
+    proxy = start(bootstrap([{
+        "name": "ingress", "address": socket_address(),
+        "additional_addresses": [{"address": socket_address()}],
+        "filter_chains": [{"filter_chain_match": {"destination_port": 1},
+                           "filters": [hcm(routes=[direct(200, "never")])]}],
+        "default_filter_chain": {"filters": [hcm(routes=[direct(200, "default")])]}}]))
+    for port in proxy.ports():
+        with Client(port) as client:
+            assert client.get("/").text == "default"
+
+
+def test_filter_chains_are_chosen_by_source(start):
+    proxy = start(bootstrap([{
+        "name": "ingress", "address": socket_address(),
+        "filter_chains": [
+            {"filter_chain_match": {"source_prefix_ranges": [
+                {"address_prefix": "127.0.0.0", "prefix_len": 8}]},
+             "filters": [hcm(routes=[direct(200, "loopback")])]},
+            {"filters": [hcm(routes=[direct(200, "rest")])]}]}]))
+    assert proxy.get("/").text == "loopback"
+
+
+def test_no_filter_chain_closes_and_counts(start):
+    proxy = start(bootstrap([{
+        "name": "ingress", "address": socket_address(),
+        "filter_chains": [{"filter_chain_match": {"destination_port": 1},
+                           "filters": [hcm(routes=[direct(200)])]}]}]))
+    with proxy.client() as client:
+        assert client.closed()
+    address = f"127.0.0.1_{proxy.port()}"
+    wait_for(lambda: sum(proxy.stats().matching(
+        r"^listener\..*no_filter_chain_match$").values()) == 1, what=f"the counter of {address}")
+
+
+def test_listener_without_bind_to_port_takes_no_port(start):
+    proxy = start(bootstrap([
+        http_listener("ingress", routes=[direct(200, "bound")]),
+        http_listener("hidden", routes=[direct(200)], listener={"bind_to_port": False})]))
+    assert proxy.get("/").text == "bound"
+
+
+def test_connection_limit_of_a_listener(start):
+    proxy = start(bootstrap([http_listener(routes=[direct(200)])], layered_runtime={"layers": [{
+        "name": "static", "static_layer": {"envoy.resource_limits.listener.ingress.connection_limit":
+                                           1}}]}))
+    with proxy.client() as one:
+        assert one.get("/").status == 200
+        with proxy.client() as two:
+            assert two.closed()
+    proxy.wait_stat("http.ingress.downstream_cx_active", 0)
+    assert proxy.get("/").status == 200

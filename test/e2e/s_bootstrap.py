@@ -1,0 +1,280 @@
+"""The command line and the bootstrap: what is read, merged, validated and refused."""
+import json
+
+import pytest
+
+from harness import bootstrap, cluster, difference, direct, http_listener, route
+from harness.config import socket_address
+from harness.proxy import run_once
+
+
+def validate(kind, tmp_path, config, *args, name="bootstrap.yaml"):
+    """Run --mode validate: (exit code, everything it printed)."""
+    path = tmp_path / name
+    path.write_text(config if isinstance(config, str) else json.dumps(config))
+    code, out, err = run_once(kind, ["-c", str(path), "--mode", "validate", *args], tmp_path)
+    return code, out + err
+
+
+GOOD = bootstrap([http_listener(routes=[direct(200, "ok")])])
+
+
+def test_mode_validate_ok(kind, tmp_path):
+    code, text = validate(kind, tmp_path, GOOD)
+    assert code == 0
+    assert "OK" in text
+    assert "bootstrap.yaml" in text
+
+
+def test_mode_validate_error(kind, tmp_path):
+    bad = bootstrap([http_listener(routes=[route("/", "absent")])])
+    code, text = validate(kind, tmp_path, bad)
+    assert code == 1
+    assert "absent" in text
+
+
+def test_missing_file(kind, tmp_path):
+    code, out, err = run_once(kind, ["-c", "nosuch.yaml"], tmp_path)
+    assert code == 1
+    assert "nosuch.yaml" in out + err
+
+
+def test_no_configuration_at_all(kind, tmp_path):
+    code, _, _ = run_once(kind, [], tmp_path)
+    assert code == 1
+
+
+def test_unknown_field_is_refused(kind, tmp_path):
+    code, text = validate(kind, tmp_path, {**GOOD, "static_resource": {}})
+    assert code == 1
+    assert "static_resource" in text
+
+
+def test_unknown_field_deep_inside_is_refused(kind, tmp_path):
+    bad = bootstrap([], [cluster("one", connect_timeot="1s")])
+    code, text = validate(kind, tmp_path, bad)
+    assert code == 1
+    assert "connect_timeot" in text
+
+
+def test_unknown_fields_may_be_allowed(kind, tmp_path):
+    bad = bootstrap([], [cluster("one", nosuch="1s")])
+    code, text = validate(kind, tmp_path, bad, "--allow-unknown-static-fields")
+    assert code == 0, text
+
+
+def test_unknown_flag_is_an_error(kind, tmp_path):
+    code, out, err = run_once(kind, ["--no-such-flag"], tmp_path)
+    assert code == 1
+    assert "no-such-flag" in out + err
+
+
+def test_version(kind, tmp_path):
+    code, out, err = run_once(kind, ["--version"], tmp_path)
+    assert code == 0
+    after = (out + err).partition("version:")[2].strip().splitlines()[0]
+    parts = after.split("/")
+    assert len(parts) == 5
+    assert [int(p) for p in parts[1].split(".")][:1] == [1]
+    assert parts[4] == "BoringSSL"
+
+
+def test_help(kind, tmp_path):
+    code, out, err = run_once(kind, ["--help"], tmp_path)
+    assert code == 0
+    for flag in ["--config-path", "--config-yaml", "--concurrency", "--mode", "--drain-time-s",
+                 "--service-node", "--admin-address-path", "--component-log-level"]:
+        assert flag in out + err, flag
+
+
+EVERY_FLAG = [
+    "--stats-tag", "a:b", "--enable-core-dump", "--socket-mode", "600", "--socket-path",
+    "@nothing", "--disable-extensions", "", "--cpuset-threads", "--enable-mutex-tracing",
+    "--disable-hot-restart", "--parent-shutdown-time-s", "9", "--drain-strategy", "immediate",
+    "--drain-time-s", "9", "--file-flush-min-size-kb", "1", "--file-flush-interval-msec", "500",
+    "--service-zone", "z", "--service-node", "n", "--service-cluster", "c", "--restart-epoch", "0",
+    "--enable-fine-grain-logging", "--component-log-level", "misc:error",
+    "-l", "info", "--local-address-ip-version", "v4", "--log-stacktrace-single-entry",
+    "--skip-deprecated-logs", "--ignore-unknown-dynamic-fields", "--allow-unknown-fields",
+    "--concurrency", "1", "--skip-hot-restart-parent-stats", "--skip-hot-restart-on-no-parent",
+    "--base-id", "0",
+]
+
+
+def test_every_flag_of_envoy_is_accepted(kind, tmp_path):
+    flags = [f for f in EVERY_FLAG if kind == "xylem" or f != "--enable-fine-grain-logging"]
+    position = flags.index("--disable-extensions")
+    del flags[position:position + 2]
+    code, text = validate(kind, tmp_path, GOOD, *flags)
+    assert code == 0, text
+
+
+def test_config_yaml_alone(start, kind, tmp_path):
+    code, out, err = run_once(kind, ["--config-yaml", json.dumps(GOOD), "--mode", "validate"],
+                              tmp_path)
+    assert code == 0, out + err
+
+
+def test_config_yaml_is_merged_over_the_file(start):
+    proxy = start(bootstrap([http_listener("one", routes=[direct(200, "one")])],
+                            node={"id": "file", "cluster": "kept"}),
+                  args=["--config-yaml", json.dumps({
+                      "node": {"id": "yaml"},
+                      "static_resources": {"listeners": [
+                          http_listener("two", routes=[direct(200, "two")])]}})])
+    assert proxy.get("/", name="one").text == "one"
+    assert proxy.get("/", name="two").text == "two"
+    node = proxy.json("/server_info")["node"]
+    assert (node["id"], node["cluster"]) == ("yaml", "kept")
+
+
+def test_flags_override_the_node(start):
+    proxy = start(bootstrap([], node={"id": "file", "cluster": "file", "locality": {
+        "region": "r", "zone": "file"}}),
+        args=["--service-node", "n", "--service-cluster", "c", "--service-zone", "z"])
+    node = proxy.json("/server_info")["node"]
+    assert (node["id"], node["cluster"], node["locality"]) == (
+        "n", "c", {"region": "r", "zone": "z", "sub_zone": ""})
+
+
+def test_json_bootstrap(start):
+    proxy = start(bootstrap([http_listener(routes=[direct(200, "json")])]), suffix="json")
+    assert proxy.get("/").text == "json"
+
+
+def test_yaml_bootstrap_with_comments_anchors_and_blocks(start):
+    proxy = start('''
+# A bootstrap as people write it.
+admin:
+  address: &any
+    socket_address: {address: 127.0.0.1, port_value: 0}
+static_resources:
+  listeners:
+  - name: ingress
+    address: *any
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: ingress
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - match: {prefix: /}
+                direct_response:
+                  status: 200
+                  body:
+                    inline_string: |
+                      two
+                      lines
+''')
+    assert proxy.get("/").text == "two\nlines\n"
+
+
+def camel(value):
+    """The same configuration with lowerCamelCase keys."""
+    if isinstance(value, list):
+        return [camel(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    made = {}
+    for key, inner in value.items():
+        head, *rest = key.split("_")
+        made[head + "".join(part.capitalize() for part in rest)] = camel(inner)
+    return made
+
+
+def test_lower_camel_case_keys(start, origin):
+    proxy = start(camel(bootstrap(
+        [http_listener(routes=[route("/", "one", prefix_rewrite="/x")])],
+        [cluster("one", origin)])))
+    assert proxy.get("/a").status == 200
+    assert origin.last.target == "/xa"
+
+
+def test_numbers_durations_and_enums_in_every_spelling(start, origin):
+    config = bootstrap([http_listener(routes=[route("/", "one", timeout="1.5s")],
+                                      max_request_headers_kb="60")],
+                       [cluster("one", origin, type=0, connect_timeout="0.250s",
+                                lb_policy="ROUND_ROBIN", per_connection_buffer_limit_bytes=32768)])
+    assert start(config).get("/").text == "origin"
+
+
+def test_typed_struct_configuration(start):
+    config = bootstrap([http_listener(routes=[direct(200, "struct")])])
+    chain = config["static_resources"]["listeners"][0]["filter_chains"][0]
+    manager = chain["filters"][0]["typed_config"]
+    url = manager.pop("@type")
+    chain["filters"][0]["typed_config"] = {
+        "@type": "type.googleapis.com/xds.type.v3.TypedStruct", "type_url": url, "value": manager}
+    assert start(config).get("/").text == "struct"
+
+
+@difference("Filters that Envoy once knew by name alone still load by name, so that older and "
+            "shorter configurations work.",
+            envoy="refuses: didn't find a registered implementation with an unknown type URL",
+            xylem="loads the filter with its default configuration")
+def test_filter_by_name_alone(kind, tmp_path):
+    config = bootstrap([http_listener(routes=[direct(200)], filters=[
+        {"name": "envoy.filters.http.router"}])])
+    code, text = validate(kind, tmp_path, config)
+    assert code == (0 if kind == "xylem" else 1), text
+
+
+def test_unknown_filter_is_refused_by_name(kind, tmp_path):
+    config = bootstrap([http_listener(routes=[direct(200)], filters=[
+        {"name": "my.filter", "typed_config": {
+            "@type": "type.googleapis.com/google.protobuf.Struct", "value": {}}}])])
+    code, text = validate(kind, tmp_path, config)
+    assert code == 1
+    assert "my.filter" in text
+
+
+def test_admin_address_file_holds_host_and_port(start):
+    proxy = start(bootstrap())
+    host, _, port = proxy.admin_file.read_text().strip().rpartition(":")
+    assert host == "127.0.0.1" and int(port) > 0
+
+
+def test_log_path_and_format(start, tmp_path):
+    path = tmp_path / "own.log"
+    proxy = start(bootstrap([http_listener(routes=[direct(200)])]), level="info",
+                  args=["--log-path", str(path), "--log-format", "LOG %l %n %v"])
+    proxy.stop()
+    assert any(line.startswith("LOG info main ") for line in path.read_text().splitlines())
+
+
+def test_component_log_level(start):
+    proxy = start(bootstrap(), args=["--component-log-level", "http:debug,misc:error"])
+    text = proxy.admin("/logging", "POST").text
+    assert "  http: debug\n" in text and "  misc: error\n" in text
+
+
+def test_concurrency(start):
+    proxy = start(bootstrap([http_listener(routes=[direct(200)])]), concurrency=3)
+    assert proxy.stat("server.concurrency") == 3
+
+
+def test_busy_address_is_an_error(kind, origin, tmp_path):
+    config = bootstrap([http_listener(routes=[direct(200)],
+                                      address=socket_address(origin.port))])
+    path = tmp_path / "b.yaml"
+    path.write_text(json.dumps(config))
+    code, out, err = run_once(kind, ["-c", str(path), "--disable-hot-restart"], tmp_path)
+    assert code == 1
+    assert f"127.0.0.1:{origin.port}" in out + err
+
+
+@pytest.mark.parametrize("signal_name", ["SIGTERM", "SIGINT"])
+def test_signals_end_cleanly(start, signal_name):
+    import signal
+    proxy = start(bootstrap([http_listener(routes=[direct(200)])]))
+    proxy.process.send_signal(getattr(signal, signal_name))
+    assert proxy.wait_exit() == 0
