@@ -1,0 +1,170 @@
+#include "config/decode.h"
+
+#include "config/decode_util.h"
+#include "config/descriptors.h"
+#include "config/field_report.h"
+#include "config/typed.h"
+#include "config/unsupported.h"
+#include "config/validate.h"
+#include "envoy/config/core/v3/address.upb.h"
+#include "envoy/config/core/v3/base.upb.h"
+#include "google/protobuf/any.upb.h"
+
+static bool check_unknown(const struct field_report *found, struct error *err)
+{
+    for (size_t i = 0; i < found->n; i++) {
+        if (found->entries[i].class == FIELD_UNKNOWN)
+            return error_set(err, "%s: the field is not known (%s)", found->entries[i].path,
+                             found->entries[i].detail);
+    }
+    return true;
+}
+
+bool decode_check(struct decode_context *ctx, const char *message, struct bytes wire,
+                  struct error *err)
+{
+    struct bytes name = bytes_of(message);
+    if (ctx->validator && !validate_message(ctx->validator, name, wire, err))
+        return false;
+    if (!ctx->descriptors)
+        return true;
+    struct field_report found = FIELD_REPORT_INIT;
+    bool ok = unsupported_scan(ctx->descriptors, name, wire, &found, err);
+    ok = ok && (!ctx->reject_unknown || check_unknown(&found, err));
+    ok = ok && unsupported_check(&found, ctx->strict, err);
+    for (size_t i = 0; ok && ctx->report && i < found.n; i++) {
+        const struct field_entry *e = &found.entries[i];
+        field_report_add(ctx->report, e->class, bytes_of(e->path), e->detail);
+    }
+    field_report_fini(&found);
+    return ok;
+}
+
+/* Longest duration of the protobuf specification, in seconds. */
+#define DURATION_MAX_S 315576000000ll
+
+bool take_duration_ms(const struct google_protobuf_Duration *d, const char *field, uint64_t *out,
+                      struct error *err)
+{
+    if (!d)
+        return true;
+    int64_t s = google_protobuf_Duration_seconds(d);
+    int32_t ns = google_protobuf_Duration_nanos(d);
+    if (s < 0 || ns < 0)
+        return error_set(err, "%s: a duration must not be negative", field);
+    if (s > DURATION_MAX_S || ns > 999999999)
+        return error_set(err, "%s: the duration is out of range", field);
+    *out = (uint64_t)s * 1000 + ((uint64_t)ns + 999999) / 1000000;
+    return true;
+}
+
+bool take_socket_address(const struct envoy_config_core_v3_SocketAddress *m, struct address *out,
+                         struct error *err)
+{
+    struct bytes ip = upb_bytes(envoy_config_core_v3_SocketAddress_address(m));
+    if (envoy_config_core_v3_SocketAddress_protocol(m) != envoy_config_core_v3_SocketAddress_TCP)
+        return error_set(err, "socket_address.protocol: only TCP is implemented");
+    if (envoy_config_core_v3_SocketAddress_has_named_port(m))
+        return error_set(err, "socket_address.named_port is not implemented");
+    if (envoy_config_core_v3_SocketAddress_resolver_name(m).size > 0)
+        return error_set(err, "socket_address.resolver_name is not implemented");
+    if (envoy_config_core_v3_SocketAddress_network_namespace_filepath(m).size > 0)
+        return error_set(err, "socket_address.network_namespace_filepath is not implemented");
+    uint32_t port = envoy_config_core_v3_SocketAddress_port_value(m);
+    if (port > 65535)
+        return error_set(err, "socket_address.port_value: %u is no port", port);
+    if (!address_parse_ip(ip, (uint16_t)port, out))
+        return error_set(err, "malformed IP address: %.*s", BYTES_ARG(ip));
+    return true;
+}
+
+bool take_address(const struct envoy_config_core_v3_Address *m, struct address *out,
+                  struct error *err)
+{
+    const envoy_config_core_v3_SocketAddress *s = envoy_config_core_v3_Address_socket_address(m);
+    if (s)
+        return take_socket_address(s, out, err);
+    const envoy_config_core_v3_Pipe *p = envoy_config_core_v3_Address_pipe(m);
+    if (!p)
+        return error_set(err, envoy_config_core_v3_Address_envoy_internal_address(m)
+                                  ? "envoy_internal_address is not implemented"
+                                  : "address: expected socket_address or pipe");
+    struct bytes path = upb_bytes(envoy_config_core_v3_Pipe_path(p));
+    if (memchr(path.data ? path.data : "", '\0', path.len) || !address_from_path(path, out))
+        return error_set(err, "pipe.path: \"%.*s\" is no usable path (at most 107 bytes)",
+                         BYTES_ARG(bytes_first(path, 120)));
+    return true;
+}
+
+bool address_decode(struct bytes wire, struct address *out, struct error *err)
+{
+    upb_Arena *arena = upb_Arena_New();
+    const envoy_config_core_v3_Address *m =
+        envoy_config_core_v3_Address_parse(wire.data, wire.len, arena);
+    bool ok = m ? take_address(m, out, err) : error_set(err, "no readable address");
+    upb_Arena_Free(arena);
+    return ok;
+}
+
+bool take_cidr(const struct envoy_config_core_v3_CidrRange *m, struct address_prefix *out,
+               struct error *err)
+{
+    struct bytes ip = upb_bytes(envoy_config_core_v3_CidrRange_address_prefix(m));
+    uint32_t len = upb_u32(envoy_config_core_v3_CidrRange_prefix_len(m), 0);
+    struct address base;
+    if (!address_parse_ip(ip, 0, &base))
+        return error_set(err, "malformed IP address: %.*s", BYTES_ARG(ip));
+    if (len > 128 || !address_prefix_init(out, &base, len))
+        return error_set(err, "invalid range: %.*s/%u", BYTES_ARG(ip), len);
+    return true;
+}
+
+bool take_any(struct decode_context *ctx, struct arena *a, const struct google_protobuf_Any *any,
+              struct typed *out, struct error *err)
+{
+    *out = (struct typed){BYTES_NONE, BYTES_NONE, BYTES_NONE};
+    if (!any)
+        return true;
+    struct bytes url = upb_bytes(google_protobuf_Any_type_url(any));
+    struct bytes value = upb_bytes(google_protobuf_Any_value(any));
+    if (ctx->descriptors)
+        return typed_unwrap(ctx->descriptors, url, value, a, out, err);
+    *out = (struct typed){url, bytes_skip(url, (size_t)(bytes_rfind_char(url, '/') + 1)), value};
+    return true;
+}
+
+bool check_transport_socket(struct decode_context *ctx, struct arena *a,
+                            const struct envoy_config_core_v3_TransportSocket *ts,
+                            const char *field, struct error *err)
+{
+    if (!ts)
+        return true;
+    struct bytes name = upb_bytes(envoy_config_core_v3_TransportSocket_name(ts));
+    struct typed t;
+    if (!take_any(ctx, a, envoy_config_core_v3_TransportSocket_typed_config(ts), &t, err))
+        return error_prefix(err, "%s: ", field);
+    static const char raw[] = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
+    if (bytes_eq_str(t.type_name, raw) ||
+        (t.type_name.len == 0 && bytes_eq_str(name, "envoy.transport_sockets.raw_buffer")))
+        return true;
+    return error_set(err,
+                     "%s: transport socket '%.*s' with type URL '%.*s' is not implemented "
+                     "(only envoy.transport_sockets.raw_buffer is)",
+                     field, BYTES_ARG(name), BYTES_ARG(t.type_url));
+}
+
+struct bytes stat_name_of(struct arena *a, struct bytes name)
+{
+    char *out = arena_alloc(a, name.len + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.data[i];
+        if (c == ':') {
+            c = '_';
+            for (int k = 0; k < 2 && i + 1 < name.len && name.data[i + 1] == '/'; k++)
+                i++;
+        }
+        out[n++] = c ? c : '_';
+    }
+    return bytes_from(out, n);
+}

@@ -1,0 +1,40 @@
+/* Small helpers of the decoders in this folder: well-known types with their defaults. The message
+ * types are upb's; only .c files include its headers. Config thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "config/upb_util.h"
+
+struct decode_context;
+struct envoy_config_core_v3_Address;
+struct envoy_config_core_v3_CidrRange;
+struct envoy_config_core_v3_TransportSocket;
+struct envoy_config_core_v3_SocketAddress;
+struct address;
+struct address_prefix;
+struct google_protobuf_Any;
+struct typed;
+
+/* False and *err for a negative or too long one; *out stays when d is NULL. */
+MUST_CHECK bool take_duration_ms(const struct google_protobuf_Duration *d, const char *field,
+                                 uint64_t *out, struct error *err);
+
+MUST_CHECK bool take_address(const struct envoy_config_core_v3_Address *m, struct address *out,
+                             struct error *err);
+MUST_CHECK bool take_socket_address(const struct envoy_config_core_v3_SocketAddress *m,
+                                    struct address *out, struct error *err);
+MUST_CHECK bool take_cidr(const struct envoy_config_core_v3_CidrRange *m, struct address_prefix *out,
+                          struct error *err);
+/* The type and bytes of an Any, TypedStruct resolved. NULL: empty type name. */
+MUST_CHECK bool take_any(struct decode_context *ctx, struct arena *a,
+                         const struct google_protobuf_Any *any, struct typed *out,
+                         struct error *err);
+/* Plain text or nothing; anything else is refused by name. */
+MUST_CHECK bool check_transport_socket(struct decode_context *ctx, struct arena *a,
+                                       const struct envoy_config_core_v3_TransportSocket *ts,
+                                       const char *field, struct error *err);

@@ -1,0 +1,251 @@
+/* Host sets: from a ClusterLoadAssignment, from a cluster's inline hosts, or from DNS answers. A new
+ * set takes over the state of the hosts that its predecessor had at the same address. */
+#include "base/memory.h"
+#include "config/decode.h"
+#include "config/decode_util.h"
+#include "config/host_set_build.h"
+
+/* Open addressing over host positions + 1. */
+struct address_index {
+    uint32_t *slots;
+    size_t mask;
+};
+
+static void index_init(struct address_index *x, size_t n)
+{
+    size_t size = 16;
+    while (size < n * 2)
+        size *= 2;
+    x->slots = mem_zalloc(size * sizeof(x->slots[0]));
+    x->mask = size - 1;
+}
+
+/* The slot of that address, or the free one where it belongs. */
+static uint32_t *index_slot(const struct address_index *x, const struct host *hosts,
+                            const struct address *a)
+{
+    size_t at = (size_t)address_hash(a) & x->mask;
+    while (x->slots[at] && !address_eq(&hosts[x->slots[at] - 1].address, a))
+        at = (at + 1) & x->mask;
+    return &x->slots[at];
+}
+
+/* Envoy keeps the first of equal addresses. */
+static void drop_duplicates(struct host_set *hs)
+{
+    struct address_index x;
+    uint32_t kept = 0;
+    index_init(&x, hs->n_hosts);
+    for (uint32_t i = 0; i < hs->n_hosts; i++) {
+        uint32_t *slot = index_slot(&x, hs->hosts, &hs->hosts[i].address);
+        if (*slot)
+            continue;
+        hs->hosts[kept++] = hs->hosts[i];
+        *slot = kept;
+    }
+    hs->n_hosts = kept;
+    mem_free(x.slots);
+}
+
+static void attach_states(struct host_set *hs, const struct host_set *previous)
+{
+    struct address_index x = {NULL, 0};
+    if (previous) {
+        index_init(&x, previous->n_hosts);
+        for (uint32_t i = 0; i < previous->n_hosts; i++)
+            *index_slot(&x, previous->hosts, &previous->hosts[i].address) = i + 1;
+    }
+    for (uint32_t i = 0; i < hs->n_hosts; i++) {
+        struct host *h = &hs->hosts[i];
+        uint32_t *slot = previous ? index_slot(&x, previous->hosts, &h->address) : NULL;
+        struct host_state *old = slot && *slot ? previous->hosts[*slot - 1].state : NULL;
+        if (old)
+            host_state_ref(old);
+        h->state = old ? old : host_state_new();
+    }
+    mem_free(x.slots);
+}
+
+enum { NOT_SERVING = HEALTH_FAILED_EDS | HEALTH_DRAINING };
+
+/* Healthy hosts take requests; degraded ones do where a priority has no healthy host. */
+static void fill_priority(struct host_set *hs, struct priority_set *p, unsigned priority,
+                          const struct host **hosts, const struct host **healthy)
+{
+    uint32_t n = 0, n_healthy = 0;
+    for (uint32_t i = 0; i < hs->n_hosts; i++) {
+        const struct host *h = &hs->hosts[i];
+        if (h->priority != priority)
+            continue;
+        hosts[n++] = h;
+        if (!(h->health & (NOT_SERVING | HEALTH_DEGRADED_EDS)))
+            healthy[n_healthy++] = h;
+    }
+    bool use_degraded = n_healthy == 0;
+    for (uint32_t i = 0; use_degraded && i < n; i++) {
+        if (!(hosts[i]->health & NOT_SERVING))
+            healthy[n_healthy++] = hosts[i];
+    }
+    p->hosts = hosts;
+    p->n_hosts = n;
+    p->healthy = healthy;
+    p->n_healthy = n_healthy;
+    for (uint32_t i = 1; i < p->n_healthy; i++)
+        p->weighted |= healthy[i]->weight != healthy[0]->weight;
+}
+
+static void fill_priorities(struct host_set *hs)
+{
+    struct arena *a = hs->node.arena;
+    uint32_t counts[256] = {0};
+    for (uint32_t i = 0; i < hs->n_hosts; i++)
+        counts[hs->hosts[i].priority]++;
+    hs->priorities = ARENA_ARRAY(a, struct priority_set, hs->n_priorities ? hs->n_priorities : 1);
+    for (uint32_t p = 0; p < hs->n_priorities; p++) {
+        const struct host **hosts = ARENA_ARRAY(a, const struct host *, counts[p] + 1);
+        const struct host **healthy = ARENA_ARRAY(a, const struct host *, counts[p] + 1);
+        fill_priority(hs, &hs->priorities[p], p, hosts, healthy);
+    }
+}
+
+static void host_set_fini(struct node *n)
+{
+    struct host_set *hs = CONTAINER_OF(n, struct host_set, node);
+    for (uint32_t i = 0; i < hs->n_hosts; i++)
+        host_state_unref(&hs->hosts[i].state);
+}
+
+struct host_set *host_set_begin(size_t n_hosts, size_t n_localities)
+{
+    size_t first = sizeof(struct host_set) + n_hosts * (sizeof(struct host) + 16) +
+                   n_localities * sizeof(struct locality) + 256;
+    struct host_set *hs = node_new(NODE_HOST_SET, sizeof(*hs), first, host_set_fini);
+    hs->hosts = ARENA_ARRAY(hs->node.arena, struct host, n_hosts ? n_hosts : 1);
+    hs->localities = ARENA_ARRAY(hs->node.arena, struct locality, n_localities ? n_localities : 1);
+    hs->overprovisioning_factor = 140;
+    return hs;
+}
+
+void host_set_finish(struct host_set *hs, const struct host_set *previous, bool with_states)
+{
+    drop_duplicates(hs);
+    if (with_states)
+        attach_states(hs, previous);
+    if (hs->n_priorities == 0)
+        hs->n_priorities = 1;
+    fill_priorities(hs);
+}
+
+struct host_set *host_set_empty(void)
+{
+    struct host_set *hs = host_set_begin(0, 0);
+    host_set_finish(hs, NULL, false);
+    return hs;
+}
+
+static void copy_localities(struct host_set *to, const struct host_set *from)
+{
+    struct arena *a = to->node.arena;
+    for (uint32_t i = 0; i < from->n_localities; i++) {
+        const struct locality *l = &from->localities[i];
+        to->localities[i] = *l;
+        to->localities[i].region = arena_dup(a, l->region);
+        to->localities[i].zone = arena_dup(a, l->zone);
+        to->localities[i].sub_zone = arena_dup(a, l->sub_zone);
+    }
+    to->n_localities = from->n_localities;
+    to->n_priorities = from->n_priorities;
+    to->overprovisioning_factor = from->overprovisioning_factor;
+}
+
+struct host_set *host_set_attach(const struct host_set *from, const struct host_set *previous)
+{
+    struct host_set *hs = host_set_begin(from->n_hosts, from->n_localities);
+    copy_localities(hs, from);
+    for (uint32_t i = 0; i < from->n_hosts; i++) {
+        hs->hosts[i] = from->hosts[i];
+        hs->hosts[i].state = NULL;
+        hs->hosts[i].hostname = arena_dup(hs->node.arena, from->hosts[i].hostname);
+    }
+    hs->n_hosts = from->n_hosts;
+    host_set_finish(hs, previous, true);
+    return hs;
+}
+
+static void add_resolved(struct host_set *hs, const struct dns_target *t,
+                         const struct dns_result *r, unsigned most)
+{
+    struct bytes name = t->hostname.len ? t->hostname : t->name;
+    name = arena_dup(hs->node.arena, name);
+    for (unsigned i = 0; i < r->n_addresses && i < most; i++) {
+        struct host *h = &hs->hosts[hs->n_hosts++];
+        *h = (struct host){.address = r->addresses[i],
+                           .hostname = name,
+                           .weight = t->weight,
+                           .locality = t->locality,
+                           .priority = t->priority,
+                           .health = t->health};
+        h->address.port = t->port;
+    }
+}
+
+struct host_set *host_set_from_dns(const struct cluster *c, const struct dns_result *results,
+                                   const struct host_set *previous)
+{
+    unsigned most = c->type == CLUSTER_LOGICAL_DNS ? 1 : UINT32_MAX;
+    size_t n = 0;
+    for (uint32_t i = 0; i < c->n_dns_targets; i++)
+        n += results[i].n_addresses;
+    const struct host_set *shape = c->inline_hosts;
+    struct host_set *hs = host_set_begin(n, shape ? shape->n_localities : 0);
+    if (shape)
+        copy_localities(hs, shape);
+    for (uint32_t i = 0; i < c->n_dns_targets; i++)
+        add_resolved(hs, &c->dns_targets[i], &results[i], most);
+    host_set_finish(hs, previous, true);
+    return hs;
+}
+
+struct host_set_counts host_set_count(const struct host_set *hs)
+{
+    struct host_set_counts c = {.total = hs ? hs->n_hosts : 0};
+    for (uint32_t i = 0; i < c.total; i++) {
+        const struct host *h = &hs->hosts[i];
+        if (!(h->health & (NOT_SERVING | HEALTH_DEGRADED_EDS)))
+            c.healthy++;
+        else if (!(h->health & NOT_SERVING))
+            c.degraded++;
+        if (h->weight > c.max_weight)
+            c.max_weight = h->weight;
+    }
+    return c;
+}
+
+static bool host_equal(const struct host *a, const struct host *b)
+{
+    return address_eq(&a->address, &b->address) && bytes_eq(a->hostname, b->hostname) &&
+           a->weight == b->weight && a->locality == b->locality && a->priority == b->priority &&
+           a->health == b->health;
+}
+
+bool host_set_equal(const struct host_set *a, const struct host_set *b)
+{
+    if (a == b)
+        return true;
+    if (!a || !b || a->n_hosts != b->n_hosts || a->n_localities != b->n_localities ||
+        a->n_priorities != b->n_priorities ||
+        a->overprovisioning_factor != b->overprovisioning_factor)
+        return false;
+    for (uint32_t i = 0; i < a->n_hosts; i++) {
+        if (!host_equal(&a->hosts[i], &b->hosts[i]))
+            return false;
+    }
+    for (uint32_t i = 0; i < a->n_localities; i++) {
+        const struct locality *x = &a->localities[i], *y = &b->localities[i];
+        if (!bytes_eq(x->region, y->region) || !bytes_eq(x->zone, y->zone) ||
+            !bytes_eq(x->sub_zone, y->sub_zone) || x->weight != y->weight ||
+            x->priority != y->priority)
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,17 @@
+/* The tables of statistics names that configuration objects own. */
+#include "config/cluster.h"
+#include "config/config_stats.h"
+#include "config/http_manager.h"
+#include "config/listener.h"
+
+#define ROW(id, name, kind) {name, STAT_##kind},
+#define SCHEMA(schema, list)                                                                       \
+    static const struct stat_desc schema##_rows[] = {list(ROW)};                                   \
+    const struct stat_schema schema = {schema##_rows, ARRAY_SIZE(schema##_rows)};
+
+SCHEMA(cluster_stat_schema, CLUSTER_STAT_LIST)
+SCHEMA(http_stat_schema, HTTP_STAT_LIST)
+SCHEMA(listener_stat_schema, LISTENER_STAT_LIST)
+SCHEMA(listener_http_stat_schema, LISTENER_HTTP_STAT_LIST)
+SCHEMA(cluster_manager_stat_schema, CLUSTER_MANAGER_STAT_LIST)
+SCHEMA(listener_manager_stat_schema, LISTENER_MANAGER_STAT_LIST)

@@ -1,0 +1,57 @@
+#include "config/wire_slice.h"
+
+static struct bytes present(struct bytes b)
+{
+    return bytes_from(b.data ? b.data : "", b.len);
+}
+
+struct bytes wire_message(struct arena *a, struct bytes in, uint32_t number)
+{
+    struct bytes found = BYTES_NONE;
+    struct wire_field f;
+    bool bad = false;
+    while (wire_next(&in, &f, &bad)) {
+        if (f.number != number || f.type != WIRE_BYTES)
+            continue;
+        if (!found.data) {
+            found = present(f.bytes);
+            continue;
+        }
+        char *joined = arena_alloc(a, found.len + f.bytes.len + 1);
+        memcpy(joined, found.data, found.len);
+        if (f.bytes.len)
+            memcpy(joined + found.len, f.bytes.data, f.bytes.len);
+        found = bytes_from(joined, found.len + f.bytes.len);
+    }
+    return found;
+}
+
+struct bytes wire_string(struct bytes in, uint32_t number)
+{
+    struct bytes found = BYTES_NONE;
+    struct wire_field f;
+    bool bad = false;
+    while (wire_next(&in, &f, &bad)) {
+        if (f.number == number && f.type == WIRE_BYTES)
+            found = present(f.bytes);
+    }
+    return found;
+}
+
+struct bytes wire_without(struct arena *a, struct bytes in, const uint32_t *numbers, unsigned n)
+{
+    char *out = arena_alloc(a, in.len + 1);
+    size_t len = 0;
+    struct wire_field f;
+    bool bad = false;
+    while (wire_next(&in, &f, &bad)) {
+        bool skip = false;
+        for (unsigned i = 0; i < n; i++)
+            skip |= f.number == numbers[i];
+        if (skip)
+            continue;
+        memcpy(out + len, f.whole.data, f.whole.len);
+        len += f.whole.len;
+    }
+    return bytes_from(out, len);
+}
