@@ -33,10 +33,10 @@ DOORWAYS = [
     (r"protobuf-c/|.*\.pb-c\.h$", [STUB]),
     (r"api_descriptors\.h$", [r"src/config/.*\.c$", STUB, r"test/unit/api/"]),
     (
-        # upb_util.h: inline helpers for those .c files, and for them alone
-        r"upb/|.*\.upb\.h$|config/upb_util\.h$",
+        # _util.h: inline helpers for those .c files, and for them alone
+        r"upb/|.*\.upb\.h$|config/(upb|decode)_util\.h$",
         [
-            r"src/config/upb_util\.h$",
+            r"src/config/(upb|decode)_util\.h$",
             r"src/(config|xds)/.*\.c$",
             r"src/filters/.*_(config|proto)\.c$",
             r"test/unit/(api|config|xds|filters)/",
