@@ -1,0 +1,273 @@
+#include "main/options.h"
+
+#include <sched.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/memory.h"
+#include "config/suggest.h"
+#include "main/cpus.h"
+
+#ifndef XYLEM_REVISION
+#define XYLEM_REVISION "0000000000000000000000000000000000000000"
+#endif
+#ifdef NDEBUG
+#define XYLEM_BUILD "RELEASE"
+#else
+#define XYLEM_BUILD "DEBUG"
+#endif
+
+const char *version_text(void)
+{
+    return XYLEM_REVISION "/1.40.0/Clean/" XYLEM_BUILD "/BoringSSL";
+}
+
+enum flag_kind { FLAG_BOOL, FLAG_U32, FLAG_STRING, FLAG_MODE, FLAG_STATS_TAG, FLAG_HELP, FLAG_VERSION,
+                 FLAG_HOT_RESTART_VERSION };
+
+struct flag {
+    const char *name, *short_name; /* without dashes */
+    enum flag_kind kind;
+    size_t offset;
+    bool no_effect;
+    const char *help;
+};
+
+#define AT(field) offsetof(struct options, field)
+
+static const struct flag flags[] = {
+    {"config-path", "c", FLAG_STRING, AT(config_path), false, "Path to the configuration file"},
+    {"config-yaml", NULL, FLAG_STRING, AT(config_yaml), false,
+     "Inline YAML configuration, merged over the contents of --config-path"},
+    {"mode", NULL, FLAG_MODE, AT(mode), false, "serve (default), or validate: check the "
+                                               "configuration and exit"},
+    {"concurrency", NULL, FLAG_U32, AT(concurrency), false,
+     "Number of worker threads; default: the CPUs that this process may use"},
+    {"service-node", NULL, FLAG_STRING, AT(service_node), false, "Node id"},
+    {"service-cluster", NULL, FLAG_STRING, AT(service_cluster), false, "Node cluster"},
+    {"service-zone", NULL, FLAG_STRING, AT(service_zone), false, "Node zone"},
+    {"log-level", "l", FLAG_STRING, AT(log_level), false,
+     "trace, debug, info (default), warning, error, critical, off"},
+    {"component-log-level", NULL, FLAG_STRING, AT(component_log_level), false,
+     "Levels of components: upstream:debug,config:trace"},
+    {"log-format", NULL, FLAG_STRING, AT(log_format), false, "Format of log lines"},
+    {"log-format-escaped", NULL, FLAG_BOOL, AT(log_format_escaped), true,
+     "Escape C-style escape sequences in the log"},
+    {"log-path", NULL, FLAG_STRING, AT(log_path), false, "Path of the log file"},
+    {"admin-address-path", NULL, FLAG_STRING, AT(admin_address_path), false,
+     "File that receives the admin address"},
+    {"drain-time-s", NULL, FLAG_U32, AT(drain_time_s), false,
+     "Seconds that removed listeners drain; default 600"},
+    {"drain-strategy", NULL, FLAG_STRING, AT(drain_strategy), false, "gradual (default) or "
+                                                                     "immediate"},
+    {"parent-shutdown-time-s", NULL, FLAG_U32, AT(parent_shutdown_time_s), true,
+     "Hot restart: when the parent ends"},
+    {"base-id", NULL, FLAG_U32, AT(base_id), true, "Hot restart: id of this instance"},
+    {"base-id-path", NULL, FLAG_STRING, AT(base_id_path), true, "Hot restart: file of the base id"},
+    {"use-dynamic-base-id", NULL, FLAG_BOOL, AT(use_dynamic_base_id), true,
+     "Hot restart: choose a base id"},
+    {"restart-epoch", NULL, FLAG_U32, AT(restart_epoch), true, "Hot restart: epoch"},
+    {"hot-restart-version", NULL, FLAG_HOT_RESTART_VERSION, 0, false,
+     "Print the hot restart version and exit"},
+    {"disable-hot-restart", NULL, FLAG_BOOL, AT(disable_hot_restart), false,
+     "There is no hot restart to disable yet: silently accepted"},
+    {"socket-path", NULL, FLAG_STRING, AT(socket_path), true, "Hot restart: socket"},
+    {"socket-mode", NULL, FLAG_STRING, AT(socket_mode), true, "Hot restart: socket permissions"},
+    {"skip-hot-restart-on-no-parent", NULL, FLAG_BOOL, AT(skip_hot_restart_on_no_parent), true,
+     "Hot restart: start without a parent"},
+    {"skip-hot-restart-parent-stats", NULL, FLAG_BOOL, AT(skip_hot_restart_parent_stats), true,
+     "Hot restart: take no statistics over"},
+    {"local-address-ip-version", NULL, FLAG_STRING, AT(local_address_ip_version), true, "v4 or v6"},
+    {"file-flush-interval-msec", NULL, FLAG_U32, AT(file_flush_interval_ms), false,
+     "Milliseconds after which access logs are written; default 1000"},
+    {"file-flush-min-size-kb", NULL, FLAG_U32, AT(file_flush_min_size_kb), false,
+     "KiB after which access logs are written; default 64"},
+    {"allow-unknown-static-fields", NULL, FLAG_BOOL, AT(allow_unknown_static), false,
+     "Accept unknown fields in the bootstrap"},
+    {"allow-unknown-fields", NULL, FLAG_BOOL, AT(allow_unknown_static), false,
+     "The same (deprecated)"},
+    {"reject-unknown-dynamic-fields", NULL, FLAG_BOOL, AT(reject_unknown_dynamic), false,
+     "Refuse unknown fields in dynamic resources"},
+    {"ignore-unknown-dynamic-fields", NULL, FLAG_BOOL, AT(ignore_unknown_dynamic), false,
+     "Do not warn of unknown fields in dynamic resources"},
+    {"skip-deprecated-logs", NULL, FLAG_BOOL, AT(skip_deprecated_logs), false,
+     "Do not warn of deprecated fields"},
+    {"cpuset-threads", NULL, FLAG_BOOL, AT(cpuset_threads), false,
+     "Default concurrency from the CPU set (always so)"},
+    {"enable-mutex-tracing", NULL, FLAG_BOOL, AT(mutex_tracing), true, "Mutex tracing"},
+    {"enable-core-dump", NULL, FLAG_BOOL, AT(core_dump), false, "Allow core dumps"},
+    {"enable-fine-grain-logging", NULL, FLAG_BOOL, AT(fine_grain_logging), true,
+     "Log levels by file"},
+    {"log-stacktrace-single-entry", NULL, FLAG_BOOL, AT(log_stacktrace_single_entry), true,
+     "Stack traces as one entry"},
+    {"disable-extensions", NULL, FLAG_STRING, AT(disable_extensions), true,
+     "Comma-separated list of extensions to disable"},
+    {"stats-tag", NULL, FLAG_STATS_TAG, 0, false, "A tag on all statistics: tag:value; repeatable"},
+    {"version", NULL, FLAG_VERSION, 0, false, "Print the version and exit"},
+    {"help", "h", FLAG_HELP, 0, false, "Print this text and exit"},
+};
+
+static void print_help(const char *argv0)
+{
+    printf("usage: %s -c FILE [flags]\n\nThe flags are Envoy 1.40's. A flag marked * is accepted and "
+           "has no effect.\n\n", argv0);
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+        const struct flag *f = &flags[i];
+        bool value = f->kind == FLAG_U32 || f->kind == FLAG_STRING || f->kind == FLAG_MODE ||
+                     f->kind == FLAG_STATS_TAG;
+        char name[64];
+        snprintf(name, sizeof(name), "%s%s%s--%s%s", f->short_name ? "-" : "",
+                 f->short_name ? f->short_name : "", f->short_name ? ", " : "", f->name,
+                 value ? " VALUE" : "");
+        printf("  %-38s %s%s\n", name, f->no_effect ? "* " : "", f->help);
+    }
+}
+
+static const struct flag *find_flag(struct bytes name, bool is_long)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+        const char *n = is_long ? flags[i].name : flags[i].short_name;
+        if (n && bytes_eq_str(name, n))
+            return &flags[i];
+    }
+    return NULL;
+}
+
+static bool unknown_flag(const char *arg, struct bytes name, struct error *err)
+{
+    struct suggest s = {.wanted = name};
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+        suggest_offer(&s, bytes_of(flags[i].name));
+    if (s.best.data)
+        return error_set(err, "unknown flag '%s', did you mean '--%.*s'?", arg, BYTES_ARG(s.best));
+    return error_set(err, "unknown flag '%s'; --help lists all flags", arg);
+}
+
+static bool set_mode(struct options *o, const char *value, struct error *err)
+{
+    if (strcmp(value, "serve") == 0)
+        o->mode = MODE_SERVE;
+    else if (strcmp(value, "validate") == 0)
+        o->mode = MODE_VALIDATE;
+    else
+        return error_set(err, "--mode: expected serve or validate, got '%s'", value);
+    return true;
+}
+
+static bool set_value(struct options *o, const struct flag *f, const char *value,
+                      struct error *err)
+{
+    void *at = (char *)o + f->offset;
+    uint64_t number;
+    switch (f->kind) {
+    case FLAG_U32:
+        if (!bytes_to_u64(bytes_of(value), &number) || number > UINT32_MAX)
+            return error_set(err, "--%s: expected a number, got '%s'", f->name, value);
+        *(uint32_t *)at = (uint32_t)number;
+        return true;
+    case FLAG_STRING:
+        *(const char **)at = value;
+        return true;
+    case FLAG_MODE:
+        return set_mode(o, value, err);
+    case FLAG_STATS_TAG:
+        if (!strchr(value, ':'))
+            return error_set(err, "--stats-tag: expected tag:value, got '%s'", value);
+        GROW(o->stats_tags, o->cap_stats_tags, o->n_stats_tags + 1);
+        o->stats_tags[o->n_stats_tags++] = value;
+        return true;
+    default:
+        return true;
+    }
+}
+
+/* The flags that print and end. */
+static bool flag_prints(const struct options *o, const struct flag *f)
+{
+    if (f->kind == FLAG_HELP)
+        print_help(o->argv0);
+    else if (f->kind == FLAG_VERSION)
+        printf("\n%s  version: %s\n\n", o->argv0, version_text());
+    else if (f->kind == FLAG_HOT_RESTART_VERSION)
+        printf("disabled\n");
+    else
+        return false;
+    return true;
+}
+
+static enum options_result parse_one(struct options *o, int argc, char **argv, int *i,
+                                     struct error *err)
+{
+    const char *arg = argv[*i];
+    bool is_long = arg[0] == '-' && arg[1] == '-';
+    struct bytes value = bytes_of(arg + (is_long ? 2 : 1));
+    if (arg[0] != '-' || value.len == 0) {
+        error_set(err, "unexpected argument '%s': flags only; --help lists them", arg);
+        return OPTIONS_ERROR;
+    }
+    struct bytes name = bytes_split(&value, '=');
+    const struct flag *f = find_flag(name, is_long);
+    if (!f) {
+        unknown_flag(arg, name, err);
+        return OPTIONS_ERROR;
+    }
+    if (flag_prints(o, f))
+        return OPTIONS_DONE;
+    if (f->no_effect)
+        strbuf_printf(&o->notices, "flag --%s is accepted and has no effect\n", f->name);
+    if (f->kind == FLAG_BOOL) {
+        *(bool *)((char *)o + f->offset) = true;
+        return OPTIONS_RUN;
+    }
+    if (!value.data && *i + 1 >= argc) {
+        error_set(err, "--%s: expected a value, got nothing", f->name);
+        return OPTIONS_ERROR;
+    }
+    return set_value(o, f, value.data ? value.data : argv[++*i], err) ? OPTIONS_RUN : OPTIONS_ERROR;
+}
+
+enum options_result options_parse(struct options *o, int argc, char **argv, struct error *err)
+{
+    *o = (struct options){.argv0 = argv[0],
+                          .log_level = "info",
+                          .drain_strategy = "gradual",
+                          .drain_time_s = 600,
+                          .parent_shutdown_time_s = 900,
+                          .file_flush_interval_ms = 1000,
+                          .file_flush_min_size_kb = 64,
+                          .concurrency = UINT32_MAX};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--") == 0 || strcmp(argv[i], "--ignore_rest") == 0)
+            break;
+        enum options_result r = parse_one(o, argc, argv, &i, err);
+        if (r != OPTIONS_RUN)
+            return r;
+    }
+    if (strcmp(o->drain_strategy, "gradual") != 0 && strcmp(o->drain_strategy, "immediate") != 0) {
+        error_set(err, "--drain-strategy: expected gradual or immediate, got '%s'",
+                  o->drain_strategy);
+        return OPTIONS_ERROR;
+    }
+    if (!o->config_path && !o->config_yaml) {
+        error_set(err, "At least one of --config-path or --config-yaml or "
+                       "Options::configProto() should be non-empty");
+        return OPTIONS_ERROR;
+    }
+    if (o->concurrency == UINT32_MAX)
+        o->concurrency = cpus_available();
+    if (o->concurrency == 0)
+        o->concurrency = 1;
+    if (o->concurrency > 128) {
+        error_set(err, "--concurrency: expected at most 128, got %u", o->concurrency);
+        return OPTIONS_ERROR;
+    }
+    return OPTIONS_RUN;
+}
+
+void options_fini(struct options *o)
+{
+    mem_free((void *)o->stats_tags);
+    strbuf_fini(&o->notices);
+}
