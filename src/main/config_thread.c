@@ -1,0 +1,311 @@
+#include "main/config_thread.h"
+
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "dataplane/net/loop.h"
+#include "main/post_call.h"
+#include "xds/sources.h"
+
+enum { REAP_INTERVAL_MS = 1000 };
+
+struct config_thread {
+    struct config_thread_options o;
+    struct loop *loop;
+    pthread_t thread;
+    bool running, stopped;
+    struct builder *builder;
+    struct bootstrap_config *bootstrap;
+    struct xds_sources *sources;
+    struct builder_table builder_table;
+    struct xds_table xds_table;
+    struct random_source random;
+    struct strbuf node;
+    struct timer reap;
+    struct list timers; /* struct config_timer */
+};
+
+/* A timer of the builder's or of a stream's, on the heap: fires once or is cancelled. */
+struct config_timer {
+    struct list link;
+    struct timer timer;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void timer_drop(struct config_timer *t)
+{
+    timer_stop(&t->timer);
+    list_remove(&t->link);
+    mem_free(t);
+}
+
+static void timer_fired(struct timer *timer)
+{
+    struct config_timer *t = timer->owner;
+    void (*fn)(void *arg) = t->fn;
+    void *arg = t->arg;
+    timer_drop(t);
+    fn(arg);
+}
+
+static void *start_timer(void *ctx, uint64_t ms, void (*fn)(void *arg), void *arg)
+{
+    struct config_thread *c = ctx;
+    struct config_timer *t = NEW(struct config_timer);
+    t->fn = fn;
+    t->arg = arg;
+    timer_init(&t->timer, c->loop, timer_fired, t);
+    list_push_back(&c->timers, &t->link);
+    timer_start(&t->timer, ms);
+    return t;
+}
+
+static void cancel_timer(void *ctx, void *timer)
+{
+    timer_drop(timer);
+}
+
+static void want(void *ctx, const struct config_source *source, enum resource_type type,
+                 struct bytes name)
+{
+    xds_sources_want(((struct config_thread *)ctx)->sources, source, type, name);
+}
+
+static void unwant(void *ctx, const struct config_source *source, enum resource_type type,
+                   struct bytes name)
+{
+    xds_sources_unwant(((struct config_thread *)ctx)->sources, source, type, name);
+}
+
+static void wants_done(void *ctx)
+{
+    xds_sources_flush(((struct config_thread *)ctx)->sources);
+}
+
+static void publish(void *ctx, struct snapshot *s)
+{
+    struct config_thread *c = ctx;
+    c->o.table->publish(c->o.table->ctx, s);
+}
+
+static bool bind_listener(void *ctx, const struct listener *l, struct error *err)
+{
+    struct config_thread *c = ctx;
+    return c->o.table->bind(c->o.table->ctx, l, err);
+}
+
+static void release_listener(void *ctx, const struct listener *l)
+{
+    struct config_thread *c = ctx;
+    c->o.table->release(c->o.table->ctx, l);
+}
+
+static void dns_start(void *ctx, const struct cluster *cluster, uint64_t generation)
+{
+    struct config_thread *c = ctx;
+    c->o.table->dns_start(c->o.table->ctx, cluster, generation);
+}
+
+static void dns_stop(void *ctx, const struct cluster *cluster, uint64_t generation)
+{
+    struct config_thread *c = ctx;
+    c->o.table->dns_stop(c->o.table->ctx, cluster, generation);
+}
+
+static void initialised(void *ctx)
+{
+    struct config_thread *c = ctx;
+    c->o.table->initialised(c->o.table->ctx);
+}
+
+struct posted {
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void run_posted(void *a, void *b)
+{
+    struct posted p = *(struct posted *)a;
+    mem_free(a);
+    p.fn(p.arg);
+}
+
+static void post(void *ctx, void (*fn)(void *arg), void *arg)
+{
+    struct config_thread *c = ctx;
+    struct posted *p = NEW(struct posted);
+    *p = (struct posted){fn, arg};
+    post_call(c->loop, run_posted, p, NULL);
+}
+
+static void *dial(void *ctx, struct bytes cluster, dial_fn *fn, void *arg)
+{
+    struct config_thread *c = ctx;
+    return c->o.table->dial(c->o.table->ctx, cluster, fn, arg);
+}
+
+static void dial_cancel(void *ctx, void *d)
+{
+    struct config_thread *c = ctx;
+    c->o.table->dial_cancel(c->o.table->ctx, d);
+}
+
+static void on_reap(struct timer *t)
+{
+    struct config_thread *c = t->owner;
+    builder_reap(c->builder);
+    timer_start(t, REAP_INTERVAL_MS);
+}
+
+struct config_thread *config_thread_new(const struct config_thread_options *o, struct error *err)
+{
+    struct loop *loop = loop_new(&clock_real, err);
+    if (!loop)
+        return NULL;
+    struct config_thread *c = NEW(struct config_thread);
+    c->o = *o;
+    c->loop = loop;
+    list_init(&c->timers);
+    random_seed_os(&c->random);
+    timer_init(&c->reap, loop, on_reap, c);
+    c->builder_table = (struct builder_table){
+        .ctx = c,
+        .clock = &clock_real,
+        .publish = publish,
+        .bind = bind_listener,
+        .release = release_listener,
+        .want = want,
+        .unwant = unwant,
+        .wants_done = wants_done,
+        .timer_start = start_timer,
+        .timer_cancel = cancel_timer,
+        .dns_start = dns_start,
+        .dns_stop = dns_stop,
+        .initialised = initialised,
+    };
+    struct builder_options b = {o->descriptors, o->validator, o->filters,
+                                o->stats,       o->strict,    o->reject_unknown_dynamic};
+    c->builder = builder_new(&c->builder_table, &b);
+    return c;
+}
+
+bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
+                        const struct node_overrides *node, struct error *err)
+{
+    c->bootstrap = bootstrap_config_decode(builder_decode_context(c->builder), bootstrap, err);
+    if (!c->bootstrap)
+        return false;
+    c->xds_table = (struct xds_table){
+        .ctx = c,
+        .clock = &clock_real,
+        .random = &c->random,
+        .stats = c->o.stats,
+        .post = post,
+        .timer_start = start_timer,
+        .timer_cancel = cancel_timer,
+        .dial = dial,
+        .dial_cancel = dial_cancel,
+    };
+    node_message_build(c->bootstrap->node_wire, node, &c->node);
+    struct xds_sources_options s = {&c->xds_table,
+                                    c->bootstrap->has_ads ? &c->bootstrap->ads : NULL,
+                                    strbuf_bytes(&c->node)};
+    c->sources = xds_sources_new(&s);
+    xds_sources_set_builder(c->sources, c->builder);
+    return static_load(c->builder, c->bootstrap, err);
+}
+
+const struct bootstrap_config *config_thread_bootstrap(const struct config_thread *c)
+{
+    return c->bootstrap;
+}
+
+static void begin(void *a, void *b)
+{
+    struct config_thread *c = a;
+    builder_start(c->builder, &c->bootstrap->cds, &c->bootstrap->lds);
+    builder_commit(c->builder);
+    timer_start(&c->reap, REAP_INTERVAL_MS);
+}
+
+static void *thread_main(void *arg)
+{
+    struct config_thread *c = arg;
+    pthread_setname_np(pthread_self(), "config");
+    loop_run(c->loop);
+    return NULL;
+}
+
+struct bytes config_thread_node(const struct config_thread *c)
+{
+    return strbuf_bytes(&c->node);
+}
+
+void config_thread_run(struct config_thread *c)
+{
+    post_call(c->loop, begin, c, NULL);
+    CHECK(pthread_create(&c->thread, NULL, thread_main, c) == 0);
+    c->running = true;
+}
+
+static void stop_loop(void *a, void *b)
+{
+    loop_stop(((struct config_thread *)a)->loop);
+}
+
+void config_thread_stop(struct config_thread *c)
+{
+    if (c->running) {
+        post_call(c->loop, stop_loop, c, NULL);
+        pthread_join(c->thread, NULL);
+    }
+    c->running = false;
+    c->stopped = true;
+}
+
+void config_thread_free(struct config_thread **cp)
+{
+    struct config_thread *c = *cp;
+    *cp = NULL;
+    if (!c)
+        return;
+    config_thread_stop(c);
+    xds_sources_free(&c->sources);
+    timer_stop(&c->reap);
+    if (c->builder)
+        builder_free(&c->builder);
+    LIST_EACH(l, &c->timers)
+        timer_drop(LIST_ENTRY(l, struct config_timer, link));
+    loop_free(&c->loop);
+    bootstrap_config_free(&c->bootstrap);
+    strbuf_fini(&c->node);
+    mem_free(c);
+}
+
+struct loop *config_thread_loop(const struct config_thread *c)
+{
+    return c->loop;
+}
+
+struct builder *config_thread_builder(const struct config_thread *c)
+{
+    return c->builder;
+}
+
+static void returned(void *a, void *b)
+{
+    builder_snapshot_returned(((struct config_thread *)a)->builder, b);
+}
+
+void config_thread_return(struct config_thread *c, struct snapshot *s)
+{
+    if (!s)
+        return;
+    if (c->stopped)
+        returned(c, s);
+    else
+        post_call(c->loop, returned, c, s);
+}

@@ -1,0 +1,55 @@
+/* The config thread: the only builder. One loop; resources, DNS answers and returned snapshots are
+ * inputs to it; snapshots come out. Created and loaded with the static configuration by main before
+ * the thread runs; afterwards reached by post_call(config_thread_loop(), ...). */
+#pragma once
+
+#include "config/builder.h"
+#include "config/static_load.h"
+#include "xds/node_message.h"
+#include "xds/xds_table.h"
+
+struct config_thread;
+struct descriptors;
+struct loop;
+struct validator;
+
+/* What main gives. publish: hands a snapshot to every holder and sets s->holders (config thread).
+ * The others are calls on the config thread that main carries to its own loop. */
+struct config_thread_table {
+    void *ctx;
+    void (*publish)(void *ctx, struct snapshot *s);
+    bool (*bind)(void *ctx, const struct listener *l, struct error *err);
+    void (*release)(void *ctx, const struct listener *l);
+    void (*dns_start)(void *ctx, const struct cluster *c, uint64_t generation);
+    void (*dns_stop)(void *ctx, const struct cluster *c, uint64_t generation);
+    void *(*dial)(void *ctx, struct bytes cluster, dial_fn *fn, void *arg);
+    void (*dial_cancel)(void *ctx, void *dial);
+    void (*initialised)(void *ctx);
+};
+
+struct config_thread_options {
+    const struct config_thread_table *table;
+    struct descriptors *descriptors;
+    struct validator *validator;
+    const struct filter_registry *filters;
+    struct stat_store *stats;
+    bool strict, reject_unknown_dynamic;
+};
+
+struct config_thread *config_thread_new(const struct config_thread_options *o, struct error *err);
+/* Reads the bootstrap into the builder. Main, before the thread runs. */
+MUST_CHECK bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
+                                   const struct node_overrides *node, struct error *err);
+/* Bytes of core.v3.Node: who this proxy says it is. */
+struct bytes config_thread_node(const struct config_thread *c);
+const struct bootstrap_config *config_thread_bootstrap(const struct config_thread *c);
+/* Starts the thread; it publishes the first snapshot. */
+void config_thread_run(struct config_thread *c);
+/* Ends the loop and joins; the builder stays readable until config_thread_free(). */
+void config_thread_stop(struct config_thread *c);
+void config_thread_free(struct config_thread **c);
+
+struct loop *config_thread_loop(const struct config_thread *c);
+struct builder *config_thread_builder(const struct config_thread *c);
+/* Any thread: a holder gives a snapshot back. After config_thread_stop(): directly. */
+void config_thread_return(struct config_thread *c, struct snapshot *s);

@@ -1,0 +1,235 @@
+#include "main/dial.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "config/snapshot.h"
+#include "dataplane/net/connection.h"
+#include "dataplane/net/relay.h"
+#include "dataplane/upstream/cluster_manager.h"
+#include "main/post_call.h"
+
+struct dial {
+    struct dialer *dialer;
+    struct bytes cluster; /* owned */
+    dial_fn *fn;
+    void *arg;
+    bool cancelled;       /* config thread */
+    struct list link;     /* main: in dialer->dials while under way */
+    struct connection *conn;
+    struct stat_scope *stats;
+    uint32_t tries_left;
+    struct dial_result result;
+    char error[256];
+};
+
+/* An open channel, counted as a connection of its cluster. */
+struct channel {
+    struct list link;
+    struct stat_scope *stats;
+    struct relay *relay;
+};
+
+static void dial_free(void *a, void *b)
+{
+    struct dial *d = a;
+    mem_free((void *)d->cluster.data);
+    stat_scope_unref(&d->stats);
+    mem_free(d);
+}
+
+/* Config thread. */
+static void deliver(void *a, void *b)
+{
+    struct dial *d = a;
+    if (!d->cancelled) {
+        d->fn(d->arg, &d->result);
+        dial_free(d, NULL);
+    } else if (d->result.fd >= 0) {
+        close(d->result.fd); /* the abort that is on its way frees the dial */
+    }
+}
+
+static void finish(struct dial *d, int fd)
+{
+    d->result.fd = fd;
+    d->result.error = d->error;
+    list_remove(&d->link);
+    post_call(d->dialer->config_loop, deliver, d, NULL);
+}
+
+static void channel_free(struct channel *c)
+{
+    list_remove(&c->link);
+    stat_add(c->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_ACTIVE, -1);
+    stat_inc(c->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_DESTROY);
+    stat_scope_unref(&c->stats);
+    mem_free(c);
+}
+
+static void on_relay_end(void *owner, unsigned who, enum close_reason reason)
+{
+    struct channel *c = owner;
+    stat_inc(c->stats, STAT_SLOT_MAIN,
+             who == 0 ? STAT_UPSTREAM_CX_DESTROY_REMOTE : STAT_UPSTREAM_CX_DESTROY_LOCAL);
+    channel_free(c);
+}
+
+static const struct relay_ops relay_ops = {on_relay_end};
+
+static const struct connection_ops local_ops;
+
+/* The upstream connection stands: relay it to a socket pair, whose other end is the result. */
+static void on_connected(struct connection *conn)
+{
+    struct dial *d = connection_owner(conn);
+    struct worker *w = d->dialer->main_worker;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0) {
+        snprintf(d->error, sizeof(d->error), "socketpair: %s", strerror(errno));
+        d->tries_left = 0;
+        connection_close(conn, CLOSE_CONNECT_FAILED, CLOSE_NOW, 0);
+        return;
+    }
+    struct address none = {0};
+    struct connection *local =
+        connection_accept(w->loop, w->chunks, pair[0], &none, &local_ops, NULL);
+    struct channel *c = NEW(struct channel);
+    c->stats = stat_scope_ref(d->stats);
+    stat_record(c->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_CONNECT_MS,
+                connection_connect_ms(conn));
+    list_push_back(&d->dialer->relays, &c->link);
+    c->relay = relay_new(conn, local, 0, &relay_ops, c);
+    d->conn = NULL;
+    finish(d, pair[1]);
+}
+
+static void try_next(struct dial *d);
+
+static void on_close(struct connection *conn, enum close_reason reason)
+{
+    struct dial *d = connection_owner(conn);
+    const char *why = connection_failure(conn);
+    d->conn = NULL;
+    stat_add(d->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_ACTIVE, -1);
+    stat_inc(d->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_CONNECT_FAIL);
+    if (!d->error[0] || *why)
+        snprintf(d->error, sizeof(d->error), "connection to %.*s failed: %s",
+                 BYTES_ARG(d->cluster), *why ? why : close_reason_name(reason));
+    if (d->tries_left)
+        try_next(d);
+    else
+        finish(d, -1);
+}
+
+static void on_data(struct connection *conn, struct buffer *in, bool end)
+{
+    /* nothing is read before the relay has taken over */
+}
+
+static const struct connection_ops upstream_ops = {
+    .on_connected = on_connected, .on_data = on_data, .on_close = on_close};
+static void on_local_close(struct connection *conn, enum close_reason reason)
+{
+}
+static const struct connection_ops local_ops = {.on_data = on_data, .on_close = on_local_close};
+
+static void try_next(struct dial *d)
+{
+    struct worker *w = d->dialer->main_worker;
+    struct cluster_runtime *c = cluster_runtime_get(w, d->cluster);
+    struct lb_query q = {0};
+    const struct host *host = c ? cluster_runtime_pick(c, &q) : NULL;
+    d->tries_left--;
+    if (!host) {
+        snprintf(d->error, sizeof(d->error), c ? "no healthy host in cluster '%.*s'"
+                                               : "unknown cluster '%.*s'", BYTES_ARG(d->cluster));
+        finish(d, -1);
+        return;
+    }
+    const struct cluster *config = c->entry->cluster;
+    struct connect_options o = {.timeout_ms = config->connect_timeout_ms,
+                                .source = config->has_bind_address ? &config->bind_address : NULL,
+                                .keepalive_probes = config->keepalive_probes,
+                                .keepalive_time_s = config->keepalive_time_s,
+                                .keepalive_interval_s = config->keepalive_interval_s};
+    d->result.keepalive_interval_ms = config->h2_keepalive_interval_ms;
+    d->result.keepalive_timeout_ms = config->h2_keepalive_timeout_ms;
+    stat_inc(d->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_TOTAL);
+    stat_inc(d->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_HTTP2_TOTAL);
+    stat_inc(d->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_ACTIVE);
+    d->conn = connection_connect(w->loop, w->chunks, &host->address, &o, &upstream_ops, d);
+}
+
+/* Main. */
+static void begin(void *a, void *b)
+{
+    struct dial *d = a;
+    struct cluster_runtime *c = cluster_runtime_get(d->dialer->main_worker, d->cluster);
+    list_push_back(&d->dialer->dials, &d->link);
+    if (!c) {
+        snprintf(d->error, sizeof(d->error), "unknown cluster '%.*s'", BYTES_ARG(d->cluster));
+        finish(d, -1);
+        return;
+    }
+    d->stats = stat_scope_ref(c->entry->state->stats);
+    d->tries_left = c->entry->hosts->n_hosts ? c->entry->hosts->n_hosts : 1;
+    try_next(d);
+}
+
+/* Main: whatever became of it, the config thread has lost interest. */
+static void abort_dial(void *a, void *b)
+{
+    struct dial *d = a;
+    struct loop *config = d->dialer->config_loop;
+    if (d->conn) {
+        d->tries_left = 0;
+        connection_close(d->conn, CLOSE_SHUTDOWN, CLOSE_NOW, 0);
+        post_call(d->dialer->main_worker->loop, abort_dial, d, NULL); /* after on_close */
+        return;
+    }
+    post_call(config, dial_free, d, NULL);
+}
+
+void dialer_init(struct dialer *d, struct worker *main_worker, struct loop *config_loop)
+{
+    d->main_worker = main_worker;
+    d->config_loop = config_loop;
+    list_init(&d->relays);
+    list_init(&d->dials);
+}
+
+void dialer_fini(struct dialer *d)
+{
+    LIST_EACH(l, &d->relays)
+        relay_close(LIST_ENTRY(l, struct channel, link)->relay, CLOSE_SHUTDOWN);
+    LIST_EACH(l, &d->dials) {
+        struct dial *x = LIST_ENTRY(l, struct dial, link);
+        if (x->conn)
+            connection_close(x->conn, CLOSE_SHUTDOWN, CLOSE_NOW, 0);
+    }
+}
+
+void *dialer_dial(struct dialer *dialer, struct bytes cluster, dial_fn *fn, void *arg)
+{
+    struct dial *d = NEW(struct dial);
+    char *name = mem_alloc(cluster.len + 1);
+    memcpy(name, cluster.data, cluster.len);
+    d->dialer = dialer;
+    d->cluster = bytes_from(name, cluster.len);
+    d->fn = fn;
+    d->arg = arg;
+    list_init(&d->link);
+    post_call(dialer->main_worker->loop, begin, d, NULL);
+    return d;
+}
+
+void dialer_cancel(struct dialer *dialer, void *dial)
+{
+    ((struct dial *)dial)->cancelled = true;
+    post_call(dialer->main_worker->loop, abort_dial, dial, NULL);
+}

@@ -1,0 +1,214 @@
+#include "main/dns_driver.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "dataplane/net/dns.h"
+#include "dataplane/net/loop.h"
+#include "main/post_call.h"
+
+struct job;
+
+/* One name. */
+struct target {
+    struct job *job;
+    struct bytes name; /* in the job's arena */
+    uint16_t port;
+    struct dns_query *query;
+    struct timer timer;
+    uint64_t backoff_ms;
+};
+
+/* One version of a DNS cluster. */
+struct job {
+    struct dns_driver *driver;
+    struct list link;
+    struct arena *arena;
+    struct bytes cluster;
+    uint64_t generation;
+    enum dns_lookup_family family;
+    bool respect_ttl;
+    uint64_t refresh_ms, failure_base_ms, failure_max_ms;
+    struct target *targets;
+    unsigned n_targets;
+};
+
+struct dns_driver {
+    struct loop *main_loop, *config_loop;
+    struct dns_resolver *resolver;
+    dns_answer_fn *answer;
+    void *ctx;
+    struct list jobs;
+    struct random_source random;
+};
+
+struct answer {
+    struct bytes cluster; /* owned, behind the addresses */
+    uint64_t generation;
+    unsigned target, n;
+    bool ok;
+    struct address addresses[];
+};
+
+struct dns_driver *dns_driver_new(struct loop *main_loop, struct loop *config_loop,
+                                  dns_answer_fn *answer, void *ctx)
+{
+    struct dns_driver *d = NEW(struct dns_driver);
+    d->main_loop = main_loop;
+    d->config_loop = config_loop;
+    d->answer = answer;
+    d->ctx = ctx;
+    list_init(&d->jobs);
+    random_seed_os(&d->random);
+    return d;
+}
+
+static void job_free(struct job *j)
+{
+    for (unsigned i = 0; i < j->n_targets; i++) {
+        dns_cancel(&j->targets[i].query);
+        timer_stop(&j->targets[i].timer);
+    }
+    list_remove(&j->link);
+    struct arena *a = j->arena; /* which holds the job itself */
+    arena_free(&a);
+}
+
+void dns_driver_free(struct dns_driver **dp)
+{
+    struct dns_driver *d = *dp;
+    *dp = NULL;
+    if (!d)
+        return;
+    LIST_EACH(l, &d->jobs)
+        job_free(LIST_ENTRY(l, struct job, link));
+    dns_resolver_free(&d->resolver);
+    mem_free(d);
+}
+
+/* Config thread. */
+static void deliver(void *a, void *b)
+{
+    struct answer *x = a;
+    struct dns_driver *d = b;
+    d->answer(d->ctx, x->cluster, x->generation, x->target, x->ok, x->addresses, x->n);
+    mem_free(x);
+}
+
+static void send_answer(struct target *t, bool ok, const struct address *addresses, size_t n)
+{
+    struct job *j = t->job;
+    size_t size = sizeof(struct answer) + n * sizeof(struct address);
+    struct answer *x = mem_zalloc(size + j->cluster.len);
+    char *name = (char *)x + size;
+    memcpy(name, j->cluster.data, j->cluster.len);
+    x->cluster = bytes_from(name, j->cluster.len);
+    x->generation = j->generation;
+    x->target = (unsigned)(t - j->targets);
+    x->n = (unsigned)n;
+    x->ok = ok;
+    if (n)
+        memcpy(x->addresses, addresses, n * sizeof(struct address));
+    post_call(j->driver->config_loop, deliver, x, j->driver);
+}
+
+/* When to ask again. A failure backs off with full jitter, as Envoy's dns_failure_refresh_rate. */
+static uint64_t next_ms(struct target *t, bool ok, uint32_t ttl_s)
+{
+    struct job *j = t->job;
+    if (ok) {
+        t->backoff_ms = 0;
+        bool use_ttl = j->respect_ttl && ttl_s && ttl_s != UINT32_MAX;
+        return use_ttl ? (uint64_t)ttl_s * 1000 : j->refresh_ms;
+    }
+    if (!j->failure_base_ms)
+        return j->refresh_ms;
+    t->backoff_ms = t->backoff_ms ? t->backoff_ms * 2 : j->failure_base_ms;
+    if (j->failure_max_ms && t->backoff_ms > j->failure_max_ms)
+        t->backoff_ms = j->failure_max_ms;
+    return 1 + random_below(&j->driver->random, t->backoff_ms);
+}
+
+static void on_answer(void *ctx, const struct dns_result *r)
+{
+    struct target *t = ctx;
+    bool ok = r->status != DNS_FAILED;
+    t->query = NULL;
+    if (!ok)
+        LOG(LOG_DNS, LOG_DEBUG, "dns: '%.*s': %s", BYTES_ARG(t->name), r->error);
+    send_answer(t, ok, r->addresses, ok ? r->count : 0);
+    timer_start(&t->timer, next_ms(t, ok, r->ttl_s));
+}
+
+static void resolve(struct timer *timer)
+{
+    struct target *t = timer->owner;
+    struct dns_driver *d = t->job->driver;
+    struct error err = ERROR_INIT;
+    if (!d->resolver && !(d->resolver = dns_resolver_new(d->main_loop, NULL, &err))) {
+        LOG(LOG_DNS, LOG_ERROR, "dns: %s", error_text(&err));
+        error_fini(&err);
+        send_answer(t, false, NULL, 0);
+        timer_start(&t->timer, next_ms(t, false, 0));
+        return;
+    }
+    t->query = dns_resolve(d->resolver, t->name, t->port, t->job->family, on_answer, t);
+}
+
+/* Main. */
+static void begin(void *a, void *b)
+{
+    struct job *j = a;
+    list_push_back(&j->driver->jobs, &j->link);
+    for (unsigned i = 0; i < j->n_targets; i++) {
+        timer_init(&j->targets[i].timer, j->driver->main_loop, resolve, &j->targets[i]);
+        resolve(&j->targets[i].timer);
+    }
+}
+
+static struct job *job_new(struct dns_driver *d, const struct cluster *c, uint64_t generation)
+{
+    struct arena *a = arena_new(512);
+    struct job *j = ARENA_NEW(a, struct job);
+    *j = (struct job){.driver = d,
+                      .arena = a,
+                      .cluster = arena_dup(a, c->name),
+                      .generation = generation,
+                      .family = c->dns_family,
+                      .respect_ttl = c->respect_dns_ttl,
+                      .refresh_ms = c->dns_refresh_ms,
+                      .failure_base_ms = c->dns_failure_refresh_base_ms,
+                      .failure_max_ms = c->dns_failure_refresh_max_ms};
+    list_init(&j->link);
+    return j;
+}
+
+void dns_driver_start(struct dns_driver *d, const struct cluster *c, uint64_t generation)
+{
+    struct job *j = job_new(d, c, generation);
+    j->targets = ARENA_ARRAY(j->arena, struct target, c->n_dns_targets);
+    j->n_targets = c->n_dns_targets;
+    for (unsigned i = 0; i < c->n_dns_targets; i++) {
+        j->targets[i].job = j;
+        j->targets[i].name = arena_dup(j->arena, c->dns_targets[i].name);
+        j->targets[i].port = c->dns_targets[i].port;
+    }
+    post_call(d->main_loop, begin, j, NULL);
+}
+
+/* Main. a: a job that only names what to end. */
+static void end(void *a, void *b)
+{
+    struct job *which = a;
+    LIST_EACH(l, &which->driver->jobs) {
+        struct job *j = LIST_ENTRY(l, struct job, link);
+        if (j->generation == which->generation && bytes_eq(j->cluster, which->cluster))
+            job_free(j);
+    }
+    struct arena *own = which->arena;
+    arena_free(&own);
+}
+
+void dns_driver_stop(struct dns_driver *d, const struct cluster *c, uint64_t generation)
+{
+    post_call(d->main_loop, end, job_new(d, c, generation), NULL);
+}

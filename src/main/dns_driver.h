@@ -1,0 +1,25 @@
+/* Keeps DNS clusters resolved: each name at once, then again by its TTL or the cluster's refresh
+ * rate, with back-off after a failure. Asked for on the config thread, runs on main, answers to the
+ * config thread. */
+#pragma once
+
+#include "base/list.h"
+#include "base/random.h"
+#include "config/cluster.h"
+
+struct dns_driver;
+struct loop;
+
+/* Config thread: one name of a cluster was resolved, or could not be (ok false). addresses live
+ * during the call. */
+typedef void dns_answer_fn(void *ctx, struct bytes cluster, uint64_t generation, unsigned target,
+                           bool ok, const struct address *addresses, unsigned n);
+
+/* Main. The resolver is made when it is first needed. */
+struct dns_driver *dns_driver_new(struct loop *main_loop, struct loop *config_loop,
+                                  dns_answer_fn *answer, void *ctx);
+void dns_driver_free(struct dns_driver **d); /* no other thread runs any more */
+
+/* Config thread. */
+void dns_driver_start(struct dns_driver *d, const struct cluster *c, uint64_t generation);
+void dns_driver_stop(struct dns_driver *d, const struct cluster *c, uint64_t generation);

@@ -1,0 +1,189 @@
+#include "main/listener_registry.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/map.h"
+#include "base/memory.h"
+#include "dataplane/net/listen_socket.h"
+
+struct bound_socket {
+    struct address address; /* as the kernel bound it */
+    unsigned refs;
+    int fds[];              /* one for each worker */
+};
+
+struct listener_registry {
+    pthread_mutex_t lock;
+    unsigned n_workers;
+    struct map sockets; /* key -> struct bound_socket * */
+};
+
+struct listener_registry *listener_registry_new(unsigned n_workers)
+{
+    struct listener_registry *r = NEW(struct listener_registry);
+    pthread_mutex_init(&r->lock, NULL);
+    r->n_workers = n_workers;
+    return r;
+}
+
+static void socket_close(struct listener_registry *r, struct bound_socket *s)
+{
+    for (unsigned i = 0; i < r->n_workers; i++)
+        close(s->fds[i]);
+    if (s->address.kind == ADDRESS_PIPE)
+        listen_socket_unlink(&s->address);
+    mem_free(s);
+}
+
+void listener_registry_free(struct listener_registry **rp)
+{
+    struct listener_registry *r = *rp;
+    size_t it = 0;
+    struct bytes key;
+    void *s;
+    *rp = NULL;
+    if (!r)
+        return;
+    while (map_next(&r->sockets, &it, &key, &s))
+        socket_close(r, s);
+    map_fini(&r->sockets);
+    pthread_mutex_destroy(&r->lock);
+    mem_free(r);
+}
+
+void listener_registry_key(const struct listener *l, unsigned i, struct strbuf *out)
+{
+    char text[ADDRESS_TEXT_MAX];
+    const struct address *a = &l->addresses[i].address;
+    strbuf_add_str(out, address_format(a, text));
+    if (address_is_ip(a) && a->port == 0) /* the kernel's choice belongs to the listener */
+        strbuf_printf(out, "|%u|%.*s", i, BYTES_ARG(l->name));
+}
+
+static struct sock_option int_option(int level, int name, int value)
+{
+    return (struct sock_option){.level = level, .name = name, .value = value};
+}
+
+/* The configured socket options and keep-alive, which accepted sockets inherit. */
+static size_t options_of(const struct listener *l, struct sock_option *out)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < l->n_socket_options; i++) {
+        const struct socket_option *o = &l->socket_options[i];
+        out[n] = int_option(o->level, o->name, (int)o->int_value);
+        if (!o->is_int) {
+            out[n].data = o->buf_value.data;
+            out[n].data_len = (uint32_t)o->buf_value.len;
+        }
+        n++;
+    }
+    if (l->keepalive)
+        out[n++] = int_option(SOL_SOCKET, SO_KEEPALIVE, 1);
+    if (l->keepalive && l->keepalive_probes)
+        out[n++] = int_option(IPPROTO_TCP, TCP_KEEPCNT, (int)l->keepalive_probes);
+    if (l->keepalive && l->keepalive_time_s)
+        out[n++] = int_option(IPPROTO_TCP, TCP_KEEPIDLE, (int)l->keepalive_time_s);
+    if (l->keepalive && l->keepalive_interval_s)
+        out[n++] = int_option(IPPROTO_TCP, TCP_KEEPINTVL, (int)l->keepalive_interval_s);
+    return n;
+}
+
+static struct bound_socket *open_sockets(struct listener_registry *r, const struct listener *l,
+                                         unsigned i, struct error *err)
+{
+    const struct listen_address *a = &l->addresses[i];
+    struct bound_socket *s = mem_zalloc(sizeof(*s) + r->n_workers * sizeof(s->fds[0]));
+    struct sock_option *options = mem_zalloc((l->n_socket_options + 4) * sizeof(*options));
+    struct listen_options o = {.address = a->address,
+                               .reuse_port = l->enable_reuse_port,
+                               .ipv4_compat = a->ipv4_compat,
+                               .freebind = l->freebind,
+                               .transparent = l->transparent,
+                               .backlog = l->backlog,
+                               .fast_open = l->fast_open_queue > 0 ? (uint32_t)l->fast_open_queue : 0,
+                               .pipe_mode = a->uds_mode,
+                               .options = options};
+    o.n_options = options_of(l, options);
+    bool ok = listen_socket_open(&o, r->n_workers, s->fds, &s->address, err);
+    mem_free(options);
+    if (ok)
+        return s;
+    mem_free(s);
+    return NULL;
+}
+
+/* With the lock held: lets go of the first n addresses. */
+static void release_first(struct listener_registry *r, const struct listener *l, unsigned n)
+{
+    struct strbuf key = STRBUF_INIT;
+    for (unsigned i = 0; i < n; i++) {
+        strbuf_reset(&key);
+        listener_registry_key(l, i, &key);
+        struct bound_socket *s = map_get(&r->sockets, strbuf_bytes(&key));
+        if (!s || --s->refs)
+            continue;
+        map_remove(&r->sockets, strbuf_bytes(&key));
+        socket_close(r, s);
+    }
+    strbuf_fini(&key);
+}
+
+bool listener_registry_bind(struct listener_registry *r, const struct listener *l,
+                            struct error *err)
+{
+    struct strbuf key = STRBUF_INIT;
+    bool ok = true;
+    unsigned i;
+    pthread_mutex_lock(&r->lock);
+    for (i = 0; ok && i < l->n_addresses; i++) {
+        strbuf_reset(&key);
+        listener_registry_key(l, i, &key);
+        struct bound_socket *s = map_get(&r->sockets, strbuf_bytes(&key));
+        if (!s && (s = open_sockets(r, l, i, err)))
+            map_set(&r->sockets, strbuf_bytes(&key), s);
+        ok = s != NULL;
+        if (s)
+            s->refs++;
+    }
+    if (!ok)
+        release_first(r, l, i - 1);
+    pthread_mutex_unlock(&r->lock);
+    strbuf_fini(&key);
+    return ok;
+}
+
+void listener_registry_release(struct listener_registry *r, const struct listener *l)
+{
+    pthread_mutex_lock(&r->lock);
+    release_first(r, l, l->n_addresses);
+    pthread_mutex_unlock(&r->lock);
+}
+
+int listener_registry_take(struct listener_registry *r, struct bytes key, unsigned worker)
+{
+    pthread_mutex_lock(&r->lock);
+    const struct bound_socket *s = map_get(&r->sockets, key);
+    int fd = s ? fcntl(s->fds[worker], F_DUPFD_CLOEXEC, 3) : -1;
+    pthread_mutex_unlock(&r->lock);
+    return fd;
+}
+
+bool listener_registry_bound(struct listener_registry *r, const struct listener *l, unsigned i,
+                             struct address *out)
+{
+    struct strbuf key = STRBUF_INIT;
+    listener_registry_key(l, i, &key);
+    pthread_mutex_lock(&r->lock);
+    const struct bound_socket *s = map_get(&r->sockets, strbuf_bytes(&key));
+    if (s)
+        *out = s->address;
+    pthread_mutex_unlock(&r->lock);
+    strbuf_fini(&key);
+    return s != NULL;
+}

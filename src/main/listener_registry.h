@@ -1,0 +1,26 @@
+/* The listening sockets of the process (architecture section 4): opened by the config thread before
+ * a listener is published, found by their configured address, shared by whichever listeners of old
+ * and new versions name it, so that an update never closes a socket. Workers take duplicates of
+ * their own socket. Any thread; a lock. */
+#pragma once
+
+#include "base/strbuf.h"
+#include "config/listener.h"
+
+struct listener_registry;
+
+struct listener_registry *listener_registry_new(unsigned n_workers);
+void listener_registry_free(struct listener_registry **r);
+
+/* All addresses or none. A reference for each; a listener that does not bind needs none. */
+MUST_CHECK bool listener_registry_bind(struct listener_registry *r, const struct listener *l,
+                                       struct error *err);
+void listener_registry_release(struct listener_registry *r, const struct listener *l);
+
+/* The key under which the socket of l->addresses[i] is known: equal keys share a socket. */
+void listener_registry_key(const struct listener *l, unsigned i, struct strbuf *out);
+/* A duplicate of the worker's socket, the caller's to close; -1: not bound. */
+int listener_registry_take(struct listener_registry *r, struct bytes key, unsigned worker);
+/* The address that the kernel gave (port 0); false: not bound. */
+bool listener_registry_bound(struct listener_registry *r, const struct listener *l, unsigned i,
+                             struct address *out);
