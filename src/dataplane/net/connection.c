@@ -362,7 +362,7 @@ static void on_work(struct defer *d)
     CHECK_MAGIC(c, CONNECTION_MAGIC);
     if (c->state == CONNECTING)
         handshake(c);
-    if (c->state == OPEN && c->reread && c->pauses == 0) {
+    if (c->state == OPEN && (c->reread || c->write_dead) && c->pauses == 0) {
         show_input(c);
         if (c->state == OPEN && (c->write_dead || transport_pending(c->transport)))
             read_some(c);

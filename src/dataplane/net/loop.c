@@ -143,9 +143,13 @@ void loop_stop(struct loop *loop)
 
 void loop_turn(struct loop *loop, bool wait)
 {
+    /* Work that was left for the end of a turn is something that happens */
+    bool idle = list_empty(&loop->core.defers[DEFER_FLUSH]) &&
+                list_empty(&loop->core.defers[DEFER_REAP]);
+
     ev_now_update(loop->ev);
     loop_update_now(loop);
-    ev_run(loop->ev, wait ? EVRUN_ONCE : EVRUN_NOWAIT);
+    ev_run(loop->ev, wait && idle ? EVRUN_ONCE : EVRUN_NOWAIT);
     end_turn(loop);
 }
 

@@ -132,3 +132,108 @@ void socket_pair(int fds[2])
 {
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
 }
+
+static struct tap *tap_of(struct transport *t)
+{
+    return CONTAINER_OF(t, struct tap, transport);
+}
+
+static ssize_t tap_read(struct transport *t, char *buf, size_t len)
+{
+    struct tap *p = tap_of(t);
+
+    p->reads++;
+    if (p->fail_read) {
+        t->error = p->fail_read;
+        return IO_ERROR;
+    }
+    ssize_t n = transport_read(p->inner, buf, p->max_read && len > p->max_read ? p->max_read : len);
+    t->error = p->inner->error;
+    return n;
+}
+
+static ssize_t tap_writev(struct transport *t, const struct iovec *iov, int n_iov)
+{
+    struct tap *p = tap_of(t);
+    struct iovec first = iov[0];
+
+    p->writes++;
+    if (p->fail_write) {
+        t->error = p->fail_write;
+        return IO_ERROR;
+    }
+    if (p->max_write) {
+        if (first.iov_len > p->max_write)
+            first.iov_len = p->max_write;
+        iov = &first;
+        n_iov = 1;
+    }
+    ssize_t n = transport_writev(p->inner, iov, n_iov);
+    t->error = p->inner->error;
+    return n;
+}
+
+static ssize_t tap_handshake(struct transport *t)
+{
+    struct tap *p = tap_of(t);
+
+    if (p->fail_handshake) {
+        t->failure = "no luck";
+        return IO_ERROR;
+    }
+    if (p->handshakes_left > 0) {
+        p->handshakes_left--;
+        transport_want(p->inner, IO_WRITE);
+        return IO_AGAIN;
+    }
+    return transport_handshake(p->inner);
+}
+
+static void tap_want(struct transport *t, unsigned interest)
+{
+    tap_of(t)->wants++;
+    transport_want(tap_of(t)->inner, interest);
+}
+
+static void tap_shutdown_write(struct transport *t)
+{
+    transport_shutdown_write(tap_of(t)->inner);
+}
+
+static void tap_close(struct transport *t, bool reset)
+{
+    transport_close(&tap_of(t)->inner, reset);
+}
+
+static struct bytes tap_protocol(const struct transport *t)
+{
+    return BYTES("tap/1");
+}
+
+static const struct transport_ops tap_ops = {
+    .name = "tap",
+    .read = tap_read,
+    .writev = tap_writev,
+    .handshake = tap_handshake,
+    .want = tap_want,
+    .shutdown_write = tap_shutdown_write,
+    .close = tap_close,
+    .protocol = tap_protocol,
+};
+
+static void tap_ready(void *ctx, unsigned events)
+{
+    struct tap *p = ctx;
+
+    if (p->transport.ready)
+        p->transport.ready(p->transport.ready_ctx, events);
+}
+
+struct transport *tap_init(struct tap *t, struct transport *inner)
+{
+    *t = (struct tap){.inner = inner};
+    t->transport.ops = &tap_ops;
+    t->transport.loop = inner->loop;
+    transport_on_ready(inner, tap_ready, t);
+    return &t->transport;
+}

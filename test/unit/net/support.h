@@ -48,3 +48,15 @@ bool is_pattern(const struct strbuf *s);
 
 /* Two connected non-blocking sockets. */
 void socket_pair(int fds[2]);
+
+/* A transport over another that counts calls and misbehaves as told. */
+struct tap {
+    struct transport transport;
+    struct transport *inner;
+    unsigned reads, writes, wants;
+    size_t max_read, max_write; /* 0: no limit */
+    int fail_read, fail_write;  /* errno to answer with */
+    unsigned handshakes_left;   /* IO_AGAIN that many times */
+    bool fail_handshake;
+};
+struct transport *tap_init(struct tap *t, struct transport *inner);
