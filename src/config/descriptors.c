@@ -243,6 +243,68 @@ struct bytes descriptors_field_rules(const struct upb_FieldDef *f)
     return wire_find_bytes(field_options(f), OPTION_VALIDATE_RULES);
 }
 
+/* libupb moves to a small buffer of its own for the last 16 bytes. */
+enum { TAIL = 32 };
+
+static bool wire_type_fits(const upb_FieldDef *f, enum wire_type type)
+{
+    switch (upb_FieldDef_Type(f)) {
+    case kUpb_FieldType_Double:
+    case kUpb_FieldType_Fixed64:
+    case kUpb_FieldType_SFixed64:
+        return type == WIRE_FIXED64;
+    case kUpb_FieldType_Float:
+    case kUpb_FieldType_Fixed32:
+    case kUpb_FieldType_SFixed32:
+        return type == WIRE_FIXED32;
+    case kUpb_FieldType_String:
+    case kUpb_FieldType_Bytes:
+    case kUpb_FieldType_Message:
+        return type == WIRE_BYTES;
+    case kUpb_FieldType_Group:
+        return false;
+    case kUpb_FieldType_Bool:
+    case kUpb_FieldType_Enum:
+    case kUpb_FieldType_Int32:
+    case kUpb_FieldType_Int64:
+    case kUpb_FieldType_UInt32:
+    case kUpb_FieldType_UInt64:
+    case kUpb_FieldType_SInt32:
+    case kUpb_FieldType_SInt64:
+        break;
+    }
+    return type == WIRE_VARINT;
+}
+
+/* Walks the fields that reach into the bytes from tail on. */
+static bool check_tail(const upb_MessageDef *m, struct bytes body, const char *tail, unsigned depth,
+                       struct error *err)
+{
+    struct wire_field f;
+    if (depth > DESCRIPTORS_MAX_DEPTH)
+        return error_set(err, "%s: nested too deeply", upb_MessageDef_FullName(m));
+    bool is_entry = upb_MessageDef_IsMapEntry(m);
+    while (wire_next(&body, &f)) {
+        const upb_FieldDef *field = upb_MessageDef_FindFieldByNumber(m, f.number);
+        if (is_entry && (!field || !wire_type_fits(field, f.type)))
+            return error_set(err, "%s: a map entry with an unknown field",
+                             upb_MessageDef_FullName(m));
+        if (f.raw.data + f.raw.len <= tail || !field || !upb_FieldDef_IsSubMessage(field) ||
+            f.type != WIRE_BYTES)
+            continue;
+        if (!check_tail(upb_FieldDef_MessageSubDef(field), f.bytes, tail, depth + 1, err))
+            return false;
+    }
+    return body.len == 0 ? true
+                         : error_set(err, "%s: bytes are corrupt", upb_MessageDef_FullName(m));
+}
+
+bool descriptors_check_bytes(const struct upb_MessageDef *m, struct bytes body, struct error *err)
+{
+    const char *tail = body.len > TAIL ? body.data + body.len - TAIL : body.data;
+    return body.len == 0 || check_tail(m, body, tail, 1, err);
+}
+
 static const char *decode_problem(upb_DecodeStatus status)
 {
     switch (status) {
@@ -265,6 +327,8 @@ static const char *decode_problem(upb_DecodeStatus status)
 void *descriptors_decode(const struct upb_MessageDef *m, struct bytes body, struct upb_Arena *arena,
                          struct error *err)
 {
+    if (!descriptors_check_bytes(m, body, err))
+        return NULL;
     upb_Message *msg = upb_Message_New(m, arena);
     if (!msg) {
         error_set(err, "%s: not enough memory", upb_MessageDef_FullName(m));

@@ -43,6 +43,12 @@ bool descriptors_field_disallowed(const struct upb_FieldDef *f);  /* disallowed_
 /* The bytes of validate.FieldRules; data NULL: none. */
 struct bytes descriptors_field_rules(const struct upb_FieldDef *f);
 
+/* libupb 1.51 computes a length from two different buffers (and so ends the process, or reads what is
+ * not its own) when the last bytes of a message hold a map entry with an unknown field. False and
+ * *err for such bytes. descriptors_decode() asks by itself; code that calls a generated parse
+ * function on bytes that nothing of this room has read asks first. */
+MUST_CHECK bool descriptors_check_bytes(const struct upb_MessageDef *m, struct bytes body,
+                                        struct error *err);
 /* Decodes bytes into a message of the pool in the arena. NULL and *err when they are no such
  * message. */
 void *descriptors_decode(const struct upb_MessageDef *m, struct bytes body, struct upb_Arena *arena,

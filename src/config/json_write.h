@@ -1,7 +1,8 @@
 /* Messages as JSON, as Envoy's admin pages print them: proto field names, @type inside an expanded
  * Any, 64-bit integers as strings, enums by name. Output is appended to a strbuf: one resource at a
  * time is the natural slice. An Any that is unknown or corrupt is printed as
- * {"@type": ..., "value": base64} and spoils only itself. Runs on the thread of the descriptor pool. */
+ * {"@type": ..., "value": base64} and spoils only itself. Map keys are sorted. Runs on the thread of
+ * the descriptor pool. */
 #pragma once
 
 #include "base/bytes.h"
@@ -13,8 +14,8 @@
 struct json_write_options {
     bool defaults;               /* print fields that have their default value (/server_info) */
     bool compact;                /* no line ends and no indentation */
-    bool redact;                 /* hide fields marked as sensitive, also inside Any */
-    unsigned depth;              /* indentation at which the text will stand; the first line has none */
+    bool redact;                 /* hide fields marked as sensitive, also inside an Any */
+    unsigned depth;              /* indentation where the text will stand; not on its first line */
     struct field_report *report; /* unknown field numbers, by path; NULL: not wanted */
 };
 
@@ -25,11 +26,8 @@ MUST_CHECK bool json_write(struct descriptors *d, struct bytes message, struct b
 void json_write_any(struct descriptors *d, struct bytes type_url, struct bytes value,
                     const struct json_write_options *options, struct strbuf *out);
 
-/* A field mask: comma-separated paths ("static_clusters.cluster.name,version_info"), snake_case or
- * lowerCamelCase. False and *err: a path names no field of the message. Beyond an Any or a repeated
- * field Envoy does not look: a path that goes into one is an error. */
-MUST_CHECK bool field_mask_check(struct descriptors *d, struct bytes message, struct bytes mask,
-                                 struct error *err);
-/* Appends to out the message's bytes without what the mask does not name. */
+/* Appends to out the bytes of the message without what the mask does not name. mask: paths joined by
+ * commas ("cluster.name,last_updated"), snake_case or lowerCamelCase; they may enter an Any of a known
+ * type, but nothing repeated. False and *err: a path that the message cannot have. */
 MUST_CHECK bool field_mask_prune(struct descriptors *d, struct bytes message, struct bytes mask,
                                  struct bytes body, struct strbuf *out, struct error *err);

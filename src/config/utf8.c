@@ -1,36 +1,37 @@
 #include "config/utf8.h"
 
-static size_t sequence_length(const unsigned char *p, size_t left)
+size_t utf8_decode(struct bytes b, uint32_t *code)
 {
-    size_t n;
-    uint32_t code, least;
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] >= 0xc2 && p[0] < 0xe0) {
-        n = 2, code = p[0] & 0x1f, least = 0x80;
-    } else if (p[0] >= 0xe0 && p[0] < 0xf0) {
-        n = 3, code = p[0] & 0x0f, least = 0x800;
-    } else if (p[0] >= 0xf0 && p[0] < 0xf5) {
-        n = 4, code = p[0] & 0x07, least = 0x10000;
-    } else {
+    const unsigned char *p = (const unsigned char *)b.data;
+    size_t n = 1;
+    uint32_t least = 0;
+    if (b.len == 0)
         return 0;
-    }
-    if (left < n)
+    *code = p[0];
+    if (p[0] >= 0xc2 && p[0] < 0xe0)
+        n = 2, least = 0x80, *code &= 0x1f;
+    else if (p[0] >= 0xe0 && p[0] < 0xf0)
+        n = 3, least = 0x800, *code &= 0x0f;
+    else if (p[0] >= 0xf0 && p[0] < 0xf5)
+        n = 4, least = 0x10000, *code &= 0x07;
+    else if (p[0] >= 0x80)
+        return 0;
+    if (b.len < n)
         return 0;
     for (size_t i = 1; i < n; i++) {
         if ((p[i] & 0xc0) != 0x80)
             return 0;
-        code = code << 6 | (p[i] & 0x3f);
+        *code = *code << 6 | (p[i] & 0x3f);
     }
-    return code < least || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff ? 0 : n;
+    return *code < least || (*code >= 0xd800 && *code < 0xe000) || *code > 0x10ffff ? 0 : n;
 }
 
 size_t utf8_check(struct bytes b)
 {
-    const unsigned char *p = (const unsigned char *)b.data;
     size_t at = 0;
     while (at < b.len) {
-        size_t n = sequence_length(p + at, b.len - at);
+        uint32_t code;
+        size_t n = utf8_decode(bytes_skip(b, at), &code);
         if (n == 0)
             return at;
         at += n;

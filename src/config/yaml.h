@@ -26,7 +26,7 @@ struct yaml_node {
     enum yaml_kind kind;
     bool quoted;                /* scalar: in quotes or a block, so always a string */
     bool json;                  /* from JSON: numbers stay numbers inside a Struct */
-    uint32_t line, column;      /* from 1 */
+    uint32_t line, column;      /* from 1; line 0: made from something else than text */
     const char *file;           /* name for messages */
     struct bytes text;          /* scalar */
     uint32_t weight;            /* nodes of the subtree, aliases expanded */

@@ -103,6 +103,25 @@ START_TEST(corrupt_bytes)
 }
 END_TEST
 
+/* Bytes on which libupb 1.51 ends the process: a map entry with an unknown field, at the end. */
+START_TEST(map_entry_with_unknown_field)
+{
+    struct error err = ERROR_INIT;
+    upb_Arena *arena = upb_Arena_New();
+    const struct upb_MessageDef *m =
+        descriptors_message(pool, BYTES("envoy.config.core.v3.Metadata"));
+    struct bytes body = BYTES("\x0a\x1a\x62\x09line\xec" "end\t\x12\x00\x0a\x0b" "0123456789a");
+    ck_assert_ptr_null(descriptors_decode(m, body, arena, &err));
+    ck_assert_str_eq(error_text(&err), "envoy.config.core.v3.Metadata.FilterMetadataEntry: a map "
+                                       "entry with an unknown field");
+    error_fini(&err);
+    body = BYTES("\x0a\x10\x08\x01\x0a\x0c" "0123456789ab");
+    ck_assert_ptr_null(descriptors_decode(m, body, arena, &err));
+    error_fini(&err);
+    upb_Arena_Free(arena);
+}
+END_TEST
+
 static void setup(void)
 {
     pool = descriptors_new();
@@ -122,6 +141,7 @@ int main(void)
     tcase_add_test(tc, the_whole_api_loads);
     tcase_add_test(tc, options);
     tcase_add_test(tc, corrupt_bytes);
+    tcase_add_test(tc, map_entry_with_unknown_field);
     Suite *s = suite_create("descriptors");
     suite_add_tcase(s, tc);
     SRunner *runner = srunner_create(s);
