@@ -35,16 +35,17 @@ struct codec_error {
     const char *message; /* constant: for the log */
 };
 
-/* Calls of the codec to its owner. Return false from a callback that has destroyed the codec. */
+/* Calls of the codec to its owner. A callback may send and may reset streams; it never frees the
+ * codec (connections are destroyed at the end of the turn). */
 struct codec_callbacks {
     /* Downstream: a request begins (its first byte came). Returns the owner's stream object, whose
-     * arena and header lists the codec fills: see codec_stream_target. Upstream: not called. */
+     * header list (and its arena) the codec fills. Upstream: not called. */
     void *(*on_stream_begin)(void *owner, struct codec_stream *s, struct headers **headers);
     /* Head complete. end: no body follows. upstream: also 1xx (status in :status). */
     void (*on_headers)(void *owner, void *user, bool end);
     /* Body bytes, by reference: take slices out of data (what is left is dropped). */
     void (*on_data)(void *owner, void *user, struct buffer *data, bool end);
-    /* Trailers were put into the list of codec_stream_set_trailers(); always the end. */
+    /* Trailers were put into the list given by set_trailers(); always the end. */
     void (*on_trailers)(void *owner, void *user);
     /* The stream is dead: reset by the peer or by a protocol error of the stream alone. */
     void (*on_reset)(void *owner, void *user, const char *reason);
@@ -63,6 +64,8 @@ struct codec_ops {
     bool (*input_eof)(struct codec *c);
     /* Upstream: starts a request stream. */
     struct codec_stream *(*stream_new)(struct codec *c, void *user, struct headers *response);
+    /* Where trailers received for this stream are put. Without it they are dropped. */
+    void (*set_trailers)(struct codec_stream *s, struct headers *trailers);
     /* Sends a head; end: nothing follows. Downstream responses, upstream requests. */
     void (*send_headers)(struct codec_stream *s, const struct headers *h, bool end);
     void (*send_informational)(struct codec_stream *s, const struct headers *h); /* 100, 103 */
@@ -70,7 +73,8 @@ struct codec_ops {
     void (*send_trailers)(struct codec_stream *s, const struct headers *h);
     /* Gives up the stream: afterwards no callback names it. */
     void (*stream_reset)(struct codec_stream *s);
-    /* May a further stream start on this connection (upstream), or is it to be closed? */
+    /* May a further stream follow on this connection, or is it to be closed after the current one?
+     * Valid from on_headers on; a message may only take it away. */
     bool (*reusable)(const struct codec *c);
     /* Downstream drain: tell the peer to go ("Connection: close" on the next response; GOAWAY). */
     void (*drain)(struct codec *c);
@@ -85,4 +89,5 @@ struct codec {
     struct chunk_pool *chunks;
     struct codec_options options; /* by value: those of the connection's birth */
     uint64_t header_bytes;        /* of the current message, wire bytes; for the statistics */
+    enum http_protocol protocol;  /* of the current message received */
 };

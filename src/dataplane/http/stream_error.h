@@ -57,7 +57,7 @@ struct stream_error {
     bool close;           /* the downstream connection cannot go on after it */
 };
 
-/* X(enumerator, status, flag, details, body, retry class, close) lives in stream_error.c. */
+/* The rows are in stream_error.c. */
 enum stream_error_id {
     STREAM_ERROR_ROUTE_NOT_FOUND,
     STREAM_ERROR_CLUSTER_NOT_FOUND, /* status from the route: 503 or 404 or 500 */
@@ -78,6 +78,7 @@ enum stream_error_id {
     STREAM_ERROR_RESPONSE_PAYLOAD_TOO_LARGE,
     STREAM_ERROR_MISSING_HOST,
     STREAM_ERROR_MISSING_PATH,
+    STREAM_ERROR_ABSOLUTE_PATH,              /* the path does not begin with a slash: 404 */
     STREAM_ERROR_PATH_NORMALIZATION_FAILED,
     STREAM_ERROR_PATH_REDIRECT, /* UNESCAPE_AND_REDIRECT */
     STREAM_ERROR_UPGRADE_FAILED,
@@ -88,3 +89,5 @@ enum stream_error_id {
 };
 
 const struct stream_error *stream_error_get(enum stream_error_id id);
+const char *response_flag_short(enum response_flag f); /* "UH" */
+const char *response_flag_long(enum response_flag f);  /* "NoHealthyUpstream" */

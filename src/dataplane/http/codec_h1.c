@@ -1,0 +1,352 @@
+#include "dataplane/http/codec_h1.h"
+
+#include "base/memory.h"
+#include "dataplane/http/codec_h1_internal.h"
+
+/* clang-format off */
+const struct codec_error
+    h1_error_codec = {400, "http1.codec_error", "malformed message"},
+    h1_error_invalid_chars = {400, "http1.invalid_characters", "invalid character"},
+    h1_error_invalid_url = {400, "http1.invalid_url", "invalid request target"},
+    h1_error_invalid_scheme = {400, "http1.invalid_scheme", "invalid scheme in request target"},
+    h1_error_invalid_authority = {400, "http.invalid_authority", "invalid Host"},
+    h1_error_host_lines = {400, "http1.multiple_host_headers", "more than one Host line"},
+    h1_error_low_version = {426, "low_version", "HTTP version is not 1.1"},
+    h1_error_transfer_encoding = {501, "http1.invalid_transfer_encoding",
+                                  "unsupported transfer encoding"},
+    h1_error_length_and_chunked = {400, "http1.content_length_and_chunked_not_allowed",
+                                   "both Content-Length and Transfer-Encoding"},
+    h1_error_too_large = {431, "http1.headers_too_large", "headers size exceeds limit"},
+    h1_error_too_many = {431, "http1.too_many_headers", "headers count exceeds limit"},
+    h1_error_underscore = {400, "http1.unexpected_underscore", "header name contains underscores"},
+    h1_error_connection_header = {400, "http1.connection_header_rejected",
+                                  "invalid Connection header"},
+    h1_error_te_not_allowed = {400, "http1.transfer_encoding_not_allowed",
+                               "transfer encoding not allowed here"},
+    h1_error_length_not_allowed = {400, "http1.content_length_not_allowed",
+                                   "content length not allowed here"},
+    h1_error_chunk = {400, "http1.codec_error", "malformed chunk"},
+    h1_error_upgrade = {502, "http1.codec_error", "upgrade that nobody asked for"};
+/* clang-format on */
+
+static struct codec_h1 *of(struct codec *c)
+{
+    return CONTAINER_OF(c, struct codec_h1, c);
+}
+
+/* Both directions have ended: the stream is let go, the next message may begin. */
+static void exchange_ended(struct codec_h1 *h)
+{
+    h->active = false;
+    h->stream = (struct codec_stream){.h1 = h};
+    h->recv = h->keep_alive ? H1_RECV_IDLE : H1_RECV_BROKEN;
+    h->send = H1_SEND_IDLE;
+    h1_scan_reset(h);
+}
+
+void h1_send_ended(struct codec_h1 *h)
+{
+    h->send = H1_SEND_DONE;
+    if (h->recv == H1_RECV_DONE)
+        exchange_ended(h);
+}
+
+/* recv is DONE; called after the last event was given, unless its callback ended the exchange. */
+static void recv_ended(struct codec_h1 *h)
+{
+    if (!h->active || h->recv != H1_RECV_DONE)
+        return;
+    if (h->send == H1_SEND_DONE)
+        exchange_ended(h);
+    else if (!h->c.options.downstream)
+        h->keep_alive = false; /* answered before the request was sent: what is left is unclear */
+}
+
+static bool fail(struct codec_h1 *h, const struct codec_error *e)
+{
+    h->recv = H1_RECV_BROKEN;
+    h->keep_alive = false;
+    buffer_drain(&h->body, h->body.len);
+    h->c.cb->on_error(h->c.owner, h->stream.user, e);
+    return false;
+}
+
+static void deliver_body(struct codec_h1 *h, bool end)
+{
+    if (h->stream.user && (h->body.len || end))
+        h->c.cb->on_data(h->c.owner, h->stream.user, &h->body, end);
+    buffer_drain(&h->body, h->body.len);
+}
+
+/* Returns false when there is nothing to begin with yet. */
+static bool begin(struct codec_h1 *h, struct buffer *in, const struct codec_error **e)
+{
+    char two[2];
+    size_t n;
+    while ((n = buffer_copy(in, 0, two, 2)) == 2 && two[0] == '\r' && two[1] == '\n')
+        buffer_drain(in, 2); /* RFC 9112 section 2.2: empty lines before a request */
+    if (n == 0 || (n == 1 && two[0] == '\r') || h->c.out->len > H1_OUT_SOFT_MAX)
+        return false;
+    h->active = true;
+    h->recv = H1_RECV_HEAD;
+    h->send = H1_SEND_IDLE;
+    h->request_is_head = false;
+    h->c.protocol = PROTOCOL_HTTP11;
+    h1_scan_reset(h);
+    h->stream = (struct codec_stream){.h1 = h};
+    h->stream.user = h->c.cb->on_stream_begin(h->c.owner, &h->stream, &h->stream.headers);
+    if (!h1_is_token_char(two[0]))
+        *e = &h1_error_codec; /* a TLS ClientHello, for one: no need to wait for a line end */
+    return true;
+}
+
+static const struct codec_error *request_head(struct codec_h1 *h, char *head, size_t len)
+{
+    const struct codec_error *e = h1_parse_request(h, head, len);
+    if (!e)
+        e = h1_frame_request(h);
+    if (e)
+        return e;
+    bool end = h->recv == H1_RECV_DONE;
+    h->c.cb->on_headers(h->c.owner, h->stream.user, end);
+    if (end)
+        recv_ended(h);
+    return NULL;
+}
+
+static const struct codec_error *response_head(struct codec_h1 *h, char *head, size_t len)
+{
+    unsigned status = 0;
+    const struct codec_error *e = h1_parse_response(h, head, len, &status);
+    if (!e)
+        e = h1_frame_response(h, status);
+    if (e)
+        return e;
+    if (status < 200) {
+        if (++h->informational > H1_INFORMATIONAL_MAX)
+            return &h1_error_codec;
+        struct headers *hs = h->stream.headers;
+        h->c.cb->on_headers(h->c.owner, h->stream.user, false);
+        if (h->stream.user)
+            headers_init(hs, hs->arena);
+        h1_scan_reset(h);
+        return NULL;
+    }
+    bool end = h->recv == H1_RECV_DONE;
+    if (!h->keep_alive && h->c.cb->on_no_more_streams)
+        h->c.cb->on_no_more_streams(h->c.owner);
+    if (h->stream.user)
+        h->c.cb->on_headers(h->c.owner, h->stream.user, end);
+    if (end)
+        recv_ended(h);
+    return NULL;
+}
+
+/* True: the head was complete and has been dealt with, or an error is in *e. */
+static bool head_input(struct codec_h1 *h, struct buffer *in, const struct codec_error **e)
+{
+    size_t len;
+    switch (h1_scan_head(h, in, &len)) {
+    case H1_SCAN_MORE:
+        return false;
+    case H1_SCAN_TOO_LARGE:
+        *e = &h1_error_too_large;
+        return true;
+    case H1_SCAN_TOO_MANY:
+        *e = &h1_error_too_many;
+        return true;
+    case H1_SCAN_FOUND:
+        break;
+    }
+    char *head = arena_alloc(h->stream.headers->arena, len);
+    buffer_copy(in, 0, head, len);
+    buffer_drain(in, len);
+    h->c.header_bytes = len;
+    *e = h->c.options.downstream ? request_head(h, head, len) : response_head(h, head, len);
+    return true;
+}
+
+static void length_input(struct codec_h1 *h, struct buffer *in)
+{
+    size_t n = in->len < h->recv_left ? in->len : (size_t)h->recv_left;
+    buffer_move_n(&h->body, in, n);
+    h->recv_left -= n;
+    bool end = h->recv_left == 0;
+    if (end)
+        h->recv = H1_RECV_DONE;
+    deliver_body(h, end);
+    if (end)
+        recv_ended(h);
+}
+
+static bool chunked_input(struct codec_h1 *h, struct buffer *in, const struct codec_error **e)
+{
+    bool progress = false;
+    *e = h1_chunked_input(h, in, &progress);
+    if (*e)
+        return true;
+    bool end = h->recv == H1_RECV_DONE;
+    struct headers *t = h->stream.trailers;
+    bool has_trailers = end && h->c.options.enable_trailers && t && t->n;
+    deliver_body(h, end && !has_trailers);
+    if (has_trailers && h->stream.user)
+        h->c.cb->on_trailers(h->c.owner, h->stream.user);
+    if (end)
+        recv_ended(h);
+    return progress;
+}
+
+/* One step; false: wait for more bytes, or for the other direction. */
+static bool step(struct codec_h1 *h, struct buffer *in, const struct codec_error **e)
+{
+    switch (h->recv) {
+    case H1_RECV_IDLE:
+        return h->c.options.downstream && begin(h, in, e);
+    case H1_RECV_HEAD:
+        return head_input(h, in, e);
+    case H1_RECV_LENGTH:
+        length_input(h, in);
+        return true;
+    case H1_RECV_CHUNK_SIZE:
+    case H1_RECV_CHUNK_DATA:
+    case H1_RECV_CHUNK_END:
+    case H1_RECV_TRAILERS:
+        return chunked_input(h, in, e);
+    case H1_RECV_UNTIL_CLOSE:
+        buffer_move(&h->body, in);
+        deliver_body(h, false);
+        return true;
+    case H1_RECV_DONE:
+    case H1_RECV_BROKEN:
+        return false;
+    }
+    return false;
+}
+
+static bool h1_input(struct codec *c, struct buffer *in)
+{
+    struct codec_h1 *h = of(c);
+    const struct codec_error *e = NULL;
+    while (!buffer_empty(in)) {
+        bool more = step(h, in, &e);
+        if (e)
+            return fail(h, e);
+        if (!more)
+            break;
+    }
+    if (h->recv == H1_RECV_BROKEN)
+        return false;
+    /* An upstream that speaks without being asked. */
+    return c->options.downstream || h->active || buffer_empty(in);
+}
+
+static bool h1_input_eof(struct codec *c)
+{
+    struct codec_h1 *h = of(c);
+    h->keep_alive = false;
+    switch (h->recv) {
+    case H1_RECV_UNTIL_CLOSE:
+        h->recv = H1_RECV_DONE;
+        deliver_body(h, true);
+        recv_ended(h);
+        return false;
+    case H1_RECV_LENGTH:
+    case H1_RECV_CHUNK_SIZE:
+    case H1_RECV_CHUNK_DATA:
+    case H1_RECV_CHUNK_END:
+    case H1_RECV_TRAILERS:
+        if (!c->options.downstream)
+            return fail(h, &h1_error_codec); /* a cut response */
+        break;
+    case H1_RECV_IDLE:
+    case H1_RECV_HEAD:
+    case H1_RECV_DONE:
+    case H1_RECV_BROKEN:
+        break;
+    }
+    return false;
+}
+
+static struct codec_stream *h1_stream_new(struct codec *c, void *user, struct headers *response)
+{
+    struct codec_h1 *h = of(c);
+    CHECK(!c->options.downstream && !h->active && h->recv == H1_RECV_IDLE);
+    h->active = true;
+    h->recv = H1_RECV_HEAD;
+    h->send = H1_SEND_IDLE;
+    h->informational = 0;
+    h1_scan_reset(h);
+    h->stream = (struct codec_stream){.h1 = h, .user = user, .headers = response};
+    return &h->stream;
+}
+
+static void h1_set_trailers(struct codec_stream *s, struct headers *trailers)
+{
+    s->trailers = trailers;
+}
+
+static void h1_stream_reset(struct codec_stream *s)
+{
+    struct codec_h1 *h = s->h1;
+    if (!h->active)
+        return;
+    h->stream = (struct codec_stream){.h1 = h};
+    h->active = false;
+    h->keep_alive = false;
+    h->recv = H1_RECV_BROKEN;
+    h->send = H1_SEND_IDLE;
+}
+
+static bool h1_reusable(const struct codec *c)
+{
+    const struct codec_h1 *h = CONTAINER_OF(c, const struct codec_h1, c);
+    return h->keep_alive && !h->draining;
+}
+
+static void h1_drain(struct codec *c)
+{
+    of(c)->draining = true;
+}
+
+static void h1_free(struct codec **c)
+{
+    if (!*c)
+        return;
+    struct codec_h1 *h = of(*c);
+    buffer_fini(&h->body);
+    mem_free(h);
+    *c = NULL;
+}
+
+static const struct codec_ops h1_ops = {
+    .name = "http1",
+    .input = h1_input,
+    .input_eof = h1_input_eof,
+    .stream_new = h1_stream_new,
+    .set_trailers = h1_set_trailers,
+    .send_headers = h1_send_headers,
+    .send_informational = h1_send_informational,
+    .send_data = h1_send_data,
+    .send_trailers = h1_send_trailers,
+    .stream_reset = h1_stream_reset,
+    .reusable = h1_reusable,
+    .drain = h1_drain,
+    .free = h1_free,
+};
+
+struct codec *codec_h1_new(const struct codec_options *options, const struct codec_callbacks *cb,
+                           void *owner, struct buffer *out, struct chunk_pool *chunks)
+{
+    struct codec_h1 *h = NEW(struct codec_h1);
+    h->c.ops = &h1_ops;
+    h->c.cb = cb;
+    h->c.owner = owner;
+    h->c.out = out;
+    h->c.chunks = chunks;
+    h->c.options = *options;
+    h->c.protocol = PROTOCOL_HTTP11;
+    h->keep_alive = true;
+    h->stream.h1 = h;
+    buffer_init(&h->body, chunks);
+    return &h->c;
+}

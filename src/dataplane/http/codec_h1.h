@@ -1,0 +1,11 @@
+/* HTTP/1.1, both sides, as a codec (see codec.h): pure, one stream at a time. Stricter than Envoy
+ * where RFC 9112 allows it: a request with a bare LF, a lone CR, obs-fold, several Host lines or
+ * Transfer-Encoding in HTTP/1.0 is refused. Worker thread; the owner of the connection owns it. */
+#pragma once
+
+#include "dataplane/http/codec.h"
+
+/* out and chunks are the owner's and outlive the codec. Options are copied (default_host_for_http_10
+ * is borrowed). */
+struct codec *codec_h1_new(const struct codec_options *options, const struct codec_callbacks *cb,
+                           void *owner, struct buffer *out, struct chunk_pool *chunks);

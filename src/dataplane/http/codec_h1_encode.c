@@ -1,0 +1,293 @@
+#include <stdio.h>
+
+#include "dataplane/http/codec_h1_internal.h"
+
+/* A head is written straight into the tail chunk of the output when it fits there, so that head and
+ * body leave in one writev; otherwise piece by piece. */
+struct head_writer {
+    struct buffer *out;
+    char *start, *p;  /* NULL: piece by piece */
+};
+
+static void writer_begin(struct head_writer *w, struct buffer *out, size_t bound)
+{
+    size_t room = 0;
+    char *space = buffer_reserve(out, &room);
+    *w = (struct head_writer){.out = out};
+    if (space && room >= bound)
+        w->start = w->p = space;
+    else
+        buffer_commit(out, 0);
+}
+
+static void put(struct head_writer *w, struct bytes b)
+{
+    if (!w->p) {
+        buffer_add_bytes(w->out, b);
+    } else if (b.len) {
+        memcpy(w->p, b.data, b.len);
+        w->p += b.len;
+    }
+}
+
+static void writer_end(struct head_writer *w)
+{
+    put(w, BYTES("\r\n"));
+    if (w->p)
+        buffer_commit(w->out, (size_t)(w->p - w->start));
+}
+
+/* The last guard: whatever a filter or a format put into a value, it cannot end the line. */
+static void put_value(struct head_writer *w, struct bytes value)
+{
+    if (LIKELY(h1_value_ok(value))) {
+        put(w, value);
+        return;
+    }
+    for (size_t i = 0; i < value.len; i++) {
+        struct bytes one = bytes_from(value.data + i, 1);
+        put(w, h1_value_ok(one) ? one : BYTES(" "));
+    }
+}
+
+static void put_field(struct head_writer *w, struct bytes name, struct bytes value)
+{
+    put(w, name);
+    put(w, BYTES(": "));
+    put_value(w, value);
+    put(w, BYTES("\r\n"));
+}
+
+static size_t head_bound(const struct headers *h)
+{
+    return h->byte_size + 4 * (size_t)h->n + 256;
+}
+
+static void put_fields(struct head_writer *w, const struct headers *h, bool no_length)
+{
+    for (const struct header *e = h->entries; e < h->entries + h->n; e++) {
+        switch ((int)e->id) {
+        case HEADER_METHOD:
+        case HEADER_SCHEME:
+        case HEADER_AUTHORITY:
+        case HEADER_PATH:
+        case HEADER_PROTOCOL:
+        case HEADER_STATUS:
+        case HEADER_TRANSFER_ENCODING: /* framing is the codec's */
+            continue;
+        case HEADER_CONTENT_LENGTH:
+            if (no_length)
+                continue;
+            break;
+        case HEADER_HOST:
+            if (headers_has(h, HEADER_AUTHORITY))
+                continue;
+            break;
+        default:
+            break;
+        }
+        put_field(w, e->name, e->value);
+    }
+}
+
+static bool length_of(const struct headers *h, uint64_t *length)
+{
+    struct bytes v = headers_get(h, HEADER_CONTENT_LENGTH);
+    return v.data && bytes_to_u64(v, length);
+}
+
+static void put_chunked(struct head_writer *w)
+{
+    put(w, BYTES("transfer-encoding: chunked\r\n"));
+}
+
+static bool bodiless_method(struct bytes m)
+{
+    return bytes_eq(m, BYTES("GET")) || bytes_eq(m, BYTES("HEAD")) ||
+           bytes_eq(m, BYTES("DELETE")) || bytes_eq(m, BYTES("TRACE")) ||
+           bytes_eq(m, BYTES("CONNECT"));
+}
+
+static void send_request(struct codec_h1 *c, const struct headers *h, bool end)
+{
+    struct head_writer w;
+    struct bytes method = headers_get(h, HEADER_METHOD);
+    struct bytes path = headers_get(h, HEADER_PATH);
+    c->request_is_head = bytes_eq(method, BYTES("HEAD"));
+    writer_begin(&w, c->c.out, head_bound(h));
+    put(&w, method);
+    put(&w, BYTES(" "));
+    put_value(&w, path.data ? path : headers_get(h, HEADER_AUTHORITY));
+    put(&w, BYTES(" HTTP/1.1\r\n"));
+    if (headers_has(h, HEADER_AUTHORITY))
+        put_field(&w, BYTES("host"), headers_get(h, HEADER_AUTHORITY));
+    bool has_length = length_of(h, &c->send_left);
+    put_fields(&w, h, !has_length);
+    if (has_length) {
+        c->send = H1_SEND_LENGTH;
+    } else if (end) {
+        c->send = H1_SEND_NONE;
+        if (!bodiless_method(method))
+            put(&w, BYTES("content-length: 0\r\n"));
+    } else {
+        c->send = H1_SEND_CHUNKED;
+        put_chunked(&w);
+    }
+    writer_end(&w);
+}
+
+static void choose_response_body(struct codec_h1 *c, struct head_writer *w, unsigned status,
+                                 bool has_length, bool end)
+{
+    c->send = H1_SEND_NONE;
+    if (status == 204 || status == 304)
+        return;
+    if (c->request_is_head) {
+        if (!has_length && c->c.protocol != PROTOCOL_HTTP10)
+            put_chunked(w);
+    } else if (has_length) {
+        c->send = H1_SEND_LENGTH;
+    } else if (end) {
+        put(w, BYTES("content-length: 0\r\n"));
+    } else if (c->c.protocol == PROTOCOL_HTTP10) {
+        c->send = H1_SEND_CLOSE;
+    } else {
+        c->send = H1_SEND_CHUNKED;
+        put_chunked(w);
+    }
+}
+
+static unsigned status_of(const struct headers *h)
+{
+    uint64_t v;
+    struct bytes s = headers_get(h, HEADER_STATUS);
+    return bytes_to_u64(s, &v) && v >= 100 && v <= 999 ? (unsigned)v : 500;
+}
+
+static void put_status_line(struct head_writer *w, bool http_10, unsigned status)
+{
+    char line[64];
+    int n = snprintf(line, sizeof(line), "HTTP/1.%c %u %s\r\n", http_10 ? '0' : '1', status,
+                     h1_reason(status));
+    put(w, bytes_from(line, (size_t)n));
+}
+
+static void send_response(struct codec_h1 *c, const struct headers *h, bool end)
+{
+    struct head_writer w;
+    unsigned status = status_of(h);
+    bool http_10 = c->c.protocol == PROTOCOL_HTTP10;
+    bool has_length = length_of(h, &c->send_left);
+    if (http_10 && !has_length && !end)
+        c->keep_alive = false;
+    if (c->draining || h1_has_token(headers_get(h, HEADER_CONNECTION), BYTES("close")))
+        c->keep_alive = false;
+    writer_begin(&w, c->c.out, head_bound(h));
+    if (status == 200 && !http_10)
+        put(&w, BYTES("HTTP/1.1 200 OK\r\n"));
+    else
+        put_status_line(&w, http_10, status);
+    put_fields(&w, h, !has_length || status == 204);
+    if (!headers_has(h, HEADER_CONNECTION)) {
+        if (!c->keep_alive)
+            put(&w, BYTES("connection: close\r\n"));
+        else if (http_10)
+            put(&w, BYTES("connection: keep-alive\r\n"));
+    }
+    choose_response_body(c, &w, status, has_length, end);
+    writer_end(&w);
+}
+
+void h1_send_headers(struct codec_stream *s, const struct headers *h, bool end)
+{
+    struct codec_h1 *c = s->h1;
+    CHECK(c->active && c->send == H1_SEND_IDLE);
+    if (c->c.options.downstream)
+        send_response(c, h, end);
+    else
+        send_request(c, h, end);
+    if (end) {
+        if (c->send == H1_SEND_LENGTH && c->send_left)
+            c->keep_alive = false;
+        h1_send_ended(c);
+    }
+}
+
+void h1_send_informational(struct codec_stream *s, const struct headers *h)
+{
+    struct codec_h1 *c = s->h1;
+    if (!c->active || c->send != H1_SEND_IDLE || c->c.protocol == PROTOCOL_HTTP10)
+        return;
+    struct head_writer w;
+    writer_begin(&w, c->c.out, head_bound(h));
+    put_status_line(&w, false, status_of(h));
+    put_fields(&w, h, true);
+    writer_end(&w);
+}
+
+static void send_chunk(struct buffer *out, struct buffer *data)
+{
+    static const char digits[] = "0123456789abcdef";
+    char line[18];
+    size_t at = sizeof(line);
+    line[--at] = '\n';
+    line[--at] = '\r';
+    for (size_t n = data->len; n; n >>= 4)
+        line[--at] = digits[n & 15];
+    buffer_add(out, line + at, sizeof(line) - at);
+    buffer_move(out, data);
+    buffer_add(out, "\r\n", 2);
+}
+
+void h1_send_data(struct codec_stream *s, struct buffer *data, bool end)
+{
+    struct codec_h1 *c = s->h1;
+    struct buffer *out = c->c.out;
+    CHECK(c->active && c->send != H1_SEND_IDLE);
+    switch (c->send) {
+    case H1_SEND_LENGTH: {
+        /* More than declared would be read as the next message; less leaves the peer waiting. */
+        size_t n = data->len < c->send_left ? data->len : (size_t)c->send_left;
+        if (n < data->len)
+            c->keep_alive = false;
+        buffer_move_n(out, data, n);
+        c->send_left -= n;
+        if (end && c->send_left)
+            c->keep_alive = false;
+        break;
+    }
+    case H1_SEND_CHUNKED:
+        if (data->len)
+            send_chunk(out, data);
+        if (end)
+            buffer_add(out, "0\r\n\r\n", 5);
+        break;
+    case H1_SEND_CLOSE:
+        buffer_move(out, data);
+        break;
+    case H1_SEND_NONE:
+    case H1_SEND_DONE:
+    case H1_SEND_IDLE:
+        break;
+    }
+    buffer_drain(data, data->len);
+    if (end)
+        h1_send_ended(c);
+}
+
+void h1_send_trailers(struct codec_stream *s, const struct headers *h)
+{
+    struct codec_h1 *c = s->h1;
+    CHECK(c->active && c->send != H1_SEND_IDLE);
+    if (c->send == H1_SEND_CHUNKED) {
+        struct head_writer w;
+        buffer_add(c->c.out, "0\r\n", 3);
+        writer_begin(&w, c->c.out, head_bound(h));
+        if (c->c.options.enable_trailers)
+            put_fields(&w, h, true);
+        writer_end(&w);
+    } else if (c->send == H1_SEND_LENGTH && c->send_left) {
+        c->keep_alive = false;
+    }
+    h1_send_ended(c);
+}

@@ -1,0 +1,117 @@
+/* Inside of the HTTP/1 codec, shared by its four files and nobody else. */
+#pragma once
+
+#include "dataplane/http/codec_h1.h"
+
+#define H1_RECV_LIST(X)                                                                            \
+    X(IDLE)        /* between messages */                                                          \
+    X(HEAD)        /* collecting a head */                                                         \
+    X(LENGTH)      /* body of known length */                                                      \
+    X(CHUNK_SIZE)  /* a chunk-size line */                                                         \
+    X(CHUNK_DATA)                                                                                  \
+    X(CHUNK_END)   /* CRLF after chunk data */                                                     \
+    X(TRAILERS)                                                                                    \
+    X(UNTIL_CLOSE) /* a response without length */                                                 \
+    X(DONE)        /* received; the other direction goes on */                                     \
+    X(BROKEN)      /* nothing is read any more */
+
+enum h1_recv {
+#define X(id) H1_RECV_##id,
+    H1_RECV_LIST(X)
+#undef X
+};
+
+enum h1_send {
+    H1_SEND_IDLE,    /* no head sent yet */
+    H1_SEND_LENGTH,
+    H1_SEND_CHUNKED,
+    H1_SEND_CLOSE,   /* body ends with the connection */
+    H1_SEND_NONE,    /* the message has no body, whatever is given */
+    H1_SEND_DONE,
+};
+
+enum {
+    H1_CHUNK_LINE_MAX = 4096,      /* chunk size and extensions */
+    H1_INFORMATIONAL_MAX = 100,
+    H1_OUT_SOFT_MAX = 256 * 1024,  /* no further pipelined request begins above this */
+};
+
+struct codec_h1;
+
+struct codec_stream {
+    struct codec_h1 *h1;
+    void *user;                    /* NULL: nobody listens any more */
+    struct headers *headers;       /* where the received head goes */
+    struct headers *trailers;      /* or NULL: dropped */
+};
+
+struct codec_h1 {
+    struct codec c;
+    struct codec_stream stream;
+    bool active;                   /* a message exchange is under way */
+    enum h1_recv recv;
+    enum h1_send send;
+    uint64_t recv_left, send_left; /* of a body of known length, or of the chunk */
+    /* The head being collected: how far it was scanned, where its last line began. */
+    size_t scanned, line_start;
+    uint32_t lines;
+    bool keep_alive, draining;
+    bool request_is_head, request_is_connect;
+    bool host_seen, authority_from_target;
+    struct bytes host;             /* of the head being parsed */
+    uint32_t informational;        /* 1xx heads seen before the final one */
+    struct buffer body;            /* decoded, on its way to on_data */
+};
+
+enum h1_scan { H1_SCAN_MORE, H1_SCAN_FOUND, H1_SCAN_TOO_LARGE, H1_SCAN_TOO_MANY };
+
+/* codec_h1_parse.c. Finds the end of the head at the front of `in`, going on where it stopped. */
+enum h1_scan h1_scan_head(struct codec_h1 *h, const struct buffer *in, size_t *head_len);
+void h1_scan_reset(struct codec_h1 *h);
+/* Offset of the first LF at or after `from`. */
+bool h1_find_lf(const struct buffer *in, size_t from, size_t *at);
+bool h1_is_token_char(char c);
+/* No control bytes but tab, no DEL. */
+bool h1_value_ok(struct bytes value);
+/* Parses a complete head (writable: names are lowered in place) into s->headers. NULL: good. */
+const struct codec_error *h1_parse_request(struct codec_h1 *h, char *head, size_t len);
+const struct codec_error *h1_parse_response(struct codec_h1 *h, char *head, size_t len,
+                                            unsigned *status);
+/* Lines up to the empty one; out == NULL checks and drops. */
+const struct codec_error *h1_parse_fields(struct codec_h1 *h, char *data, size_t len,
+                                          struct headers *out, bool trailers);
+
+/* codec_h1_target.c: the request line's parts and Host. */
+const struct codec_error *h1_parse_target(struct codec_h1 *h, struct bytes method,
+                                          struct bytes target);
+const struct codec_error *h1_parse_version(struct codec_h1 *h, struct bytes version);
+bool h1_method_known(struct bytes method);
+bool h1_authority_ok(struct bytes authority);
+
+/* codec_h1_framing.c. What body follows a parsed head: sets recv, recv_left, keep_alive. */
+const struct codec_error *h1_frame_request(struct codec_h1 *h);
+const struct codec_error *h1_frame_response(struct codec_h1 *h, unsigned status);
+
+/* codec_h1_chunked.c. Decodes what it can from `in` into h->body. NULL: good; h->recv tells. */
+const struct codec_error *h1_chunked_input(struct codec_h1 *h, struct buffer *in, bool *progress);
+
+/* codec_h1_encode.c */
+void h1_send_headers(struct codec_stream *s, const struct headers *h, bool end);
+void h1_send_informational(struct codec_stream *s, const struct headers *h);
+void h1_send_data(struct codec_stream *s, struct buffer *data, bool end);
+void h1_send_trailers(struct codec_stream *s, const struct headers *h);
+
+/* codec_h1.c: a direction has ended; both ended: the next message may begin. */
+void h1_send_ended(struct codec_h1 *h);
+
+/* Does a comma-separated header value hold this token (compared without case)? */
+bool h1_has_token(struct bytes value, struct bytes token);
+/* codec_h1_reason.c */
+const char *h1_reason(unsigned status);
+const char *h1_error_reason(unsigned status); /* 400 and above */
+
+extern const struct codec_error h1_error_codec, h1_error_invalid_chars, h1_error_invalid_url,
+    h1_error_invalid_scheme, h1_error_invalid_authority, h1_error_low_version,
+    h1_error_transfer_encoding, h1_error_length_and_chunked, h1_error_too_large, h1_error_too_many,
+    h1_error_underscore, h1_error_connection_header, h1_error_te_not_allowed,
+    h1_error_length_not_allowed, h1_error_chunk, h1_error_host_lines, h1_error_upgrade;

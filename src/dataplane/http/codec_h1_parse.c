@@ -1,0 +1,282 @@
+#include "dataplane/http/codec_h1_internal.h"
+
+/* Token bytes of RFC 9110, lowered; 0 for every other byte. */
+static const char token_lower[256] = {
+    ['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*',
+    ['+'] = '+', ['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '_', ['`'] = '`',   ['|'] = '|',
+    ['~'] = '~', ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4',   ['5'] = '5',
+    ['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9', ['a'] = 'a', ['b'] = 'b',   ['c'] = 'c',
+    ['d'] = 'd', ['e'] = 'e', ['f'] = 'f', ['g'] = 'g', ['h'] = 'h', ['i'] = 'i',   ['j'] = 'j',
+    ['k'] = 'k', ['l'] = 'l', ['m'] = 'm', ['n'] = 'n', ['o'] = 'o', ['p'] = 'p',   ['q'] = 'q',
+    ['r'] = 'r', ['s'] = 's', ['t'] = 't', ['u'] = 'u', ['v'] = 'v', ['w'] = 'w',   ['x'] = 'x',
+    ['y'] = 'y', ['z'] = 'z', ['A'] = 'a', ['B'] = 'b', ['C'] = 'c', ['D'] = 'd',   ['E'] = 'e',
+    ['F'] = 'f', ['G'] = 'g', ['H'] = 'h', ['I'] = 'i', ['J'] = 'j', ['K'] = 'k',   ['L'] = 'l',
+    ['M'] = 'm', ['N'] = 'n', ['O'] = 'o', ['P'] = 'p', ['Q'] = 'q', ['R'] = 'r',   ['S'] = 's',
+    ['T'] = 't', ['U'] = 'u', ['V'] = 'v', ['W'] = 'w', ['X'] = 'x', ['Y'] = 'y',   ['Z'] = 'z',
+};
+
+bool h1_is_token_char(char c)
+{
+    return token_lower[(unsigned char)c] != 0;
+}
+
+bool h1_value_ok(struct bytes v)
+{
+    const char *p = v.data, *end = v.data + v.len;
+    const uint64_t ones = 0x0101010101010101ull, high = 0x8080808080808080ull;
+    while (end - p >= 8) {
+        uint64_t x;
+        memcpy(&x, p, 8);
+        uint64_t del = x ^ (ones * 0x7f);
+        uint64_t bad = ((x - ones * 0x20) & ~x & high) | ((del - ones) & ~del & high);
+        if (UNLIKELY(bad)) { /* may be a tab, or a borrow from the byte before: look closely */
+            for (int i = 0; i < 8; i++) {
+                unsigned char c = (unsigned char)p[i];
+                if ((c < 0x20 && c != '\t') || c == 0x7f)
+                    return false;
+            }
+        }
+        p += 8;
+    }
+    for (; p < end; p++) {
+        unsigned char c = (unsigned char)*p;
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+bool h1_has_token(struct bytes value, struct bytes token)
+{
+    struct bytes rest = value;
+    while (rest.data) {
+        if (bytes_eq_nocase(bytes_trim(bytes_split(&rest, ',')), token))
+            return true;
+    }
+    return false;
+}
+
+bool h1_find_lf(const struct buffer *in, size_t from, size_t *at)
+{
+    size_t base = 0;
+    for (const struct slice *s = in->head; s; s = s->next) {
+        if (from < base + s->len) {
+            size_t skip = from > base ? from - base : 0;
+            const char *p = memchr(s->data + skip, '\n', s->len - skip);
+            if (p) {
+                *at = base + (size_t)(p - s->data);
+                return true;
+            }
+        }
+        base += s->len;
+    }
+    return false;
+}
+
+void h1_scan_reset(struct codec_h1 *h)
+{
+    h->scanned = h->line_start = 0;
+    h->lines = 0;
+}
+
+/* The limits are judged here, on bytes still in the input: nothing was allocated for them yet. */
+enum h1_scan h1_scan_head(struct codec_h1 *h, const struct buffer *in, size_t *head_len)
+{
+    uint32_t first_line = h->recv == H1_RECV_HEAD;
+    for (;;) {
+        size_t lf;
+        if (!h1_find_lf(in, h->scanned, &lf)) {
+            h->scanned = in->len;
+            return in->len > h->c.options.max_headers_bytes ? H1_SCAN_TOO_LARGE : H1_SCAN_MORE;
+        }
+        if (lf + 1 > h->c.options.max_headers_bytes)
+            return H1_SCAN_TOO_LARGE;
+        size_t len = lf - h->line_start;
+        char c = 0;
+        if (len == 1)
+            buffer_copy(in, h->line_start, &c, 1);
+        h->scanned = h->line_start = lf + 1;
+        if (len == 0 || (len == 1 && c == '\r')) {
+            *head_len = lf + 1;
+            return H1_SCAN_FOUND;
+        }
+        if (++h->lines > h->c.options.max_headers_count + first_line)
+            return H1_SCAN_TOO_MANY;
+    }
+}
+
+/* Fields that frame or route a message, or speak of the connection, mean nothing in trailers. */
+static bool forbidden_in_trailers(enum header_id id)
+{
+    switch ((int)id) {
+    case HEADER_HOST:
+    case HEADER_CONTENT_LENGTH:
+    case HEADER_TRANSFER_ENCODING:
+    case HEADER_CONNECTION:
+    case HEADER_KEEP_ALIVE:
+    case HEADER_PROXY_CONNECTION:
+    case HEADER_UPGRADE:
+    case HEADER_TE:
+    case HEADER_TRAILER:
+    case HEADER_EXPECT:
+    case HEADER_AUTHORIZATION:
+    case HEADER_COOKIE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static const struct codec_error *store_field(struct codec_h1 *h, struct headers *out,
+                                             struct bytes name, struct bytes value, bool trailers)
+{
+    if (h->c.options.underscores != CODEC_UNDERSCORES_ALLOW && bytes_find_char(name, '_') >= 0) {
+        if (h->c.options.underscores == CODEC_UNDERSCORES_REJECT)
+            return &h1_error_underscore;
+        return NULL;
+    }
+    if (!out)
+        return NULL;
+    enum header_id id = header_id_of(name);
+    if (trailers && forbidden_in_trailers(id))
+        return NULL;
+    if (id == HEADER_HOST && h->c.options.downstream && !trailers) {
+        if (h->host_seen)
+            return &h1_error_host_lines;
+        h->host_seen = true;
+        h->host = value;
+        return NULL;
+    }
+    if (id != HEADER_OTHER)
+        headers_add_id(out, id, value);
+    else
+        headers_add(out, name, value);
+    return NULL;
+}
+
+/* Finds the end of the line at p: *text_end is where its text ends, the result what follows. NULL:
+ * the line ends in a way that is not accepted. Folded lines of a response are joined by spaces. */
+static char *line_end(const struct codec_h1 *h, char *p, char *end, char **text_end)
+{
+    char *from = p;
+    for (;;) {
+        char *lf = memchr(from, '\n', (size_t)(end - from));
+        if (!lf)
+            return NULL;
+        bool crlf = lf > p && lf[-1] == '\r';
+        if (!crlf && h->c.options.downstream)
+            return NULL;
+        *text_end = crlf ? lf - 1 : lf;
+        bool fold = lf + 1 < end && (lf[1] == ' ' || lf[1] == '\t') && *text_end > p;
+        if (!fold || h->c.options.downstream)
+            return lf + 1;
+        memset(*text_end, ' ', (size_t)(lf + 1 - *text_end));
+        from = lf + 1;
+    }
+}
+
+const struct codec_error *h1_parse_fields(struct codec_h1 *h, char *data, size_t len,
+                                          struct headers *out, bool trailers)
+{
+    char *p = data, *end = data + len;
+    while (p < end) {
+        char *text_end;
+        char *next = line_end(h, p, end, &text_end);
+        if (!next)
+            return &h1_error_codec;
+        if (text_end == p)
+            return next == end ? NULL : &h1_error_codec;
+        char *q = p;
+        for (char c; (c = token_lower[(unsigned char)*q]) != 0; q++)
+            *q = c;
+        if (q == p || *q != ':')
+            return &h1_error_codec;
+        struct bytes name = bytes_from(p, (size_t)(q - p));
+        struct bytes value = bytes_trim(bytes_from(q + 1, (size_t)(text_end - q - 1)));
+        if (!h1_value_ok(value))
+            return &h1_error_invalid_chars;
+        const struct codec_error *e = store_field(h, out, name, value, trailers);
+        if (e)
+            return e;
+        p = next;
+    }
+    return &h1_error_codec;
+}
+
+const struct codec_error *h1_parse_request(struct codec_h1 *h, char *head, size_t len)
+{
+    struct headers *out = h->stream.headers;
+    char *text_end;
+    char *lf = memchr(head, '\n', len);
+    if (!lf || lf == head || lf[-1] != '\r')
+        return &h1_error_codec;
+    text_end = lf - 1;
+    char *p = head;
+    while (h1_is_token_char(*p))
+        p++;
+    struct bytes method = bytes_from(head, (size_t)(p - head));
+    if (*p != ' ' || (!h->c.options.allow_custom_methods && !h1_method_known(method)))
+        return &h1_error_codec;
+    char *target = ++p;
+    while (p < text_end && *p != ' ') {
+        unsigned char c = (unsigned char)*p++;
+        if (c < 0x21 || c >= 0x7f)
+            return &h1_error_invalid_chars;
+    }
+    if (p == target)
+        return &h1_error_codec;
+    struct bytes version = BYTES_NONE;
+    if (p < text_end)
+        version = bytes_from(p + 1, (size_t)(text_end - p - 1));
+    const struct codec_error *e = h1_parse_version(h, version);
+    if (e)
+        return e;
+    h->host_seen = false;
+    h->host = BYTES_NONE;
+    headers_reserve(out, h->lines + 12);
+    e = h1_parse_target(h, method, bytes_from(target, (size_t)(p - target)));
+    if (!e)
+        e = h1_parse_fields(h, lf + 1, len - (size_t)(lf + 1 - head), out, false);
+    if (e)
+        return e;
+    if (h->authority_from_target)
+        return NULL;
+    if (!h->host_seen) {
+        if (h->c.protocol == PROTOCOL_HTTP10 && h->c.options.default_host_for_http_10.len) {
+            headers_set_id(out, HEADER_AUTHORITY, h->c.options.default_host_for_http_10);
+            return NULL;
+        }
+        headers_remove_id(out, HEADER_AUTHORITY); /* the connection manager answers 400 */
+        return NULL;
+    }
+    if (!h1_authority_ok(h->host))
+        return &h1_error_invalid_authority;
+    headers_set_id(out, HEADER_AUTHORITY, h->host);
+    return NULL;
+}
+
+const struct codec_error *h1_parse_response(struct codec_h1 *h, char *head, size_t len,
+                                            unsigned *status)
+{
+    char *text_end;
+    char *next = line_end(h, head, head + len, &text_end);
+    if (!next)
+        return &h1_error_codec;
+    struct bytes line = bytes_from(head, (size_t)(text_end - head));
+    if (line.len < 12 || memcmp(line.data, "HTTP/1.", 7) != 0 || line.data[8] != ' ' ||
+        (line.len > 12 && line.data[12] != ' ') || !h1_value_ok(line))
+        return &h1_error_codec;
+    unsigned v = 0;
+    for (int i = 9; i < 12; i++) {
+        if (line.data[i] < '0' || line.data[i] > '9')
+            return &h1_error_codec;
+        v = v * 10 + (unsigned)(line.data[i] - '0');
+    }
+    if (line.data[7] < '0' || line.data[7] > '9' || v < 100)
+        return &h1_error_codec;
+    h->c.protocol = line.data[7] == '0' ? PROTOCOL_HTTP10 : PROTOCOL_HTTP11;
+    *status = v;
+    headers_reserve(h->stream.headers, h->lines + 12);
+    headers_add_id(h->stream.headers, HEADER_STATUS, bytes_from(head + 9, 3));
+    return h1_parse_fields(h, next, len - (size_t)(next - head), h->stream.headers, false);
+}

@@ -1,0 +1,159 @@
+#include "dataplane/http/codec_h1_internal.h"
+
+/* The methods that Envoy's parser knows; others need allow_custom_methods. The frequent first. */
+static const struct bytes methods[] = {
+#define M(m) {m, sizeof(m) - 1}
+    M("GET"), M("POST"), M("PUT"), M("HEAD"), M("DELETE"), M("OPTIONS"), M("PATCH"), M("CONNECT"),
+    M("TRACE"), M("PROPFIND"), M("PROPPATCH"), M("MKCOL"), M("COPY"), M("MOVE"), M("LOCK"),
+    M("UNLOCK"), M("ACL"), M("BIND"), M("CHECKOUT"), M("LINK"), M("MERGE"), M("MKACTIVITY"),
+    M("MKCALENDAR"), M("MSEARCH"), M("NOTIFY"), M("PURGE"), M("QUERY"), M("REBIND"), M("REPORT"),
+    M("SEARCH"), M("SOURCE"), M("SUBSCRIBE"), M("UNBIND"), M("UNLINK"), M("UNSUBSCRIBE"),
+#undef M
+};
+
+bool h1_method_known(struct bytes m)
+{
+    if (m.len == 3 && memcmp(m.data, "GET", 3) == 0)
+        return true;
+    for (size_t i = 1; i < ARRAY_SIZE(methods); i++) {
+        if (bytes_eq(m, methods[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* unreserved, sub-delims, "%", ":" and brackets of RFC 3986: what a host and port are made of. */
+static bool is_authority_char(char c)
+{
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c))
+        return true;
+    return c != '\0' && strchr("-._~%!$&'()*+,;=:[]", c) != NULL;
+}
+
+static bool port_ok(struct bytes port)
+{
+    for (size_t i = 0; i < port.len; i++) {
+        if (!is_digit(port.data[i]))
+            return false;
+    }
+    return port.len <= 5;
+}
+
+bool h1_authority_ok(struct bytes a)
+{
+    for (size_t i = 0; i < a.len; i++) {
+        if (!is_authority_char(a.data[i]))
+            return false;
+    }
+    struct bytes rest = a;
+    if (a.len && a.data[0] == '[') {
+        ptrdiff_t close = bytes_find_char(a, ']');
+        if (close < 0)
+            return false;
+        rest = bytes_skip(a, (size_t)close + 1);
+        if (rest.len && rest.data[0] != ':')
+            return false;
+    } else if (bytes_find_char(a, '[') >= 0 || bytes_find_char(a, ']') >= 0) {
+        return false;
+    }
+    ptrdiff_t colon = bytes_find_char(rest, ':');
+    return colon < 0 || port_ok(bytes_skip(rest, (size_t)colon + 1));
+}
+
+const struct codec_error *h1_parse_version(struct codec_h1 *h, struct bytes v)
+{
+    bool http_10_ok = h->c.options.accept_http_10;
+    if (!v.data) /* HTTP/0.9 */
+        return http_10_ok ? &h1_error_codec : &h1_error_low_version;
+    if (v.len != 8 || memcmp(v.data, "HTTP/", 5) != 0 || !is_digit(v.data[5]) ||
+        v.data[6] != '.' || !is_digit(v.data[7]))
+        return &h1_error_codec;
+    if (v.data[5] == '1' && v.data[7] == '1') {
+        h->c.protocol = PROTOCOL_HTTP11;
+        return NULL;
+    }
+    if (v.data[5] == '1' && v.data[7] == '0' && http_10_ok) {
+        h->c.protocol = PROTOCOL_HTTP10;
+        return NULL;
+    }
+    return &h1_error_low_version;
+}
+
+static void add_pseudo(struct codec_h1 *h, struct bytes method, struct bytes scheme,
+                       struct bytes authority, struct bytes path)
+{
+    struct headers *out = h->stream.headers;
+    headers_add_id(out, HEADER_METHOD, method);
+    headers_add_id(out, HEADER_SCHEME, scheme);
+    headers_add_id(out, HEADER_AUTHORITY, authority);
+    if (path.data)
+        headers_add_id(out, HEADER_PATH, path);
+}
+
+/* http://user@host:port/path: the authority replaces Host (RFC 9112 section 3.2.2). */
+static const struct codec_error *parse_absolute(struct codec_h1 *h, struct bytes method,
+                                                struct bytes target, size_t scheme_len)
+{
+    struct bytes scheme = bytes_first(target, scheme_len);
+    if (bytes_eq_nocase(scheme, BYTES("https")))
+        scheme = BYTES("https");
+    else if (bytes_eq_nocase(scheme, BYTES("http")))
+        scheme = BYTES("http");
+    else
+        return &h1_error_invalid_scheme;
+    struct bytes rest = bytes_skip(target, scheme_len + 3);
+    size_t n = 0;
+    while (n < rest.len && rest.data[n] != '/' && rest.data[n] != '?' && rest.data[n] != '#')
+        n++;
+    struct bytes authority = bytes_first(rest, n);
+    ptrdiff_t at = bytes_rfind_char(authority, '@');
+    if (at >= 0)
+        authority = bytes_skip(authority, (size_t)at + 1);
+    if (!authority.len)
+        return &h1_error_invalid_url;
+    if (!h1_authority_ok(authority))
+        return &h1_error_invalid_authority;
+    struct bytes path = bytes_skip(rest, n);
+    if (!path.len)
+        path = BYTES("/");
+    h->authority_from_target = true;
+    add_pseudo(h, method, scheme, authority, path);
+    return NULL;
+}
+
+const struct codec_error *h1_parse_target(struct codec_h1 *h, struct bytes method,
+                                          struct bytes target)
+{
+    h->authority_from_target = false;
+    h->request_is_head = bytes_eq(method, BYTES("HEAD"));
+    h->request_is_connect = bytes_eq(method, BYTES("CONNECT"));
+    if (h->request_is_connect) {
+        ptrdiff_t colon = bytes_rfind_char(target, ':');
+        if (colon <= 0 || (size_t)colon + 1 == target.len || !h1_authority_ok(target))
+            return &h1_error_invalid_url;
+        h->authority_from_target = true;
+        add_pseudo(h, method, BYTES("http"), target, BYTES_NONE);
+        return NULL;
+    }
+    if (target.data[0] == '/') {
+        add_pseudo(h, method, BYTES("http"), BYTES(""), target);
+        return NULL;
+    }
+    if (bytes_eq(target, BYTES("*"))) {
+        if (!bytes_eq(method, BYTES("OPTIONS")))
+            return &h1_error_invalid_url;
+        add_pseudo(h, method, BYTES("http"), BYTES(""), target);
+        return NULL;
+    }
+    ptrdiff_t scheme = bytes_find(target, BYTES("://"));
+    if (scheme <= 0)
+        return &h1_error_codec;
+    if (!h->c.options.allow_absolute_url)
+        return &h1_error_invalid_url;
+    return parse_absolute(h, method, target, (size_t)scheme);
+}
