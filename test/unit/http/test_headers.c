@@ -1,0 +1,78 @@
+#include <check.h>
+#include <stdlib.h>
+
+#include "dataplane/http/headers.h"
+
+START_TEST(test_every_name_has_its_number)
+{
+    for (int id = 1; id < HEADER_ID_COUNT; id++) {
+        struct bytes name = header_name((enum header_id)id);
+        ck_assert_msg(header_id_of(name) == (enum header_id)id, "%.*s", BYTES_ARG(name));
+    }
+    ck_assert_int_eq(header_id_of(BYTES("x-other")), HEADER_OTHER);
+    ck_assert_int_eq(header_id_of(BYTES("hos_")), HEADER_OTHER);
+    ck_assert_int_eq(header_id_of(BYTES("")), HEADER_OTHER);
+}
+END_TEST
+
+START_TEST(test_add_get_set_remove)
+{
+    struct arena *a = arena_new(0);
+    struct headers h;
+    headers_init(&h, a);
+    headers_add(&h, BYTES("x"), BYTES("1"));
+    headers_add(&h, BYTES("cookie"), BYTES("a"));
+    headers_add_id(&h, HEADER_METHOD, BYTES("GET"));
+    headers_add(&h, BYTES(":path"), BYTES("/"));
+    headers_add(&h, BYTES("cookie"), BYTES("b"));
+    headers_add(&h, BYTES("x"), BYTES(""));
+    ck_assert(bytes_eq_str(h.entries[0].name, ":method"));
+    ck_assert(bytes_eq_str(h.entries[1].name, ":path"));
+    ck_assert(bytes_eq_str(headers_get(&h, HEADER_PATH), "/"));
+    ck_assert(bytes_eq_str(headers_get_name(&h, BYTES("x")), "1"));
+    ck_assert(bytes_eq_str(headers_get_all(&h, BYTES("x")), "1,"));
+    ck_assert(bytes_eq_str(headers_get_all(&h, BYTES("cookie")), "a,b"));
+    ck_assert_ptr_null(headers_get_all(&h, BYTES("none")).data);
+    uint32_t size = h.byte_size;
+    headers_set_id(&h, HEADER_COOKIE, BYTES("cc"));
+    ck_assert(bytes_eq_str(headers_get_all(&h, BYTES("cookie")), "cc"));
+    ck_assert_uint_eq(h.byte_size, size - 6);
+    ck_assert_uint_eq(headers_remove(&h, BYTES("x")), 2);
+    ck_assert_uint_eq(headers_remove_id(&h, HEADER_METHOD), 1);
+    ck_assert_uint_eq(headers_remove_id(&h, HEADER_METHOD), 0);
+    ck_assert(!headers_has(&h, HEADER_METHOD));
+    ck_assert(bytes_eq_str(headers_get(&h, HEADER_COOKIE), "cc"));
+    ck_assert_uint_eq(h.n, 2);
+    arena_free(&a);
+}
+END_TEST
+
+START_TEST(test_many)
+{
+    struct arena *a = arena_new(0);
+    struct headers h;
+    headers_init(&h, a);
+    for (int i = 0; i < 5000; i++)
+        headers_add(&h, BYTES("cookie"), BYTES("a"));
+    ck_assert_uint_eq(h.n, 5000);
+    ck_assert_uint_eq(headers_get_all(&h, BYTES("cookie")).len, 9999);
+    ck_assert_uint_eq(headers_remove(&h, BYTES("cookie")), 5000);
+    ck_assert_uint_eq(h.byte_size, 0);
+    arena_free(&a);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("headers");
+    TCase *t = tcase_create("headers");
+    tcase_add_test(t, test_every_name_has_its_number);
+    tcase_add_test(t, test_add_get_set_remove);
+    tcase_add_test(t, test_many);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
