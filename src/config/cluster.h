@@ -135,6 +135,7 @@ struct cluster_state {
     struct stat_scope *stats; /* cluster.NAME */
     struct {
         _Atomic uint32_t connections, pending, requests, retries;
+        _Atomic uint8_t open; /* 1 << enum breaker: at its limit (the *_open gauges) */
     } in_use[N_ROUTING_PRIORITIES];
 };
 struct cluster_state *cluster_state_new(struct stat_store *store, struct bytes stat_name);
