@@ -27,22 +27,22 @@ struct attempt_ops {
 enum attempt_state { ATTEMPT_NEW, ATTEMPT_WAITING, ATTEMPT_ACTIVE, ATTEMPT_DONE };
 
 struct attempt {
-    struct list link;                 /* in the router's set */
+    struct list link; /* in the router's set */
     const struct attempt_ops *ops;
     void *owner;
     struct stream *stream;
     enum attempt_state state;
     struct cluster_runtime *cluster;
-    struct host_state *host;          /* held */
+    struct host_state *host; /* held */
     struct address host_address;
     struct pool_request request;
     const struct headers *request_headers;
     struct headers *request_trailers; /* set when they were sent */
     struct headers response_headers, response_trailers;
-    struct buffer body;               /* of the request, while waiting for a connection */
+    struct buffer body; /* of the request, while waiting for a connection */
     uint32_t buffer_limit;
     bool body_above;
-    bool request_ended;               /* the last byte was given to attempt_send_*() */
+    bool request_ended; /* the last byte was given to attempt_send_*() */
     bool headers_seen, response_complete;
     bool headers_sent, bytes_seen;
 };

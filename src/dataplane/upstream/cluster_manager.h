@@ -42,18 +42,21 @@ struct cluster_runtime {
     struct stat_scope *stats;          /* own reference */
     struct lb *lb;                     /* of entry->hosts; NULL until the first pick */
     struct pool_params params;
-    uint64_t shape;                    /* hash of what shapes a connection */
-    struct map pools;                  /* struct pool_key -> struct conn_pool * */
+    uint64_t shape;       /* hash of what shapes a connection */
+    struct map pools;     /* conn_pool_key -> struct conn_pool * */
+    struct list draining; /* pools that left `pools` and finish their requests */
+    uint32_t sweep;       /* mark of the last reconciliation */
+    bool retired;
     uint32_t in_use[N_ROUTING_PRIORITIES][N_BREAKERS]; /* this worker's share of state */
-    uint32_t users;                    /* attempts; pools count themselves by `pools` */
-    struct list retired_link;          /* in the manager, after removal */
+    uint32_t users;                                    /* attempts that look at it */
+    struct list retired_link;                          /* in the manager, after removal */
 };
 
 struct cluster_manager {
     struct worker *worker;
     const struct connector *connector;
-    struct map runtimes;  /* name -> struct cluster_runtime *: used and configured */
-    struct list retired;  /* removed from the configuration, still in use */
+    struct map runtimes; /* name -> struct cluster_runtime *: used and configured */
+    struct list retired; /* removed from the configuration, still in use */
 };
 
 /* Also sets worker->clusters. connector: &connector_socket, or a test's. */
@@ -62,8 +65,8 @@ struct cluster_manager *cluster_manager_new(struct worker *worker,
 /* Closes all connections. No stream may be left. */
 void cluster_manager_free(struct cluster_manager **m);
 
-/* The worker's state of a cluster of its current snapshot, made at the first use. NULL: the snapshot
- * has no such (warm) cluster. */
+/* The worker's state of a cluster of its current snapshot, made at the first use. NULL: the
+ * snapshot has no such (warm) cluster. */
 struct cluster_runtime *cluster_runtime_get(struct worker *worker, struct bytes name);
 /* Keeps the object alive (not the configuration). */
 void cluster_runtime_use(struct cluster_runtime *c);
@@ -84,6 +87,10 @@ struct conn_pool *cluster_runtime_pool(struct cluster_runtime *c, const struct h
 bool breaker_can_create(const struct cluster_runtime *c, unsigned priority, enum breaker b);
 void breaker_inc(struct cluster_runtime *c, unsigned priority, enum breaker b);
 void breaker_dec(struct cluster_runtime *c, unsigned priority, enum breaker b);
+/* Moves this worker's share to another state; NULL: gives it back. */
+void breakers_move(struct cluster_runtime *c, struct cluster_state *to);
+/* Frees a removed cluster that nobody uses any more. */
+void cluster_runtime_unused(struct cluster_runtime *c);
 
 static inline void cluster_stat_add(struct cluster_runtime *c, enum cluster_stat id, int64_t n)
 {

@@ -14,28 +14,51 @@
 #include "dataplane/upstream/cluster_manager.h"
 #include "dataplane/http/headers.h"
 
-struct conn_pool;
 struct upstream_conn;
 struct pool_request;
+
+/* What must be equal for a connection to be shared. Zeroed before it is filled: compared as bytes.
+ */
+struct pool_key {
+    uint64_t shape, path;
+    uint8_t ip[16];
+    uint32_t scope;
+    uint16_t port;
+    uint8_t kind, priority;
+};
+
+struct conn_pool {
+    struct cluster_runtime *cluster;
+    struct host_state *host; /* held */
+    struct address address;
+    unsigned priority; /* routing priority: which breakers count */
+    struct list idle, busy, connecting;
+    unsigned n_connections, n_connecting, n_waiting;
+    struct list waiting;       /* struct pool_request, oldest first */
+    struct list draining_link; /* in the cluster's, once drained */
+    uint32_t sweep;
+    bool draining;
+};
 
 enum pool_result { POOL_READY, POOL_PENDING, POOL_OVERFLOW };
 
 /* Why a request got no connection, or lost the one it had. */
 enum upstream_failure {
-    UPSTREAM_OVERFLOW,          /* circuit breaker */
+    UPSTREAM_OVERFLOW, /* circuit breaker */
     UPSTREAM_CONNECT_FAILED,
     UPSTREAM_CONNECT_TIMEOUT,
-    UPSTREAM_LOCAL_CLOSE,       /* pool drained, worker going away */
-    UPSTREAM_TERMINATED,        /* the connection ended before the response was complete */
-    UPSTREAM_RESET,             /* the stream was reset by the peer */
-    UPSTREAM_PROTOCOL_ERROR,    /* the response could not be understood */
+    UPSTREAM_LOCAL_CLOSE,    /* pool drained, worker going away */
+    UPSTREAM_TERMINATED,     /* the connection ended before the response was complete */
+    UPSTREAM_RESET,          /* the stream was reset by the peer */
+    UPSTREAM_PROTOCOL_ERROR, /* the response could not be understood */
 };
 
 /* Calls to the user of a pool. None follows after on_failure(), after the end of the response, or
  * after pool_request_cancel(). */
 struct pool_request_ops {
     void (*on_ready)(struct pool_request *r);
-    /* text: transport failure reason ("Connection refused"), may be empty. Lives during the call. */
+    /* text: transport failure reason ("Connection refused"), may be empty. Lives during the call.
+     */
     void (*on_failure)(struct pool_request *r, enum upstream_failure why, struct bytes text);
     /* A head is in *r->response: an informational one (1xx), or the final one. */
     void (*on_informational)(struct pool_request *r);
@@ -54,8 +77,8 @@ struct pool_request {
     const struct pool_request_ops *ops;
     void *owner;
     struct conn_pool *pool;
-    struct upstream_conn *conn;  /* attached; NULL otherwise */
-    struct headers *response;    /* filled by the codec */
+    struct upstream_conn *conn; /* attached; NULL otherwise */
+    struct headers *response;   /* filled by the codec */
     struct headers *trailers;
     bool waiting;
     bool request_done, response_done;
@@ -78,14 +101,34 @@ void pool_request_send_trailers(struct pool_request *r, const struct headers *h)
 void pool_request_read_pause(struct pool_request *r);
 void pool_request_read_resume(struct pool_request *r);
 struct connection *pool_request_connection(const struct pool_request *r);
-struct host_state *conn_pool_host_state(const struct conn_pool *p);
 
 /* For the cluster manager. */
+struct pool_key conn_pool_key(const struct cluster_runtime *c, const struct address *address,
+                              unsigned priority);
+static inline struct bytes pool_key_bytes(const struct pool_key *k)
+{
+    return bytes_from((const char *)k, sizeof(*k));
+}
 struct conn_pool *conn_pool_new(struct cluster_runtime *c, const struct host *host,
                                 unsigned priority);
-/* No new requests: idle connections are closed now, busy ones after their request, waiting requests
- * keep their turn. The pool leaves its cluster when empty (and may be freed in here). */
+/* The pool has left `pools` and stands in the cluster's draining list: idle connections are closed
+ * now, busy ones after their request, waiting requests keep their turn. Frees the pool when it is
+ * empty, perhaps in here. */
 void conn_pool_drain(struct conn_pool *p);
-/* Closes everything at once; waiting and attached requests fail. Frees the pool. */
+/* Closes everything at once, without callbacks, and frees the pool. */
 void conn_pool_free(struct conn_pool **p);
-unsigned conn_pool_connections(const struct conn_pool *p);
+static inline unsigned conn_pool_connections(const struct conn_pool *p)
+{
+    return p->n_connections;
+}
+
+/* For upstream_conn.c. */
+void conn_pool_connected(struct conn_pool *p, struct upstream_conn *uc);
+/* A request is complete, its connection can take another. */
+void conn_pool_released(struct conn_pool *p, struct upstream_conn *uc);
+/* The connection takes no more requests; it has left the pool's lists. */
+void conn_pool_forget(struct conn_pool *p, struct upstream_conn *uc);
+/* It is closed. Waiting requests fail when it never was connected. Frees the pool when it was
+ * drained and is empty. */
+void conn_pool_closed(struct conn_pool *p, bool was_connecting, enum upstream_failure why,
+                      struct bytes text);

@@ -34,9 +34,9 @@ void lb_priority_loads(const struct lb_priority_count *counts, unsigned n,
 struct lb_hosts {
     const struct host *const *hosts;
     uint32_t n;
-    bool weighted; /* weights differ */
-    uint32_t next;         /* round robin over equal weights */
-    struct lb_edf *edf;    /* weighted; made at the first pick */
+    bool weighted;           /* weights differ */
+    uint32_t next;           /* round robin over equal weights */
+    struct lb_edf *edf;      /* weighted; made at the first pick */
     const struct host **own; /* storage of hosts when the host set has no such list; or NULL */
 };
 
@@ -59,10 +59,10 @@ struct lb {
     struct lb_priority *priorities;
     struct lb_priority_load *loads;
     unsigned n_priorities;
-    uint32_t choices;          /* LEAST_REQUEST */
+    uint32_t choices; /* LEAST_REQUEST */
     double active_request_bias;
     bool fail_traffic_on_panic;
-    uint32_t seed;             /* where round robin starts */
+    uint32_t seed; /* where round robin starts */
 };
 
 extern const struct lb_policy_ops lb_round_robin, lb_least_request, lb_random;
@@ -87,6 +87,6 @@ const struct host *lb_pick(struct lb *lb, const struct lb_query *q, bool *panic)
 struct lb_edf *lb_edf_new(const struct lb_hosts *h);
 void lb_edf_free(struct lb_edf **e);
 /* Takes the next host and queues it again by weight(host). */
-const struct host *lb_edf_next(struct lb_edf *e, double (*weight)(const void *ctx,
-                                                                   const struct host *host),
+const struct host *lb_edf_next(struct lb_edf *e,
+                               double (*weight)(const void *ctx, const struct host *host),
                                const void *ctx);

@@ -7,8 +7,8 @@
 struct router_config {
     bool suppress_envoy_headers;
     bool respect_expected_rq_timeout;
-    bool start_child_span;                 /* no effect without tracing */
-    bool dynamic_stats;                    /* default true */
+    bool start_child_span; /* no effect without tracing */
+    bool dynamic_stats;    /* default true */
 };
 
 void *router_config_new(struct filter_context *ctx, struct bytes value, struct error *err);

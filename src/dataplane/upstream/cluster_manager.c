@@ -1,0 +1,311 @@
+#include "dataplane/upstream/cluster_manager.h"
+
+#include "base/memory.h"
+#include "config/snapshot.h"
+#include "dataplane/upstream/conn_pool.h"
+
+struct cluster_manager *cluster_manager_new(struct worker *worker,
+                                            const struct connector *connector)
+{
+    struct cluster_manager *m = NEW(struct cluster_manager);
+    m->worker = worker;
+    m->connector = connector;
+    list_init(&m->retired);
+    worker->clusters = m;
+    return m;
+}
+
+static void pools_fini(struct cluster_runtime *c)
+{
+    struct bytes key;
+    void *value;
+    for (size_t i = 0; map_next(&c->pools, &i, &key, &value);) {
+        struct conn_pool *p = value;
+        conn_pool_free(&p);
+    }
+    LIST_EACH(it, &c->draining)
+    {
+        struct conn_pool *p = LIST_ENTRY(it, struct conn_pool, draining_link);
+        conn_pool_free(&p);
+    }
+    map_fini(&c->pools);
+}
+
+static void runtime_free(struct cluster_runtime *c)
+{
+    pools_fini(c);
+    breakers_move(c, NULL);
+    list_remove(&c->retired_link);
+    lb_free(&c->lb);
+    stat_scope_unref(&c->stats);
+    mem_free((char *)c->name.data);
+    mem_free(c);
+}
+
+void cluster_manager_free(struct cluster_manager **mp)
+{
+    struct cluster_manager *m = *mp;
+    *mp = NULL;
+    if (!m)
+        return;
+    struct bytes key;
+    void *value;
+    for (size_t i = 0; map_next(&m->runtimes, &i, &key, &value);)
+        runtime_free(value);
+    map_fini(&m->runtimes);
+    LIST_EACH(it, &m->retired)
+    runtime_free(LIST_ENTRY(it, struct cluster_runtime, retired_link));
+    m->worker->clusters = NULL;
+    mem_free(m);
+}
+
+/* FNV-1a over the values that make two connections different. */
+static uint64_t shape_add(uint64_t h, const void *data, size_t len)
+{
+    const unsigned char *p = data;
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ p[i]) * 0x100000001b3ull;
+    return h;
+}
+
+static uint64_t shape_of(const struct cluster *c)
+{
+    uint64_t h = 0xcbf29ce484222325ull;
+    uint32_t numbers[] = {
+        c->protocol,
+        c->keepalive,
+        c->keepalive_probes,
+        c->keepalive_time_s,
+        c->keepalive_interval_s,
+        c->has_bind_address,
+        c->has_bind_address ? (uint32_t)address_hash(&c->bind_address) : 0,
+        c->max_response_headers_kb,
+        c->max_headers_count,
+        c->enable_trailers,
+        c->allow_chunked_length,
+    };
+    return shape_add(h, numbers, sizeof(numbers));
+}
+
+static void params_set(struct pool_params *p, const struct cluster *c)
+{
+    p->connect_timeout_ms = c->connect_timeout_ms;
+    p->idle_timeout_ms = c->idle_timeout_ms;
+    p->max_duration_ms = c->max_connection_duration_ms;
+    p->max_requests_per_connection = c->max_requests_per_connection;
+    p->buffer_limit = c->buffer_limit;
+    p->max_response_headers_kb = c->max_response_headers_kb;
+    p->max_headers_count = c->max_headers_count;
+    p->enable_trailers = c->enable_trailers;
+    p->allow_chunked_length = c->allow_chunked_length;
+    p->keepalive_probes = c->keepalive_probes;
+    p->keepalive_time_s = c->keepalive_time_s;
+    p->keepalive_interval_s = c->keepalive_interval_s;
+    p->keepalive = c->keepalive;
+    p->has_bind_address = c->has_bind_address;
+    p->bind_address = c->bind_address;
+    memcpy(p->breakers, c->breakers, sizeof(p->breakers));
+}
+
+static struct cluster_runtime *runtime_new(struct cluster_manager *m, struct bytes name,
+                                           const struct cluster_entry *entry)
+{
+    struct cluster_runtime *c = NEW(struct cluster_runtime);
+    char *copy = mem_alloc(name.len + 1);
+    memcpy(copy, name.data, name.len);
+    copy[name.len] = '\0';
+    c->name = bytes_from(copy, name.len);
+    c->worker = m->worker;
+    c->manager = m;
+    c->entry = entry;
+    c->stats = stat_scope_ref(entry->state->stats);
+    list_init(&c->draining);
+    list_init(&c->retired_link);
+    params_set(&c->params, entry->cluster);
+    c->shape = shape_of(entry->cluster);
+    breakers_move(c, entry->state);
+    map_set(&m->runtimes, name, c);
+    return c;
+}
+
+struct cluster_runtime *cluster_runtime_get(struct worker *worker, struct bytes name)
+{
+    struct cluster_manager *m = worker->clusters;
+    struct cluster_runtime *c = map_get(&m->runtimes, name);
+    if (LIKELY(c != NULL))
+        return c;
+    const struct cluster_entry *entry =
+        worker->snapshot ? snapshot_cluster(worker->snapshot, name) : NULL;
+    return entry ? runtime_new(m, name, entry) : NULL;
+}
+
+void cluster_runtime_use(struct cluster_runtime *c)
+{
+    c->users++;
+}
+
+void cluster_runtime_unused(struct cluster_runtime *c)
+{
+    if (c->retired && c->users == 0 && list_empty(&c->draining))
+        runtime_free(c);
+}
+
+void cluster_runtime_done(struct cluster_runtime *c)
+{
+    CHECK(c->users > 0);
+    c->users--;
+    cluster_runtime_unused(c);
+}
+
+static void drain_pool(struct cluster_runtime *c, struct bytes key, struct conn_pool *p)
+{
+    map_remove(&c->pools, key);
+    list_push_back(&c->draining, &p->draining_link);
+    conn_pool_drain(p);
+}
+
+static void drain_all(struct cluster_runtime *c)
+{
+    struct bytes key;
+    void *value;
+    for (size_t i = 0; map_next(&c->pools, &i, &key, &value);)
+        drain_pool(c, key, value);
+}
+
+/* The cluster left the configuration. */
+static void runtime_retire(struct cluster_runtime *c)
+{
+    map_remove(&c->manager->runtimes, c->name);
+    list_push_back(&c->manager->retired, &c->retired_link);
+    lb_free(&c->lb);
+    breakers_move(c, NULL);
+    c->entry = NULL;
+    c->users++; /* not freed by the last pool while we walk them */
+    c->retired = true;
+    drain_all(c);
+    cluster_runtime_done(c);
+}
+
+/* Drains the pools whose host is gone. Cost: the hosts and pools of this cluster. */
+static void sweep_hosts(struct cluster_runtime *c, const struct host_set *set)
+{
+    struct bytes key;
+    void *value;
+    if (map_count(&c->pools) == 0)
+        return;
+    c->sweep++;
+    for (uint32_t i = 0; i < set->n_hosts; i++) {
+        for (unsigned priority = 0; priority < N_ROUTING_PRIORITIES; priority++) {
+            struct pool_key k = conn_pool_key(c, &set->hosts[i].address, priority);
+            struct conn_pool *p = map_get(&c->pools, pool_key_bytes(&k));
+            if (p && p->host == set->hosts[i].state)
+                p->sweep = c->sweep;
+        }
+    }
+    for (size_t i = 0; map_next(&c->pools, &i, &key, &value);) {
+        struct conn_pool *p = value;
+        if (p->sweep != c->sweep)
+            drain_pool(c, key, p);
+    }
+}
+
+static void runtime_refresh(struct cluster_runtime *c, const struct cluster_entry *entry)
+{
+    const struct cluster_entry *before = c->entry;
+    c->entry = entry;
+    if (entry->cluster != before->cluster || entry->hosts != before->hosts)
+        lb_free(&c->lb); /* made again at the next pick */
+    if (entry->state->stats != c->stats) {
+        stat_scope_unref(&c->stats);
+        c->stats = stat_scope_ref(entry->state->stats);
+    }
+    breakers_move(c, entry->state);
+    if (entry->cluster != before->cluster) {
+        uint64_t shape = shape_of(entry->cluster);
+        params_set(&c->params, entry->cluster);
+        if (shape != c->shape)
+            drain_all(c);
+        c->shape = shape;
+    }
+    if (entry->hosts != before->hosts)
+        sweep_hosts(c, entry->hosts);
+}
+
+static void on_difference(void *ctx, struct bytes key, void *old_value, void *new_value)
+{
+    struct cluster_manager *m = ctx;
+    struct cluster_runtime *c = map_get(&m->runtimes, key);
+    if (!c)
+        return;
+    if (new_value)
+        runtime_refresh(c, new_value);
+    else
+        runtime_retire(c);
+}
+
+void cluster_manager_adopt(struct worker *worker, const struct snapshot *old,
+                           const struct snapshot *now)
+{
+    worker->snapshot = now;
+    if (old && old != now)
+        pmap_diff(&old->clusters, &now->clusters, on_difference, worker->clusters);
+}
+
+const struct host *cluster_runtime_pick(struct cluster_runtime *c, const struct lb_query *q)
+{
+    bool panic = false;
+    if (!c->lb)
+        c->lb = lb_new(c->entry->cluster, c->entry->hosts, &c->worker->random);
+    const struct host *host = lb_pick(c->lb, q, &panic);
+    if (panic)
+        cluster_stat_inc(c, STAT_LB_HEALTHY_PANIC);
+    if (!host)
+        cluster_stat_inc(c, STAT_UPSTREAM_CX_NONE_HEALTHY);
+    return host;
+}
+
+struct conn_pool *cluster_runtime_pool(struct cluster_runtime *c, const struct host *host,
+                                       unsigned priority)
+{
+    struct pool_key k = conn_pool_key(c, &host->address, priority);
+    struct conn_pool *p = map_get(&c->pools, pool_key_bytes(&k));
+    if (LIKELY(p != NULL))
+        return p;
+    p = conn_pool_new(c, host, priority);
+    map_set(&c->pools, pool_key_bytes(&k), p);
+    return p;
+}
+
+unsigned cluster_manager_pools(const struct cluster_manager *m)
+{
+    struct bytes key;
+    void *value;
+    size_t n = 0;
+    for (size_t i = 0; map_next(&m->runtimes, &i, &key, &value);)
+        n += map_count(&((struct cluster_runtime *)value)->pools);
+    return (unsigned)n;
+}
+
+static unsigned runtime_connections(const struct cluster_runtime *c)
+{
+    struct bytes key;
+    void *value;
+    unsigned n = 0;
+    for (size_t i = 0; map_next(&c->pools, &i, &key, &value);)
+        n += conn_pool_connections(value);
+    for (const struct list *it = c->draining.next; it != &c->draining; it = it->next)
+        n += conn_pool_connections(LIST_ENTRY(it, struct conn_pool, draining_link));
+    return n;
+}
+
+unsigned cluster_manager_connections(const struct cluster_manager *m)
+{
+    struct bytes key;
+    void *value;
+    unsigned n = 0;
+    for (size_t i = 0; map_next(&m->runtimes, &i, &key, &value);)
+        n += runtime_connections(value);
+    for (const struct list *it = m->retired.next; it != &m->retired; it = it->next)
+        n += runtime_connections(LIST_ENTRY(it, struct cluster_runtime, retired_link));
+    return n;
+}

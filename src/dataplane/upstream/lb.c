@@ -1,0 +1,173 @@
+#include "dataplane/upstream/lb.h"
+
+#include "base/memory.h"
+
+/* How often the policy is asked again for a host that was not tried yet, before a plain search. */
+enum { PICK_TRIES = 3 };
+
+static const struct lb_policy_ops *policy_ops(enum lb_policy policy)
+{
+    switch (policy) {
+    case LB_ROUND_ROBIN:
+        return &lb_round_robin;
+    case LB_LEAST_REQUEST:
+        return &lb_least_request;
+    case LB_RANDOM:
+        return &lb_random;
+    }
+    check_failed(__FILE__, __LINE__, "lb policy");
+}
+
+static enum lb_source host_source(const struct host *h)
+{
+    if (h->health & ~(unsigned)HEALTH_DEGRADED_EDS)
+        return LB_ALL;
+    return h->health & HEALTH_DEGRADED_EDS ? LB_DEGRADED : LB_HEALTHY;
+}
+
+static bool weights_differ(const struct host *const *hosts, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++) {
+        if (hosts[i]->weight != hosts[0]->weight)
+            return true;
+    }
+    return false;
+}
+
+/* Fills the hosts of one source; the host set's own list is used when it is the same. */
+static void source_init(struct lb *lb, const struct priority_set *set, enum lb_source source,
+                        uint32_t n)
+{
+    struct lb_hosts *h = &lb->priorities[set - lb->set->priorities].sources[source];
+    h->next = lb->seed;
+    h->n = n;
+    if (n == 0)
+        return;
+    if (n == set->n_hosts) {
+        h->hosts = set->hosts;
+    } else {
+        h->own = mem_alloc(n * sizeof(*h->own));
+        uint32_t k = 0;
+        for (uint32_t i = 0; i < set->n_hosts; i++) {
+            if (host_source(set->hosts[i]) == source)
+                h->own[k++] = set->hosts[i];
+        }
+        h->hosts = h->own;
+    }
+    h->weighted = weights_differ(h->hosts, n);
+}
+
+static void priorities_init(struct lb *lb, double panic_threshold)
+{
+    struct lb_priority_count *counts = mem_zalloc((lb->n_priorities + 1) * sizeof(*counts));
+    for (unsigned p = 0; p < lb->n_priorities; p++) {
+        const struct priority_set *set = &lb->set->priorities[p];
+        counts[p].total = set->n_hosts;
+        for (uint32_t i = 0; i < set->n_hosts; i++) {
+            enum lb_source source = host_source(set->hosts[i]);
+            counts[p].healthy += source == LB_HEALTHY;
+            counts[p].degraded += source == LB_DEGRADED;
+        }
+        source_init(lb, set, LB_ALL, set->n_hosts);
+        source_init(lb, set, LB_HEALTHY, counts[p].healthy);
+        source_init(lb, set, LB_DEGRADED, counts[p].degraded);
+    }
+    uint32_t threshold = panic_threshold > 100 ? 100 : (uint32_t)panic_threshold;
+    lb_priority_loads(counts, lb->n_priorities, lb->set->overprovisioning_factor, threshold,
+                      lb->loads);
+    mem_free(counts);
+}
+
+struct lb *lb_new(const struct cluster *cluster, const struct host_set *set,
+                  struct random_source *random)
+{
+    struct lb *lb = NEW(struct lb);
+    lb->ops = policy_ops(cluster->lb_policy);
+    lb->set = set;
+    lb->random = random;
+    lb->choices = cluster->least_request_choices < 2 ? 2 : cluster->least_request_choices;
+    lb->active_request_bias = cluster->active_request_bias;
+    lb->fail_traffic_on_panic = cluster->fail_traffic_on_panic;
+    lb->seed = (uint32_t)random_u64(random);
+    lb->n_priorities = set->n_priorities;
+    lb->priorities = mem_zalloc((set->n_priorities + 1) * sizeof(*lb->priorities));
+    lb->loads = mem_zalloc((set->n_priorities + 1) * sizeof(*lb->loads));
+    priorities_init(lb, cluster->healthy_panic_threshold);
+    return lb;
+}
+
+void lb_free(struct lb **lb)
+{
+    struct lb *l = *lb;
+    *lb = NULL;
+    if (!l)
+        return;
+    for (unsigned p = 0; p < l->n_priorities; p++) {
+        for (unsigned s = 0; s < N_LB_SOURCES; s++) {
+            lb_edf_free(&l->priorities[p].sources[s].edf);
+            mem_free(l->priorities[p].sources[s].own);
+        }
+    }
+    mem_free(l->priorities);
+    mem_free(l->loads);
+    mem_free(l);
+}
+
+/* The hosts among which this request's host is chosen; NULL: none. */
+static struct lb_hosts *choose_hosts(struct lb *lb, bool *panic)
+{
+    bool one = lb->n_priorities == 1 && lb->loads[0].healthy == 100;
+    uint32_t point = one ? 1 : (uint32_t)random_below(lb->random, 100) + 1;
+    uint32_t sum = 0;
+    *panic = false;
+    for (unsigned s = LB_HEALTHY; s <= LB_DEGRADED; s++) {
+        for (unsigned p = 0; p < lb->n_priorities; p++) {
+            sum += s == LB_HEALTHY ? lb->loads[p].healthy : lb->loads[p].degraded;
+            if (point > sum)
+                continue;
+            *panic = lb->loads[p].panic;
+            if (*panic && lb->fail_traffic_on_panic)
+                return NULL;
+            return &lb->priorities[p].sources[*panic ? LB_ALL : s];
+        }
+    }
+    return NULL;
+}
+
+static bool was_tried(const struct lb_query *q, const struct host *host)
+{
+    for (unsigned i = 0; q && i < q->n_avoid; i++) {
+        if (q->avoid[i] == host->state)
+            return true;
+    }
+    return false;
+}
+
+static bool acceptable(const struct lb_query *q, const struct host *host, bool panic)
+{
+    if (!panic && atomic_load_explicit(&host->state->health, memory_order_relaxed) != 0)
+        return false;
+    return !was_tried(q, host);
+}
+
+const struct host *lb_pick(struct lb *lb, const struct lb_query *q, bool *panic)
+{
+    struct lb_hosts *h = choose_hosts(lb, panic);
+    if (!h || h->n == 0)
+        return NULL;
+    const struct host *first = NULL;
+    for (unsigned i = 0; i < PICK_TRIES; i++) {
+        const struct host *host = lb->ops->pick(lb, h);
+        if (acceptable(q, host, *panic))
+            return host;
+        if (!first)
+            first = host;
+    }
+    uint32_t start = (uint32_t)random_below(lb->random, h->n);
+    for (uint32_t i = 0; i < h->n; i++) {
+        const struct host *host = h->hosts[(start + i) % h->n];
+        if (acceptable(q, host, *panic))
+            return host;
+    }
+    return first; /* all are as bad: any host is better than none */
+}
