@@ -52,6 +52,8 @@ enum { PRIORITY_DEFAULT, PRIORITY_HIGH, N_ROUTING_PRIORITIES };
     X(UPSTREAM_CX_LENGTH_MS, "upstream_cx_length_ms", HISTOGRAM)                                   \
     X(UPSTREAM_RQ_TOTAL, "upstream_rq_total", COUNTER)                                             \
     X(UPSTREAM_RQ_ACTIVE, "upstream_rq_active", GAUGE)                                             \
+    X(UPSTREAM_RQ_ACTIVE_OVERFLOW, "upstream_rq_active_overflow", COUNTER)                         \
+    X(UPSTREAM_RQ_PER_CX, "upstream_rq_per_cx", HISTOGRAM)                                         \
     X(UPSTREAM_RQ_PENDING_TOTAL, "upstream_rq_pending_total", COUNTER)                             \
     X(UPSTREAM_RQ_PENDING_OVERFLOW, "upstream_rq_pending_overflow", COUNTER)                       \
     X(UPSTREAM_RQ_PENDING_FAILURE_EJECT, "upstream_rq_pending_failure_eject", COUNTER)             \
