@@ -211,19 +211,10 @@ static void say_nack(const struct hub *h, const struct stream *st, const struct 
         names[i] = set->items[i]->name;
     printf("NACK node=%s type=%s version=%s nonce=%s code=%d\n", st->session->node_id,
            desc_url_name(sub->type_url), sub->version_sent, sub->nonce, req->error_code);
-    while (*p) {
-        size_t len = strcspn(p, "\n");
-        struct nack_part part;
-
-        if (len) {
-            nack_parse(&part, p, len, names, count);
-            printf("  resource: %s\n  field:    %s\n  reason:   %s\n",
-                   part.resource ? part.resource : "(not named)",
-                   part.field ? part.field : "(not named)", part.reason);
-            nack_part_fini(&part);
-        }
-        p += len + (p[len] == '\n');
-    }
+    for (struct nack_part part; nack_next(&p, &part, names, count); nack_part_fini(&part))
+        printf("  resource: %s\n  field:    %s\n  reason:   %s\n",
+               part.resource ? part.resource : "(not named)",
+               part.field ? part.field : "(not named)", part.reason);
     fflush(stdout);
     free(names);
 }

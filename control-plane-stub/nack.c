@@ -74,24 +74,79 @@ static char *find_path(const char *line, const char *end, const char *name, size
     return best ? mem_bytes(best, best_len) : NULL;
 }
 
-void nack_parse(struct nack_part *out, const char *line, size_t len, const char *const *names,
-                size_t name_count)
+/* Envoy's chain "(AValidationError.Foo[0]: ... | caused by BValidationError.BarBaz: ..." is the
+ * path foo[0].bar_baz. NULL where the line has no such chain. */
+static char *find_chain(const char *line, const char *end)
 {
-    const char *end = line + len, *at = NULL;
-    size_t longest = 0;
+    static const char mark[] = "ValidationError.";
+    struct text path = {0};
 
-    *out = (struct nack_part){.reason = mem_bytes(line, len)};
-    for (size_t i = 0; i < name_count; i++) {
-        const char *hit = find_word(line, end, names[i]);
-
-        if (hit && strlen(names[i]) > longest) {
-            at = hit;
-            longest = strlen(names[i]);
-            free(out->resource);
-            out->resource = mem_string(names[i]);
+    while ((line = memmem(line, (size_t)(end - line), mark, strlen(mark)))) {
+        line += strlen(mark);
+        text_puts(&path, path.len ? "." : "");
+        for (const char *first = line;
+             line < end && (isalnum((unsigned char)*line) || *line == '[' || *line == ']');
+             line++) {
+            if (isupper((unsigned char)*line) && line > first)
+                text_putc(&path, '_');
+            text_putc(&path, (char)tolower((unsigned char)*line));
         }
     }
-    out->field = find_path(line, end, at, longest);
+    return path.len ? text_take(&path) : NULL;
+}
+
+/* Where the complaint that begins at p ends; *reason is where its sentence begins. */
+static const char *complaint_end(const char *p, const char **reason)
+{
+    size_t len = strcspn(p, "\n");
+
+    *reason = p;
+    if (!memmem(p, len, "goo.gle/debug", 13))
+        return p + len;
+    for (const char *q = p + len; *q; q += strcspn(q, "\n")) {
+        q++;
+        if (*q != ':')
+            continue;
+        *reason = q + strspn(q, ": ");
+        return q + strcspn(q, "\n");
+    }
+    return p + strlen(p);
+}
+
+static void find_parts(struct nack_part *out, const char *p, const char *end,
+                       const char *const *names, size_t name_count)
+{
+    const char *at = NULL;
+    size_t longest = 0;
+
+    for (size_t i = 0; i < name_count; i++) {
+        const char *hit = find_word(p, end, names[i]);
+
+        if (!hit || strlen(names[i]) <= longest)
+            continue;
+        at = hit;
+        longest = strlen(names[i]);
+        free(out->resource);
+        out->resource = mem_string(names[i]);
+    }
+    out->field = find_chain(p, end);
+    if (!out->field)
+        out->field = find_path(p, end, at, longest);
+}
+
+bool nack_next(const char **message, struct nack_part *out, const char *const *names,
+               size_t name_count)
+{
+    const char *p = *message + strspn(*message, "\n"), *reason, *end;
+
+    *out = (struct nack_part){0};
+    if (!*p)
+        return false;
+    end = complaint_end(p, &reason);
+    out->reason = mem_bytes(reason, (size_t)(end - reason));
+    find_parts(out, p, end, names, name_count);
+    *message = end;
+    return true;
 }
 
 void nack_part_fini(struct nack_part *p)

@@ -9,7 +9,8 @@ struct nack_part {
     char *reason;
 };
 
-/* Take one line of an error_detail apart; `names` are the resources that were sent. */
-void nack_parse(struct nack_part *out, const char *line, size_t len, const char *const *names,
-                size_t name_count);
+/* Take the next complaint off an error_detail's message (one line, or a line with the dump of a
+ * message that Envoy puts into it); `names` are the resources that were sent. false at the end. */
+bool nack_next(const char **message, struct nack_part *out, const char *const *names,
+               size_t name_count);
 void nack_part_fini(struct nack_part *p);
