@@ -44,6 +44,14 @@ static void list(struct control *ctl, struct http_conn *c, const struct http_req
     reply_json(c, 200, &body);
 }
 
+/* `?format=raw`: the resource's bytes as they are served. */
+static bool wants_raw(const struct http_request *r)
+{
+    const char *format = http_query(r, "format");
+
+    return format && !strcmp(format, "raw");
+}
+
 /* One resource in full, as JSON. */
 static void show(struct control *ctl, struct http_conn *c, const struct http_request *r,
                  const char *type_url)
@@ -55,7 +63,9 @@ static void show(struct control *ctl, struct http_conn *c, const struct http_req
     hub_lock(ctl->hub);
     item = type_set_get(snapshot_type(world_for(ctl->hub->world, http_query(r, "node")), type_url),
                         r->segments[2]);
-    if (item) {
+    if (item && wants_raw(r)) {
+        text_add(&body, item->value, item->len);
+    } else if (item) {
         json_open(&body, '{');
         json_member(&body, "type", type_url);
         json_member(&body, "name", item->name);
@@ -67,10 +77,13 @@ static void show(struct control *ctl, struct http_conn *c, const struct http_req
         json_close(&body, '}');
     }
     hub_unlock(ctl->hub);
-    if (item)
-        reply_json(c, 200, &body);
-    else
+    if (!item)
         reply_error(c, 404, "%s \"%s\" is not served", desc_url_name(type_url), r->segments[2]);
+    else if (wants_raw(r))
+        http_reply(c, 200, "application/octet-stream", text_str(&body), body.len);
+    else
+        reply_json(c, 200, &body);
+    text_fini(&body);
 }
 
 static void reply_changed(struct control *ctl, struct http_conn *c, const char *type_url,

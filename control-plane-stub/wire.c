@@ -187,6 +187,4 @@ void wire_write(enum dialect dialect, const struct xds_response *r, const struct
         write_sotw(r, extra, out);
     else
         write_delta(r, extra, out);
-    if (extra->raw_errors)
-        text_add(out, extra->raw_errors, extra->raw_errors_len);
 }

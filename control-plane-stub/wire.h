@@ -20,8 +20,6 @@ void wire_request_fini(struct wire_request *r);
 struct wire_extra {
     const char *control_plane; /* identifier; NULL: none */
     const char *resource_type; /* type URL of the Any of each resource, if not the response's */
-    const char *raw_errors;    /* further serialized fields (resource_errors), or NULL */
-    size_t raw_errors_len;
 };
 
 /* Serialize a response. */
