@@ -1,0 +1,241 @@
+/* envoy.config.cluster.v3.Cluster into a const node. */
+#include "config/cluster_protocol.h"
+#include "config/decode.h"
+#include "config/decode_util.h"
+#include "config/host_set_build.h"
+#include "config/wire_slice.h"
+#include "envoy/config/cluster/v3/circuit_breaker.upb.h"
+#include "envoy/config/cluster/v3/cluster.upb.h"
+#include "envoy/config/core/v3/address.upb.h"
+#include "envoy/config/core/v3/config_source.upb.h"
+#include "envoy/config/endpoint/v3/endpoint.upb.h"
+
+#define CLUSTER(f) envoy_config_cluster_v3_Cluster_##f
+#define BREAKERS(f) envoy_config_cluster_v3_CircuitBreakers_##f
+#define TCP_KEEPALIVE(f) envoy_config_core_v3_TcpKeepalive_##f
+
+typedef envoy_config_cluster_v3_Cluster cluster_msg;
+
+enum { FIELD_EDS_CLUSTER_CONFIG = 3, FIELD_EDS_CONFIG = 1, NAME_MAX_LEN = 4096 };
+
+static bool take_type(struct cluster *c, const cluster_msg *m, struct error *err)
+{
+    const envoy_config_cluster_v3_Cluster_CustomClusterType *custom = CLUSTER(cluster_type)(m);
+    if (custom)
+        return error_set(err, "cluster_type: '%.*s' is not implemented",
+                         BYTES_ARG(upb_bytes(CLUSTER(CustomClusterType_name)(custom))));
+    switch (CLUSTER(type)(m)) {
+    case CLUSTER(STATIC):
+        c->type = CLUSTER_STATIC;
+        return true;
+    case CLUSTER(STRICT_DNS):
+        c->type = CLUSTER_STRICT_DNS;
+        return true;
+    case CLUSTER(LOGICAL_DNS):
+        c->type = CLUSTER_LOGICAL_DNS;
+        return true;
+    case CLUSTER(EDS):
+        c->type = CLUSTER_EDS;
+        return true;
+    case CLUSTER(ORIGINAL_DST):
+        return error_set(err, "type: ORIGINAL_DST is not implemented");
+    default:
+        return error_set(err, "type: %d is not known", CLUSTER(type)(m));
+    }
+}
+
+static bool take_eds(struct decode_context *ctx, struct cluster *c, const cluster_msg *m,
+                     struct bytes wire, struct error *err)
+{
+    const envoy_config_cluster_v3_Cluster_EdsClusterConfig *eds = CLUSTER(eds_cluster_config)(m);
+    struct arena *a = c->node.arena;
+    if (!eds)
+        return c->type != CLUSTER_EDS ||
+               error_set(err, "cannot create an EDS cluster without an EDS config");
+    if (c->type != CLUSTER_EDS)
+        return error_set(err, "eds_cluster_config set in a non-EDS cluster");
+    struct bytes name = upb_bytes(CLUSTER(EdsClusterConfig_service_name)(eds));
+    c->eds_service_name = arena_dup(a, name.len ? name : c->name);
+    struct bytes config = wire_message(a, wire, FIELD_EDS_CLUSTER_CONFIG);
+    config = wire_message(a, config, FIELD_EDS_CONFIG);
+    if (!config.data)
+        return error_set(err, "cannot create an EDS cluster without an EDS config");
+    if (!config_source_decode(ctx, a, config, &c->eds_source, err))
+        return error_prefix(err, "eds_cluster_config.eds_config: ");
+    return true;
+}
+
+static bool take_dns(struct cluster *c, const cluster_msg *m, struct error *err)
+{
+    const envoy_config_cluster_v3_Cluster_RefreshRate *failure = CLUSTER(dns_failure_refresh_rate)(m);
+    int32_t family = CLUSTER(dns_lookup_family)(m);
+    if (family < 0 || family > (int32_t)DNS_ALL)
+        return error_set(err, "dns_lookup_family: %d is not known", family);
+    c->dns_family = (enum dns_lookup_family)family;
+    c->dns_refresh_ms = 5000;
+    c->respect_dns_ttl = CLUSTER(respect_dns_ttl)(m);
+    if (!take_duration_ms(CLUSTER(dns_refresh_rate)(m), "dns_refresh_rate", &c->dns_refresh_ms, err))
+        return false;
+    if (c->dns_refresh_ms == 0)
+        return error_set(err, "dns_refresh_rate: expected more than 1 ms");
+    c->dns_failure_refresh_base_ms = c->dns_failure_refresh_max_ms = c->dns_refresh_ms;
+    if (!failure)
+        return true;
+    if (!take_duration_ms(CLUSTER(RefreshRate_base_interval)(failure),
+                          "dns_failure_refresh_rate.base_interval", &c->dns_failure_refresh_base_ms,
+                          err))
+        return false;
+    c->dns_failure_refresh_max_ms = c->dns_failure_refresh_base_ms * 10;
+    if (!take_duration_ms(CLUSTER(RefreshRate_max_interval)(failure),
+                          "dns_failure_refresh_rate.max_interval", &c->dns_failure_refresh_max_ms,
+                          err))
+        return false;
+    if (c->dns_failure_refresh_max_ms < c->dns_failure_refresh_base_ms)
+        return error_set(err, "dns_failure_refresh_rate must have max_interval greater than or "
+                              "equal to the base_interval");
+    return true;
+}
+
+static bool take_hosts(struct cluster *c, const cluster_msg *m, struct error *err)
+{
+    const envoy_config_endpoint_v3_ClusterLoadAssignment *cla = CLUSTER(load_assignment)(m);
+    bool dns = c->type == CLUSTER_STRICT_DNS || c->type == CLUSTER_LOGICAL_DNS;
+    if (!cla) {
+        if (c->type == CLUSTER_LOGICAL_DNS)
+            return error_set(err, "LOGICAL_DNS clusters must have a single host");
+        if (c->type != CLUSTER_EDS)
+            c->inline_hosts = host_set_empty();
+        return true;
+    }
+    if (c->type == CLUSTER_EDS)
+        return error_set(err, "load_assignment must not be set in an EDS cluster");
+    if (dns) {
+        if (!dns_targets_of_message(c, cla, err))
+            return error_prefix(err, "load_assignment: ");
+        return true;
+    }
+    struct host_set *hs = host_set_of_message(cla, err);
+    if (!hs)
+        return error_prefix(err, "load_assignment: ");
+    host_set_finish(hs, NULL, false);
+    c->inline_hosts = hs;
+    return true;
+}
+
+static bool take_breakers(struct cluster *c, const cluster_msg *m, struct error *err)
+{
+    const envoy_config_cluster_v3_CircuitBreakers *b = CLUSTER(circuit_breakers)(m);
+    bool seen[N_ROUTING_PRIORITIES] = {false};
+    size_t n = 0;
+    for (unsigned p = 0; p < N_ROUTING_PRIORITIES; p++)
+        c->breakers[p] = (struct circuit_breaker){1024, 1024, 1024, 3, UINT32_MAX, false};
+    const envoy_config_cluster_v3_CircuitBreakers_Thresholds *const *list =
+        b ? BREAKERS(thresholds)(b, &n) : NULL;
+    for (size_t i = 0; i < n; i++) {
+        int32_t p = BREAKERS(Thresholds_priority)(list[i]);
+        if (p < 0 || p >= N_ROUTING_PRIORITIES)
+            return error_set(err, "circuit_breakers.thresholds[%zu].priority: %d is not known", i,
+                             p);
+        if (seen[p]) /* Envoy takes the first */
+            continue;
+        seen[p] = true;
+        c->breakers[p] = (struct circuit_breaker){
+            upb_u32(BREAKERS(Thresholds_max_connections)(list[i]), 1024),
+            upb_u32(BREAKERS(Thresholds_max_pending_requests)(list[i]), 1024),
+            upb_u32(BREAKERS(Thresholds_max_requests)(list[i]), 1024),
+            upb_u32(BREAKERS(Thresholds_max_retries)(list[i]), 3),
+            upb_u32(BREAKERS(Thresholds_max_connection_pools)(list[i]), UINT32_MAX),
+            BREAKERS(Thresholds_track_remaining)(list[i]),
+        };
+    }
+    return true;
+}
+
+static bool take_connection(struct cluster *c, const cluster_msg *m, struct error *err)
+{
+    const envoy_config_cluster_v3_UpstreamConnectionOptions *o =
+        CLUSTER(upstream_connection_options)(m);
+    const envoy_config_core_v3_TcpKeepalive *k =
+        o ? envoy_config_cluster_v3_UpstreamConnectionOptions_tcp_keepalive(o) : NULL;
+    const envoy_config_core_v3_BindConfig *b = CLUSTER(upstream_bind_config)(m);
+    c->connect_timeout_ms = 5000;
+    c->buffer_limit = upb_u32(CLUSTER(per_connection_buffer_limit_bytes)(m), 1024 * 1024);
+    if (!take_duration_ms(CLUSTER(connect_timeout)(m), "connect_timeout", &c->connect_timeout_ms,
+                          err))
+        return false;
+    if (c->connect_timeout_ms == 0)
+        return error_set(err, "connect_timeout: expected more than 0 seconds");
+    if (k) {
+        c->keepalive = true;
+        c->keepalive_probes = upb_u32(TCP_KEEPALIVE(keepalive_probes)(k), 0);
+        c->keepalive_time_s = upb_u32(TCP_KEEPALIVE(keepalive_time)(k), 0);
+        c->keepalive_interval_s = upb_u32(TCP_KEEPALIVE(keepalive_interval)(k), 0);
+    }
+    if (b && envoy_config_core_v3_BindConfig_source_address(b)) {
+        c->has_bind_address = true;
+        if (!take_socket_address(envoy_config_core_v3_BindConfig_source_address(b),
+                                 &c->bind_address, err))
+            return error_prefix(err, "upstream_bind_config.source_address: ");
+    }
+    return true;
+}
+
+/* What would send traffic elsewhere, or in the clear, if it were ignored. */
+static bool check_refused(struct decode_context *ctx, struct cluster *c, const cluster_msg *m,
+                          struct error *err)
+{
+    size_t n_filters, n_matches;
+    CLUSTER(filters)(m, &n_filters);
+    CLUSTER(transport_socket_matches)(m, &n_matches);
+    if (n_filters)
+        return error_set(err, "filters: upstream network filters are not implemented");
+    if (n_matches || CLUSTER(transport_socket_matcher)(m))
+        return error_set(err, "transport_socket_matches is not implemented");
+    if (CLUSTER(upstream_config)(m))
+        return error_set(err, "upstream_config is not implemented");
+    return check_transport_socket(ctx, c->node.arena, CLUSTER(transport_socket)(m),
+                                  "transport_socket", err);
+}
+
+static void cluster_fini(struct node *n)
+{
+    struct cluster *c = CONTAINER_OF(n, struct cluster, node);
+    struct host_set *hs = (struct host_set *)c->inline_hosts;
+    NODE_UNREF(&hs);
+}
+
+static bool take_cluster(struct decode_context *ctx, struct cluster *c, const cluster_msg *m,
+                         struct bytes wire, struct error *err)
+{
+    struct arena *a = c->node.arena;
+    struct bytes name = upb_bytes(CLUSTER(name)(m)), alt = upb_bytes(CLUSTER(alt_stat_name)(m));
+    if (name.len == 0 || name.len > NAME_MAX_LEN || memchr(name.data, '\0', name.len))
+        return error_set(err, "name: expected 1 to %d characters, none of them NUL", NAME_MAX_LEN);
+    c->name = arena_dup(a, name);
+    c->stat_name = stat_name_of(a, alt.len ? alt : name);
+    c->observability_name_is_alt = alt.len > 0;
+    c->wait_for_warm_on_init = upb_bool(CLUSTER(wait_for_warm_on_init)(m), true);
+    return take_type(c, m, err) && check_refused(ctx, c, m, err) &&
+           take_connection(c, m, err) && take_breakers(c, m, err) &&
+           cluster_lb_decode(ctx, c, m, err) && cluster_protocol_decode(ctx, c, m, err) &&
+           take_eds(ctx, c, m, wire, err) && take_dns(c, m, err) && take_hosts(c, m, err);
+}
+
+struct cluster *cluster_decode(struct decode_context *ctx, struct bytes wire, struct error *err)
+{
+    if (!decode_check(ctx, "envoy.config.cluster.v3.Cluster", wire, err))
+        return NULL;
+    upb_Arena *arena = upb_Arena_New();
+    const cluster_msg *m =
+        CLUSTER(parse_ex)(wire.data, wire.len, NULL, UPB_DECODE_MAXDEPTH(100), arena);
+    struct cluster *c = NULL;
+    if (!m) {
+        error_set(err, "the bytes are no Cluster");
+    } else {
+        c = node_new(NODE_CLUSTER, sizeof(*c), sizeof(*c) + 512, cluster_fini);
+        if (!take_cluster(ctx, c, m, wire, err))
+            NODE_UNREF(&c);
+    }
+    upb_Arena_Free(arena);
+    return c;
+}

@@ -1,0 +1,200 @@
+/* Where resources come from. ADS, single gRPC streams and files are told apart by their key. */
+#include "config/decode.h"
+#include "config/decode_util.h"
+#include "config/wire_slice.h"
+#include "envoy/config/core/v3/backoff.upb.h"
+#include "envoy/config/core/v3/base.upb.h"
+#include "envoy/config/core/v3/config_source.upb.h"
+#include "envoy/config/core/v3/grpc_service.upb.h"
+
+#define SOURCE(f) envoy_config_core_v3_ConfigSource_##f
+#define API(f) envoy_config_core_v3_ApiConfigSource_##f
+#define GRPC(f) envoy_config_core_v3_GrpcService_##f
+
+typedef envoy_config_core_v3_ApiConfigSource api_msg;
+
+enum { INITIAL_FETCH_TIMEOUT_MS = 15000 };
+
+static bool take_retry(const envoy_config_core_v3_RetryPolicy *p, struct grpc_service *out,
+                       struct error *err)
+{
+    const envoy_config_core_v3_BackoffStrategy *b =
+        p ? envoy_config_core_v3_RetryPolicy_retry_back_off(p) : NULL;
+    if (!b)
+        return true;
+    if (!take_duration_ms(envoy_config_core_v3_BackoffStrategy_base_interval(b), "base_interval",
+                          &out->retry_base_ms, err))
+        return false;
+    out->retry_max_ms = out->retry_base_ms * 10;
+    if (!take_duration_ms(envoy_config_core_v3_BackoffStrategy_max_interval(b), "max_interval",
+                          &out->retry_max_ms, err))
+        return false;
+    if (out->retry_max_ms < out->retry_base_ms)
+        return error_set(err, "retry_back_off: max_interval must not be less than base_interval");
+    return true;
+}
+
+static bool take_service(struct decode_context *ctx, struct arena *a,
+                         const envoy_config_core_v3_GrpcService *m, struct grpc_service *out,
+                         struct error *err)
+{
+    const envoy_config_core_v3_GrpcService_EnvoyGrpc *g = GRPC(envoy_grpc)(m);
+    size_t n;
+    if (!g)
+        return error_set(err, "expected envoy_grpc (google_grpc is not implemented)");
+    out->cluster_name = arena_dup(a, upb_bytes(GRPC(EnvoyGrpc_cluster_name)(g)));
+    out->authority = arena_dup(a, upb_bytes(GRPC(EnvoyGrpc_authority)(g)));
+    if (ctx->control_cluster_ok && !ctx->control_cluster_ok(ctx->owner, out->cluster_name))
+        return error_set(err,
+                         "ApiConfigSource must have a statically defined non-EDS cluster: '%.*s' "
+                         "does not exist, was added via api, or is an EDS cluster",
+                         BYTES_ARG(out->cluster_name));
+    if (!take_duration_ms(GRPC(timeout)(m), "timeout", &out->timeout_ms, err) ||
+        !take_retry(GRPC(EnvoyGrpc_retry_policy)(g), out, err))
+        return false;
+    const envoy_config_core_v3_HeaderValue *const *headers = GRPC(initial_metadata)(m, &n);
+    out->metadata_keys = ARENA_ARRAY(a, struct bytes, n ? n : 1);
+    out->metadata_values = ARENA_ARRAY(a, struct bytes, n ? n : 1);
+    for (size_t i = 0; i < n; i++) {
+        out->metadata_keys[i] = upb_lower(envoy_config_core_v3_HeaderValue_key(headers[i]), a);
+        out->metadata_values[i] =
+            arena_dup(a, upb_bytes(envoy_config_core_v3_HeaderValue_value(headers[i])));
+    }
+    out->n_metadata = (unsigned)n;
+    return true;
+}
+
+static bool check_api(const api_msg *m, struct error *err)
+{
+    if (API(transport_api_version)(m) != envoy_config_core_v3_V3)
+        return error_set(err, "transport_api_version: only V3 is supported");
+    switch (API(api_type)(m)) {
+    case API(GRPC):
+    case API(DELTA_GRPC):
+        return true;
+    case API(REST):
+        return error_set(err, "api_type: REST is not implemented");
+    default:
+        return error_set(err, "api_type: %d is not implemented", API(api_type)(m));
+    }
+}
+
+static bool take_api(struct decode_context *ctx, struct arena *a, const api_msg *m,
+                     struct api_config_source *out, struct error *err)
+{
+    size_t n;
+    if (!check_api(m, err))
+        return false;
+    const envoy_config_core_v3_GrpcService *const *services = API(grpc_services)(m, &n);
+    if (n == 0 || n > 2)
+        return error_set(err, "grpc_services: expected one or two, got %zu", n);
+    out->delta = API(api_type)(m) == API(DELTA_GRPC);
+    out->set_node_on_first_message_only = API(set_node_on_first_message_only)(m);
+    out->services = ARENA_ARRAY(a, struct grpc_service, n);
+    for (size_t i = 0; i < n; i++) {
+        if (!take_service(ctx, a, services[i], &out->services[i], err))
+            return error_prefix(err, "grpc_services[%zu]: ", i);
+    }
+    out->n_services = (unsigned)n;
+    return true;
+}
+
+static bool take_path(struct arena *a, const envoy_config_core_v3_ConfigSource *m,
+                      struct config_source *out, struct error *err)
+{
+    const envoy_config_core_v3_PathConfigSource *p = SOURCE(path_config_source)(m);
+    struct bytes path = upb_bytes(SOURCE(path)(m));
+    if (p) {
+        const envoy_config_core_v3_WatchedDirectory *d =
+            envoy_config_core_v3_PathConfigSource_watched_directory(p);
+        path = upb_bytes(envoy_config_core_v3_PathConfigSource_path(p));
+        if (d)
+            out->watched_directory =
+                arena_dup(a, upb_bytes(envoy_config_core_v3_WatchedDirectory_path(d)));
+    }
+    if (path.len == 0 || memchr(path.data, '\0', path.len))
+        return error_set(err, "path_config_source.path: expected a path");
+    out->kind = SOURCE_PATH;
+    out->path = arena_dup(a, path);
+    return true;
+}
+
+static bool take_source(struct decode_context *ctx, struct arena *a,
+                        const envoy_config_core_v3_ConfigSource *m, struct config_source *out,
+                        struct error *err)
+{
+    int32_t version = SOURCE(resource_api_version)(m);
+    size_t n;
+    if (version == envoy_config_core_v3_V2)
+        return error_set(err, "resource_api_version: only V3 is supported");
+    SOURCE(authorities)(m, &n);
+    if (n)
+        return error_set(err, "authorities is not implemented");
+    switch (SOURCE(config_source_specifier_case)(m)) {
+    case SOURCE(config_source_specifier_path):
+    case SOURCE(config_source_specifier_path_config_source):
+        return take_path(a, m, out, err);
+    case SOURCE(config_source_specifier_api_config_source):
+        if (!take_api(ctx, a, SOURCE(api_config_source)(m), &out->api, err))
+            return error_prefix(err, "api_config_source.");
+        out->kind = out->api.delta ? SOURCE_DELTA_GRPC : SOURCE_GRPC;
+        return true;
+    case SOURCE(config_source_specifier_ads):
+        if (!ctx->ads_configured)
+            return error_set(err, "ads: dynamic_resources.ads_config is not configured");
+        out->kind = SOURCE_ADS;
+        return true;
+    case SOURCE(config_source_specifier_self):
+        if (!ctx->self || ctx->self->kind == SOURCE_NONE)
+            return error_set(err, "self: the parent did not come from a source");
+        out->kind = SOURCE_SELF;
+        return true;
+    case SOURCE(config_source_specifier_NOT_SET):
+        break;
+    }
+    return error_set(err, "expected one of path_config_source, api_config_source, ads, self");
+}
+
+static void copy_self(struct config_source *out, const struct config_source *self)
+{
+    uint64_t timeout = out->initial_fetch_timeout_ms;
+    *out = *self; /* the builder keeps sources for good */
+    out->initial_fetch_timeout_ms = timeout;
+}
+
+bool config_source_decode(struct decode_context *ctx, struct arena *a, struct bytes wire,
+                          struct config_source *out, struct error *err)
+{
+    static const uint32_t timeout_field[] = {4};
+    upb_Arena *arena = upb_Arena_New();
+    const envoy_config_core_v3_ConfigSource *m = SOURCE(parse)(wire.data, wire.len, arena);
+    *out = (struct config_source){.initial_fetch_timeout_ms = INITIAL_FETCH_TIMEOUT_MS};
+    bool ok = m ? true : error_set(err, "the bytes are no ConfigSource");
+    ok = ok && take_duration_ms(SOURCE(initial_fetch_timeout)(m), "initial_fetch_timeout",
+                                &out->initial_fetch_timeout_ms, err);
+    ok = ok && take_source(ctx, a, m, out, err);
+    upb_Arena_Free(arena);
+    if (!ok)
+        return false;
+    if (out->kind == SOURCE_SELF)
+        copy_self(out, ctx->self);
+    else if (out->kind == SOURCE_ADS)
+        out->key = BYTES("ads");
+    else
+        out->key = wire_without(a, arena_dup(a, wire), timeout_field, 1);
+    return true;
+}
+
+bool api_config_source_decode(struct decode_context *ctx, struct arena *a, struct bytes wire,
+                              struct config_source *out, struct error *err)
+{
+    upb_Arena *arena = upb_Arena_New();
+    const api_msg *m = API(parse)(wire.data, wire.len, arena);
+    *out = (struct config_source){.kind = SOURCE_ADS,
+                                  .key = BYTES("ads"),
+                                  .initial_fetch_timeout_ms = INITIAL_FETCH_TIMEOUT_MS};
+    bool ok = m ? take_api(ctx, a, m, &out->api, err)
+                : error_set(err, "the bytes are no ApiConfigSource");
+    upb_Arena_Free(arena);
+    return ok;
+}
