@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "config/matcher.h"
 
 enum access_log_sink { ACCESS_LOG_FILE, ACCESS_LOG_STDOUT, ACCESS_LOG_STDERR };
 
@@ -118,6 +119,7 @@ struct access_log {
     struct format format;
     struct json_format_node json;
     struct access_log_filter *filter; /* NULL: every request */
+    struct regex_list regexes;        /* of the filter */
 };
 
 /* Envoy's default format, with its newline. */

@@ -98,10 +98,11 @@ struct http_manager *http_manager_decode(struct decode_context *ctx, struct byte
 
 /* ---- parts ---- */
 
-/* envoy.config.accesslog.v3.AccessLog: out is in the arena. *skipped: an optional one that is not
- * known (no error, no logger). */
+/* envoy.config.accesslog.v3.AccessLog: out is in the arena; the owner calls access_log_fini() before
+ * the arena goes. */
 MUST_CHECK bool access_log_decode(struct decode_context *ctx, struct arena *a, struct bytes wire,
                                   struct access_log **out, struct error *err);
+void access_log_fini(struct access_log *log);
 /* envoy.config.core.v3.ConfigSource. SOURCE_SELF becomes ctx->self. */
 MUST_CHECK bool config_source_decode(struct decode_context *ctx, struct arena *a, struct bytes wire,
                                      struct config_source *out, struct error *err);

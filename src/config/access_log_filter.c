@@ -1,0 +1,261 @@
+#include "config/access_log_filter.h"
+
+#include "base/random.h"
+#include "config/access_log_filter_decode.h"
+#include "config/upb_util.h"
+#include "envoy/config/accesslog/v3/accesslog.upb.h"
+#include "envoy/config/core/v3/base.upb.h"
+#include "envoy/config/route/v3/route_components.upb.h"
+#include "envoy/type/v3/percent.upb.h"
+
+#define AL(f) envoy_config_accesslog_v3_##f
+#define FILTER(f) envoy_config_accesslog_v3_AccessLogFilter_##f
+
+typedef envoy_config_accesslog_v3_AccessLogFilter filter_msg;
+typedef envoy_config_accesslog_v3_ComparisonFilter comparison_msg;
+
+enum filter_kind {
+    FILTER_STATUS,
+    FILTER_DURATION,
+    FILTER_NOT_HEALTH_CHECK,
+    FILTER_TRACEABLE,
+    FILTER_FRACTION,
+    FILTER_AND,
+    FILTER_OR,
+    FILTER_HEADER,
+    FILTER_FLAGS,
+    FILTER_GRPC_STATUS,
+};
+
+struct access_log_filter {
+    enum filter_kind kind;
+    int32_t op;                  /* comparison */
+    uint32_t value, denominator;
+    bool exclude;
+    struct header_matcher header;
+    struct bytes *flags;         /* FILTER_FLAGS: none = any flag */
+    int32_t *statuses;
+    const struct access_log_filter *const *children;
+    unsigned n;                  /* of flags, statuses or children */
+};
+
+static bool take_comparison(struct access_log_filter *f, enum filter_kind kind,
+                            const comparison_msg *m, struct error *err)
+{
+    const envoy_config_core_v3_RuntimeUInt32 *v = m ? AL(ComparisonFilter_value)(m) : NULL;
+    if (!v)
+        return error_set(err, "comparison.value is missing");
+    f->kind = kind;
+    f->op = AL(ComparisonFilter_op)(m);
+    f->value = envoy_config_core_v3_RuntimeUInt32_default_value(v);
+    if (f->op < AL(ComparisonFilter_EQ) || f->op > AL(ComparisonFilter_NE))
+        return error_set(err, "comparison.op: %d is not known", f->op);
+    return true;
+}
+
+/* The runtime key is not looked up: runtime is not implemented, the default counts. */
+static bool take_fraction(struct access_log_filter *f, const filter_msg *m, struct error *err)
+{
+    const envoy_type_v3_FractionalPercent *p =
+        AL(RuntimeFilter_percent_sampled)(FILTER(runtime_filter)(m));
+    f->kind = FILTER_FRACTION;
+    f->denominator = 100;
+    if (!p)
+        return true;
+    f->value = envoy_type_v3_FractionalPercent_numerator(p);
+    switch (envoy_type_v3_FractionalPercent_denominator(p)) {
+    case envoy_type_v3_FractionalPercent_HUNDRED:
+        return true;
+    case envoy_type_v3_FractionalPercent_TEN_THOUSAND:
+        f->denominator = 10000;
+        return true;
+    case envoy_type_v3_FractionalPercent_MILLION:
+        f->denominator = 1000000;
+        return true;
+    }
+    return error_set(err, "runtime_filter.percent_sampled.denominator is not known");
+}
+
+static bool take_children(struct access_log_filter *f, enum filter_kind kind,
+                          const filter_msg *const *list, size_t n, struct arena *a,
+                          struct regex_list *regexes, struct error *err)
+{
+    const struct access_log_filter **children = ARENA_ARRAY(a, const struct access_log_filter *, n);
+    if (n < 2)
+        return error_set(err, "filters: value must contain at least 2 item(s)");
+    for (size_t i = 0; i < n; i++) {
+        children[i] = access_log_filter_decode(list[i], a, regexes, err);
+        if (!children[i])
+            return error_prefix(err, "filters[%zu].", i);
+    }
+    f->kind = kind;
+    f->children = children;
+    f->n = (unsigned)n;
+    return true;
+}
+
+static void take_flags(struct access_log_filter *f, const filter_msg *m, struct arena *a)
+{
+    size_t n;
+    upb_StringView const *flags =
+        AL(ResponseFlagFilter_flags)(FILTER(response_flag_filter)(m), &n);
+    f->kind = FILTER_FLAGS;
+    f->flags = ARENA_ARRAY(a, struct bytes, n ? n : 1);
+    for (size_t i = 0; i < n; i++)
+        f->flags[i] = arena_dup(a, upb_bytes(flags[i]));
+    f->n = (unsigned)n;
+}
+
+static void take_grpc(struct access_log_filter *f, const filter_msg *m, struct arena *a)
+{
+    size_t n;
+    const envoy_config_accesslog_v3_GrpcStatusFilter *g = FILTER(grpc_status_filter)(m);
+    const int32_t *statuses = AL(GrpcStatusFilter_statuses)(g, &n);
+    f->kind = FILTER_GRPC_STATUS;
+    f->exclude = AL(GrpcStatusFilter_exclude)(g);
+    f->statuses = ARENA_ARRAY(a, int32_t, n ? n : 1);
+    if (n)
+        memcpy(f->statuses, statuses, n * sizeof(statuses[0]));
+    f->n = (unsigned)n;
+}
+
+static bool take_header(struct access_log_filter *f, const filter_msg *m, struct arena *a,
+                        struct regex_list *regexes, struct error *err)
+{
+    const envoy_config_route_v3_HeaderMatcher *h = AL(HeaderFilter_header)(FILTER(header_filter)(m));
+    f->kind = FILTER_HEADER;
+    if (!h)
+        return error_set(err, "header_filter.header: value is required");
+    return header_matcher_decode(h, a, regexes, &f->header, err) ||
+           error_prefix(err, "header_filter.header.");
+}
+
+static bool take_filter(struct access_log_filter *f, const filter_msg *m, struct arena *a,
+                        struct regex_list *regexes, struct error *err)
+{
+    size_t n;
+    switch (FILTER(filter_specifier_case)(m)) {
+    case FILTER(filter_specifier_status_code_filter):
+        return take_comparison(f, FILTER_STATUS,
+                               AL(StatusCodeFilter_comparison)(FILTER(status_code_filter)(m)), err);
+    case FILTER(filter_specifier_duration_filter):
+        return take_comparison(f, FILTER_DURATION,
+                               AL(DurationFilter_comparison)(FILTER(duration_filter)(m)), err);
+    case FILTER(filter_specifier_not_health_check_filter):
+        f->kind = FILTER_NOT_HEALTH_CHECK;
+        return true;
+    case FILTER(filter_specifier_traceable_filter):
+        f->kind = FILTER_TRACEABLE;
+        return true;
+    case FILTER(filter_specifier_runtime_filter):
+        return take_fraction(f, m, err);
+    case FILTER(filter_specifier_and_filter): {
+        const filter_msg *const *list = AL(AndFilter_filters)(FILTER(and_filter)(m), &n);
+        return take_children(f, FILTER_AND, list, n, a, regexes, err);
+    }
+    case FILTER(filter_specifier_or_filter): {
+        const filter_msg *const *list = AL(OrFilter_filters)(FILTER(or_filter)(m), &n);
+        return take_children(f, FILTER_OR, list, n, a, regexes, err);
+    }
+    case FILTER(filter_specifier_header_filter):
+        return take_header(f, m, a, regexes, err);
+    case FILTER(filter_specifier_response_flag_filter):
+        take_flags(f, m, a);
+        return true;
+    case FILTER(filter_specifier_grpc_status_filter):
+        take_grpc(f, m, a);
+        return true;
+    case FILTER(filter_specifier_extension_filter):
+        return error_set(err, "extension_filter is not implemented");
+    case FILTER(filter_specifier_metadata_filter):
+        return error_set(err, "metadata_filter is not implemented");
+    case FILTER(filter_specifier_log_type_filter):
+        return error_set(err, "log_type_filter is not implemented");
+    case FILTER(filter_specifier_NOT_SET):
+        break;
+    }
+    return error_set(err, "expected a filter");
+}
+
+struct access_log_filter *access_log_filter_decode(const filter_msg *m, struct arena *a,
+                                                   struct regex_list *regexes, struct error *err)
+{
+    struct access_log_filter *f = ARENA_NEW(a, struct access_log_filter);
+    return take_filter(f, m, a, regexes, err) ? f : NULL;
+}
+
+static bool compare(const struct access_log_filter *f, uint64_t actual)
+{
+    switch (f->op) {
+    case AL(ComparisonFilter_EQ):
+        return actual == f->value;
+    case AL(ComparisonFilter_GE):
+        return actual >= f->value;
+    case AL(ComparisonFilter_LE):
+        return actual <= f->value;
+    default:
+        return actual != f->value;
+    }
+}
+
+static bool has_flag(const struct access_log_filter *f, struct bytes flags)
+{
+    if (f->n == 0)
+        return flags.len > 0;
+    while (flags.data) {
+        struct bytes one = bytes_split(&flags, ',');
+        for (unsigned i = 0; i < f->n; i++) {
+            if (bytes_eq(one, f->flags[i]))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool grpc_passes(const struct access_log_filter *f, int status)
+{
+    bool found = false;
+    for (unsigned i = 0; i < f->n; i++)
+        found |= f->statuses[i] == status;
+    return found != f->exclude;
+}
+
+static bool children_pass(const struct access_log_filter *f, const struct access_log_subject *s,
+                          bool all)
+{
+    for (unsigned i = 0; i < f->n; i++) {
+        if (access_log_filter_pass(f->children[i], s) != all)
+            return !all;
+    }
+    return all;
+}
+
+bool access_log_filter_pass(const struct access_log_filter *f, const struct access_log_subject *s)
+{
+    if (!f)
+        return true;
+    switch (f->kind) {
+    case FILTER_STATUS:
+        return compare(f, s->status);
+    case FILTER_DURATION:
+        return compare(f, s->duration_ms);
+    case FILTER_NOT_HEALTH_CHECK:
+        return !s->health_check;
+    case FILTER_TRACEABLE:
+        return s->traceable;
+    case FILTER_FRACTION:
+        return s->random ? random_below(s->random, f->denominator) < f->value
+                         : f->value >= f->denominator;
+    case FILTER_AND:
+        return children_pass(f, s, true);
+    case FILTER_OR:
+        return children_pass(f, s, false);
+    case FILTER_HEADER:
+        return header_matcher_match(&f->header, s->header(s->ctx, f->header.name));
+    case FILTER_FLAGS:
+        return has_flag(f, s->response_flags);
+    case FILTER_GRPC_STATUS:
+        return grpc_passes(f, s->grpc_status);
+    }
+    return true;
+}

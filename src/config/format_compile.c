@@ -1,0 +1,234 @@
+/* Command strings: "%REQ(:METHOD)% %START_TIME(%s)%" into parts, once, when configuration comes. */
+#include "config/access_log.h"
+
+const char access_log_default_format[] =
+    "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" "
+    "%RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% "
+    "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" "
+    "\"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\"\n";
+
+static const char *const op_names[FORMAT_OP_COUNT] = {
+    "",
+#define X(id, name) name,
+    FORMAT_OP_LIST(X)
+#undef X
+};
+
+static enum format_op op_of(struct bytes name)
+{
+    for (unsigned i = 1; i < FORMAT_OP_COUNT; i++) {
+        if (bytes_eq_str(name, op_names[i]))
+            return (enum format_op)i;
+    }
+    return FORMAT_OP_COUNT;
+}
+
+enum parameter { PARAMETER_NONE, PARAMETER_OPTIONAL, PARAMETER_HEADER, PARAMETER_NAME };
+
+static enum parameter parameter_of(enum format_op op)
+{
+    switch ((int)op) {
+    case FORMAT_REQ:
+    case FORMAT_RESP:
+    case FORMAT_TRAILER:
+    case FORMAT_REQ_WITHOUT_QUERY:
+        return PARAMETER_HEADER;
+    case FORMAT_ENVIRONMENT:
+        return PARAMETER_NAME;
+    case FORMAT_START_TIME:
+    case FORMAT_START_TIME_LOCAL:
+    case FORMAT_EMIT_TIME:
+    case FORMAT_GRPC_STATUS:
+        return PARAMETER_OPTIONAL;
+    default:
+        return PARAMETER_NONE;
+    }
+}
+
+/* One command as it stands: NAME, NAME(parameter), NAME(parameter):length. */
+struct command {
+    struct bytes name, parameter, length;
+    bool has_parameter, has_length;
+};
+
+static bool name_char(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+/* The parameter ends at the first ')' that ends the command: ")%" or "):DIGITS%". */
+static bool parameter_end(struct bytes s, size_t from, size_t *end)
+{
+    for (size_t i = from; i < s.len; i++) {
+        if (s.data[i] != ')')
+            continue;
+        size_t k = i + 1;
+        if (k < s.len && s.data[k] == ':') {
+            while (++k < s.len && s.data[k] >= '0' && s.data[k] <= '9')
+                ;
+        }
+        if (k < s.len && s.data[k] == '%') {
+            *end = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* s begins after the '%'. Returns the bytes taken, with the closing '%'; 0: no command. */
+static size_t scan_command(struct bytes s, struct command *c)
+{
+    size_t i = 0;
+    *c = (struct command){0};
+    while (i < s.len && name_char(s.data[i]))
+        i++;
+    c->name = bytes_first(s, i);
+    if (i < s.len && s.data[i] == '(') {
+        size_t end;
+        if (!parameter_end(s, i + 1, &end))
+            return 0;
+        c->has_parameter = true;
+        c->parameter = bytes_from(s.data + i + 1, end - i - 1);
+        i = end + 1;
+    }
+    if (i < s.len && s.data[i] == ':') {
+        size_t from = ++i;
+        while (i < s.len && s.data[i] >= '0' && s.data[i] <= '9')
+            i++;
+        c->has_length = true;
+        c->length = bytes_from(s.data + from, i - from);
+    }
+    return c->name.len && i < s.len && s.data[i] == '%' ? i + 1 : 0;
+}
+
+static struct bytes lower_copy(struct arena *a, struct bytes b)
+{
+    struct bytes copy = arena_dup(a, b);
+    for (size_t i = 0; i < copy.len; i++)
+        ((char *)copy.data)[i] = ascii_lower(copy.data[i]);
+    return copy;
+}
+
+static bool take_header(struct arena *a, const struct command *c, struct format_part *p,
+                        struct error *err)
+{
+    struct bytes rest = c->parameter, main = bytes_split(&rest, '?');
+    if (main.len == 0 || bytes_find_char(c->parameter, '\n') >= 0 ||
+        bytes_find_char(c->parameter, '\r') >= 0)
+        return error_set(err, "Invalid header configuration. Format string contains invalid "
+                              "header name in %%%.*s(%.*s)%%",
+                         BYTES_ARG(c->name), BYTES_ARG(c->parameter));
+    if (rest.data && bytes_find_char(rest, '?') >= 0)
+        return error_set(err, "More than 1 alternative header specified in token: %.*s",
+                         BYTES_ARG(c->parameter));
+    p->text = lower_copy(a, main);
+    if (rest.data)
+        p->alternative = lower_copy(a, rest);
+    return true;
+}
+
+static bool take_parameter(struct arena *a, const struct command *c, struct format_part *p,
+                           struct error *err)
+{
+    switch (parameter_of(p->op)) {
+    case PARAMETER_NONE:
+        if (c->has_parameter)
+            return error_set(err, "%.*s does not allow parameters to be specified.",
+                             BYTES_ARG(c->name));
+        return true;
+    case PARAMETER_OPTIONAL:
+        p->text = c->has_parameter ? arena_dup(a, c->parameter) : BYTES_NONE;
+        return true;
+    case PARAMETER_NAME:
+        if (c->parameter.len == 0)
+            return error_set(err, "%.*s requires parameters", BYTES_ARG(c->name));
+        p->text = arena_dup(a, c->parameter);
+        return true;
+    case PARAMETER_HEADER:
+        if (!c->has_parameter)
+            return error_set(err, "%.*s requires parameters", BYTES_ARG(c->name));
+        return take_header(a, c, p, err);
+    }
+    return true;
+}
+
+static bool take_command(struct arena *a, const struct command *c, struct format_part *p,
+                         struct error *err)
+{
+    uint64_t length = 0;
+    p->op = op_of(c->name);
+    if (p->op == FORMAT_OP_COUNT)
+        return error_set(err, "Not supported field in StreamInfo: %.*s", BYTES_ARG(c->name));
+    if (!take_parameter(a, c, p, err))
+        return false;
+    if (!c->has_length)
+        return true;
+    if (parameter_of(p->op) == PARAMETER_NONE || parameter_of(p->op) == PARAMETER_OPTIONAL)
+        return error_set(err, "%.*s does not allow length to be specified.", BYTES_ARG(c->name));
+    if (!bytes_to_u64(c->length, &length) || length == 0 || length > UINT32_MAX)
+        return error_set(err, "%.*s: length must be an integer, given: %.*s", BYTES_ARG(c->name),
+                         BYTES_ARG(c->length));
+    p->max_length = (uint32_t)length;
+    return true;
+}
+
+static size_t count_percents(struct bytes text)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++)
+        n += text.data[i] == '%';
+    return n;
+}
+
+/* "%%" stands for one '%'. */
+static struct bytes unescape(struct arena *a, struct bytes text)
+{
+    char *out = arena_alloc(a, text.len + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        out[n++] = text.data[i];
+        if (text.data[i] == '%')
+            i++;
+    }
+    return bytes_from(out, n);
+}
+
+static void add_literal(struct arena *a, struct format *out, struct bytes text)
+{
+    if (text.len == 0)
+        return;
+    out->parts[out->n_parts++] =
+        (struct format_part){.op = FORMAT_LITERAL, .text = unescape(a, text)};
+}
+
+bool format_compile(struct arena *a, struct bytes text, struct format *out, struct error *err)
+{
+    struct command c;
+    size_t literal = 0, i = 0;
+    out->parts = ARENA_ARRAY(a, struct format_part, count_percents(text) + 2);
+    out->n_parts = 0;
+    while (i < text.len) {
+        if (text.data[i] != '%') {
+            i++;
+            continue;
+        }
+        if (i + 1 < text.len && text.data[i + 1] == '%') {
+            i += 2;
+            continue;
+        }
+        size_t taken = scan_command(bytes_skip(text, i + 1), &c);
+        if (!taken)
+            return error_set(err,
+                             "Incorrect configuration: %.*s. Couldn't find valid command at "
+                             "position %zu",
+                             BYTES_ARG(text), i);
+        add_literal(a, out, bytes_from(text.data + literal, i - literal));
+        struct format_part *p = &out->parts[out->n_parts++];
+        if (!take_command(a, &c, p, err))
+            return false;
+        i += 1 + taken;
+        literal = i;
+    }
+    add_literal(a, out, bytes_skip(text, literal));
+    return true;
+}
