@@ -1,0 +1,90 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/strbuf.h"
+#include "main/options.h"
+#include "main/server.h"
+
+static bool set_component_levels(const char *list, struct error *err)
+{
+    struct bytes rest = bytes_of(list);
+    while (rest.data && rest.len) {
+        struct bytes level_name = bytes_split(&rest, ','), name = bytes_split(&level_name, ':');
+        enum log_component component;
+        enum log_level level;
+        if (!level_name.data || !log_level_parse(level_name, &level))
+            return error_set(err, "error: component log level not correctly specified '%.*s'",
+                             BYTES_ARG(name));
+        if (log_component_parse(name, &component))
+            log_set_component_level(component, level);
+        else
+            LOG(LOG_MAIN, LOG_WARNING, "--component-log-level: unknown component '%.*s'",
+                BYTES_ARG(name));
+    }
+    return true;
+}
+
+static bool set_up_log(const struct options *o, struct error *err)
+{
+    enum log_level level;
+    if (!log_level_parse(bytes_of(o->log_level), &level))
+        return error_set(err, "error: unknown log level specified '%s'", o->log_level);
+    log_set_level(level);
+    return (!o->log_format || log_set_format(o->log_format, err)) &&
+           (!o->log_path || log_set_path(o->log_path, err)) &&
+           (!o->component_log_level || set_component_levels(o->component_log_level, err));
+}
+
+static void tell_notices(const struct options *o)
+{
+    struct bytes rest = strbuf_bytes(&o->notices);
+    while (rest.len) {
+        struct bytes line = bytes_split(&rest, '\n');
+        LOG(LOG_MAIN, LOG_INFO, "%.*s", BYTES_ARG(line));
+    }
+}
+
+static int run(const struct options *o)
+{
+    struct error err = ERROR_INIT;
+    const char *path = o->config_path ? o->config_path : "--config-yaml";
+    tell_notices(o);
+    struct server *s = server_new(o, &err);
+    if (!s) {
+        LOG(LOG_MAIN, LOG_CRITICAL, "error initializing configuration '%s': %s", path,
+            error_text(&err));
+        if (o->mode == MODE_VALIDATE)
+            fprintf(stderr, "error initializing configuration '%s': %s\n", path, error_text(&err));
+        error_fini(&err);
+        return EXIT_FAILURE;
+    }
+    if (o->mode == MODE_VALIDATE)
+        printf("configuration '%s' OK\n", path);
+    else
+        server_run(s);
+    server_free(&s);
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    struct error err = ERROR_INIT;
+    struct random_source seed;
+    int status = EXIT_FAILURE;
+    random_seed_os(&seed);
+    bytes_hash_set_seed(random_u64(&seed));
+    enum options_result r = options_parse(&o, argc, argv, &err);
+    if (r == OPTIONS_DONE)
+        status = EXIT_SUCCESS;
+    else if (r == OPTIONS_ERROR || !set_up_log(&o, &err))
+        fprintf(stderr, "%s: %s\n", argv[0], error_text(&err));
+    else
+        status = run(&o);
+    error_fini(&err);
+    options_fini(&o);
+    return status;
+}

@@ -1,0 +1,345 @@
+#include "main/server.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "config/builder.h"
+#include "config/config_stats.h"
+#include "config/descriptors.h"
+#include "dataplane/http/access_log_writer.h"
+#include "dataplane/net/chunk.h"
+#include "dataplane/upstream/cluster_manager.h"
+#include "filters/registry.h"
+#include "main/post_call.h"
+#include "main/server_internal.h"
+
+enum { SECOND_MS = 1000 };
+
+/* ---- what the config thread asks of the process ---- */
+
+static void unseen(void *a, void *b)
+{
+    builder_snapshot_returned(config_thread_builder(((struct server *)a)->config), b);
+}
+
+static void put(struct server *s, struct snapshot_slot *slot, struct snapshot *now)
+{
+    struct snapshot *old = snapshot_slot_put(slot, now);
+    if (old) /* not from inside the builder's call */
+        post_call(config_thread_loop(s->config), unseen, s, old);
+}
+
+static void publish(void *ctx, struct snapshot *snapshot)
+{
+    struct server *s = ctx;
+    snapshot->holders = s->n_workers + 1;
+    put(s, &s->slot, snapshot);
+    for (unsigned i = 0; i < s->n_workers; i++)
+        put(s, &s->workers[i]->slot, snapshot);
+}
+
+static bool bind_listener(void *ctx, const struct listener *l, struct error *err)
+{
+    struct server *s = ctx;
+    bool ok = s->options->mode == MODE_VALIDATE || listener_registry_bind(s->registry, l, err);
+    stat_inc(s->listener_manager, STAT_SLOT_CONFIG,
+             ok ? STAT_LM_LISTENER_CREATE_SUCCESS : STAT_LM_LISTENER_CREATE_FAILURE);
+    return ok;
+}
+
+static void release_listener(void *ctx, const struct listener *l)
+{
+    struct server *s = ctx;
+    if (s->options->mode != MODE_VALIDATE)
+        listener_registry_release(s->registry, l);
+}
+
+static void dns_start(void *ctx, const struct cluster *c, uint64_t generation)
+{
+    dns_driver_start(((struct server *)ctx)->dns, c, generation);
+}
+
+static void dns_stop(void *ctx, const struct cluster *c, uint64_t generation)
+{
+    dns_driver_stop(((struct server *)ctx)->dns, c, generation);
+}
+
+static void *dial(void *ctx, struct bytes cluster, dial_fn *fn, void *arg)
+{
+    return dialer_dial(&((struct server *)ctx)->dialer, cluster, fn, arg);
+}
+
+static void dial_cancel(void *ctx, void *d)
+{
+    dialer_cancel(&((struct server *)ctx)->dialer, d);
+}
+
+/* Main: everything that the start waits for has come. */
+static void begin_serving(void *a, void *b)
+{
+    struct server *s = a;
+    LOG(LOG_MAIN, LOG_INFO, "all dependencies initialized. starting workers");
+    for (unsigned i = 0; i < s->n_workers; i++)
+        worker_thread_accept(s->workers[i]);
+    stat_set(s->listener_manager, STAT_SLOT_MAIN, STAT_LM_WORKERS_STARTED, 1);
+    s->state = SERVER_LIVE;
+    server_admin_tick(s);
+}
+
+static void initialised(void *ctx)
+{
+    struct server *s = ctx;
+    post_call(s->loop, begin_serving, s, NULL);
+}
+
+/* Config thread. */
+static void dns_answer(void *ctx, struct bytes cluster, uint64_t generation, unsigned target,
+                       bool ok, const struct address *addresses, unsigned n)
+{
+    struct builder *b = config_thread_builder(((struct server *)ctx)->config);
+    builder_dns_update(b, cluster, generation, target, ok, addresses, n);
+    builder_commit(b);
+}
+
+/* ---- main's own snapshot ---- */
+
+static void adopt(struct post *p)
+{
+    struct server *s = p->owner;
+    struct snapshot *now = snapshot_slot_take(&s->slot);
+    const struct snapshot *old = s->main_worker.snapshot;
+    if (!now)
+        return;
+    cluster_manager_adopt(&s->main_worker, old, now);
+    config_thread_return(s->config, (struct snapshot *)old);
+}
+
+/* ---- signals and time ---- */
+
+static void on_end_signal(struct signal_watch *w)
+{
+    struct server *s = w->owner;
+    LOG(LOG_MAIN, LOG_WARNING, "caught %s", w->signo == SIGTERM ? "ENVOY_SIGTERM" : "ENVOY_SIGINT");
+    loop_stop(s->loop);
+}
+
+static void on_usr1(struct signal_watch *w)
+{
+    struct server *s = w->owner;
+    LOG(LOG_MAIN, LOG_INFO, "caught SIGUSR1. Reopening access logs.");
+    access_log_writer_reopen(s->access_log);
+    log_reopen();
+}
+
+static void on_hup(struct signal_watch *w)
+{
+    LOG(LOG_MAIN, LOG_WARNING, "caught and eating SIGHUP. See documentation for how to hot restart.");
+}
+
+static void on_second(struct timer *t)
+{
+    server_admin_tick(t->owner);
+    timer_start(t, SECOND_MS);
+}
+
+static void watch_signals(struct server *s)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal_watch_init(&s->term, s->loop, SIGTERM, on_end_signal, s);
+    signal_watch_init(&s->interrupt, s->loop, SIGINT, on_end_signal, s);
+    signal_watch_init(&s->usr1, s->loop, SIGUSR1, on_usr1, s);
+    signal_watch_init(&s->hup, s->loop, SIGHUP, on_hup, s);
+}
+
+/* ---- making ---- */
+
+static bool load_bootstrap(struct server *s, struct bytes *body, struct error *err)
+{
+    struct bootstrap_source source = {s->options->config_path, s->options->config_yaml,
+                                      s->options->allow_unknown_static};
+    s->descriptors = descriptors_new();
+    s->validator = validator_new(s->descriptors);
+    s->arena = arena_new(64 * 1024);
+    return bootstrap_load(s->descriptors, s->validator, &source, s->arena, body, &s->report, err);
+}
+
+static void make_main_worker(struct server *s)
+{
+    s->main_worker = (struct worker){.magic = WORKER_MAGIC,
+                                     .slot = STAT_SLOT_MAIN,
+                                     .loop = s->loop,
+                                     .chunks = chunk_pool_new(0),
+                                     .stats = s->stats,
+                                     .access_log = s->access_log};
+    random_seed_os(&s->main_worker.random);
+    cluster_manager_new(&s->main_worker, &connector_socket);
+    snapshot_slot_init(&s->slot, s->loop, adopt, s);
+}
+
+static bool make_workers(struct server *s, struct error *err)
+{
+    s->workers = mem_zalloc(s->options->concurrency * sizeof(*s->workers));
+    while (s->n_workers < s->options->concurrency) {
+        struct worker_thread_options o = {
+            .index = s->n_workers,
+            .registry = s->registry,
+            .config = s->config,
+            .stats = s->stats,
+            .access_log = s->access_log,
+            .drain_ms = (uint64_t)s->options->drain_time_s * 1000,
+            .drain_immediate = strcmp(s->options->drain_strategy, "immediate") == 0,
+        };
+        struct worker_thread *t = worker_thread_new(&o, err);
+        if (!t)
+            return false;
+        s->workers[s->n_workers++] = t;
+    }
+    return true;
+}
+
+static bool make_config(struct server *s, struct error *err)
+{
+    static struct config_thread_table table = {
+        .publish = publish,
+        .bind = bind_listener,
+        .release = release_listener,
+        .dns_start = dns_start,
+        .dns_stop = dns_stop,
+        .dial = dial,
+        .dial_cancel = dial_cancel,
+        .initialised = initialised,
+    };
+    table.ctx = s;
+    struct config_thread_options o = {
+        .table = &table,
+        .descriptors = s->descriptors,
+        .validator = s->validator,
+        .filters = &filter_registry,
+        .stats = s->stats,
+        .reject_unknown_dynamic = s->options->reject_unknown_dynamic,
+    };
+    s->config = config_thread_new(&o, err);
+    return s->config != NULL;
+}
+
+static struct bytes given(const char *text)
+{
+    return text ? bytes_of(text) : BYTES_NONE;
+}
+
+static bool load(struct server *s, struct error *err)
+{
+    struct node_overrides node = {given(s->options->service_node), given(s->options->service_cluster),
+                                  given(s->options->service_zone)};
+    struct bytes body;
+    return load_bootstrap(s, &body, err) && make_config(s, err) && make_workers(s, err) &&
+           (dialer_init(&s->dialer, &s->main_worker, config_thread_loop(s->config)),
+            s->dns = dns_driver_new(s->loop, config_thread_loop(s->config), dns_answer, s), true) &&
+           config_thread_load(s->config, body, &node, err);
+}
+
+struct server *server_new(const struct options *o, struct error *err)
+{
+    struct loop *loop = loop_new(&clock_real, err);
+    if (!loop)
+        return NULL;
+    struct server *s = NEW(struct server);
+    s->options = o;
+    s->loop = loop;
+    s->state = SERVER_PRE_INITIALIZING;
+    s->start_wall_ns = clock_real.wall_ns(&clock_real);
+    s->stats = stat_store_new(STAT_SLOT_WORKER0 + o->concurrency);
+    s->registry = listener_registry_new(o->concurrency);
+    s->listener_manager =
+        stat_scope_get(s->stats, BYTES("listener_manager"), &listener_manager_stat_schema);
+    s->access_log = access_log_writer_new(o->file_flush_interval_ms,
+                                          (size_t)o->file_flush_min_size_kb * 1024);
+    node_set_pin_slots(STAT_SLOT_WORKER0 + o->concurrency);
+    make_main_worker(s);
+    timer_init(&s->second, s->loop, on_second, s);
+    if (!load(s, err) || (o->mode == MODE_SERVE && !server_admin_start(s, err)))
+        server_free(&s);
+    return s;
+}
+
+static void tell_report(const struct server *s)
+{
+    for (size_t i = 0; i < s->report.n; i++) {
+        const struct field_entry *e = &s->report.entries[i];
+        if (e->class == FIELD_DEPRECATED && s->options->skip_deprecated_logs)
+            continue;
+        LOG(LOG_CONFIG, LOG_WARNING, "bootstrap: %s field %s%s%s", field_class_name(e->class),
+            e->path, e->detail[0] ? ": " : "", e->detail);
+    }
+}
+
+void server_run(struct server *s)
+{
+    tell_report(s);
+    watch_signals(s);
+    s->state = SERVER_INITIALIZING;
+    for (unsigned i = 0; i < s->n_workers; i++)
+        worker_thread_run(s->workers[i]);
+    config_thread_run(s->config);
+    timer_start(&s->second, SECOND_MS);
+    LOG(LOG_MAIN, LOG_INFO, "starting main dispatch loop");
+    loop_run(s->loop);
+    LOG(LOG_MAIN, LOG_INFO, "main dispatch loop exited");
+}
+
+static void stop_threads(struct server *s)
+{
+    if (s->config)
+        config_thread_stop(s->config);
+    for (unsigned i = 0; i < s->n_workers; i++)
+        worker_thread_stop(s->workers[i]);
+}
+
+static void fini_main_worker(struct server *s)
+{
+    loop_turn(s->loop, false);
+    if (s->config) {
+        config_thread_return(s->config, snapshot_slot_take(&s->slot));
+        const struct snapshot *last = s->main_worker.snapshot;
+        cluster_manager_free(&s->main_worker.clusters);
+        config_thread_return(s->config, (struct snapshot *)last);
+    } else {
+        cluster_manager_free(&s->main_worker.clusters);
+    }
+    s->main_worker.snapshot = NULL;
+    loop_turn(s->loop, false);
+}
+
+void server_free(struct server **sp)
+{
+    struct server *s = *sp;
+    *sp = NULL;
+    if (!s)
+        return;
+    timer_stop(&s->second);
+    server_admin_stop(s);
+    stop_threads(s);
+    if (s->dialer.main_worker)
+        dialer_fini(&s->dialer);
+    dns_driver_free(&s->dns);
+    fini_main_worker(s);
+    config_thread_free(&s->config);
+    for (unsigned i = 0; i < s->n_workers; i++)
+        worker_thread_free(&s->workers[i]);
+    mem_free(s->workers);
+    access_log_writer_free(&s->access_log);
+    listener_registry_free(&s->registry);
+    loop_free(&s->loop);
+    chunk_pool_free(&s->main_worker.chunks);
+    stat_scope_unref(&s->listener_manager);
+    validator_free(&s->validator);
+    descriptors_free(&s->descriptors);
+    field_report_fini(&s->report);
+    arena_free(&s->arena);
+    stat_store_free(&s->stats);
+    mem_free(s);
+}

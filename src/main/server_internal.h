@@ -1,0 +1,50 @@
+/* The parts of struct server, for the files that wire them (server.c, server_admin.c). */
+#pragma once
+
+#include "base/stats.h"
+#include "config/bootstrap_load.h"
+#include "config/static_load.h"
+#include "dataplane/net/loop.h"
+#include "dataplane/net/worker.h"
+#include "main/config_thread.h"
+#include "main/dial.h"
+#include "main/dns_driver.h"
+#include "main/listener_registry.h"
+#include "main/options.h"
+#include "main/snapshot_slot.h"
+#include "main/worker_thread.h"
+
+enum server_state { SERVER_LIVE, SERVER_DRAINING, SERVER_PRE_INITIALIZING, SERVER_INITIALIZING };
+
+struct server_admin;
+
+struct server {
+    const struct options *options;
+    struct loop *loop;
+    struct stat_store *stats;
+    struct descriptors *descriptors;
+    struct validator *validator;
+    struct arena *arena;                /* bootstrap bytes */
+    struct field_report report;         /* of the bootstrap */
+    struct config_thread *config;
+    struct listener_registry *registry;
+    struct access_log_writer *access_log;
+    struct worker_thread **workers;
+    unsigned n_workers;
+    struct worker main_worker;          /* slot 0: admin, control channels */
+    struct snapshot_slot slot;          /* main's own copy of the snapshot */
+    struct dialer dialer;
+    struct dns_driver *dns;
+    struct signal_watch term, interrupt, usr1, hup;
+    enum server_state state;
+    bool health_failed;
+    struct stat_scope *listener_manager;
+    struct timer second;                /* statistics that main keeps up to date */
+    uint64_t start_wall_ns;
+    struct server_admin *admin;
+};
+
+/* server_admin.c: the admin listener; *err when its address cannot be bound. */
+MUST_CHECK bool server_admin_start(struct server *s, struct error *err);
+void server_admin_stop(struct server *s);
+void server_admin_tick(struct server *s);

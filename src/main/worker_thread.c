@@ -1,0 +1,232 @@
+#include "main/worker_thread.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "dataplane/http/http_conn.h"
+#include "dataplane/net/acceptor.h"
+#include "dataplane/net/chunk.h"
+#include "dataplane/upstream/cluster_manager.h"
+#include "main/config_thread.h"
+#include "main/post_call.h"
+
+/* One listening socket of this worker. */
+struct worker_listener {
+    struct list link;
+    struct acceptor acceptor;
+    struct worker_thread *thread;
+    char *key;                          /* the registry's */
+    const struct listener_entry *entry; /* of the current snapshot */
+    unsigned generation;                /* last adoption that named it */
+};
+
+static void on_accept(struct acceptor *a, int fd, const struct address *remote)
+{
+    struct worker_listener *l = a->owner;
+    http_conn_accept(&l->thread->worker, fd, remote, l->entry);
+}
+
+static void on_exhausted(struct acceptor *a, int error, uint64_t retry_ms)
+{
+    struct worker_listener *l = a->owner;
+    LOG(LOG_CONN_HANDLER, LOG_ERROR, "listener '%.*s': accept failed: %s; next try in %llu ms",
+        BYTES_ARG(l->entry->listener->name), strerror(error), (unsigned long long)retry_ms);
+}
+
+static const struct acceptor_ops acceptor_ops = {on_accept, on_exhausted};
+
+static struct worker_listener *find_listener(struct worker_thread *t, const char *key)
+{
+    LIST_EACH(it, &t->acceptors) {
+        struct worker_listener *l = LIST_ENTRY(it, struct worker_listener, link);
+        if (strcmp(l->key, key) == 0)
+            return l;
+    }
+    return NULL;
+}
+
+static void listen_on(struct worker_thread *t, const struct listener_entry *e, const char *key,
+                      unsigned generation)
+{
+    struct worker_listener *l = find_listener(t, key);
+    if (!l) {
+        int fd = listener_registry_take(t->o.registry, bytes_of(key), t->o.index);
+        if (fd < 0)
+            return;
+        l = NEW(struct worker_listener);
+        l->thread = t;
+        l->key = mem_strdup(key);
+        l->entry = e;
+        acceptor_init(&l->acceptor, t->worker.loop, fd, e->listener->max_accepts_per_event,
+                      &acceptor_ops, l);
+        list_push_back(&t->acceptors, &l->link);
+    }
+    l->entry = e;
+    l->generation = generation;
+}
+
+struct sync {
+    struct worker_thread *thread;
+    unsigned generation;
+};
+
+static bool sync_listener(void *ctx, struct bytes name, void *value)
+{
+    struct sync *s = ctx;
+    const struct listener_entry *e = value;
+    struct strbuf key = STRBUF_INIT;
+    for (unsigned i = 0; e->listener->bind_to_port && i < e->listener->n_addresses; i++) {
+        strbuf_reset(&key);
+        listener_registry_key(e->listener, i, &key);
+        listen_on(s->thread, e, strbuf_str(&key), s->generation);
+    }
+    strbuf_fini(&key);
+    return true;
+}
+
+static void drop_listener(struct worker_listener *l)
+{
+    acceptor_fini(&l->acceptor); /* accepts what waits, for the listener that was */
+    list_remove(&l->link);
+    mem_free(l->key);
+    mem_free(l);
+}
+
+/* The sockets follow the snapshot's listeners; an address that stays keeps its socket. */
+static void sync_listeners(struct worker_thread *t)
+{
+    static _Thread_local unsigned generation;
+    struct sync s = {t, ++generation};
+    if (!t->accepting || !t->worker.snapshot)
+        return;
+    pmap_each(&t->worker.snapshot->listeners, sync_listener, &s);
+    LIST_EACH(it, &t->acceptors) {
+        struct worker_listener *l = LIST_ENTRY(it, struct worker_listener, link);
+        if (l->generation != s.generation)
+            drop_listener(l);
+    }
+}
+
+struct changed {
+    bool any;
+};
+
+static void listener_changed(void *ctx, struct bytes name, void *old_value, void *new_value)
+{
+    ((struct changed *)ctx)->any = true;
+}
+
+static void adopt(struct post *p)
+{
+    struct worker_thread *t = p->owner;
+    struct snapshot *now = snapshot_slot_take(&t->slot);
+    const struct snapshot *old = t->worker.snapshot;
+    struct pmap none = PMAP_INIT(NULL);
+    struct changed changed = {false};
+    if (!now)
+        return;
+    cluster_manager_adopt(&t->worker, old, now); /* sets worker.snapshot */
+    pmap_diff(old ? &old->listeners : &none, &now->listeners, listener_changed, &changed);
+    if (changed.any) {
+        sync_listeners(t);
+        http_conns_adopt(&t->worker);
+    }
+    config_thread_return(t->o.config, (struct snapshot *)old);
+}
+
+struct worker_thread *worker_thread_new(const struct worker_thread_options *o, struct error *err)
+{
+    struct loop *loop = loop_new(&clock_real, err);
+    if (!loop)
+        return NULL;
+    struct worker_thread *t = NEW(struct worker_thread);
+    t->o = *o;
+    t->worker = (struct worker){.magic = WORKER_MAGIC,
+                                .slot = STAT_SLOT_WORKER0 + o->index,
+                                .index = o->index,
+                                .loop = loop,
+                                .chunks = chunk_pool_new(0),
+                                .stats = o->stats,
+                                .access_log = o->access_log};
+    random_seed_os(&t->worker.random);
+    list_init(&t->acceptors);
+    snapshot_slot_init(&t->slot, loop, adopt, t);
+    cluster_manager_new(&t->worker, &connector_socket);
+    http_conns_init(&t->worker, o->drain_ms);
+    return t;
+}
+
+static void *thread_main(void *arg)
+{
+    struct worker_thread *t = arg;
+    char name[16];
+    snprintf(name, sizeof(name), "wrk:worker_%u", t->o.index % 1000);
+    pthread_setname_np(pthread_self(), name);
+    loop_run(t->worker.loop);
+    return NULL;
+}
+
+void worker_thread_run(struct worker_thread *t)
+{
+    CHECK(pthread_create(&t->thread, NULL, thread_main, t) == 0);
+    t->started = true;
+}
+
+static void begin_accepting(void *a, void *b)
+{
+    struct worker_thread *t = a;
+    t->accepting = true;
+    sync_listeners(t);
+}
+
+void worker_thread_accept(struct worker_thread *t)
+{
+    post_call(t->worker.loop, begin_accepting, t, NULL);
+}
+
+static void set_draining(void *a, void *b)
+{
+    ((struct worker_thread *)a)->worker.draining = b != NULL;
+}
+
+void worker_thread_drain(struct worker_thread *t, bool on)
+{
+    post_call(t->worker.loop, set_draining, t, on ? t : NULL);
+}
+
+static void stop_loop(void *a, void *b)
+{
+    loop_stop(((struct worker_thread *)a)->worker.loop);
+}
+
+void worker_thread_stop(struct worker_thread *t)
+{
+    if (t->started) {
+        post_call(t->worker.loop, stop_loop, t, NULL);
+        pthread_join(t->thread, NULL);
+    }
+    t->started = t->accepting = false;
+    LIST_EACH(it, &t->acceptors)
+        drop_listener(LIST_ENTRY(it, struct worker_listener, link));
+    http_conns_fini(&t->worker);
+    loop_turn(t->worker.loop, false); /* lets the reaper free what was closed */
+    cluster_manager_free(&t->worker.clusters);
+    loop_turn(t->worker.loop, false);
+    config_thread_return(t->o.config, snapshot_slot_take(&t->slot));
+    config_thread_return(t->o.config, (struct snapshot *)t->worker.snapshot);
+    t->worker.snapshot = NULL;
+}
+
+void worker_thread_free(struct worker_thread **tp)
+{
+    struct worker_thread *t = *tp;
+    *tp = NULL;
+    if (!t)
+        return;
+    loop_free(&t->worker.loop);
+    chunk_pool_free(&t->worker.chunks);
+    mem_free(t);
+}

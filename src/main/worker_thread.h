@@ -1,0 +1,40 @@
+/* A worker thread: its loop, its worker object, its listening sockets, and the swap of snapshots.
+ * Made and ended by main; in between only the thread itself touches it. */
+#pragma once
+
+#include <pthread.h>
+
+#include "dataplane/net/worker.h"
+#include "main/listener_registry.h"
+#include "main/snapshot_slot.h"
+
+struct access_log_sink_set;
+struct config_thread;
+
+struct worker_thread_options {
+    unsigned index;
+    struct listener_registry *registry;
+    struct config_thread *config;
+    struct stat_store *stats;
+    struct access_log_writer *access_log;
+    uint64_t drain_ms;             /* --drain-time-s */
+    bool drain_immediate;
+};
+
+struct worker_thread {
+    struct worker worker; /* the object that the rooms below see */
+    struct worker_thread_options o;
+    struct snapshot_slot slot;
+    pthread_t thread;
+    bool started, accepting;
+    struct list acceptors;         /* struct worker_listener */
+};
+
+struct worker_thread *worker_thread_new(const struct worker_thread_options *o, struct error *err);
+void worker_thread_run(struct worker_thread *t);
+/* Any thread. */
+void worker_thread_accept(struct worker_thread *t);      /* from now on (rule M14) */
+void worker_thread_drain(struct worker_thread *t, bool on); /* answers carry "Connection: close" */
+/* Main: ends the loop, joins, closes every connection and gives the snapshot back. */
+void worker_thread_stop(struct worker_thread *t);
+void worker_thread_free(struct worker_thread **t);
