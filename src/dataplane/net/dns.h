@@ -33,7 +33,7 @@ struct dns_result {
     const char *error;               /* a sentence when not DNS_OK, else NULL */
     const struct address *addresses; /* port as given to dns_resolve(); no duplicates */
     size_t count;
-    uint32_t ttl_s;                  /* the smallest; UINT32_MAX when from the hosts file */
+    uint32_t ttl_s;                  /* the smallest; 0 when unknown (the hosts file) */
 };
 
 /* The result lives during the call; the query is gone before it. */
