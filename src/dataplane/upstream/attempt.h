@@ -1,11 +1,10 @@
-/* struct attempt: one try of a stream at one upstream host: pick, get a connection, send the
- * request, hand the response up. The router owns a set of attempts (first, later retries and
- * hedges), each with response headers of its own. Lives in the stream's arena; attempt_reset() must
- * run before the arena goes. Worker thread only. */
+/* struct attempt: one try of a stream at one upstream host: get a connection, send the request, hand
+ * the response up. The router owns a set of attempts (first, later retries and hedges), each with
+ * response headers of its own. Lives in the stream's arena; attempt_reset() must run before the
+ * arena goes: it is what makes a late answer of the pool impossible. Worker thread only. */
 #pragma once
 
 #include "base/list.h"
-#include "dataplane/http/stream_error.h"
 #include "dataplane/net/loop.h"
 #include "dataplane/upstream/conn_pool.h"
 
@@ -14,6 +13,8 @@ struct stream;
 
 /* Calls to the router. After on_failed() or attempt_reset() nothing follows. */
 struct attempt_ops {
+    /* A connection is there, the head is about to be sent. */
+    void (*on_connected)(struct attempt *a);
     void (*on_informational)(struct attempt *a);
     void (*on_headers)(struct attempt *a, bool end);
     void (*on_data)(struct attempt *a, struct buffer *data, bool end);
@@ -32,32 +33,34 @@ struct attempt {
     void *owner;
     struct stream *stream;
     enum attempt_state state;
-    struct cluster_runtime *cluster;
-    struct host_state *host; /* held */
+    struct cluster_runtime *cluster; /* used: cluster_runtime_use() */
+    struct host_state *host;         /* held */
     struct address host_address;
     struct pool_request request;
     const struct headers *request_headers;
-    struct headers *request_trailers; /* set when they were sent */
+    const struct headers *request_trailers; /* waiting to be sent */
     struct headers response_headers, response_trailers;
     struct buffer body; /* of the request, while waiting for a connection */
     uint32_t buffer_limit;
     bool body_above;
-    bool request_ended; /* the last byte was given to attempt_send_*() */
-    bool headers_seen, response_complete;
-    bool headers_sent, bytes_seen;
+    bool request_ended;   /* the last byte was given to us */
+    bool headers_seen;    /* of the final response */
+    bool response_ended;
 };
 
-/* Makes an attempt (no connection yet). */
+/* Makes an attempt (no connection yet); counts it in the stream's info. */
 struct attempt *attempt_new(struct stream *s, const struct attempt_ops *ops, void *owner,
                             struct cluster_runtime *cluster);
-/* Gets a connection to host and sends h once there. False: overflow, counted; the attempt is done.
- * h, in the stream's arena, must not change until headers_sent. */
+/* Gets a connection to host and sends h once there. False: a circuit breaker refused, counted; the
+ * attempt is done, nothing is called. h, in the stream's arena, must not change until then. */
 MUST_CHECK bool attempt_start(struct attempt *a, const struct host *host, unsigned priority,
                               const struct headers *h, bool end);
 void attempt_send_data(struct attempt *a, struct buffer *data, bool end); /* moves */
-void attempt_send_trailers(struct attempt *a, struct headers *h);
+void attempt_send_trailers(struct attempt *a, const struct headers *h);
 /* Stops and resumes reading the response (back-pressure from downstream). Counted. */
 void attempt_read_pause(struct attempt *a);
 void attempt_read_resume(struct attempt *a);
-/* Gives up; afterwards nothing is called back. Harmless when done. */
+/* Gives up; afterwards nothing is called back. Harmless when done, and may be repeated. */
 void attempt_reset(struct attempt *a);
+/* Reads and forgets what the pool holds of it: after the last use of host and cluster. */
+void attempt_release(struct attempt *a);

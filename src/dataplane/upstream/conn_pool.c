@@ -117,7 +117,7 @@ static bool may_serve(struct conn_pool *p)
 {
     if (breaker_can_create(p->cluster, p->priority, BREAKER_RQ))
         return true;
-    cluster_stat_inc(p->cluster, STAT_UPSTREAM_RQ_PENDING_OVERFLOW);
+    cluster_stat_inc(p->cluster, STAT_UPSTREAM_RQ_ACTIVE_OVERFLOW);
     return false;
 }
 

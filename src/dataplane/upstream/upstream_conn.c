@@ -131,17 +131,13 @@ static void codec_on_trailers(void *owner, void *user)
 static void codec_on_reset(void *owner, void *user, const char *reason)
 {
     struct upstream_conn *uc = owner;
-    fail_request(uc, uc->eof ? UPSTREAM_TERMINATED : UPSTREAM_RESET, bytes_of(reason));
+    fail_request(uc, UPSTREAM_RESET, bytes_of(reason));
     upstream_conn_close(uc, CLOSE_REMOTE_RESET);
 }
 
 static void codec_on_error(void *owner, void *user, const struct codec_error *e)
 {
     struct upstream_conn *uc = owner;
-    if (uc->eof) { /* a message cut short is a lost connection, not a bad message */
-        fail_request(uc, UPSTREAM_TERMINATED, BYTES_NONE);
-        return;
-    }
     cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_PROTOCOL_ERROR);
     fail_request(uc, UPSTREAM_PROTOCOL_ERROR, bytes_of(e->details));
     upstream_conn_close(uc, CLOSE_PROTOCOL_ERROR);
@@ -187,6 +183,29 @@ static void on_connected(struct connection *c)
     conn_pool_connected(uc->pool, uc);
 }
 
+static void bad_response(struct upstream_conn *uc)
+{
+    if (uc->state != UPSTREAM_CONN_BUSY || uc->response_done)
+        return; /* told by on_error */
+    cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_PROTOCOL_ERROR);
+    fail_request(uc, UPSTREAM_PROTOCOL_ERROR, BYTES_NONE);
+    upstream_conn_close(uc, CLOSE_PROTOCOL_ERROR);
+}
+
+static void feed_codec(struct upstream_conn *uc, struct buffer *in, bool end)
+{
+    if (in->len > 0) {
+        uc->bytes_seen = true;
+        if (!uc->codec->ops->input(uc->codec, in))
+            bad_response(uc);
+    }
+    /* The end inside a message is a protocol error (as in Envoy); before its first byte the
+     * connection was merely lost, which on_close() tells. */
+    if (end && uc->bytes_seen && uc->state == UPSTREAM_CONN_BUSY && !uc->response_done &&
+        !uc->codec->ops->input_eof(uc->codec))
+        bad_response(uc);
+}
+
 static void on_data(struct connection *c, struct buffer *in, bool end)
 {
     struct upstream_conn *uc = connection_owner(c);
@@ -194,14 +213,8 @@ static void on_data(struct connection *c, struct buffer *in, bool end)
     uc->eof = end;
     if (uc->state == UPSTREAM_CONN_IDLE && in->len > 0)
         unsolicited(uc, in);
-    if (uc->state == UPSTREAM_CONN_BUSY && in->len > 0 && !uc->codec->ops->input(uc->codec, in) &&
-        uc->state == UPSTREAM_CONN_BUSY && !uc->response_done) {
-        fail_request(uc, UPSTREAM_PROTOCOL_ERROR, BYTES_NONE);
-        upstream_conn_close(uc, CLOSE_PROTOCOL_ERROR);
-    }
-    if (uc->state == UPSTREAM_CONN_BUSY && end && !uc->response_done &&
-        !uc->codec->ops->input_eof(uc->codec))
-        fail_request(uc, UPSTREAM_TERMINATED, BYTES_NONE);
+    if (uc->state == UPSTREAM_CONN_BUSY)
+        feed_codec(uc, in, end);
     if (uc->state == UPSTREAM_CONN_CLOSING) {
         buffer_drain(in, in->len);
         return;
@@ -254,6 +267,8 @@ static void count_destroy(struct upstream_conn *uc, enum close_reason reason, bo
     }
     stat_record(c->stats, c->worker->slot, STAT_UPSTREAM_CX_LENGTH_MS,
                 loop_now_ms(c->worker->loop) - connection_created_ms(uc->connection));
+    if (uc->connected)
+        stat_record(c->stats, c->worker->slot, STAT_UPSTREAM_RQ_PER_CX, uc->served);
 }
 
 static void release_counts(struct upstream_conn *uc)
@@ -429,8 +444,9 @@ void upstream_conn_attach(struct upstream_conn *uc, struct pool_request *r)
     CHECK(uc->state == UPSTREAM_CONN_IDLE);
     uc->state = UPSTREAM_CONN_BUSY;
     uc->request = r;
-    uc->request_done = uc->response_done = false;
+    uc->request_done = uc->response_done = uc->bytes_seen = false;
     uc->serving = true;
+    uc->served++;
     r->conn = uc;
     r->request_done = r->response_done = false;
     if (uc->requests_left != UINT32_MAX && --uc->requests_left == 0)

@@ -28,12 +28,13 @@ struct upstream_conn {
     struct timer idle_timer, duration_timer;
     uint64_t idle_since_ms;
     uint64_t rx_counted, tx_counted;
-    uint32_t requests_left;
+    uint32_t requests_left, served;
     uint32_t pauses; /* of reading, by the request */
     bool connected;  /* handshake was done */
     bool serving;    /* counted as an active request */
     bool aborted;    /* closed with a request that had not ended */
     bool request_done, response_done;
+    bool bytes_seen;              /* of the current response */
     bool no_more; /* Connection: close, or last request: close after this one */
     bool eof;     /* the peer's end was seen */
 };

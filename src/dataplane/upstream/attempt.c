@@ -1,0 +1,234 @@
+#include "dataplane/upstream/attempt.h"
+
+#include "dataplane/http/stream.h"
+
+static struct attempt *attempt_of(struct pool_request *r)
+{
+    return r->owner;
+}
+
+static void note_first_rx(struct attempt *a)
+{
+    struct stream_info *info = &a->stream->info;
+    info->upstream_last_rx_ns = loop_now_ns(a->stream->worker->loop);
+    if (info->upstream_first_rx_ns == 0)
+        info->upstream_first_rx_ns = info->upstream_last_rx_ns;
+}
+
+static void note_tx(struct attempt *a)
+{
+    struct stream_info *info = &a->stream->info;
+    info->upstream_last_tx_ns = loop_now_ns(a->stream->worker->loop);
+    if (info->upstream_first_tx_ns == 0)
+        info->upstream_first_tx_ns = info->upstream_last_tx_ns;
+}
+
+static void note_upstream(struct attempt *a)
+{
+    struct stream_info *info = &a->stream->info;
+    struct connection *c = pool_request_connection(&a->request);
+    info->upstream_address = a->host_address;
+    info->has_upstream_address = true;
+    if (c) {
+        info->upstream_local_address = *connection_local(c);
+        info->has_upstream_local_address = true;
+    }
+}
+
+static void set_body_above(struct attempt *a, bool above)
+{
+    if (a->body_above == above)
+        return;
+    a->body_above = above;
+    a->ops->on_watermark(a, above);
+}
+
+/* Sends what has come so far. A send may fail the attempt only later, from the loop. */
+static void send_all(struct attempt *a)
+{
+    bool body = a->body.len > 0;
+    bool end = a->request_ended && !a->request_trailers;
+    a->state = ATTEMPT_ACTIVE;
+    note_upstream(a);
+    a->ops->on_connected(a);
+    note_tx(a);
+    pool_request_send_headers(&a->request, a->request_headers, end && !body);
+    if (body)
+        pool_request_send_data(&a->request, &a->body, end);
+    if (a->request_trailers)
+        pool_request_send_trailers(&a->request, a->request_trailers);
+    if (a->state == ATTEMPT_ACTIVE)
+        set_body_above(a, false);
+}
+
+static void on_ready(struct pool_request *r)
+{
+    send_all(attempt_of(r));
+}
+
+static void on_failure(struct pool_request *r, enum upstream_failure why, struct bytes text)
+{
+    struct attempt *a = attempt_of(r);
+    bool was_waiting = a->state == ATTEMPT_WAITING;
+    a->state = ATTEMPT_DONE;
+    buffer_fini(&a->body);
+    if (was_waiting)
+        note_upstream(a);
+    a->ops->on_failed(a, why, text);
+}
+
+static void on_informational(struct pool_request *r)
+{
+    struct attempt *a = attempt_of(r);
+    note_first_rx(a);
+    a->ops->on_informational(a);
+}
+
+static void on_headers(struct pool_request *r, bool end)
+{
+    struct attempt *a = attempt_of(r);
+    note_first_rx(a);
+    a->headers_seen = true;
+    a->response_ended = end;
+    a->ops->on_headers(a, end);
+}
+
+static void on_data(struct pool_request *r, struct buffer *data, bool end)
+{
+    struct attempt *a = attempt_of(r);
+    a->stream->info.upstream_last_rx_ns = loop_now_ns(a->stream->worker->loop);
+    a->response_ended = end;
+    a->ops->on_data(a, data, end);
+}
+
+static void on_trailers(struct pool_request *r)
+{
+    struct attempt *a = attempt_of(r);
+    a->stream->info.upstream_last_rx_ns = loop_now_ns(a->stream->worker->loop);
+    a->response_ended = true;
+    a->ops->on_trailers(a);
+}
+
+static void on_watermark(struct pool_request *r, bool above)
+{
+    set_body_above(attempt_of(r), above);
+}
+
+static const struct pool_request_ops request_ops = {
+    .on_ready = on_ready,
+    .on_failure = on_failure,
+    .on_informational = on_informational,
+    .on_headers = on_headers,
+    .on_data = on_data,
+    .on_trailers = on_trailers,
+    .on_watermark = on_watermark,
+};
+
+struct attempt *attempt_new(struct stream *s, const struct attempt_ops *ops, void *owner,
+                            struct cluster_runtime *cluster)
+{
+    struct attempt *a = ARENA_NEW(s->arena, struct attempt);
+    list_init(&a->link);
+    a->ops = ops;
+    a->owner = owner;
+    a->stream = s;
+    a->cluster = cluster;
+    cluster_runtime_use(cluster);
+    a->buffer_limit = cluster->params.buffer_limit;
+    headers_init(&a->response_headers, s->arena);
+    headers_init(&a->response_trailers, s->arena);
+    buffer_init(&a->body, s->worker->chunks);
+    pool_request_init(&a->request, &request_ops, a, &a->response_headers, &a->response_trailers);
+    s->info.attempts++;
+    return a;
+}
+
+bool attempt_start(struct attempt *a, const struct host *host, unsigned priority,
+                   const struct headers *h, bool end)
+{
+    struct conn_pool *pool = cluster_runtime_pool(a->cluster, host, priority);
+    a->host = host->state;
+    host_state_hold(a->host);
+    a->host_address = host->address;
+    a->request_headers = h;
+    a->request_ended = end;
+    switch (conn_pool_get(pool, &a->request)) {
+    case POOL_READY:
+        send_all(a);
+        return true;
+    case POOL_PENDING:
+        a->state = ATTEMPT_WAITING;
+        return true;
+    case POOL_OVERFLOW:
+        break;
+    }
+    a->state = ATTEMPT_DONE;
+    return false;
+}
+
+void attempt_send_data(struct attempt *a, struct buffer *data, bool end)
+{
+    if (end)
+        a->request_ended = true;
+    switch (a->state) {
+    case ATTEMPT_ACTIVE:
+        if (!a->request.conn) /* the response is complete already */
+            break;
+        note_tx(a);
+        pool_request_send_data(&a->request, data, end);
+        return;
+    case ATTEMPT_NEW:
+    case ATTEMPT_WAITING:
+        buffer_move(&a->body, data);
+        if (a->buffer_limit && a->body.len > a->buffer_limit)
+            set_body_above(a, true);
+        return;
+    case ATTEMPT_DONE:
+        break;
+    }
+    buffer_drain(data, data->len);
+}
+
+void attempt_send_trailers(struct attempt *a, const struct headers *h)
+{
+    a->request_ended = true;
+    if (a->state == ATTEMPT_ACTIVE) {
+        if (!a->request.conn)
+            return;
+        note_tx(a);
+        pool_request_send_trailers(&a->request, h);
+    } else if (a->state != ATTEMPT_DONE) {
+        a->request_trailers = h;
+    }
+}
+
+void attempt_read_pause(struct attempt *a)
+{
+    if (a->state == ATTEMPT_ACTIVE)
+        pool_request_read_pause(&a->request);
+}
+
+void attempt_read_resume(struct attempt *a)
+{
+    if (a->state == ATTEMPT_ACTIVE)
+        pool_request_read_resume(&a->request);
+}
+
+void attempt_reset(struct attempt *a)
+{
+    a->state = ATTEMPT_DONE;
+    pool_request_cancel(&a->request);
+    buffer_fini(&a->body);
+}
+
+void attempt_release(struct attempt *a)
+{
+    attempt_reset(a);
+    list_remove(&a->link);
+    if (a->host)
+        host_state_release(a->host);
+    a->host = NULL;
+    if (a->cluster)
+        cluster_runtime_done(a->cluster);
+    a->cluster = NULL;
+}
