@@ -43,8 +43,8 @@ struct attempt {
     struct buffer body; /* of the request, while waiting for a connection */
     uint32_t buffer_limit;
     bool body_above;
-    bool request_ended;   /* the last byte was given to us */
-    bool headers_seen;    /* of the final response */
+    bool request_ended; /* the last byte was given to us */
+    bool headers_seen;  /* of the final response */
     bool response_ended;
 };
 

@@ -1,0 +1,301 @@
+#include "filters/http/router/router.h"
+
+#include "dataplane/http/header_mutate.h"
+#include "dataplane/http/stream.h"
+#include "filters/http/router/router_internal.h"
+
+static struct router *router_of(struct http_filter *f)
+{
+    return f->state;
+}
+
+static void http_stat(struct router *r, enum http_stat id)
+{
+    stat_inc(r->stream->manager->stats, r->stream->worker->slot, id);
+}
+
+static void on_timeout(struct timer *t)
+{
+    struct router *r = t->owner;
+    LIST_EACH(it, &r->attempts)
+    {
+        struct attempt *a = LIST_ENTRY(it, struct attempt, link);
+        if (a->state == ATTEMPT_DONE)
+            continue;
+        cluster_stat_inc(r->cluster, STAT_UPSTREAM_RQ_TIMEOUT);
+        if (a->host)
+            atomic_fetch_add_explicit(&a->host->rq_timeout, 1, memory_order_relaxed);
+        if (!a->headers_seen)
+            router_charge_code(r, 504, a->host);
+    }
+    router_fail(r, stream_error_get(STREAM_ERROR_UPSTREAM_TIMEOUT), NULL, NULL);
+}
+
+/* The request is complete: the route's timeout begins. */
+static void request_ended(struct router *r)
+{
+    r->request_end_ns = loop_now_ns(r->stream->worker->loop);
+    if (r->timeout_ms == 0 || r->done)
+        return;
+    timer_init(&r->timeout, r->stream->worker->loop, on_timeout, r);
+    r->timer_ready = true;
+    timer_start(&r->timeout, r->timeout_ms);
+}
+
+/* The response's last byte is about to go down. Must precede it: the stream may end inside. */
+static void response_ended(struct router *r, struct attempt *a)
+{
+    r->done = true;
+    if (r->timer_ready)
+        timer_stop(&r->timeout);
+    router_charge_time(r);
+    if (!a->request_ended)
+        attempt_reset(a); /* the rest of the request is not wanted */
+}
+
+static void on_connected(struct attempt *a)
+{
+}
+
+static unsigned status_of(const struct headers *h)
+{
+    uint64_t status = 0;
+    return bytes_to_u64(headers_get(h, HEADER_STATUS), &status) && status < 1000 ? (unsigned)status
+                                                                                 : 0;
+}
+
+static void on_informational(struct attempt *a)
+{
+    struct router *r = a->owner;
+    router_charge_code(r, status_of(&a->response_headers), NULL);
+    if (!r->done)
+        filter_respond_informational(r->filter, &a->response_headers);
+}
+
+static void on_headers(struct attempt *a, bool end)
+{
+    struct router *r = a->owner;
+    struct stream *s = r->stream;
+    r->chosen = a;
+    r->response_started = true;
+    s->response_headers = a->response_headers;
+    s->info.details = "via_upstream";
+    router_charge_code(r, status_of(&s->response_headers), a->host);
+    router_finish_headers(r);
+    if (end)
+        response_ended(r, a);
+    filter_respond_headers(r->filter, end);
+}
+
+static void on_data(struct attempt *a, struct buffer *data, bool end)
+{
+    struct router *r = a->owner;
+    if (end)
+        response_ended(r, a);
+    filter_respond_data(r->filter, data, end);
+}
+
+static void on_trailers(struct attempt *a)
+{
+    struct router *r = a->owner;
+    r->stream->response_trailers = a->response_trailers;
+    response_ended(r, a);
+    filter_respond_trailers(r->filter);
+}
+
+static void on_failed(struct attempt *a, enum upstream_failure why, struct bytes text)
+{
+    struct router *r = a->owner;
+    if (!r->done)
+        router_fail_upstream(r, a->host, why, text);
+}
+
+static void on_watermark(struct attempt *a, bool above)
+{
+    struct router *r = a->owner;
+    filter_request_watermark(r->filter, above);
+}
+
+static const struct attempt_ops attempt_callbacks = {
+    .on_connected = on_connected,
+    .on_informational = on_informational,
+    .on_headers = on_headers,
+    .on_data = on_data,
+    .on_trailers = on_trailers,
+    .on_failed = on_failed,
+    .on_watermark = on_watermark,
+};
+
+static enum filter_status cluster_missing(struct router *r)
+{
+    struct stream *s = r->stream;
+    const struct stream_error *e = stream_error_get(STREAM_ERROR_CLUSTER_NOT_FOUND);
+    http_stat(r, STAT_HTTP_NO_CLUSTER);
+    if (r->action->not_found_status != e->status) {
+        struct stream_error *own = arena_alloc(s->arena, sizeof(*own));
+        *own = *e;
+        own->status = r->action->not_found_status;
+        e = own;
+    }
+    router_fail(r, e, NULL, NULL);
+    return FILTER_REPLIED;
+}
+
+/* Picks a host and starts an attempt. False: the stream has been answered. */
+static bool start_attempt(struct router *r, bool end)
+{
+    struct stream *s = r->stream;
+    struct attempt *a = attempt_new(s, &attempt_callbacks, r, r->cluster);
+    list_push_back(&r->attempts, &a->link);
+    const struct host *host = cluster_runtime_pick(r->cluster, NULL);
+    if (!host) {
+        router_charge_code(r, 503, NULL);
+        router_fail(r, stream_error_get(STREAM_ERROR_NO_HEALTHY_UPSTREAM), NULL, NULL);
+        return false;
+    }
+    router_rewrite_for_host(r, host);
+    if (attempt_start(a, host, r->action->priority, &s->request_headers, end))
+        return true;
+    router_fail_upstream(r, a->host, UPSTREAM_OVERFLOW, BYTES_NONE);
+    return false;
+}
+
+static enum filter_status proxy_request(struct router *r, bool end)
+{
+    struct stream *s = r->stream;
+    r->action = s->route.route->cluster;
+    struct bytes name = route_cluster_name(&s->route, &s->request_headers);
+    r->cluster = name.len > 0 ? cluster_runtime_get(s->worker, name) : NULL;
+    if (!r->cluster)
+        return cluster_missing(r);
+    cluster_runtime_use(r->cluster);
+    s->info.upstream_cluster = arena_dup(s->arena, r->cluster->name);
+    s->info.upstream_cluster_raw = s->info.upstream_cluster;
+    r->internal =
+        bytes_eq(headers_get(&s->request_headers, HEADER_X_ENVOY_INTERNAL), BYTES("true"));
+    router_prepare_request(r);
+    if (!start_attempt(r, end))
+        return FILTER_REPLIED;
+    if (end)
+        request_ended(r);
+    return FILTER_CONTINUE;
+}
+
+static enum filter_status on_request_headers(struct http_filter *f, struct headers *h, bool end)
+{
+    struct router *r = router_of(f);
+    r->filter = f;
+    r->stream = f->stream;
+    r->config = f->config;
+    list_init(&r->attempts);
+    http_stat(r, STAT_HTTP_RQ_TOTAL);
+    const struct route_match_result *m = stream_route(r->stream);
+    if (m->tls_redirect) {
+        router_tls_redirect(r);
+        return FILTER_REPLIED;
+    }
+    if (!m->route) {
+        http_stat(r, STAT_HTTP_NO_ROUTE);
+        r->done = true;
+        stream_local_reply(r->stream, stream_error_get(STREAM_ERROR_ROUTE_NOT_FOUND), NULL, NULL);
+        return FILTER_REPLIED;
+    }
+    switch (m->route->action) {
+    case ROUTE_CLUSTER:
+        return proxy_request(r, end);
+    case ROUTE_REDIRECT:
+        router_redirect(r, m->route->redirect);
+        break;
+    case ROUTE_DIRECT_RESPONSE:
+        router_direct_response(r, m->route->direct);
+        break;
+    }
+    return FILTER_REPLIED;
+}
+
+/* The attempts that still want the request. One, as long as nothing is retried or hedged. */
+static struct attempt *receiver(struct router *r)
+{
+    struct list *first = list_last(&r->attempts);
+    return first && !r->done ? LIST_ENTRY(first, struct attempt, link) : NULL;
+}
+
+static enum filter_status on_request_data(struct http_filter *f, struct buffer *data, bool end)
+{
+    struct router *r = router_of(f);
+    struct attempt *a = r->stream ? receiver(r) : NULL;
+    if (!a) {
+        buffer_drain(data, data->len);
+        return FILTER_TAKEN;
+    }
+    attempt_send_data(a, data, end);
+    if (end)
+        request_ended(r);
+    return FILTER_TAKEN;
+}
+
+static enum filter_status on_request_trailers(struct http_filter *f, struct headers *h)
+{
+    struct router *r = router_of(f);
+    struct attempt *a = r->stream ? receiver(r) : NULL;
+    if (a) {
+        attempt_send_trailers(a, h);
+        request_ended(r);
+    }
+    return FILTER_TAKEN;
+}
+
+static void on_downstream_watermark(struct http_filter *f, bool above)
+{
+    struct router *r = router_of(f);
+    if (!r->chosen)
+        return;
+    if (above)
+        attempt_read_pause(r->chosen);
+    else
+        attempt_read_resume(r->chosen);
+}
+
+static void on_reset(struct http_filter *f, const struct stream_error *why)
+{
+    struct router *r = router_of(f);
+    if (!r->stream)
+        return;
+    r->done = true;
+    if (r->timer_ready)
+        timer_stop(&r->timeout);
+    router_give_up_attempts(r);
+}
+
+static void on_destroy(struct http_filter *f)
+{
+    struct router *r = router_of(f);
+    if (!r->stream)
+        return; /* a filter before this one answered */
+    r->done = true;
+    if (r->timer_ready)
+        timer_stop(&r->timeout);
+    LIST_EACH(it, &r->attempts)
+    attempt_release(LIST_ENTRY(it, struct attempt, link));
+    if (r->cluster)
+        cluster_runtime_done(r->cluster);
+    r->cluster = NULL;
+}
+
+const struct http_filter_ops router_filter = {
+    .factory =
+        {
+            .name = "envoy.filters.http.router",
+            .type_url = "envoy.extensions.filters.http.router.v3.Router",
+            .terminal = true,
+            .no_config_ok = true,
+            .config_new = router_config_new,
+            .state_size = sizeof(struct router),
+        },
+    .on_request_headers = on_request_headers,
+    .on_request_data = on_request_data,
+    .on_request_trailers = on_request_trailers,
+    .on_downstream_watermark = on_downstream_watermark,
+    .on_reset = on_reset,
+    .on_destroy = on_destroy,
+};

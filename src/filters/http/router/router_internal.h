@@ -1,0 +1,53 @@
+/* The router's parts, shared by its files only. */
+#pragma once
+
+#include "base/list.h"
+#include "config/route.h"
+#include "dataplane/http/filter.h"
+#include "dataplane/http/stream.h"
+#include "dataplane/upstream/attempt.h"
+#include "filters/http/router/router_config.h"
+
+/* State of a stream in the router; in the stream's arena. */
+struct router {
+    struct http_filter *filter;
+    struct stream *stream;
+    const struct router_config *config;
+    const struct cluster_action *action; /* NULL: nothing is proxied */
+    struct cluster_runtime *cluster;     /* used; NULL: none */
+    struct list attempts;                /* the set: first, (retries, hedges) */
+    struct attempt *chosen;              /* whose response goes down; NULL: none yet */
+    struct timer timeout;                /* of the route; from the end of the request */
+    uint64_t timeout_ms;                 /* 0: off */
+    uint64_t request_end_ns;             /* 0: the request goes on */
+    unsigned downstream_pauses;
+    bool timer_ready, internal;
+    bool response_started;
+    bool done; /* answered or failed: nothing more is sent down */
+};
+
+/* router_direct.c: answers without an upstream. */
+void router_redirect(struct router *r, const struct redirect_action *action);
+void router_tls_redirect(struct router *r);
+void router_direct_response(struct router *r, const struct direct_response *action);
+
+/* router_request.c: the head that goes upstream. Reads and removes the timeout headers, sets
+ * r->timeout_ms. */
+void router_prepare_request(struct router *r);
+/* host_rewrite AUTO, once the host is known. */
+void router_rewrite_for_host(struct router *r, const struct host *host);
+/* Rewrites :path by one of the two; keeps x-envoy-original-path. */
+void router_rewrite_path(struct router *r, const struct bytes *prefix_rewrite,
+                         const struct regex_rewrite *regex);
+
+/* router_reply.c: statistics and failures. */
+void router_charge_code(struct router *r, unsigned status, struct host_state *host);
+void router_charge_time(struct router *r);
+/* Headers of a final response: service time, mutations, attempt count. */
+void router_finish_headers(struct router *r);
+/* Ends the stream: a local reply, or a reset when the response has begun. */
+void router_fail(struct router *r, const struct stream_error *e, const char *body,
+                 const char *details);
+void router_fail_upstream(struct router *r, struct host_state *host, enum upstream_failure why,
+                          struct bytes text);
+void router_give_up_attempts(struct router *r);

@@ -1,0 +1,153 @@
+#include "dataplane/http/header_mutate.h"
+#include "filters/http/router/router_internal.h"
+
+static void charge(struct router *r, enum cluster_stat completed, enum cluster_stat codes,
+                   unsigned status)
+{
+    struct cluster_runtime *c = r->cluster;
+    stat_code(c->stats, c->worker->slot, codes, status);
+    cluster_stat_inc(c, completed);
+}
+
+/* host: also counts the host's success or error; NULL: not. */
+void router_charge_code(struct router *r, unsigned status, struct host_state *host)
+{
+    if (host)
+        atomic_fetch_add_explicit(status >= 500 ? &host->rq_error : &host->rq_success, 1,
+                                  memory_order_relaxed);
+    if (!r->config->dynamic_stats)
+        return;
+    charge(r, STAT_UPSTREAM_RQ_COMPLETED, STAT_UPSTREAM_RQ, status);
+    if (r->internal)
+        charge(r, STAT_INTERNAL_UPSTREAM_RQ_COMPLETED, STAT_INTERNAL_UPSTREAM_RQ, status);
+    else
+        charge(r, STAT_EXTERNAL_UPSTREAM_RQ_COMPLETED, STAT_EXTERNAL_UPSTREAM_RQ, status);
+}
+
+static uint64_t since_request_end_ms(const struct router *r)
+{
+    return (loop_now_ns(r->stream->worker->loop) - r->request_end_ns) / NS_PER_MS;
+}
+
+void router_charge_time(struct router *r)
+{
+    if (!r->config->dynamic_stats || r->request_end_ns == 0)
+        return;
+    struct cluster_runtime *c = r->cluster;
+    uint64_t ms = since_request_end_ms(r);
+    stat_record(c->stats, c->worker->slot, STAT_UPSTREAM_RQ_TIME, ms);
+    stat_record(c->stats, c->worker->slot,
+                r->internal ? STAT_INTERNAL_UPSTREAM_RQ_TIME : STAT_EXTERNAL_UPSTREAM_RQ_TIME, ms);
+}
+
+static void add_attempt_count(struct router *r)
+{
+    struct stream *s = r->stream;
+    if (s->route.vhost->include_attempt_count_in_response)
+        headers_set_id(&s->response_headers, HEADER_X_ENVOY_ATTEMPT_COUNT,
+                       bytes_of(arena_printf(s->arena, "%u", s->info.attempts)));
+}
+
+void router_finish_headers(struct router *r)
+{
+    struct stream *s = r->stream;
+    if (!r->config->suppress_envoy_headers && r->request_end_ns != 0)
+        headers_set_id(
+            &s->response_headers, HEADER_X_ENVOY_UPSTREAM_SERVICE_TIME,
+            bytes_of(arena_printf(s->arena, "%llu", (unsigned long long)since_request_end_ms(r))));
+    header_mutate_response(s);
+    add_attempt_count(r);
+}
+
+void router_give_up_attempts(struct router *r)
+{
+    LIST_EACH(it, &r->attempts)
+    attempt_reset(LIST_ENTRY(it, struct attempt, link));
+}
+
+void router_fail(struct router *r, const struct stream_error *e, const char *body,
+                 const char *details)
+{
+    struct stream *s = r->stream;
+    r->done = true;
+    if (r->timer_ready)
+        timer_stop(&r->timeout);
+    router_give_up_attempts(r);
+    if (r->response_started) {
+        struct stream_error *reset = arena_alloc(s->arena, sizeof(*reset));
+        *reset = *e;
+        reset->details = details ? details : e->details;
+        stat_inc(s->manager->stats, s->worker->slot,
+                 STAT_HTTP_RQ_RESET_AFTER_DOWNSTREAM_RESPONSE_STARTED);
+        stream_reset(s, reset);
+        return;
+    }
+    header_mutate_response(s);
+    if (e == stream_error_get(STREAM_ERROR_UPSTREAM_OVERFLOW) && !r->config->suppress_envoy_headers)
+        headers_set_id(&s->response_headers, HEADER_X_ENVOY_OVERLOADED, BYTES("true"));
+    if (r->cluster)
+        add_attempt_count(r);
+    stream_local_reply(s, e, body, details);
+}
+
+struct failure_row {
+    enum stream_error_id error;
+    const char *reason;
+};
+
+static const struct failure_row *failure_row(enum upstream_failure why)
+{
+    static const struct failure_row rows[] = {
+        [UPSTREAM_OVERFLOW] = {STREAM_ERROR_UPSTREAM_OVERFLOW, "overflow"},
+        [UPSTREAM_CONNECT_FAILED] = {STREAM_ERROR_CONNECT_FAILURE, "remote connection failure"},
+        [UPSTREAM_CONNECT_TIMEOUT] = {STREAM_ERROR_CONNECT_TIMEOUT, "connection timeout"},
+        [UPSTREAM_LOCAL_CLOSE] = {STREAM_ERROR_CONNECT_FAILURE, "local connection failure"},
+        [UPSTREAM_TERMINATED] = {STREAM_ERROR_UPSTREAM_CONNECTION_TERMINATION,
+                                 "connection termination"},
+        [UPSTREAM_RESET] = {STREAM_ERROR_UPSTREAM_REMOTE_RESET, "remote reset"},
+        [UPSTREAM_PROTOCOL_ERROR] = {STREAM_ERROR_UPSTREAM_PROTOCOL_ERROR, "protocol error"},
+    };
+    return &rows[why];
+}
+
+/* Details carry no spaces. */
+static const char *underscored(char *text)
+{
+    for (char *p = text; *p; p++) {
+        if (*p == ' ')
+            *p = '_';
+    }
+    return text;
+}
+
+/* Only failures to connect tell the transport's reason. */
+static struct bytes transport_reason(struct router *r, enum upstream_failure why, struct bytes text)
+{
+    if (why != UPSTREAM_CONNECT_FAILED || text.len == 0)
+        return BYTES_NONE;
+    bool pipe = r->stream->info.upstream_address.kind == ADDRESS_PIPE;
+    return bytes_of(arena_printf(r->stream->arena, "%s connect error: %.*s",
+                                 pipe ? "immediate" : "delayed", BYTES_ARG(text)));
+}
+
+void router_fail_upstream(struct router *r, struct host_state *host, enum upstream_failure why,
+                          struct bytes text)
+{
+    struct stream *s = r->stream;
+    const struct failure_row *row = failure_row(why);
+    const struct stream_error *e = stream_error_get(row->error);
+    struct bytes reason = transport_reason(r, why, text);
+    if (reason.len > 0)
+        s->info.upstream_failure_reason = reason;
+    const char *details =
+        underscored(arena_printf(s->arena, "upstream_reset_%s_response_started{%s%s%.*s}",
+                                 r->response_started ? "after" : "before", row->reason,
+                                 reason.len ? "|" : "", BYTES_ARG(reason)));
+    if (!r->response_started)
+        router_charge_code(r, e->status, why == UPSTREAM_OVERFLOW ? NULL : host);
+    const char *body = why == UPSTREAM_LOCAL_CLOSE
+                           ? "upstream connect error or disconnect/reset before headers. "
+                             "reset reason: local connection failure"
+                           : NULL;
+    router_fail(r, e, body, details);
+}

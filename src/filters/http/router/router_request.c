@@ -1,0 +1,160 @@
+#include "dataplane/http/header_mutate.h"
+#include "filters/http/router/router_internal.h"
+#include "regex/regex.h"
+
+static const struct bytes original_host = {"x-envoy-original-host", 21};
+
+/* How much of the path, without its query, the route matched. */
+static size_t matched_len(const struct route *route, size_t path_len)
+{
+    switch (route->path_kind) {
+    case ROUTE_PATH_PREFIX:
+    case ROUTE_PATH_SEPARATED_PREFIX:
+        return route->path.len < path_len ? route->path.len : path_len;
+    case ROUTE_PATH_EXACT:
+    case ROUTE_PATH_REGEX:
+        break;
+    }
+    return path_len;
+}
+
+static struct bytes replace_regex(struct arena *a, const struct regex_rewrite *rw,
+                                  struct bytes text, struct bytes tail)
+{
+    struct strbuf out = STRBUF_INIT;
+    regex_replace_all(rw->regex, text, rw->substitution, &out);
+    strbuf_add_bytes(&out, tail);
+    struct bytes result = arena_dup(a, strbuf_bytes(&out));
+    strbuf_fini(&out);
+    return result;
+}
+
+void router_rewrite_path(struct router *r, const struct bytes *prefix_rewrite,
+                         const struct regex_rewrite *regex)
+{
+    struct stream *s = r->stream;
+    struct headers *h = &s->request_headers;
+    struct bytes path = headers_get(h, HEADER_PATH), now;
+    ptrdiff_t q = bytes_find_char(path, '?');
+    size_t len = q < 0 ? path.len : (size_t)q;
+    if (regex) {
+        now = replace_regex(s->arena, regex, bytes_first(path, len), bytes_skip(path, len));
+    } else {
+        struct bytes rest = bytes_skip(path, matched_len(s->route.route, len));
+        char *text = arena_alloc(s->arena, prefix_rewrite->len + rest.len + 1);
+        memcpy(text, prefix_rewrite->data, prefix_rewrite->len);
+        if (rest.len > 0)
+            memcpy(text + prefix_rewrite->len, rest.data, rest.len);
+        now = bytes_from(text, prefix_rewrite->len + rest.len);
+    }
+    if (!r->config->suppress_envoy_headers && !headers_has(h, HEADER_X_ENVOY_ORIGINAL_PATH))
+        headers_set_id(h, HEADER_X_ENVOY_ORIGINAL_PATH, path);
+    headers_set_id(h, HEADER_PATH, now);
+}
+
+/* Was this host the last to be added to x-forwarded-host? */
+static bool is_last_of(struct bytes list, struct bytes host)
+{
+    ptrdiff_t comma = bytes_rfind_char(list, ',');
+    return bytes_eq(bytes_trim(comma < 0 ? list : bytes_skip(list, (size_t)comma + 1)), host);
+}
+
+static void set_authority(struct router *r, struct bytes authority, bool append_forwarded)
+{
+    struct stream *s = r->stream;
+    struct headers *h = &s->request_headers;
+    struct bytes before = headers_get(h, HEADER_AUTHORITY);
+    if (before.len > 0 && !r->config->suppress_envoy_headers)
+        headers_set(h, original_host, before);
+    if (append_forwarded && before.len > 0) {
+        struct bytes list = headers_get_all(h, header_name(HEADER_X_FORWARDED_HOST));
+        if (list.len == 0)
+            headers_set_id(h, HEADER_X_FORWARDED_HOST, before);
+        else if (!is_last_of(list, before))
+            headers_set_id(
+                h, HEADER_X_FORWARDED_HOST,
+                bytes_of(arena_printf(s->arena, "%.*s,%.*s", BYTES_ARG(list), BYTES_ARG(before))));
+    }
+    headers_set_id(h, HEADER_AUTHORITY, authority);
+}
+
+static void rewrite_host(struct router *r)
+{
+    const struct cluster_action *a = r->action;
+    struct headers *h = &r->stream->request_headers;
+    struct bytes value = BYTES_NONE;
+    switch (a->host_rewrite) {
+    case HOST_REWRITE_NONE:
+    case HOST_REWRITE_AUTO: /* when the host is known */
+        return;
+    case HOST_REWRITE_LITERAL:
+        value = a->host_rewrite_text;
+        break;
+    case HOST_REWRITE_HEADER:
+        value = headers_get_name(h, a->host_rewrite_text);
+        break;
+    case HOST_REWRITE_PATH_REGEX: {
+        struct bytes path = headers_get(h, HEADER_PATH);
+        ptrdiff_t q = bytes_find_char(path, '?');
+        value = replace_regex(r->stream->arena, &a->host_rewrite_regex,
+                              q < 0 ? path : bytes_first(path, (size_t)q), BYTES(""));
+        break;
+    }
+    }
+    if (value.len > 0)
+        set_authority(r, value, a->append_x_forwarded_host);
+}
+
+void router_rewrite_for_host(struct router *r, const struct host *host)
+{
+    if (r->action->host_rewrite == HOST_REWRITE_AUTO && host->hostname.len > 0)
+        set_authority(r, arena_dup(r->stream->arena, host->hostname),
+                      r->action->append_x_forwarded_host);
+}
+
+static bool header_ms(struct headers *h, enum header_id id, uint64_t *ms)
+{
+    struct bytes value = headers_get(h, id);
+    return value.data && bytes_to_u64(value, ms);
+}
+
+/* The client's own wish counts only where the connection manager has left it (internal requests). */
+static void set_timeout(struct router *r)
+{
+    struct headers *h = &r->stream->request_headers;
+    uint64_t ms;
+    r->timeout_ms = r->action->timeout_ms;
+    if (r->config->respect_expected_rq_timeout &&
+        header_ms(h, HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, &ms)) {
+        r->timeout_ms = ms;
+    } else if (header_ms(h, HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS, &ms)) {
+        r->timeout_ms = ms;
+    }
+    if (headers_has(h, HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS))
+        headers_remove_id(h, HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS);
+    if (r->timeout_ms > 0 && !r->config->suppress_envoy_headers)
+        headers_set_id(
+            h, HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
+            bytes_of(arena_printf(r->stream->arena, "%llu", (unsigned long long)r->timeout_ms)));
+}
+
+void router_prepare_request(struct router *r)
+{
+    struct stream *s = r->stream;
+    const struct cluster_action *a = r->action;
+    set_timeout(r);
+    if (s->route.vhost->include_request_attempt_count)
+        headers_set_id(&s->request_headers, HEADER_X_ENVOY_ATTEMPT_COUNT, BYTES("1"));
+    header_mutate_request(s);
+    if (s->route.weight && s->route.weight->host_rewrite.len > 0)
+        set_authority(r, s->route.weight->host_rewrite, false);
+    rewrite_host(r);
+    if (a->has_prefix_rewrite)
+        router_rewrite_path(r, &a->prefix_rewrite, NULL);
+    else if (a->regex_rewrite.regex)
+        router_rewrite_path(r, NULL, &a->regex_rewrite);
+    if (a->has_idle_timeout)
+        stream_set_idle_timeout(s, a->idle_timeout_ms);
+    if (a->has_max_stream_duration)
+        stream_set_max_duration(s, a->max_stream_duration_ms);
+}

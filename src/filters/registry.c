@@ -1,0 +1,24 @@
+#include "filters/registry.h"
+
+#include "base/check.h"
+#include "filters/http/router/router.h"
+
+static const struct filter_factory *const http_filters[] = {
+    &router_filter.factory,
+};
+
+/* Observers of traffic: leaving one out changes no request. They are counted and listed. */
+static const char *const skippable[] = {
+    "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
+    "envoy.tcp.metadataexchange.config.MetadataExchange",
+    "io.istio.http.peer_metadata.Config",
+    "stats.PluginConfig",
+};
+
+/* The HTTP connection manager is no plug-in: config/ decodes it, the dataplane runs it. */
+const struct filter_registry filter_registry = {
+    .http = http_filters,
+    .n_http = ARRAY_SIZE(http_filters),
+    .skippable = skippable,
+    .n_skippable = ARRAY_SIZE(skippable),
+};
