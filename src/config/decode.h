@@ -32,6 +32,8 @@ struct decode_context {
     bool ads_configured;               /* "ads: {}" has a stream to stand for */
     /* Is this a cluster of the bootstrap that a control channel may use? NULL: not checked. */
     bool (*control_cluster_ok)(void *owner, struct bytes name);
+    /* Is this a cluster, active or warming? For validate_clusters. NULL: not checked. */
+    bool (*cluster_known)(void *owner, struct bytes name);
     void *owner;
 };
 

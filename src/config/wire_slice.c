@@ -9,8 +9,7 @@ struct bytes wire_message(struct arena *a, struct bytes in, uint32_t number)
 {
     struct bytes found = BYTES_NONE;
     struct wire_field f;
-    bool bad = false;
-    while (wire_next(&in, &f, &bad)) {
+    while (wire_next(&in, &f)) {
         if (f.number != number || f.type != WIRE_BYTES)
             continue;
         if (!found.data) {
@@ -26,32 +25,19 @@ struct bytes wire_message(struct arena *a, struct bytes in, uint32_t number)
     return found;
 }
 
-struct bytes wire_string(struct bytes in, uint32_t number)
-{
-    struct bytes found = BYTES_NONE;
-    struct wire_field f;
-    bool bad = false;
-    while (wire_next(&in, &f, &bad)) {
-        if (f.number == number && f.type == WIRE_BYTES)
-            found = present(f.bytes);
-    }
-    return found;
-}
-
 struct bytes wire_without(struct arena *a, struct bytes in, const uint32_t *numbers, unsigned n)
 {
     char *out = arena_alloc(a, in.len + 1);
     size_t len = 0;
     struct wire_field f;
-    bool bad = false;
-    while (wire_next(&in, &f, &bad)) {
+    while (wire_next(&in, &f)) {
         bool skip = false;
         for (unsigned i = 0; i < n; i++)
             skip |= f.number == numbers[i];
         if (skip)
             continue;
-        memcpy(out + len, f.whole.data, f.whole.len);
-        len += f.whole.len;
+        memcpy(out + len, f.raw.data, f.raw.len);
+        len += f.raw.len;
     }
     return bytes_from(out, len);
 }

@@ -8,7 +8,5 @@
 /* The bytes of a message field; data NULL when absent. Several occurrences are joined in the arena,
  * which is how they merge. */
 struct bytes wire_message(struct arena *a, struct bytes in, uint32_t number);
-/* The last occurrence of a string or bytes field; data NULL when absent. */
-struct bytes wire_string(struct bytes in, uint32_t number);
 /* All fields but these, as they stand. */
 struct bytes wire_without(struct arena *a, struct bytes in, const uint32_t *numbers, unsigned n);

@@ -1,0 +1,208 @@
+#include "config/http_manager_parts.h"
+
+#include "config/decode_util.h"
+#include "config/field_report.h"
+#include "config/route.h"
+#include "config/typed.h"
+#include "config/wire_slice.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.upb.h"
+
+#define HCM(f) envoy_extensions_filters_network_http_connection_manager_v3_##f
+
+typedef envoy_extensions_filters_network_http_connection_manager_v3_HttpFilter filter_msg;
+
+enum {
+    FIELD_RDS = 3,
+    FIELD_ROUTE_CONFIG = 4,
+    FIELD_HTTP_FILTERS = 5,
+    FIELD_RDS_CONFIG_SOURCE = 1,
+    FIELD_RDS_NAME = 2,
+    FILTERS_MAX = 1000,
+};
+
+static size_t count_field(struct bytes wire, uint32_t number)
+{
+    struct wire_field f;
+    size_t n = 0;
+    while (wire_next(&wire, &f))
+        n += f.number == number && f.type == WIRE_BYTES;
+    return n;
+}
+
+bool access_logs_decode(struct decode_context *ctx, struct arena *a, struct bytes wire,
+                        uint32_t field, struct access_log ***logs, unsigned *n, struct error *err)
+{
+    struct wire_field f;
+    size_t count = count_field(wire, field);
+    *logs = ARENA_ARRAY(a, struct access_log *, count ? count : 1);
+    *n = 0;
+    while (wire_next(&wire, &f)) {
+        if (f.number != field || f.type != WIRE_BYTES)
+            continue;
+        if (!access_log_decode(ctx, a, f.bytes, &(*logs)[*n], err))
+            return error_prefix(err, "access_log[%u]: ", *n);
+        ++*n;
+    }
+    return true;
+}
+
+/* *skip: it is optional or a pure observer, and left out. */
+static const struct filter_factory *find_filter(struct decode_context *ctx, const filter_msg *m,
+                                                const struct typed *t, bool *skip,
+                                                struct error *err)
+{
+    const struct filter_registry *r = ctx->filters;
+    struct bytes name = upb_bytes(HCM(HttpFilter_name)(m));
+    const struct filter_factory *f = NULL;
+    if (t->type_name.len)
+        f = filter_registry_find(r->http, r->n_http, t->type_name);
+    else
+        f = filter_registry_find_name(r->http, r->n_http, name);
+    if (f && t->type_name.len == 0 && !f->no_config_ok)
+        f = NULL;
+    if (f)
+        return f;
+    *skip = HCM(HttpFilter_is_optional)(m);
+    for (unsigned i = 0; i < r->n_skippable; i++)
+        *skip |= t->type_name.len && bytes_eq_str(t->type_name, r->skippable[i]);
+    if (*skip && ctx->report)
+        field_report_add(ctx->report, FIELD_IGNORED, name, "the filter is skipped");
+    if (!*skip)
+        error_set(err, "Didn't find a registered implementation for '%.*s' with type URL: '%.*s'",
+                  BYTES_ARG(name), BYTES_ARG(t->type_name));
+    return NULL;
+}
+
+static bool take_filter(struct decode_context *ctx, struct filter_context *fctx,
+                        struct http_manager *hm, const filter_msg *m, struct error *err)
+{
+    struct typed t;
+    bool skip = false;
+    if (HCM(HttpFilter_config_discovery)(m))
+        return error_set(err, "config_discovery is not implemented");
+    if (!take_any(ctx, fctx->arena, HCM(HttpFilter_typed_config)(m), &t, err))
+        return false;
+    const struct filter_factory *f = find_filter(ctx, m, &t, &skip, err);
+    if (!f)
+        return skip;
+    struct http_filter_slot *slot = &hm->filters[hm->n_filters];
+    *slot = (struct http_filter_slot){.factory = f,
+                                      .name = arena_dup(fctx->arena,
+                                                        upb_bytes(HCM(HttpFilter_name)(m))),
+                                      .disabled = HCM(HttpFilter_disabled)(m)};
+    if (f->terminal && slot->disabled)
+        return error_set(err, "the terminal filter cannot be disabled");
+    if (f->config_new) {
+        slot->config = f->config_new(fctx, t.value, err);
+        if (!slot->config)
+            return error_set(err, "the filter refused its configuration");
+    }
+    hm->n_filters++;
+    return true;
+}
+
+static bool check_terminal(const struct http_manager *m, struct error *err)
+{
+    for (unsigned i = 0; i < m->n_filters; i++) {
+        const struct http_filter_slot *s = &m->filters[i];
+        bool last = i + 1 == m->n_filters;
+        if (s->factory->terminal && !last)
+            return error_set(err,
+                             "Error: terminal filter named %.*s of type %s must be the last filter "
+                             "in a http filter chain.",
+                             BYTES_ARG(s->name), s->factory->name);
+        if (!s->factory->terminal && last)
+            return error_set(err,
+                             "Error: non-terminal filter named %.*s of type %s is the last filter "
+                             "in a http filter chain.",
+                             BYTES_ARG(s->name), s->factory->name);
+    }
+    return true;
+}
+
+static struct filter_context filter_context_of(struct decode_context *ctx, struct http_manager *m)
+{
+    char *prefix = arena_printf(m->node.arena, "http.%.*s.", BYTES_ARG(m->stat_prefix));
+    return (struct filter_context){.arena = m->node.arena,
+                                   .stats = ctx->stats,
+                                   .stat_prefix = bytes_of(prefix),
+                                   .self = ctx->self,
+                                   .owner = ctx->owner};
+}
+
+bool http_manager_take_filters(struct decode_context *ctx, struct http_manager *m,
+                               struct bytes wire, struct error *err)
+{
+    struct filter_context fctx = filter_context_of(ctx, m);
+    size_t n = count_field(wire, FIELD_HTTP_FILTERS), at = 0;
+    struct wire_field f;
+    if (n > FILTERS_MAX)
+        return error_set(err, "http_filters: more than %d", FILTERS_MAX);
+    m->filters = ARENA_ARRAY(m->node.arena, struct http_filter_slot, n ? n : 1);
+    while (wire_next(&wire, &f)) {
+        if (f.number != FIELD_HTTP_FILTERS || f.type != WIRE_BYTES)
+            continue;
+        upb_Arena *arena = upb_Arena_New();
+        const filter_msg *msg = HCM(HttpFilter_parse)(f.bytes.data, f.bytes.len, arena);
+        bool ok = msg ? take_filter(ctx, &fctx, m, msg, err)
+                      : error_set(err, "the bytes are no HttpFilter");
+        upb_Arena_Free(arena);
+        if (!ok)
+            return error_prefix(err, "http_filters[%zu]: ", at);
+        at++;
+    }
+    return check_terminal(m, err);
+}
+
+struct known {
+    struct decode_context *ctx;
+    struct error *err;
+};
+
+static bool check_cluster(void *arg, struct bytes name)
+{
+    struct known *k = arg;
+    if (k->ctx->cluster_known(k->ctx->owner, name))
+        return true;
+    return error_set(k->err, "route: unknown cluster '%.*s'", BYTES_ARG(name));
+}
+
+static bool take_inline(struct decode_context *ctx, struct http_manager *m, struct bytes wire,
+                        const struct http_manager *previous, struct error *err)
+{
+    struct filter_context fctx = filter_context_of(ctx, m);
+    struct route_decode_context rctx = {
+        .filters = &fctx, .registry = ctx->filters, .descriptors = ctx->descriptors};
+    wire = arena_dup(m->node.arena, wire);
+    m->inline_routes =
+        route_config_decode(&rctx, wire, previous ? previous->inline_routes : NULL, err);
+    if (!m->inline_routes)
+        return error_prefix(err, "route_config: ");
+    const struct route_config *rc = m->inline_routes;
+    struct known k = {ctx, err};
+    if (ctx->cluster_known && (rc->validate_clusters || !rc->validate_clusters_set))
+        route_config_clusters(rc, check_cluster, &k);
+    return !error_is_set(err);
+}
+
+bool http_manager_take_routes(struct decode_context *ctx, struct http_manager *m,
+                              struct bytes wire, const struct http_manager *previous,
+                              struct error *err)
+{
+    struct arena *a = m->node.arena;
+    struct bytes rds = wire_message(a, wire, FIELD_RDS);
+    struct bytes routes = wire_message(a, wire, FIELD_ROUTE_CONFIG);
+    if (routes.data)
+        return take_inline(ctx, m, routes, previous, err);
+    if (!rds.data)
+        return error_set(err, "route_specifier: expected rds or route_config");
+    struct bytes source = wire_message(a, rds, FIELD_RDS_CONFIG_SOURCE);
+    struct bytes name = wire_find_bytes(rds, FIELD_RDS_NAME);
+    if (name.len == 0)
+        return error_set(err, "rds.route_config_name: expected a name");
+    m->rds_name = arena_dup(a, name);
+    if (!source.data)
+        return error_set(err, "rds.config_source: value is required");
+    return config_source_decode(ctx, a, source, &m->rds_source, err) ||
+           error_prefix(err, "rds.config_source: ");
+}
