@@ -128,7 +128,7 @@ static uint64_t next_ms(struct target *t, bool ok, uint32_t ttl_s)
     return 1 + random_below(&j->driver->random, t->backoff_ms);
 }
 
-static void on_answer(void *ctx, const struct dns_result *r)
+static void on_answer(void *ctx, const struct dns_answer *r)
 {
     struct target *t = ctx;
     bool ok = r->status != DNS_FAILED;

@@ -217,7 +217,7 @@ void dns_resolver_free(struct dns_resolver **resolver)
 static void on_answer(struct defer *d)
 {
     struct dns_query *q = d->owner;
-    struct dns_result result = {
+    struct dns_answer result = {
         .status = q->status,
         .error = q->status == DNS_OK ? NULL : q->error,
         .addresses = q->addresses,

@@ -28,7 +28,7 @@ enum dns_status {
     DNS_FAILED, /* no answer: keep what you had */
 };
 
-struct dns_result {
+struct dns_answer {
     enum dns_status status;
     const char *error;               /* a sentence when not DNS_OK, else NULL */
     const struct address *addresses; /* port as given to dns_resolve(); no duplicates */
@@ -37,7 +37,7 @@ struct dns_result {
 };
 
 /* The result lives during the call; the query is gone before it. */
-typedef void dns_fn(void *ctx, const struct dns_result *result);
+typedef void dns_fn(void *ctx, const struct dns_answer *result);
 
 /* opt may be NULL. */
 MUST_CHECK struct dns_resolver *dns_resolver_new(struct loop *loop, const struct dns_options *opt,

@@ -24,7 +24,7 @@ struct answer {
     uint32_t ttl_s;
 };
 
-static void on_result(void *ctx, const struct dns_result *r)
+static void on_result(void *ctx, const struct dns_answer *r)
 {
     struct answer *a = ctx;
 
