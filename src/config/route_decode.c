@@ -430,7 +430,8 @@ static bool config_vhosts(struct route_decode_context *ctx, struct bytes wire,
                 (struct vhost_ref){v, (uint32_t)(f.bytes.data - wire.data), (uint32_t)f.bytes.len};
     }
     map_fini(&hosts.by_bytes);
-    return ok && (rest.len == 0 || error_set(err, "the bytes are no RouteConfiguration"));
+    return ok && (rest.len == 0 ||
+                  error_set(err, "the bytes are no envoy.config.route.v3.RouteConfiguration"));
 }
 
 static bool config_fields(struct route_decode_context *ctx, struct bytes wire,

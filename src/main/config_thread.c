@@ -210,9 +210,8 @@ bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
         .dial_cancel = dial_cancel,
     };
     node_message_build(c->bootstrap->node_wire, node, &c->node);
-    struct xds_sources_options s = {&c->xds_table,
-                                    c->bootstrap->has_ads ? &c->bootstrap->ads : NULL,
-                                    strbuf_bytes(&c->node)};
+    struct xds_sources_options s = {
+        &c->xds_table, c->bootstrap->has_ads ? &c->bootstrap->ads : NULL, strbuf_bytes(&c->node)};
     c->sources = xds_sources_new(&s);
     xds_sources_set_builder(c->sources, c->builder);
     return static_load(c->builder, c->bootstrap, err);
@@ -278,7 +277,7 @@ void config_thread_free(struct config_thread **cp)
     if (c->builder)
         builder_free(&c->builder);
     LIST_EACH(l, &c->timers)
-        timer_drop(LIST_ENTRY(l, struct config_timer, link));
+    timer_drop(LIST_ENTRY(l, struct config_timer, link));
     loop_free(&c->loop);
     bootstrap_config_free(&c->bootstrap);
     strbuf_fini(&c->node);

@@ -18,8 +18,8 @@ struct dial {
     struct bytes cluster; /* owned */
     dial_fn *fn;
     void *arg;
-    bool cancelled;       /* config thread */
-    struct list link;     /* main: in dialer->dials while under way */
+    bool cancelled;   /* config thread */
+    struct list link; /* main: in dialer->dials while under way */
     struct connection *conn;
     struct stat_scope *stats;
     uint32_t tries_left;
@@ -100,8 +100,7 @@ static void on_connected(struct connection *conn)
         connection_accept(w->loop, w->chunks, pair[0], &none, &local_ops, NULL);
     struct channel *c = NEW(struct channel);
     c->stats = stat_scope_ref(d->stats);
-    stat_record(c->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_CONNECT_MS,
-                connection_connect_ms(conn));
+    stat_record(c->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_CONNECT_MS, connection_connect_ms(conn));
     list_push_back(&d->dialer->relays, &c->link);
     c->relay = relay_new(conn, local, 0, &relay_ops, c);
     d->conn = NULL;
@@ -118,8 +117,8 @@ static void on_close(struct connection *conn, enum close_reason reason)
     stat_add(d->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_ACTIVE, -1);
     stat_inc(d->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_CONNECT_FAIL);
     if (!d->error[0] || *why)
-        snprintf(d->error, sizeof(d->error), "connection to %.*s failed: %s",
-                 BYTES_ARG(d->cluster), *why ? why : close_reason_name(reason));
+        snprintf(d->error, sizeof(d->error), "connection to %.*s failed: %s", BYTES_ARG(d->cluster),
+                 *why ? why : close_reason_name(reason));
     if (d->tries_left)
         try_next(d);
     else
@@ -146,8 +145,9 @@ static void try_next(struct dial *d)
     const struct host *host = c ? cluster_runtime_pick(c, &q) : NULL;
     d->tries_left--;
     if (!host) {
-        snprintf(d->error, sizeof(d->error), c ? "no healthy host in cluster '%.*s'"
-                                               : "unknown cluster '%.*s'", BYTES_ARG(d->cluster));
+        snprintf(d->error, sizeof(d->error),
+                 c ? "no healthy host in cluster '%.*s'" : "unknown cluster '%.*s'",
+                 BYTES_ARG(d->cluster));
         finish(d, -1);
         return;
     }
@@ -206,8 +206,9 @@ void dialer_init(struct dialer *d, struct worker *main_worker, struct loop *conf
 void dialer_fini(struct dialer *d)
 {
     LIST_EACH(l, &d->relays)
-        relay_close(LIST_ENTRY(l, struct channel, link)->relay, CLOSE_SHUTDOWN);
-    LIST_EACH(l, &d->dials) {
+    relay_close(LIST_ENTRY(l, struct channel, link)->relay, CLOSE_SHUTDOWN);
+    LIST_EACH(l, &d->dials)
+    {
         struct dial *x = LIST_ENTRY(l, struct dial, link);
         if (x->conn)
             connection_close(x->conn, CLOSE_SHUTDOWN, CLOSE_NOW, 0);

@@ -11,8 +11,8 @@
 struct dialer {
     struct worker *main_worker; /* its loop, chunks, snapshot, clusters */
     struct loop *config_loop;
-    struct list relays;         /* main: open channels */
-    struct list dials;          /* main: under way */
+    struct list relays; /* main: open channels */
+    struct list dials;  /* main: under way */
 };
 
 void dialer_init(struct dialer *d, struct worker *main_worker, struct loop *config_loop);

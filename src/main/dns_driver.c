@@ -80,7 +80,7 @@ void dns_driver_free(struct dns_driver **dp)
     if (!d)
         return;
     LIST_EACH(l, &d->jobs)
-        job_free(LIST_ENTRY(l, struct job, link));
+    job_free(LIST_ENTRY(l, struct job, link));
     dns_resolver_free(&d->resolver);
     mem_free(d);
 }
@@ -199,7 +199,8 @@ void dns_driver_start(struct dns_driver *d, const struct cluster *c, uint64_t ge
 static void end(void *a, void *b)
 {
     struct job *which = a;
-    LIST_EACH(l, &which->driver->jobs) {
+    LIST_EACH(l, &which->driver->jobs)
+    {
         struct job *j = LIST_ENTRY(l, struct job, link);
         if (j->generation == which->generation && bytes_eq(j->cluster, which->cluster))
             job_free(j);

@@ -14,7 +14,7 @@
 struct bound_socket {
     struct address address; /* as the kernel bound it */
     unsigned refs;
-    int fds[];              /* one for each worker */
+    int fds[]; /* one for each worker */
 };
 
 struct listener_registry {
@@ -106,7 +106,8 @@ static struct bound_socket *open_sockets(struct listener_registry *r, const stru
                                .freebind = l->freebind,
                                .transparent = l->transparent,
                                .backlog = l->backlog,
-                               .fast_open = l->fast_open_queue > 0 ? (uint32_t)l->fast_open_queue : 0,
+                               .fast_open =
+                                   l->fast_open_queue > 0 ? (uint32_t)l->fast_open_queue : 0,
                                .pipe_mode = a->uds_mode,
                                .options = options};
     o.n_options = options_of(l, options);

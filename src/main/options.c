@@ -24,8 +24,16 @@ const char *version_text(void)
     return XYLEM_REVISION "/1.40.0/Clean/" XYLEM_BUILD "/BoringSSL";
 }
 
-enum flag_kind { FLAG_BOOL, FLAG_U32, FLAG_STRING, FLAG_MODE, FLAG_STATS_TAG, FLAG_HELP, FLAG_VERSION,
-                 FLAG_HOT_RESTART_VERSION };
+enum flag_kind {
+    FLAG_BOOL,
+    FLAG_U32,
+    FLAG_STRING,
+    FLAG_MODE,
+    FLAG_STATS_TAG,
+    FLAG_HELP,
+    FLAG_VERSION,
+    FLAG_HOT_RESTART_VERSION
+};
 
 struct flag {
     const char *name, *short_name; /* without dashes */
@@ -41,8 +49,9 @@ static const struct flag flags[] = {
     {"config-path", "c", FLAG_STRING, AT(config_path), false, "Path to the configuration file"},
     {"config-yaml", NULL, FLAG_STRING, AT(config_yaml), false,
      "Inline YAML configuration, merged over the contents of --config-path"},
-    {"mode", NULL, FLAG_MODE, AT(mode), false, "serve (default), or validate: check the "
-                                               "configuration and exit"},
+    {"mode", NULL, FLAG_MODE, AT(mode), false,
+     "serve (default), or validate: check the "
+     "configuration and exit"},
     {"concurrency", NULL, FLAG_U32, AT(concurrency), false,
      "Number of worker threads; default: the CPUs that this process may use"},
     {"service-node", NULL, FLAG_STRING, AT(service_node), false, "Node id"},
@@ -60,8 +69,9 @@ static const struct flag flags[] = {
      "File that receives the admin address"},
     {"drain-time-s", NULL, FLAG_U32, AT(drain_time_s), false,
      "Seconds that removed listeners drain; default 600"},
-    {"drain-strategy", NULL, FLAG_STRING, AT(drain_strategy), false, "gradual (default) or "
-                                                                     "immediate"},
+    {"drain-strategy", NULL, FLAG_STRING, AT(drain_strategy), false,
+     "gradual (default) or "
+     "immediate"},
     {"parent-shutdown-time-s", NULL, FLAG_U32, AT(parent_shutdown_time_s), true,
      "Hot restart: when the parent ends"},
     {"base-id", NULL, FLAG_U32, AT(base_id), true, "Hot restart: id of this instance"},
@@ -111,8 +121,10 @@ static const struct flag flags[] = {
 
 static void print_help(const char *argv0)
 {
-    printf("usage: %s -c FILE [flags]\n\nThe flags are Envoy 1.40's. A flag marked * is accepted and "
-           "has no effect.\n\n", argv0);
+    printf(
+        "usage: %s -c FILE [flags]\n\nThe flags are Envoy 1.40's. A flag marked * is accepted and "
+        "has no effect.\n\n",
+        argv0);
     for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
         const struct flag *f = &flags[i];
         bool value = f->kind == FLAG_U32 || f->kind == FLAG_STRING || f->kind == FLAG_MODE ||
@@ -156,8 +168,7 @@ static bool set_mode(struct options *o, const char *value, struct error *err)
     return true;
 }
 
-static bool set_value(struct options *o, const struct flag *f, const char *value,
-                      struct error *err)
+static bool set_value(struct options *o, const struct flag *f, const char *value, struct error *err)
 {
     void *at = (char *)o + f->offset;
     uint64_t number;

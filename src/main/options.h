@@ -14,7 +14,7 @@ enum run_mode { MODE_SERVE, MODE_VALIDATE };
 struct options {
     const char *argv0, *config_path, *config_yaml;
     enum run_mode mode;
-    uint32_t concurrency;      /* >= 1 */
+    uint32_t concurrency;                                      /* >= 1 */
     const char *service_node, *service_cluster, *service_zone; /* NULL: not given */
     const char *log_level, *component_log_level, *log_format, *log_path;
     const char *admin_address_path, *drain_strategy, *local_address_ip_version;
@@ -25,9 +25,9 @@ struct options {
     bool skip_deprecated_logs, disable_hot_restart, use_dynamic_base_id, cpuset_threads;
     bool mutex_tracing, core_dump, fine_grain_logging, log_stacktrace_single_entry;
     bool skip_hot_restart_on_no_parent, skip_hot_restart_parent_stats;
-    const char **stats_tags;   /* heap array of "tag:value" */
+    const char **stats_tags; /* heap array of "tag:value" */
     unsigned n_stats_tags, cap_stats_tags;
-    struct strbuf notices;     /* one line a flag that has no effect */
+    struct strbuf notices; /* one line a flag that has no effect */
 };
 
 enum options_result {

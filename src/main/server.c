@@ -137,7 +137,8 @@ static void on_usr1(struct signal_watch *w)
 
 static void on_hup(struct signal_watch *w)
 {
-    LOG(LOG_MAIN, LOG_WARNING, "caught and eating SIGHUP. See documentation for how to hot restart.");
+    LOG(LOG_MAIN, LOG_WARNING,
+        "caught and eating SIGHUP. See documentation for how to hot restart.");
 }
 
 static void on_second(struct timer *t)
@@ -233,7 +234,8 @@ static struct bytes given(const char *text)
 
 static bool load(struct server *s, struct error *err)
 {
-    struct node_overrides node = {given(s->options->service_node), given(s->options->service_cluster),
+    struct node_overrides node = {given(s->options->service_node),
+                                  given(s->options->service_cluster),
                                   given(s->options->service_zone)};
     struct bytes body;
     return load_bootstrap(s, &body, err) && make_config(s, err) && make_workers(s, err) &&
@@ -256,8 +258,8 @@ struct server *server_new(const struct options *o, struct error *err)
     s->registry = listener_registry_new(o->concurrency);
     s->listener_manager =
         stat_scope_get(s->stats, BYTES("listener_manager"), &listener_manager_stat_schema);
-    s->access_log = access_log_writer_new(o->file_flush_interval_ms,
-                                          (size_t)o->file_flush_min_size_kb * 1024);
+    s->access_log =
+        access_log_writer_new(o->file_flush_interval_ms, (size_t)o->file_flush_min_size_kb * 1024);
     node_set_pin_slots(STAT_SLOT_WORKER0 + o->concurrency);
     make_main_worker(s);
     timer_init(&s->second, s->loop, on_second, s);

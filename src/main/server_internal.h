@@ -24,22 +24,22 @@ struct server {
     struct stat_store *stats;
     struct descriptors *descriptors;
     struct validator *validator;
-    struct arena *arena;                /* bootstrap bytes */
-    struct field_report report;         /* of the bootstrap */
+    struct arena *arena;        /* bootstrap bytes */
+    struct field_report report; /* of the bootstrap */
     struct config_thread *config;
     struct listener_registry *registry;
     struct access_log_writer *access_log;
     struct worker_thread **workers;
     unsigned n_workers;
-    struct worker main_worker;          /* slot 0: admin, control channels */
-    struct snapshot_slot slot;          /* main's own copy of the snapshot */
+    struct worker main_worker; /* slot 0: admin, control channels */
+    struct snapshot_slot slot; /* main's own copy of the snapshot */
     struct dialer dialer;
     struct dns_driver *dns;
     struct signal_watch term, interrupt, usr1, hup;
     enum server_state state;
     bool health_failed;
     struct stat_scope *listener_manager;
-    struct timer second;                /* statistics that main keeps up to date */
+    struct timer second; /* statistics that main keeps up to date */
     uint64_t start_wall_ns;
     struct server_admin *admin;
 };

@@ -40,7 +40,8 @@ static const struct acceptor_ops acceptor_ops = {on_accept, on_exhausted};
 
 static struct worker_listener *find_listener(struct worker_thread *t, const char *key)
 {
-    LIST_EACH(it, &t->acceptors) {
+    LIST_EACH(it, &t->acceptors)
+    {
         struct worker_listener *l = LIST_ENTRY(it, struct worker_listener, link);
         if (strcmp(l->key, key) == 0)
             return l;
@@ -103,7 +104,8 @@ static void sync_listeners(struct worker_thread *t)
     if (!t->accepting || !t->worker.snapshot)
         return;
     pmap_each(&t->worker.snapshot->listeners, sync_listener, &s);
-    LIST_EACH(it, &t->acceptors) {
+    LIST_EACH(it, &t->acceptors)
+    {
         struct worker_listener *l = LIST_ENTRY(it, struct worker_listener, link);
         if (l->generation != s.generation)
             drop_listener(l);
@@ -210,7 +212,7 @@ void worker_thread_stop(struct worker_thread *t)
     }
     t->started = t->accepting = false;
     LIST_EACH(it, &t->acceptors)
-        drop_listener(LIST_ENTRY(it, struct worker_listener, link));
+    drop_listener(LIST_ENTRY(it, struct worker_listener, link));
     http_conns_fini(&t->worker);
     loop_turn(t->worker.loop, false); /* lets the reaper free what was closed */
     cluster_manager_free(&t->worker.clusters);

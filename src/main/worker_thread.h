@@ -17,7 +17,7 @@ struct worker_thread_options {
     struct config_thread *config;
     struct stat_store *stats;
     struct access_log_writer *access_log;
-    uint64_t drain_ms;             /* --drain-time-s */
+    uint64_t drain_ms; /* --drain-time-s */
     bool drain_immediate;
 };
 
@@ -27,13 +27,13 @@ struct worker_thread {
     struct snapshot_slot slot;
     pthread_t thread;
     bool started, accepting;
-    struct list acceptors;         /* struct worker_listener */
+    struct list acceptors; /* struct worker_listener */
 };
 
 struct worker_thread *worker_thread_new(const struct worker_thread_options *o, struct error *err);
 void worker_thread_run(struct worker_thread *t);
 /* Any thread. */
-void worker_thread_accept(struct worker_thread *t);      /* from now on (rule M14) */
+void worker_thread_accept(struct worker_thread *t);         /* from now on (rule M14) */
 void worker_thread_drain(struct worker_thread *t, bool on); /* answers carry "Connection: close" */
 /* Main: ends the loop, joins, closes every connection and gives the snapshot back. */
 void worker_thread_stop(struct worker_thread *t);
