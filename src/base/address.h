@@ -35,7 +35,7 @@ struct address address_ipv4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t
 struct address address_from_sockaddr(const struct sockaddr *sa, socklen_t len);
 /* Length of the sockaddr; 0 for ADDRESS_NONE. */
 socklen_t address_to_sockaddr(const struct address *a, struct sockaddr_storage *out);
-int address_family(const struct address *a);        /* AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC */
+int address_family(const struct address *a); /* AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC */
 
 /* Envoy's text: "127.0.0.1:80", "[::1]:80", "/tmp/a.sock", "@name", "" for none. Returns out. */
 const char *address_format(const struct address *a, char out[ADDRESS_TEXT_MAX]);
@@ -46,7 +46,7 @@ bool address_eq_ip(const struct address *a, const struct address *b); /* ports n
 int address_cmp(const struct address *a, const struct address *b);
 uint64_t address_hash(const struct address *a);
 bool address_is_ip(const struct address *a);
-bool address_is_any(const struct address *a);       /* 0.0.0.0 or :: */
+bool address_is_any(const struct address *a); /* 0.0.0.0 or :: */
 bool address_is_loopback(const struct address *a);
 /* An IPv4 address inside ::ffff:0:0/96 becomes IPv4; others are returned as they are. */
 struct address address_unmap(const struct address *a);

@@ -9,7 +9,13 @@
 #include "base/check.h"
 #include "dataplane/net/sock_option.h"
 
-enum { MAX_PER_EVENT = 64, BROKEN_MAX = 64, DRY_MAX = 65536, BACKOFF_MIN_MS = 20, BACKOFF_MAX_MS = 500 };
+enum {
+    MAX_PER_EVENT = 64,
+    BROKEN_MAX = 64,
+    DRY_MAX = 65536,
+    BACKOFF_MIN_MS = 20,
+    BACKOFF_MAX_MS = 500
+};
 
 static int open_reserve(void)
 {

@@ -34,7 +34,7 @@ struct acceptor {
  * their turn; 0 takes 64. */
 void acceptor_init(struct acceptor *a, struct loop *loop, int fd, unsigned max_per_event,
                    const struct acceptor_ops *ops, void *owner);
-void acceptor_pause(struct acceptor *a);            /* counted: connections wait in the backlog */
+void acceptor_pause(struct acceptor *a); /* counted: connections wait in the backlog */
 void acceptor_resume(struct acceptor *a);
 /* Accepts what the kernel has queued (on_accept is called), then closes: nobody who was connected
  * is lost. */

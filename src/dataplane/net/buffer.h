@@ -22,13 +22,13 @@ struct buffer {
 };
 
 void buffer_init(struct buffer *b, struct chunk_pool *pool);
-void buffer_fini(struct buffer *b);                 /* lets go of all bytes; may be used again */
+void buffer_fini(struct buffer *b); /* lets go of all bytes; may be used again */
 static inline bool buffer_empty(const struct buffer *b)
 {
     return b->len == 0;
 }
 
-void buffer_add(struct buffer *b, const void *data, size_t len);   /* copies */
+void buffer_add(struct buffer *b, const void *data, size_t len); /* copies */
 static inline void buffer_add_bytes(struct buffer *b, struct bytes x)
 {
     buffer_add(b, x.data, x.len);
@@ -46,7 +46,7 @@ void buffer_move_n(struct buffer *dst, struct buffer *src, size_t n);
 /* Appends to dst a reference to len bytes of src from offset; src keeps them. */
 void buffer_share(struct buffer *dst, const struct buffer *src, size_t offset, size_t len);
 
-void buffer_drain(struct buffer *b, size_t n);      /* n <= len */
+void buffer_drain(struct buffer *b, size_t n); /* n <= len */
 
 /* Reading in: space to write into (the tail of the last chunk, or a new chunk), then how much of it
  * was filled. buffer_commit(b, 0) gives an unused chunk back. NULL: no memory. */

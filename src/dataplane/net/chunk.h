@@ -33,14 +33,14 @@ struct chunk_pool {
     struct chunk *free_chunks;
     struct slice *free_slices;
     size_t n_free_chunks, n_free_slices;
-    size_t max_free_chunks;  /* more than these go back to the heap */
-    size_t live_chunks;      /* in use now */
-    uint64_t heap_calls;     /* how often the heap was asked: flat in the steady state */
+    size_t max_free_chunks; /* more than these go back to the heap */
+    size_t live_chunks;     /* in use now */
+    uint64_t heap_calls;    /* how often the heap was asked: flat in the steady state */
 };
 
 /* max_free: chunks kept for reuse; 0 takes 4096 (64 MiB). */
 struct chunk_pool *chunk_pool_new(size_t max_free);
-void chunk_pool_free(struct chunk_pool **pool);     /* all chunks must be back */
+void chunk_pool_free(struct chunk_pool **pool); /* all chunks must be back */
 /* Gives free chunks beyond `keep` back to the heap. */
 void chunk_pool_trim(struct chunk_pool *pool, size_t keep);
 
@@ -49,4 +49,4 @@ struct chunk *chunk_ref(struct chunk *c);
 void chunk_unref(struct chunk **c);
 
 struct slice *slice_new(struct chunk_pool *pool);
-void slice_free(struct chunk_pool *pool, struct slice *s);  /* drops its chunk too */
+void slice_free(struct chunk_pool *pool, struct slice *s); /* drops its chunk too */

@@ -31,14 +31,14 @@ struct connection {
     struct buffer in, out;
     uint32_t limit;
     uint32_t pauses;
-    unsigned want;     /* what the transport was asked to report */
-    bool above;        /* the output is above its limit */
-    bool half_close;   /* the peer's end does not close the connection */
+    unsigned want;   /* what the transport was asked to report */
+    bool above;      /* the output is above its limit */
+    bool half_close; /* the peer's end does not close the connection */
     bool read_eof, eof_told;
     bool write_blocked, write_dead;
     bool shutdown_wanted, shutdown_done;
-    bool linger;       /* FLUSHING goes on to LINGERING */
-    bool reread;       /* show the input at the end of the turn */
+    bool linger; /* FLUSHING goes on to LINGERING */
+    bool reread; /* show the input at the end of the turn */
     bool told_close;
     bool client;
     enum close_reason reason;
@@ -339,8 +339,8 @@ static void handshake(struct connection *c)
         return;
     if (n == IO_ERROR) {
         bool tls = c->transport->failure != NULL || !c->client;
-        set_failure(c, c->transport->error, tls ? "" : "delayed connect error: ",
-                    c->transport->failure);
+        set_failure(c, c->transport->error,
+                    tls ? "" : "delayed connect error: ", c->transport->failure);
         finish(c, tls ? CLOSE_HANDSHAKE_FAILED : CLOSE_CONNECT_FAILED, false);
         return;
     }
@@ -455,8 +455,8 @@ struct connection *connection_new(struct loop *loop, struct chunk_pool *pool,
 }
 
 struct connection *connection_accept(struct loop *loop, struct chunk_pool *pool, int fd,
-                                     const struct address *remote,
-                                     const struct connection_ops *ops, void *owner)
+                                     const struct address *remote, const struct connection_ops *ops,
+                                     void *owner)
 {
     struct connection *c = make(loop, pool, ops, owner);
 

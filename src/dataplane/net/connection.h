@@ -3,7 +3,7 @@
  * or connection_new(); it belongs to itself: the owner gets on_close() exactly once and must forget
  * it then; the memory goes at the end of that turn.
  *
- *   transport ─ read ─► input ─ on_data ─► owner ─ connection_write ─► output ─ one writev a turn ─►
+ *   transport ─ read ─► input ─ on_data ─► owner ─ connection_write ─► output ─ writev, once a turn
  *
  * An idle connection holds no chunk. Nothing is called back from inside a connection_*() call,
  * except on_high_watermark from connection_write(). After connection_close() nothing but on_close
@@ -46,7 +46,7 @@ struct connect_options {
     const struct sock_option *options;
     size_t n_options;
     uint32_t keepalive_probes, keepalive_time_s, keepalive_interval_s; /* all 0: off */
-    uint32_t buffer_limit;        /* 0: no watermarks */
+    uint32_t buffer_limit;                                             /* 0: no watermarks */
     /* Stacks a transport on the socket (TLS); NULL: none. Takes over the socket; NULL: failed. */
     struct transport *(*wrap)(void *ctx, struct transport *socket);
     void *wrap_ctx;
@@ -58,8 +58,8 @@ struct connection *connection_connect(struct loop *loop, struct chunk_pool *pool
                                       const struct connection_ops *ops, void *owner);
 /* Over an accepted descriptor (non-blocking), which it takes over. */
 struct connection *connection_accept(struct loop *loop, struct chunk_pool *pool, int fd,
-                                     const struct address *remote,
-                                     const struct connection_ops *ops, void *owner);
+                                     const struct address *remote, const struct connection_ops *ops,
+                                     void *owner);
 /* Over any transport, which it takes over (and runs its handshake). */
 struct connection *connection_new(struct loop *loop, struct chunk_pool *pool,
                                   struct transport *transport, const struct connection_ops *ops,
@@ -73,7 +73,7 @@ void connection_set_owner(struct connection *c, const struct connection_ops *ops
 /* Queues all bytes of b (which is empty afterwards); flushed once, at the end of the turn. Dropped
  * when the connection is closing or its write side was shut down. */
 void connection_write(struct connection *c, struct buffer *b);
-void connection_write_bytes(struct connection *c, struct bytes x);  /* copies */
+void connection_write_bytes(struct connection *c, struct bytes x); /* copies */
 /* Half-close: after what is queued is written, the peer sees the end. */
 void connection_shutdown_write(struct connection *c);
 size_t connection_output_len(const struct connection *c);
@@ -109,16 +109,16 @@ bool connection_is_connected(const struct connection *c); /* handshake done, not
 const char *connection_failure(const struct connection *c);
 int connection_errno(const struct connection *c);
 
-uint64_t connection_id(const struct connection *c);       /* unique in the process */
+uint64_t connection_id(const struct connection *c); /* unique in the process */
 struct loop *connection_loop(const struct connection *c);
 struct chunk_pool *connection_pool(const struct connection *c);
 struct transport *connection_transport(const struct connection *c);
-struct bytes connection_protocol(const struct connection *c);    /* ALPN, empty when none */
+struct bytes connection_protocol(const struct connection *c); /* ALPN, empty when none */
 const struct address *connection_local(struct connection *c);
 const struct address *connection_remote(const struct connection *c);
 uint64_t connection_bytes_read(const struct connection *c);
 uint64_t connection_bytes_written(const struct connection *c);
 uint64_t connection_created_ms(const struct connection *c);
-uint64_t connection_active_ms(const struct connection *c);       /* last byte in or out */
+uint64_t connection_active_ms(const struct connection *c); /* last byte in or out */
 /* Milliseconds from the start to on_connected. */
 uint64_t connection_connect_ms(const struct connection *c);

@@ -16,9 +16,9 @@ struct dns_query;
 struct dns_options {
     const struct address *servers; /* none: those of resolv.conf */
     size_t n_servers;
-    uint64_t timeout_ms;           /* of one try; 0: 5000 */
-    unsigned tries;                /* 0: 4 */
-    bool use_tcp, no_search;       /* no_search: never append search domains */
+    uint64_t timeout_ms;     /* of one try; 0: 5000 */
+    unsigned tries;          /* 0: 4 */
+    bool use_tcp, no_search; /* no_search: never append search domains */
     bool no_hosts_file;
 };
 
@@ -33,7 +33,7 @@ struct dns_answer {
     const char *error;               /* a sentence when not DNS_OK, else NULL */
     const struct address *addresses; /* port as given to dns_resolve(); no duplicates */
     size_t count;
-    uint32_t ttl_s;                  /* the smallest; 0 when unknown (the hosts file) */
+    uint32_t ttl_s; /* the smallest; 0 when unknown (the hosts file) */
 };
 
 /* The result lives during the call; the query is gone before it. */
@@ -42,9 +42,9 @@ typedef void dns_fn(void *ctx, const struct dns_answer *result);
 /* opt may be NULL. */
 MUST_CHECK struct dns_resolver *dns_resolver_new(struct loop *loop, const struct dns_options *opt,
                                                  struct error *err);
-void dns_resolver_free(struct dns_resolver **r);    /* open queries are dropped, without a call */
+void dns_resolver_free(struct dns_resolver **r); /* open queries are dropped, without a call */
 /* AUTO: IPv6 first, IPv4 if there is none; V4_PREFERRED the other way round.
  * fn is called later, once, never from inside this call. An IP address resolves to itself. */
 struct dns_query *dns_resolve(struct dns_resolver *r, struct bytes name, uint16_t port,
                               enum dns_lookup_family family, dns_fn *fn, void *ctx);
-void dns_cancel(struct dns_query **q);              /* fn will not be called */
+void dns_cancel(struct dns_query **q); /* fn will not be called */

@@ -60,9 +60,8 @@ static bool set_ip_options(int fd, const struct listen_options *opt, const char 
         !sock_option_int(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_FREEBIND : IP_FREEBIND, 1))
         return false;
     *what = "IP_TRANSPARENT";
-    if (opt->transparent &&
-        !sock_option_int(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT,
-                         1))
+    if (opt->transparent && !sock_option_int(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+                                             v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1))
         return false;
     *what = "TCP_FASTOPEN";
     return opt->fast_open == 0 ||
@@ -78,10 +77,9 @@ static bool set_options(int fd, const struct listen_options *opt, const char *na
     if (address_is_ip(&opt->address) && !set_ip_options(fd, opt, &what))
         return error_set(err, "cannot bind '%s': cannot set %s: %s", name, what, strerror(errno));
     if (!sock_options_set(fd, opt->options, opt->n_options, &failed))
-        return error_set(err,
-                         "cannot bind '%s': cannot set socket option with level %d and name %d: %s",
-                         name, opt->options[failed].level, opt->options[failed].name,
-                         strerror(errno));
+        return error_set(
+            err, "cannot bind '%s': cannot set socket option with level %d and name %d: %s", name,
+            opt->options[failed].level, opt->options[failed].name, strerror(errno));
     return true;
 }
 

@@ -10,14 +10,14 @@
 #include "dataplane/net/sock_option.h"
 
 struct listen_options {
-    struct address address;  /* port 0: the kernel chooses; all sockets get the same one */
-    bool reuse_port;         /* a socket of its own for each worker; else one, duplicated */
-    bool ipv4_compat;        /* "::" accepts IPv4 too */
+    struct address address; /* port 0: the kernel chooses; all sockets get the same one */
+    bool reuse_port;        /* a socket of its own for each worker; else one, duplicated */
+    bool ipv4_compat;       /* "::" accepts IPv4 too */
     bool freebind, transparent;
-    bool no_listen;          /* only bind; listen_socket_listen() follows */
-    uint32_t backlog;        /* 0: net.core.somaxconn */
-    uint32_t fast_open;      /* queue length of TCP fast open; 0: off */
-    uint32_t pipe_mode;      /* permissions of a Unix socket's file; 0: the umask's */
+    bool no_listen;                    /* only bind; listen_socket_listen() follows */
+    uint32_t backlog;                  /* 0: net.core.somaxconn */
+    uint32_t fast_open;                /* queue length of TCP fast open; 0: off */
+    uint32_t pipe_mode;                /* permissions of a Unix socket's file; 0: the umask's */
     const struct sock_option *options; /* set before bind */
     size_t n_options;
 };

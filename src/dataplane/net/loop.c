@@ -144,8 +144,8 @@ void loop_stop(struct loop *loop)
 void loop_turn(struct loop *loop, bool wait)
 {
     /* Work that was left for the end of a turn is something that happens */
-    bool idle = list_empty(&loop->core.defers[DEFER_FLUSH]) &&
-                list_empty(&loop->core.defers[DEFER_REAP]);
+    bool idle =
+        list_empty(&loop->core.defers[DEFER_FLUSH]) && list_empty(&loop->core.defers[DEFER_REAP]);
 
     ev_now_update(loop->ev);
     loop_update_now(loop);

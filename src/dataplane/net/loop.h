@@ -20,15 +20,15 @@ struct loop;
 MUST_CHECK struct loop *loop_new(const struct clock *clock, struct error *err);
 /* Runs defers and reaper once more (so that closed objects are freed), drops posts and timers. */
 void loop_free(struct loop **loop);
-void loop_run(struct loop *loop);                   /* until loop_stop() */
-void loop_stop(struct loop *loop);                  /* ends loop_run() after this turn */
+void loop_run(struct loop *loop);  /* until loop_stop() */
+void loop_stop(struct loop *loop); /* ends loop_run() after this turn */
 /* One turn. wait: sleep until something happens; otherwise only what is ready now. */
 void loop_turn(struct loop *loop, bool wait);
 /* The time at which this turn began: monotonic, read once a turn. */
 uint64_t loop_now_ns(const struct loop *loop);
 uint64_t loop_now_ms(const struct loop *loop);
 const struct clock *loop_clock(const struct loop *loop);
-void loop_update_now(struct loop *loop);            /* after work that took long */
+void loop_update_now(struct loop *loop); /* after work that took long */
 
 /* Timers: one shot. Setting a pending timer to a later time costs one store: it stays where it is
  * in the queue and is moved when its old time comes. */
@@ -43,9 +43,9 @@ struct timer {
 };
 
 void timer_init(struct timer *t, struct loop *loop, void (*fn)(struct timer *t), void *owner);
-void timer_start(struct timer *t, uint64_t ms);     /* from now; replaces what was set */
+void timer_start(struct timer *t, uint64_t ms); /* from now; replaces what was set */
 void timer_start_ns(struct timer *t, uint64_t ns);
-void timer_stop(struct timer *t);                   /* harmless when not pending */
+void timer_stop(struct timer *t); /* harmless when not pending */
 static inline bool timer_pending(const struct timer *t)
 {
     return t->expires_ns != 0;
@@ -85,7 +85,7 @@ struct defer {
 
 void defer_init(struct defer *d, struct loop *loop, enum defer_stage stage,
                 void (*fn)(struct defer *d), void *owner);
-void defer_schedule(struct defer *d);               /* once: a second call changes nothing */
+void defer_schedule(struct defer *d); /* once: a second call changes nothing */
 void defer_cancel(struct defer *d);
 static inline bool defer_pending(const struct defer *d)
 {
@@ -105,7 +105,7 @@ void post_init(struct post *p, void (*fn)(struct post *p), void *owner);
 /* False when p is still waiting from an earlier call (it will run once, and sees what was written
  * before this call too). When fn runs, p is free to be posted again or to be freed. */
 bool loop_post(struct loop *loop, struct post *p);
-void loop_wake(struct loop *loop);                  /* makes a sleeping loop take a turn */
+void loop_wake(struct loop *loop); /* makes a sleeping loop take a turn */
 
 /* Signals: main's loop only. */
 struct signal_watch {

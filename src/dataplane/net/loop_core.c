@@ -77,8 +77,7 @@ static void heap_down(struct loop_core *core, size_t at, struct timer *t)
         size_t child = at * 2 + 1;
         if (child >= core->heap_len)
             break;
-        if (child + 1 < core->heap_len &&
-            timer_before(core->heap[child + 1], core->heap[child]))
+        if (child + 1 < core->heap_len && timer_before(core->heap[child + 1], core->heap[child]))
             child++;
         if (!timer_before(core->heap[child], t))
             break;

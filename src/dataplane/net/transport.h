@@ -44,8 +44,8 @@ struct transport {
     struct loop *loop;
     transport_ready_fn *ready;
     void *ready_ctx;
-    int error;             /* errno of the last IO_ERROR */
-    const char *failure;   /* static or transport-owned sentence; NULL: strerror(error) */
+    int error;           /* errno of the last IO_ERROR */
+    const char *failure; /* static or transport-owned sentence; NULL: strerror(error) */
 };
 
 /* A connected (or connecting) non-blocking socket; takes over fd. */

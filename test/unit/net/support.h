@@ -31,7 +31,7 @@ struct peer {
     struct connection *conn; /* NULL after on_close */
     struct strbuf got;
     bool connected, eof, closed;
-    bool hold;               /* leave input where it is */
+    bool hold; /* leave input where it is */
     bool echo;
     enum close_reason reason;
     char failure[200];

@@ -41,9 +41,18 @@ static void on_result(void *ctx, const struct dns_answer *r)
 static size_t put_record(unsigned char *p, unsigned type, uint32_t ttl, unsigned last)
 {
     unsigned size = type == 1 ? 4 : 16;
-    unsigned char head[12] = {0xc0, 12, 0, (unsigned char)type, 0, 1, (unsigned char)(ttl >> 24),
-                              (unsigned char)(ttl >> 16), (unsigned char)(ttl >> 8),
-                              (unsigned char)ttl, 0, (unsigned char)size};
+    unsigned char head[12] = {0xc0,
+                              12,
+                              0,
+                              (unsigned char)type,
+                              0,
+                              1,
+                              (unsigned char)(ttl >> 24),
+                              (unsigned char)(ttl >> 16),
+                              (unsigned char)(ttl >> 8),
+                              (unsigned char)ttl,
+                              0,
+                              (unsigned char)size};
 
     memcpy(p, head, sizeof(head));
     memset(p + 12, 0, size);
@@ -113,8 +122,8 @@ static void setup(void)
     io_watch_init(&server, f.loop, fd, on_query, NULL);
     io_watch_set(&server, IO_READ);
     struct address at = address_local(fd);
-    struct dns_options opt = {.servers = &at, .n_servers = 1, .timeout_ms = 30, .tries = 2,
-                              .no_search = true};
+    struct dns_options opt = {
+        .servers = &at, .n_servers = 1, .timeout_ms = 30, .tries = 2, .no_search = true};
     resolver = dns_resolver_new(f.loop, &opt, &err);
     ck_assert_msg(resolver != NULL, "%s", error_text(&err));
 }
@@ -206,7 +215,8 @@ END_TEST
 START_TEST(cancelled)
 {
     struct answer early = {0}, late = {0}, literal = {0};
-    struct dns_query *a = dns_resolve(resolver, BYTES("four.test"), 1, DNS_V4_ONLY, on_result, &early);
+    struct dns_query *a =
+        dns_resolve(resolver, BYTES("four.test"), 1, DNS_V4_ONLY, on_result, &early);
     struct dns_query *b = dns_resolve(resolver, BYTES("1.2.3.4"), 1, DNS_AUTO, on_result, &literal);
 
     dns_cancel(&b);

@@ -120,8 +120,8 @@ START_TEST(socket_options)
 {
     struct sock_option good = {.level = SOL_SOCKET, .name = SO_KEEPALIVE, .value = 1};
     struct sock_option bad = {.level = SOL_SOCKET, .name = 9999, .value = 1};
-    struct listen_options opt = {.address = address_ipv4(127, 0, 0, 1, 0), .options = &good,
-                                 .n_options = 1};
+    struct listen_options opt = {
+        .address = address_ipv4(127, 0, 0, 1, 0), .options = &good, .n_options = 1};
     struct address bound;
     int fd;
 
