@@ -26,7 +26,15 @@ struct worker_listener {
 static void on_accept(struct acceptor *a, int fd, const struct address *remote)
 {
     struct worker_listener *l = a->owner;
-    http_conn_accept(&l->thread->worker, fd, remote, l->entry);
+    struct worker *w = &l->thread->worker;
+    struct chain_query q = {.local = address_local(fd), .remote = *remote, .direct_remote = *remote};
+    struct chain_binding *chain = listener_find_chain(l->entry, &q);
+    if (chain && chain->manager) {
+        http_conn_accept(w, fd, remote, l->entry, chain);
+        return;
+    }
+    stat_inc(l->entry->stats, w->slot, STAT_LISTENER_NO_FILTER_CHAIN_MATCH); /* rule M16 */
+    close(fd);
 }
 
 static void on_exhausted(struct acceptor *a, int error, uint64_t retry_ms)
@@ -134,9 +142,17 @@ static void adopt(struct post *p)
     pmap_diff(old ? &old->listeners : &none, &now->listeners, listener_changed, &changed);
     if (changed.any) {
         sync_listeners(t);
-        http_conns_adopt(&t->worker);
+        if (http_conn_list_drain_gone(&t->worker) && !timer_pending(&t->drain))
+            timer_start(&t->drain, t->o.drain_ms);
     }
     config_thread_return(t->o.config, (struct snapshot *)old);
+}
+
+/* The drain time is over. Chains that went away later have drained for less: the longest waits. */
+static void on_drained(struct timer *timer)
+{
+    struct worker_thread *t = timer->owner;
+    http_conn_list_close_gone(&t->worker);
 }
 
 struct worker_thread *worker_thread_new(const struct worker_thread_options *o, struct error *err)
@@ -157,7 +173,8 @@ struct worker_thread *worker_thread_new(const struct worker_thread_options *o, s
     list_init(&t->acceptors);
     snapshot_slot_init(&t->slot, loop, adopt, t);
     cluster_manager_new(&t->worker, &connector_socket);
-    http_conns_init(&t->worker, o->drain_ms);
+    http_worker_init(&t->worker);
+    timer_init(&t->drain, loop, on_drained, t);
     return t;
 }
 
@@ -191,7 +208,10 @@ void worker_thread_accept(struct worker_thread *t)
 
 static void set_draining(void *a, void *b)
 {
-    ((struct worker_thread *)a)->worker.draining = b != NULL;
+    struct worker_thread *t = a;
+    t->worker.draining = b != NULL;
+    if (b)
+        http_conn_list_drain_all(&t->worker);
 }
 
 void worker_thread_drain(struct worker_thread *t, bool on)
@@ -213,10 +233,12 @@ void worker_thread_stop(struct worker_thread *t)
     t->started = t->accepting = false;
     LIST_EACH(it, &t->acceptors)
     drop_listener(LIST_ENTRY(it, struct worker_listener, link));
-    http_conns_fini(&t->worker);
+    timer_stop(&t->drain);
+    http_conn_list_close_all(&t->worker);
     loop_turn(t->worker.loop, false); /* lets the reaper free what was closed */
     cluster_manager_free(&t->worker.clusters);
     loop_turn(t->worker.loop, false);
+    http_worker_fini(&t->worker);
     config_thread_return(t->o.config, snapshot_slot_take(&t->slot));
     config_thread_return(t->o.config, (struct snapshot *)t->worker.snapshot);
     t->worker.snapshot = NULL;

@@ -8,7 +8,6 @@
 #include "main/listener_registry.h"
 #include "main/snapshot_slot.h"
 
-struct access_log_sink_set;
 struct config_thread;
 
 struct worker_thread_options {
@@ -28,6 +27,7 @@ struct worker_thread {
     pthread_t thread;
     bool started, accepting;
     struct list acceptors; /* struct worker_listener */
+    struct timer drain;    /* connections of chains that are gone */
 };
 
 struct worker_thread *worker_thread_new(const struct worker_thread_options *o, struct error *err);
