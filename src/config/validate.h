@@ -1,6 +1,6 @@
 /* The API's own validation rules (validate.rules), applied to the bytes of a message and to all that
- * is in it, also inside an Any of a known type. Rules are compiled when a message type is first seen,
- * and kept. All failures are reported, in Envoy's words after the field path:
+ * is in it, also inside an Any of a known type. Rules are compiled when a type is first seen, and
+ * kept. All failures are reported, in Envoy's words after the field path:
  *     clusters[0].name: value length must be at least 1 characters
  * Runs on the thread of the descriptor pool. */
 #pragma once
@@ -19,3 +19,5 @@ enum { VALIDATE_MAX_ERRORS = 50 };
 /* Failures joined with "; ". Bytes that are no such message are a failure too. */
 MUST_CHECK bool validate_message(struct validator *v, struct bytes message, struct bytes body,
                                  struct error *err);
+/* How many rules of the types seen so far this code does not know: 0, as a test makes sure. */
+size_t validator_unknown_rules(const struct validator *v);

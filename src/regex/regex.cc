@@ -63,8 +63,8 @@ struct regex *regex_new_limited(struct bytes pattern, uint32_t max_program_size,
     int size = r->re.ProgramSize();
     if (size > 0 && static_cast<uint32_t>(size) > max_program_size) {
         error_set(err,
-                  "regex '%.*s' RE2 program size of %d > max program size of %u. Increase "
-                  "configured max program size if necessary.",
+                  "regex '%.*s' RE2 program size of %d > max program size of %u set for the error "
+                  "level threshold. Increase configured max program size if necessary.",
                   BYTES_ARG(pattern), size, max_program_size);
         delete r;
         return nullptr;

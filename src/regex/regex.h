@@ -17,12 +17,15 @@ extern "C" {
 
 struct regex;
 
-/* Envoy's runtime key re2.max_program_size.error_level has this default. */
-#define REGEX_PROGRAM_SIZE_DEFAULT UINT32_MAX
+/* The size of the compiled program that Envoy allows unless its runtime says otherwise
+ * (re2.max_program_size.error_level). */
+#define REGEX_PROGRAM_SIZE_DEFAULT 100
+#define REGEX_PROGRAM_SIZE_ANY UINT32_MAX
 
-/* NULL and *err on a pattern that RE2 refuses. */
+/* A pattern of the configuration. NULL and *err when RE2 refuses it or when its program is larger
+ * than the default allows, in Envoy's words. */
 struct regex *regex_new(struct bytes pattern, struct error *err);
-/* Also refuses a program larger than max_program_size, in Envoy's words. */
+/* The same with another limit; patterns of an operator (admin filters) have none. */
 struct regex *regex_new_limited(struct bytes pattern, uint32_t max_program_size,
                                 struct error *err);
 void regex_free(struct regex **re);
