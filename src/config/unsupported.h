@@ -18,18 +18,19 @@ enum support {
 };
 
 struct support_row {
-    const char *message;  /* full name */
-    const char *field;    /* proto name; "*" all fields that have no row */
+    const char *message; /* full name */
     enum support support;
-    const char *note;     /* one short sentence for the document; may be "" */
+    const char *fields;  /* proto names, joined by spaces; "*": all that no row names */
+    const char *note;    /* one short sentence for the document; may be "" */
 };
 
-extern const struct support_row support_rows[]; /* sorted by message as in the table, ends with {NULL} */
+/* Sorted by message, ends with {NULL}. */
+extern const struct support_row support_rows[];
 /* Full names of the messages that are known as extensions (inside an Any); ends with NULL. */
 extern const char *const support_extensions[];
 
 bool support_extension_known(struct bytes type_name);
-/* A field without a row takes the message's "*" row; a message without rows: SUPPORT_LIST. */
+/* A field that no row names, or a message without rows: SUPPORT_LIST. */
 enum support support_of(struct bytes message, struct bytes field);
 
 /* Walks a resource, adds what is not implemented to the report: FIELD_IGNORED, FIELD_REFUSED, and

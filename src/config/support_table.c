@@ -1,0 +1,25 @@
+#include "config/unsupported.h"
+
+#include <stddef.h>
+
+const struct support_row support_rows[] = {
+#define ROW(message, support, fields, note) {#message, SUPPORT_##support, fields, note},
+#include "config/support_table.inc"
+#undef ROW
+    {NULL, SUPPORT_LIST, NULL, NULL},
+};
+
+const char *const support_extensions[] = {
+    "envoy.extensions.access_loggers.file.v3.FileAccessLog",
+    "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
+    "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+    "envoy.extensions.filters.http.router.v3.Router",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+    "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
+    "envoy.extensions.load_balancing_policies.random.v3.Random",
+    "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
+    "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+    "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    NULL,
+};

@@ -1,0 +1,250 @@
+#include "config/unsupported.h"
+
+#include <stdio.h>
+#include <upb/array.h>
+#include <upb/def.h>
+#include <upb/map.h>
+#include <upb/reflection.h>
+#include <upb/upb.h>
+
+#include "config/field_path.h"
+#include "config/typed.h"
+#include "config/wire.h"
+
+struct scan {
+    struct descriptors *d;
+    struct field_report *report;
+    struct strbuf path;
+    struct arena *scratch;
+    upb_Arena *messages;
+    unsigned nesting;
+    struct error *err;
+};
+
+/* --- the table --- */
+
+static size_t row_count(void)
+{
+    size_t n = 0;
+    while (support_rows[n].message)
+        n++;
+    return n;
+}
+
+/* The first row of the message; NULL: none. The table is sorted. */
+static const struct support_row *rows_of(struct bytes message)
+{
+    size_t low = 0, high = row_count();
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (bytes_cmp(bytes_of(support_rows[middle].message), message) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    const struct support_row *r = &support_rows[low];
+    return r->message && bytes_eq_str(message, r->message) ? r : NULL;
+}
+
+static bool names_field(const char *fields, struct bytes field)
+{
+    struct bytes rest = bytes_of(fields);
+    while (rest.len > 0)
+        if (bytes_eq(bytes_split(&rest, ' '), field))
+            return true;
+    return false;
+}
+
+static const struct support_row *row_of_field(const struct support_row *rows, struct bytes field)
+{
+    const struct support_row *rest = NULL;
+    for (const struct support_row *r = rows; r && r->message && strcmp(r->message, rows->message) == 0;
+         r++) {
+        if (names_field(r->fields, field))
+            return r;
+        if (r->fields[0] == '*')
+            rest = r;
+    }
+    return rest;
+}
+
+enum support support_of(struct bytes message, struct bytes field)
+{
+    const struct support_row *r = row_of_field(rows_of(message), field);
+    return r ? r->support : SUPPORT_LIST;
+}
+
+bool support_extension_known(struct bytes type_name)
+{
+    for (size_t i = 0; support_extensions[i]; i++)
+        if (bytes_eq_str(type_name, support_extensions[i]))
+            return true;
+    return false;
+}
+
+/* --- the walk --- */
+
+static bool scan_message(struct scan *s, const upb_MessageDef *m, const upb_Message *msg);
+
+static struct bytes view(upb_StringView v)
+{
+    return bytes_from(v.data, v.size);
+}
+
+static bool scan_any(struct scan *s, const upb_MessageDef *any, const upb_Message *msg)
+{
+    const upb_FieldDef *type = upb_MessageDef_FindFieldByNumber(any, kUpb_Any_TypeFieldNumber);
+    const upb_FieldDef *value = upb_MessageDef_FindFieldByNumber(any, kUpb_Any_ValueFieldNumber);
+    struct bytes url = view(upb_Message_Get(msg, type).str_val);
+    struct bytes body = view(upb_Message_Get(msg, value).str_val);
+    struct typed typed;
+    struct bytes name = typed_is_typed_struct(url) ? descriptors_type_name(typed_inner_url(body))
+                                                   : descriptors_type_name(url);
+    if (!support_extension_known(name) || s->nesting >= DESCRIPTORS_MAX_DEPTH)
+        return true;
+    if (!typed_unwrap(s->d, url, body, s->scratch, &typed, s->err))
+        return error_prefix(s->err, "%s: ", strbuf_str(&s->path));
+    const upb_MessageDef *m = descriptors_message(s->d, typed.type_name);
+    if (!m)
+        return true;
+    const upb_Message *inner = descriptors_decode(m, typed.value, s->messages, s->err);
+    if (!inner)
+        return error_prefix(s->err, "%s: ", strbuf_str(&s->path));
+    return scan_message(s, m, inner);
+}
+
+static bool scan_single(struct scan *s, const upb_FieldDef *f, upb_MessageValue v)
+{
+    const upb_MessageDef *m = upb_FieldDef_MessageSubDef(f);
+    switch (upb_MessageDef_WellKnownType(m)) {
+    case kUpb_WellKnown_Unspecified:
+        return scan_message(s, m, v.msg_val);
+    case kUpb_WellKnown_Any:
+        return scan_any(s, m, v.msg_val);
+    case kUpb_WellKnown_FieldMask:
+    case kUpb_WellKnown_Duration:
+    case kUpb_WellKnown_Timestamp:
+    case kUpb_WellKnown_DoubleValue:
+    case kUpb_WellKnown_FloatValue:
+    case kUpb_WellKnown_Int64Value:
+    case kUpb_WellKnown_UInt64Value:
+    case kUpb_WellKnown_Int32Value:
+    case kUpb_WellKnown_UInt32Value:
+    case kUpb_WellKnown_StringValue:
+    case kUpb_WellKnown_BytesValue:
+    case kUpb_WellKnown_BoolValue:
+    case kUpb_WellKnown_Value:
+    case kUpb_WellKnown_ListValue:
+    case kUpb_WellKnown_Struct:
+        break;
+    }
+    return true;
+}
+
+static bool scan_map(struct scan *s, const upb_FieldDef *f, const upb_Map *map)
+{
+    const upb_MessageDef *entry = upb_FieldDef_MessageSubDef(f);
+    const upb_FieldDef *key_field = upb_MessageDef_FindFieldByNumber(entry, 1);
+    const upb_FieldDef *value_field = upb_MessageDef_FindFieldByNumber(entry, 2);
+    size_t it = kUpb_Map_Begin;
+    bool ok = true;
+    if (!upb_FieldDef_IsSubMessage(value_field) || !upb_FieldDef_IsString(key_field))
+        return true;
+    while (ok && upb_MapIterator_Next(map, &it)) {
+        size_t at = field_path_key(&s->path, view(upb_MapIterator_Key(map, it).str_val));
+        ok = scan_single(s, value_field, upb_MapIterator_Value(map, it));
+        strbuf_cut(&s->path, at);
+    }
+    return ok;
+}
+
+static bool scan_inside(struct scan *s, const upb_FieldDef *f, upb_MessageValue v)
+{
+    bool ok = true;
+    if (!upb_FieldDef_IsSubMessage(f))
+        return true;
+    if (upb_FieldDef_IsMap(f))
+        return scan_map(s, f, v.map_val);
+    if (!upb_FieldDef_IsRepeated(f))
+        return scan_single(s, f, v);
+    for (size_t i = 0; ok && i < upb_Array_Size(v.array_val); i++) {
+        size_t at = field_path_index(&s->path, i);
+        ok = scan_single(s, f, upb_Array_Get(v.array_val, i));
+        strbuf_cut(&s->path, at);
+    }
+    return ok;
+}
+
+static void scan_unknown(struct scan *s, const upb_Message *msg)
+{
+    size_t len;
+    const char *data = upb_Message_GetUnknown(msg, &len);
+    struct bytes rest = bytes_from(data, data ? len : 0);
+    struct wire_field f;
+    while (wire_next(&rest, &f)) {
+        char number[24];
+        int n = snprintf(number, sizeof(number), "%u", f.number);
+        size_t at = field_path_enter(&s->path, bytes_from(number, (size_t)n));
+        field_report_add(s->report, FIELD_UNKNOWN, strbuf_bytes(&s->path), "field number");
+        strbuf_cut(&s->path, at);
+    }
+}
+
+static bool scan_message(struct scan *s, const upb_MessageDef *m, const upb_Message *msg)
+{
+    const struct support_row *rows = rows_of(bytes_of(upb_MessageDef_FullName(m)));
+    size_t it = (size_t)kUpb_Message_Begin;
+    const upb_FieldDef *f;
+    upb_MessageValue v;
+    bool ok = true;
+    s->nesting++;
+    while (ok && upb_Message_Next(msg, m, NULL, &f, &v, &it)) {
+        struct bytes name = bytes_of(upb_FieldDef_Name(f));
+        const struct support_row *row = row_of_field(rows, name);
+        enum support support = row ? row->support : SUPPORT_LIST;
+        size_t at = field_path_enter(&s->path, name);
+        if (support == SUPPORT_LIST || support == SUPPORT_REFUSE)
+            field_report_add(s->report,
+                             support == SUPPORT_LIST ? FIELD_IGNORED : FIELD_REFUSED,
+                             strbuf_bytes(&s->path), row ? row->note : "");
+        else
+            ok = scan_inside(s, f, v);
+        strbuf_cut(&s->path, at);
+    }
+    scan_unknown(s, msg);
+    s->nesting--;
+    return ok;
+}
+
+bool unsupported_scan(struct descriptors *d, struct bytes message, struct bytes body,
+                      struct field_report *report, struct error *err)
+{
+    struct scan s = {.d = d, .report = report, .err = err};
+    const upb_MessageDef *m = descriptors_message(d, message);
+    if (!m)
+        return error_set(err, "no message type %.*s is known", BYTES_ARG(message));
+    s.messages = upb_Arena_New();
+    CHECK(s.messages != NULL);
+    s.scratch = arena_new(0);
+    const upb_Message *msg = descriptors_decode(m, body, s.messages, err);
+    bool ok = msg && scan_message(&s, m, msg);
+    upb_Arena_Free(s.messages);
+    arena_free(&s.scratch);
+    strbuf_fini(&s.path);
+    return ok;
+}
+
+bool unsupported_check(const struct field_report *report, bool strict, struct error *err)
+{
+    struct strbuf paths = STRBUF_INIT;
+    bool ok = true;
+    if (report->counts[FIELD_REFUSED] > 0) {
+        field_report_join(report, FIELD_REFUSED, ", ", 20, &paths);
+        ok = error_set(err, "not implemented: %s", strbuf_str(&paths));
+    } else if (strict && report->counts[FIELD_IGNORED] > 0) {
+        field_report_join(report, FIELD_IGNORED, ", ", 20, &paths);
+        ok = error_set(err, "not implemented, and refused in strict mode: %s", strbuf_str(&paths));
+    }
+    strbuf_fini(&paths);
+    return ok;
+}

@@ -1,0 +1,190 @@
+#include "config/unsupported.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <upb/def.h>
+
+#include "base/map.h"
+#include "config/json_read.h"
+
+#define CLUSTER "envoy.config.cluster.v3.Cluster"
+#define LISTENER "envoy.config.listener.v3.Listener"
+#define ROUTES "envoy.config.route.v3.RouteConfiguration"
+
+static struct descriptors *pool;
+static struct arena *arena;
+
+static void scan(const char *message, const char *text, struct field_report *report)
+{
+    struct error err = ERROR_INIT;
+    struct bytes body;
+    struct yaml_node *n = yaml_parse(arena, "f", bytes_of(text), &err);
+    ck_assert_msg(n && json_read(pool, n, bytes_of(message), NULL, arena, &body, &err), "%s",
+                  error_text(&err));
+    ck_assert_msg(unsupported_scan(pool, bytes_of(message), body, report, &err), "%s",
+                  error_text(&err));
+}
+
+static void check_scan(const char *message, const char *text, const char *ignored,
+                       const char *refused)
+{
+    struct field_report report = FIELD_REPORT_INIT;
+    struct strbuf out = STRBUF_INIT;
+    scan(message, text, &report);
+    field_report_join(&report, FIELD_IGNORED, " ", 100, &out);
+    ck_assert_str_eq(strbuf_str(&out), ignored);
+    strbuf_reset(&out);
+    field_report_join(&report, FIELD_REFUSED, " ", 100, &out);
+    ck_assert_str_eq(strbuf_str(&out), refused);
+    strbuf_fini(&out);
+    field_report_fini(&report);
+}
+
+/* Messages in order, rows of one message together, every name in the API and no field twice. */
+START_TEST(the_table_is_sound)
+{
+    struct map seen = MAP_INIT;
+    static char mark;
+    for (size_t i = 0; support_rows[i].message; i++) {
+        const struct support_row *r = &support_rows[i];
+        const struct upb_MessageDef *m = descriptors_message(pool, bytes_of(r->message));
+        ck_assert_msg(m != NULL, "%s", r->message);
+        if (i > 0)
+            ck_assert_msg(strcmp(support_rows[i - 1].message, r->message) <= 0, "%s", r->message);
+        struct bytes rest = bytes_of(r->fields);
+        while (rest.len > 0) {
+            struct bytes field = bytes_split(&rest, ' ');
+            const char *key = arena_printf(arena, "%s.%.*s", r->message, BYTES_ARG(field));
+            ck_assert_msg(!map_set(&seen, bytes_of(key), &mark), "twice: %s", key);
+            if (bytes_eq_str(field, "*"))
+                continue;
+            ck_assert_msg(upb_MessageDef_FindFieldByNameWithSize(m, field.data, field.len) != NULL,
+                          "%s", key);
+        }
+    }
+    map_fini(&seen);
+    for (size_t i = 0; support_extensions[i]; i++)
+        ck_assert_msg(descriptors_message(pool, bytes_of(support_extensions[i])) != NULL, "%s",
+                      support_extensions[i]);
+}
+END_TEST
+
+START_TEST(lookup)
+{
+    ck_assert_int_eq(support_of(BYTES(CLUSTER), BYTES("name")), SUPPORT_FULL);
+    ck_assert_int_eq(support_of(BYTES(CLUSTER), BYTES("transport_socket_matches")), SUPPORT_REFUSE);
+    ck_assert_int_eq(support_of(BYTES(CLUSTER), BYTES("outlier_detection")), SUPPORT_LIST);
+    ck_assert_int_eq(support_of(BYTES("no.Such"), BYTES("x")), SUPPORT_LIST);
+    ck_assert_int_eq(support_of(BYTES("envoy.config.core.v3.Node"), BYTES("id")), SUPPORT_FULL);
+    ck_assert(support_extension_known(BYTES("envoy.extensions.filters.http.router.v3.Router")));
+    ck_assert(!support_extension_known(BYTES("envoy.extensions.filters.http.lua.v3.Lua")));
+}
+END_TEST
+
+START_TEST(fields)
+{
+    check_scan(CLUSTER, "{name: a, type: STATIC, connect_timeout: 1s}", "", "");
+    check_scan(CLUSTER, "{name: a, outlier_detection: {consecutive_5xx: 1}, cleanup_interval: 1s}",
+               "outlier_detection cleanup_interval", "");
+    check_scan(CLUSTER, "{name: a, transport_socket_matches: [{name: x}]}", "",
+               "transport_socket_matches (TLS would be missing)");
+    check_scan(ROUTES,
+               "{name: r, virtual_hosts: [{name: v, domains: [a], routes: [{match: {prefix: /, "
+               "tls_context: {}}, route: {cluster: c, retry_policy: {}}}]}]}",
+               "virtual_hosts[0].routes[0].route.retry_policy",
+               "virtual_hosts[0].routes[0].match.tls_context (another route would match)");
+}
+END_TEST
+
+START_TEST(inside_extensions)
+{
+    static const char hcm[] =
+        "name: l\n"
+        "filter_chains:\n"
+        "- filters:\n"
+        "  - name: hcm\n"
+        "    typed_config:\n"
+        "      \"@type\": type.googleapis.com/envoy.extensions.filters.network."
+        "http_connection_manager.v3.HttpConnectionManager\n"
+        "      tracing: {}\n"
+        "      http_filters:\n"
+        "      - name: router\n"
+        "        typed_config:\n"
+        "          \"@type\": type.googleapis.com/xds.type.v3.TypedStruct\n"
+        "          type_url: a/envoy.extensions.filters.http.router.v3.Router\n"
+        "          value: {upstream_log: [{}]}\n"
+        "      - name: lua\n"
+        "        typed_config:\n"
+        "          \"@type\": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua\n"
+        "          inline_code: x\n";
+    check_scan(LISTENER, hcm,
+               "filter_chains[0].filters[0].typed_config.http_filters[0].typed_config.upstream_log "
+               "filter_chains[0].filters[0].typed_config.tracing",
+               "");
+}
+END_TEST
+
+START_TEST(unknown_numbers)
+{
+    struct field_report report = FIELD_REPORT_INIT;
+    struct error err = ERROR_INIT;
+    ck_assert(unsupported_scan(pool, BYTES(CLUSTER),
+                               BYTES("\x8a\x02\x07\x12\x05\xc2\x3e\x02hi\x80\x7d\x05"), &report,
+                               &err));
+    ck_assert_uint_eq(report.counts[FIELD_UNKNOWN], 2);
+    ck_assert_str_eq(report.entries[0].path, "load_assignment.endpoints[0].1000");
+    field_report_fini(&report);
+    ck_assert(!unsupported_scan(pool, BYTES(CLUSTER), BYTES("\x0a\x09x"), &report, &err));
+    error_fini(&err);
+    field_report_fini(&report);
+}
+END_TEST
+
+START_TEST(check)
+{
+    struct field_report report = FIELD_REPORT_INIT;
+    struct error err = ERROR_INIT;
+    scan(CLUSTER, "{name: a, outlier_detection: {}}", &report);
+    ck_assert(unsupported_check(&report, false, &err));
+    ck_assert(!unsupported_check(&report, true, &err));
+    ck_assert_str_eq(error_text(&err),
+                     "not implemented, and refused in strict mode: outlier_detection");
+    error_fini(&err);
+    scan(CLUSTER, "{name: a, filters: [{}]}", &report);
+    ck_assert(!unsupported_check(&report, false, &err));
+    ck_assert_str_eq(error_text(&err), "not implemented: filters");
+    error_fini(&err);
+    field_report_fini(&report);
+}
+END_TEST
+
+static void setup(void)
+{
+    pool = descriptors_new();
+    arena = arena_new(0);
+}
+
+static void teardown(void)
+{
+    descriptors_free(&pool);
+    arena_free(&arena);
+}
+
+int main(void)
+{
+    TCase *tc = tcase_create("unsupported");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, the_table_is_sound);
+    tcase_add_test(tc, lookup);
+    tcase_add_test(tc, fields);
+    tcase_add_test(tc, inside_extensions);
+    tcase_add_test(tc, unknown_numbers);
+    tcase_add_test(tc, check);
+    Suite *s = suite_create("unsupported");
+    suite_add_tcase(s, tc);
+    SRunner *runner = srunner_create(s);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
