@@ -210,6 +210,13 @@ static bool find_field(struct encoder *e, const struct desc_message *m, const st
                        near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
+/* null is a value of its own for these; for all others it means that the field is not there. */
+static bool takes_null(const struct desc_field *f)
+{
+    return (f->message && !strcmp(f->message->full_name, "google.protobuf.Value")) ||
+           (f->enumeration && !strcmp(f->enumeration->full_name, "google.protobuf.NullValue"));
+}
+
 /* The keys of a mapping as fields in order of number; null values are left out. */
 static bool collect(struct encoder *e, const struct desc_message *m, const struct node *n,
                     const struct field_path *path, struct entry *entries, size_t *count)
@@ -224,8 +231,7 @@ static bool collect(struct encoder *e, const struct desc_message *m, const struc
             continue;
         if (!find_field(e, m, key, path, &f))
             return false;
-        if (node_is_null(value) &&
-            !(f->message && !strcmp(f->message->full_name, "google.protobuf.Value")))
+        if (node_is_null(value) && !takes_null(f))
             continue;
         for (size_t j = 0; j < used; j++) {
             if (entries[j].field == f)

@@ -66,7 +66,7 @@ static bool set_name(struct resource *r, struct encoder *e, const struct node *n
     else if (fallback)
         r->name = mem_string(fallback);
     else
-        return encode_fail(e, n, NULL, "a %s needs a name", desc_url_name(r->type_url));
+        return encode_fail(e, n, NULL, "this %s needs a name", desc_url_name(r->type_url));
     if (fallback && strcmp(fallback, r->name))
         return encode_fail(e, n, NULL, "its name is \"%s\", not \"%s\"", r->name, fallback);
     return true;

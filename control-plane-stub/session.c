@@ -120,7 +120,8 @@ static void sotw_request(struct subscription *sub, const struct xds_request *req
             wildcard = true;
             continue;
         }
-        if (!strmap_has(&sub->names, name) && (sub->full_state || type_set_get(set, name)))
+        if (!sub->wildcard && !strmap_has(&sub->names, name) &&
+            (sub->full_state || type_set_get(set, name)))
             wanted = true;
         strmap_put(&names, name);
     }

@@ -154,7 +154,8 @@ bool delta_fill(struct subscription *sub, const struct type_set *set, struct xds
         if (!type_set_get(set, name) && !strmap_has(&sub->have, name))
             add_removed(out, name);
     }
-    return out->count || out->removed_count || (sub->wildcard && !sub->nonce);
+    /* "there is none" is news for a client that begins with nothing */
+    return out->count || out->removed_count || (sub->wildcard && !sub->nonce && !sub->have.count);
 }
 
 void delta_commit(struct subscription *sub, const struct xds_response *r,

@@ -24,7 +24,7 @@ void text_add(struct text *t, const void *data, size_t len);
 void text_puts(struct text *t, const char *s);
 void text_putc(struct text *t, char c);
 void text_printf(struct text *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void text_vprintf(struct text *t, const char *fmt, va_list args);
+void text_vprintf(struct text *t, const char *fmt, va_list args) PRINTF_LIKE(2, 0);
 /* The contents, never NULL. */
 const char *text_str(const struct text *t);
 /* Hand over the bytes as a malloc'ed string (never NULL) and empty the buffer. */
