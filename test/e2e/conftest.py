@@ -5,6 +5,7 @@ import pytest
 
 from harness import Origin, Proxy, Stub
 from harness.proxy import binary
+from harness.stub import stub_binary
 
 
 def pytest_addoption(parser):
@@ -92,11 +93,12 @@ def origins(closing):
 
 @pytest.fixture
 def stub(request, tmp_path, closing):
-    """stub(**resources) runs the stub control plane on a folder of its own."""
+    """stub(*resources) runs the stub control plane that serves them."""
+    assert stub_binary().exists(), f"no stub control plane: {stub_binary()}"
     request.node.started = getattr(request.node, "started", [])
 
-    def run(**kw):
-        made = Stub(tmp_path / "stub", **kw)
+    def run(*resources, **kw):
+        made = Stub(tmp_path / "stub", resources, **kw)
         request.node.started.append(made)
         closing(made)
         return made.start()

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from urllib.parse import quote
 
 from .client import Client
 from .proxy import REPOSITORY
@@ -17,6 +16,7 @@ TYPES = {
     "rds": "envoy.config.route.v3.RouteConfiguration",
     "sds": "envoy.extensions.transport_sockets.tls.v3.Secret",
 }
+KINDS = {full: kind for kind, full in TYPES.items()}
 
 
 def stub_binary():
@@ -24,15 +24,27 @@ def stub_binary():
 
 
 def type_url(kind):
+    """The type URL of cds, eds, lds, rds, sds or of a full message name."""
     return "type.googleapis.com/" + TYPES.get(kind, kind)
 
 
+def resource(kind, fields):
+    """A resource with its @type."""
+    return {"@type": type_url(kind), **fields}
+
+
+def key_of(made):
+    full = made["@type"].rpartition("/")[2]
+    return KINDS.get(full, full), made.get("cluster_name") or made.get("name")
+
+
 class Stub:
-    """A running stub control plane, its folder and its control port."""
+    """A running stub control plane. What it serves is one file, replaced in one move."""
 
     kind = "stub"
+    node = "test"
 
-    def __init__(self, folder, args=()):
+    def __init__(self, folder, resources=(), args=()):
         self.home = Path(folder)
         self.folder = self.home / "resources"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -40,12 +52,144 @@ class Stub:
         self.log_file = self.home / "stub.log"
         self.args = list(args)
         self.process = None
+        self.xds_port = self.control_port = 0
+        self.before = {}
+        self.served = {}
+        self._put(resources)
 
     def start(self):
+        self.ready_file.unlink(missing_ok=True)
+        with open(self.log_file, "ab") as log:
+            self.process = subprocess.Popen(
+                [str(stub_binary()), str(self.folder), "--listen", f"127.0.0.1:{self.xds_port}",
+                 "--control", f"127.0.0.1:{self.control_port}", "--ready-file",
+                 str(self.ready_file), "--no-watch", "--verbose", *self.args],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_for(self._ready, what="the stub to be ready")
+        told = json.loads(self.ready_file.read_text())
+        self.xds_port, self.control_port = told["xds_port"], told["control_port"]
         return self
+
+    def _ready(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the stub ended:\n{self.log()}")
+        return self.ready_file.exists()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(10)
+
+    def kill(self):
+        """End without a word, as a crash would."""
+        self.process.kill()
+        self.process.wait()
 
     def log(self):
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
-    def stop(self):
-        pass
+    # What is served
+
+    def _put(self, resources):
+        for made in resources:
+            self.served[key_of(made)] = made
+        self._publish()
+
+    def _publish(self):
+        """Write the file and let the stub read it now."""
+        self._write()
+        if self.process and self.process.poll() is None:
+            answer = self.ask("/reload", "POST")
+            assert answer.status == 200, answer
+
+    def _write(self):
+        temporary = self.home / "next.json"
+        temporary.write_text(json.dumps({"resources": list(self.served.values())}, indent=1))
+        temporary.rename(self.folder / "resources.json")
+
+    def put(self, *resources):
+        """Add or replace resources in one move."""
+        self._remember()
+        self._put(resources)
+
+    def remove(self, kind, *names):
+        self._remember()
+        for name in names:
+            del self.served[(kind, name)]
+        self._publish()
+
+    def change(self, put=(), remove=()):
+        """Add and remove in one move; remove: (kind, name) pairs."""
+        self._remember()
+        for key in remove:
+            del self.served[key]
+        self._put(put)
+
+    def _remember(self):
+        if self.process is None or self.process.poll() is not None:
+            self.before = {}
+            return
+        self.before = {kind: self.status(kind).get("nonce") for kind in TYPES}
+
+    # What the proxy said
+
+    def ask(self, path, method="GET", body=None):
+        with Client(self.control_port) as client:
+            return client.request(method, path, host="stub", body=body,
+                                  headers={"Connection": "close"})
+
+    def nodes(self):
+        return {node["id"]: node for node in json.loads(self.ask("/nodes").body)["nodes"]}
+
+    def status(self, kind, node=None):
+        """The stub's entry for a node and a type; empty when there is none."""
+        url = type_url(kind)
+        for one in self.nodes().get(node or self.node, {}).get("types", []):
+            if one["type"] == url:
+                return one
+        return {}
+
+    def wait(self, kind, status="ACKED", bound=10.0):
+        """Wait for the answer to the first response after the last change; gives the entry."""
+        def answered():
+            entry = self.status(kind)
+            new = entry.get("nonce") and entry["nonce"] != self.before.get(kind)
+            return entry if new and entry["status"] in ("ACKED", "NACKED") else None
+        entry = wait_for(answered, bound, f"the proxy to answer {kind}")
+        assert entry["status"] == status, entry
+        return entry
+
+    def events(self, kind=None, event="request"):
+        """The stub's events of one sort, oldest first, for one type or all."""
+        lines = self.ask("/events").text.splitlines()
+        found = [json.loads(line) for line in lines if line]
+        return [e for e in found if e["kind"] == event
+                and (kind is None or e.get("type") == type_url(kind))]
+
+    def fault(self, **rule):
+        """Make a rule of bad behaviour (see the stub's README)."""
+        answer = self.ask("/fault", "POST", json.dumps(rule).encode())
+        assert answer.status == 200, answer
+        return json.loads(answer.body)
+
+    def clear_faults(self):
+        assert self.ask("/fault", "DELETE").status == 200
+
+    def send(self, kind, **response):
+        """Send one DiscoveryResponse, written by hand, to every stream that subscribes the type."""
+        self._remember()
+        return self.fault(type=type_url(kind), send=response)
+
+    def end_streams(self, status=14, message="the scenario ends the stream"):
+        return self.fault(end={"status": status, "message": message})
+
+    def requests(self, kind=None):
+        return self.events(kind, "request")
+
+    def responses(self, kind=None):
+        return self.events(kind, "response")
+
+    def wait_requests(self, kind, count, bound=10.0):
+        """Wait until that many requests of a type came; all of them."""
+        wait_for(lambda: len(self.requests(kind)) >= count, bound, f"{count} {kind} requests")
+        return self.requests(kind)

@@ -1,0 +1,251 @@
+"""Configuration over ADS: every type comes, changes and goes while requests flow."""
+import pytest
+
+from harness import Client, Traffic, direct, route, vhost, wait_for
+from harness.config import add_header, endpoint
+from harness.stub import resource
+from harness.xds import (ads_bootstrap, eds_cluster, endpoints, listener, rds_listener, routes,
+                         static_cluster)
+
+
+@pytest.fixture
+def world(stub, start, origin):
+    """A stub that serves one of each type, and a proxy that runs on it."""
+    control = stub(rds_listener(), routes(route("/", "one")), eds_cluster("one"),
+                   endpoints("one", origin))
+    proxy = start(ads_bootstrap(control))
+    return control, proxy
+
+
+def test_boot_over_ads(world, origin):
+    control, proxy = world
+    assert proxy.get("/").text == "origin"
+    for kind in ["cds", "eds", "lds", "rds"]:
+        assert control.wait(kind)["acks"] == 1
+    stats = proxy.stats()
+    assert stats["listener_manager.lds.update_success"] == 1
+    assert stats["cluster_manager.cds.update_success"] == 1
+    assert stats["cluster.one.update_success"] == 1
+    assert stats["http.ingress.rds.routes.update_success"] == 1
+    assert stats["control_plane.connected_state"] == 1
+
+
+def test_inline_routes_over_lds(stub, start):
+    control = stub(listener(routes=[direct(200, "inline")]))
+    proxy = start(ads_bootstrap(control))
+    assert proxy.get("/").text == "inline"
+    with Traffic(proxy.port(), expect=["inline", "changed"]) as traffic:
+        traffic.go_on()
+        control.put(listener("second", routes=[direct(200, "second")]))
+        control.wait("lds")
+        assert proxy.get("/", name="second").text == "second"
+        traffic.go_on()
+
+
+def test_routes_change_under_traffic(world):
+    control, proxy = world
+    with Traffic(proxy.port(), expect=["origin", "two", "three"]) as traffic:
+        traffic.go_on()
+        control.put(routes(direct(200, "two")))
+        control.wait("rds")
+        traffic.wait_only("two")
+        control.put(routes(direct(404, prefix="/x"), direct(200, "three")))
+        control.wait("rds")
+        traffic.wait_only("three")
+        control.put(routes(route("/", "one")))
+        traffic.wait_only("origin")
+    assert proxy.stat("http.ingress.downstream_cx_destroy") <= 2
+
+
+def test_endpoints_change_under_traffic(world, origins):
+    control, proxy = world
+    two, three = origins("two", "three")
+    with Traffic(proxy.port(), expect=["origin", "two", "three"]) as traffic:
+        control.put(endpoints("one", two))
+        control.wait("eds")
+        traffic.wait_only("two")
+        control.put(endpoints("one", two, three))
+        control.wait("eds")
+        traffic.wait_only("two", "three")
+        control.put(endpoints("one", three))
+        traffic.wait_only("three")
+    assert proxy.stat("cluster.one.membership_total") == 1
+
+
+def test_endpoint_health_changes_under_traffic(world, origins):
+    control, proxy = world
+    two, three = origins("two", "three")
+    with Traffic(proxy.port(), expect=["origin", "two", "three"]) as traffic:
+        control.put(endpoints("one", two, three))
+        traffic.wait_only("two", "three")
+        control.put(endpoints("one", endpoint(two, health_status="UNHEALTHY"), three))
+        traffic.wait_only("three")
+        control.put(endpoints("one", two, endpoint(three, health_status="DRAINING")))
+        traffic.wait_only("two")
+
+
+def test_cluster_is_added_and_used(world, origins):
+    control, proxy = world
+    two, = origins("two")
+    with Traffic(proxy.port(), expect=["origin", "two"]) as traffic:
+        control.put(eds_cluster("two"), endpoints("two", two))
+        control.wait("cds")
+        proxy.wait_stat("cluster_manager.active_clusters", 3)
+        control.put(routes(route("/", "two")))
+        traffic.wait_only("two")
+        control.remove("cds", "one")
+        control.wait("cds")
+        proxy.wait_stat("cluster_manager.active_clusters", 2)
+        traffic.go_on()
+    assert proxy.stat("cluster_manager.cluster_removed") == 1
+
+
+def test_cluster_changes_under_traffic(stub, start, origin):
+    control = stub(rds_listener(), routes(route("/", "one")), static_cluster("one", origin))
+    proxy = start(ads_bootstrap(control))
+    with Traffic(proxy.port(), expect=["origin"]) as traffic:
+        for change in [{"connect_timeout": "4s"}, {"connect_timeout": "3s", "lb_policy": "RANDOM"}]:
+            control.put(static_cluster("one", origin, **change))
+            control.wait("cds")
+            proxy.wait_stat("cluster_manager.warming_clusters", 0)
+            traffic.go_on()
+    assert proxy.stat("cluster_manager.cluster_modified") == 2
+
+
+def test_cluster_changes_from_eds_to_static(world, origins):
+    control, proxy = world
+    two, = origins("two")
+    with Traffic(proxy.port(), expect=["origin", "two"]) as traffic:
+        control.put(static_cluster("one", two))
+        control.wait("cds")
+        traffic.wait_only("two")
+        control.put(eds_cluster("one"))
+        control.wait("cds")
+        traffic.wait_only("origin")
+
+
+def test_listener_is_added_and_removed_under_traffic(world):
+    control, proxy = world
+    with Traffic(proxy.port(), expect=["origin"]) as traffic:
+        control.put(listener("second", routes=[direct(200, "second")]))
+        control.wait("lds")
+        port = proxy.port("second")
+        with Client(port) as client:
+            assert client.get("/").text == "second"
+        control.remove("lds", "second")
+        control.wait("lds")
+        wait_for(lambda: refuses(port), what="the second listener to close")
+        traffic.go_on()
+    assert proxy.stat("listener_manager.listener_removed") == 1
+
+
+def refuses(port):
+    try:
+        Client(port).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_removed_listener_lets_a_request_finish(stub, start, origin):
+    hold = origin.hold()
+    origin.reply.hold = hold
+    control = stub(rds_listener(), routes(route("/", "one")), static_cluster("one", origin))
+    proxy = start(ads_bootstrap(control))
+    with proxy.client() as client:
+        client.write_request()
+        origin.wait_requests(1)
+        port = proxy.port()
+        control.remove("lds", "ingress")
+        control.wait("lds")
+        wait_for(lambda: refuses(port), what="the listener to close")
+        hold.release()
+        answer = client.response()
+        assert (answer.status, answer.text) == (200, "origin")
+
+
+def test_route_table_is_shared_by_two_listeners(stub, start):
+    control = stub(rds_listener("one"), rds_listener("two"), routes(direct(200, "v1")))
+    proxy = start(ads_bootstrap(control))
+    assert proxy.get("/", name="one").text == proxy.get("/", name="two").text == "v1"
+    with Traffic(proxy.port("one")) as first, Traffic(proxy.port("two")) as second:
+        control.put(routes(direct(200, "v2")))
+        first.wait_only("v2")
+        second.wait_only("v2")
+    assert [e["resource_names"] for e in control.events("rds")][-1] == ["routes"]
+
+
+def test_many_resources_at_once(stub, start, origin):
+    control = stub(
+        rds_listener(),
+        routes(*[route(f"/c{n}/", f"c{n}") for n in range(100)]),
+        *[eds_cluster(f"c{n}") for n in range(100)],
+        *[endpoints(f"c{n}", origin) for n in range(100)])
+    proxy = start(ads_bootstrap(control))
+    for n in (0, 50, 99):
+        assert proxy.get(f"/c{n}/x").text == "origin"
+    assert proxy.stat("cluster_manager.active_clusters") == 101
+
+
+def test_virtual_hosts_come_and_go(world):
+    control, proxy = world
+
+    def table(*hosts):
+        return resource("rds", {"name": "routes", "virtual_hosts": [
+            vhost(host, [f"{host}.test"], direct(200, host)) for host in hosts]})
+    with Traffic(proxy.port(), expect=["origin", "a"]) as traffic:
+        control.put(table("a", "b"))
+        traffic.wait_only("a")
+        assert proxy.get("/", host="b.test").text == "b"
+        control.put(table("a", "c"))
+        control.wait("rds")
+        wait_for(lambda: proxy.get("/", host="c.test").text == "c", what="host c")
+        assert proxy.get("/", host="b.test").status == 404
+        traffic.go_on()
+
+
+def test_running_request_keeps_its_route(stub, start, origin):
+    hold = origin.hold()
+    origin.on["/slow"] = type(origin.reply)(hold=hold)
+    control = stub(
+        rds_listener(), static_cluster("one", origin),
+        routes(route("/", "one", response_headers_to_add=[add_header("x-v", "1")])))
+    proxy = start(ads_bootstrap(control))
+    with proxy.client() as client:
+        client.write_request(path="/slow")
+        origin.wait_requests(1)
+        control.put(routes(route("/", "one", response_headers_to_add=[add_header("x-v", "2")])))
+        control.wait("rds")
+        wait_for(lambda: proxy.get("/").header("x-v") == "2", what="the new routes")
+        hold.release()
+        assert client.response().header("x-v") == "1"
+        assert client.get("/").header("x-v") == "2"
+
+
+def test_change_of_the_manager_takes_effect_without_closing(world):
+    """A listener update that only touches the connection manager."""
+    control, proxy = world
+    port = proxy.port()
+    control.put(rds_listener(server_name="renamed"))
+    control.wait("lds")
+    wait_for(lambda: proxy.get("/").header("server") == "renamed", what="the new manager")
+    assert proxy.port() == port
+
+
+def test_config_dump_shows_dynamic_resources(world):
+    control, proxy = world
+    dump = {c["@type"].rpartition(".")[2]: c for c in proxy.config_dump("?include_eds")}
+    active, = dump["ClustersConfigDump"]["dynamic_active_clusters"]
+    assert active["version_info"] == control.status("cds")["version_acked"]
+    assert active["cluster"] == control.served[("cds", "one")]
+    made, = dump["ListenersConfigDump"]["dynamic_listeners"]
+    assert made["name"] == "ingress"
+    assert made["active_state"]["version_info"] == control.status("lds")["version_acked"]
+    assert made["active_state"]["listener"]["name"] == "ingress"
+    table, = dump["RoutesConfigDump"]["dynamic_route_configs"]
+    assert table["version_info"] == control.status("rds")["version_acked"]
+    assert table["route_config"] == control.served[("rds", "routes")]
+    ends = dump["EndpointsConfigDump"]["dynamic_endpoint_configs"]
+    assert [e["endpoint_config"]["cluster_name"] for e in ends] == ["one"]
+    assert proxy.json("/clusters?format=json")["cluster_statuses"]
+    assert "one::added_via_api::true\n" in proxy.admin("/clusters").text

@@ -1,0 +1,388 @@
+"""Rules of the xDS transport, state of the world: streams, nonces, versions, ACK and NACK.
+
+Each scenario is named after the rule of the protocol reference that it shows.
+"""
+import pytest
+
+from harness import Traffic, difference, direct, route, wait_for
+from harness.stub import resource, type_url
+from harness.xds import (ads_bootstrap, eds_cluster, endpoints, listener, rds_listener, routes,
+                         static_cluster)
+
+KINDS = ["cds", "eds", "lds", "rds"]
+BAD_ROUTES = routes({"match": {"safe_regex": {"regex": "/("}}, "direct_response": {"status": 200}})
+
+
+@pytest.fixture
+def world(stub, start, origin):
+    """One resource of each type, accepted."""
+    control = stub(rds_listener(), routes(direct(200, "v1")), eds_cluster("one"),
+                   endpoints("one", origin))
+    proxy = start(ads_bootstrap(control))
+    for kind in KINDS:
+        control.wait(kind)
+    return control, proxy
+
+
+def meanings(requests):
+    return [r["meaning"] for r in requests]
+
+
+def test_S01_first_request_of_a_stream_carries_the_node(world):
+    control, _ = world
+    requests = control.requests()
+    assert requests[0]["has_node"]
+    assert {r["node"] for r in requests} == {"test"}
+
+
+def test_S02_first_request_of_a_type_is_empty(world):
+    control, _ = world
+    for kind in KINDS:
+        first = control.requests(kind)[0]
+        assert first["meaning"] == "first"
+        assert not first.get("version_info") and not first.get("response_nonce")
+
+
+def test_S03_later_requests_carry_the_newest_nonce_of_their_type(world):
+    control, _ = world
+    for number in range(3):
+        control.put(routes(direct(200, f"v{number + 2}")))
+        control.wait("rds")
+    for kind in KINDS:
+        sent = [r["nonce"] for r in control.responses(kind)]
+        told = [r["response_nonce"] for r in control.requests(kind)[1:]]
+        assert told == sent
+    assert "stale" not in meanings(control.requests())
+
+
+def test_S04_S05_after_a_reconnect_the_nonce_is_empty_and_the_version_stays(world):
+    control, proxy = world
+    before = {kind: control.status(kind)["version_acked"] for kind in KINDS}
+    count = {kind: len(control.requests(kind)) for kind in KINDS}
+    stream = control.requests()[-1]["stream"]
+    control.end_streams()
+    for kind in KINDS:
+        first = control.wait_requests(kind, count[kind] + 1)[count[kind]]
+        assert first["stream"] != stream
+        assert not first.get("response_nonce")
+        assert first["version_info"] == before[kind]
+    assert proxy.get("/").text == "v1"
+
+
+def test_S06_versions_and_nonces_belong_to_a_type(world):
+    control, _ = world
+    control.put(routes(direct(200, "v2")))
+    control.wait("rds")
+    for kind in KINDS:
+        last = control.requests(kind)[-1]
+        answered = control.responses(kind)[-1]
+        assert (last["response_nonce"], last["version_info"]) == (
+            answered["nonce"], answered["version_info"])
+
+
+def test_S07_one_stream_carries_all_types(world):
+    control, _ = world
+    assert len(control.events(event="open")) == 1
+    assert {r["type"] for r in control.requests()} >= {type_url(kind) for kind in KINDS}
+
+
+def test_S08_the_client_does_not_wait_for_answers(stub, start, origin):
+    control = stub(rds_listener(), routes(direct(200, "routes")), static_cluster("one", origin))
+    control.fault(type="cds", hold=True)
+    proxy = start(ads_bootstrap(control, cds_fields={"initial_fetch_timeout": "0.3s"}))
+    assert proxy.get("/").text == "routes"
+    assert control.responses("cds") == []
+
+
+@difference("Rule S09: a response of a type that nobody asked for is dropped and answers nothing.",
+            envoy="drops it, then sends a request without a type, which servers refuse by ending "
+                  "the stream", xylem="drops it and says nothing")
+def test_S09_a_type_nobody_asked_for_is_dropped(world, kind):
+    control, proxy = world
+    secret = type_url("sds")
+    count = len(control.requests())
+    control.send("cds", type_url=secret, version_info="1", nonce="odd-1", resources=[
+        {"@type": secret, "name": "x"}])
+    control.put(routes(direct(200, "v2")))
+    control.wait("rds")
+    wait_for(lambda: proxy.get("/").text == "v2", what="the new routes")
+    if kind == "xylem":
+        assert len(control.events(event="open")) == 1
+        told = [r for r in control.requests()[count:] if r.get("response_nonce") == "odd-1"]
+        assert told == []
+
+
+def test_S10_a_resource_of_another_type_is_refused(world):
+    control, proxy = world
+    control.send("rds", version_info="bad", resources=[
+        {"@type": type_url("cds"), "name": "routes"}])
+    assert control.wait("rds", "NACKED")["nack_reason"]
+    assert proxy.get("/").text == "v1"
+
+
+def test_S11_resources_not_asked_for_are_ignored(world):
+    control, proxy = world
+    control.send("rds", version_info="more", resources=[
+        routes(direct(200, "v2")), routes(direct(200, "other"), name="nobody-asked")])
+    assert control.wait("rds")["status"] == "ACKED"
+    wait_for(lambda: proxy.get("/").text == "v2", what="the wanted routes")
+    names = [c["route_config"]["name"] for c in proxy.config_dump()
+             if "dynamic_route_configs" in c for c in c["dynamic_route_configs"]]
+    assert names == ["routes"]
+
+
+@pytest.mark.parametrize("kind_of_resource", ["cds", "lds"])
+def test_S12_one_name_twice_is_refused(world, kind_of_resource, origin):
+    control, proxy = world
+    twice = {"cds": static_cluster("two", origin),
+             "lds": listener("two", routes=[direct(200)])}[kind_of_resource]
+    kept = {"cds": eds_cluster("one"), "lds": rds_listener()}[kind_of_resource]
+    control.send(kind_of_resource, version_info="twice", resources=[kept, twice, twice])
+    assert "two" in control.wait(kind_of_resource, "NACKED")["nack_reason"]
+    assert proxy.get("/").text == "v1"
+
+
+def test_S13_the_control_planes_name_is_shown(stub, start):
+    control = stub(listener(routes=[direct(200)]), args=["--identifier", "control-7"])
+    proxy = start(ads_bootstrap(control))
+    wait_for(lambda: 'control_plane.identifier: "control-7"' in proxy.admin("/stats").text,
+             what="the identifier")
+
+
+def test_S14_other_api_versions_are_refused(kind, stub, tmp_path):
+    import json
+
+    from harness.proxy import run_once
+    config = ads_bootstrap(stub())
+    config["dynamic_resources"]["ads_config"]["transport_api_version"] = "V2"
+    path = tmp_path / "b.yaml"
+    path.write_text(json.dumps(config))
+    code, _, _ = run_once(kind, ["-c", str(path), "--mode", "validate"], tmp_path)
+    assert code == 1
+
+
+def test_A01_each_response_is_answered_once(world):
+    control, _ = world
+    for number in range(5):
+        control.put(routes(direct(200, f"v{number + 2}")))
+        control.wait("rds")
+    for kind in KINDS:
+        nonces = [r["nonce"] for r in control.responses(kind)]
+        answers = [r for r in control.requests(kind) if r["meaning"] in ("ack", "nack")]
+        assert [a["response_nonce"] for a in answers] == nonces
+        assert all(a["version_info"] == r["version_info"]
+                   for a, r in zip(answers, control.responses(kind), strict=True))
+
+
+def test_A02_a_nack_carries_the_last_accepted_version(world):
+    control, proxy = world
+    accepted = control.status("rds")["version_acked"]
+    control.put(BAD_ROUTES)
+    entry = control.wait("rds", "NACKED")
+    nack = control.requests("rds")[-1]
+    assert nack["meaning"] == "nack"
+    assert nack["version_info"] == accepted
+    assert nack["response_nonce"] == entry["nonce"]
+    assert nack["error_detail"]["message"]
+    assert proxy.get("/").text == "v1"
+
+
+def test_A02_a_nack_before_any_version_has_none(stub, start):
+    control = stub(rds_listener(), BAD_ROUTES)
+    start(ads_bootstrap(control))
+    control.wait("rds", "NACKED")
+    assert not control.requests("rds")[-1].get("version_info")
+
+
+def test_A03_a_good_response_after_a_bad_one_is_acked(world):
+    control, proxy = world
+    control.put(BAD_ROUTES)
+    control.wait("rds", "NACKED")
+    control.put(routes(direct(200, "v3")))
+    entry = control.wait("rds")
+    last = control.requests("rds")[-1]
+    assert last["version_info"] == entry["version_sent"]
+    assert "error_detail" not in last
+    wait_for(lambda: proxy.get("/").text == "v3", what="the good routes")
+
+
+def test_A04_the_error_is_told_once(world):
+    control, _ = world
+    control.put(BAD_ROUTES)
+    control.wait("rds", "NACKED")
+    count = len(control.requests("rds"))
+    control.put(rds_listener("second", routes="more"), routes(direct(200, "more"), name="more"))
+    control.wait("lds")
+    later = control.wait_requests("rds", count + 1)[count:]
+    change = next(r for r in later if "more" in r["resource_names"])
+    assert "error_detail" not in change
+
+
+def test_A06_a_nack_names_every_bad_resource(world, origin):
+    control, _ = world
+    bad = [resource("cds", {"name": name, "type": "EDS", "connect_timeout": "1s"})
+           for name in ["bad-one", "bad-two"]]
+    control.put(static_cluster("good", origin), *bad)
+    reason = control.wait("cds", "NACKED")["nack_reason"]
+    assert "bad-one" in reason and "bad-two" in reason
+    assert control.status("cds")["nack_code"] in (3, 13)
+
+
+def test_A07_good_resources_beside_bad_ones_are_applied(world, origins):
+    control, proxy = world
+    two, = origins("two")
+    accepted = control.status("cds")["version_acked"]
+    control.put(static_cluster("two", two),
+                resource("cds", {"name": "bad", "type": "EDS", "connect_timeout": "1s"}))
+    control.wait("cds", "NACKED")
+    assert control.requests("cds")[-1]["version_info"] == accepted
+    control.put(routes(route("/", "two")))
+    control.wait("rds")
+    wait_for(lambda: proxy.get("/").text == "two", what="the good cluster to serve")
+
+
+def test_A08_a_bad_resource_keeps_its_last_good_version(stub, start, origin):
+    control = stub(listener(routes=[route("/", "one")]), static_cluster("one", origin))
+    proxy = start(ads_bootstrap(control))
+    with Traffic(proxy.port(), expect=["origin"]) as traffic:
+        control.put(resource("cds", {"name": "one", "type": "EDS", "connect_timeout": "1s"}))
+        control.wait("cds", "NACKED")
+        traffic.go_on()
+        control.put(resource("lds", {"name": "ingress", "address": {
+            "socket_address": {"address": "127.0.0.1", "port_value": 0}}}))
+        control.wait("lds", "NACKED")
+        traffic.go_on()
+
+
+def test_A08_a_bad_new_resource_is_as_if_it_were_not_there(world):
+    control, proxy = world
+    control.put(resource("cds", {"name": "bad", "type": "EDS", "connect_timeout": "1s"}))
+    control.wait("cds", "NACKED")
+    control.put(routes(route("/", "bad")))
+    control.wait("rds")
+    wait_for(lambda: proxy.get("/").status == 503, what="the route to the missing cluster")
+
+
+@difference("Rules A09 and A10: an ACK says that a resource was accepted, at once; whether it "
+            "serves yet is told elsewhere.",
+            envoy="holds the ACK of clusters back until all of them are warm",
+            xylem="ACKs at once")
+def test_A09_A10_the_answer_does_not_wait_for_warming(world, kind):
+    control, proxy = world
+    control.put(rds_listener("waiting", routes="waiting"))
+    control.wait("lds")
+    proxy.wait_stat("listener_manager.total_listeners_warming", 1)
+    control.put(eds_cluster("waiting"))
+    proxy.wait_stat("cluster_manager.warming_clusters", 1)
+    if kind == "xylem":
+        control.wait("cds")
+        assert proxy.stat("cluster_manager.warming_clusters") == 1
+
+
+def test_A12_updates_are_counted(world):
+    control, proxy = world
+    control.put(BAD_ROUTES)
+    control.wait("rds", "NACKED")
+    prefix = "http.ingress.rds.routes."
+    proxy.wait_stat(prefix + "update_rejected", 1)
+    stats = proxy.stats()
+    assert stats[prefix + "update_success"] == 1
+    assert stats[prefix + "update_attempt"] >= 2
+    assert stats[prefix + "update_failure"] == 0
+    assert stats[prefix + "version"] > 0
+    version = control.status("rds")["version_acked"]
+    assert f'{prefix}version_text: "{version}"\n' in proxy.admin("/stats").text
+    control.end_streams()
+    proxy.wait_stat(prefix + "update_failure", lambda n: n >= 1)
+
+
+def test_A13_an_unreadable_response_is_no_ack(world):
+    control, proxy = world
+    streams = len(control.events(event="open"))
+    control.send("rds", raw="//////8=")
+    wait_for(lambda: len(control.events(event="open")) > streams, what="a new stream")
+    assert proxy.get("/").text == "v1"
+    control.put(routes(direct(200, "v2")))
+    wait_for(lambda: proxy.get("/").text == "v2", what="updates on the new stream")
+
+
+def test_W01_each_request_carries_all_names(world):
+    control, _ = world
+    control.put(rds_listener("second", routes="more"), routes(direct(200, "more"), name="more"))
+    wait_for(lambda: sorted(control.requests("rds")[-1]["resource_names"]) == ["more", "routes"],
+             what="a request with both names")
+
+
+def test_W01_a_name_nobody_needs_is_dropped(stub, start):
+    control = stub(rds_listener(), routes(direct(200, "v1")))
+    start(ads_bootstrap(control), args=["--drain-time-s", "1"])
+    control.put(rds_listener("second", routes="more"), routes(direct(200, "more"), name="more"))
+    wait_for(lambda: sorted(control.requests("rds")[-1]["resource_names"]) == ["more", "routes"],
+             what="a request with both names")
+    control.change(remove=[("lds", "second"), ("rds", "more")])
+    wait_for(lambda: control.requests("rds")[-1]["resource_names"] == ["routes"],
+             what="a request with the name left")
+
+
+def test_W02_a_new_cluster_extends_the_eds_request(world, origin):
+    control, _ = world
+    nonce = control.responses("eds")[-1]["nonce"]
+    count = len(control.requests("eds"))
+    control.put(eds_cluster("two"), endpoints("two", origin))
+    requests = control.wait_requests("eds", count + 1)[count:]
+    more = next(r for r in requests if "two" in r["resource_names"])
+    assert sorted(more["resource_names"]) == ["one", "two"]
+    assert "error_detail" not in more
+    assert more["response_nonce"]
+    if more["response_nonce"] == nonce:
+        assert more["version_info"]
+
+
+def test_W04_listeners_and_clusters_are_asked_for_by_wildcard(world):
+    control, _ = world
+    for kind in ["cds", "lds"]:
+        assert control.requests(kind)[0]["resource_names"] in ([], ["*"])
+
+
+def test_W07_other_types_are_never_asked_for_without_names(stub, start):
+    control = stub(listener(routes=[direct(200)]))
+    proxy = start(ads_bootstrap(control))
+    control.wait("lds")
+    assert proxy.get("/").status == 200
+    assert control.requests("eds") == control.requests("rds") == []
+
+
+def test_W08_what_nobody_needs_is_forgotten(world):
+    control, proxy = world
+    control.remove("cds", "one")
+    control.wait("cds")
+    wait_for(lambda: control.requests("eds")[-1]["resource_names"] == [],
+             what="the EDS name to be dropped")
+    assert not any("dynamic_active_clusters" in c for c in proxy.config_dump())
+
+
+def test_W09_a_missing_resource_may_come_later(stub, start):
+    control = stub(rds_listener())
+    proxy = start(ads_bootstrap(control), ready=False)
+    control.wait("lds")
+    control.put(routes(direct(200, "late")))
+    control.wait("rds")
+    assert proxy.get("/").text == "late"
+
+
+def test_W10_names_may_come_in_several_responses(world, origins):
+    control, proxy = world
+    two, three = origins("two", "three")
+    control.put(eds_cluster("two"), eds_cluster("three"))
+    proxy.wait_stat("cluster_manager.warming_clusters", 2)
+    wait_for(lambda: len(control.requests("eds")[-1]["resource_names"]) == 3,
+             what="the request for both")
+    control.send("eds", version_info="x1", resources=[endpoints("three", three)])
+    control.wait("eds")
+    control.send("eds", version_info="x2", resources=[endpoints("two", two)])
+    control.wait("eds")
+    proxy.wait_stat("cluster_manager.warming_clusters", 0)
+    control.put(routes(route("/two", "two"), route("/three", "three")))
+    control.wait("rds")
+    wait_for(lambda: proxy.get("/two").text == "two", what="cluster two")
+    assert proxy.get("/three").text == "three"

@@ -1,0 +1,379 @@
+"""Rules of removal, warming, order and reconnecting, named after the protocol reference."""
+import pytest
+
+from harness import Client, Traffic, difference, direct, route, wait_for
+from harness.config import hcm, http_listener, socket_address
+from harness.stub import resource
+from harness.xds import (ads_bootstrap, eds_cluster, endpoints, listener, rds_listener, routes,
+                         static_cluster)
+
+KINDS = ["cds", "eds", "lds", "rds"]
+
+
+@pytest.fixture
+def world(stub, start, origin):
+    control = stub(rds_listener(), routes(route("/", "one")), eds_cluster("one"),
+                   endpoints("one", origin))
+    proxy = start(ads_bootstrap(control))
+    for kind in KINDS:
+        control.wait(kind)
+    return control, proxy
+
+
+def refuses(port):
+    try:
+        Client(port).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_R01_a_listener_that_is_absent_is_deleted(world):
+    control, proxy = world
+    port = proxy.port()
+    control.remove("lds", "ingress")
+    control.wait("lds")
+    wait_for(lambda: refuses(port), what="the listener to close")
+    assert proxy.listeners() == []
+
+
+def test_R01_an_empty_response_deletes_all_clusters(world):
+    control, proxy = world
+    control.change(remove=[("cds", "one"), ("eds", "one")])
+    control.wait("cds")
+    wait_for(lambda: proxy.get("/").status == 503, what="the cluster to go")
+    assert proxy.stat("cluster_manager.active_clusters") == 1
+
+
+@pytest.mark.parametrize("kind_of_resource", ["rds", "eds"])
+def test_R02_absence_of_routes_and_endpoints_changes_nothing(world, kind_of_resource):
+    control, proxy = world
+    control.send(kind_of_resource, version_info="empty", resources=[])
+    control.wait(kind_of_resource)
+    assert proxy.get("/").text == "origin"
+
+
+def test_R04_a_resource_that_never_comes_is_given_up(stub, start):
+    control = stub(slow_routes("0.3s"))
+    proxy = start(ads_bootstrap(control))
+    proxy.wait_stat("http.ingress.rds.routes.init_fetch_timeout", 1)
+    assert proxy.get("/").status == 404
+    control.put(routes(direct(200, "late")))
+    control.wait("rds")
+    wait_for(lambda: proxy.get("/").text == "late", what="the late routes")
+
+
+def slow_routes(timeout):
+    """A listener that waits for its routes for so long."""
+    made = rds_listener()
+    source = made["filter_chains"][0]["filters"][0]["typed_config"]["rds"]["config_source"]
+    source["initial_fetch_timeout"] = timeout
+    return made
+
+
+def test_R07_a_port_can_move_between_listeners(world):
+    control, proxy = world
+    port = proxy.port()
+    control.change(put=[listener("other", socket_address(port), routes=[direct(200, "other")])],
+                   remove=[("lds", "ingress")])
+    control.wait("lds")
+
+    def served():
+        with Client(port) as client:
+            return client.get("/").text == "other"
+    wait_for(served, what="the other listener on the same port")
+
+
+def test_R08_a_route_outlives_its_cluster(world):
+    control, proxy = world
+    with proxy.client() as client:
+        assert client.get("/").text == "origin"
+        control.remove("cds", "one")
+        control.wait("cds")
+        wait_for(lambda: client.get("/").status == 503, what="503 without the cluster")
+        assert proxy.stat("http.ingress.no_cluster") >= 1
+        control.put(eds_cluster("one"))
+        control.wait("cds")
+        wait_for(lambda: client.get("/").text == "origin", what="the cluster to be back")
+
+
+def test_R09_static_resources_stay_as_they_are(stub, start, origins):
+    mine, theirs = origins("mine", "theirs")
+    from harness.config import cluster
+    control = stub(listener("second", routes=[direct(200)]), static_cluster("fixed", theirs))
+    proxy = start(ads_bootstrap(
+        control, clusters=[cluster("fixed", mine)],
+        listeners=[http_listener("ingress", routes=[route("/", "fixed")])]))
+    control.wait("lds")
+    assert proxy.get("/").text == "mine"
+    control.change(remove=[("cds", "fixed"), ("lds", "second")])
+    control.wait("lds")
+    assert proxy.get("/").text == "mine"
+
+
+def test_M01_a_new_cluster_is_unknown_until_its_endpoints_come(world, origins):
+    control, proxy = world
+    two, = origins("two")
+    control.put(eds_cluster("two"), routes(route("/two", "two"), route("/", "one")))
+    control.wait("rds")
+    proxy.wait_stat("cluster_manager.warming_clusters", 1)
+    wait_for(lambda: proxy.get("/two").status == 503, what="503 while warming")
+    assert proxy.get("/").text == "origin"
+    control.put(endpoints("two", two))
+    control.wait("eds")
+    wait_for(lambda: proxy.get("/two").text == "two", what="the warm cluster")
+
+
+def test_M02_the_old_cluster_serves_until_the_new_one_is_warm(world, origins):
+    control, proxy = world
+    two, = origins("two")
+    with Traffic(proxy.port(), expect=["origin", "two"]) as traffic:
+        changed = eds_cluster("one")
+        changed["eds_cluster_config"]["service_name"] = "elsewhere"
+        control.put(changed)
+        proxy.wait_stat("cluster_manager.warming_clusters", 1)
+        traffic.go_on()
+        assert set(traffic.bodies[-10:]) == {"origin"}
+        control.put(endpoints("elsewhere", two))
+        traffic.wait_only("two")
+
+
+@difference("Rule M03: a server need not send unchanged endpoints again when a cluster changes.",
+            envoy="keeps the changed cluster warming until the endpoints are sent again or the "
+                  "fetch times out", xylem="uses the endpoints it has")
+def test_M03_a_changed_cluster_keeps_endpoints_that_are_not_sent_again(world, kind):
+    control, proxy = world
+    control.fault(type="eds", hold=True)
+    with Traffic(proxy.port(), expect=["origin"]) as traffic:
+        control.put(eds_cluster("one", connect_timeout="3s"))
+        if kind == "xylem":
+            control.wait("cds")
+            proxy.wait_stat("cluster_manager.cluster_modified", 1)
+            proxy.wait_stat("cluster_manager.warming_clusters", 0)
+        traffic.go_on()
+    assert proxy.get("/").text == "origin"
+
+
+def test_M04_a_dns_cluster_is_used_once_it_is_resolved(world, origin):
+    control, proxy = world
+    ends = {"cluster_name": "named", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {
+        "socket_address": {"address": "localhost", "port_value": origin.port}}}}]}]}
+    control.put(resource("cds", {"name": "named", "type": "STRICT_DNS", "connect_timeout": "1s",
+                                 "dns_lookup_family": "V4_ONLY", "load_assignment": ends}))
+    control.wait("cds")
+    proxy.wait_stat("cluster.named.membership_healthy", 1)
+    control.put(routes(direct(200, "x", prefix="/x"), route("/", "named")))
+    control.wait("rds")
+    wait_for(lambda: proxy.get("/x").text == "x", what="the new routes")
+    assert proxy.get("/").text == "origin"
+
+
+def test_M05_a_listener_waits_for_its_routes(world):
+    control, proxy = world
+    control.put(rds_listener("second", routes="more"))
+    control.wait("lds")
+    proxy.wait_stat("listener_manager.total_listeners_warming", 1)
+    assert [status["name"] for status in proxy.listeners()] == ["ingress"]
+    control.put(routes(direct(200, "more"), name="more"))
+    control.wait("rds")
+    assert proxy.get("/", name="second").text == "more"
+    assert proxy.stat("listener_manager.total_listeners_warming") == 0
+
+
+def test_M05_known_routes_are_used_without_asking_again(world):
+    control, proxy = world
+    count = len(control.requests("rds"))
+    control.put(rds_listener("second"))
+    control.wait("lds")
+    assert proxy.get("/", name="second").text == "origin"
+    assert len(control.requests("rds")) == count
+
+
+def test_M06_the_old_listener_serves_while_the_new_one_warms(world):
+    control, proxy = world
+    with Traffic(proxy.port(), expect=["origin"]) as traffic:
+        control.put(rds_listener(routes="more"))
+        control.wait("lds")
+        proxy.wait_stat("listener_manager.total_listeners_warming", 1)
+        traffic.go_on()
+        assert proxy.get("/").text == "origin"
+    control.put(routes(direct(200, "more"), name="more"))
+    control.wait("rds")
+    wait_for(lambda: proxy.get("/").text == "more", what="the new listener")
+
+
+def test_M07_a_changed_listener_keeps_its_socket(world):
+    control, proxy = world
+    port = proxy.port()
+    for number in range(5):
+        control.put(rds_listener(server_name=f"s{number}"))
+        control.wait("lds")
+        with Client(port) as client:
+            assert client.get("/").text == "origin"
+    assert proxy.port() == port
+
+
+def test_M08_connections_of_a_removed_listener_are_drained(stub, start):
+    control = stub(listener(routes=[direct(200, "x")]))
+    proxy = start(ads_bootstrap(control), args=["--drain-time-s", "1"])
+    with proxy.client() as client:
+        assert client.get("/").text == "x"
+        control.remove("lds", "ingress")
+        control.wait("lds")
+        client.rest()
+    proxy.wait_stat("listener_manager.total_listeners_draining", 0)
+
+
+def test_M09_untouched_filter_chains_keep_their_connections(stub, start):
+    def chains(second):
+        return resource("lds", {
+            "name": "ingress", "address": socket_address(), "filter_chains": [
+                {"name": "loopback", "filter_chain_match": {"source_prefix_ranges": [
+                    {"address_prefix": "127.0.0.0", "prefix_len": 8}]},
+                 "filters": [hcm(routes=[direct(200, "loopback")])]},
+                {"name": "rest", "filters": [hcm(routes=[direct(200, second)])]}]})
+    control = stub(chains("one"))
+    proxy = start(ads_bootstrap(control), args=["--drain-time-s", "1"])
+    with Traffic(proxy.port(), expect=["loopback"]) as traffic:
+        control.put(chains("two"))
+        control.wait("lds")
+        proxy.wait_stat("listener_manager.total_filter_chains_draining", 0)
+        traffic.go_on()
+
+
+def test_M10_routes_to_unknown_clusters_are_accepted(world):
+    control, proxy = world
+    control.put(routes(route("/", "nobody")))
+    control.wait("rds")
+    wait_for(lambda: proxy.get("/").status == 503, what="503")
+
+
+def test_M11_M12_clusters_move_without_a_failed_request(world, origins):
+    """Make before break, in one push: a new cluster, the routes to it, the old one gone."""
+    control, proxy = world
+    names = ["one", "two", "three", "four"]
+    ends = dict(zip(names[1:], origins(*names[1:]), strict=True))
+    with Traffic(proxy.port(), expect=["origin", *names[1:]]) as traffic:
+        for old, new in zip(names, names[1:], strict=False):
+            control.put(eds_cluster(new), endpoints(new, ends[new]))
+            control.wait("cds")
+            control.put(routes(route("/", new)))
+            traffic.wait_only(new)
+            control.change(remove=[("cds", old), ("eds", old)])
+            control.wait("cds")
+            traffic.go_on()
+
+
+def test_M13_endpoints_are_asked_for_once_with_all_names(stub, start, origin):
+    names = [f"c{n}" for n in range(20)]
+    control = stub(*[eds_cluster(n) for n in names], *[endpoints(n, origin) for n in names],
+                   listener(routes=[route("/", "c0")]))
+    proxy = start(ads_bootstrap(control))
+    assert proxy.get("/").text == "origin"
+    assert sorted(control.requests("eds")[0]["resource_names"]) == sorted(names)
+
+
+def test_M14_the_proxy_is_live_when_all_has_come(stub, start, origin):
+    control = stub(rds_listener(), eds_cluster("one"), endpoints("one", origin))
+    proxy = start(ads_bootstrap(control), ready=False)
+    control.wait("eds")
+    wait_for(lambda: control.requests("rds"), what="the request for routes")
+    assert proxy.admin("/ready").status == 503
+    assert proxy.admin("/ready").text == "INITIALIZING\n"
+    control.put(routes(route("/", "one")))
+    wait_for(lambda: proxy.admin("/ready").status == 200, what="the proxy to be live")
+    assert proxy.get("/").text == "origin"
+    order = [r["type"].rpartition(".")[2] for r in control.requests() if r["meaning"] == "first"]
+    assert order == ["Cluster", "ClusterLoadAssignment", "Listener", "RouteConfiguration"]
+
+
+def test_M15_a_bad_first_update_lets_the_proxy_start(stub, start):
+    control = stub(resource("cds", {"name": "bad", "type": "EDS", "connect_timeout": "1s"}),
+                   listener(routes=[direct(200, "up")]))
+    proxy = start(ads_bootstrap(control))
+    control.wait("cds", "NACKED")
+    assert proxy.get("/").text == "up"
+
+
+def test_M16_default_filter_chain_takes_what_matches_nothing(stub, start):
+    control = stub(resource("lds", {
+        "name": "ingress", "address": socket_address(),
+        "filter_chains": [{"filter_chain_match": {"destination_port": 1},
+                           "filters": [hcm(routes=[direct(200, "never")])]}],
+        "default_filter_chain": {"filters": [hcm(routes=[direct(200, "default")])]}}))
+    assert start(ads_bootstrap(control)).get("/").text == "default"
+
+
+def test_T01_startup_goes_on_when_the_first_fetch_takes_too_long(stub, start):
+    control = stub(listener(routes=[direct(200, "x")]))
+    control.fault(type="cds", hold=True)
+    proxy = start(ads_bootstrap(control, cds_fields={"initial_fetch_timeout": "0.2s"}))
+    assert proxy.get("/").text == "x"
+    assert proxy.stat("cluster_manager.cds.init_fetch_timeout") == 1
+
+
+def test_T02_the_stream_comes_back(world):
+    control, proxy = world
+    for _ in range(2):
+        streams = len(control.events(event="open"))
+        control.end_streams()
+        wait_for(lambda before=streams: len(control.events(event="open")) > before,
+                 what="a new stream")
+        wait_for(lambda: proxy.stat("control_plane.connected_state") == 1, what="connected")
+    control.put(routes(direct(200, "after")))
+    wait_for(lambda: proxy.get("/").text == "after", what="updates on the new stream")
+
+
+def test_T03_a_lost_control_plane_changes_nothing(world):
+    control, proxy = world
+    with Traffic(proxy.port(), expect=["origin"]) as traffic:
+        control.kill()
+        proxy.wait_stat("control_plane.connected_state", 0)
+        traffic.go_on(100)
+
+
+def test_T04_a_restarted_control_plane_is_told_everything(world):
+    control, proxy = world
+    versions = {kind: control.status(kind)["version_acked"] for kind in KINDS}
+    with Traffic(proxy.port(), expect=["origin", "after"]) as traffic:
+        control.kill()
+        control.start()
+        for kind in KINDS:
+            first = control.wait_requests(kind, 1, bound=20)[0]
+            assert first["version_info"] == versions[kind]
+        assert control.requests("rds")[0]["resource_names"] == ["routes"]
+        assert control.requests("eds")[0]["resource_names"] == ["one"]
+        proxy.wait_stat("control_plane.connected_state", 1)
+        traffic.go_on()
+        control.put(routes(direct(200, "after")))
+        traffic.wait_only("after")
+
+
+def test_T04_the_control_plane_may_come_after_the_proxy(stub, start):
+    control = stub(listener(routes=[direct(200, "x")]))
+    control.kill()
+    proxy = start(ads_bootstrap(control), ready=False)
+    proxy.wait_stat("cluster.xds.upstream_cx_connect_fail", lambda n: n >= 1)
+    control.start()
+    assert wait_for(lambda: proxy.get("/").text, 20, "the first configuration") == "x"
+
+
+def test_T05_a_silent_connection_is_noticed(stub, start):
+    """HTTP/2 PING on the control channel, where the cluster asks for it."""
+    from harness.xds import xds_cluster
+    control = stub(listener(routes=[direct(200, "x")]))
+    config = ads_bootstrap(control)
+    keepalive = {"explicit_http_config": {"http2_protocol_options": {
+        "connection_keepalive": {"interval": "0.2s", "timeout": "0.2s"}}}}
+    options = xds_cluster(control)["typed_extension_protocol_options"]
+    options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"].update(keepalive)
+    config["static_resources"]["clusters"][0]["typed_extension_protocol_options"] = options
+    proxy = start(config)
+    import signal
+    control.process.send_signal(signal.SIGSTOP)
+    try:
+        proxy.wait_stat("control_plane.connected_state", 0)
+        assert proxy.get("/").text == "x"
+    finally:
+        control.process.send_signal(signal.SIGCONT)
+    proxy.wait_stat("control_plane.connected_state", 1, bound=20)
