@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "deploy" / "demo"
 BOUND = 15.0        # how long a step may take before the demo gives up
-SETTLE = 1.2        # how long the load goes on after a step before the next one
+SETTLE = 1.6        # how long the load goes on after a step before the next one
 ROUTES = "envoy.config.route.v3.RouteConfiguration"
 ENDPOINTS = "envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENERS = "envoy.config.listener.v3.Listener"
@@ -96,6 +96,16 @@ async def fetch(port, path, method="GET"):
         return await asyncio.wait_for(read_response(reader), 5)
     finally:
         writer.close()
+
+
+async def accepts(port):
+    """Does anyone take connections there?"""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 async def until(condition, what, bound=BOUND):
@@ -320,7 +330,8 @@ class Demo:
                      for arg in ("--var", f"{name.upper()}_PORT={self.ports[name]}")]
         self.children.start("stub", [
             str(self.options.stub), str(self.resources), "--listen", "127.0.0.1:0",
-            "--control", "127.0.0.1:0", "--ready-file", str(ready), *variables])
+            "--control", "127.0.0.1:0", "--ready-file", str(ready), "--debounce-ms", "10",
+            *variables])
 
         def is_ready():
             self.children.check()
@@ -346,10 +357,15 @@ class Demo:
             self.children.check()
             return admin.exists() and int(admin.read_text().rpartition(":")[2])
         self.ports["admin"] = await until(admin_port, "the proxy's admin port")
+        await until(self.is_live, "the proxy to be live")
         self.ports["front"] = await until(lambda: self.listener("front"), "the first listener")
         took = (time.monotonic() - begun) * 1000
         say(f"  {self.options.proxy_kind:12} {len(text.splitlines())} lines of bootstrap, admin "
             f"http://127.0.0.1:{self.ports['admin']}, listening {took:.0f} ms after its start")
+
+    async def is_live(self):
+        self.children.check()
+        return (await fetch(self.ports["admin"], "/ready"))[0] == 200
 
     async def listener(self, name):
         """The port of a listener, or None while the proxy has none of that name."""
@@ -398,10 +414,12 @@ class Demo:
         word = paint("red", "NACK") if nacked else paint("green", "ACK")
         version = status.get("version_sent", "?")
         type_name = status.get("type", "").rpartition(".")[2]
-        timing = f"first request served after {served * 1000:.1f} ms" if served is not None else ""
+        parts = [f"{type_name} version {version}: {word}"]
+        if served is not None:
+            parts.append(f"first request served after {served * 1000:.1f} ms")
         if note:
-            timing = f"{timing}; {note}" if timing else note
-        say(f"    {type_name} version {version}: {word}; {timing}")
+            parts.append(note)
+        say("    " + "; ".join(parts))
 
     def totals(self):
         counts = collections.Counter(
@@ -409,7 +427,7 @@ class Demo:
         shares = ", ".join(f"{paint(name, name)} {counts[name]}" for name in ORIGINS
                            if counts[name])
         failed = f"failed {self.load.failed}"
-        say(f"    answers in this step: {shares}; so far: sent {self.load.sent}, "
+        say(f"    answers in this step: {shares or 'none'}; so far: sent {self.load.sent}, "
             + (paint("red", failed) if self.load.failed else failed))
 
     async def finish_step(self):
@@ -495,6 +513,7 @@ class Demo:
             "The front door", "A second door"))
         status = await self.stub.answered(LISTENERS, before, refused=False)
         port = await until(lambda: self.listener("second"), "the second listener")
+        await until(lambda: accepts(port), "the second listener to accept connections")
         tasks = self.load.start(port, "second", rate=self.options.rate / 4, connections=2)
         first = await until(lambda: self.load.first(lambda a: a.door == "second", moment)
                             or self.load.failed, "a request through the second listener")
@@ -509,12 +528,7 @@ class Demo:
         status = await self.stub.answered(LISTENERS, before, refused=False)
 
         async def refuses():
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.close()
-            except ConnectionRefusedError:
-                return time.monotonic()
-            return None
+            return None if await accepts(port) else time.monotonic()
         closed = await until(refuses, "the second listener to refuse connections")
         self.verdict(status, note=f"connections refused after {(closed - moment) * 1000:.1f} ms")
         await self.finish_step()
