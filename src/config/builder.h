@@ -27,7 +27,7 @@ struct builder;
 typedef void builder_timer_fn(void *arg);
 
 /* What main gives. All calls on the config thread; none may call back into the builder before it
- * has returned, unless said. NULL entries are allowed where marked. */
+ * has returned, unless said. */
 struct builder_table {
     void *ctx;
     const struct clock *clock;
@@ -52,6 +52,10 @@ struct builder_table {
      * rate), or no longer. `c` lives until dns_stop for the same cluster name and generation. */
     void (*dns_start)(void *ctx, const struct cluster *c, uint64_t generation);
     void (*dns_stop)(void *ctx, const struct cluster *c, uint64_t generation);
+    /* A name was not delivered within its initial_fetch_timeout: for the statistics of its source.
+     * NULL: not wanted. */
+    void (*fetch_timed_out)(void *ctx, const struct config_source *source, enum resource_type type,
+                            struct bytes name);
     /* Rule M14: everything the process waits for at start has come or timed out. Once. */
     void (*initialised)(void *ctx);
 };
@@ -61,6 +65,7 @@ struct builder_options {
     struct validator *validator;
     const struct filter_registry *filters;
     struct stat_store *stats;
+    struct field_report *report; /* what is accepted and not acted on; NULL: not wanted */
     bool strict, reject_unknown_dynamic;
 };
 

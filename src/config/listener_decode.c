@@ -1,5 +1,4 @@
 /* envoy.config.listener.v3.Listener into const nodes. */
-#include "base/random.h"
 #include "config/decode.h"
 #include "config/decode_util.h"
 #include "config/filter_chain_decode.h"
@@ -135,17 +134,11 @@ static bool take_listener(struct decode_context *ctx, struct listener *l, const 
     struct arena *a = l->node.arena;
     struct bytes name = upb_bytes(LISTENER(name)(m));
     int32_t direction = LISTENER(traffic_direction)(m);
-    if (name.len == 0 && ctx->is_static) {
-        struct random_source r;
-        char uuid[37];
-        random_seed_os(&r);
-        random_uuid4(&r, uuid);
-        l->name = arena_dup(a, bytes_of(uuid));
-    } else if (name.len == 0 || memchr(name.data, '\0', name.len)) {
+    if (name.len == 0 && ctx->is_static)
+        name = ctx->default_name;
+    if (name.len == 0 || memchr(name.data, '\0', name.len))
         return error_set(err, "name: expected at least one character");
-    } else {
-        l->name = arena_dup(a, name);
-    }
+    l->name = arena_dup(a, name);
     if (direction < 0 || direction > (int32_t)DIRECTION_OUTBOUND)
         return error_set(err, "traffic_direction: %d is not known", direction);
     l->direction = (enum traffic_direction)direction;

@@ -11,74 +11,106 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "config/decode.h"
 #include "config/resource_type.h"
 
-/* One accepted version of a resource. */
+struct resource;
+
+/* A version of `from` needs another resource: a cluster its endpoints, a listener its routes. */
+struct dependency {
+    struct list link;            /* in on->dependants */
+    struct resource_version *from;
+    struct resource *on;
+};
+
+/* One accepted version of a resource, with what it runs on. */
 struct resource_version {
-    struct bytes wire;           /* the message's bytes, owned (heap) */
-    struct bytes type_url;       /* of the Any it came in; constant or owned by the resource */
+    struct resource *resource;
+    struct bytes wire;           /* the message's bytes, owned */
+    char *type_url;              /* of the Any it came in */
     char *version_info;
     uint64_t received_wall_ns;
+    struct dependency *deps;
+    unsigned n_deps;
+
     struct cluster *cluster;         /* RESOURCE_CLUSTER */
+    struct cluster_state *state;
+    struct host_set *hosts;          /* NULL: none yet */
+    struct dns_result *dns;          /* [cluster->n_dns_targets] of DNS clusters */
+    uint64_t dns_generation;         /* 0: not started */
     struct listener_parts *listener; /* RESOURCE_LISTENER */
+    bool bound;
     struct route_config *route;      /* RESOURCE_ROUTE */
-                                     /* RESOURCE_ENDPOINT: the clusters that use it hold the hosts */
+                                     /* RESOURCE_ENDPOINT: the clusters' versions hold the hosts */
 };
 
 struct resource_rejected {
-    struct bytes wire;
+    struct bytes wire;           /* owned */
     char *details, *version_info;
     uint64_t wall_ns;
 };
 
-struct resource;
-
-/* A cluster's run: the version it serves or warms, and its hosts. */
-struct cluster_run {
-    struct host_set *hosts;          /* NULL: none yet */
-    struct dns_result *dns;          /* n = cluster->n_dns_targets; NULL for other types */
-    struct resource *endpoints;      /* CLUSTER_EDS: the ClusterLoadAssignment's resource */
-    bool warm;
+struct source_ref {
+    struct config_source source; /* in the arena */
+    struct arena *arena;
+    unsigned refs;
 };
 
 struct resource {
     enum resource_type type;
-    struct bytes name;               /* owned by the map's key */
-    char *name_text, *source_key;
-    struct config_source source;     /* where it comes from; a shallow copy with owned key */
+    struct bytes name;               /* owned, NUL-terminated */
+    struct source_ref *source;       /* NULL: the bootstrap */
     bool is_static;
     struct resource_version *active, *pending;
     struct resource_rejected *rejected;
+    bool dirty;                      /* the next commit makes its entry anew */
+    struct list dirty_link;
+    uint64_t seen;                   /* the last full update that named it */
 
-    /* RESOURCE_CLUSTER */
-    struct cluster_run active_run, pending_run;
-    struct cluster_state *state;
-    struct cluster_entry *entry;     /* in the snapshot under construction */
-    /* RESOURCE_LISTENER */
-    struct listener_entry *listener_entry;
-    bool dirty;                      /* its entry must be made anew at the next commit */
-
-    /* RESOURCE_ENDPOINT, RESOURCE_ROUTE, and "*": who waits for or uses it */
+    /* Endpoints, routes and "*": */
     struct list dependants;          /* struct dependency */
     unsigned n_dependants;
-    bool wanted;                     /* told to the source */
+    uint64_t fetch_timeout_ms;       /* 0: for ever */
+    bool told;                       /* the source has been told to deliver it */
     bool settled;                    /* received, refused, absent or timed out: nobody waits */
-    bool absent;                     /* the source or the timer says that it does not exist */
-    bool timed_out;
-    void *timer;                     /* initial_fetch_timeout */
-    struct list link;                /* in the type's list */
+    bool absent, timed_out;
+    void *timer;
+    struct builder *builder;
+    struct list want_link;           /* told differs from what is needed */
+    struct list link;                /* in the store's list of the type */
 };
 
+/* Clusters and listeners have one name space each; endpoints and routes one for each source. */
 struct store {
-    struct map by_key;               /* "type|source|name" -> struct resource * */
+    struct map by_key;
+    struct map sources;              /* key -> struct source_ref * */
     struct list lists[RESOURCE_TYPE_COUNT];
+    size_t counts[RESOURCE_TYPE_COUNT];
 };
 
-/* Name plus type plus source key; NULL: not there. */
-struct resource *store_find(const struct store *s, struct bytes source_key, enum resource_type type,
-                            struct bytes name);
-/* Any source: clusters and listeners share one name space each. */
-struct resource *store_find_name(const struct store *s, enum resource_type type, struct bytes name);
+/* source: looked at for endpoints and routes only. NULL: not there. */
+struct resource *store_find(const struct store *s, const struct config_source *source,
+                            enum resource_type type, struct bytes name);
+
+/* ---- the builder's ---- */
+
+void store_init(struct store *s);
+struct resource *store_add(struct store *s, const struct config_source *source,
+                           enum resource_type type, struct bytes name);
+/* Without versions, dependants and timer. */
+void store_remove(struct store *s, struct resource *r);
+void store_fini(struct store *s);
+struct source_ref *store_source(struct store *s, const struct config_source *source);
+void store_source_unref(struct store *s, struct source_ref **ref);
+
+struct resource_version *resource_version_new(struct resource *r, struct bytes wire,
+                                              struct bytes type_url, struct bytes version_info,
+                                              uint64_t wall_ns);
+/* Dependencies must be gone. */
+void resource_version_free(struct resource_version **v);
+void resource_reject(struct resource *r, struct bytes wire, struct bytes version_info,
+                     const char *details, uint64_t wall_ns);
+void resource_clear_rejected(struct resource *r);

@@ -1,0 +1,396 @@
+#include "config/builder_private.h"
+
+#include <stdio.h>
+
+#include "base/memory.h"
+
+static bool known_cluster(void *owner, struct bytes name)
+{
+    const struct builder *b = owner;
+    const struct resource *r = store_find(&b->store, NULL, RESOURCE_CLUSTER, name);
+    return r && (r->active || r->pending);
+}
+
+static bool control_cluster(void *owner, struct bytes name)
+{
+    const struct builder *b = owner;
+    const struct resource *r = store_find(&b->store, NULL, RESOURCE_CLUSTER, name);
+    if (!r || !r->is_static)
+        return false;
+    const struct resource_version *v = r->active ? r->active : r->pending;
+    return v && v->cluster->type != CLUSTER_EDS;
+}
+
+struct builder *builder_new(const struct builder_table *table, const struct builder_options *o)
+{
+    struct builder *b = NEW(struct builder);
+    b->table = *table;
+    b->options = *o;
+    b->ctx = (struct decode_context){.descriptors = o->descriptors,
+                                     .validator = o->validator,
+                                     .filters = o->filters,
+                                     .stats = o->stats,
+                                     .report = o->report,
+                                     .strict = o->strict,
+                                     .control_cluster_ok = control_cluster,
+                                     .cluster_known = known_cluster,
+                                     .owner = b};
+    store_init(&b->store);
+    b->clusters = (struct pmap)PMAP_INIT(node_release);
+    b->listeners = (struct pmap)PMAP_INIT(node_release);
+    b->routes = (struct pmap)PMAP_INIT(node_release);
+    list_init(&b->dirty);
+    list_init(&b->want_changes);
+    b->cm_stats = stat_scope_get(o->stats, BYTES("cluster_manager"), &cluster_manager_stat_schema);
+    b->lm_stats =
+        stat_scope_get(o->stats, BYTES("listener_manager"), &listener_manager_stat_schema);
+    return b;
+}
+
+static void drop_all(struct builder *b, enum resource_type type)
+{
+    LIST_EACH (it, &b->store.lists[type]) {
+        struct resource *r = LIST_ENTRY(it, struct resource, link);
+        builder_drop_version(b, &r->pending);
+        builder_drop_version(b, &r->active);
+        if (resource_type_is_wildcard(type))
+            store_remove(&b->store, r);
+    }
+}
+
+void builder_free(struct builder **bp)
+{
+    struct builder *b = *bp;
+    *bp = NULL;
+    if (!b)
+        return;
+    b->stage = INIT_DONE;
+    drop_all(b, RESOURCE_LISTENER);
+    drop_all(b, RESOURCE_CLUSTER);
+    drop_all(b, RESOURCE_ROUTE);
+    drop_all(b, RESOURCE_ENDPOINT);
+    builder_wants_fini(b);
+    b->changed = false;
+    pmap_fini(&b->clusters);
+    pmap_fini(&b->listeners);
+    pmap_fini(&b->routes);
+    builder_snapshots_fini(b);
+    mem_free(b->releases);
+    stat_scope_unref(&b->cm_stats);
+    stat_scope_unref(&b->lm_stats);
+    for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++) {
+        mem_free(b->type_versions[t]);
+        mem_free(b->sorted[t]);
+    }
+    store_fini(&b->store);
+    mem_free(b);
+}
+
+struct decode_context *builder_decode_context(struct builder *b)
+{
+    return &b->ctx;
+}
+
+const struct store *builder_store(const struct builder *b)
+{
+    return &b->store;
+}
+
+uint64_t builder_decoded(const struct builder *b, enum resource_type type)
+{
+    return b->decoded[type];
+}
+
+const char *builder_type_version(const struct builder *b, enum resource_type type)
+{
+    return b->type_versions[type] ? b->type_versions[type] : "";
+}
+
+uint64_t builder_wall_ns(const struct builder *b)
+{
+    return b->table.clock->wall_ns(b->table.clock);
+}
+
+void builder_mark_dirty(struct builder *b, struct resource *r)
+{
+    r->dirty = true;
+    if (list_empty(&r->dirty_link))
+        list_push_back(&b->dirty, &r->dirty_link);
+}
+
+struct resource_version *builder_version(struct builder *b, struct resource *r,
+                                         const struct incoming *in)
+{
+    char url[128];
+    snprintf(url, sizeof(url), "type.googleapis.com/%s", resource_type_name(r->type));
+    struct bytes type_url = in->u->type_url.len ? in->u->type_url : bytes_of(url);
+    return resource_version_new(r, in->u->wire, type_url, in->u->version, in->wall_ns);
+}
+
+void builder_drop_version(struct builder *b, struct resource_version **vp)
+{
+    struct resource_version *v = *vp;
+    *vp = NULL;
+    if (!v)
+        return;
+    if (v->dns_generation)
+        b->table.dns_stop(b->table.ctx, v->cluster, v->dns_generation);
+    builder_release_later(b, v);
+    builder_undepend(b, v);
+    resource_version_free(&v);
+}
+
+/* Gauges of both managers. */
+void builder_count(struct builder *b)
+{
+    unsigned active[RESOURCE_TYPE_COUNT] = {0}, warming[RESOURCE_TYPE_COUNT] = {0};
+    active[RESOURCE_CLUSTER] = (unsigned)b->clusters.count;
+    active[RESOURCE_LISTENER] = (unsigned)b->listeners.count;
+    warming[RESOURCE_CLUSTER] = b->n_warming[RESOURCE_CLUSTER];
+    warming[RESOURCE_LISTENER] = b->n_warming[RESOURCE_LISTENER];
+    stat_set(b->cm_stats, STAT_SLOT_CONFIG, STAT_CM_ACTIVE_CLUSTERS, active[RESOURCE_CLUSTER]);
+    stat_set(b->cm_stats, STAT_SLOT_CONFIG, STAT_CM_WARMING_CLUSTERS, warming[RESOURCE_CLUSTER]);
+    stat_set(b->lm_stats, STAT_SLOT_CONFIG, STAT_LM_TOTAL_LISTENERS_ACTIVE,
+             active[RESOURCE_LISTENER]);
+    stat_set(b->lm_stats, STAT_SLOT_CONFIG, STAT_LM_TOTAL_LISTENERS_WARMING,
+             warming[RESOURCE_LISTENER]);
+}
+
+void builder_keep_version(struct resource_version *v, const struct incoming *in)
+{
+    mem_free(v->version_info);
+    v->version_info = mem_alloc(in->u->version.len + 1);
+    if (in->u->version.len)
+        memcpy(v->version_info, in->u->version.data, in->u->version.len);
+    v->version_info[in->u->version.len] = '\0';
+}
+
+/* ---- updates ---- */
+
+void update_result_fini(struct update_result *r)
+{
+    for (unsigned i = 0; i < r->n_errors; i++) {
+        mem_free(r->errors[i].name);
+        mem_free(r->errors[i].details);
+    }
+    mem_free(r->errors);
+    *r = (struct update_result){0};
+}
+
+static const char *const result_words[] = {
+    [RESOURCE_CLUSTER] = "cluster(s)",
+    [RESOURCE_ENDPOINT] = "cluster load assignment(s)",
+    [RESOURCE_LISTENER] = "listener(s)",
+    [RESOURCE_ROUTE] = "route configuration(s)",
+};
+
+bool update_result_text(const struct update_result *r, enum resource_type type, struct strbuf *out)
+{
+    if (r->n_errors == 0)
+        return false;
+    strbuf_printf(out, "Error adding/updating %s ", result_words[type]);
+    for (unsigned i = 0; i < r->n_errors; i++)
+        strbuf_printf(out, "%s%s: %s", i ? ", " : "", r->errors[i].name, r->errors[i].details);
+    return true;
+}
+
+static void add_error(struct update_result *result, struct bytes name, const char *details)
+{
+    size_t cap = result->cap_errors;
+    GROW(result->errors, cap, result->n_errors + 1u);
+    result->cap_errors = (unsigned)cap;
+    struct update_error *e = &result->errors[result->n_errors++];
+    e->name = mem_alloc(name.len + 1);
+    if (name.len)
+        memcpy(e->name, name.data, name.len);
+    e->name[name.len] = '\0';
+    e->details = mem_strdup(details);
+}
+
+static bool update_by_type(struct builder *b, struct resource *r, const struct incoming *in,
+                           bool *unchanged, struct error *err)
+{
+    switch (r->type) {
+    case RESOURCE_CLUSTER:
+        return builder_cluster_update(b, r, in, unchanged, err);
+    case RESOURCE_ENDPOINT:
+        return builder_endpoint_update(b, r, in, unchanged, err);
+    case RESOURCE_LISTENER:
+        return builder_listener_update(b, r, in, unchanged, err);
+    case RESOURCE_ROUTE:
+        return builder_route_update(b, r, in, unchanged, err);
+    case RESOURCE_TYPE_COUNT:
+        break;
+    }
+    return error_set(err, "the type is not known");
+}
+
+static void forget_sorted(struct builder *b, enum resource_type type)
+{
+    mem_free(b->sorted[type]);
+    b->sorted[type] = NULL;
+}
+
+/* A resource of that name, made where there is none. NULL: nobody wants it, or it is static. */
+static struct resource *target_of(struct builder *b, const struct incoming *in,
+                                  enum resource_type type)
+{
+    struct resource *r = store_find(&b->store, in->source, type, in->u->name);
+    if (r)
+        return r->is_static && in->source ? NULL : r;
+    if (!resource_type_is_wildcard(type))
+        return NULL;
+    forget_sorted(b, type);
+    return store_add(&b->store, in->source, type, in->u->name);
+}
+
+static void update_one(struct builder *b, struct resource *r, const struct incoming *in,
+                       struct update_result *result)
+{
+    struct error err = ERROR_INIT;
+    bool unchanged = false;
+    b->ctx.self = in->source;
+    if (update_by_type(b, r, in, &unchanged, &err)) {
+        result->n_accepted++;
+        result->n_unchanged += unchanged;
+        resource_clear_rejected(r);
+    } else {
+        resource_reject(r, in->u->wire, in->u->version, error_text(&err), in->wall_ns);
+        add_error(result, in->u->name, error_text(&err));
+    }
+    error_fini(&err);
+    builder_settle(b, r);
+}
+
+static void remove_one(struct builder *b, struct resource *r, struct update_result *result)
+{
+    bool had = r->active || r->pending;
+    forget_sorted(b, r->type);
+    if (r->type == RESOURCE_CLUSTER)
+        builder_cluster_remove(b, r);
+    else
+        builder_listener_remove(b, r);
+    store_remove(&b->store, r);
+    result->n_removed += had;
+}
+
+static void remove_named(struct builder *b, const struct config_source *source,
+                         enum resource_type type, struct bytes name, struct update_result *result)
+{
+    struct resource *r = store_find(&b->store, source, type, name);
+    if (!r || r->is_static)
+        return;
+    if (resource_type_is_wildcard(type)) {
+        remove_one(b, r, result);
+        return;
+    }
+    r->absent = true; /* what it had stays until its parent goes */
+    builder_settle(b, r);
+}
+
+static bool same_source(const struct resource *r, const struct config_source *source)
+{
+    return r->source && bytes_eq(r->source->source.key, source->key);
+}
+
+/* Rule R01: what a full response does not name is gone. */
+static void remove_unnamed(struct builder *b, const struct config_source *source,
+                           enum resource_type type, const struct resource_update *updates,
+                           size_t n, struct update_result *result)
+{
+    uint64_t mark = ++b->full_updates;
+    for (size_t i = 0; i < n; i++) {
+        struct resource *r = store_find(&b->store, source, type, updates[i].name);
+        if (r)
+            r->seen = mark;
+    }
+    LIST_EACH (it, &b->store.lists[type]) {
+        struct resource *r = LIST_ENTRY(it, struct resource, link);
+        if (!r->is_static && r->seen != mark && same_source(r, source))
+            remove_one(b, r, result);
+    }
+}
+
+static void keep_type_version(struct builder *b, enum resource_type type, struct bytes version)
+{
+    mem_free(b->type_versions[type]);
+    b->type_versions[type] = mem_alloc(version.len + 1);
+    if (version.len)
+        memcpy(b->type_versions[type], version.data, version.len);
+    b->type_versions[type][version.len] = '\0';
+}
+
+static struct resource *wildcard_of(struct builder *b, enum resource_type type)
+{
+    if (type == RESOURCE_CLUSTER)
+        return b->cds_want;
+    return type == RESOURCE_LISTENER ? b->lds_want : NULL;
+}
+
+void config_update(struct builder *b, const struct config_source *source, enum resource_type type,
+                   const struct resource_update *updates, size_t n_updates,
+                   const struct bytes *removed, size_t n_removed, bool full_state,
+                   struct bytes version, struct update_result *result)
+{
+    *result = (struct update_result){0};
+    b->ctx.is_static = false;
+    b->ctx.reject_unknown = b->options.reject_unknown_dynamic;
+    if (full_state && resource_type_is_wildcard(type))
+        remove_unnamed(b, source, type, updates, n_updates, result);
+    for (size_t i = 0; i < n_removed; i++)
+        remove_named(b, source, type, removed[i], result);
+    for (size_t i = 0; i < n_updates; i++) {
+        struct incoming in = {&updates[i], source, builder_wall_ns(b)};
+        struct resource *r = target_of(b, &in, type);
+        if (r)
+            update_one(b, r, &in, result);
+    }
+    if (result->n_errors == 0)
+        keep_type_version(b, type, version);
+    if (wildcard_of(b, type))
+        builder_settle(b, wildcard_of(b, type));
+    builder_flush_wants(b);
+    builder_init_advance(b);
+    builder_count(b);
+}
+
+void config_update_failed(struct builder *b, const struct config_source *source,
+                          enum resource_type type)
+{
+    if (wildcard_of(b, type))
+        builder_settle(b, wildcard_of(b, type));
+    LIST_EACH (it, &b->store.lists[type]) {
+        struct resource *r = LIST_ENTRY(it, struct resource, link);
+        if (!resource_type_is_wildcard(type) && r->told && !r->settled && same_source(r, source))
+            builder_settle(b, r);
+    }
+    builder_flush_wants(b);
+    builder_init_advance(b);
+    builder_count(b);
+}
+
+bool builder_add_static(struct builder *b, enum resource_type type, const struct resource_update *u,
+                        struct error *err)
+{
+    struct incoming in = {u, NULL, builder_wall_ns(b)};
+    bool unchanged = false;
+    CHECK(resource_type_is_wildcard(type));
+    if (store_find(&b->store, NULL, type, u->name))
+        return type == RESOURCE_CLUSTER
+                   ? error_set(err, "cluster manager: duplicate cluster '%.*s'", BYTES_ARG(u->name))
+                   : error_set(err, "error adding listener: '%.*s' is defined twice",
+                               BYTES_ARG(u->name));
+    struct resource *r = store_add(&b->store, NULL, type, u->name);
+    r->is_static = true;
+    b->ctx.is_static = true;
+    b->ctx.default_name = u->name;
+    b->ctx.self = NULL;
+    b->ctx.reject_unknown = false;
+    bool ok = update_by_type(b, r, &in, &unchanged, err);
+    b->ctx.is_static = false;
+    if (!ok)
+        store_remove(&b->store, r);
+    forget_sorted(b, type);
+    builder_count(b);
+    return ok;
+}

@@ -1,0 +1,341 @@
+/* Clusters and their endpoints: new versions warm beside the one that serves. */
+#include "base/memory.h"
+#include "config/builder_private.h"
+
+static bool is_dns(const struct cluster *c)
+{
+    return c->type == CLUSTER_STRICT_DNS || c->type == CLUSTER_LOGICAL_DNS;
+}
+
+static struct resource *endpoints_of(const struct resource_version *v)
+{
+    return v->n_deps ? v->deps[0].on : NULL;
+}
+
+/* The hosts that requests can reach now, for host states to be carried over. */
+static const struct host_set *hosts_before(const struct resource *r)
+{
+    if (r->active && r->active->hosts)
+        return r->active->hosts;
+    return r->pending ? r->pending->hosts : NULL;
+}
+
+static void set_gauge(struct resource_version *v, unsigned id, uint32_t value)
+{
+    stat_set(v->state->stats, STAT_SLOT_CONFIG, id, value);
+}
+
+static void count_membership(struct builder *b, struct resource_version *v,
+                             const struct host_set *before)
+{
+    struct host_set_counts n = host_set_count(v->hosts);
+    set_gauge(v, STAT_MEMBERSHIP_TOTAL, n.total);
+    set_gauge(v, STAT_MEMBERSHIP_HEALTHY, n.healthy);
+    set_gauge(v, STAT_MEMBERSHIP_DEGRADED, n.degraded);
+    set_gauge(v, STAT_MEMBERSHIP_EXCLUDED, 0);
+    set_gauge(v, STAT_MAX_HOST_WEIGHT, n.max_weight);
+    if (host_set_equal(before, v->hosts) || (!before && n.total == 0))
+        return;
+    stat_inc(v->state->stats, STAT_SLOT_CONFIG, STAT_MEMBERSHIP_CHANGE);
+    stat_inc(b->cm_stats, STAT_SLOT_CONFIG, STAT_CM_CLUSTER_UPDATED);
+}
+
+/* Takes over hs. An equal set is dropped: the node that is there stays. True: changed. */
+static bool replace_hosts(struct builder *b, struct resource_version *v, struct host_set *hs)
+{
+    struct host_set *old = v->hosts;
+    if (old && host_set_equal(old, hs)) {
+        stat_inc(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_UPDATE_NO_REBUILD);
+        NODE_UNREF(&hs);
+        return false;
+    }
+    v->hosts = hs;
+    if (v == v->resource->active) {
+        count_membership(b, v, old);
+        builder_mark_dirty(b, v->resource);
+    }
+    NODE_UNREF(&old);
+    return true;
+}
+
+bool builder_cluster_warm(const struct resource_version *v)
+{
+    const struct cluster *c = v->cluster;
+    if (c->type == CLUSTER_EDS)
+        return endpoints_of(v)->active || endpoints_of(v)->settled;
+    for (uint32_t i = 0; v->dns && i < c->n_dns_targets; i++) {
+        if (!v->dns[i].answered)
+            return false;
+    }
+    return true;
+}
+
+static void entry_fini(struct node *n)
+{
+    struct cluster_entry *e = CONTAINER_OF(n, struct cluster_entry, node);
+    struct cluster *c = (struct cluster *)e->cluster;
+    struct host_set *hs = (struct host_set *)e->hosts;
+    NODE_UNREF(&c);
+    NODE_UNREF(&hs);
+    cluster_state_unref(&e->state);
+}
+
+struct cluster_entry *builder_cluster_entry(const struct resource_version *v)
+{
+    struct cluster_entry *e = node_new(NODE_CLUSTER_ENTRY, sizeof(*e), 0, entry_fini);
+    e->cluster = NODE_REF(v->cluster);
+    e->hosts = NODE_REF(v->hosts);
+    cluster_state_ref(v->state);
+    e->state = v->state;
+    e->added_via_api = !v->resource->is_static;
+    return e;
+}
+
+void builder_cluster_promote(struct builder *b, struct resource *r)
+{
+    struct resource_version *v = r->pending, *old = r->active;
+    if (!v || !builder_cluster_warm(v))
+        return;
+    if (!v->hosts)
+        v->hosts = host_set_empty();
+    r->pending = NULL;
+    r->active = v;
+    b->n_warming[RESOURCE_CLUSTER]--;
+    set_gauge(v, STAT_CLUSTER_WARMING_STATE, 0);
+    count_membership(b, v, old ? old->hosts : NULL);
+    builder_drop_version(b, &old);
+    builder_mark_dirty(b, r);
+}
+
+/* ---- endpoints ---- */
+
+static struct host_set *decode_hosts(struct builder *b, const struct resource_version *v,
+                                     struct bytes wire, struct error *err)
+{
+    const struct host_set *before = hosts_before(v->resource);
+    return host_set_decode(&b->ctx, wire, before ? before : v->hosts, err);
+}
+
+/* The assignment that the store has (rule M03): shared with the version that serves, when that one
+ * uses the same, without decoding anything. */
+static void take_known_endpoints(struct builder *b, struct resource *r, struct resource_version *v)
+{
+    struct resource *e = endpoints_of(v);
+    struct error err = ERROR_INIT;
+    if (!e->active)
+        return;
+    if (r->active && endpoints_of(r->active) == e && r->active->hosts) {
+        v->hosts = NODE_REF(r->active->hosts);
+        return;
+    }
+    v->hosts = decode_hosts(b, v, e->active->wire, &err);
+    error_fini(&err); /* it was accepted before; without hosts the cluster answers 503 */
+}
+
+struct hosts_for {
+    struct resource_version *version;
+    struct host_set *hosts;
+};
+
+/* Hosts for every cluster version that uses r; all or nothing. */
+static struct hosts_for *decode_for_all(struct builder *b, struct resource *r, struct bytes wire,
+                                        struct error *err)
+{
+    struct hosts_for *out = mem_zalloc((r->n_dependants + 1u) * sizeof(*out));
+    unsigned n = 0;
+    b->decoded[RESOURCE_ENDPOINT]++;
+    LIST_EACH (it, &r->dependants) {
+        struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
+        struct host_set *hs = decode_hosts(b, v, wire, err);
+        if (hs) {
+            out[n++] = (struct hosts_for){v, hs};
+            continue;
+        }
+        while (n > 0)
+            NODE_UNREF(&out[--n].hosts);
+        mem_free(out);
+        return NULL;
+    }
+    return out;
+}
+
+bool builder_endpoint_update(struct builder *b, struct resource *r, const struct incoming *in,
+                             bool *unchanged, struct error *err)
+{
+    *unchanged = r->active && bytes_eq(r->active->wire, in->u->wire);
+    if (*unchanged) {
+        builder_keep_version(r->active, in);
+        return true;
+    }
+    struct hosts_for *all = decode_for_all(b, r, in->u->wire, err);
+    if (!all)
+        return false;
+    struct resource_version *v = builder_version(b, r, in);
+    resource_version_free(&r->active);
+    r->active = v;
+    r->absent = r->timed_out = false;
+    for (unsigned i = 0; i < r->n_dependants; i++)
+        replace_hosts(b, all[i].version, all[i].hosts);
+    mem_free(all);
+    return true;
+}
+
+/* ---- names ---- */
+
+static bool same_lookup(const struct cluster *a, uint32_t i, const struct cluster *b, uint32_t k)
+{
+    return bytes_eq_nocase(a->dns_targets[i].name, b->dns_targets[k].name) &&
+           a->dns_family == b->dns_family;
+}
+
+static void set_addresses(struct dns_result *d, const struct address *addresses, unsigned n)
+{
+    mem_free(d->addresses);
+    d->addresses = mem_alloc((n + 1u) * sizeof(d->addresses[0]));
+    if (n)
+        memcpy(d->addresses, addresses, n * sizeof(d->addresses[0]));
+    d->n_addresses = n;
+    d->answered = true;
+}
+
+/* Answers that an older version has for the same names are good for the new one at once. */
+static void take_known_names(struct resource_version *v, const struct resource_version *old)
+{
+    const struct cluster *c = v->cluster;
+    for (uint32_t i = 0; i < c->n_dns_targets; i++) {
+        for (uint32_t k = 0; old && old->dns && k < old->cluster->n_dns_targets; k++) {
+            const struct dns_result *d = &old->dns[k];
+            if (!v->dns[i].answered && d->answered && same_lookup(c, i, old->cluster, k))
+                set_addresses(&v->dns[i], d->addresses, d->n_addresses);
+        }
+    }
+}
+
+static bool any_answered(const struct resource_version *v)
+{
+    for (uint32_t i = 0; i < v->cluster->n_dns_targets; i++) {
+        if (v->dns[i].answered)
+            return true;
+    }
+    return false;
+}
+
+void builder_cluster_start_dns(struct builder *b, struct resource_version *v)
+{
+    if (!v || !v->dns || v->dns_generation || b->stage == INIT_IDLE)
+        return;
+    v->dns_generation = ++b->dns_generations;
+    b->table.dns_start(b->table.ctx, v->cluster, v->dns_generation);
+}
+
+void builder_dns_update(struct builder *b, struct bytes cluster_name, uint64_t generation,
+                        unsigned target, bool ok, const struct address *addresses, unsigned n)
+{
+    struct resource *r = store_find(&b->store, NULL, RESOURCE_CLUSTER, cluster_name);
+    struct resource_version *v = r ? r->active : NULL;
+    if (r && (!v || v->dns_generation != generation))
+        v = r->pending;
+    if (!v || v->dns_generation != generation || target >= v->cluster->n_dns_targets)
+        return;
+    struct stat_scope *stats = v->state->stats;
+    stat_inc(stats, STAT_SLOT_CONFIG, STAT_CLUSTER_DNS_ATTEMPT);
+    stat_inc(stats, STAT_SLOT_CONFIG, ok ? STAT_CLUSTER_DNS_SUCCESS : STAT_CLUSTER_DNS_FAILURE);
+    if (ok)
+        set_addresses(&v->dns[target], addresses, n);
+    v->dns[target].answered = true;
+    if (ok || !v->hosts)
+        replace_hosts(b, v, host_set_from_dns(v->cluster, v->dns, hosts_before(r)));
+    builder_cluster_promote(b, r);
+    builder_init_advance(b);
+    builder_count(b);
+}
+
+/* ---- clusters ---- */
+
+static void take_state(struct builder *b, struct resource *r, struct resource_version *v)
+{
+    const struct resource_version *from[] = {r->active, r->pending};
+    for (unsigned i = 0; i < ARRAY_SIZE(from) && !v->state; i++) {
+        if (!from[i] || !bytes_eq(from[i]->cluster->stat_name, v->cluster->stat_name))
+            continue;
+        cluster_state_ref(from[i]->state);
+        v->state = from[i]->state;
+    }
+    if (!v->state)
+        v->state = cluster_state_new(b->options.stats, v->cluster->stat_name);
+}
+
+static void take_hosts(struct builder *b, struct resource *r, struct resource_version *v)
+{
+    const struct cluster *c = v->cluster;
+    if (c->type == CLUSTER_EDS) {
+        v->deps = NEW(struct dependency);
+        builder_depend(b, v, &c->eds_source, RESOURCE_ENDPOINT, c->eds_service_name);
+        take_known_endpoints(b, r, v);
+    } else if (is_dns(c)) {
+        v->dns = mem_zalloc((c->n_dns_targets + 1u) * sizeof(v->dns[0]));
+        take_known_names(v, r->active);
+        take_known_names(v, r->pending);
+        if (any_answered(v))
+            v->hosts = host_set_from_dns(c, v->dns, hosts_before(r));
+        builder_cluster_start_dns(b, v);
+    } else {
+        v->hosts = host_set_attach(c->inline_hosts, hosts_before(r));
+    }
+}
+
+static void drop_pending(struct builder *b, struct resource *r)
+{
+    if (!r->pending)
+        return;
+    b->n_warming[RESOURCE_CLUSTER]--;
+    set_gauge(r->pending, STAT_CLUSTER_WARMING_STATE, 0);
+    builder_drop_version(b, &r->pending);
+}
+
+bool builder_cluster_update(struct builder *b, struct resource *r, const struct incoming *in,
+                            bool *unchanged, struct error *err)
+{
+    struct resource_version *newest = r->pending ? r->pending : r->active;
+    if (newest && bytes_eq(newest->wire, in->u->wire)) {
+        builder_keep_version(newest, in);
+        *unchanged = true;
+        return true;
+    }
+    if (r->active && bytes_eq(r->active->wire, in->u->wire)) {
+        drop_pending(b, r); /* back to what serves */
+        builder_keep_version(r->active, in);
+        *unchanged = true;
+        return true;
+    }
+    b->decoded[RESOURCE_CLUSTER]++;
+    struct cluster *c = cluster_decode(&b->ctx, in->u->wire, err);
+    if (!c)
+        return false;
+    if (!bytes_eq(c->name, r->name)) {
+        error_set(err, "the resource is named '%.*s'", BYTES_ARG(c->name));
+        NODE_UNREF(&c);
+        return false;
+    }
+    struct resource_version *v = builder_version(b, r, in);
+    v->cluster = c;
+    take_state(b, r, v);
+    take_hosts(b, r, v);
+    stat_inc(b->cm_stats, STAT_SLOT_CONFIG, newest ? STAT_CM_CLUSTER_MODIFIED : STAT_CM_CLUSTER_ADDED);
+    drop_pending(b, r);
+    r->pending = v;
+    b->n_warming[RESOURCE_CLUSTER]++;
+    set_gauge(v, STAT_CLUSTER_WARMING_STATE, 1);
+    builder_cluster_promote(b, r);
+    return true;
+}
+
+void builder_cluster_remove(struct builder *b, struct resource *r)
+{
+    if (r->active || r->pending)
+        stat_inc(b->cm_stats, STAT_SLOT_CONFIG, STAT_CM_CLUSTER_REMOVED);
+    drop_pending(b, r);
+    builder_drop_version(b, &r->active);
+    if (pmap_remove(&b->clusters, r->name))
+        b->changed = true;
+}

@@ -1,0 +1,97 @@
+/* What the files of the builder share. Config thread. */
+#pragma once
+
+#include "config/builder.h"
+#include "config/config_stats.h"
+
+struct builder {
+    struct builder_table table;
+    struct builder_options options;
+    struct decode_context ctx;
+    struct store store;
+    struct stat_scope *cm_stats, *lm_stats;
+    char *type_versions[RESOURCE_TYPE_COUNT];
+    uint64_t decoded[RESOURCE_TYPE_COUNT];
+    uint64_t full_updates, dns_generations;
+
+    /* the snapshot under construction */
+    struct pmap clusters, listeners, routes;
+    struct list dirty;
+    bool changed;
+    uint64_t version;
+    struct snapshot *current, *live; /* live: all that are not freed, newest first */
+    struct listener **releases;      /* bound, and to be released after the next publish */
+    size_t n_releases, cap_releases;
+
+    struct list want_changes;        /* resource.want_link */
+    enum init_stage stage;
+    struct source_ref *cds, *lds;
+    struct resource *cds_want, *lds_want; /* "*"; not in the store */
+    unsigned n_warming[RESOURCE_TYPE_COUNT];
+
+    struct resource **sorted[RESOURCE_TYPE_COUNT]; /* for views; NULL: make it anew */
+};
+
+/* One resource of an update, while it is dealt with. */
+struct incoming {
+    const struct resource_update *u;
+    const struct config_source *source; /* NULL: the bootstrap */
+    uint64_t wall_ns;
+};
+
+/* ---- builder.c ---- */
+uint64_t builder_wall_ns(const struct builder *b);
+void builder_mark_dirty(struct builder *b, struct resource *r);
+struct resource_version *builder_version(struct builder *b, struct resource *r,
+                                         const struct incoming *in);
+/* Drops a version with all it holds. */
+void builder_drop_version(struct builder *b, struct resource_version **v);
+void builder_count(struct builder *b);
+/* Equal to what is there: only the words about it are new. */
+void builder_keep_version(struct resource_version *v, const struct incoming *in);
+
+/* ---- builder_snapshot.c ---- */
+void builder_snapshots_fini(struct builder *b);
+
+/* ---- builder_cluster.c ---- */
+/* *unchanged: equal bytes. False and *err: refused. */
+MUST_CHECK bool builder_cluster_update(struct builder *b, struct resource *r,
+                                       const struct incoming *in, bool *unchanged,
+                                       struct error *err);
+void builder_cluster_remove(struct builder *b, struct resource *r);
+MUST_CHECK bool builder_endpoint_update(struct builder *b, struct resource *r,
+                                        const struct incoming *in, bool *unchanged,
+                                        struct error *err);
+/* Makes a waiting version active when nothing is missing. */
+void builder_cluster_promote(struct builder *b, struct resource *r);
+bool builder_cluster_warm(const struct resource_version *v);
+void builder_cluster_start_dns(struct builder *b, struct resource_version *v);
+struct cluster_entry *builder_cluster_entry(const struct resource_version *v); /* refs = 1 */
+
+/* ---- builder_listener.c ---- */
+MUST_CHECK bool builder_listener_update(struct builder *b, struct resource *r,
+                                        const struct incoming *in, bool *unchanged,
+                                        struct error *err);
+void builder_listener_remove(struct builder *b, struct resource *r);
+MUST_CHECK bool builder_route_update(struct builder *b, struct resource *r,
+                                     const struct incoming *in, bool *unchanged,
+                                     struct error *err);
+void builder_listener_promote(struct builder *b, struct resource *r);
+bool builder_listener_warm(const struct resource_version *v);
+struct listener_entry *builder_listener_entry(struct builder *b, const struct resource_version *v,
+                                              const struct listener_entry *old);
+void builder_release_later(struct builder *b, struct resource_version *v);
+
+/* ---- builder_wants.c ---- */
+/* Adds a dependency of v (deps has room) and wants it. */
+void builder_depend(struct builder *b, struct resource_version *v,
+                    const struct config_source *source, enum resource_type type, struct bytes name);
+void builder_undepend(struct builder *b, struct resource_version *v);
+/* Tells the sources, starts timers, frees what nobody needs. */
+void builder_flush_wants(struct builder *b);
+/* The resource has come, or will not: dependants go on. */
+void builder_settle(struct builder *b, struct resource *r);
+void builder_promote_dependants(struct builder *b, struct resource *r);
+/* Goes on to the next stages of the start, where it can. */
+void builder_init_advance(struct builder *b);
+void builder_wants_fini(struct builder *b);

@@ -1,0 +1,302 @@
+/* What sources shall deliver, for how long it is waited for, and the order of the start. */
+#include "base/memory.h"
+#include "config/builder_private.h"
+
+static void want_changed(struct builder *b, struct resource *r)
+{
+    if (list_empty(&r->want_link))
+        list_push_back(&b->want_changes, &r->want_link);
+}
+
+static void forget_sorted(struct builder *b, enum resource_type type)
+{
+    mem_free(b->sorted[type]);
+    b->sorted[type] = NULL;
+}
+
+void builder_depend(struct builder *b, struct resource_version *v,
+                    const struct config_source *source, enum resource_type type, struct bytes name)
+{
+    struct resource *r = store_find(&b->store, source, type, name);
+    if (!r) {
+        r = store_add(&b->store, source, type, name);
+        r->builder = b;
+        r->fetch_timeout_ms = source->initial_fetch_timeout_ms;
+        forget_sorted(b, type);
+    }
+    struct dependency *d = &v->deps[v->n_deps++];
+    d->from = v;
+    d->on = r;
+    list_init(&d->link);
+    list_push_back(&r->dependants, &d->link);
+    r->n_dependants++;
+    if (!r->told)
+        want_changed(b, r);
+}
+
+void builder_undepend(struct builder *b, struct resource_version *v)
+{
+    for (unsigned i = 0; i < v->n_deps; i++) {
+        struct resource *r = v->deps[i].on;
+        list_remove(&v->deps[i].link);
+        if (--r->n_dependants == 0)
+            want_changed(b, r);
+    }
+    v->n_deps = 0;
+}
+
+static void stop_timer(struct builder *b, struct resource *r)
+{
+    if (r->timer)
+        b->table.timer_cancel(b->table.ctx, r->timer);
+    r->timer = NULL;
+}
+
+static void count_timeout(struct builder *b, struct resource *r)
+{
+    LIST_EACH (it, &r->dependants) {
+        struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
+        if (r->type == RESOURCE_ENDPOINT)
+            stat_inc(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_INIT_FETCH_TIMEOUT);
+    }
+    if (b->table.fetch_timed_out)
+        b->table.fetch_timed_out(b->table.ctx, &r->source->source, r->type, r->name);
+}
+
+/* Rule T01: goes on without it. */
+static void fetch_expired(void *arg)
+{
+    struct resource *r = arg;
+    struct builder *b = r->builder;
+    r->timer = NULL;
+    r->timed_out = true;
+    count_timeout(b, r);
+    builder_settle(b, r);
+    builder_flush_wants(b);
+    builder_init_advance(b);
+    builder_commit(b);
+}
+
+/* Rule M14: what a later stage needs is not asked for before. */
+static bool may_ask(const struct builder *b, const struct resource *r)
+{
+    bool early = r->type == RESOURCE_CLUSTER || r->type == RESOURCE_ENDPOINT;
+    return b->stage >= (early ? INIT_STATIC_CLUSTERS : INIT_LISTENERS);
+}
+
+static void tell(struct builder *b, struct resource *r)
+{
+    r->told = true;
+    if (!r->settled && !r->active && r->fetch_timeout_ms)
+        r->timer = b->table.timer_start(b->table.ctx, r->fetch_timeout_ms, fetch_expired, r);
+    b->table.want(b->table.ctx, &r->source->source, r->type, r->name);
+}
+
+static void forget(struct builder *b, struct resource *r)
+{
+    stop_timer(b, r);
+    if (r->told)
+        b->table.unwant(b->table.ctx, &r->source->source, r->type, r->name);
+    if (r->active && r->active->route && pmap_get(&b->routes, r->name) == r->active->route) {
+        pmap_remove(&b->routes, r->name);
+        b->changed = true;
+    }
+    builder_drop_version(b, &r->active);
+    forget_sorted(b, r->type);
+    store_remove(&b->store, r);
+}
+
+void builder_flush_wants(struct builder *b)
+{
+    bool any = false;
+    LIST_EACH (it, &b->want_changes) {
+        struct resource *r = LIST_ENTRY(it, struct resource, want_link);
+        if (r->n_dependants == 0) {
+            any |= r->told;
+            forget(b, r);
+        } else if (r->told) {
+            list_remove(&r->want_link);
+        } else if (may_ask(b, r)) {
+            list_remove(&r->want_link);
+            tell(b, r);
+            any = true;
+        }
+    }
+    if (any)
+        b->table.wants_done(b->table.ctx);
+}
+
+static bool is_warm(const struct resource_version *v)
+{
+    return v->resource->type == RESOURCE_CLUSTER ? builder_cluster_warm(v)
+                                                  : builder_listener_warm(v);
+}
+
+/* The first dependant that can go on. Going on may take others off the list. */
+static struct resource *first_ready(struct resource *r)
+{
+    LIST_EACH (it, &r->dependants) {
+        struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
+        if (v == v->resource->pending && is_warm(v))
+            return v->resource;
+    }
+    return NULL;
+}
+
+void builder_promote_dependants(struct builder *b, struct resource *r)
+{
+    struct resource *ready;
+    while ((ready = first_ready(r))) {
+        if (ready->type == RESOURCE_CLUSTER)
+            builder_cluster_promote(b, ready);
+        else
+            builder_listener_promote(b, ready);
+    }
+}
+
+void builder_settle(struct builder *b, struct resource *r)
+{
+    r->settled = true;
+    stop_timer(b, r);
+    builder_promote_dependants(b, r);
+}
+
+/* ---- the start ---- */
+
+static const char *const stage_names[] = {
+#define X(id) #id,
+    INIT_STAGE_LIST(X)
+#undef X
+};
+
+const char *init_stage_name(enum init_stage s)
+{
+    return stage_names[s];
+}
+
+enum init_stage builder_init_stage(const struct builder *b)
+{
+    return b->stage;
+}
+
+/* Does the start still wait for a cluster? Static ones of EDS type come after the others. */
+static bool clusters_wait(const struct builder *b, bool with_eds, bool with_dynamic)
+{
+    if (b->n_warming[RESOURCE_CLUSTER] == 0)
+        return false;
+    LIST_EACH (it, &b->store.lists[RESOURCE_CLUSTER]) {
+        const struct resource *r = LIST_ENTRY(it, struct resource, link);
+        if (r->active || !r->pending || !r->pending->cluster->wait_for_warm_on_init)
+            continue;
+        bool eds = r->pending->cluster->type == CLUSTER_EDS;
+        if ((with_eds || !eds) && (with_dynamic || r->is_static))
+            return true;
+    }
+    return false;
+}
+
+static bool listeners_wait(const struct builder *b)
+{
+    if (b->n_warming[RESOURCE_LISTENER] == 0)
+        return false;
+    LIST_EACH (it, &b->store.lists[RESOURCE_LISTENER]) {
+        const struct resource *r = LIST_ENTRY(it, struct resource, link);
+        if (!r->active && r->pending)
+            return true;
+    }
+    return false;
+}
+
+static struct resource *want_all(struct builder *b, const struct source_ref *source,
+                                 enum resource_type type)
+{
+    if (!source)
+        return NULL;
+    struct resource *r = NEW(struct resource);
+    r->type = type;
+    r->name = BYTES("*");
+    r->source = store_source(&b->store, &source->source);
+    r->builder = b;
+    r->n_dependants = 1; /* the process */
+    r->fetch_timeout_ms = source->source.initial_fetch_timeout_ms;
+    list_init(&r->dependants);
+    list_init(&r->want_link);
+    want_changed(b, r);
+    return r;
+}
+
+/* True: the stage is over. */
+static bool stage_over(const struct builder *b)
+{
+    switch (b->stage) {
+    case INIT_IDLE:
+    case INIT_DONE:
+        return false;
+    case INIT_PRIMARY_CLUSTERS:
+        return !clusters_wait(b, false, false);
+    case INIT_STATIC_CLUSTERS:
+        return !clusters_wait(b, true, false);
+    case INIT_CDS:
+        return (!b->cds_want || b->cds_want->settled) && !clusters_wait(b, true, true);
+    case INIT_LISTENERS:
+        return (!b->lds_want || b->lds_want->settled) && !listeners_wait(b);
+    }
+    return false;
+}
+
+void builder_init_advance(struct builder *b)
+{
+    while (stage_over(b)) {
+        b->stage++;
+        if (b->stage == INIT_CDS)
+            b->cds_want = want_all(b, b->cds, RESOURCE_CLUSTER);
+        if (b->stage == INIT_LISTENERS)
+            b->lds_want = want_all(b, b->lds, RESOURCE_LISTENER);
+        builder_flush_wants(b);
+        if (b->stage == INIT_DONE) {
+            builder_commit(b);
+            b->table.initialised(b->table.ctx);
+        }
+    }
+}
+
+void builder_start(struct builder *b, const struct config_source *cds,
+                   const struct config_source *lds)
+{
+    CHECK(b->stage == INIT_IDLE);
+    if (cds && cds->kind != SOURCE_NONE)
+        b->cds = store_source(&b->store, cds);
+    if (lds && lds->kind != SOURCE_NONE)
+        b->lds = store_source(&b->store, lds);
+    b->stage = INIT_PRIMARY_CLUSTERS;
+    LIST_EACH (it, &b->store.lists[RESOURCE_CLUSTER]) {
+        struct resource *r = LIST_ENTRY(it, struct resource, link);
+        builder_cluster_start_dns(b, r->active);
+        builder_cluster_start_dns(b, r->pending);
+    }
+    builder_init_advance(b);
+    builder_commit(b);
+}
+
+static void free_want(struct builder *b, struct resource **rp)
+{
+    struct resource *r = *rp;
+    *rp = NULL;
+    if (!r)
+        return;
+    list_remove(&r->want_link);
+    stop_timer(b, r);
+    if (r->told)
+        b->table.unwant(b->table.ctx, &r->source->source, r->type, r->name);
+    store_source_unref(&b->store, &r->source);
+    mem_free(r);
+}
+
+void builder_wants_fini(struct builder *b)
+{
+    free_want(b, &b->cds_want);
+    free_want(b, &b->lds_want);
+    builder_flush_wants(b);
+    store_source_unref(&b->store, &b->cds);
+    store_source_unref(&b->store, &b->lds);
+}
