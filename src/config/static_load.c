@@ -1,0 +1,221 @@
+#include "config/static_load.h"
+
+#include "base/random.h"
+#include "config/decode_util.h"
+#include "config/http_manager_parts.h"
+#include "config/wire_slice.h"
+#include "envoy/config/bootstrap/v3/bootstrap.upb.h"
+#include "envoy/config/core/v3/base.upb.h"
+#include "envoy/config/core/v3/config_source.upb.h"
+#include "envoy/config/metrics/v3/stats.upb.h"
+
+#define BOOTSTRAP(f) envoy_config_bootstrap_v3_Bootstrap_##f
+#define ADMIN(f) envoy_config_bootstrap_v3_Admin_##f
+#define STATS(f) envoy_config_metrics_v3_StatsConfig_##f
+#define TAG(f) envoy_config_metrics_v3_TagSpecifier_##f
+#define NODE(f) envoy_config_core_v3_Node_##f
+
+typedef envoy_config_bootstrap_v3_Bootstrap bootstrap_msg;
+
+enum {
+    FIELD_NODE = 1,
+    FIELD_STATIC_RESOURCES = 2,
+    FIELD_STATIC_LISTENERS = 1,
+    FIELD_STATIC_CLUSTERS = 2,
+    FIELD_DYNAMIC_RESOURCES = 3,
+    FIELD_LDS_CONFIG = 1,
+    FIELD_CDS_CONFIG = 2,
+    FIELD_ADS_CONFIG = 3,
+    FIELD_ADMIN = 12,
+    FIELD_ADMIN_ACCESS_LOG = 5,
+    FIELD_NAME = 1,
+};
+
+static void take_node(struct bootstrap_config *c, const bootstrap_msg *m)
+{
+    const envoy_config_core_v3_Node *n = BOOTSTRAP(node)(m);
+    struct arena *a = c->arena;
+    c->node_wire = wire_message(a, c->wire, FIELD_NODE);
+    if (!n)
+        return;
+    const envoy_config_core_v3_Locality *l = NODE(locality)(n);
+    c->node_id = arena_dup(a, upb_bytes(NODE(id)(n)));
+    c->node_cluster = arena_dup(a, upb_bytes(NODE(cluster)(n)));
+    if (l)
+        c->node_zone = arena_dup(a, upb_bytes(envoy_config_core_v3_Locality_zone(l)));
+}
+
+/* admin.access_log_path: a file in the default format. */
+static bool take_old_admin_log(struct bootstrap_config *c, struct bytes path, struct error *err)
+{
+    struct access_log *log = ARENA_NEW(c->arena, struct access_log);
+    c->admin_access_logs = ARENA_NEW(c->arena, struct access_log *);
+    c->admin_access_logs[0] = log;
+    c->n_admin_access_logs = 1;
+    log->path = arena_dup(c->arena, path);
+    return format_compile(c->arena, bytes_of(access_log_default_format), &log->format, err);
+}
+
+static bool take_admin(struct decode_context *ctx, struct bootstrap_config *c,
+                       const bootstrap_msg *m, struct error *err)
+{
+    const envoy_config_bootstrap_v3_Admin *admin = BOOTSTRAP(admin)(m);
+    struct bytes wire = wire_message(c->arena, c->wire, FIELD_ADMIN);
+    if (!admin)
+        return true;
+    struct bytes path = upb_bytes(ADMIN(access_log_path)(admin));
+    c->admin_profile_path = arena_dup(c->arena, upb_bytes(ADMIN(profile_path)(admin)));
+    if (ADMIN(address)(admin)) {
+        c->has_admin = true;
+        if (!take_address(ADMIN(address)(admin), &c->admin_address, err))
+            return error_prefix(err, "admin.address: ");
+    }
+    if (!access_logs_decode(ctx, c->arena, wire, FIELD_ADMIN_ACCESS_LOG, &c->admin_access_logs,
+                            &c->n_admin_access_logs, err))
+        return error_prefix(err, "admin.");
+    if (c->n_admin_access_logs == 0 && path.len)
+        return take_old_admin_log(c, path, err) || error_prefix(err, "admin.access_log_path: ");
+    return true;
+}
+
+static bool take_source(struct decode_context *ctx, struct bootstrap_config *c, struct bytes wire,
+                        uint32_t field, const char *name, struct config_source *out,
+                        struct error *err)
+{
+    struct bytes source = wire_message(c->arena, wire, field);
+    if (!source.data)
+        return true;
+    bool ok = field == FIELD_ADS_CONFIG
+                  ? api_config_source_decode(ctx, c->arena, source, out, err)
+                  : config_source_decode(ctx, c->arena, source, out, err);
+    return ok || error_prefix(err, "dynamic_resources.%s: ", name);
+}
+
+static bool take_dynamic(struct decode_context *ctx, struct bootstrap_config *c, struct error *err)
+{
+    struct bytes wire = wire_message(c->arena, c->wire, FIELD_DYNAMIC_RESOURCES);
+    c->has_ads = wire_message(c->arena, wire, FIELD_ADS_CONFIG).data != NULL;
+    ctx->ads_configured = c->has_ads;
+    return take_source(ctx, c, wire, FIELD_ADS_CONFIG, "ads_config", &c->ads, err) &&
+           take_source(ctx, c, wire, FIELD_CDS_CONFIG, "cds_config", &c->cds, err) &&
+           take_source(ctx, c, wire, FIELD_LDS_CONFIG, "lds_config", &c->lds, err);
+}
+
+static bool take_stats(struct bootstrap_config *c, const bootstrap_msg *m, struct error *err)
+{
+    const envoy_config_metrics_v3_StatsConfig *s = BOOTSTRAP(stats_config)(m);
+    size_t n = 0;
+    c->stats_flush_interval_ms = 5000;
+    c->use_all_default_tags = true;
+    c->stats_flush_on_admin = BOOTSTRAP(stats_flush_on_admin)(m);
+    c->header_prefix = arena_dup(c->arena, upb_bytes(BOOTSTRAP(header_prefix)(m)));
+    if (!take_duration_ms(BOOTSTRAP(stats_flush_interval)(m), "stats_flush_interval",
+                          &c->stats_flush_interval_ms, err))
+        return false;
+    if (!s)
+        return true;
+    c->use_all_default_tags = upb_bool(STATS(use_all_default_tags)(s), true);
+    const envoy_config_metrics_v3_TagSpecifier *const *tags = STATS(stats_tags)(s, &n);
+    c->stat_tags = ARENA_ARRAY(c->arena, struct stat_tag, n ? n : 1);
+    for (size_t i = 0; i < n; i++)
+        c->stat_tags[i] = (struct stat_tag){
+            .name = arena_dup(c->arena, upb_bytes(TAG(tag_name)(tags[i]))),
+            .regex = arena_dup(c->arena, upb_bytes(TAG(regex)(tags[i]))),
+            .fixed_value = arena_dup(c->arena, upb_bytes(TAG(fixed_value)(tags[i])))};
+    c->n_stat_tags = (unsigned)n;
+    return true;
+}
+
+struct bootstrap_config *bootstrap_config_decode(struct decode_context *ctx, struct bytes wire,
+                                                 struct error *err)
+{
+    struct arena *a = arena_new(wire.len + 4096);
+    struct bootstrap_config *c = ARENA_NEW(a, struct bootstrap_config);
+    upb_Arena *arena = upb_Arena_New();
+    const bootstrap_msg *m =
+        BOOTSTRAP(parse_ex)(wire.data, wire.len, NULL, UPB_DECODE_MAXDEPTH(100), arena);
+    /* The clusters that control channels use are not loaded yet: static_load() looks. */
+    bool (*check)(void *, struct bytes) = ctx->control_cluster_ok;
+    ctx->control_cluster_ok = NULL;
+    c->arena = a;
+    c->wire = arena_dup(a, wire);
+    bool ok = m ? true : error_set(err, "the bytes are no Bootstrap");
+    if (ok)
+        take_node(c, m);
+    ok = ok && take_dynamic(ctx, c, err) && take_admin(ctx, c, m, err) && take_stats(c, m, err);
+    ctx->control_cluster_ok = check;
+    upb_Arena_Free(arena);
+    if (!ok)
+        bootstrap_config_free(&c);
+    return c;
+}
+
+void bootstrap_config_free(struct bootstrap_config **cp)
+{
+    struct bootstrap_config *c = *cp;
+    *cp = NULL;
+    if (!c)
+        return;
+    for (unsigned i = 0; i < c->n_admin_access_logs; i++)
+        access_log_fini(c->admin_access_logs[i]);
+    struct arena *a = c->arena;
+    arena_free(&a);
+}
+
+static bool load_one(struct builder *b, enum resource_type type, struct bytes wire, unsigned at,
+                     struct error *err)
+{
+    static const char *const fields[] = {[RESOURCE_CLUSTER] = "clusters",
+                                         [RESOURCE_LISTENER] = "listeners"};
+    char uuid[37];
+    struct resource_update u = {.name = wire_find_bytes(wire, FIELD_NAME), .wire = wire};
+    if (u.name.len == 0 && type == RESOURCE_LISTENER) { /* Envoy gives it a random name */
+        struct random_source r;
+        random_seed_os(&r);
+        random_uuid4(&r, uuid);
+        u.name = bytes_of(uuid);
+    }
+    return builder_add_static(b, type, &u, err) ||
+           error_prefix(err, "static_resources.%s[%u]: ", fields[type], at);
+}
+
+static bool load_all(struct builder *b, enum resource_type type, struct bytes wire, uint32_t field,
+                     struct error *err)
+{
+    struct wire_field f;
+    unsigned at = 0;
+    while (wire_next(&wire, &f)) {
+        if (f.number == field && f.type == WIRE_BYTES && !load_one(b, type, f.bytes, at++, err))
+            return false;
+    }
+    return true;
+}
+
+static bool check_source(struct builder *b, const struct config_source *s, const char *name,
+                         struct error *err)
+{
+    const struct decode_context *ctx = builder_decode_context(b);
+    for (unsigned i = 0; i < s->api.n_services; i++) {
+        struct bytes cluster = s->api.services[i].cluster_name;
+        if (!ctx->control_cluster_ok(ctx->owner, cluster))
+            return error_set(err,
+                             "dynamic_resources.%s: ApiConfigSource must have a statically defined "
+                             "non-EDS cluster: '%.*s' does not exist, was added via api, or is an "
+                             "EDS cluster",
+                             name, BYTES_ARG(cluster));
+    }
+    return true;
+}
+
+bool static_load(struct builder *b, const struct bootstrap_config *c, struct error *err)
+{
+    struct arena *scratch = arena_new(0);
+    struct bytes wire = wire_message(scratch, c->wire, FIELD_STATIC_RESOURCES);
+    bool ok = load_all(b, RESOURCE_CLUSTER, wire, FIELD_STATIC_CLUSTERS, err) &&
+              check_source(b, &c->ads, "ads_config", err) &&
+              check_source(b, &c->cds, "cds_config", err) &&
+              check_source(b, &c->lds, "lds_config", err) &&
+              load_all(b, RESOURCE_LISTENER, wire, FIELD_STATIC_LISTENERS, err);
+    arena_free(&scratch);
+    return ok;
+}
