@@ -50,7 +50,6 @@ static void send_all(struct attempt *a)
     bool end = a->request_ended && !a->request_trailers;
     a->state = ATTEMPT_ACTIVE;
     note_upstream(a);
-    a->ops->on_connected(a);
     note_tx(a);
     pool_request_send_headers(&a->request, a->request_headers, end && !body);
     if (body)

@@ -13,8 +13,6 @@ struct stream;
 
 /* Calls to the router. After on_failed() or attempt_reset() nothing follows. */
 struct attempt_ops {
-    /* A connection is there, the head is about to be sent. */
-    void (*on_connected)(struct attempt *a);
     void (*on_informational)(struct attempt *a);
     void (*on_headers)(struct attempt *a, bool end);
     void (*on_data)(struct attempt *a, struct buffer *data, bool end);

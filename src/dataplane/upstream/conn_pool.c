@@ -32,6 +32,7 @@ struct conn_pool *conn_pool_new(struct cluster_runtime *c, const struct host *ho
     list_init(&p->idle);
     list_init(&p->busy);
     list_init(&p->connecting);
+    list_init(&p->closing);
     list_init(&p->waiting);
     list_init(&p->draining_link);
     return p;
@@ -68,6 +69,7 @@ void conn_pool_free(struct conn_pool **pp)
     drop_connections(&p->idle);
     drop_connections(&p->busy);
     drop_connections(&p->connecting);
+    drop_connections(&p->closing);
     list_remove(&p->draining_link);
     host_state_release(p->host);
     mem_free(p);
@@ -194,6 +196,7 @@ void conn_pool_forget(struct conn_pool *p, struct upstream_conn *uc)
     if (uc->state == UPSTREAM_CONN_CONNECTING)
         p->n_connecting--;
     list_remove(&uc->link);
+    list_push_back(&p->closing, &uc->link);
 }
 
 /* A failed connection fails all that wait: the users decide whether to try again. */

@@ -32,7 +32,7 @@ struct conn_pool {
     struct host_state *host; /* held */
     struct address address;
     unsigned priority; /* routing priority: which breakers count */
-    struct list idle, busy, connecting;
+    struct list idle, busy, connecting, closing;
     unsigned n_connections, n_connecting, n_waiting;
     struct list waiting;       /* struct pool_request, oldest first */
     struct list draining_link; /* in the cluster's, once drained */
@@ -126,7 +126,7 @@ static inline unsigned conn_pool_connections(const struct conn_pool *p)
 void conn_pool_connected(struct conn_pool *p, struct upstream_conn *uc);
 /* A request is complete, its connection can take another. */
 void conn_pool_released(struct conn_pool *p, struct upstream_conn *uc);
-/* The connection takes no more requests; it has left the pool's lists. */
+/* The connection takes no more requests; it only waits for its on_close. */
 void conn_pool_forget(struct conn_pool *p, struct upstream_conn *uc);
 /* It is closed. Waiting requests fail when it never was connected. Frees the pool when it was
  * drained and is empty. */

@@ -60,6 +60,7 @@ void upstream_conn_close(struct upstream_conn *uc, enum close_reason reason)
 static void fail_request(struct upstream_conn *uc, enum upstream_failure why, struct bytes text)
 {
     struct pool_request *r = untie(uc);
+    uc->aborted = uc->aborted || uc->serving;
     end_serving(uc);
     if (r)
         r->ops->on_failure(r, why, text);
@@ -248,13 +249,13 @@ static bool is_remote(enum close_reason r)
            r == CLOSE_CONNECT_FAILED || r == CLOSE_HANDSHAKE_FAILED;
 }
 
-static void count_destroy(struct upstream_conn *uc, enum close_reason reason, bool with_request)
+static void count_destroy(struct upstream_conn *uc, enum close_reason reason)
 {
     struct cluster_runtime *c = cluster_of(uc);
     bool remote = is_remote(reason);
     cluster_stat_inc(c, STAT_UPSTREAM_CX_DESTROY);
     cluster_stat_inc(c, remote ? STAT_UPSTREAM_CX_DESTROY_REMOTE : STAT_UPSTREAM_CX_DESTROY_LOCAL);
-    if (with_request) {
+    if (uc->aborted) {
         cluster_stat_inc(c, STAT_UPSTREAM_CX_DESTROY_WITH_ACTIVE_RQ);
         cluster_stat_inc(c, remote ? STAT_UPSTREAM_CX_DESTROY_REMOTE_WITH_ACTIVE_RQ
                                    : STAT_UPSTREAM_CX_DESTROY_LOCAL_WITH_ACTIVE_RQ);
@@ -294,7 +295,6 @@ static void on_close(struct connection *c, enum close_reason reason)
     struct upstream_conn *uc = connection_owner(c);
     struct conn_pool *p = uc->pool;
     bool connecting = !uc->connected;
-    bool with_request = uc->serving || uc->aborted;
     bool was_ours = uc->state == UPSTREAM_CONN_CLOSING;
     count_bytes(uc);
     if (!was_ours) {
@@ -302,11 +302,12 @@ static void on_close(struct connection *c, enum close_reason reason)
         uc->state = UPSTREAM_CONN_CLOSING;
     }
     fail_request(uc, UPSTREAM_TERMINATED, bytes_of(connection_failure(c)));
-    count_destroy(uc, reason, with_request);
+    count_destroy(uc, reason);
     release_counts(uc);
     enum upstream_failure why = reason == CLOSE_CONNECT_TIMEOUT ? UPSTREAM_CONNECT_TIMEOUT
                                 : is_remote(reason)             ? UPSTREAM_CONNECT_FAILED
                                                                 : UPSTREAM_LOCAL_CLOSE;
+    list_remove(&uc->link);
     conn_free(uc);
     conn_pool_closed(p, connecting, why, bytes_of(connection_failure(c)));
 }

@@ -2,7 +2,7 @@
  * and owned by its pool, freed in its connection's on_close. Worker thread only.
  *
  *   CONNECTING ─► IDLE ◄─► BUSY
- *        └─────────┴────────┴──► CLOSING (out of the pool's lists) ─ on_close ─► freed */
+ *        └─────────┴────────┴──► CLOSING ─ on_close ─► freed */
 #pragma once
 
 #include "dataplane/http/codec.h"
@@ -17,7 +17,7 @@ enum upstream_conn_state {
 };
 
 struct upstream_conn {
-    struct list link; /* in the pool: idle, busy, connecting */
+    struct list link; /* in the pool: idle, busy, connecting, closing */
     struct conn_pool *pool;
     enum upstream_conn_state state;
     struct connection *connection;

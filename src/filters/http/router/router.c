@@ -1,6 +1,5 @@
 #include "filters/http/router/router.h"
 
-#include "dataplane/http/header_mutate.h"
 #include "dataplane/http/stream.h"
 #include "filters/http/router/router_internal.h"
 
@@ -53,10 +52,6 @@ static void response_ended(struct router *r, struct attempt *a)
         attempt_reset(a); /* the rest of the request is not wanted */
 }
 
-static void on_connected(struct attempt *a)
-{
-}
-
 static unsigned status_of(const struct headers *h)
 {
     uint64_t status = 0;
@@ -84,6 +79,8 @@ static void on_headers(struct attempt *a, bool end)
     router_finish_headers(r);
     if (end)
         response_ended(r, a);
+    else if (r->downstream_full)
+        attempt_read_pause(a);
     filter_respond_headers(r->filter, end);
 }
 
@@ -117,7 +114,6 @@ static void on_watermark(struct attempt *a, bool above)
 }
 
 static const struct attempt_ops attempt_callbacks = {
-    .on_connected = on_connected,
     .on_informational = on_informational,
     .on_headers = on_headers,
     .on_data = on_data,
@@ -242,12 +238,13 @@ static enum filter_status on_request_trailers(struct http_filter *f, struct head
         attempt_send_trailers(a, h);
         request_ended(r);
     }
-    return FILTER_TAKEN;
+    return FILTER_CONTINUE;
 }
 
 static void on_downstream_watermark(struct http_filter *f, bool above)
 {
     struct router *r = router_of(f);
+    r->downstream_full = above;
     if (!r->chosen)
         return;
     if (above)

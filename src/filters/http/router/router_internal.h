@@ -20,7 +20,7 @@ struct router {
     struct timer timeout;                /* of the route; from the end of the request */
     uint64_t timeout_ms;                 /* 0: off */
     uint64_t request_end_ns;             /* 0: the request goes on */
-    unsigned downstream_pauses;
+    bool downstream_full;                /* the response is to be read no further for now */
     bool timer_ready, internal;
     bool response_started;
     bool done; /* answered or failed: nothing more is sent down */

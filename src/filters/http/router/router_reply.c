@@ -73,21 +73,22 @@ void router_fail(struct router *r, const struct stream_error *e, const char *bod
     if (r->timer_ready)
         timer_stop(&r->timeout);
     router_give_up_attempts(r);
+    if (!details)
+        details = e->details;
     if (r->response_started) {
-        struct stream_error *reset = arena_alloc(s->arena, sizeof(*reset));
-        *reset = *e;
-        reset->details = details ? details : e->details;
+        s->info.details = details;
         stat_inc(s->manager->stats, s->worker->slot,
                  STAT_HTTP_RQ_RESET_AFTER_DOWNSTREAM_RESPONSE_STARTED);
-        stream_reset(s, reset);
+        stream_reset(s, e);
         return;
     }
+    s->info.flags |= e->flags;
     header_mutate_response(s);
     if (e == stream_error_get(STREAM_ERROR_UPSTREAM_OVERFLOW) && !r->config->suppress_envoy_headers)
         headers_set_id(&s->response_headers, HEADER_X_ENVOY_OVERLOADED, BYTES("true"));
     if (r->cluster)
         add_attempt_count(r);
-    stream_local_reply(s, e, body, details);
+    stream_direct_reply(s, e->status, bytes_of(body ? body : e->body), details);
 }
 
 struct failure_row {
@@ -125,9 +126,7 @@ static struct bytes transport_reason(struct router *r, enum upstream_failure why
 {
     if (why != UPSTREAM_CONNECT_FAILED || text.len == 0)
         return BYTES_NONE;
-    bool pipe = r->stream->info.upstream_address.kind == ADDRESS_PIPE;
-    return bytes_of(arena_printf(r->stream->arena, "%s connect error: %.*s",
-                                 pipe ? "immediate" : "delayed", BYTES_ARG(text)));
+    return arena_dup(r->stream->arena, text);
 }
 
 void router_fail_upstream(struct router *r, struct host_state *host, enum upstream_failure why,

@@ -1,6 +1,5 @@
 #include "dataplane/http/header_mutate.h"
 #include "filters/http/router/router_internal.h"
-#include "regex/regex.h"
 
 static const struct bytes original_host = {"x-envoy-original-host", 21};
 
