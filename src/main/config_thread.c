@@ -3,8 +3,10 @@
 #include <pthread.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "config/field_report.h"
 #include "dataplane/net/loop.h"
 #include "main/post_call.h"
 #include "xds/sources.h"
@@ -25,6 +27,7 @@ struct config_thread {
     struct strbuf node;
     struct timer reap;
     struct list timers; /* struct config_timer */
+    struct field_report report; /* accepted and not acted on, of every resource */
 };
 
 /* A timer of the builder's or of a stream's, on the heap: fires once or is cancelled. */
@@ -115,6 +118,14 @@ static void dns_stop(void *ctx, const struct cluster *cluster, uint64_t generati
     c->o.table->dns_stop(c->o.table->ctx, cluster, generation);
 }
 
+static void fetch_timed_out(void *ctx, const struct config_source *source, enum resource_type type,
+                            struct bytes name)
+{
+    LOG(LOG_CONFIG, LOG_WARNING, "%s: initial fetch timed out for '%.*s'",
+        resource_type_short(type), BYTES_ARG(name));
+    xds_sources_fetch_timed_out(((struct config_thread *)ctx)->sources, source, type);
+}
+
 static void initialised(void *ctx)
 {
     struct config_thread *c = ctx;
@@ -184,10 +195,16 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
         .timer_cancel = cancel_timer,
         .dns_start = dns_start,
         .dns_stop = dns_stop,
+        .fetch_timed_out = fetch_timed_out,
         .initialised = initialised,
     };
-    struct builder_options b = {o->descriptors, o->validator, o->filters,
-                                o->stats,       o->strict,    o->reject_unknown_dynamic};
+    struct builder_options b = {.descriptors = o->descriptors,
+                                .validator = o->validator,
+                                .filters = o->filters,
+                                .stats = o->stats,
+                                .report = &c->report,
+                                .strict = o->strict,
+                                .reject_unknown_dynamic = o->reject_unknown_dynamic};
     c->builder = builder_new(&c->builder_table, &b);
     return c;
 }
@@ -281,6 +298,7 @@ void config_thread_free(struct config_thread **cp)
     loop_free(&c->loop);
     bootstrap_config_free(&c->bootstrap);
     strbuf_fini(&c->node);
+    field_report_fini(&c->report);
     mem_free(c);
 }
 

@@ -226,7 +226,7 @@ static void batch_errors(struct mux *m, struct topic *t, const struct discovery_
     for (size_t i = 0; i < r->n_errors; i++) {
         const struct discovery_error *e = &r->errors[i];
         struct resource *known =
-            store_find(builder_store(m->builder), m->source.key, t->type, e->name);
+            store_find(builder_store(m->builder), &m->source, t->type, e->name);
         LOG(LOG_CONFIG, LOG_WARNING,
             "%s: the server reports an error for resource '%.*s': %d, %.*s",
             resource_type_short(t->type), BYTES_ARG(e->name), e->code, BYTES_ARG(e->message));
@@ -237,7 +237,7 @@ static void batch_errors(struct mux *m, struct topic *t, const struct discovery_
             GROW(b->updates, b->cap_updates, b->n_updates + 1);
             b->updates[b->n_updates++] =
                 (struct resource_update){known->name, bytes_of(known->active->version_info),
-                                         known->active->type_url, known->active->wire};
+                                         bytes_of(known->active->type_url), known->active->wire};
         }
     }
 }
@@ -398,6 +398,11 @@ static void send_request(struct mux *m, struct topic *t)
         count(t, STAT_SUB_UPDATE_ATTEMPT);
     grpc_stream_send(m->stream, strbuf_bytes(&request));
     strbuf_fini(&request);
+}
+
+void mux_fetch_timed_out(struct mux *m, enum resource_type type)
+{
+    count(&m->topics[type], STAT_SUB_INIT_FETCH_TIMEOUT);
 }
 
 void mux_flush(struct mux *m)

@@ -59,4 +59,6 @@ void mux_want(struct mux *m, enum resource_type type, struct bytes name);
 void mux_unwant(struct mux *m, enum resource_type type, struct bytes name);
 /* Sends what is due; opens the stream when something is wanted and none is open. */
 void mux_flush(struct mux *m);
+/* A wanted name did not come in time (rule T01): counted. */
+void mux_fetch_timed_out(struct mux *m, enum resource_type type);
 bool mux_connected(const struct mux *m);

@@ -110,3 +110,11 @@ void xds_sources_flush(struct xds_sources *s)
     while (map_next(&s->muxes, &it, &key, &mux))
         mux_flush(mux);
 }
+
+void xds_sources_fetch_timed_out(struct xds_sources *s, const struct config_source *source,
+                                 enum resource_type type)
+{
+    struct mux *m = mux_for(s, source, type);
+    if (m)
+        mux_fetch_timed_out(m, type);
+}

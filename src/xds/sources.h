@@ -24,3 +24,5 @@ void xds_sources_want(struct xds_sources *s, const struct config_source *source,
 void xds_sources_unwant(struct xds_sources *s, const struct config_source *source,
                         enum resource_type type, struct bytes name);
 void xds_sources_flush(struct xds_sources *s);
+void xds_sources_fetch_timed_out(struct xds_sources *s, const struct config_source *source,
+                                 enum resource_type type);
