@@ -1,0 +1,73 @@
+/* The operator's door: pages over HTTP on the main thread. What admin needs of the process comes in
+ * one table. Pages are pull generators: at most ADMIN_SLICE bytes a turn of the loop, so that a large
+ * one never stalls main. Main thread, except where a page asks the config thread for a slice. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/stats.h"
+#include "base/strbuf.h"
+#include "config/builder.h"
+#include "config/snapshot.h"
+
+struct loop;
+struct admin;
+
+enum { ADMIN_SLICE = 64 * 1024 };
+
+/* A named value of the command line, for /server_info: value is JSON text ("\"a\"", "12"). */
+struct admin_option {
+    const char *name, *value;
+};
+
+enum admin_state { ADMIN_LIVE, ADMIN_DRAINING, ADMIN_PRE_INITIALIZING, ADMIN_INITIALIZING };
+
+struct admin_table {
+    void *ctx;
+    struct loop *loop;                 /* main's */
+    const struct clock *clock;
+    struct stat_store *stats;
+    struct descriptors *descriptors;   /* used on the config thread only */
+    const char *version;               /* "sha/1.40.0/..." */
+    struct bytes node;                 /* bytes of core.v3.Node */
+    struct bytes bootstrap;            /* bytes of the bootstrap */
+    uint64_t start_wall_ns;
+    const struct admin_option *options;
+    unsigned n_options;
+    enum admin_state (*state)(void *ctx);
+    /* Main's current snapshot; NULL before the first. Valid during the call. */
+    const struct snapshot *(*snapshot)(void *ctx);
+    /* The address that the kernel gave to l->addresses[i]. */
+    bool (*bound_address)(void *ctx, const struct listener *l, unsigned i, struct address *out);
+    /* Runs fn on the config thread, then done on main. */
+    void (*ask_config)(void *ctx, void (*fn)(struct builder *b, void *arg), void (*done)(void *arg),
+                       void *arg);
+    void (*quit)(void *ctx);           /* after the response has left */
+    void (*reopen_logs)(void *ctx);
+    void (*fail_health)(void *ctx, bool fail);
+    void (*drain)(void *ctx, bool inbound_only, bool graceful, bool skip_exit);
+};
+
+struct admin *admin_new(const struct admin_table *table);
+void admin_free(struct admin **a);
+/* From a timer, each stats_flush_interval: the histograms' interval values. */
+void admin_stats_flush(struct admin *a);
+
+/* ---- one request ---- */
+
+/* A page in the making. The owner calls next until it returns false; waiting: it has asked the
+ * config thread and will call on_ready(owner) once. */
+struct admin_page {
+    unsigned status;
+    const char *content_type;
+    bool waiting;
+    bool (*next)(struct admin_page *p, struct strbuf *out); /* false: that was the last slice */
+    void (*free)(struct admin_page *p);                     /* deferred by the page while it waits */
+    void (*on_ready)(void *owner);
+    void *owner;
+};
+
+/* Never NULL: a refusal is a page too. target: as received ("/stats?filter=^a"), body may be empty. */
+struct admin_page *admin_open(struct admin *a, struct bytes method, struct bytes target);

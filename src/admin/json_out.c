@@ -1,0 +1,58 @@
+#include "admin/json_out.h"
+
+static void line(struct json_out *j)
+{
+    if (j->compact)
+        return;
+    strbuf_add_char(j->out, '\n');
+    for (unsigned i = 0; i < j->depth; i++)
+        strbuf_add_char(j->out, ' ');
+}
+
+static void item(struct json_out *j, const char *key)
+{
+    if (!j->first)
+        strbuf_add_char(j->out, ',');
+    if (j->depth)
+        line(j);
+    j->first = false;
+    if (key)
+        strbuf_printf(j->out, j->compact ? "\"%s\":" : "\"%s\": ", key);
+}
+
+void json_begin(struct json_out *j, const char *key, char open)
+{
+    item(j, key);
+    strbuf_add_char(j->out, open);
+    j->depth++;
+    j->first = true;
+}
+
+void json_end(struct json_out *j, char close)
+{
+    j->depth--;
+    if (!j->first)
+        line(j);
+    strbuf_add_char(j->out, close);
+    j->first = false;
+}
+
+void json_string(struct json_out *j, const char *key, struct bytes value)
+{
+    item(j, key);
+    strbuf_add_char(j->out, '"');
+    strbuf_add_json_escaped(j->out, value);
+    strbuf_add_char(j->out, '"');
+}
+
+void json_raw(struct json_out *j, const char *key, const char *value)
+{
+    item(j, key);
+    strbuf_add_str(j->out, value);
+}
+
+void json_number(struct json_out *j, const char *key, int64_t value)
+{
+    item(j, key);
+    strbuf_printf(j->out, "%lld", (long long)value);
+}

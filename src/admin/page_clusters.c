@@ -1,0 +1,250 @@
+#include <stdio.h>
+
+#include "admin/pages.h"
+#include "base/memory.h"
+#include "regex/regex.h"
+
+/* /failed_active_hc/failed_outlier_check...: Envoy's words for why a host takes no requests. */
+static void health_flags(uint32_t flags, struct strbuf *out)
+{
+    static const struct {
+        uint32_t flag;
+        const char *name;
+    } names[] = {{HEALTH_FAILED_ACTIVE_HC, "/failed_active_hc"},
+                 {HEALTH_FAILED_OUTLIER, "/failed_outlier_check"},
+                 {HEALTH_FAILED_EDS, "/failed_eds_health"},
+                 {HEALTH_DEGRADED_EDS, "/degraded_eds_health"},
+                 {HEALTH_DRAINING, "/eds_status_draining"}};
+    size_t before = out->len;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (flags & names[i].flag)
+            strbuf_add_str(out, names[i].name);
+    }
+    if (out->len == before)
+        strbuf_add_str(out, "healthy");
+}
+
+struct host_stat {
+    const char *name;
+    uint64_t value;
+    bool gauge;
+};
+
+enum { HOST_STATS = 9 };
+
+/* In the order of the text page: by name. */
+static void host_stats(const struct host *h, struct host_stat out[HOST_STATS])
+{
+    const struct host_state *s = h->state;
+    const struct host_stat all[HOST_STATS] = {
+        {"cx_active", s->cx_active, true},   {"cx_connect_fail", s->cx_connect_fail, false},
+        {"cx_total", s->cx_total, false},    {"rq_active", s->rq_active, true},
+        {"rq_error", s->rq_error, false},    {"rq_pending_active", 0, true},
+        {"rq_success", s->rq_success, false}, {"rq_timeout", s->rq_timeout, false},
+        {"rq_total", s->rq_total, false}};
+    memcpy(out, all, sizeof(all));
+}
+
+static uint32_t flags_of(const struct host *h)
+{
+    return h->health | atomic_load(&h->state->health);
+}
+
+static void text_host(const struct cluster_entry *e, const struct host *h, struct strbuf *out)
+{
+    char address[ADDRESS_TEXT_MAX];
+    struct host_stat stats[HOST_STATS];
+    struct strbuf head = STRBUF_INIT;
+    const struct locality *l = &e->hosts->localities[h->locality];
+    strbuf_printf(&head, "%.*s::%s::", BYTES_ARG(e->cluster->name),
+                  address_format(&h->address, address));
+    host_stats(h, stats);
+    for (size_t i = 0; i < HOST_STATS; i++)
+        strbuf_printf(out, "%s%s::%llu\n", strbuf_str(&head), stats[i].name,
+                      (unsigned long long)stats[i].value);
+    const char *p = strbuf_str(&head);
+    strbuf_printf(out, "%shostname::%.*s\n%shealth_flags::", p, BYTES_ARG(h->hostname), p);
+    health_flags(flags_of(h), out);
+    strbuf_printf(out, "\n%sweight::%u\n%sregion::%.*s\n%szone::%.*s\n%ssub_zone::%.*s\n", p,
+                  h->weight, p, BYTES_ARG(l->region), p, BYTES_ARG(l->zone), p,
+                  BYTES_ARG(l->sub_zone));
+    strbuf_printf(out, "%scanary::false\n%spriority::%u\n%ssuccess_rate::-1\n", p, p, h->priority,
+                  p);
+    strbuf_printf(out, "%slocal_origin_success_rate::-1\n", p);
+    strbuf_fini(&head);
+}
+
+static void text_breaker(struct bytes name, const char *priority, const struct circuit_breaker *b,
+                         struct strbuf *out)
+{
+    const struct {
+        const char *name;
+        uint32_t value;
+    } rows[] = {{"max_connections", b->max_connections},
+                {"max_pending_requests", b->max_pending_requests},
+                {"max_requests", b->max_requests},
+                {"max_retries", b->max_retries}};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        strbuf_printf(out, "%.*s::%s_priority::%s::%u\n", BYTES_ARG(name), priority, rows[i].name,
+                      rows[i].value);
+}
+
+static void text_cluster(const struct cluster_entry *e, struct strbuf *out)
+{
+    const struct cluster *c = e->cluster;
+    strbuf_printf(out, "%.*s::observability_name::%.*s\n", BYTES_ARG(c->name),
+                  BYTES_ARG(c->stat_name));
+    text_breaker(c->name, "default", &c->breakers[PRIORITY_DEFAULT], out);
+    text_breaker(c->name, "high", &c->breakers[PRIORITY_HIGH], out);
+    strbuf_printf(out, "%.*s::added_via_api::%s\n", BYTES_ARG(c->name),
+                  e->added_via_api ? "true" : "false");
+    if (c->type == CLUSTER_EDS)
+        strbuf_printf(out, "%.*s::eds_service_name::%.*s\n", BYTES_ARG(c->name),
+                      BYTES_ARG(c->eds_service_name));
+    for (uint32_t i = 0; i < e->hosts->n_hosts; i++)
+        text_host(e, &e->hosts->hosts[i], out);
+}
+
+static void json_stats(const struct host *h, struct json_out *j)
+{
+    struct host_stat stats[HOST_STATS];
+    char text[32];
+    host_stats(h, stats);
+    json_begin(j, "stats", '[');
+    for (int gauges = 0; gauges < 2; gauges++) {
+        for (size_t i = 0; i < HOST_STATS; i++) {
+            if (stats[i].gauge != gauges)
+                continue;
+            json_begin(j, NULL, '{');
+            if (stats[i].gauge)
+                json_string(j, "type", BYTES("GAUGE"));
+            snprintf(text, sizeof(text), "%llu", (unsigned long long)stats[i].value);
+            if (stats[i].value)
+                json_string(j, "value", bytes_of(text));
+            json_string(j, "name", bytes_of(stats[i].name));
+            json_end(j, '}');
+        }
+    }
+    json_end(j, ']');
+}
+
+static void json_flag(struct json_out *j, const char *key, bool on)
+{
+    if (on)
+        json_raw(j, key, "true");
+}
+
+static void json_text(struct json_out *j, const char *key, struct bytes value)
+{
+    if (value.len)
+        json_string(j, key, value);
+}
+
+static void json_host(const struct cluster_entry *e, const struct host *h, struct json_out *j)
+{
+    const struct locality *l = &e->hosts->localities[h->locality];
+    uint32_t flags = flags_of(h);
+    const char *eds = flags & HEALTH_DRAINING       ? "DRAINING"
+                      : flags & HEALTH_FAILED_EDS   ? "UNHEALTHY"
+                      : flags & HEALTH_DEGRADED_EDS ? "DEGRADED"
+                                                    : "HEALTHY";
+    json_begin(j, NULL, '{');
+    json_address(j, "address", &h->address);
+    json_stats(h, j);
+    json_begin(j, "health_status", '{');
+    json_flag(j, "failed_active_health_check", flags & HEALTH_FAILED_ACTIVE_HC);
+    json_flag(j, "failed_outlier_check", flags & HEALTH_FAILED_OUTLIER);
+    json_string(j, "eds_health_status", bytes_of(eds));
+    json_end(j, '}');
+    json_number(j, "weight", h->weight);
+    json_text(j, "hostname", h->hostname);
+    if (h->priority)
+        json_number(j, "priority", h->priority);
+    json_begin(j, "locality", '{');
+    json_text(j, "region", l->region);
+    json_text(j, "zone", l->zone);
+    json_text(j, "sub_zone", l->sub_zone);
+    json_end(j, '}');
+    json_end(j, '}');
+}
+
+static void json_threshold(struct json_out *j, const char *priority, const struct circuit_breaker *b)
+{
+    json_begin(j, NULL, '{');
+    if (priority)
+        json_string(j, "priority", bytes_of(priority));
+    json_number(j, "max_connections", b->max_connections);
+    json_number(j, "max_pending_requests", b->max_pending_requests);
+    json_number(j, "max_requests", b->max_requests);
+    json_number(j, "max_retries", b->max_retries);
+    json_end(j, '}');
+}
+
+static void json_cluster(const struct cluster_entry *e, struct json_out *j)
+{
+    const struct cluster *c = e->cluster;
+    json_begin(j, NULL, '{');
+    json_string(j, "name", c->name);
+    json_flag(j, "added_via_api", e->added_via_api);
+    if (e->hosts->n_hosts)
+        json_begin(j, "host_statuses", '[');
+    for (uint32_t i = 0; i < e->hosts->n_hosts; i++)
+        json_host(e, &e->hosts->hosts[i], j);
+    if (e->hosts->n_hosts)
+        json_end(j, ']');
+    json_begin(j, "circuit_breakers", '{');
+    json_begin(j, "thresholds", '[');
+    json_threshold(j, NULL, &c->breakers[PRIORITY_DEFAULT]);
+    json_threshold(j, "HIGH", &c->breakers[PRIORITY_HIGH]);
+    json_end(j, ']');
+    json_end(j, '}');
+    json_string(j, "observability_name", c->stat_name);
+    if (c->type == CLUSTER_EDS)
+        json_string(j, "eds_service_name", c->eds_service_name);
+    json_end(j, '}');
+}
+
+static void print_clusters(const struct snapshot *s, const struct regex *filter, bool is_json,
+                           struct text_page *t)
+{
+    struct pmap_pair *list = s ? pmap_sorted(&s->clusters) : NULL;
+    struct json_out j = {.out = &t->text, .first = true};
+    bool any = false;
+    if (is_json)
+        json_begin(&j, NULL, '{');
+    for (size_t i = 0; s && i < s->clusters.count; i++) {
+        if (filter && !regex_partial_match(filter, list[i].key))
+            continue;
+        if (is_json && !any)
+            json_begin(&j, "cluster_statuses", '[');
+        any = true;
+        if (is_json)
+            json_cluster(list[i].value, &j);
+        else
+            text_cluster(list[i].value, &t->text);
+    }
+    if (is_json && any)
+        json_end(&j, ']');
+    if (is_json) {
+        json_end(&j, '}');
+        strbuf_add_char(&t->text, '\n');
+    }
+    mem_free(list);
+}
+
+struct admin_page *page_clusters(struct admin *a, const struct query *q)
+{
+    struct error err = ERROR_INIT;
+    struct regex *filter = NULL;
+    struct bytes pattern = query_get(q, "filter");
+    bool is_json = bytes_eq_str(query_get(q, "format"), "json");
+    if (pattern.data && !(filter = regex_new(pattern, &err))) {
+        struct admin_page *p = page_error(400, "%s\n", error_text(&err));
+        error_fini(&err);
+        return p;
+    }
+    struct text_page *t = text_page_new(200, is_json ? TEXT_JSON : TEXT_PLAIN);
+    print_clusters(a->table.snapshot(a->table.ctx), filter, is_json, t);
+    regex_free(&filter);
+    return &t->page;
+}

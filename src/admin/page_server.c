@@ -1,0 +1,300 @@
+#include <malloc.h>
+#include <stdio.h>
+
+#include "admin/pages.h"
+#include "base/log.h"
+#include "config/json_write.h"
+#include "base/memory.h"
+
+const char *admin_state_name(enum admin_state s)
+{
+    static const char *const names[] = {"LIVE", "DRAINING", "PRE_INITIALIZING", "INITIALIZING"};
+    return names[s];
+}
+
+static struct admin_page *text(const char *body)
+{
+    struct text_page *t = text_page_new(200, TEXT_PLAIN);
+    strbuf_add_str(&t->text, body);
+    return &t->page;
+}
+
+static struct admin_page *json(const char *body)
+{
+    struct text_page *t = text_page_new(200, TEXT_JSON);
+    strbuf_add_str(&t->text, body);
+    return &t->page;
+}
+
+struct admin_page *page_home(struct admin *a, const struct query *q)
+{
+    struct text_page *t = text_page_new(200, "text/html; charset=UTF-8");
+    static const char *const pages[] = {
+        "certs",  "clusters",  "config_dump", "contention",  "help",  "init_dump",        "listeners",
+        "memory", "ready",     "runtime",     "server_info", "stats", "stats/prometheus"};
+    strbuf_printf(&t->text,
+                  "<!DOCTYPE html><html><head><title>Xylem admin</title><style>body{font:14px "
+                  "sans-serif;margin:2em}td{padding:.2em 1em}</style></head><body><h1>Xylem</h1>"
+                  "<p>state: %s</p><table>", admin_state_name(a->table.state(a->table.ctx)));
+    for (size_t i = 0; i < ARRAY_SIZE(pages); i++)
+        strbuf_printf(&t->text, "<tr><td><a href=\"%s\">%s</a></td></tr>", pages[i], pages[i]);
+    strbuf_add_str(&t->text, "</table></body></html>\n");
+    return &t->page;
+}
+
+struct admin_page *page_help(struct admin *a, const struct query *q)
+{
+    struct text_page *t = text_page_new(200, TEXT_PLAIN);
+    admin_help_text(&t->text);
+    return &t->page;
+}
+
+struct admin_page *page_ready(struct admin *a, const struct query *q)
+{
+    enum admin_state s = a->table.state(a->table.ctx);
+    return page_error(s == ADMIN_LIVE ? 200 : 503, "%s\n", admin_state_name(s));
+}
+
+/* /server_info: the node is printed by the config thread, which owns the descriptors. */
+struct info_page {
+    struct text_page text;
+    struct admin *admin;
+    struct strbuf node;
+    bool abandoned;
+};
+
+static void print_info(struct info_page *p)
+{
+    const struct admin_table *t = &p->admin->table;
+    struct json_out j = {.out = &p->text.text, .first = true};
+    char uptime[32];
+    snprintf(uptime, sizeof(uptime), "\"%llus\"",
+             (unsigned long long)((t->clock->wall_ns(t->clock) - t->start_wall_ns) / NS_PER_S));
+    json_begin(&j, NULL, '{');
+    json_string(&j, "version", bytes_of(t->version));
+    json_string(&j, "state", bytes_of(admin_state_name(t->state(t->ctx))));
+    json_raw(&j, "uptime_current_epoch", uptime);
+    json_raw(&j, "uptime_all_epochs", uptime);
+    json_string(&j, "hot_restart_version", BYTES("disabled"));
+    json_begin(&j, "command_line_options", '{');
+    for (unsigned i = 0; i < t->n_options; i++)
+        json_raw(&j, t->options[i].name, t->options[i].value);
+    json_end(&j, '}');
+    json_raw(&j, "node", strbuf_str(&p->node));
+    json_end(&j, '}');
+    strbuf_add_char(&p->text.text, '\n');
+}
+
+static void info_config(struct builder *b, void *arg)
+{
+    struct info_page *p = arg;
+    struct error err = ERROR_INIT;
+    struct json_write_options o = {.defaults = true, .depth = 1};
+    if (!json_write(p->admin->table.descriptors, BYTES("envoy.config.core.v3.Node"),
+                    p->admin->table.node, &o, &p->node, &err)) {
+        strbuf_reset(&p->node);
+        strbuf_add_str(&p->node, "{}");
+    }
+    error_fini(&err);
+}
+
+static void info_free(struct admin_page *page)
+{
+    struct info_page *p = (struct info_page *)page;
+    if (page->waiting) {
+        p->abandoned = true;
+        return;
+    }
+    strbuf_fini(&p->node);
+    strbuf_fini(&p->text.text);
+    mem_free(p);
+}
+
+static void info_done(void *arg)
+{
+    struct info_page *p = arg;
+    p->text.page.waiting = false;
+    if (p->abandoned) {
+        info_free(&p->text.page);
+        return;
+    }
+    print_info(p);
+    p->text.page.on_ready(p->text.page.owner);
+}
+
+struct admin_page *page_server_info(struct admin *a, const struct query *q)
+{
+    struct text_page *text_template = text_page_new(200, TEXT_JSON);
+    struct info_page *p = NEW(struct info_page);
+    p->text = *text_template;
+    mem_free(text_template);
+    p->admin = a;
+    p->text.page.free = info_free;
+    p->text.page.waiting = true;
+    a->table.ask_config(a->table.ctx, info_config, info_done, p);
+    return &p->text.page;
+}
+
+struct admin_page *page_memory(struct admin *a, const struct query *q)
+{
+    struct text_page *t = text_page_new(200, TEXT_JSON);
+    struct mallinfo2 m = mallinfo2();
+    struct json_out j = {.out = &t->text, .first = true};
+    const struct {
+        const char *name;
+        size_t value;
+    } rows[] = {{"allocated", m.uordblks},        {"heap_size", m.arena + m.hblkhd},
+                {"pageheap_unmapped", 0},         {"pageheap_free", m.fordblks},
+                {"total_thread_cache", m.fsmblks}, {"total_physical_bytes", m.arena + m.hblkhd}};
+    json_begin(&j, NULL, '{');
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        char value[32];
+        snprintf(value, sizeof(value), "\"%zu\"", rows[i].value);
+        json_raw(&j, rows[i].name, value);
+    }
+    json_end(&j, '}');
+    strbuf_add_char(&t->text, '\n');
+    return &t->page;
+}
+
+struct admin_page *page_certs(struct admin *a, const struct query *q)
+{
+    return json("{\n \"certificates\": []\n}\n");
+}
+
+struct admin_page *page_runtime(struct admin *a, const struct query *q)
+{
+    return json("{\n \"entries\": {},\n \"layers\": []\n}\n");
+}
+
+struct admin_page *page_contention(struct admin *a, const struct query *q)
+{
+    return text("Mutex contention tracing is not enabled. To enable, run Envoy with flag "
+                "--enable-mutex-tracing.");
+}
+
+struct admin_page *page_hot_restart_version(struct admin *a, const struct query *q)
+{
+    return text("disabled");
+}
+
+struct admin_page *page_unsupported(struct admin *a, const struct query *q)
+{
+    return page_error(501, "%.*s is not implemented\n", BYTES_ARG(q->path));
+}
+
+struct admin_page *page_quit(struct admin *a, const struct query *q)
+{
+    a->table.quit(a->table.ctx);
+    return text("OK\n");
+}
+
+struct admin_page *page_reopen_logs(struct admin *a, const struct query *q)
+{
+    a->table.reopen_logs(a->table.ctx);
+    return text("OK\n");
+}
+
+struct admin_page *page_reset_counters(struct admin *a, const struct query *q)
+{
+    stat_reset_counters(a->table.stats);
+    return text("OK\n");
+}
+
+struct admin_page *page_healthcheck_fail(struct admin *a, const struct query *q)
+{
+    a->table.fail_health(a->table.ctx, true);
+    return text("OK\n");
+}
+
+struct admin_page *page_healthcheck_ok(struct admin *a, const struct query *q)
+{
+    a->table.fail_health(a->table.ctx, false);
+    return text("OK\n");
+}
+
+struct admin_page *page_drain_listeners(struct admin *a, const struct query *q)
+{
+    bool graceful = query_has(q, "graceful"), skip_exit = query_has(q, "skip_exit");
+    if (skip_exit && !graceful)
+        return page_error(400, "skip_exit requires graceful\n");
+    a->table.drain(a->table.ctx, query_has(q, "inboundonly"), graceful, skip_exit);
+    return text("OK\n");
+}
+
+/* ---- /logging ---- */
+
+static void list_loggers(struct strbuf *out)
+{
+    strbuf_add_str(out, "active loggers:\n");
+    for (unsigned i = 0; i < LOG_COMPONENT_COUNT; i++)
+        strbuf_printf(out, "  %s: %s\n", log_component_name((enum log_component)i),
+                      log_level_name((enum log_level)log_levels[i]));
+    strbuf_add_char(out, '\n');
+}
+
+static const char logging_usage[] =
+    "usage: /logging?<name>=<level> (change single level)\n"
+    "usage: /logging?paths=name1:level1,name2:level2,... (change multiple levels)\n"
+    "usage: /logging?level=<level> (change all levels)\n"
+    "levels: trace debug info warning error critical off \n";
+
+static bool set_one(struct bytes name, struct bytes level_name, bool apply)
+{
+    enum log_component c;
+    enum log_level level;
+    if (!log_component_parse(name, &c) || !log_level_parse(level_name, &level))
+        return false;
+    if (apply)
+        log_set_component_level(c, level);
+    return true;
+}
+
+/* All of them or none. */
+static bool set_paths(struct bytes list)
+{
+    for (int apply = 0; apply < 2; apply++) {
+        struct bytes rest = list;
+        while (rest.data && rest.len) {
+            struct bytes level = bytes_split(&rest, ','), name = bytes_split(&level, ':');
+            if (!set_one(name, level, apply))
+                return false;
+        }
+    }
+    return true;
+}
+
+static const char *change_levels(const struct query *q)
+{
+    enum log_level level;
+    if (q->n_params == 0)
+        return NULL;
+    if (q->n_params > 1)
+        return "error: invalid parameter";
+    const struct query_param *p = &q->params[0];
+    if (p->value.len == 0)
+        return NULL;
+    if (bytes_eq_str(p->name, "level")) {
+        if (!log_level_parse(p->value, &level))
+            return "error: unknown logger level";
+        log_set_level(level);
+        return NULL;
+    }
+    bool ok = bytes_eq_str(p->name, "paths") ? set_paths(p->value)
+                                             : set_one(p->name, p->value, true);
+    enum log_component c;
+    if (!ok && !bytes_eq_str(p->name, "paths") && !log_component_parse(p->name, &c) &&
+        log_level_parse(p->value, &level))
+        return "error: unknown logger name";
+    return ok ? NULL : "error: unknown logger level";
+}
+
+struct admin_page *page_logging(struct admin *a, const struct query *q)
+{
+    const char *error = change_levels(q);
+    struct text_page *t = text_page_new(error ? 400 : 200, TEXT_PLAIN);
+    if (error)
+        strbuf_printf(&t->text, "%s\n\n%s", error, logging_usage);
+    list_loggers(&t->text);
+    return &t->page;
+}

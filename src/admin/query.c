@@ -1,0 +1,70 @@
+#include "admin/query.h"
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static struct bytes decode(struct arena *a, struct bytes b)
+{
+    char *out = arena_alloc(a, b.len + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < b.len; i++) {
+        int hi = b.data[i] == '%' && i + 2 < b.len ? hex(b.data[i + 1]) : -1;
+        int lo = hi >= 0 ? hex(b.data[i + 2]) : -1;
+        if (lo >= 0) {
+            out[n++] = (char)(hi << 4 | lo);
+            i += 2;
+        } else {
+            out[n++] = b.data[i];
+        }
+    }
+    out[n] = '\0';
+    return bytes_from(out, n);
+}
+
+static struct bytes merge_slashes(struct arena *a, struct bytes path)
+{
+    char *out = arena_alloc(a, path.len + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < path.len; i++) {
+        if (path.data[i] != '/' || n == 0 || out[n - 1] != '/')
+            out[n++] = path.data[i];
+    }
+    return bytes_from(out, n);
+}
+
+void query_parse(struct arena *a, struct bytes target, struct query *out)
+{
+    struct bytes rest = target;
+    size_t n = 1;
+    out->path = merge_slashes(a, bytes_split(&rest, '?'));
+    out->n_params = 0;
+    for (size_t i = 0; i < rest.len; i++)
+        n += rest.data[i] == '&';
+    out->params = ARENA_ARRAY(a, struct query_param, n);
+    while (rest.data) {
+        struct bytes value = bytes_split(&rest, '&');
+        struct bytes name = bytes_split(&value, '=');
+        if (name.len)
+            out->params[out->n_params++] =
+                (struct query_param){decode(a, name), value.data ? decode(a, value) : BYTES("")};
+    }
+}
+
+struct bytes query_get(const struct query *q, const char *name)
+{
+    for (unsigned i = 0; i < q->n_params; i++) {
+        if (bytes_eq_str(q->params[i].name, name))
+            return q->params[i].value;
+    }
+    return BYTES_NONE;
+}
+
+bool query_has(const struct query *q, const char *name)
+{
+    return query_get(q, name).data != NULL;
+}
