@@ -1,0 +1,128 @@
+#include "admin/admin_filter.h"
+
+#include <stdio.h>
+
+#include "admin/admin.h"
+#include "base/memory.h"
+#include "dataplane/http/stream.h"
+
+/* Per stream. The page outlives the stream only while it waits for the config thread. */
+struct state {
+    struct http_filter *filter;
+    struct admin_page *page;
+    struct timer turn;   /* the next slice: in a turn of its own */
+    bool blocked, headers_sent, done;
+};
+
+static struct state *state_of(struct http_filter *f)
+{
+    return f->state;
+}
+
+static void schedule(struct state *s)
+{
+    if (!s->page->waiting && !s->blocked && !s->done && !timer_pending(&s->turn))
+        timer_start_ns(&s->turn, 1);
+}
+
+static void send_headers(struct state *s)
+{
+    struct http_filter *f = s->filter;
+    struct headers *h = &f->stream->response_headers;
+    char status[8];
+    snprintf(status, sizeof(status), "%u", s->page->status);
+    headers_set_id(h, HEADER_STATUS, arena_dup(f->stream->arena, bytes_of(status)));
+    headers_add_id(h, HEADER_CONTENT_TYPE, bytes_of(s->page->content_type));
+    headers_add(h, BYTES("cache-control"), BYTES("no-cache, max-age=0"));
+    headers_add(h, BYTES("x-content-type-options"), BYTES("nosniff"));
+    f->stream->info.details = "admin_filter_response";
+    s->headers_sent = true;
+    filter_respond_headers(f, false);
+}
+
+static void on_turn(struct timer *t)
+{
+    struct state *s = t->owner;
+    struct http_filter *f = s->filter;
+    struct strbuf slice = STRBUF_INIT;
+    struct buffer data;
+    if (!s->headers_sent)
+        send_headers(s);
+    bool more = s->page->next(s->page, &slice);
+    s->done = !more;
+    buffer_init(&data, f->stream->worker->chunks);
+    buffer_add_bytes(&data, strbuf_bytes(&slice));
+    strbuf_fini(&slice);
+    filter_respond_data(f, &data, !more); /* may end the stream, and with it `s` */
+    buffer_fini(&data);
+    if (more)
+        schedule(s);
+}
+
+static void on_ready(void *owner)
+{
+    schedule(owner);
+}
+
+static void open_page(struct http_filter *f)
+{
+    struct state *s = state_of(f);
+    struct admin *admin = (struct admin *)f->config;
+    s->page = admin_open(admin, f->stream->request.method, f->stream->request.path);
+    s->page->on_ready = on_ready;
+    s->page->owner = s;
+    schedule(s);
+}
+
+static enum filter_status on_request_headers(struct http_filter *f, struct headers *h, bool end)
+{
+    struct state *s = state_of(f);
+    s->filter = f;
+    timer_init(&s->turn, f->stream->worker->loop, on_turn, s);
+    if (end)
+        open_page(f);
+    return FILTER_PAUSE;
+}
+
+static enum filter_status on_request_data(struct http_filter *f, struct buffer *data, bool end)
+{
+    buffer_drain(data, data->len);
+    if (end && !state_of(f)->page)
+        open_page(f);
+    return FILTER_TAKEN;
+}
+
+static enum filter_status on_request_trailers(struct http_filter *f, struct headers *h)
+{
+    if (!state_of(f)->page)
+        open_page(f);
+    return FILTER_PAUSE;
+}
+
+static void on_watermark(struct http_filter *f, bool above)
+{
+    struct state *s = state_of(f);
+    s->blocked = above;
+    if (!above && s->page)
+        schedule(s);
+}
+
+static void on_destroy(struct http_filter *f)
+{
+    struct state *s = state_of(f);
+    if (!s->filter)
+        return;
+    timer_stop(&s->turn);
+    if (s->page)
+        s->page->free(s->page);
+    s->page = NULL;
+}
+
+const struct http_filter_ops admin_filter_ops = {
+    .factory = {.name = "xylem.admin", .terminal = true, .state_size = sizeof(struct state)},
+    .on_request_headers = on_request_headers,
+    .on_request_data = on_request_data,
+    .on_request_trailers = on_request_trailers,
+    .on_downstream_watermark = on_watermark,
+    .on_destroy = on_destroy,
+};
