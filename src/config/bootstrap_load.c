@@ -70,9 +70,17 @@ static bool read_file(struct loading *l, const char *path, struct bytes *text)
 static bool holds_extensions(struct bytes key)
 {
     static const char *const keys[] = {
-        "access_log",       "accessLog",       "filters",          "http_filters",
-        "httpFilters",      "listener_filters", "listenerFilters", "transport_socket",
-        "transportSocket",  "upstream_http_filters", "upstreamHttpFilters",
+        "access_log",
+        "accessLog",
+        "filters",
+        "http_filters",
+        "httpFilters",
+        "listener_filters",
+        "listenerFilters",
+        "transport_socket",
+        "transportSocket",
+        "upstream_http_filters",
+        "upstreamHttpFilters",
     };
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
         if (bytes_eq_str(key, keys[i]))
@@ -142,8 +150,8 @@ static bool add_tree(struct loading *l, struct yaml_node *tree)
 static bool add_text(struct loading *l, const char *name, struct bytes text, bool yaml)
 {
     struct error err = ERROR_INIT;
-    struct yaml_node *tree = yaml ? yaml_parse(l->arena, name, text, &err)
-                                  : json_parse(l->arena, name, text, &err);
+    struct yaml_node *tree =
+        yaml ? yaml_parse(l->arena, name, text, &err) : json_parse(l->arena, name, text, &err);
     if (tree)
         return add_tree(l, tree);
     error_append(l->err, "\n", "%s", error_text(&err));
@@ -165,8 +173,8 @@ static bool add_file(struct loading *l, const char *path)
         strbuf_add_bytes(&l->body, text);
         return true;
     }
-    bool yaml = bytes_ends_with_nocase(name, BYTES(".yaml")) ||
-                bytes_ends_with_nocase(name, BYTES(".yml"));
+    bool yaml =
+        bytes_ends_with_nocase(name, BYTES(".yaml")) || bytes_ends_with_nocase(name, BYTES(".yml"));
     return add_text(l, path, text, yaml);
 }
 
@@ -203,8 +211,8 @@ static bool scan_rest(struct loading *l, struct bytes body)
             strbuf_add_bytes(&rest, f.raw);
     bool ok = unsupported_scan(l->d, BYTES(BOOTSTRAP), strbuf_bytes(&rest), &found, &err) &&
               unsupported_check(&found, false, &err) &&
-              unknown_fields_check(
-                  &found, l->source->allow_unknown ? UNKNOWN_ALLOW : UNKNOWN_REJECT, &err);
+              unknown_fields_check(&found,
+                                   l->source->allow_unknown ? UNKNOWN_ALLOW : UNKNOWN_REJECT, &err);
     if (!ok)
         error_append(l->err, "\n", "%s", error_text(&err));
     for (size_t i = 0; i < found.n; i++)
@@ -233,8 +241,7 @@ bool bootstrap_load(struct descriptors *d, struct validator *v,
                     struct field_report *report, struct error *err)
 {
     struct error found = ERROR_INIT;
-    struct loading l = {
-        .d = d, .source = source, .arena = a, .report = report, .err = &found};
+    struct loading l = {.d = d, .source = source, .arena = a, .report = report, .err = &found};
     bool ok = load_parts(&l) && merge(&l, body);
     strbuf_fini(&l.body);
     if (ok) {

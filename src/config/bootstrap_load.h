@@ -1,7 +1,7 @@
 /* The bootstrap: a file (-c) and a string (--config-yaml) merged over it as protobuf merges, read,
  * completed and validated; the result is the bytes of envoy.config.bootstrap.v3.Bootstrap. Filters
- * without typed_config get the type that Envoy once knew by their name. Config thread (or main before
- * any other thread runs). */
+ * without typed_config get the type that Envoy once knew by their name. Config thread (or main
+ * before any other thread runs). */
 #pragma once
 
 #include "base/arena.h"
@@ -12,19 +12,20 @@
 #include "config/validate.h"
 
 struct bootstrap_source {
-    const char *path;    /* .yaml .yml .json .pb; NULL: none */
-    const char *yaml;    /* YAML or JSON text; NULL: none */
-    bool allow_unknown;  /* --allow-unknown-static-fields */
+    const char *path;   /* .yaml .yml .json .pb; NULL: none */
+    const char *yaml;   /* YAML or JSON text; NULL: none */
+    bool allow_unknown; /* --allow-unknown-static-fields */
 };
 
-/* Body is in the arena; report gets unknown fields (allowed ones), deprecated and unsupported ones.
- * All errors at once, one a line. */
+/* Body is in the arena; report gets unknown fields (allowed ones), deprecated ones and those that
+ * are not implemented, but the latter not inside static_resources: the decoders of these report
+ * them. All errors at once, one a line. */
 MUST_CHECK bool bootstrap_load(struct descriptors *d, struct validator *v,
                                const struct bootstrap_source *source, struct arena *a,
                                struct bytes *body, struct field_report *report, struct error *err);
 
-/* "envoy.filters.http.router" -> "envoy.extensions.filters.http.router.v3.Router"; NULL: a name that
- * never loaded by itself. Aliases of old ("envoy.router") are known too. */
+/* "envoy.filters.http.router" gives "envoy.extensions.filters.http.router.v3.Router"; NULL: a name
+ * that never loaded by itself. Aliases of old ("envoy.router") are known too. */
 const char *extension_type_by_name(struct bytes name);
 /* An extension by its name alone and no typed_config: adds the typed_config to the tree, everywhere
  * below node. */

@@ -1,8 +1,8 @@
 /* struct descriptors: the one pool of message descriptors, over the official descriptors of the
  * whole xDS API. A file is loaded with its imports when a type in it is first named. All generic
  * work (JSON, validation, unsupported fields) reads messages through this pool and never through
- * generated accessors: the layouts differ, so a message passes from one world to the other as bytes.
- * One owner: the config thread. */
+ * generated accessors: the layouts differ, so a message passes from one world to the other as
+ * bytes. One owner: the config thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -30,22 +30,22 @@ const struct upb_MessageDef *descriptors_type_url(struct descriptors *d, struct 
 struct bytes descriptors_type_name(struct bytes type_url);
 const struct upb_EnumDef *descriptors_enum(struct descriptors *d, struct bytes full_name);
 size_t descriptors_files_loaded(const struct descriptors *d);
-/* Calls fn with the full name of every message of the API that starts with prefix (top level only),
- * without loading any file. */
+/* Calls fn with the full name of every top-level message of the API that starts with prefix; loads
+ * no file. */
 typedef void descriptors_name_fn(void *ctx, struct bytes full_name);
 void descriptors_each_message(struct descriptors *d, struct bytes prefix, descriptors_name_fn *fn,
                               void *ctx);
 
 /* Options that the API sets on its fields. */
 bool descriptors_field_deprecated(const struct upb_FieldDef *f);
-bool descriptors_field_sensitive(const struct upb_FieldDef *f);   /* udpa.annotations.sensitive */
-bool descriptors_field_disallowed(const struct upb_FieldDef *f);  /* disallowed_by_default */
+bool descriptors_field_sensitive(const struct upb_FieldDef *f);  /* udpa.annotations.sensitive */
+bool descriptors_field_disallowed(const struct upb_FieldDef *f); /* disallowed_by_default */
 /* The bytes of validate.FieldRules; data NULL: none. */
 struct bytes descriptors_field_rules(const struct upb_FieldDef *f);
 
-/* libupb 1.51 computes a length from two different buffers (and so ends the process, or reads what is
- * not its own) when the last bytes of a message hold a map entry with an unknown field. False and
- * *err for such bytes. descriptors_decode() asks by itself; code that calls a generated parse
+/* libupb 1.51 computes a length from two different buffers (and so ends the process, or reads what
+ * is not its own) when the last bytes of a message hold a map entry with an unknown field. False
+ * and *err for such bytes. descriptors_decode() asks by itself; code that calls a generated parse
  * function on bytes that nothing of this room has read asks first. */
 MUST_CHECK bool descriptors_check_bytes(const struct upb_MessageDef *m, struct bytes body,
                                         struct error *err);

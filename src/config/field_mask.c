@@ -64,8 +64,7 @@ static bool prune_any(struct mask *k, const upb_MessageDef *any, upb_Message *ms
     if (!m)
         return error_set(k->err, "no message type %.*s is known", (int)url.size, url.data);
     struct bytes out;
-    upb_Message *inner =
-        descriptors_decode(m, bytes_from(body.data, body.size), k->arena, k->err);
+    upb_Message *inner = descriptors_decode(m, bytes_from(body.data, body.size), k->arena, k->err);
     if (!inner || !prune(k, m, inner, paths) ||
         !descriptors_encode(m, inner, k->arena, &out, k->err))
         return false;
@@ -74,7 +73,7 @@ static bool prune_any(struct mask *k, const upb_MessageDef *any, upb_Message *ms
     return true;
 }
 
-/* What the paths say about one field: the rests of those that name it; *whole when one ends here. */
+/* What the paths say about one field: the rests of those that name it; *whole: one ends here. */
 static struct paths below(const struct paths *paths, const upb_FieldDef *f, bool *whole)
 {
     struct paths rests = {0};

@@ -1,5 +1,5 @@
-/* Field paths in messages: "clusters[0].metadata[\"x\"].name". A path grows with a step and is cut back
- * to the length that the step returned. Pure, any thread. */
+/* Field paths in messages: clusters[0].metadata["x"].name. A path grows with a step and is cut
+ * back to the length that the step returned. Pure, any thread. */
 #pragma once
 
 #include "base/strbuf.h"

@@ -1,6 +1,6 @@
 /* struct field_report: what a resource says that Xylem does not act on, by field path: unknown
- * fields, fields that are not implemented, deprecated ones. Bounded: beyond FIELD_REPORT_MAX entries
- * only the counts grow. One thread; owned by whoever declared it. */
+ * fields, fields that are not implemented, deprecated ones. Bounded: beyond FIELD_REPORT_MAX
+ * entries only the counts grow. One thread; owned by whoever declared it. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,7 +31,10 @@ struct field_report {
     size_t counts[FIELD_CLASS_COUNT]; /* all, also beyond the bound */
 };
 
-#define FIELD_REPORT_INIT {0}
+#define FIELD_REPORT_INIT                                                                          \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 void field_report_add(struct field_report *r, enum field_class class, struct bytes path,
                       const char *detail);

@@ -89,8 +89,7 @@ static bool read_value(struct json_reading *r, const upb_MessageDef *m, const st
         return read_plain_value(r, m, n, msg);
     upb_MessageValue v;
     bool skip = false;
-    const upb_FieldDef *f =
-        field_number(m, n->kind == YAML_MAPPING ? VALUE_STRUCT : VALUE_LIST);
+    const upb_FieldDef *f = field_number(m, n->kind == YAML_MAPPING ? VALUE_STRUCT : VALUE_LIST);
     bool ok = read_single(r, f, n, &v, &skip);
     set(r, msg, f, v);
     return ok;
@@ -106,8 +105,10 @@ static bool read_map_field(struct json_reading *r, const upb_FieldDef *f, const 
 static bool unknown_type(struct json_reading *r, const struct yaml_node *n, struct bytes url)
 {
     if (bytes_find_char(url, '/') < 0)
-        return json_reading_fail(r, n, "expected a type URL such as type.googleapis.com/%.*s, got "
-                                 "%.*s", BYTES_ARG(url), BYTES_ARG(url));
+        return json_reading_fail(r, n,
+                                 "expected a type URL such as type.googleapis.com/%.*s, got "
+                                 "%.*s",
+                                 BYTES_ARG(url), BYTES_ARG(url));
     return json_reading_fail(r, n, "no message type %.*s is known",
                              BYTES_ARG(descriptors_type_name(url)));
 }
@@ -183,12 +184,12 @@ static bool read_time(struct json_reading *r, const upb_MessageDef *m, const str
 {
     int64_t seconds;
     int32_t nanos;
-    bool ok = json_reading_is_string(n) &&
-              (duration ? json_scalar_duration(n->text, &seconds, &nanos)
-                        : json_scalar_timestamp(n->text, &seconds, &nanos));
+    bool ok =
+        json_reading_is_string(n) && (duration ? json_scalar_duration(n->text, &seconds, &nanos)
+                                               : json_scalar_timestamp(n->text, &seconds, &nanos));
     if (!ok)
-        return json_reading_expected(r, n, duration ? "a duration such as 1.5s"
-                                                    : "a time such as 2006-01-02T15:04:05Z");
+        return json_reading_expected(
+            r, n, duration ? "a duration such as 1.5s" : "a time such as 2006-01-02T15:04:05Z");
     set(r, msg, field_number(m, kUpb_Duration_SecondsFieldNumber),
         (upb_MessageValue){.int64_val = seconds});
     set(r, msg, field_number(m, kUpb_Duration_NanosFieldNumber),
@@ -245,8 +246,7 @@ static bool unknown_field(struct json_reading *r, const upb_MessageDef *m,
     for (int i = 0; i < upb_MessageDef_FieldCount(m); i++)
         suggest_offer(&s, bytes_of(upb_FieldDef_Name(upb_MessageDef_Field(m, i))));
     if (s.best.data)
-        return json_reading_fail(r, e->key_node,
-                                 "unknown field `%.*s` in %s: did you mean `%.*s`?",
+        return json_reading_fail(r, e->key_node, "unknown field `%.*s` in %s: did you mean `%.*s`?",
                                  BYTES_ARG(e->key), upb_MessageDef_FullName(m), BYTES_ARG(s.best));
     return json_reading_fail(r, e->key_node, "unknown field `%.*s` in %s", BYTES_ARG(e->key),
                              upb_MessageDef_FullName(m));
@@ -385,8 +385,7 @@ static bool read_fields(struct json_reading *r, const upb_MessageDef *m, const s
     bool ok = true, is_any = n == r->any;
     for (size_t i = 0; i < n->count; i++) {
         const struct yaml_entry *e = &n->entries[i];
-        const upb_FieldDef *f =
-            upb_MessageDef_FindByJsonNameWithSize(m, e->key.data, e->key.len);
+        const upb_FieldDef *f = upb_MessageDef_FindByJsonNameWithSize(m, e->key.data, e->key.len);
         if (f)
             ok = read_field(r, f, e, msg, seen) && ok;
         else if (!is_any || !bytes_eq_str(e->key, "@type"))

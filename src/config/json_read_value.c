@@ -234,8 +234,7 @@ static bool read_enum(struct json_reading *r, const upb_FieldDef *f, const struc
     }
     if (n->kind != YAML_SCALAR || yaml_is_null(n))
         return json_reading_expected(r, n, "the name of an enum value");
-    const upb_EnumValueDef *v =
-        upb_EnumDef_FindValueByNameWithSize(e, n->text.data, n->text.len);
+    const upb_EnumValueDef *v = upb_EnumDef_FindValueByNameWithSize(e, n->text.data, n->text.len);
     if (v) {
         out->int32_val = upb_EnumValueDef_Number(v);
         return true;

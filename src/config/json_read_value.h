@@ -13,7 +13,7 @@ struct json_reading {
     struct descriptors *d;
     const struct json_read_options *options;
     upb_Arena *arena;
-    struct strbuf path; /* of the value being read */
+    struct strbuf path;          /* of the value being read */
     const struct yaml_node *any; /* the mapping in which @type is no field */
     unsigned n_errors;
     struct error *err;

@@ -27,7 +27,7 @@ MUST_CHECK bool json_scalar_timestamp(struct bytes text, int64_t *seconds, int32
 void json_scalar_snake(struct bytes text, struct strbuf *out);
 void json_scalar_camel(struct bytes text, struct strbuf *out);
 
-/* The other way: numbers read back equal, strings get their quotes, all as libprotobuf prints it. */
+/* The other way: numbers read back equal, strings get their quotes; all as libprotobuf does. */
 void json_scalar_add_string(struct strbuf *out, struct bytes text);
 void json_scalar_add_double(struct strbuf *out, double value);
 void json_scalar_add_float(struct strbuf *out, float value);

@@ -18,11 +18,11 @@ struct json_writer {
     struct descriptors *d;
     const struct json_write_options *options;
     struct strbuf *out;
-    struct strbuf path;   /* only kept when there is a report */
-    upb_Arena *arena;     /* of decoded messages */
+    struct strbuf path; /* only kept when there is a report */
+    upb_Arena *arena;   /* of decoded messages */
     unsigned indent;
-    unsigned nesting;     /* messages around this one, those outside an Any included */
-    unsigned redacted;    /* values hidden so far */
+    unsigned nesting;  /* messages around this one, those outside an Any included */
+    unsigned redacted; /* values hidden so far */
 };
 
 static void write_message(struct json_writer *w, const upb_MessageDef *m, const upb_Message *msg,
@@ -416,8 +416,8 @@ static const upb_FieldDef **fields_to_write(const struct json_writer *w, const u
     *n = 0;
     for (int i = 0; i < count; i++) {
         const upb_FieldDef *f = upb_MessageDef_Field(m, i);
-        bool always = w->options->defaults &&
-                      (upb_FieldDef_IsRepeated(f) || !upb_FieldDef_HasPresence(f));
+        bool always =
+            w->options->defaults && (upb_FieldDef_IsRepeated(f) || !upb_FieldDef_HasPresence(f));
         if (always || is_set(msg, f))
             fields[(*n)++] = f;
     }

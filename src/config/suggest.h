@@ -8,8 +8,8 @@
 
 struct suggest {
     struct bytes wanted;
-    struct bytes best;     /* data NULL: nothing is near */
-    unsigned distance;     /* of best */
+    struct bytes best; /* data NULL: nothing is near */
+    unsigned distance; /* of best */
 };
 
 void suggest_offer(struct suggest *s, struct bytes candidate);

@@ -26,8 +26,8 @@ struct bytes typed_inner_url(struct bytes value)
     return wire_find_bytes(value, TYPED_STRUCT_TYPE_URL);
 }
 
-bool typed_unwrap(struct descriptors *d, struct bytes type_url, struct bytes value,
-                  struct arena *a, struct typed *out, struct error *err)
+bool typed_unwrap(struct descriptors *d, struct bytes type_url, struct bytes value, struct arena *a,
+                  struct typed *out, struct error *err)
 {
     *out = (struct typed){type_url, descriptors_type_name(type_url), value};
     if (!typed_is_typed_struct(type_url))
@@ -47,8 +47,7 @@ bool typed_unwrap(struct descriptors *d, struct bytes type_url, struct bytes val
         return error_set(err, "a TypedStruct inside a TypedStruct");
     if (!descriptors_message(d, name))
         return true;
-    struct yaml_node *tree =
-        struct_tree(a, wire_find_bytes(value, TYPED_STRUCT_VALUE), &inner);
+    struct yaml_node *tree = struct_tree(a, wire_find_bytes(value, TYPED_STRUCT_VALUE), &inner);
     if (!tree || !json_read(d, tree, name, NULL, a, &body, &inner)) {
         error_move(err, &inner);
         return error_prefix(err, "TypedStruct of %.*s: ", BYTES_ARG(name));

@@ -58,8 +58,8 @@ static bool names_field(const char *fields, struct bytes field)
 static const struct support_row *row_of_field(const struct support_row *rows, struct bytes field)
 {
     const struct support_row *rest = NULL;
-    for (const struct support_row *r = rows; r && r->message && strcmp(r->message, rows->message) == 0;
-         r++) {
+    for (const struct support_row *r = rows;
+         r && r->message && strcmp(r->message, rows->message) == 0; r++) {
         if (names_field(r->fields, field))
             return r;
         if (r->fields[0] == '*')
@@ -204,8 +204,7 @@ static bool scan_message(struct scan *s, const upb_MessageDef *m, const upb_Mess
         enum support support = row ? row->support : SUPPORT_LIST;
         size_t at = field_path_enter(&s->path, name);
         if (support == SUPPORT_LIST || support == SUPPORT_REFUSE)
-            field_report_add(s->report,
-                             support == SUPPORT_LIST ? FIELD_IGNORED : FIELD_REFUSED,
+            field_report_add(s->report, support == SUPPORT_LIST ? FIELD_IGNORED : FIELD_REFUSED,
                              strbuf_bytes(&s->path), row ? row->note : "");
         else
             ok = scan_inside(s, f, v);

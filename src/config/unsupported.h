@@ -20,8 +20,8 @@ enum support {
 struct support_row {
     const char *message; /* full name */
     enum support support;
-    const char *fields;  /* proto names, joined by spaces; "*": all that no row names */
-    const char *note;    /* one short sentence for the document; may be "" */
+    const char *fields; /* proto names, joined by spaces; "*": all that no row names */
+    const char *note;   /* one short sentence for the document; may be "" */
 };
 
 /* Sorted by message, ends with {NULL}. */

@@ -402,8 +402,7 @@ static void check_unique(struct validation *c, const struct field_rules *r, cons
         upb_MessageValue v = upb_Array_Get(list, i);
         char number[48];
         snprintf(number, sizeof(number), "%.21Lg", number_value(r->field, v));
-        struct bytes key =
-            upb_FieldDef_IsString(r->field) ? view(v.str_val) : bytes_of(number);
+        struct bytes key = upb_FieldDef_IsString(r->field) ? view(v.str_val) : bytes_of(number);
         if (map_set(&seen, key, &mark)) {
             fail(c, "repeated value must contain unique items");
             break;

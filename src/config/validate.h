@@ -1,6 +1,6 @@
-/* The API's own validation rules (validate.rules), applied to the bytes of a message and to all that
- * is in it, also inside an Any of a known type. Rules are compiled when a type is first seen, and
- * kept. All failures are reported, in Envoy's words after the field path:
+/* The API's own validation rules (validate.rules), applied to the bytes of a message and to all
+ * that is in it, also inside an Any of a known type. Rules are compiled when a type is first seen,
+ * and kept. All failures are reported, in Envoy's words after the field path:
  *     clusters[0].name: value length must be at least 1 characters
  * Runs on the thread of the descriptor pool. */
 #pragma once

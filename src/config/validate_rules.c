@@ -187,17 +187,33 @@ static void compile_pattern(struct compiler *c, struct value_rules *v, struct by
 
 /* StringRules and BytesRules number the same things differently. */
 enum text_rule {
-    TEXT_UNKNOWN, TEXT_CONST, TEXT_LEN, TEXT_MIN, TEXT_MAX, TEXT_LEN_BYTES, TEXT_MIN_BYTES,
-    TEXT_MAX_BYTES, TEXT_PATTERN, TEXT_PREFIX, TEXT_SUFFIX, TEXT_CONTAINS, TEXT_NOT_CONTAINS,
-    TEXT_IN, TEXT_NOT_IN, TEXT_WELL_KNOWN, TEXT_STRICT, TEXT_IGNORE_EMPTY,
+    TEXT_UNKNOWN,
+    TEXT_CONST,
+    TEXT_LEN,
+    TEXT_MIN,
+    TEXT_MAX,
+    TEXT_LEN_BYTES,
+    TEXT_MIN_BYTES,
+    TEXT_MAX_BYTES,
+    TEXT_PATTERN,
+    TEXT_PREFIX,
+    TEXT_SUFFIX,
+    TEXT_CONTAINS,
+    TEXT_NOT_CONTAINS,
+    TEXT_IN,
+    TEXT_NOT_IN,
+    TEXT_WELL_KNOWN,
+    TEXT_STRICT,
+    TEXT_IGNORE_EMPTY,
 };
 
 static enum text_rule string_rule(uint32_t number)
 {
     static const unsigned char rules[] = {
-        [1] = TEXT_CONST,      [2] = TEXT_MIN,         [3] = TEXT_MAX,      [4] = TEXT_MIN_BYTES,
-        [5] = TEXT_MAX_BYTES,  [6] = TEXT_PATTERN,     [7] = TEXT_PREFIX,   [8] = TEXT_SUFFIX,
-        [9] = TEXT_CONTAINS,   [10] = TEXT_IN,         [11] = TEXT_NOT_IN,  [19] = TEXT_LEN,
+        [1] = TEXT_CONST,      [2] = TEXT_MIN,           [3] = TEXT_MAX,
+        [4] = TEXT_MIN_BYTES,  [5] = TEXT_MAX_BYTES,     [6] = TEXT_PATTERN,
+        [7] = TEXT_PREFIX,     [8] = TEXT_SUFFIX,        [9] = TEXT_CONTAINS,
+        [10] = TEXT_IN,        [11] = TEXT_NOT_IN,       [19] = TEXT_LEN,
         [20] = TEXT_LEN_BYTES, [23] = TEXT_NOT_CONTAINS, [24] = TEXT_WELL_KNOWN,
         [25] = TEXT_STRICT,    [26] = TEXT_IGNORE_EMPTY,
     };
@@ -207,9 +223,9 @@ static enum text_rule string_rule(uint32_t number)
 static enum text_rule bytes_rule(uint32_t number)
 {
     static const unsigned char rules[] = {
-        [1] = TEXT_CONST,   [2] = TEXT_MIN_BYTES, [3] = TEXT_MAX_BYTES, [4] = TEXT_PATTERN,
-        [5] = TEXT_PREFIX,  [6] = TEXT_SUFFIX,    [7] = TEXT_CONTAINS,  [8] = TEXT_IN,
-        [9] = TEXT_NOT_IN,  [13] = TEXT_LEN_BYTES, [14] = TEXT_IGNORE_EMPTY,
+        [1] = TEXT_CONST,  [2] = TEXT_MIN_BYTES,  [3] = TEXT_MAX_BYTES,     [4] = TEXT_PATTERN,
+        [5] = TEXT_PREFIX, [6] = TEXT_SUFFIX,     [7] = TEXT_CONTAINS,      [8] = TEXT_IN,
+        [9] = TEXT_NOT_IN, [13] = TEXT_LEN_BYTES, [14] = TEXT_IGNORE_EMPTY,
     };
     return number < ARRAY_SIZE(rules) ? (enum text_rule)rules[number] : TEXT_UNKNOWN;
 }
@@ -415,8 +431,7 @@ struct message_rules *message_rules_compile(const upb_MessageDef *m, struct aren
     }
     for (int i = 0; i < n_fields; i++) {
         struct field_rules *field = &rules->fields[rules->n_fields];
-        *field = (struct field_rules){.field = upb_MessageDef_Field(m, i),
-                                      .max_items = UINT64_MAX};
+        *field = (struct field_rules){.field = upb_MessageDef_Field(m, i), .max_items = UINT64_MAX};
         struct bytes body = descriptors_field_rules(field->field);
         field->disallowed = descriptors_field_disallowed(field->field);
         compile_rules(&c, body, field, &field->value);

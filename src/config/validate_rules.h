@@ -30,14 +30,22 @@ struct text_rules {
     size_t n_in, n_not_in;
 };
 
-enum rules_kind { RULES_NONE, RULES_NUMBER, RULES_DURATION, RULES_BOOL, RULES_ENUM, RULES_TEXT,
-                  RULES_BYTES, RULES_ANY };
+enum rules_kind {
+    RULES_NONE,
+    RULES_NUMBER,
+    RULES_DURATION,
+    RULES_BOOL,
+    RULES_ENUM,
+    RULES_TEXT,
+    RULES_BYTES,
+    RULES_ANY
+};
 
 struct value_rules {
     enum rules_kind kind;
     bool ignore_empty;
-    bool defined_only;   /* enum */
-    bool skip;           /* message: what is in it is not looked at */
+    bool defined_only; /* enum */
+    bool skip;         /* message: what is in it is not looked at */
     struct number_rules number;
     struct text_rules text;
 };
@@ -60,8 +68,8 @@ struct message_rules {
     bool disabled; /* validate.disabled or validate.ignored */
 };
 
-/* In the arena. *unknown counts rules that this code does not know. Regular expressions are freed by
- * message_rules_fini(). */
+/* In the arena. *unknown counts rules that this code does not know. Regular expressions are freed
+ * by message_rules_fini(). */
 struct message_rules *message_rules_compile(const upb_MessageDef *m, struct arena *a,
                                             size_t *unknown);
 void message_rules_fini(struct message_rules *rules);

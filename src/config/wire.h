@@ -13,9 +13,9 @@ enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32
 struct wire_field {
     uint32_t number;
     enum wire_type type;
-    uint64_t value;      /* varint and fixed */
-    struct bytes bytes;  /* length-delimited */
-    struct bytes raw;    /* with its tag */
+    uint64_t value;     /* varint and fixed */
+    struct bytes bytes; /* length-delimited */
+    struct bytes raw;   /* with its tag */
 };
 
 /* Takes the next field off *rest. False at the end, and on corrupt bytes or a group, where *rest is

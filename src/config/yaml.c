@@ -28,8 +28,7 @@ static bool fail_parser(struct reader *r)
         return error_set(r->err, "%s: byte %zu: %s", r->file, p->problem_offset, problem);
     if (p->context)
         return error_set(r->err, "%s:%zu:%zu: %s (%s, line %zu)", r->file, p->problem_mark.line + 1,
-                         p->problem_mark.column + 1, problem, p->context,
-                         p->context_mark.line + 1);
+                         p->problem_mark.column + 1, problem, p->context, p->context_mark.line + 1);
     return fail_at(r, p->problem_mark, problem);
 }
 
@@ -77,8 +76,8 @@ static bool read_scalar(struct reader *r, const yaml_event_t *e, struct yaml_nod
 {
     const yaml_char_t *tag = e->data.scalar.tag;
     struct yaml_node *n = new_node(r, YAML_SCALAR, e->start_mark);
-    n->text = arena_dup(r->arena, bytes_from((const char *)e->data.scalar.value,
-                                             e->data.scalar.length));
+    n->text =
+        arena_dup(r->arena, bytes_from((const char *)e->data.scalar.value, e->data.scalar.length));
     n->quoted = e->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
     if (tag) {
         struct bytes t = event_text(tag);

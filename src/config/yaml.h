@@ -1,8 +1,8 @@
 /* YAML and JSON text as a tree of nodes, each with line and column: the one place that knows
- * libyaml. JSON is read by a reader of its own (json_parse.c) into the same tree; it is strict but for
- * a comma before a closing bracket, which real bootstraps have. A key that stands twice in one mapping is an error that names both
- * lines; aliases are followed, and their expansion is bounded. Pure functions, any thread; nodes
- * and their text live in the arena. */
+ * libyaml. JSON is read by a reader of its own (json_parse.c) into the same tree; it is strict but
+ * for a comma before a closing bracket, which real bootstraps have. A key that stands twice in one
+ * mapping is an error that names both lines; aliases are followed, and their expansion is bounded.
+ * Pure functions, any thread; nodes and their text live in the arena. */
 #pragma once
 
 #include <stdbool.h>

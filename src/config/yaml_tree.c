@@ -64,8 +64,7 @@ struct yaml_node *yaml_mapping(struct arena *a, const struct yaml_node *at)
     return n;
 }
 
-void yaml_add(struct arena *a, struct yaml_node *mapping, struct bytes key,
-              struct yaml_node *value)
+void yaml_add(struct arena *a, struct yaml_node *mapping, struct bytes key, struct yaml_node *value)
 {
     struct yaml_entry *old = mapping->entries;
     mapping->entries = ARENA_ARRAY(a, struct yaml_entry, mapping->count + 1);

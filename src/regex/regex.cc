@@ -15,7 +15,8 @@ extern "C" {
 
 #include <re2/re2.h>
 
-namespace {
+namespace
+{
 
 constexpr unsigned max_groups = 10; /* \0 to \9 */
 
@@ -42,7 +43,9 @@ RE2::Options options()
 struct regex {
     RE2 re;
 
-    explicit regex(const re2::StringPiece &pattern) : re(pattern, options()) {}
+    explicit regex(const re2::StringPiece &pattern) : re(pattern, options())
+    {
+    }
 };
 
 extern "C" {

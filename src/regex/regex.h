@@ -26,8 +26,7 @@ struct regex;
  * than the default allows, in Envoy's words. */
 struct regex *regex_new(struct bytes pattern, struct error *err);
 /* The same with another limit; patterns of an operator (admin filters) have none. */
-struct regex *regex_new_limited(struct bytes pattern, uint32_t max_program_size,
-                                struct error *err);
+struct regex *regex_new_limited(struct bytes pattern, uint32_t max_program_size, struct error *err);
 void regex_free(struct regex **re);
 
 struct bytes regex_pattern(const struct regex *re); /* as it was given; lives as long as re */

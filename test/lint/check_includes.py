@@ -36,7 +36,7 @@ DOORWAYS = [
         # _util.h: inline helpers for those .c files, and for them alone
         r"upb/|.*\.upb\.h$|config/(upb|decode)_util\.h$",
         [
-            r"src/config/(upb|decode)_util\.h$",
+            r"src/config/(upb_util|decode_util|json_read_value|validate_rules)\.h$",
             r"src/(config|xds)/.*\.c$",
             r"src/filters/.*_(config|proto)\.c$",
             r"test/unit/(api|config|xds|filters)/",

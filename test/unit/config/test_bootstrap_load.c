@@ -109,12 +109,15 @@ END_TEST
 START_TEST(formats)
 {
     static const char expected[] = "{\"node\":{\"id\":\"n\",\"cluster\":\"c\"}}";
+    ck_assert_str_eq(load_json(write_file("a.yml", BYTES("node: {id: \"n\", cluster: c}\n")), NULL),
+                     expected);
     ck_assert_str_eq(
-        load_json(write_file("a.yml", BYTES("node: {id: \"n\", cluster: c}\n")), NULL), expected);
-    ck_assert_str_eq(
-        load_json(write_file("a.json", BYTES("{\"node\":{\"id\":\"n\",\"cluster\":\"c\",},}")), NULL),
+        load_json(write_file("a.json", BYTES("{\"node\":{\"id\":\"n\",\"cluster\":\"c\",},}")),
+                  NULL),
         expected);
-    ck_assert_str_eq(load_json(write_file("a.pb", BYTES("\x0a\x06\x0a\x01n\x12\x01" "c")), NULL),
+    ck_assert_str_eq(load_json(write_file("a.pb", BYTES("\x0a\x06\x0a\x01n\x12\x01"
+                                                        "c")),
+                               NULL),
                      expected);
     const char *text = write_file("a.pb_text", BYTES("node {}"));
     check_error(text, NULL,
@@ -152,8 +155,9 @@ START_TEST(errors_of_both_parts)
                              path, path));
     check_error(NULL, "static_resources: {clusters: [{}]}",
                 "static_resources.clusters[0].name: value length must be at least 1 characters");
-    check_error(NULL, "a: [", "--config-yaml:2:1: did not find expected node content (while "
-                              "parsing a flow node, line 2)");
+    check_error(NULL, "a: [",
+                "--config-yaml:2:1: did not find expected node content (while "
+                "parsing a flow node, line 2)");
     check_error(write_file("d.pb", BYTES("\x0a\x05x")), NULL, BOOTSTRAP ": bytes are corrupt");
 }
 END_TEST
@@ -184,8 +188,8 @@ START_TEST(what_is_not_implemented)
     struct field_report report = FIELD_REPORT_INIT;
     struct error err = ERROR_INIT;
     struct bytes body;
-    ck_assert(load(NULL, "{enable_dispatcher_stats: true, watchdogs: {}}", false, &body, &report,
-                   &err));
+    ck_assert(
+        load(NULL, "{enable_dispatcher_stats: true, watchdogs: {}}", false, &body, &report, &err));
     ck_assert_uint_eq(report.counts[FIELD_IGNORED], 2);
     field_report_fini(&report);
     check_error(NULL, "admin: {allow_paths: [{exact: /stats}]}",
@@ -207,12 +211,14 @@ START_TEST(types_by_name)
     ck_assert_ptr_null(extension_type_by_name(BYTES("")));
     ck_assert_ptr_null(extension_type_by_name(BYTES("zzz")));
     struct error err = ERROR_INIT;
-    struct yaml_node *n = yaml_parse(arena, "f", BYTES("http_filters:\n"
-                                                       "- name: envoy.filters.http.router\n"
-                                                       "- name: mine\n"
-                                                       "- name: envoy.filters.http.lua\n"
-                                                       "  typedConfig: {}\n"
-                                                       "- 1\n"), &err);
+    struct yaml_node *n = yaml_parse(arena, "f",
+                                     BYTES("http_filters:\n"
+                                           "- name: envoy.filters.http.router\n"
+                                           "- name: mine\n"
+                                           "- name: envoy.filters.http.lua\n"
+                                           "  typedConfig: {}\n"
+                                           "- 1\n"),
+                                     &err);
     bootstrap_add_types(arena, n);
     struct yaml_node *list = yaml_get(n, "http_filters");
     ck_assert_ptr_nonnull(yaml_get(list->items[0], "typed_config"));
@@ -232,8 +238,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-    static const char *const names[] = {"a.yaml", "a.yml", "a.json", "a.pb", "a.pb_text",
-                                        "b.yaml", "c.yaml", "d.pb", "e.pb"};
+    static const char *const names[] = {"a.yaml", "a.yml",  "a.json", "a.pb", "a.pb_text",
+                                        "b.yaml", "c.yaml", "d.pb",   "e.pb"};
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         unlink(arena_printf(arena, "%s/%s", folder, names[i]));
     rmdir(folder);

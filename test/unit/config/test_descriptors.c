@@ -34,8 +34,8 @@ END_TEST
 
 START_TEST(names)
 {
-    ck_assert_ptr_nonnull(descriptors_message(
-        pool, BYTES("envoy.config.bootstrap.v3.Bootstrap.StaticResources")));
+    ck_assert_ptr_nonnull(
+        descriptors_message(pool, BYTES("envoy.config.bootstrap.v3.Bootstrap.StaticResources")));
     ck_assert_ptr_nonnull(descriptors_message(pool, BYTES("google.protobuf.FieldMask")));
     ck_assert_ptr_nonnull(descriptors_message(pool, BYTES("udpa.type.v1.TypedStruct")));
     ck_assert_ptr_nonnull(descriptors_message(pool, BYTES("xds.type.v3.TypedStruct")));
@@ -46,8 +46,8 @@ START_TEST(names)
     ck_assert_ptr_null(descriptors_message(pool, BYTES(".")));
     ck_assert_ptr_null(descriptors_message(pool, BYTES("envoy.config.core.v3.RequestMethod")));
     ck_assert_ptr_nonnull(descriptors_enum(pool, BYTES("envoy.config.core.v3.RequestMethod")));
-    ck_assert_ptr_nonnull(descriptors_type_url(
-        pool, BYTES("type.googleapis.com/envoy.config.cluster.v3.Cluster")));
+    ck_assert_ptr_nonnull(
+        descriptors_type_url(pool, BYTES("type.googleapis.com/envoy.config.cluster.v3.Cluster")));
     ck_assert(bytes_eq_str(descriptors_type_name(BYTES("a/b/c.D")), "c.D"));
     ck_assert(bytes_eq_str(descriptors_type_name(BYTES("c.D")), "c.D"));
 }
@@ -77,8 +77,8 @@ START_TEST(options)
         field("envoy.extensions.transport_sockets.tls.v3.TlsCertificate", "private_key")));
     ck_assert(!descriptors_field_sensitive(
         field("envoy.extensions.transport_sockets.tls.v3.TlsCertificate", "certificate_chain")));
-    ck_assert(descriptors_field_deprecated(
-        field("envoy.config.route.v3.HeaderMatcher", "exact_match")));
+    ck_assert(
+        descriptors_field_deprecated(field("envoy.config.route.v3.HeaderMatcher", "exact_match")));
     ck_assert(!descriptors_field_deprecated(field("envoy.config.route.v3.HeaderMatcher", "name")));
     ck_assert_uint_gt(
         descriptors_field_rules(field("envoy.config.route.v3.HeaderMatcher", "name")).len, 0);
@@ -110,12 +110,15 @@ START_TEST(map_entry_with_unknown_field)
     upb_Arena *arena = upb_Arena_New();
     const struct upb_MessageDef *m =
         descriptors_message(pool, BYTES("envoy.config.core.v3.Metadata"));
-    struct bytes body = BYTES("\x0a\x1a\x62\x09line\xec" "end\t\x12\x00\x0a\x0b" "0123456789a");
+    struct bytes body = BYTES("\x0a\x1a\x62\x09line\xec"
+                              "end\t\x12\x00\x0a\x0b"
+                              "0123456789a");
     ck_assert_ptr_null(descriptors_decode(m, body, arena, &err));
     ck_assert_str_eq(error_text(&err), "envoy.config.core.v3.Metadata.FilterMetadataEntry: a map "
                                        "entry with an unknown field");
     error_fini(&err);
-    body = BYTES("\x0a\x10\x08\x01\x0a\x0c" "0123456789ab");
+    body = BYTES("\x0a\x10\x08\x01\x0a\x0c"
+                 "0123456789ab");
     ck_assert_ptr_null(descriptors_decode(m, body, arena, &err));
     error_fini(&err);
     upb_Arena_Free(arena);

@@ -99,8 +99,8 @@ START_TEST(json_to_bytes)
         struct golden g = golden_at(i);
         struct error err = ERROR_INIT;
         struct bytes body;
-        ck_assert_msg(json_read(pool, g.json, g.message, NULL, arena, &body, &err), "golden %zu: %s",
-                      i, error_text(&err));
+        ck_assert_msg(json_read(pool, g.json, g.message, NULL, arena, &body, &err),
+                      "golden %zu: %s", i, error_text(&err));
         ck_assert_msg(bytes_eq(body, g.body), "golden %zu (%.*s)", i, BYTES_ARG(g.message));
     }
 }

@@ -14,8 +14,9 @@
 static struct descriptors *pool;
 static struct arena *arena;
 
-static bool read_yaml(const char *message, const char *text, const struct json_read_options *options,
-                      struct bytes *body, struct error *err)
+static bool read_yaml(const char *message, const char *text,
+                      const struct json_read_options *options, struct bytes *body,
+                      struct error *err)
 {
     struct yaml_node *n = yaml_parse(arena, "f", bytes_of(text), err);
     return n && json_read(pool, n, bytes_of(message), options, arena, body, err);
@@ -76,7 +77,8 @@ START_TEST(numbers)
     check_error(CLUSTER, "per_connection_buffer_limit_bytes: 4294967296\n",
                 "f:1:36: per_connection_buffer_limit_bytes: expected an integer from 0 to "
                 "4294967295, got 4294967296");
-    check_error("envoy.type.v3.Percent", "value: many", "f:1:8: value: expected a number, got many");
+    check_error("envoy.type.v3.Percent", "value: many",
+                "f:1:8: value: expected a number, got many");
 }
 END_TEST
 
@@ -86,13 +88,15 @@ START_TEST(strings_and_booleans)
                "{\"name\":\"1.5\",\"ignore_health_on_host_removal\":true}");
     check_read(CLUSTER, "ignore_health_on_host_removal: \"true\"\n",
                "{\"ignore_health_on_host_removal\":true}");
-    check_error(CLUSTER, "name: 123\n", "f:1:7: name: expected a string, got 123: put it in quotes");
-    check_error(CLUSTER, "name: yes\n", "f:1:7: name: expected a string, got yes: put it in quotes");
+    check_error(CLUSTER, "name: 123\n",
+                "f:1:7: name: expected a string, got 123: put it in quotes");
+    check_error(CLUSTER, "name: yes\n",
+                "f:1:7: name: expected a string, got yes: put it in quotes");
     check_error(CLUSTER, "name: [a]\n", "f:1:7: name: expected a string, got a list");
     check_error(CLUSTER, "ignore_health_on_host_removal: 1\n",
                 "f:1:32: ignore_health_on_host_removal: expected true or false, got 1");
-    check_read("envoy.config.core.v3.DataSource", "inline_bytes: aGk=",
-               "{\"inline_bytes\":\"aGk=\"}");
+    check_read("envoy.config.core.v3.DataSource",
+               "inline_bytes: aGk=", "{\"inline_bytes\":\"aGk=\"}");
     check_error("envoy.config.core.v3.DataSource", "inline_bytes: a",
                 "f:1:15: inline_bytes: expected bytes as base64, got a");
 }
@@ -144,11 +148,12 @@ END_TEST
  * fractions of YAML are strings. */
 START_TEST(structs)
 {
-    check_read(NODE,
-               "metadata:\n  s: str\n  n: 1\n  big: 5000000000\n  f: 1.5\n  q: \"1\"\n  b: yes\n"
-               "  z: null\n  l: [1, a, {x: z}, [], {}]\n",
-               "{\"metadata\":{\"b\":true,\"big\":\"5000000000\",\"f\":\"1.5\",\"l\":[1,\"a\",{\"x\":"
-               "\"z\"},[],{}],\"n\":1,\"q\":\"1\",\"s\":\"str\",\"z\":null}}");
+    check_read(
+        NODE,
+        "metadata:\n  s: str\n  n: 1\n  big: 5000000000\n  f: 1.5\n  q: \"1\"\n  b: yes\n"
+        "  z: null\n  l: [1, a, {x: z}, [], {}]\n",
+        "{\"metadata\":{\"b\":true,\"big\":\"5000000000\",\"f\":\"1.5\",\"l\":[1,\"a\",{\"x\":"
+        "\"z\"},[],{}],\"n\":1,\"q\":\"1\",\"s\":\"str\",\"z\":null}}");
     struct error err = ERROR_INIT;
     struct strbuf out = STRBUF_INIT;
     struct bytes body;
@@ -234,16 +239,17 @@ START_TEST(unknown_fields_allowed)
     struct json_read_options options = {.allow_unknown = true, .report = &report, .path = "c"};
     struct error err = ERROR_INIT;
     struct bytes body;
-    ck_assert(read_yaml(CLUSTER, "name: a\nfoo: {x: 1}\ntype: BAR\ndns_refresh_rate: 1s\n", &options,
-                        &body, &err));
-    ck_assert(bytes_eq_str(bytes_first(body, 3), "\x0a\x01" "a"));
+    ck_assert(read_yaml(CLUSTER, "name: a\nfoo: {x: 1}\ntype: BAR\ndns_refresh_rate: 1s\n",
+                        &options, &body, &err));
+    ck_assert(bytes_eq_str(bytes_first(body, 3), "\x0a\x01"
+                                                 "a"));
     ck_assert_uint_eq(report.counts[FIELD_UNKNOWN], 2);
     ck_assert_str_eq(report.entries[0].path, "c.foo");
     ck_assert_str_eq(report.entries[0].detail, "line 2");
     ck_assert_str_eq(report.entries[1].path, "c.type");
     field_report_fini(&report);
-    ck_assert(read_yaml("envoy.config.route.v3.HeaderMatcher", "name: a\nexact_match: b\n", &options,
-                        &body, &err));
+    ck_assert(read_yaml("envoy.config.route.v3.HeaderMatcher", "name: a\nexact_match: b\n",
+                        &options, &body, &err));
     ck_assert_uint_eq(report.counts[FIELD_DEPRECATED], 1);
     ck_assert_str_eq(report.entries[0].path, "c.exact_match");
     field_report_fini(&report);

@@ -36,57 +36,58 @@ static void check_json(const char *message, struct bytes body,
 /* Byte for byte what Envoy 1.40 prints for the same cluster in /config_dump. */
 START_TEST(as_envoy_prints_it)
 {
-    struct bytes body = encode(CLUSTER,
-        "name: a\n"
-        "connect_timeout: 0.25s\n"
-        "alt_stat_name: \"<>&'\\u007f\\u2028\\u00e9\\\"\\\\/\\t\\u0001 \xf0\x9f\x98\x80\"\n"
-        "per_connection_buffer_limit_bytes: 0\n"
-        "type: STATIC\n"
-        "cleanup_interval: 12.000001s\n"
-        "dns_refresh_rate: 5.000000001s\n"
-        "common_lb_config:\n"
-        "  healthy_panic_threshold: {value: 33.3}\n"
-        "  ignore_new_hosts_until_first_hc: false\n"
-        "typed_extension_protocol_options:\n"
-        "  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n"
-        "    \"@type\": type.googleapis.com/"
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n"
-        "    explicit_http_config: {http2_protocol_options: {}}\n"
-        "load_assignment:\n"
-        "  cluster_name: a\n"
-        "  endpoints:\n"
-        "  - lb_endpoints: []\n");
+    struct bytes body =
+        encode(CLUSTER,
+               "name: a\n"
+               "connect_timeout: 0.25s\n"
+               "alt_stat_name: \"<>&'\\u007f\\u2028\\u00e9\\\"\\\\/\\t\\u0001 \xf0\x9f\x98\x80\"\n"
+               "per_connection_buffer_limit_bytes: 0\n"
+               "type: STATIC\n"
+               "cleanup_interval: 12.000001s\n"
+               "dns_refresh_rate: 5.000000001s\n"
+               "common_lb_config:\n"
+               "  healthy_panic_threshold: {value: 33.3}\n"
+               "  ignore_new_hosts_until_first_hc: false\n"
+               "typed_extension_protocol_options:\n"
+               "  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n"
+               "    \"@type\": type.googleapis.com/"
+               "envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n"
+               "    explicit_http_config: {http2_protocol_options: {}}\n"
+               "load_assignment:\n"
+               "  cluster_name: a\n"
+               "  endpoints:\n"
+               "  - lb_endpoints: []\n");
     check_json(CLUSTER, body, NULL,
-        "{\n"
-        " \"name\": \"a\",\n"
-        " \"type\": \"STATIC\",\n"
-        " \"connect_timeout\": \"0.250s\",\n"
-        " \"per_connection_buffer_limit_bytes\": 0,\n"
-        " \"dns_refresh_rate\": \"5.000000001s\",\n"
-        " \"cleanup_interval\": \"12.000001s\",\n"
-        " \"common_lb_config\": {\n"
-        "  \"healthy_panic_threshold\": {\n"
-        "   \"value\": 33.3\n"
-        "  }\n"
-        " },\n"
-        " \"alt_stat_name\": \"\\u003c\\u003e&'\\u007f\\u2028\xc3\xa9\\\"\\\\/\\t\\u0001 "
-        "\xf0\x9f\x98\x80\",\n"
-        " \"load_assignment\": {\n"
-        "  \"cluster_name\": \"a\",\n"
-        "  \"endpoints\": [\n"
-        "   {}\n"
-        "  ]\n"
-        " },\n"
-        " \"typed_extension_protocol_options\": {\n"
-        "  \"envoy.extensions.upstreams.http.v3.HttpProtocolOptions\": {\n"
-        "   \"@type\": \"type.googleapis.com/"
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions\",\n"
-        "   \"explicit_http_config\": {\n"
-        "    \"http2_protocol_options\": {}\n"
-        "   }\n"
-        "  }\n"
-        " }\n"
-        "}");
+               "{\n"
+               " \"name\": \"a\",\n"
+               " \"type\": \"STATIC\",\n"
+               " \"connect_timeout\": \"0.250s\",\n"
+               " \"per_connection_buffer_limit_bytes\": 0,\n"
+               " \"dns_refresh_rate\": \"5.000000001s\",\n"
+               " \"cleanup_interval\": \"12.000001s\",\n"
+               " \"common_lb_config\": {\n"
+               "  \"healthy_panic_threshold\": {\n"
+               "   \"value\": 33.3\n"
+               "  }\n"
+               " },\n"
+               " \"alt_stat_name\": \"\\u003c\\u003e&'\\u007f\\u2028\xc3\xa9\\\"\\\\/\\t\\u0001 "
+               "\xf0\x9f\x98\x80\",\n"
+               " \"load_assignment\": {\n"
+               "  \"cluster_name\": \"a\",\n"
+               "  \"endpoints\": [\n"
+               "   {}\n"
+               "  ]\n"
+               " },\n"
+               " \"typed_extension_protocol_options\": {\n"
+               "  \"envoy.extensions.upstreams.http.v3.HttpProtocolOptions\": {\n"
+               "   \"@type\": \"type.googleapis.com/"
+               "envoy.extensions.upstreams.http.v3.HttpProtocolOptions\",\n"
+               "   \"explicit_http_config\": {\n"
+               "    \"http2_protocol_options\": {}\n"
+               "   }\n"
+               "  }\n"
+               " }\n"
+               "}");
 }
 END_TEST
 
@@ -118,7 +119,8 @@ START_TEST(any_spoils_only_itself)
     struct strbuf out = STRBUF_INIT;
     struct json_write_options compact = {.compact = true};
     json_write_any(pool, BYTES("type.googleapis.com/no.Such"), BYTES("\x01\x02"), &compact, &out);
-    ck_assert_str_eq(strbuf_str(&out), "{\"@type\":\"type.googleapis.com/no.Such\",\"value\":\"AQI=\"}");
+    ck_assert_str_eq(strbuf_str(&out),
+                     "{\"@type\":\"type.googleapis.com/no.Such\",\"value\":\"AQI=\"}");
     strbuf_reset(&out);
     json_write_any(pool, BYTES("type.googleapis.com/" CLUSTER), BYTES("\x0a\x09x"), &compact, &out);
     ck_assert_str_eq(strbuf_str(&out),
@@ -212,21 +214,21 @@ static void check_mask(const char *message, struct bytes body, const char *mask,
     struct error err = ERROR_INIT;
     struct strbuf out = STRBUF_INIT;
     struct json_write_options compact = {.compact = true};
-    ck_assert_msg(
-        field_mask_prune(pool, bytes_of(message), bytes_of(mask), body, &out, &err), "%s",
-        error_text(&err));
+    ck_assert_msg(field_mask_prune(pool, bytes_of(message), bytes_of(mask), body, &out, &err), "%s",
+                  error_text(&err));
     check_json(message, strbuf_bytes(&out), &compact, expected);
     strbuf_fini(&out);
 }
 
 START_TEST(field_masks)
 {
-    struct bytes body = encode(DUMP, "cluster:\n"
-                                     "  \"@type\": type.googleapis.com/" CLUSTER "\n"
-                                     "  name: a\n"
-                                     "  type: EDS\n"
-                                     "  eds_cluster_config: {service_name: x, eds_config: {ads: {}}}\n"
-                                     "last_updated: \"1970-01-01T00:00:01Z\"\n");
+    struct bytes body =
+        encode(DUMP, "cluster:\n"
+                     "  \"@type\": type.googleapis.com/" CLUSTER "\n"
+                     "  name: a\n"
+                     "  type: EDS\n"
+                     "  eds_cluster_config: {service_name: x, eds_config: {ads: {}}}\n"
+                     "last_updated: \"1970-01-01T00:00:01Z\"\n");
     check_mask(DUMP, body, "last_updated", "{\"last_updated\":\"1970-01-01T00:00:01Z\"}");
     check_mask(DUMP, body, "lastUpdated", "{\"last_updated\":\"1970-01-01T00:00:01Z\"}");
     check_mask(DUMP, body, "cluster.name",
@@ -240,8 +242,8 @@ START_TEST(field_masks)
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         struct error err = ERROR_INIT;
         struct strbuf out = STRBUF_INIT;
-        ck_assert_msg(!field_mask_prune(pool, BYTES(DUMP), bytes_of(bad[i]), body, &out, &err), "%s",
-                      bad[i]);
+        ck_assert_msg(!field_mask_prune(pool, BYTES(DUMP), bytes_of(bad[i]), body, &out, &err),
+                      "%s", bad[i]);
         ck_assert(error_is_set(&err));
         error_fini(&err);
         strbuf_fini(&out);

@@ -62,7 +62,8 @@ START_TEST(unknown_inner_type)
                               "value: {a: 1}\n");
     ck_assert(typed_unwrap_any(pool, any, arena, &t, &err));
     ck_assert(typed_is_typed_struct(t.type_name));
-    ck_assert(bytes_eq_str(typed_inner_url(t.value), "type.googleapis.com/istio.telemetry.v1.Stats"));
+    ck_assert(
+        bytes_eq_str(typed_inner_url(t.value), "type.googleapis.com/istio.telemetry.v1.Stats"));
 }
 END_TEST
 
@@ -74,13 +75,13 @@ START_TEST(errors)
                               "type_url: type.googleapis.com/" ROUTER "\n"
                               "value: {supress_envoy_headers: true, dynamic_stats: [1]}\n");
     ck_assert(!typed_unwrap_any(pool, any, arena, &t, &err));
-    ck_assert_str_eq(error_text(&err),
-                     "TypedStruct of " ROUTER ": dynamic_stats: expected true or false, got a list\n"
-                     "unknown field `supress_envoy_headers` in " ROUTER
-                     ": did you mean `suppress_envoy_headers`?");
+    ck_assert_str_eq(error_text(&err), "TypedStruct of " ROUTER
+                                       ": dynamic_stats: expected true or false, got a list\n"
+                                       "unknown field `supress_envoy_headers` in " ROUTER
+                                       ": did you mean `suppress_envoy_headers`?");
     error_fini(&err);
-    ck_assert(!typed_unwrap(pool, BYTES("x/xds.type.v3.TypedStruct"), BYTES("\x12\x05zz"), arena, &t,
-                            &err));
+    ck_assert(!typed_unwrap(pool, BYTES("x/xds.type.v3.TypedStruct"), BYTES("\x12\x05zz"), arena,
+                            &t, &err));
     ck_assert_str_eq(error_text(&err), "xds.type.v3.TypedStruct: bytes are corrupt");
     error_fini(&err);
     any = any_of("\"@type\": type.googleapis.com/xds.type.v3.TypedStruct\n"

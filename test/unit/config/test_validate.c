@@ -30,8 +30,7 @@ struct example {
 static const struct example examples[] = {
     {CLUSTER, "{}", "name: value length must be at least 1 characters"},
     {CLUSTER, "{name: a}", NULL},
-    {CLUSTER, "{name: a, connect_timeout: 0s}",
-     "connect_timeout: value must be greater than 0s"},
+    {CLUSTER, "{name: a, connect_timeout: 0s}", "connect_timeout: value must be greater than 0s"},
     {CLUSTER, "{name: a, dns_refresh_rate: 0.0001s}",
      "dns_refresh_rate: value must be greater than 1ms"},
     {CLUSTER, "{name: a, dns_refresh_rate: 0.0011s}", NULL},
@@ -107,30 +106,31 @@ END_TEST
 
 START_TEST(inside_any)
 {
-    static const char listener[] =
-        "name: l\n"
-        "address: {socket_address: {address: 0.0.0.0, port_value: 1}}\n"
-        "filter_chains:\n"
-        "- filters:\n"
-        "  - name: hcm\n"
-        "    typed_config:\n"
-        "      \"@type\": type.googleapis.com/%s\n%s";
+    static const char listener[] = "name: l\n"
+                                   "address: {socket_address: {address: 0.0.0.0, port_value: 1}}\n"
+                                   "filter_chains:\n"
+                                   "- filters:\n"
+                                   "  - name: hcm\n"
+                                   "    typed_config:\n"
+                                   "      \"@type\": type.googleapis.com/%s\n%s";
     struct error err = ERROR_INIT;
     const char *plain = arena_printf(arena, listener, HCM, "      http_filters: [{}]\n");
     ck_assert(!validate("envoy.config.listener.v3.Listener", plain, &err));
-    ck_assert_str_eq(error_text(&err),
-                     "filter_chains[0].filters[0].typed_config.stat_prefix: value length must be at "
-                     "least 1 characters; "
-                     "filter_chains[0].filters[0].typed_config.http_filters[0].name: value length must "
-                     "be at least 1 characters; "
-                     "filter_chains[0].filters[0].typed_config: field: \"route_specifier\", reason: is "
-                     "required");
+    ck_assert_str_eq(
+        error_text(&err),
+        "filter_chains[0].filters[0].typed_config.stat_prefix: value length must be at "
+        "least 1 characters; "
+        "filter_chains[0].filters[0].typed_config.http_filters[0].name: value length must "
+        "be at least 1 characters; "
+        "filter_chains[0].filters[0].typed_config: field: \"route_specifier\", reason: is "
+        "required");
     error_fini(&err);
     const char *typed = arena_printf(arena, listener, "udpa.type.v1.TypedStruct",
                                      "      type_url: type.googleapis.com/" HCM "\n"
                                      "      value: {http_filters: [{}]}\n");
     ck_assert(!validate("envoy.config.listener.v3.Listener", typed, &err));
-    ck_assert_ptr_nonnull(strstr(error_text(&err), "typed_config.http_filters[0].name: value length"));
+    ck_assert_ptr_nonnull(
+        strstr(error_text(&err), "typed_config.http_filters[0].name: value length"));
     error_fini(&err);
     const char *wrong = arena_printf(arena, listener, "udpa.type.v1.TypedStruct",
                                      "      type_url: type.googleapis.com/" HCM "\n"

@@ -70,7 +70,10 @@ START_TEST(yaml_trees)
     check_tree(yaml_parse, "a: &x {b: c}\nd: *x\n", "{a:{b:c},d:{b:c}}");
     check_tree(yaml_parse, "{\"a\": [1, 2,], \"b\": {\"c\": null,},}", "{a:[1,2],b:{c:null}}");
     check_tree(yaml_parse, "a: 1\n---\nb: 2\n", "{a:1}");
-    check_tree(yaml_parse, "\xef\xbb\xbf" "a: 1\n", "{a:1}");
+    check_tree(yaml_parse,
+               "\xef\xbb\xbf"
+               "a: 1\n",
+               "{a:1}");
 }
 END_TEST
 
@@ -130,7 +133,8 @@ START_TEST(several_documents)
     struct arena *a = arena_new(0);
     struct error err = ERROR_INIT;
     size_t n;
-    struct yaml_node **docs = yaml_parse_all(a, "f", BYTES("a: 1\n---\nb: 2\n---\n- c\n"), &n, &err);
+    struct yaml_node **docs =
+        yaml_parse_all(a, "f", BYTES("a: 1\n---\nb: 2\n---\n- c\n"), &n, &err);
     ck_assert_ptr_nonnull(docs);
     ck_assert_uint_eq(n, 3);
     ck_assert_ptr_nonnull(yaml_get(docs[1], "b"));
