@@ -9,6 +9,8 @@
 
 #include "base/strbuf.h"
 #include "config/json_scalar.h"
+#include "config/unsupported.h"
+#include "config/validate.h"
 
 static struct descriptors *pool;
 static struct arena *arena;
@@ -130,28 +132,73 @@ static uint32_t next_random(uint32_t *state)
     return *state >> 8;
 }
 
+static struct bytes damage(struct arena *scratch, struct bytes original, uint32_t *state)
+{
+    struct bytes copy = arena_dup(scratch, original);
+    char *data = (char *)copy.data;
+    for (uint32_t i = next_random(state) % 4 + 1; copy.len > 0 && i > 0; i--)
+        data[next_random(state) % copy.len] = (char)next_random(state);
+    if (next_random(state) % 5 == 0)
+        copy.len = next_random(state) % (copy.len + 1);
+    return copy;
+}
+
+static void use_bytes(struct arena *scratch, struct validator *validator, struct bytes message,
+                      struct bytes body, uint32_t *state)
+{
+    struct error err = ERROR_INIT, ignored = ERROR_INIT;
+    struct strbuf out = STRBUF_INIT;
+    struct field_report report = FIELD_REPORT_INIT;
+    struct json_write_options options = {.redact = next_random(state) % 3 == 0,
+                                         .defaults = next_random(state) % 7 == 0,
+                                         .report = &report};
+    if (json_write(pool, message, body, &options, &out, &err))
+        ck_assert_msg(json_parse(scratch, "out", strbuf_bytes(&out), &err) != NULL, "%s: %s",
+                      error_text(&err), strbuf_str(&out));
+    ck_assert(validate_message(validator, message, body, &ignored) || error_is_set(&ignored));
+    error_fini(&ignored);
+    ck_assert(unsupported_scan(pool, message, body, &report, &ignored) || error_is_set(&ignored));
+    error_fini(&ignored);
+    ck_assert(field_mask_prune(pool, message, BYTES("name,metadata"), body, &out, &ignored) ||
+              error_is_set(&ignored));
+    error_fini(&ignored);
+    error_fini(&err);
+    field_report_fini(&report);
+    strbuf_fini(&out);
+}
+
 START_TEST(damaged_bytes_never_crash)
 {
     uint32_t state = 1;
+    struct validator *validator = validator_new(pool);
     for (int round = 0; round < 3000; round++) {
         struct arena *scratch = arena_new(0);
         struct golden g = golden_at(next_random(&state) % goldens->count);
-        struct bytes copy = arena_dup(scratch, g.body);
-        char *data = (char *)copy.data;
-        for (uint32_t i = 0; copy.len > 0 && i <= round % 4u; i++)
-            data[next_random(&state) % copy.len] = (char)next_random(&state);
-        if (round % 5 == 0)
-            copy.len = next_random(&state) % (copy.len + 1);
+        use_bytes(scratch, validator, g.message, damage(scratch, g.body, &state), &state);
+        arena_free(&scratch);
+    }
+    validator_free(&validator);
+}
+END_TEST
+
+START_TEST(damaged_text_never_crashes)
+{
+    uint32_t state = 7;
+    for (int round = 0; round < 3000; round++) {
+        struct arena *scratch = arena_new(0);
+        struct golden g = golden_at(next_random(&state) % goldens->count);
         struct error err = ERROR_INIT;
         struct strbuf out = STRBUF_INIT;
-        struct field_report report = FIELD_REPORT_INIT;
-        struct json_write_options options = {
-            .redact = round % 3 == 0, .defaults = round % 7 == 0, .report = &report};
-        if (json_write(pool, g.message, copy, &options, &out, &err))
-            ck_assert_msg(json_parse(scratch, "out", strbuf_bytes(&out), &err) != NULL, "%s: %s",
-                          error_text(&err), strbuf_str(&out));
+        struct bytes body;
+        ck_assert(json_write(pool, g.message, g.body, NULL, &out, &err));
+        struct bytes text = damage(scratch, strbuf_bytes(&out), &state);
+        struct yaml_node *tree =
+            round % 2 ? json_parse(scratch, "f", text, &err) : yaml_parse(scratch, "f", text, &err);
+        ck_assert(tree || error_is_set(&err));
+        if (tree)
+            ck_assert(json_read(pool, tree, g.message, NULL, scratch, &body, &err) ||
+                      error_is_set(&err));
         error_fini(&err);
-        field_report_fini(&report);
         strbuf_fini(&out);
         arena_free(&scratch);
     }
@@ -182,6 +229,7 @@ int main(void)
     tcase_add_test(tc, json_to_bytes);
     tcase_add_test(tc, there_and_back);
     tcase_add_test(tc, damaged_bytes_never_crash);
+    tcase_add_test(tc, damaged_text_never_crashes);
     Suite *s = suite_create("goldens");
     suite_add_tcase(s, tc);
     SRunner *runner = srunner_create(s);
