@@ -1,0 +1,245 @@
+#include "config_fixture.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+#include "config/config_stats.h"
+#include "config/json_read.h"
+
+static void *router_new(struct filter_context *ctx, struct bytes value, struct error *err)
+{
+    if (value.len > 1000)
+        return error_set(err, "too long") ? ctx : NULL;
+    return arena_zalloc(ctx->arena, 1);
+}
+
+static const struct filter_factory router = {
+    .name = "envoy.filters.http.router",
+    .type_url = "envoy.extensions.filters.http.router.v3.Router",
+    .terminal = true,
+    .no_config_ok = true,
+    .config_new = router_new,
+};
+static const struct filter_factory cors = {
+    .name = "envoy.filters.http.cors",
+    .type_url = "envoy.extensions.filters.http.cors.v3.Cors",
+};
+static const struct filter_factory *const http_filters[] = {&router, &cors};
+static const char *const skippable[] = {"envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"};
+
+const struct filter_registry fixture_registry = {
+    .http = http_filters,
+    .n_http = 2,
+    .skippable = skippable,
+    .n_skippable = 1,
+};
+
+static void publish(void *ctx, struct snapshot *s)
+{
+    struct fixture *f = ctx;
+    s->holders = f->holders;
+    strbuf_printf(&f->log, "publish %llu;", (unsigned long long)s->version);
+}
+
+static bool bind_addresses(void *ctx, const struct listener *l, struct error *err)
+{
+    struct fixture *f = ctx;
+    strbuf_printf(&f->log, "bind %.*s;", BYTES_ARG(l->name));
+    return !f->refuse_bind || error_set(err, "cannot bind '127.0.0.1:1': Address already in use");
+}
+
+static void release_addresses(void *ctx, const struct listener *l)
+{
+    strbuf_printf(&((struct fixture *)ctx)->log, "release %.*s;", BYTES_ARG(l->name));
+}
+
+static void want(void *ctx, const struct config_source *source, enum resource_type type,
+                 struct bytes name)
+{
+    strbuf_printf(&((struct fixture *)ctx)->log, "want %s %.*s;", resource_type_short(type),
+                  BYTES_ARG(name));
+}
+
+static void unwant(void *ctx, const struct config_source *source, enum resource_type type,
+                   struct bytes name)
+{
+    strbuf_printf(&((struct fixture *)ctx)->log, "unwant %s %.*s;", resource_type_short(type),
+                  BYTES_ARG(name));
+}
+
+static void wants_done(void *ctx)
+{
+    strbuf_add_str(&((struct fixture *)ctx)->log, "done;");
+}
+
+static void *timer_start(void *ctx, uint64_t ms, builder_timer_fn *fn, void *arg)
+{
+    struct fixture *f = ctx;
+    for (unsigned i = 0; i < ARRAY_SIZE(f->timers); i++) {
+        if (!f->timers[i].used) {
+            f->timers[i] = (struct fixture_timer){ms, fn, arg, true};
+            return &f->timers[i];
+        }
+    }
+    static struct fixture_timer spare;
+    return &spare;
+}
+
+static void timer_cancel(void *ctx, void *timer)
+{
+    ((struct fixture_timer *)timer)->used = false;
+}
+
+static void dns_start(void *ctx, const struct cluster *c, uint64_t generation)
+{
+    struct fixture *f = ctx;
+    f->dns_generation = generation;
+    strbuf_printf(&f->log, "dns %.*s;", BYTES_ARG(c->name));
+}
+
+static void dns_stop(void *ctx, const struct cluster *c, uint64_t generation)
+{
+    strbuf_printf(&((struct fixture *)ctx)->log, "dns-stop %.*s;", BYTES_ARG(c->name));
+}
+
+static void initialised(void *ctx)
+{
+    ((struct fixture *)ctx)->initialised = true;
+}
+
+void fixture_init(struct fixture *f)
+{
+    *f = (struct fixture){.arena = arena_new(0)};
+    f->descriptors = descriptors_new();
+    f->validator = validator_new(f->descriptors);
+    f->stats = stat_store_new(3);
+    clock_fake_init(&f->clock);
+    f->ads = (struct config_source){.kind = SOURCE_ADS, .key = BYTES("ads"),
+                                    .initial_fetch_timeout_ms = 15000};
+    struct builder_table table = {
+        .ctx = f, .clock = &f->clock.clock, .publish = publish, .bind = bind_addresses,
+        .release = release_addresses, .want = want, .unwant = unwant, .wants_done = wants_done,
+        .timer_start = timer_start, .timer_cancel = timer_cancel, .dns_start = dns_start,
+        .dns_stop = dns_stop, .initialised = initialised};
+    struct builder_options o = {.descriptors = f->descriptors, .validator = f->validator,
+                                .filters = &fixture_registry, .stats = f->stats};
+    f->builder = builder_new(&table, &o);
+    builder_decode_context(f->builder)->ads_configured = true;
+}
+
+void fixture_fini(struct fixture *f)
+{
+    builder_free(&f->builder);
+    for (unsigned before = 0; before != node_count_live(); builder_reap(NULL))
+        before = node_count_live();
+    ck_assert_uint_eq(node_count_live(), 0);
+    stat_store_free(&f->stats);
+    validator_free(&f->validator);
+    descriptors_free(&f->descriptors);
+    strbuf_fini(&f->log);
+    arena_free(&f->arena);
+}
+
+struct bytes fixture_wire(struct fixture *f, const char *message, const char *yaml)
+{
+    struct error err = ERROR_INIT;
+    struct bytes body = BYTES_NONE;
+    struct yaml_node *n = yaml_parse(f->arena, "test", bytes_of(yaml), &err);
+    ck_assert_msg(n && json_read(f->descriptors, n, bytes_of(message), NULL, f->arena, &body, &err),
+                  "%s: %s", yaml, error_text(&err));
+    return body;
+}
+
+void fixture_start(struct fixture *f)
+{
+    struct update_result r;
+    builder_start(f->builder, &f->ads, &f->ads);
+    config_update(f->builder, &f->ads, RESOURCE_CLUSTER, NULL, 0, NULL, 0, true, BYTES("0"), &r);
+    config_update(f->builder, &f->ads, RESOURCE_LISTENER, NULL, 0, NULL, 0, true, BYTES("0"), &r);
+    ck_assert(f->initialised);
+    fixture_log(f);
+}
+
+static const char *nack(struct fixture *f, enum resource_type type, struct update_result *r)
+{
+    struct strbuf s = STRBUF_INIT;
+    update_result_text(r, type, &s);
+    char *text = arena_str(f->arena, strbuf_bytes(&s));
+    strbuf_fini(&s);
+    update_result_fini(r);
+    return text;
+}
+
+const char *fixture_update(struct fixture *f, enum resource_type type, const char *name,
+                           const char *yaml)
+{
+    struct update_result r;
+    struct resource_update u = {bytes_of(name), BYTES("v"), BYTES_NONE,
+                                fixture_wire(f, resource_type_name(type), yaml)};
+    config_update(f->builder, &f->ads, type, &u, 1, NULL, 0, false, BYTES("v"), &r);
+    builder_commit(f->builder);
+    return nack(f, type, &r);
+}
+
+const char *fixture_full(struct fixture *f, enum resource_type type, const char *const *pairs)
+{
+    struct resource_update u[16];
+    struct update_result r;
+    size_t n = 0;
+    for (; pairs[n * 2]; n++)
+        u[n] = (struct resource_update){
+            bytes_of(pairs[n * 2]), BYTES("v"), BYTES_NONE,
+            fixture_wire(f, resource_type_name(type), pairs[n * 2 + 1])};
+    config_update(f->builder, &f->ads, type, u, n, NULL, 0, true, BYTES("v"), &r);
+    return nack(f, type, &r);
+}
+
+const char *fixture_log(struct fixture *f)
+{
+    char *text = arena_str(f->arena, strbuf_bytes(&f->log));
+    strbuf_reset(&f->log);
+    return text;
+}
+
+bool fixture_expire(struct fixture *f)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(f->timers); i++) {
+        if (f->timers[i].used) {
+            f->timers[i].used = false;
+            f->timers[i].fn(f->timers[i].arg);
+            return true;
+        }
+    }
+    return false;
+}
+
+struct cluster_entry *fixture_cluster(struct fixture *f, const char *name)
+{
+    struct snapshot *s = builder_snapshot(f->builder);
+    return s ? snapshot_cluster(s, bytes_of(name)) : NULL;
+}
+
+struct listener_entry *fixture_listener(struct fixture *f, const char *name)
+{
+    struct snapshot *s = builder_snapshot(f->builder);
+    return s ? snapshot_listener(s, bytes_of(name)) : NULL;
+}
+
+struct find {
+    const char *name;
+    int64_t value;
+};
+
+static void find_stat(void *ctx, const struct stat_view *v)
+{
+    struct find *x = ctx;
+    if (bytes_eq_str(v->name, x->name))
+        x->value = v->value;
+}
+
+int64_t fixture_stat(struct fixture *f, const char *name)
+{
+    struct find x = {name, -1};
+    stat_visit(f->stats, find_stat, &x);
+    return x.value;
+}
