@@ -1,0 +1,272 @@
+#include <check.h>
+#include <stdlib.h>
+
+#include "config_fixture.h"
+
+static struct fixture f;
+static struct cluster *last;
+
+static void setup(void)
+{
+    fixture_init(&f);
+}
+
+static void teardown(void)
+{
+    NODE_UNREF(&last);
+    fixture_fini(&f);
+}
+
+static const char *decode(const char *yaml)
+{
+    struct error err = ERROR_INIT;
+    NODE_UNREF(&last);
+    last = cluster_decode(builder_decode_context(f.builder),
+                          fixture_wire(&f, "envoy.config.cluster.v3.Cluster", yaml), &err);
+    char *text = arena_str(f.arena, bytes_of(error_text(&err)));
+    ck_assert(!last == error_is_set(&err));
+    error_fini(&err);
+    return text;
+}
+
+#define ADDRESS(host, port) "{socket_address: {address: " host ", port_value: " port "}}"
+#define ONE(host, port)                                                                            \
+    "load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: " ADDRESS( \
+        host, port) "}}]}]}"
+#define OPTIONS(more)                                                                              \
+    "typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: "  \
+    "{'@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, " more  \
+    "}}"
+#define LB(name, type, more)                                                                       \
+    "load_balancing_policy: {policies: [{typed_extension_config: {name: " name                     \
+    ", typed_config: {'@type': type.googleapis.com/envoy.extensions.load_balancing_policies." type \
+    more "}}}]}"
+
+/* What is refused, and the words that the sentence must hold. */
+static const struct {
+    const char *yaml, *words;
+} bad[] = {
+    {"{}", "name: value length must be at least 1 characters"},
+    {"{name: c, type: ORIGINAL_DST}", "type: ORIGINAL_DST is not implemented"},
+    {"{name: c, cluster_type: {name: envoy.clusters.aggregate}}", "cluster_type"},
+    {"{name: c, type: EDS}", "cannot create an EDS cluster without an EDS config"},
+    {"{name: c, type: EDS, eds_cluster_config: {}}",
+     "cannot create an EDS cluster without an EDS config"},
+    {"{name: c, eds_cluster_config: {eds_config: {ads: {}}}}",
+     "eds_cluster_config set in a non-EDS cluster"},
+    {"{name: c, type: EDS, eds_cluster_config: {eds_config: {}}}", "eds_config"},
+    {"{name: c, type: EDS, eds_cluster_config: {eds_config: {api_config_source: {api_type: GRPC, "
+     "transport_api_version: V2, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}}}",
+     "transport_api_version"},
+    {"{name: c, type: EDS, eds_cluster_config: {eds_config: {api_config_source: {api_type: GRPC, "
+     "transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}}}",
+     "must have a statically defined non-EDS cluster: 'x' does not exist"},
+    {"{name: c, type: EDS, eds_cluster_config: {eds_config: {api_config_source: {api_type: REST, "
+     "transport_api_version: V3, cluster_names: [x]}}}}",
+     "REST"},
+    {"{name: c, lb_policy: RING_HASH}", "RING_HASH is not implemented"},
+    {"{name: c, lb_policy: MAGLEV}", "MAGLEV is not implemented"},
+    {"{name: c, lb_policy: CLUSTER_PROVIDED}", "CLUSTER_PROVIDED"},
+    {"{name: c, lb_policy: LOAD_BALANCING_POLICY_CONFIG}", "load_balancing_policy need to be set"},
+    {"{name: c, " LB("mine", "maglev.v3.Maglev", "") "}",
+     "didn't find a registered load balancer factory implementation for cluster: 'c' with names "
+     "from [mine]"},
+    {"{name: c, lb_subset_config: {}}", "lb_subset_config"},
+    {"{name: c, common_lb_config: {locality_weighted_lb_config: {}}}",
+     "locality_weighted_lb_config"},
+    {"{name: c, connect_timeout: 0s}", "connect_timeout: value must be greater than 0s"},
+    {"{name: c, connect_timeout: -1s}", "connect_timeout"},
+    {"{name: c, transport_socket: {name: tls, typed_config: {'@type': "
+     "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}}",
+     "transport_socket"},
+    {"{name: c, transport_socket_matches: [{name: x}]}", "transport_socket_matches"},
+    {"{name: c, filters: [{name: x}]}", "filters"},
+    {"{name: c, " ONE("a.test", "80") "}",
+     "load_assignment: malformed IP address: a.test. Consider setting resolver_name or setting "
+     "cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'"},
+    {"{name: c, " ONE("1.2.3.4", "70000") "}", "port_value"},
+    {"{name: c, type: LOGICAL_DNS}", "LOGICAL_DNS clusters must have a single host"},
+    {"{name: c, type: LOGICAL_DNS, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: "
+     "[{endpoint: {address: " ADDRESS("a", "1") "}}, {endpoint: {address: " ADDRESS("b", "1")
+     "}}]}]}}",
+     "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint"},
+    {"{name: c, load_assignment: {cluster_name: c, endpoints: [{priority: 129}]}}", "priority"},
+    {"{name: c, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint_name: "
+     "x}]}]}}",
+     "endpoint"},
+    {"{name: c, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: ["
+     "{endpoint: {address: " ADDRESS("1.1.1.1", "1") "}, load_balancing_weight: 4294967295}, "
+     "{endpoint: {address: " ADDRESS("1.1.1.2", "1") "}, load_balancing_weight: 1}]}]}}",
+     "The sum of weights of all endpoints in the locality must not exceed uint32_t max"},
+    {"{name: c, load_assignment: {cluster_name: c, endpoints: [{load_balancing_weight: "
+     "4294967295}, {load_balancing_weight: 1, locality: {zone: a}}]}}",
+     "The sum of weights of all localities at the same priority exceeds 4294967295"},
+    {"{name: c, load_assignment: {cluster_name: c, policy: {drop_overloads: [{category: x}]}}}",
+     "drop_overloads"},
+    {"{name: c, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: "
+     "{address: {envoy_internal_address: {server_listener_name: x}}}}]}]}}",
+     "internal"},
+    {"{name: c, http_protocol_options: {}, http2_protocol_options: {}}",
+     "Both HTTP1 and HTTP2 options may only be configured"},
+    {"{name: c, http2_protocol_options: {}}", "HTTP/2 to upstreams"},
+    {"{name: c, " OPTIONS("explicit_http_config: {http2_protocol_options: {}}") "}",
+     "HTTP/2 to upstreams"},
+    {"{name: c, " OPTIONS("explicit_http_config: {http3_protocol_options: {}}") "}",
+     "http3_protocol_options"},
+    {"{name: c, " OPTIONS("auto_config: {}") "}", "auto_config"},
+    {"{name: c, typed_extension_protocol_options: {x: {'@type': "
+     "type.googleapis.com/google.protobuf.StringValue, value: a}}}",
+     "x"},
+    {"{name: c, type: STRICT_DNS, dns_refresh_rate: 1s, dns_failure_refresh_rate: "
+     "{base_interval: 5s, max_interval: 1s}}",
+     "dns_failure_refresh_rate must have max_interval greater than or equal to the base_interval"},
+    {"{name: c, upstream_bind_config: {source_address: {address: nowhere, port_value: 0}}}",
+     "upstream_bind_config"},
+};
+
+START_TEST(refuses)
+{
+    const char *text = decode(bad[_i].yaml);
+    ck_assert_msg(last == NULL, "accepted: %s", bad[_i].yaml);
+    ck_assert_msg(strstr(text, bad[_i].words) != NULL, "%s\n got: %s\nwant: %s", bad[_i].yaml,
+                  text, bad[_i].words);
+}
+END_TEST
+
+START_TEST(has_envoys_defaults)
+{
+    ck_assert_str_eq(decode("{name: 'a:b://c'}"), "");
+    ck_assert(bytes_eq_str(last->stat_name, "a_b_c"));
+    ck_assert_int_eq(last->type, CLUSTER_STATIC);
+    ck_assert_int_eq(last->lb_policy, LB_ROUND_ROBIN);
+    ck_assert_uint_eq(last->connect_timeout_ms, 5000);
+    ck_assert_uint_eq(last->buffer_limit, 1048576);
+    ck_assert_uint_eq(last->breakers[PRIORITY_HIGH].max_connections, 1024);
+    ck_assert_uint_eq(last->breakers[PRIORITY_DEFAULT].max_retries, 3);
+    ck_assert_uint_eq(last->idle_timeout_ms, 3600000);
+    ck_assert_uint_eq(last->dns_refresh_ms, 5000);
+    ck_assert_uint_eq(last->max_response_headers_kb, 60);
+    ck_assert(last->wait_for_warm_on_init);
+    ck_assert_double_eq(last->healthy_panic_threshold, 50);
+    ck_assert_uint_eq(last->inline_hosts->n_hosts, 0);
+    ck_assert_uint_eq(last->inline_hosts->n_priorities, 1);
+}
+END_TEST
+
+START_TEST(reads_what_is_set)
+{
+    ck_assert_str_eq(
+        decode("{name: c, alt_stat_name: s, connect_timeout: 0.25s, lb_policy: LEAST_REQUEST, "
+               "least_request_lb_config: {choice_count: 5, active_request_bias: {default_value: 2, "
+               "runtime_key: k}}, circuit_breakers: {thresholds: [{priority: HIGH, max_requests: 7}, "
+               "{max_connections: 1}, {max_connections: 9}]}, max_requests_per_connection: 3, "
+               "common_lb_config: {healthy_panic_threshold: {value: 0}}, per_connection_buffer_limit"
+               "_bytes: 100, upstream_bind_config: {source_address: {address: 127.0.0.6, "
+               "port_value: 0}}, upstream_connection_options: {tcp_keepalive: {keepalive_time: 9}}}"),
+        "");
+    ck_assert(bytes_eq_str(last->stat_name, "s"));
+    ck_assert_uint_eq(last->connect_timeout_ms, 250);
+    ck_assert_int_eq(last->lb_policy, LB_LEAST_REQUEST);
+    ck_assert_uint_eq(last->least_request_choices, 5);
+    ck_assert_double_eq(last->active_request_bias, 2);
+    ck_assert_uint_eq(last->breakers[PRIORITY_HIGH].max_requests, 7);
+    ck_assert_uint_eq(last->breakers[PRIORITY_DEFAULT].max_connections, 1);
+    ck_assert_uint_eq(last->max_requests_per_connection, 3);
+    ck_assert_double_eq(last->healthy_panic_threshold, 0);
+    ck_assert(last->has_bind_address && last->keepalive);
+    ck_assert_uint_eq(last->keepalive_time_s, 9);
+}
+END_TEST
+
+START_TEST(takes_the_first_policy_it_knows)
+{
+    ck_assert_str_eq(
+        decode("{name: c, load_balancing_policy: {policies: [{typed_extension_config: {name: a, "
+               "typed_config: {'@type': type.googleapis.com/envoy.extensions.load_balancing_"
+               "policies.maglev.v3.Maglev}}}, {typed_extension_config: {name: b, typed_config: "
+               "{'@type': type.googleapis.com/envoy.extensions.load_balancing_policies.random.v3."
+               "Random}}}]}}"),
+        "");
+    ck_assert_int_eq(last->lb_policy, LB_RANDOM);
+    ck_assert_str_eq(decode("{name: c, " LB("x", "least_request.v3.LeastRequest",
+                                            ", choice_count: 4") "}"),
+                     "");
+    ck_assert_uint_eq(last->least_request_choices, 4);
+}
+END_TEST
+
+START_TEST(reads_protocol_options)
+{
+    builder_decode_context(f.builder)->is_static = true;
+    ck_assert_str_eq(
+        decode("{name: c, " OPTIONS("common_http_protocol_options: {idle_timeout: 1s, "
+                                    "max_requests_per_connection: 2}, explicit_http_config: "
+                                    "{http2_protocol_options: {connection_keepalive: {interval: "
+                                    "30s, timeout: 5s}}}") "}"),
+        "");
+    ck_assert_int_eq(last->protocol, UPSTREAM_HTTP2);
+    ck_assert_uint_eq(last->h2_keepalive_interval_ms, 30000);
+    ck_assert_uint_eq(last->idle_timeout_ms, 1000);
+    ck_assert_uint_eq(last->max_requests_per_connection, 2);
+    ck_assert_str_eq(decode("{name: c, " OPTIONS("explicit_http_config: {http_protocol_options: "
+                                                 "{enable_trailers: true}}") "}"),
+                     "");
+    ck_assert(last->enable_trailers && last->protocol == UPSTREAM_HTTP1);
+}
+END_TEST
+
+START_TEST(reads_endpoints)
+{
+    ck_assert_str_eq(
+        decode("{name: c, load_assignment: {cluster_name: c, policy: {overprovisioning_factor: "
+               "100}, endpoints: [{locality: {region: r, zone: z}, lb_endpoints: ["
+               "{endpoint: {address: " ADDRESS("127.0.0.1", "1") ", hostname: h}, "
+               "load_balancing_weight: 4}, {endpoint: {address: " ADDRESS("127.0.0.1", "2")
+               "}, health_status: UNHEALTHY}, {endpoint: {address: " ADDRESS("127.0.0.1", "3")
+               "}, health_status: DRAINING}, {endpoint: {address: " ADDRESS("127.0.0.1", "4")
+               "}, health_status: DEGRADED}, {endpoint: {address: " ADDRESS("127.0.0.1", "1")
+               "}}]}, {priority: 1, lb_endpoints: [{endpoint: {address: {pipe: {path: /tmp/x}}}, "
+               "health_status: DEGRADED}]}]}}"),
+        "");
+    const struct host_set *hs = last->inline_hosts;
+    ck_assert_uint_eq(hs->n_hosts, 5);
+    ck_assert_uint_eq(hs->n_priorities, 2);
+    ck_assert_uint_eq(hs->overprovisioning_factor, 100);
+    ck_assert_uint_eq(hs->priorities[0].n_hosts, 4);
+    ck_assert_uint_eq(hs->priorities[0].n_healthy, 1);
+    ck_assert_uint_eq(hs->priorities[1].n_healthy, 1); /* degraded ones where nobody is healthy */
+    ck_assert_uint_eq(hs->hosts[0].weight, 4);
+    ck_assert(bytes_eq_str(hs->hosts[0].hostname, "h"));
+    ck_assert(bytes_eq_str(hs->localities[0].zone, "z"));
+    struct host_set_counts n = host_set_count(hs);
+    ck_assert_uint_eq(n.total, 5);
+    ck_assert_uint_eq(n.healthy, 1);
+    ck_assert_uint_eq(n.degraded, 2);
+    ck_assert_uint_eq(n.max_weight, 4);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("cluster_decode");
+    TCase *t = tcase_create("cluster_decode");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, 60);
+    tcase_add_loop_test(t, refuses, 0, (int)ARRAY_SIZE(bad));
+    tcase_add_test(t, has_envoys_defaults);
+    tcase_add_test(t, reads_what_is_set);
+    tcase_add_test(t, takes_the_first_policy_it_knows);
+    tcase_add_test(t, reads_protocol_options);
+    tcase_add_test(t, reads_endpoints);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *r = srunner_create(suite());
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
