@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "dataplane/http/codec_h1_internal.h"
+#include "dataplane/http/http_reason.h"
 
 /* A head is written straight into the tail chunk of the output when it fits there, so that head and
  * body leave in one writev; otherwise piece by piece. */
@@ -168,7 +169,7 @@ static void put_status_line(struct head_writer *w, bool http_10, unsigned status
 {
     char line[64];
     int n = snprintf(line, sizeof(line), "HTTP/1.%c %u %s\r\n", http_10 ? '0' : '1', status,
-                     h1_reason(status));
+                     http_reason(status));
     put(w, bytes_from(line, (size_t)n));
 }
 

@@ -106,9 +106,6 @@ void h1_send_ended(struct codec_h1 *h);
 
 /* Does a comma-separated header value hold this token (compared without case)? */
 bool h1_has_token(struct bytes value, struct bytes token);
-/* codec_h1_reason.c */
-const char *h1_reason(unsigned status);
-const char *h1_error_reason(unsigned status); /* 400 and above */
 
 extern const struct codec_error h1_error_codec, h1_error_invalid_chars, h1_error_invalid_url,
     h1_error_invalid_scheme, h1_error_invalid_authority, h1_error_low_version,

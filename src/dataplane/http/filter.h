@@ -50,6 +50,8 @@ struct http_filter_ops {
 void filter_resume(struct http_filter *f, enum filter_direction dir);
 /* Gives data to the filters after this one (or before it, on the way back). */
 void filter_inject(struct http_filter *f, enum filter_direction dir, struct buffer *data, bool end);
+/* What BUFFER and PAUSE have collected here, to read or change in place. */
+struct buffer *filter_buffered(struct http_filter *f, enum filter_direction dir);
 /* Per-route configuration of this filter (most specific first: weighted cluster, route, virtual
  * host, route configuration), or NULL. Matches the route if nobody has. */
 const void *filter_route_config(struct http_filter *f);

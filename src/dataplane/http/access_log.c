@@ -1,0 +1,66 @@
+#include "dataplane/http/access_log.h"
+
+#include "config/access_log_filter.h"
+#include "dataplane/http/access_log_writer.h"
+#include "dataplane/http/format.h"
+#include "dataplane/http/http_conn_list.h"
+#include "dataplane/http/stream_internal.h"
+
+static struct bytes subject_header(void *ctx, struct bytes lower_name)
+{
+    struct stream *s = ctx;
+    return headers_get_all(&s->request_headers, lower_name);
+}
+
+static int grpc_status_of(const struct stream *s)
+{
+    struct bytes v = headers_get(&s->response_trailers, HEADER_GRPC_STATUS);
+    uint64_t n;
+    if (!v.data)
+        v = headers_get(&s->response_headers, HEADER_GRPC_STATUS);
+    return v.data && bytes_to_u64(v, &n) && n < 100 ? (int)n : -1;
+}
+
+static bool passes(struct stream *s, const struct access_log *log)
+{
+    if (!log->filter)
+        return true;
+    struct strbuf flags = STRBUF_INIT;
+    struct format_part part = {.op = FORMAT_RESPONSE_FLAGS};
+    if (!format_value(s, &part, &flags))
+        strbuf_cut(&flags, 0);
+    struct access_log_subject subject = {
+        .status = s->info.status,
+        .duration_ms = (s->info.end_ns - s->info.start_ns) / NS_PER_MS,
+        .response_flags = strbuf_bytes(&flags),
+        .grpc_status = grpc_status_of(s),
+        .header = subject_header,
+        .ctx = s,
+        .random = &s->worker->random,
+        .request_id = headers_get(&s->request_headers, HEADER_X_REQUEST_ID),
+    };
+    bool pass = access_log_filter_pass(log->filter, &subject);
+    strbuf_fini(&flags);
+    return pass;
+}
+
+void access_log_stream(struct stream *s)
+{
+    static _Thread_local struct strbuf line;
+    const struct http_manager *m = s->manager;
+    if (!s->worker->http_conns->log)
+        return;
+    for (unsigned i = 0; i < m->n_access_logs; i++) {
+        const struct access_log *log = m->access_logs[i];
+        if (!passes(s, log))
+            continue;
+        strbuf_cut(&line, 0);
+        if (log->is_json) {
+            format_json(s, &log->json, &line);
+            strbuf_add_char(&line, '\n');
+        } else {
+            format_text(s, &log->format, &line);
+        }
+        access_log_write(s->worker->http_conns->log, log, strbuf_bytes(&line));
+    }
+}

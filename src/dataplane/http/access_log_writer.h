@@ -1,0 +1,37 @@
+/* Access log lines on their way to files, off the workers. A worker appends lines to a block of its
+ * own; a full block or one whose time has come (the flush interval) is handed to one writer thread,
+ * which alone opens, writes and reopens files. A worker never waits for a disk: when a file has too
+ * much waiting, lines are dropped and counted.
+ *
+ *   worker: access_log_write ─► block ─(full, timer)─► queue ─► writer thread ─► write(2)
+ *
+ * struct access_log_writer: one a process, made by main before the workers, freed after them (what
+ * waits is written first). struct access_log_buffer: one a worker, that worker's thread only; made
+ * by http_worker_init(). */
+#pragma once
+
+#include "config/access_log.h"
+#include "dataplane/net/loop.h"
+
+struct access_log_buffer;
+struct access_log_writer;
+
+struct access_log_counts {
+    uint64_t lines, dropped_lines, blocks_written, write_failures, open_failures, reopens;
+};
+
+/* flush_ms: how long a line may wait in a worker, 0 takes 1000. flush_bytes: how many bytes are
+ * collected before they are written earlier, 0 takes 64 KiB. */
+struct access_log_writer *access_log_writer_new(uint64_t flush_ms, size_t flush_bytes);
+void access_log_writer_free(struct access_log_writer **s);
+/* After a rotation (SIGUSR1): files are opened anew before the next write. Any thread. */
+void access_log_writer_reopen(struct access_log_writer *s);
+/* Waits until all blocks handed over so far are written. Tests and shutdown; never a worker. */
+void access_log_writer_sync(struct access_log_writer *s);
+struct access_log_counts access_log_writer_counts(struct access_log_writer *s);
+
+struct access_log_buffer *access_log_buffer_new(struct access_log_writer *s, struct loop *loop);
+void access_log_buffer_free(struct access_log_buffer **w); /* hands over what it holds */
+/* line: complete, with its newline. */
+void access_log_write(struct access_log_buffer *w, const struct access_log *log, struct bytes line);
+void access_log_buffer_flush(struct access_log_buffer *w);

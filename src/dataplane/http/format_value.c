@@ -1,0 +1,308 @@
+#include "dataplane/http/format.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dataplane/http/stream_internal.h"
+
+/* strftime in UTC or local time with Envoy's additions: %3f (digits of the second), %s, %E3S. */
+static void add_time(struct strbuf *out, uint64_t wall_ns, struct bytes format, bool local)
+{
+    time_t sec = (time_t)(wall_ns / NS_PER_S);
+    unsigned ns = (unsigned)(wall_ns % NS_PER_S);
+    struct tm tm;
+    if (local)
+        localtime_r(&sec, &tm);
+    else
+        gmtime_r(&sec, &tm);
+    if (!format.len) {
+        strbuf_printf(out, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900, tm.tm_mon + 1,
+                      tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, ns / 1000000);
+        return;
+    }
+    char digits[10];
+    snprintf(digits, sizeof(digits), "%09u", ns);
+    for (size_t i = 0; i < format.len; i++) {
+        const char *p = format.data + i;
+        size_t left = format.len - i;
+        if (*p != '%' || left < 2) {
+            strbuf_add_char(out, *p);
+        } else if (p[1] == 'f') {
+            strbuf_add(out, digits, 9);
+            i++;
+        } else if (p[1] >= '1' && p[1] <= '9' && left > 2 && p[2] == 'f') {
+            strbuf_add(out, digits, (size_t)(p[1] - '0'));
+            i += 2;
+        } else if (p[1] == 's') {
+            strbuf_printf(out, "%lld", (long long)sec);
+            i++;
+        } else if (p[1] == 'E' && left > 3 && p[2] >= '1' && p[2] <= '9' && p[3] == 'S') {
+            strbuf_printf(out, "%02d.%.*s", tm.tm_sec, p[2] - '0', digits);
+            i += 3;
+        } else {
+            char spec[3] = {'%', p[1], 0}, text[64];
+            size_t n = strftime(text, sizeof(text), spec, &tm);
+            strbuf_add(out, text, n);
+            i++;
+        }
+    }
+}
+
+static bool add(struct strbuf *out, struct bytes b)
+{
+    strbuf_add_bytes(out, b);
+    return b.len > 0;
+}
+
+static bool add_u64(struct strbuf *out, uint64_t v)
+{
+    strbuf_printf(out, "%llu", (unsigned long long)v);
+    return true;
+}
+
+/* Milliseconds from a to b; empty when either has not happened. */
+static bool add_span(struct strbuf *out, uint64_t a, uint64_t b)
+{
+    return a && b && b >= a && add_u64(out, (b - a) / NS_PER_MS);
+}
+
+static bool add_address(struct strbuf *out, const struct address *a)
+{
+    char text[ADDRESS_TEXT_MAX];
+    return a->kind != ADDRESS_NONE && add(out, bytes_of(address_format(a, text)));
+}
+
+static bool add_ip(struct strbuf *out, const struct address *a)
+{
+    char text[ADDRESS_TEXT_MAX];
+    if (a->kind == ADDRESS_PIPE)
+        return add_address(out, a);
+    return a->kind != ADDRESS_NONE && add(out, bytes_of(address_format_ip(a, text)));
+}
+
+static bool add_port(struct strbuf *out, const struct address *a)
+{
+    return address_is_ip(a) && add_u64(out, a->port);
+}
+
+static struct bytes header_of(const struct headers *h, struct bytes name)
+{
+    if (bytes_eq(name, BYTES("host"))) /* what HTTP/1 calls the authority */
+        name = BYTES(":authority");
+    return headers_get_name(h, name);
+}
+
+static bool add_header(struct strbuf *out, const struct headers *h, const struct format_part *part)
+{
+    struct bytes v = header_of(h, part->text);
+    if (!v.data && part->alternative.len)
+        v = header_of(h, part->alternative);
+    return add(out, v);
+}
+
+static bool add_without_query(struct strbuf *out, const struct headers *h,
+                              const struct format_part *part)
+{
+    struct bytes v = header_of(h, part->text);
+    if (!v.data && part->alternative.len)
+        v = header_of(h, part->alternative);
+    ptrdiff_t q = bytes_find_char(v, '?');
+    return add(out, q < 0 ? v : bytes_first(v, (size_t)q));
+}
+
+static bool add_protocol(struct strbuf *out, enum http_protocol p)
+{
+    static const char *const names[] = {"HTTP/1.0", "HTTP/1.1", "HTTP/2"};
+    return add(out, bytes_of(names[p]));
+}
+
+static bool add_flags(struct strbuf *out, uint32_t flags, bool full)
+{
+    bool any = false;
+    for (unsigned f = 0; f < RESPONSE_FLAG_COUNT; f++) {
+        if (!(flags & (1u << f)))
+            continue;
+        if (any)
+            strbuf_add_char(out, ',');
+        strbuf_add_str(out, full ? response_flag_long((enum response_flag)f)
+                                 : response_flag_short((enum response_flag)f));
+        any = true;
+    }
+    return any;
+}
+
+static bool add_grpc_status(struct strbuf *out, const struct stream *s, bool number)
+{
+    static const char *const names[] = {
+        "OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound",
+        "AlreadyExists", "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted",
+        "OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated",
+    };
+    struct bytes v = headers_get(&s->response_trailers, HEADER_GRPC_STATUS);
+    uint64_t n;
+    if (!v.data)
+        v = headers_get(&s->response_headers, HEADER_GRPC_STATUS);
+    if (!v.data || !bytes_to_u64(v, &n))
+        return false;
+    if (number || n >= ARRAY_SIZE(names))
+        return add_u64(out, n);
+    return add(out, bytes_of(names[n]));
+}
+
+static bool add_hostname(struct strbuf *out)
+{
+    char name[256];
+    if (gethostname(name, sizeof(name)) != 0)
+        return false;
+    name[sizeof(name) - 1] = '\0';
+    return add(out, bytes_of(name));
+}
+
+static bool add_unique_id(struct strbuf *out, struct stream *s)
+{
+    char id[37];
+    random_uuid4(&s->worker->random, id);
+    return add(out, bytes_of(id));
+}
+
+static bool connection_value(struct stream *s, enum format_op op, struct strbuf *out)
+{
+    struct connection *c = s->conn->connection;
+    switch ((int)op) {
+    case FORMAT_DOWNSTREAM_LOCAL_ADDRESS:
+        return add_address(out, connection_local(c));
+    case FORMAT_DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT:
+        return add_ip(out, connection_local(c));
+    case FORMAT_DOWNSTREAM_LOCAL_PORT:
+        return add_port(out, connection_local(c));
+    case FORMAT_DOWNSTREAM_REMOTE_ADDRESS:
+        return add_address(out, &s->remote);
+    case FORMAT_DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT:
+        return add_ip(out, &s->remote);
+    case FORMAT_DOWNSTREAM_REMOTE_PORT:
+        return add_port(out, &s->remote);
+    case FORMAT_DOWNSTREAM_DIRECT_REMOTE_ADDRESS:
+        return add_address(out, connection_remote(c));
+    case FORMAT_DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT:
+        return add_ip(out, connection_remote(c));
+    case FORMAT_CONNECTION_ID:
+        return add_u64(out, s->conn->id);
+    case FORMAT_STREAM_ID:
+        return add_u64(out, s->id);
+    case FORMAT_FILTER_CHAIN_NAME:
+        return add(out, s->conn->binding->chain->name);
+    case FORMAT_REQUESTED_SERVER_NAME:
+        return add(out, transport_server_name(connection_transport(c)));
+    default:
+        return false; /* TLS, tracing: nothing to say */
+    }
+}
+
+static bool upstream_value(struct stream *s, enum format_op op, struct strbuf *out)
+{
+    const struct stream_info *i = &s->info;
+    switch ((int)op) {
+    case FORMAT_UPSTREAM_HOST:
+    case FORMAT_UPSTREAM_REMOTE_ADDRESS:
+        return i->has_upstream_address && add_address(out, &i->upstream_address);
+    case FORMAT_UPSTREAM_LOCAL_ADDRESS:
+        return i->has_upstream_local_address && add_address(out, &i->upstream_local_address);
+    case FORMAT_UPSTREAM_CLUSTER:
+        return add(out, i->upstream_cluster);
+    case FORMAT_UPSTREAM_CLUSTER_RAW:
+        return add(out, i->upstream_cluster_raw);
+    case FORMAT_UPSTREAM_PROTOCOL:
+        return i->has_upstream_address && add_protocol(out, PROTOCOL_HTTP11);
+    case FORMAT_UPSTREAM_REQUEST_ATTEMPT_COUNT:
+        return add_u64(out, i->attempts);
+    case FORMAT_UPSTREAM_TRANSPORT_FAILURE_REASON:
+        return add(out, i->upstream_failure_reason);
+    case FORMAT_ROUTE_NAME:
+        return s->route_matched && s->route.route && add(out, s->route.route->name);
+    default:
+        return connection_value(s, op, out);
+    }
+}
+
+static bool time_value(struct stream *s, const struct format_part *part, struct strbuf *out)
+{
+    const struct stream_info *i = &s->info;
+    const struct clock *clock = loop_clock(s->worker->loop);
+    switch ((int)part->op) {
+    case FORMAT_START_TIME:
+    case FORMAT_START_TIME_LOCAL:
+        add_time(out, i->start_wall_ns, part->text, part->op == FORMAT_START_TIME_LOCAL);
+        return true;
+    case FORMAT_EMIT_TIME:
+        add_time(out, clock->wall_ns(clock), part->text, false);
+        return true;
+    case FORMAT_DURATION:
+        return add_span(out, i->start_ns, i->end_ns);
+    case FORMAT_REQUEST_DURATION:
+        return add_span(out, i->start_ns, i->request_end_ns);
+    case FORMAT_REQUEST_TX_DURATION:
+        return add_span(out, i->start_ns, i->upstream_last_tx_ns);
+    case FORMAT_RESPONSE_DURATION:
+        return add_span(out, i->start_ns, i->upstream_first_rx_ns);
+    case FORMAT_RESPONSE_TX_DURATION:
+        return add_span(out, i->upstream_first_rx_ns, i->end_ns);
+    default:
+        return upstream_value(s, part->op, out);
+    }
+}
+
+bool format_value(struct stream *s, const struct format_part *part, struct strbuf *out)
+{
+    const struct stream_info *i = &s->info;
+    switch ((int)part->op) {
+    case FORMAT_LITERAL:
+        return add(out, part->text);
+    case FORMAT_REQ:
+        return add_header(out, &s->request_headers, part);
+    case FORMAT_RESP:
+        return add_header(out, &s->response_headers, part);
+    case FORMAT_TRAILER:
+        return add_header(out, &s->response_trailers, part);
+    case FORMAT_REQ_WITHOUT_QUERY:
+        return add_without_query(out, &s->request_headers, part);
+    case FORMAT_PROTOCOL:
+        return add_protocol(out, s->request.protocol);
+    case FORMAT_RESPONSE_CODE:
+        return add_u64(out, i->status);
+    case FORMAT_RESPONSE_CODE_DETAILS:
+        return add(out, bytes_of(i->details));
+    case FORMAT_RESPONSE_FLAGS:
+        return add_flags(out, i->flags, false);
+    case FORMAT_RESPONSE_FLAGS_LONG:
+        return add_flags(out, i->flags, true);
+    case FORMAT_CONNECTION_TERMINATION_DETAILS:
+        return add(out, bytes_of(i->termination_details));
+    case FORMAT_BYTES_RECEIVED:
+        return add_u64(out, i->bytes_received);
+    case FORMAT_BYTES_SENT:
+        return add_u64(out, i->bytes_sent);
+    case FORMAT_REQUEST_HEADERS_BYTES:
+        return add_u64(out, i->request_header_bytes);
+    case FORMAT_RESPONSE_HEADERS_BYTES:
+        return add_u64(out, i->response_header_bytes);
+    case FORMAT_GRPC_STATUS:
+        return add_grpc_status(out, s, false);
+    case FORMAT_GRPC_STATUS_NUMBER:
+        return add_grpc_status(out, s, true);
+    case FORMAT_UNIQUE_ID:
+        return add_unique_id(out, s);
+    case FORMAT_HOSTNAME:
+        return add_hostname(out);
+    case FORMAT_ENVIRONMENT: {
+        char name[256];
+        snprintf(name, sizeof(name), "%.*s", BYTES_ARG(part->text));
+        return add(out, bytes_of(getenv(name)));
+    }
+    case FORMAT_ACCESS_LOG_TYPE:
+        return add(out, BYTES("DownstreamEnd"));
+    default:
+        return time_value(s, part, out);
+    }
+}

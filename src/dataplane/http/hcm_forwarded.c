@@ -1,0 +1,204 @@
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <pthread.h>
+
+#include "dataplane/http/stream_internal.h"
+
+/* Who is the client, and may it be trusted: x-forwarded-for, -proto, -port and the headers that
+ * only a trusted hop may send. */
+
+static char own_address[ADDRESS_TEXT_MAX];
+static pthread_once_t own_address_once = PTHREAD_ONCE_INIT;
+
+/* The machine's first address that is not loopback: what Envoy shows for a loopback client. */
+static void find_own_address(void)
+{
+    struct ifaddrs *all, *i;
+    strcpy(own_address, "127.0.0.1");
+    if (getifaddrs(&all) != 0)
+        return;
+    for (i = all; i; i = i->ifa_next) {
+        if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET)
+            continue;
+        struct address a = address_from_sockaddr(i->ifa_addr, sizeof(struct sockaddr_in));
+        if (!address_is_loopback(&a)) {
+            address_format_ip(&a, own_address);
+            break;
+        }
+    }
+    freeifaddrs(all);
+}
+
+static struct bytes ip_text(struct stream *s, const struct address *a)
+{
+    char text[ADDRESS_TEXT_MAX];
+    return arena_dup(s->arena, bytes_of(address_format_ip(a, text)));
+}
+
+static void append(struct stream *s, enum header_id id, const char *separator, struct bytes value)
+{
+    struct headers *h = &s->request_headers;
+    struct bytes old = headers_get_all(h, header_name(id));
+    if (old.len)
+        value = bytes_of(
+            arena_printf(s->arena, "%.*s%s%.*s", BYTES_ARG(old), separator, BYTES_ARG(value)));
+    headers_set_id(h, id, value);
+}
+
+static void append_forwarded_for(struct stream *s, const struct address *peer)
+{
+    struct bytes text;
+    if (!address_is_ip(peer))
+        return;
+    if (address_is_loopback(peer)) {
+        pthread_once(&own_address_once, find_own_address);
+        text = bytes_of(own_address);
+    } else {
+        text = ip_text(s, peer);
+    }
+    append(s, HEADER_X_FORWARDED_FOR, ",", text);
+}
+
+/* The address `skip` places from the right. *single: it is the only one. */
+static bool from_forwarded_for(struct stream *s, unsigned skip, struct address *out, bool *single)
+{
+    *single = false;
+    struct bytes all = headers_get_all(&s->request_headers, header_name(HEADER_X_FORWARDED_FOR));
+    if (!all.len)
+        return false;
+    struct bytes left = all;
+    ptrdiff_t comma;
+    for (unsigned i = 0; i < skip; i++) {
+        comma = bytes_rfind_char(left, ',');
+        if (comma < 0)
+            return false;
+        left = bytes_first(left, (size_t)comma);
+    }
+    comma = bytes_rfind_char(left, ',');
+    struct bytes last = comma < 0 ? left : bytes_skip(left, (size_t)comma + 1);
+    *single = bytes_find_char(all, ',') < 0;
+    return address_parse_ip(bytes_trim(last), 0, out);
+}
+
+static bool is_internal_address(const struct http_manager *m, const struct address *a)
+{
+    if (!address_is_ip(a))
+        return m->internal_unix_sockets;
+    for (unsigned i = 0; i < m->n_internal_prefixes; i++) {
+        if (address_prefix_contains(&m->internal_prefixes[i], a))
+            return true;
+    }
+    return false;
+}
+
+/* From outside these must not reach the origin, nor steer the router. */
+static void clean_external(struct stream *s, bool edge)
+{
+    static const struct bytes always[] = {
+#define H(name) {name, sizeof(name) - 1}
+        H("x-envoy-retriable-status-codes"), H("x-envoy-retriable-header-names"),
+        H("x-envoy-retry-on"), H("x-envoy-retry-grpc-on"), H("x-envoy-max-retries"),
+        H("x-envoy-upstream-alt-stat-name"), H("x-envoy-upstream-rq-timeout-ms"),
+        H("x-envoy-upstream-rq-per-try-timeout-ms"), H("x-envoy-upstream-rq-timeout-alt-response"),
+        H("x-envoy-expected-rq-timeout-ms"), H("x-envoy-force-trace"), H("x-envoy-ip-tags"),
+        H("x-envoy-original-url"), H("x-envoy-hedge-on-per-try-timeout"),
+    };
+    static const struct bytes at_edge[] = {
+        H("x-envoy-decorator-operation"), H("x-envoy-downstream-service-cluster"),
+        H("x-envoy-downstream-service-node"), H("x-envoy-original-path"),
+        H("x-envoy-external-address"),
+#undef H
+    };
+    struct headers *h = &s->request_headers;
+    bool any = false;
+    for (const struct header *e = h->entries; e < h->entries + h->n && !any; e++)
+        any = bytes_starts_with(e->name, BYTES("x-envoy-"));
+    for (size_t i = 0; any && i < ARRAY_SIZE(always); i++)
+        headers_remove(h, always[i]);
+    for (size_t i = 0; any && edge && i < ARRAY_SIZE(at_edge); i++)
+        headers_remove(h, at_edge[i]);
+    for (unsigned i = 0; s->routes && i < s->routes->n_internal_only_headers; i++)
+        headers_remove(h, s->routes->internal_only_headers[i]);
+}
+
+static struct bytes transport_scheme(const struct stream *s)
+{
+    return s->conn->is_tls ? BYTES("https") : BYTES("http");
+}
+
+static void forwarded_port(struct stream *s)
+{
+    struct headers *h = &s->request_headers;
+    if (!s->manager->append_x_forwarded_port || headers_has(h, HEADER_X_FORWARDED_PORT))
+        return;
+    const struct address *local = connection_local(s->conn->connection);
+    headers_set_id(h, HEADER_X_FORWARDED_PORT,
+                   bytes_of(arena_printf(s->arena, "%u", (unsigned)local->port)));
+}
+
+static void set_scheme(struct stream *s)
+{
+    struct headers *h = &s->request_headers;
+    struct bytes proto = headers_get(h, HEADER_X_FORWARDED_PROTO);
+    if (bytes_eq_nocase(proto, BYTES("https")))
+        headers_set_id(h, HEADER_SCHEME, BYTES("https"));
+    else if (bytes_eq_nocase(proto, BYTES("http")))
+        headers_set_id(h, HEADER_SCHEME, BYTES("http"));
+    else
+        headers_set_id(h, HEADER_SCHEME, transport_scheme(s));
+}
+
+/* Returns whether an address for the client was found; *single: for the internal rule. */
+static bool find_client(struct stream *s, const struct address *peer, bool *single)
+{
+    const struct http_manager *m = s->manager;
+    struct headers *h = &s->request_headers;
+    if (!m->use_remote_address)
+        return from_forwarded_for(s, m->xff_num_trusted_hops, &s->remote, single);
+    bool ignored;
+    bool none = !headers_has(h, HEADER_X_FORWARDED_FOR);
+    bool found = m->xff_num_trusted_hops > 0 &&
+                 from_forwarded_for(s, m->xff_num_trusted_hops - 1, &s->remote, &ignored);
+    if (!found)
+        s->remote = *peer;
+    *single = none;
+    if (!m->skip_xff_append)
+        append_forwarded_for(s, peer);
+    if (!m->xff_num_trusted_hops || !headers_has(h, HEADER_X_FORWARDED_PROTO)) {
+        headers_set_id(h, HEADER_X_FORWARDED_PROTO, transport_scheme(s));
+        forwarded_port(s);
+    }
+    return true;
+}
+
+void hcm_forwarded(struct stream *s)
+{
+    const struct http_manager *m = s->manager;
+    struct headers *h = &s->request_headers;
+    const struct address *peer = connection_remote(s->conn->connection);
+    bool single = false;
+    headers_remove_id(h, HEADER_X_ENVOY_INTERNAL);
+    headers_remove(h, BYTES("x-forwarded-client-cert"));
+    bool found = find_client(s, peer, &single);
+    if (!headers_has(h, HEADER_X_FORWARDED_PROTO))
+        headers_set_id(h, HEADER_X_FORWARDED_PROTO, transport_scheme(s));
+    set_scheme(s);
+    s->remote_is_internal = single && found && is_internal_address(m, &s->remote);
+    if (!found)
+        s->remote = *peer;
+    bool edge = !s->remote_is_internal && m->use_remote_address;
+    if (s->remote_is_internal)
+        headers_set_id(h, HEADER_X_ENVOY_INTERNAL, BYTES("true"));
+    else
+        clean_external(s, edge);
+    if (m->via.len)
+        append(s, HEADER_VIA, ", ", m->via);
+    if (edge && address_is_ip(&s->remote))
+        headers_set_id(h, HEADER_X_ENVOY_EXTERNAL_ADDRESS, ip_text(s, &s->remote));
+    if (m->generate_request_id &&
+        (!headers_has(h, HEADER_X_REQUEST_ID) || (edge && !m->preserve_external_request_id))) {
+        char *id = arena_alloc(s->arena, 37);
+        random_uuid4(&s->worker->random, id);
+        headers_set_id(h, HEADER_X_REQUEST_ID, bytes_from(id, 36));
+    }
+}

@@ -1,0 +1,67 @@
+#include <stdio.h>
+#include <time.h>
+
+#include "dataplane/http/stream_internal.h"
+
+/* IMF-fixdate of this second, made once a second and worker. */
+static struct bytes date_now(struct stream *s)
+{
+    static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    static _Thread_local char text[64];
+    static _Thread_local time_t made = -1;
+    const struct clock *clock = loop_clock(s->worker->loop);
+    time_t now = (time_t)(clock->wall_ns(clock) / NS_PER_S);
+    if (now != made) {
+        struct tm tm;
+        gmtime_r(&now, &tm);
+        snprintf(text, sizeof(text), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday],
+                 tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+                 tm.tm_sec);
+        made = now;
+    }
+    return bytes_from(text, 29);
+}
+
+static void add_server(const struct stream *s, struct headers *h)
+{
+    const struct http_manager *m = s->manager;
+    switch (m->server_header) {
+    case SERVER_HEADER_OVERWRITE:
+        headers_set_id(h, HEADER_SERVER, m->server_name);
+        break;
+    case SERVER_HEADER_APPEND_IF_ABSENT:
+        if (!headers_has(h, HEADER_SERVER))
+            headers_add_id(h, HEADER_SERVER, m->server_name);
+        break;
+    case SERVER_HEADER_PASS:
+        break;
+    }
+}
+
+static void add_via(struct stream *s, struct headers *h)
+{
+    struct bytes via = s->manager->via;
+    if (!via.len)
+        return;
+    struct bytes old = headers_get_all(h, header_name(HEADER_VIA));
+    if (old.len)
+        via = bytes_of(arena_printf(s->arena, "%.*s, %.*s", BYTES_ARG(old), BYTES_ARG(via)));
+    headers_set_id(h, HEADER_VIA, via);
+}
+
+void hcm_response(struct stream *s)
+{
+    struct headers *h = &s->response_headers;
+    hcm_remove_hop_by_hop(h, false);
+    if (!headers_has(h, HEADER_DATE))
+        headers_add_id(h, HEADER_DATE, arena_dup(s->arena, date_now(s)));
+    add_server(s, h);
+    if (s->manager->always_set_request_id_in_response) {
+        struct bytes id = headers_get(&s->request_headers, HEADER_X_REQUEST_ID);
+        if (id.len)
+            headers_set_id(h, HEADER_X_REQUEST_ID, id);
+    }
+    add_via(s, h);
+}

@@ -1,0 +1,388 @@
+#include "dataplane/http/http_conn.h"
+
+#include "base/memory.h"
+#include "config/snapshot.h"
+#include "dataplane/http/codec_h1.h"
+#include "dataplane/http/http_conn_list.h"
+#include "dataplane/http/stream_internal.h"
+#include "dataplane/http/stream_pool.h"
+
+enum { HELD_INPUT_MAX = 64 * 1024 }; /* pipelined bytes kept while a response is under way */
+
+static void count(struct http_conn *c, enum http_stat stat, int64_t n)
+{
+    stat_add(c->stats, c->worker->slot, stat, n);
+}
+
+static void count_bytes(struct http_conn *c)
+{
+    uint64_t rx = connection_bytes_read(c->connection);
+    uint64_t tx = connection_bytes_written(c->connection);
+    if (rx != c->rx_counted)
+        count(c, STAT_HTTP_DOWNSTREAM_CX_RX_BYTES_TOTAL, (int64_t)(rx - c->rx_counted));
+    if (tx != c->tx_counted)
+        count(c, STAT_HTTP_DOWNSTREAM_CX_TX_BYTES_TOTAL, (int64_t)(tx - c->tx_counted));
+    c->rx_counted = rx;
+    c->tx_counted = tx;
+}
+
+void http_conn_flush(struct http_conn *c)
+{
+    if (!c->in_input && !c->closing && c->out.len)
+        connection_write(c->connection, &c->out);
+}
+
+void http_conn_close(struct http_conn *c, enum close_reason reason)
+{
+    if (c->closing)
+        return;
+    bool in_input = c->in_input;
+    c->in_input = false;
+    http_conn_flush(c);
+    c->in_input = in_input;
+    c->closing = true;
+    uint64_t delay = c->binding->manager->delayed_close_timeout_ms;
+    connection_close(c->connection, reason, CLOSE_FLUSH_DELAY, delay);
+}
+
+void http_conn_drain(struct http_conn *c)
+{
+    if (c->draining)
+        return;
+    c->draining = true;
+    c->codec->ops->drain(c->codec);
+}
+
+static void on_drain_timer(struct timer *t)
+{
+    struct http_conn *c = t->owner;
+    if (!c->stream)
+        http_conn_close(c, CLOSE_DRAIN);
+}
+
+void http_conn_start_drain(struct http_conn *c)
+{
+    uint64_t ms = c->binding->manager->drain_timeout_ms;
+    http_conn_drain(c);
+    timer_start(&c->drain_timer, ms);
+}
+
+static void on_idle_timer(struct timer *t)
+{
+    struct http_conn *c = t->owner;
+    count(c, STAT_HTTP_DOWNSTREAM_CX_IDLE_TIMEOUT, 1);
+    http_conn_start_drain(c);
+}
+
+static void on_duration_timer(struct timer *t)
+{
+    struct http_conn *c = t->owner;
+    count(c, STAT_HTTP_DOWNSTREAM_CX_MAX_DURATION_REACHED, 1);
+    http_conn_start_drain(c);
+}
+
+static void become_idle(struct http_conn *c)
+{
+    uint64_t ms = c->binding->manager->idle_timeout_ms;
+    if (ms && !c->draining)
+        timer_start(&c->idle_timer, ms);
+}
+
+void http_conn_refresh(struct http_conn *c)
+{
+    const struct snapshot *now = c->worker->snapshot;
+    if (!now || now->version == c->seen || c->chain_gone)
+        return;
+    c->seen = now->version;
+    struct listener_entry *l = snapshot_listener(now, c->listener_name);
+    struct chain_binding *b = l ? listener_find_chain_key(l, c->binding->chain->key) : NULL;
+    if (!b || !b->manager) {
+        c->chain_gone = true;
+        http_conn_drain(c);
+    } else if (b != c->binding) {
+        struct chain_binding *old = c->binding;
+        node_pin(&b->node, c->worker->slot);
+        c->binding = b;
+        node_unpin(&old->node, c->worker->slot);
+    }
+}
+
+/* --- codec callbacks --- */
+
+static void *on_stream_begin(void *owner, struct codec_stream *cs, struct headers **headers)
+{
+    struct http_conn *c = owner;
+    CHECK(!c->stream);
+    http_conn_refresh(c);
+    timer_stop(&c->idle_timer);
+    if (c->worker->draining)
+        http_conn_drain(c);
+    uint32_t max = c->binding->manager->max_requests_per_connection;
+    c->requests++;
+    if (max && c->requests == max) {
+        count(c, STAT_HTTP_DOWNSTREAM_CX_MAX_REQUESTS_REACHED, 1);
+        c->codec->ops->drain(c->codec);
+    }
+    struct stream *s = stream_new(c, cs);
+    c->stream = s;
+    *headers = &s->request_headers;
+    c->codec->ops->set_trailers(cs, &s->request_trailers);
+    return s;
+}
+
+static void on_headers(void *owner, void *user, bool end)
+{
+    stream_on_headers(user, end);
+}
+
+static void on_data(void *owner, void *user, struct buffer *data, bool end)
+{
+    stream_on_data(user, data, end);
+}
+
+static void on_trailers(void *owner, void *user)
+{
+    stream_on_trailers(user);
+}
+
+static void on_reset(void *owner, void *user, const char *reason)
+{
+    stream_on_disconnect(user, true);
+}
+
+static void on_error(void *owner, void *user, const struct codec_error *e)
+{
+    if (user)
+        stream_on_codec_error(user, e);
+}
+
+static const struct codec_callbacks codec_callbacks = {
+    .on_stream_begin = on_stream_begin,
+    .on_headers = on_headers,
+    .on_data = on_data,
+    .on_trailers = on_trailers,
+    .on_reset = on_reset,
+    .on_error = on_error,
+};
+
+/* --- connection callbacks --- */
+
+static void hold_input(struct http_conn *c, const struct buffer *in)
+{
+    bool hold = c->stream && in->len >= HELD_INPUT_MAX && stream_request_complete(c->stream);
+    if (hold && !c->input_held) {
+        c->input_held = true;
+        connection_read_pause(c->connection);
+    }
+}
+
+static void on_connection_data(struct connection *connection, struct buffer *in, bool end)
+{
+    struct http_conn *c = connection_owner(connection);
+    CHECK_MAGIC(c, HTTP_CONN_MAGIC);
+    count_bytes(c);
+    if (c->closing) {
+        buffer_drain(in, in->len);
+        return;
+    }
+    c->in_input = true;
+    bool open = c->codec->ops->input(c->codec, in);
+    if (end && !c->closing)
+        c->codec->ops->input_eof(c->codec);
+    c->in_input = false;
+    http_conn_flush(c);
+    if (c->closing) {
+        buffer_drain(in, in->len);
+        return;
+    }
+    if (!open)
+        http_conn_close(c, CLOSE_PROTOCOL_ERROR);
+    else
+        hold_input(c, in);
+}
+
+static void on_high_watermark(struct connection *connection)
+{
+    struct http_conn *c = connection_owner(connection);
+    if (c->stream)
+        stream_response_watermark(c->stream, true);
+}
+
+static void on_low_watermark(struct connection *connection)
+{
+    struct http_conn *c = connection_owner(connection);
+    if (c->stream && c->stream->priv->response_pauses)
+        stream_response_watermark(c->stream, false);
+    else if (!c->stream && !c->closing)
+        connection_reread(connection);
+}
+
+static void count_close(struct http_conn *c, bool remote, bool active)
+{
+    unsigned slot = c->worker->slot;
+    uint64_t ms = loop_now_ms(c->worker->loop) - connection_created_ms(c->connection);
+    count(c, STAT_HTTP_DOWNSTREAM_CX_ACTIVE, -1);
+    count(c, STAT_HTTP_DOWNSTREAM_CX_HTTP1_ACTIVE, -1);
+    count(c, STAT_HTTP_DOWNSTREAM_CX_DESTROY, 1);
+    count(c, remote ? STAT_HTTP_DOWNSTREAM_CX_DESTROY_REMOTE : STAT_HTTP_DOWNSTREAM_CX_DESTROY_LOCAL,
+          1);
+    if (active) {
+        count(c, STAT_HTTP_DOWNSTREAM_CX_DESTROY_ACTIVE_RQ, 1);
+        count(c, remote ? STAT_HTTP_DOWNSTREAM_CX_DESTROY_REMOTE_ACTIVE_RQ
+                        : STAT_HTTP_DOWNSTREAM_CX_DESTROY_LOCAL_ACTIVE_RQ, 1);
+    }
+    stat_record(c->stats, slot, STAT_HTTP_DOWNSTREAM_CX_LENGTH_MS, ms);
+    stat_inc(c->listener_stats, slot, STAT_LISTENER_CX_DESTROY);
+    stat_add(c->listener_stats, slot, STAT_LISTENER_CX_ACTIVE, -1);
+    stat_record(c->listener_stats, slot, STAT_LISTENER_CX_LENGTH_MS, ms);
+}
+
+static void on_connection_close(struct connection *connection, enum close_reason reason)
+{
+    struct http_conn *c = connection_owner(connection);
+    CHECK_MAGIC(c, HTTP_CONN_MAGIC);
+    bool remote = reason == CLOSE_REMOTE_CLOSE || reason == CLOSE_REMOTE_RESET ||
+                  reason == CLOSE_IO_ERROR;
+    if (reason == CLOSE_DELAYED_CLOSE_TIMEOUT)
+        count(c, STAT_HTTP_DOWNSTREAM_CX_DELAYED_CLOSE_TIMEOUT, 1);
+    if (c->draining && reason == CLOSE_DRAIN)
+        count(c, STAT_HTTP_DOWNSTREAM_CX_DRAIN_CLOSE, 1);
+    bool active = c->stream != NULL;
+    c->closing = true;
+    if (active)
+        stream_on_disconnect(c->stream, remote);
+    count_bytes(c);
+    count_close(c, remote, active);
+    timer_stop(&c->idle_timer);
+    timer_stop(&c->duration_timer);
+    timer_stop(&c->drain_timer);
+    list_remove(&c->link);
+    c->worker->http_conns->n--;
+    c->codec->ops->free(&c->codec);
+    buffer_fini(&c->out);
+    node_unpin(&c->binding->node, c->worker->slot);
+    stat_scope_unref(&c->stats);
+    stat_scope_unref(&c->listener_stats);
+    http_conn_list_bury(c->worker->http_conns, c);
+}
+
+static const struct connection_ops connection_ops = {
+    .on_data = on_connection_data,
+    .on_high_watermark = on_high_watermark,
+    .on_low_watermark = on_low_watermark,
+    .on_close = on_connection_close,
+};
+
+void http_conn_stream_done(struct http_conn *c, bool reusable)
+{
+    c->stream = NULL;
+    if (c->closing)
+        return;
+    if (!reusable || !c->codec->ops->reusable(c->codec)) {
+        http_conn_close(c, c->draining ? CLOSE_DRAIN : CLOSE_REQUEST_DONE);
+        return;
+    }
+    if (c->input_held) {
+        c->input_held = false;
+        connection_read_resume(c->connection);
+    }
+    if (!c->in_input)
+        connection_reread(c->connection);
+    become_idle(c);
+}
+
+static struct codec *make_codec(struct http_conn *c)
+{
+    const struct http_manager *m = c->binding->manager;
+    struct codec_options o = {
+        .downstream = true,
+        .max_headers_bytes = m->max_request_headers_kb * 1024,
+        .max_headers_count = m->max_headers_count < 60000 ? m->max_headers_count : 60000,
+        .accept_http_10 = m->accept_http_10,
+        .enable_trailers = m->enable_trailers,
+        .allow_chunked_length = m->allow_chunked_length,
+        .allow_absolute_url = m->allow_absolute_url,
+        .allow_custom_methods = m->allow_custom_methods,
+        .default_host_for_http_10 = m->default_host_for_http_10,
+    };
+    switch (m->underscores) {
+    case UNDERSCORES_ALLOW:
+        o.underscores = CODEC_UNDERSCORES_ALLOW;
+        break;
+    case UNDERSCORES_REJECT:
+        o.underscores = CODEC_UNDERSCORES_REJECT;
+        break;
+    case UNDERSCORES_DROP:
+        o.underscores = CODEC_UNDERSCORES_DROP;
+        break;
+    }
+    /* The text lives in a node that this connection may outlive. */
+    if (o.default_host_for_http_10.len)
+        o.default_host_for_http_10 = http_conn_keep_text(c, o.default_host_for_http_10);
+    return codec_h1_new(&o, &codec_callbacks, c, &c->out, c->worker->chunks);
+}
+
+static void start_connection(struct http_conn *c)
+{
+    unsigned slot = c->worker->slot;
+    const struct http_manager *m = c->binding->manager;
+    count(c, STAT_HTTP_DOWNSTREAM_CX_TOTAL, 1);
+    count(c, STAT_HTTP_DOWNSTREAM_CX_ACTIVE, 1);
+    count(c, STAT_HTTP_DOWNSTREAM_CX_HTTP1_TOTAL, 1);
+    count(c, STAT_HTTP_DOWNSTREAM_CX_HTTP1_ACTIVE, 1);
+    stat_inc(c->listener_stats, slot, STAT_LISTENER_CX_TOTAL);
+    stat_inc(c->listener_stats, slot, STAT_LISTENER_CX_ACTIVE);
+    connection_set_buffer_limit(c->connection, c->buffer_limit);
+    become_idle(c);
+    if (m->max_connection_duration_ms)
+        timer_start(&c->duration_timer, m->max_connection_duration_ms);
+}
+
+static struct http_conn *conn_make(struct worker *w, const struct listener_entry *l,
+                                   struct chain_binding *b)
+{
+    struct http_conn *c = NEW(struct http_conn);
+    c->magic = HTTP_CONN_MAGIC;
+    c->worker = w;
+    c->id = ++w->next_connection_id;
+    c->binding = b;
+    node_pin(&b->node, w->slot);
+    c->seen = w->snapshot ? w->snapshot->version : 0;
+    c->texts = arena_new(256);
+    c->listener_name = arena_dup(c->texts, l->listener->name);
+    c->buffer_limit = l->listener->buffer_limit;
+    c->stats = stat_scope_ref(b->manager->stats);
+    c->listener_stats = stat_scope_ref(l->stats);
+    buffer_init(&c->out, w->chunks);
+    timer_init(&c->idle_timer, w->loop, on_idle_timer, c);
+    timer_init(&c->duration_timer, w->loop, on_duration_timer, c);
+    timer_init(&c->drain_timer, w->loop, on_drain_timer, c);
+    c->codec = make_codec(c);
+    list_push_back(&w->http_conns->conns, &c->link);
+    w->http_conns->n++;
+    return c;
+}
+
+struct bytes http_conn_keep_text(struct http_conn *c, struct bytes text)
+{
+    return arena_dup(c->texts, text);
+}
+
+struct http_conn *http_conn_new(struct worker *w, struct connection *connection,
+                                const struct listener_entry *l, struct chain_binding *b)
+{
+    struct http_conn *c = conn_make(w, l, b);
+    c->connection = connection;
+    connection_set_owner(connection, &connection_ops, c);
+    start_connection(c);
+    return c;
+}
+
+struct http_conn *http_conn_accept(struct worker *w, int fd, const struct address *remote,
+                                   const struct listener_entry *l, struct chain_binding *b)
+{
+    struct http_conn *c = conn_make(w, l, b);
+    c->connection = connection_accept(w->loop, w->chunks, fd, remote, &connection_ops, c);
+    start_connection(c);
+    return c;
+}

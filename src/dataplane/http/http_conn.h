@@ -1,0 +1,75 @@
+/* struct http_conn: an accepted connection bound to a filter chain that ends in the HTTP connection
+ * manager. Owns the codec, the streams one after the other, keep-alive, drain and the connection's
+ * timers. Lives until its connection's on_close. Worker thread only.
+ *
+ * At each new stream it looks for its chain in the worker's snapshot by name and key, so that a
+ * change of the connection manager or of routes takes effect at the next request. When the chain is
+ * gone it answers with "Connection: close". */
+#pragma once
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "config/listener.h"
+#include "dataplane/http/codec.h"
+#include "dataplane/net/connection.h"
+#include "dataplane/net/worker.h"
+
+struct stream;
+
+enum { HTTP_CONN_MAGIC = 0x6874636e };
+
+struct http_conn {
+    uint32_t magic;
+    struct list link;               /* in worker->http_conns */
+    struct worker *worker;
+    struct connection *connection;
+    struct codec *codec;
+    struct buffer out;              /* the codec's output on its way to the connection */
+    struct chain_binding *binding;  /* pinned */
+    uint64_t seen;                  /* version of the snapshot it was last looked up in */
+    struct arena *texts;            /* copies of configured text that outlive their node */
+    struct bytes listener_name;     /* in texts */
+    struct stat_scope *stats, *listener_stats; /* own references: those of its birth */
+    struct stream *stream;          /* the current one, or NULL */
+    struct timer idle_timer, duration_timer, drain_timer;
+    uint64_t id, rx_counted, tx_counted;
+    uint32_t requests, buffer_limit;
+    bool in_input, draining, closing, chain_gone, input_held, is_tls;
+};
+
+/* Per-worker state of this room: stream pool and connection list. After worker->loop and ->chunks
+ * are set; fini after all connections are closed. */
+void http_worker_init(struct worker *w);
+void http_worker_fini(struct worker *w);
+
+/* Takes over a connection (accepted, handshake done or not). `l` and `b` are of the worker's current
+ * snapshot. Counts it on the listener and on the connection manager. */
+struct http_conn *http_conn_new(struct worker *w, struct connection *c,
+                                const struct listener_entry *l, struct chain_binding *b);
+/* The same over an accepted, non-blocking descriptor, which it takes over. */
+struct http_conn *http_conn_accept(struct worker *w, int fd, const struct address *remote,
+                                   const struct listener_entry *l, struct chain_binding *b);
+
+/* After a swap of worker->snapshot: connections whose chain is gone start to drain (their next
+ * response says close). Returns how many there are. */
+unsigned http_conn_list_drain_gone(struct worker *w);
+/* The drain time is over: closes those connections now. */
+void http_conn_list_close_gone(struct worker *w);
+/* The process drains: every next response says close. */
+void http_conn_list_drain_all(struct worker *w);
+void http_conn_list_close_all(struct worker *w);
+unsigned http_conn_list_count(const struct worker *w);
+unsigned http_conn_list_active_requests(const struct worker *w);
+
+/* Inside of the room: hands queued output to the connection. */
+void http_conn_flush(struct http_conn *c);
+void http_conn_close(struct http_conn *c, enum close_reason reason);
+/* The current stream has ended; reusable: both its halves were complete. */
+void http_conn_stream_done(struct http_conn *c, bool reusable);
+/* The next response says close; an idle connection may be used until somebody closes it. */
+void http_conn_drain(struct http_conn *c);
+/* The same, and closes it after the drain timeout. */
+void http_conn_start_drain(struct http_conn *c);
+struct bytes http_conn_keep_text(struct http_conn *c, struct bytes text);
+/* Looks the binding up again if the snapshot has changed. */
+void http_conn_refresh(struct http_conn *c);

@@ -1,0 +1,112 @@
+#include "dataplane/http/http_conn_list.h"
+
+#include "base/memory.h"
+#include "dataplane/http/access_log_writer.h"
+#include "dataplane/http/http_conn.h"
+#include "dataplane/http/stream_pool.h"
+
+#define CONN(l) LIST_ENTRY(l, struct http_conn, link)
+
+static void reap(struct defer *d)
+{
+    struct http_conn_list *list = d->owner;
+    struct list *l;
+    while ((l = list_pop_front(&list->dead)) != NULL) {
+        struct http_conn *c = CONN(l);
+        c->magic = 0;
+        arena_free(&c->texts);
+        mem_free(c);
+    }
+}
+
+struct http_conn_list *http_conn_list_new(struct worker *w)
+{
+    struct http_conn_list *list = NEW(struct http_conn_list);
+    list_init(&list->conns);
+    list_init(&list->dead);
+    defer_init(&list->reap, w->loop, DEFER_REAP, reap, list);
+    return list;
+}
+
+void http_conn_list_free(struct http_conn_list **list)
+{
+    if (!*list)
+        return;
+    CHECK(list_empty(&(*list)->conns));
+    defer_cancel(&(*list)->reap);
+    reap(&(*list)->reap);
+    mem_free(*list);
+    *list = NULL;
+}
+
+void http_conn_list_bury(struct http_conn_list *list, struct http_conn *c)
+{
+    list_push_back(&list->dead, &c->link);
+    defer_schedule(&list->reap);
+}
+
+void http_worker_init(struct worker *w)
+{
+    w->streams = stream_pool_new(w);
+    w->http_conns = http_conn_list_new(w);
+    if (w->access_log)
+        w->http_conns->log = access_log_buffer_new(w->access_log, w->loop);
+}
+
+void http_worker_fini(struct worker *w)
+{
+    stream_pool_free(&w->streams);
+    access_log_buffer_free(&w->http_conns->log);
+    http_conn_list_free(&w->http_conns);
+}
+
+unsigned http_conn_list_drain_gone(struct worker *w)
+{
+    unsigned gone = 0;
+    LIST_EACH(l, &w->http_conns->conns)
+    {
+        http_conn_refresh(CONN(l));
+        gone += CONN(l)->chain_gone;
+    }
+    return gone;
+}
+
+void http_conn_list_close_gone(struct worker *w)
+{
+    LIST_EACH(l, &w->http_conns->conns)
+    {
+        if (CONN(l)->chain_gone)
+            http_conn_close(CONN(l), CLOSE_DRAIN);
+    }
+}
+
+void http_conn_list_drain_all(struct worker *w)
+{
+    w->draining = true; /* each connection sees it at its next request */
+    LIST_EACH(l, &w->http_conns->conns)
+    {
+        http_conn_drain(CONN(l));
+    }
+}
+
+void http_conn_list_close_all(struct worker *w)
+{
+    LIST_EACH(l, &w->http_conns->conns)
+    {
+        http_conn_close(CONN(l), CLOSE_SHUTDOWN);
+    }
+}
+
+unsigned http_conn_list_count(const struct worker *w)
+{
+    return w->http_conns->n;
+}
+
+unsigned http_conn_list_active_requests(const struct worker *w)
+{
+    unsigned n = 0;
+    const struct list *head = &w->http_conns->conns;
+    for (const struct list *l = head->next; l != head; l = l->next)
+        n += CONN(l)->stream != NULL;
+    return n;
+}

@@ -1,0 +1,21 @@
+/* struct http_conn_list: the live downstream HTTP connections of one worker, and those whose memory
+ * goes at the end of this turn. Worker thread only. */
+#pragma once
+
+#include "base/list.h"
+#include "dataplane/net/loop.h"
+
+struct access_log_buffer;
+struct http_conn;
+struct worker;
+
+struct http_conn_list {
+    struct list conns, dead;
+    struct defer reap;
+    unsigned n;
+    struct access_log_buffer *log; /* NULL: nobody writes logs */
+};
+
+struct http_conn_list *http_conn_list_new(struct worker *w);
+void http_conn_list_free(struct http_conn_list **l); /* all must be closed */
+void http_conn_list_bury(struct http_conn_list *l, struct http_conn *c);

@@ -1,0 +1,303 @@
+#include "dataplane/http/stream.h"
+
+#include "dataplane/http/http_reason.h"
+#include "dataplane/http/route_match.h"
+#include "dataplane/http/stream_internal.h"
+#include "dataplane/http/stream_pool.h"
+
+static void pin_configuration(struct stream *s, struct chain_binding *b)
+{
+    unsigned slot = s->worker->slot;
+    s->manager = b->manager;
+    node_pin(&s->manager->node, slot);
+    s->routes = b->routes;
+    if (s->routes)
+        node_pin(&s->routes->node, slot);
+    s->priv->listener_http_stats = b->listener_http_stats;
+}
+
+struct stream *stream_new(struct http_conn *conn, struct codec_stream *cs)
+{
+    struct worker *w = conn->worker;
+    struct stream *s = &stream_pool_take(w->streams)->s;
+    s->worker = w;
+    s->conn = conn;
+    s->codec_stream = cs;
+    s->id = ++w->next_stream_id;
+    s->priv->random = random_u64(&w->random);
+    pin_configuration(s, conn->binding);
+    headers_init(&s->request_headers, s->arena);
+    headers_init(&s->request_trailers, s->arena);
+    headers_init(&s->response_headers, s->arena);
+    headers_init(&s->response_trailers, s->arena);
+    const struct clock *clock = loop_clock(w->loop);
+    s->info.start_wall_ns = clock->wall_ns(clock);
+    s->info.start_ns = loop_now_ns(w->loop);
+    s->request.protocol = PROTOCOL_HTTP11;
+    s->remote = *connection_remote(conn->connection);
+    stream_timers_init(s);
+    stream_timers_start(s);
+    stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_TOTAL);
+    stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_HTTP1_TOTAL);
+    stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_ACTIVE);
+    return s;
+}
+
+void stream_read_request(struct stream *s)
+{
+    const struct headers *h = &s->request_headers;
+    struct request *r = &s->request;
+    struct bytes empty = BYTES("");
+    r->method = headers_get(h, HEADER_METHOD);
+    r->scheme = headers_get(h, HEADER_SCHEME);
+    r->authority = headers_get(h, HEADER_AUTHORITY);
+    r->path = headers_get(h, HEADER_PATH);
+    if (!r->authority.data)
+        r->authority = empty;
+    if (!r->path.data)
+        r->path = empty;
+    ptrdiff_t q = bytes_find_char(r->path, '?');
+    r->path_only = q < 0 ? r->path : bytes_first(r->path, (size_t)q);
+    r->query = q < 0 ? BYTES_NONE : bytes_skip(r->path, (size_t)q + 1);
+}
+
+static void request_complete(struct stream *s)
+{
+    s->priv->request_complete = true;
+    s->info.request_end_ns = loop_now_ns(s->worker->loop);
+    stream_timers_request_complete(s);
+}
+
+/* "Expect: 100-continue" is answered here, before anything else, and goes no further. */
+static void answer_expect(struct stream *s)
+{
+    struct headers *h = &s->request_headers;
+    if (s->manager->proxy_100_continue || !headers_has(h, HEADER_EXPECT))
+        return;
+    struct bytes all = headers_get_all(h, header_name(HEADER_EXPECT));
+    if (!bytes_eq_nocase(all, BYTES("100-continue")))
+        return;
+    struct headers answer;
+    headers_init(&answer, s->arena);
+    headers_add_id(&answer, HEADER_STATUS, BYTES("100"));
+    s->conn->codec->ops->send_informational(s->codec_stream, &answer);
+    headers_remove_id(h, HEADER_EXPECT);
+}
+
+static bool is_grpc(const struct headers *h)
+{
+    struct bytes t = headers_get(h, HEADER_CONTENT_TYPE);
+    if (!bytes_starts_with(t, BYTES("application/grpc")))
+        return false;
+    return t.len == 16 || t.data[16] == '+' || t.data[16] == ';';
+}
+
+void stream_on_headers(struct stream *s, bool end)
+{
+    struct stream_private *p = s->priv;
+    if (stream_over(s))
+        return;
+    p->headers_received = true;
+    timer_stop(&p->headers_timer);
+    s->info.request_header_bytes = s->conn->codec->header_bytes;
+    s->request.protocol = s->conn->codec->protocol;
+    p->is_head = bytes_eq(headers_get(&s->request_headers, HEADER_METHOD), BYTES("HEAD"));
+    p->is_grpc = is_grpc(&s->request_headers);
+    if (end)
+        request_complete(s);
+    answer_expect(s);
+    const char *details = NULL;
+    const struct stream_error *e = hcm_request(s, &details);
+    stream_read_request(s);
+    if (e) {
+        if (!stream_over(s) && !p->response_begun)
+            stream_local_reply(s, e, NULL, details);
+        return;
+    }
+    stream_touch(s);
+    filter_chain_create(s);
+    if (connection_above_watermark(s->conn->connection))
+        stream_response_watermark(s, true);
+    filter_chain_request_headers(s, end);
+}
+
+void stream_on_data(struct stream *s, struct buffer *data, bool end)
+{
+    s->info.bytes_received += data->len;
+    if (end)
+        request_complete(s);
+    stream_touch(s);
+    filter_chain_request_data(s, data, end);
+}
+
+void stream_on_trailers(struct stream *s)
+{
+    request_complete(s);
+    filter_chain_request_trailers(s);
+}
+
+void stream_on_codec_error(struct stream *s, const struct codec_error *e)
+{
+    struct stream_private *p = s->priv;
+    const struct stream_error *row = stream_error_get(STREAM_ERROR_DOWNSTREAM_PROTOCOL);
+    if (stream_over(s))
+        return;
+    stream_stat(s, STAT_HTTP_DOWNSTREAM_CX_PROTOCOL_ERROR);
+    p->codec_error = true;
+    if (p->response_sent) {
+        s->info.details = e->details;
+        stream_reset(s, row);
+        return;
+    }
+    if (!p->headers_received)
+        headers_init(&s->request_headers, s->arena);
+    struct stream_error copy = *row;
+    copy.status = e->status;
+    copy.body = NULL; /* the reason phrase */
+    stream_local_reply(s, &copy, NULL, e->details);
+}
+
+static void notify_reset(struct stream *s, const struct stream_error *why)
+{
+    for (unsigned i = 0; i < s->n_filters; i++) {
+        struct http_filter *f = &s->filters[i];
+        if (f->ops->on_reset)
+            f->ops->on_reset(f, why);
+    }
+}
+
+void stream_on_disconnect(struct stream *s, bool remote)
+{
+    const struct stream_error *e = stream_error_get(STREAM_ERROR_DOWNSTREAM_DISCONNECT);
+    if (stream_over(s))
+        return;
+    s->priv->reset = true;
+    s->info.flags |= e->flags;
+    s->info.details = remote ? e->details : "downstream_local_disconnect";
+    stream_stat(s, remote ? STAT_HTTP_DOWNSTREAM_RQ_RX_RESET : STAT_HTTP_DOWNSTREAM_RQ_TX_RESET);
+    notify_reset(s, e);
+    stream_finish(s);
+}
+
+void stream_reset(struct stream *s, const struct stream_error *e)
+{
+    if (stream_over(s))
+        return;
+    s->priv->reset = true;
+    if (e) {
+        s->info.flags |= e->flags;
+        if (!s->info.details || e->status == 0)
+            s->info.details = e->details;
+    }
+    stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_TX_RESET);
+    notify_reset(s, e);
+    stream_finish(s);
+}
+
+void stream_local_reply(struct stream *s, const struct stream_error *e, const char *body,
+                        const char *details)
+{
+    struct stream_private *p = s->priv;
+    if (stream_over(s))
+        return;
+    if (details)
+        s->info.details = details;
+    if (p->response_sent || e->status == 0) {
+        if (!details)
+            s->info.details = e->details;
+        stream_reset(s, e);
+        return;
+    }
+    s->info.flags |= e->flags;
+    if (!details)
+        s->info.details = e->details;
+    if (e->close)
+        s->conn->codec->ops->drain(s->conn->codec);
+    p->local_reply = true;
+    const char *text = body ? body : e->body;
+    if (!text)
+        text = http_reason(e->status);
+    headers_init(&s->response_headers, s->arena);
+    if (e->flags & (1u << RESPONSE_FLAG_UPSTREAM_OVERFLOW))
+        headers_add_id(&s->response_headers, HEADER_X_ENVOY_OVERLOADED, BYTES("true"));
+    filter_chain_response(s, local_reply_build(s, e->status, bytes_of(text)));
+    http_conn_flush(s->conn);
+}
+
+void stream_direct_reply(struct stream *s, unsigned status, struct bytes body, const char *details)
+{
+    if (stream_over(s) || s->priv->response_sent)
+        return;
+    s->info.details = details;
+    s->priv->local_reply = true;
+    filter_chain_response(s, local_reply_build(s, status, body));
+    http_conn_flush(s->conn);
+}
+
+const struct route_match_result *stream_route(struct stream *s)
+{
+    if (s->route_matched)
+        return &s->route;
+    struct route_query q = {
+        .headers = &s->request_headers,
+        .host = s->request.authority,
+        .path = s->request.path,
+        .random = s->priv->random,
+        .is_tls = bytes_eq(headers_get(&s->request_headers, HEADER_X_FORWARDED_PROTO),
+                           BYTES("https")),
+        .is_internal = s->remote_is_internal,
+    };
+    s->route = route_match(s->routes, &q);
+    s->route_matched = true;
+    return &s->route;
+}
+
+void stream_clear_route(struct stream *s)
+{
+    s->route_matched = false;
+    stream_read_request(s);
+}
+
+bool stream_request_complete(const struct stream *s)
+{
+    return s->priv->request_complete;
+}
+
+void stream_pause_reading(struct stream *s)
+{
+    if (s->priv->request_pauses++ || !s->codec_stream)
+        return;
+    stream_stat(s, STAT_HTTP_DOWNSTREAM_FLOW_PAUSED);
+    connection_read_pause(s->conn->connection);
+}
+
+void stream_resume_reading(struct stream *s)
+{
+    CHECK(s->priv->request_pauses > 0);
+    if (--s->priv->request_pauses || !s->codec_stream)
+        return;
+    stream_stat(s, STAT_HTTP_DOWNSTREAM_FLOW_RESUMED);
+    connection_read_resume(s->conn->connection);
+}
+
+void filter_request_watermark(struct http_filter *f, bool above)
+{
+    if (stream_over(f->stream))
+        return;
+    if (above)
+        stream_pause_reading(f->stream);
+    else
+        stream_resume_reading(f->stream);
+}
+
+void stream_response_watermark(struct stream *s, bool above)
+{
+    struct stream_private *p = s->priv;
+    if (above ? p->response_pauses++ : --p->response_pauses)
+        return;
+    if (!s->n_filters || stream_over(s))
+        return;
+    struct http_filter *terminal = &s->filters[s->n_filters - 1];
+    if (terminal->ops->on_downstream_watermark)
+        terminal->ops->on_downstream_watermark(terminal, above);
+}

@@ -1,0 +1,28 @@
+#include "dataplane/http/access_log.h"
+#include "dataplane/http/stream_internal.h"
+#include "dataplane/http/stream_pool.h"
+
+/* The end of a stream: counted, logged, its codec half let go. Its filters are destroyed at the end
+ * of the turn, because one of them may be on the call stack now. */
+void stream_finish(struct stream *s)
+{
+    struct stream_private *p = s->priv;
+    struct http_conn *conn = s->conn;
+    unsigned slot = s->worker->slot;
+    CHECK(!p->finished);
+    p->finished = true;
+    stream_timers_stop(s);
+    s->info.end_ns = loop_now_ns(s->worker->loop);
+    stat_add(s->manager->stats, slot, STAT_HTTP_DOWNSTREAM_RQ_ACTIVE, -1);
+    stat_record(s->manager->stats, slot, STAT_HTTP_DOWNSTREAM_RQ_TIME,
+                (s->info.end_ns - s->info.start_ns) / NS_PER_MS);
+    access_log_stream(s);
+    bool reusable = p->request_complete && p->response_complete && !p->reset;
+    if (s->codec_stream && !reusable)
+        conn->codec->ops->stream_reset(s->codec_stream);
+    if (p->request_pauses && s->codec_stream)
+        connection_read_resume(conn->connection);
+    s->codec_stream = NULL;
+    stream_pool_bury(s->worker->streams, s);
+    http_conn_stream_done(conn, reusable);
+}

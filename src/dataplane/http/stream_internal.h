@@ -1,0 +1,106 @@
+/* Inside of a stream, shared by stream*.c, filter_chain.c, local_reply.c, http_conn.c and hcm_*.c
+ * and nobody else. Worker thread. */
+#pragma once
+
+#include "base/list.h"
+#include "dataplane/http/http_conn.h"
+#include "dataplane/http/stream.h"
+
+/* What one filter holds back in one direction. */
+struct filter_hold {
+    bool headers;        /* the head stopped here; it goes to the next filter */
+    bool headers_end;
+    bool all;            /* PAUSE on the head: nothing is shown to this filter meanwhile */
+    bool unseen;         /* the data below came while `all`: this filter sees it first */
+    bool stopped;        /* waits for filter_resume() */
+    bool reading_paused;
+    bool end, trailers;
+    struct buffer data;
+};
+
+struct stream_private {
+    struct list link;                     /* dead list or free list of the pool */
+    struct filter_hold *holds[2];         /* [direction][filter] */
+    struct stat_scope *listener_http_stats;
+    uint64_t random;                      /* of route matching */
+    uint64_t idle_ms;
+    struct timer idle_timer, request_timer, headers_timer, duration_timer;
+    unsigned request_pauses, response_pauses;
+    bool headers_received, request_complete;
+    bool response_begun;    /* a head is on its way through the filters, or further */
+    bool response_sent;     /* its head has been given to the codec */
+    bool response_complete;
+    bool local_reply, reset, finished;
+    bool is_head, is_grpc;
+    bool codec_error;
+};
+
+struct stream_slot {
+    struct stream s;
+    struct stream_private p;
+};
+
+enum { STREAM_ARENA_FIRST = 8192 };
+
+/* stream.c. Called by the codec's owner. */
+struct stream *stream_new(struct http_conn *conn, struct codec_stream *cs);
+void stream_on_headers(struct stream *s, bool end);
+void stream_on_data(struct stream *s, struct buffer *data, bool end);
+void stream_on_trailers(struct stream *s);
+void stream_on_codec_error(struct stream *s, const struct codec_error *e);
+/* The connection is gone, or goes: no response can follow. */
+void stream_on_disconnect(struct stream *s, bool remote);
+/* Makes s->request anew from the headers. */
+void stream_read_request(struct stream *s);
+void stream_pause_reading(struct stream *s);
+void stream_resume_reading(struct stream *s);
+/* Counted: tells the terminal filter when the first pause comes and the last one goes. */
+void stream_response_watermark(struct stream *s, bool above);
+
+/* stream_response.c. The codec's end of the response filters. */
+void stream_send_headers(struct stream *s, bool end);
+void stream_send_data(struct stream *s, struct buffer *data, bool end);
+void stream_send_trailers(struct stream *s);
+
+/* stream_finish.c */
+void stream_finish(struct stream *s);
+
+/* filter_chain.c */
+void filter_chain_create(struct stream *s);
+void filter_chain_request_headers(struct stream *s, bool end);
+void filter_chain_request_data(struct stream *s, struct buffer *data, bool end);
+void filter_chain_request_trailers(struct stream *s);
+/* A response made here rather than by the terminal filter: through all filters, the last first. */
+void filter_chain_response(struct stream *s, struct bytes body);
+void filter_chain_drop(struct stream *s, enum filter_direction dir);
+void filter_chain_destroy(struct stream *s);
+
+/* stream_timeouts.c */
+void stream_timers_init(struct stream *s);
+void stream_timers_start(struct stream *s);
+void stream_timers_request_complete(struct stream *s);
+void stream_timers_stop(struct stream *s);
+
+/* local_reply.c: fills s->response_headers; returns the body to send. */
+struct bytes local_reply_build(struct stream *s, unsigned status, struct bytes body);
+
+/* hcm_request.c. NULL, or why the request is refused; *details may replace the row's own. */
+const struct stream_error *hcm_request(struct stream *s, const char **details);
+/* hcm_forwarded.c: the client's address, x-forwarded-*, internal or external. */
+void hcm_forwarded(struct stream *s);
+/* hcm_path.c */
+const struct stream_error *hcm_normalize_path(struct stream *s);
+/* hcm_hop_by_hop.c. False: the Connection header names what it must not. */
+bool hcm_remove_hop_by_hop(struct headers *h, bool request);
+/* hcm_response.c */
+void hcm_response(struct stream *s);
+
+static inline bool stream_over(const struct stream *s)
+{
+    return s->priv->finished || s->priv->reset;
+}
+
+static inline void stream_stat(struct stream *s, enum http_stat stat)
+{
+    stat_inc(s->manager->stats, s->worker->slot, stat);
+}

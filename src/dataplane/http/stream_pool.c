@@ -1,0 +1,88 @@
+#include "dataplane/http/stream_pool.h"
+
+#include "base/memory.h"
+#include "dataplane/http/stream_internal.h"
+
+static void slot_free(struct stream_slot *slot)
+{
+    arena_free(&slot->s.arena);
+    mem_free(slot);
+}
+
+static void destroy(struct stream_pool *p, struct stream *s)
+{
+    unsigned slot = s->worker->slot;
+    filter_chain_destroy(s);
+    node_unpin(&s->manager->node, slot);
+    s->manager = NULL;
+    if (s->routes)
+        node_unpin(&s->routes->node, slot);
+    s->routes = NULL;
+    s->magic = 0;
+    arena_reset(s->arena);
+    p->n_live--;
+    list_push_front(&p->free, &s->priv->link);
+}
+
+static void reap(struct defer *d)
+{
+    struct stream_pool *p = d->owner;
+    struct list *l;
+    while ((l = list_pop_front(&p->dead)) != NULL)
+        destroy(p, &LIST_ENTRY(l, struct stream_slot, p.link)->s);
+}
+
+struct stream_pool *stream_pool_new(struct worker *w)
+{
+    struct stream_pool *p = NEW(struct stream_pool);
+    p->worker = w;
+    list_init(&p->free);
+    list_init(&p->dead);
+    defer_init(&p->reap, w->loop, DEFER_REAP, reap, p);
+    return p;
+}
+
+void stream_pool_free(struct stream_pool **pool)
+{
+    struct stream_pool *p = *pool;
+    if (!p)
+        return;
+    defer_cancel(&p->reap);
+    reap(&p->reap);
+    CHECK(p->n_live == 0);
+    struct list *l;
+    while ((l = list_pop_front(&p->free)) != NULL)
+        slot_free(LIST_ENTRY(l, struct stream_slot, p.link));
+    mem_free(p);
+    *pool = NULL;
+}
+
+struct stream_slot *stream_pool_take(struct stream_pool *p)
+{
+    struct stream_slot *slot;
+    struct list *l = list_pop_front(&p->free);
+    if (l) {
+        slot = LIST_ENTRY(l, struct stream_slot, p.link);
+    } else {
+        slot = NEW(struct stream_slot);
+        slot->s.arena = arena_new(STREAM_ARENA_FIRST);
+        p->n_total++;
+    }
+    struct arena *arena = slot->s.arena;
+    uint32_t generation = slot->s.generation;
+    memset(slot, 0, sizeof(*slot));
+    slot->s.arena = arena;
+    slot->s.generation = generation + 1;
+    slot->s.magic = STREAM_MAGIC;
+    slot->s.priv = &slot->p;
+    list_init(&slot->p.link);
+    p->n_live++;
+    return slot;
+}
+
+void stream_pool_bury(struct stream_pool *p, struct stream *s)
+{
+    s->generation++;
+    list_push_back(&p->dead, &s->priv->link);
+    defer_schedule(&p->reap);
+}

@@ -1,0 +1,76 @@
+#include "dataplane/http/stream_internal.h"
+
+/* The way out: the last response filter has let the head, the body or the trailers pass. */
+
+static void count_status(struct stream *s, unsigned status)
+{
+    struct stat_scope *l = s->priv->listener_http_stats;
+    unsigned slot = s->worker->slot, class = status / 100;
+    stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_COMPLETED);
+    if (l)
+        stat_inc(l, slot, STAT_LISTENER_HTTP_RQ_COMPLETED);
+    if (class < 1 || class > 5)
+        return;
+    stat_inc(s->manager->stats, slot, STAT_HTTP_DOWNSTREAM_RQ_1XX + class - 1);
+    if (l)
+        stat_inc(l, slot, STAT_LISTENER_HTTP_RQ_1XX + class - 1);
+}
+
+static void response_complete(struct stream *s)
+{
+    s->priv->response_complete = true;
+    stream_finish(s);
+}
+
+void stream_send_headers(struct stream *s, bool end)
+{
+    struct stream_private *p = s->priv;
+    struct headers *h = &s->response_headers;
+    const struct codec_ops *ops = s->conn->codec->ops;
+    uint64_t status = 0;
+    if (!bytes_to_u64(headers_get(h, HEADER_STATUS), &status))
+        status = 500;
+    s->info.status = (unsigned)status;
+    timer_stop(&p->request_timer);
+    if (!p->request_complete) { /* nobody reads the rest: the connection cannot go on */
+        stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_RESPONSE_BEFORE_RQ_COMPLETE);
+        ops->drain(s->conn->codec);
+    }
+    hcm_response(s);
+    count_status(s, s->info.status);
+    s->info.response_header_bytes = h->byte_size;
+    s->info.downstream_first_tx_ns = loop_now_ns(s->worker->loop);
+    p->response_sent = true;
+    stream_touch(s);
+    ops->send_headers(s->codec_stream, h, end);
+    if (end)
+        response_complete(s);
+}
+
+void stream_send_data(struct stream *s, struct buffer *data, bool end)
+{
+    if (!s->priv->is_head)
+        s->info.bytes_sent += data->len;
+    stream_touch(s);
+    s->conn->codec->ops->send_data(s->codec_stream, data, end);
+    if (end)
+        response_complete(s);
+}
+
+void stream_send_trailers(struct stream *s)
+{
+    s->conn->codec->ops->send_trailers(s->codec_stream, &s->response_trailers);
+    response_complete(s);
+}
+
+void filter_respond_informational(struct http_filter *f, const struct headers *h)
+{
+    struct stream *s = f->stream;
+    if (stream_over(s) || s->priv->response_begun)
+        return;
+    /* 100 goes on only when Envoy's option says so: otherwise it was answered here already. */
+    if (bytes_eq(headers_get(h, HEADER_STATUS), BYTES("100")) && !s->manager->proxy_100_continue)
+        return;
+    s->conn->codec->ops->send_informational(s->codec_stream, h);
+    http_conn_flush(s->conn);
+}
