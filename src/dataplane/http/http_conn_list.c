@@ -53,8 +53,21 @@ void http_worker_init(struct worker *w)
         w->http_conns->log = access_log_buffer_new(w->access_log, w->loop);
 }
 
+/* Who does not read what is left for him has had his time. */
+static void close_now(struct worker *w)
+{
+    LIST_EACH(l, &w->http_conns->conns)
+    {
+        CONN(l)->closing = true;
+        connection_close(CONN(l)->connection, CLOSE_SHUTDOWN, CLOSE_NOW, 0);
+    }
+    if (w->http_conns->n)
+        loop_turn(w->loop, false);
+}
+
 void http_worker_fini(struct worker *w)
 {
+    close_now(w);
     stream_pool_free(&w->streams);
     access_log_buffer_free(&w->http_conns->log);
     http_conn_list_free(&w->http_conns);
@@ -93,7 +106,10 @@ void http_conn_list_close_all(struct worker *w)
 {
     LIST_EACH(l, &w->http_conns->conns)
     {
-        http_conn_close(CONN(l), CLOSE_SHUTDOWN);
+        struct http_conn *c = CONN(l);
+        http_conn_flush(c);
+        c->closing = true;
+        connection_close(c->connection, CLOSE_SHUTDOWN, CLOSE_FLUSH, 1);
     }
 }
 

@@ -1,0 +1,243 @@
+/* Whole requests against a terminal filter: framing, keep-alive, pipelining, early responses, slow
+ * readers, half-close. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "loopback.h"
+#include "test_filters.h"
+
+static struct loopback lb;
+static struct client c;
+
+static void set_up(void)
+{
+    static const struct http_filter_ops *const filters[] = {&origin_filter};
+    loopback_init(&lb, filters, 1);
+    client_connect(&c, &lb);
+}
+
+static void tear_down(void)
+{
+    client_fini(&c);
+    loopback_fini(&lb);
+    origin_reset();
+}
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+#define OK "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nserver: envoy\r\n\r\nhello"
+
+START_TEST(test_get)
+{
+    client_send(&c, GET("/ok"));
+    ck_assert_str_eq(client_take(&c), OK);
+    ck_assert(!c.closed && !c.ended);
+    client_send(&c, GET("/ok"));
+    ck_assert_str_eq(client_take(&c), OK);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_TOTAL), 2);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_2XX), 2);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_ACTIVE), 0);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_ACTIVE), 1);
+    ck_assert_uint_eq(origin.destroyed, 2);
+}
+END_TEST
+
+START_TEST(test_head_has_no_body)
+{
+    client_send(&c, "HEAD /ok HTTP/1.1\r\nHost: a\r\n\r\n");
+    ck_assert_str_eq(client_take(&c), "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nserver: envoy\r\n\r\n");
+}
+END_TEST
+
+START_TEST(test_echo_body_byte_by_byte)
+{
+    const char *text = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                       "5\r\nhello\r\n1\r\n!\r\n0\r\nx: y\r\n\r\n";
+    for (; *text; text++) {
+        char one[2] = {*text, 0};
+        client_send(&c, one);
+    }
+    ck_assert_str_eq(client_take(&c),
+                     "HTTP/1.1 200 OK\r\ncontent-length: 6\r\nserver: envoy\r\n\r\nhello!");
+    ck_assert(origin.trailers);
+}
+END_TEST
+
+START_TEST(test_chunked_and_trailers)
+{
+    client_send(&c, GET("/chunked"));
+    ck_assert_str_eq(client_take(&c), "HTTP/1.1 200 OK\r\nserver: envoy\r\n"
+                                      "transfer-encoding: chunked\r\n\r\n"
+                                      "3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n");
+    client_send(&c, GET("/trailers"));
+    ck_assert_str_eq(client_take(&c), "HTTP/1.1 200 OK\r\nserver: envoy\r\n"
+                                      "transfer-encoding: chunked\r\n\r\n"
+                                      "5\r\nhello\r\n0\r\nx-end: 1\r\n\r\n");
+}
+END_TEST
+
+START_TEST(test_pipelined)
+{
+    client_send(&c, GET("/ok") GET("/later") GET("/ok"));
+    ck_assert_str_eq(client_take(&c), OK);
+    ck_assert_uint_eq(origin.begun, 2);
+    origin_answer("201", NULL, true);
+    loopback_run(&lb);
+    ck_assert_str_eq(client_take(&c),
+                     "HTTP/1.1 201 Created\r\nserver: envoy\r\ncontent-length: 0\r\n\r\n" OK);
+    ck_assert_uint_eq(origin.begun, 3);
+}
+END_TEST
+
+START_TEST(test_good_request_before_bad_one_is_answered)
+{
+    client_send(&c, GET("/ok") "BAD\r\n\r\n");
+    const char *got = client_take(&c);
+    ck_assert(strncmp(got, OK, strlen(OK)) == 0);
+    ck_assert_str_eq(got + strlen(OK),
+                     "HTTP/1.1 400 Bad Request\r\ncontent-length: 11\r\ncontent-type: text/plain\r\n"
+                     "server: envoy\r\nconnection: close\r\n\r\nBad Request");
+    ck_assert(c.ended);
+    loopback_advance(&lb, 1000);
+    ck_assert_uint_eq(http_conn_list_count(&lb.worker), 0);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_PROTOCOL_ERROR), 1);
+}
+END_TEST
+
+START_TEST(test_early_response_closes)
+{
+    client_send(&c, "POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+    ck_assert_str_eq(client_take(&c), "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nserver: envoy\r\n"
+                                      "connection: close\r\n\r\nearly");
+    ck_assert(c.ended);
+    client_send(&c, "defg" GET("/ok"));
+    ck_assert_str_eq(client_take(&c), "");
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_RESPONSE_BEFORE_RQ_COMPLETE), 1);
+    ck_assert_uint_eq(origin.begun, 1);
+}
+END_TEST
+
+START_TEST(test_connection_close)
+{
+    client_send(&c, "GET /ok HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" GET("/ok"));
+    ck_assert_str_eq(client_take(&c), "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nserver: envoy\r\n"
+                                      "connection: close\r\n\r\nhello");
+    ck_assert(c.ended);
+    ck_assert_uint_eq(origin.begun, 1);
+}
+END_TEST
+
+START_TEST(test_expect_continue)
+{
+    client_send(&c, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n"
+                    "Content-Length: 2\r\n\r\n");
+    ck_assert_str_eq(client_take(&c), "HTTP/1.1 100 Continue\r\n\r\n");
+    ck_assert(!headers_has(&origin.filter->stream->request_headers, HEADER_EXPECT));
+    client_send(&c, "ok");
+    ck_assert_str_eq(client_take(&c),
+                     "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nserver: envoy\r\n\r\nok");
+}
+END_TEST
+
+START_TEST(test_client_goes_away)
+{
+    client_send(&c, GET("/later"));
+    ck_assert_uint_eq(origin.resets, 0);
+    client_close(&c);
+    ck_assert_uint_eq(origin.resets, 1);
+    ck_assert_uint_eq(origin.destroyed, 1);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_RX_RESET), 1);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_DESTROY_REMOTE_ACTIVE_RQ), 1);
+    ck_assert_uint_eq(http_conn_list_count(&lb.worker), 0);
+}
+END_TEST
+
+START_TEST(test_half_close_ends_the_request)
+{
+    client_send(&c, GET("/later"));
+    connection_shutdown_write(c.connection);
+    loopback_run(&lb);
+    ck_assert_uint_eq(origin.resets, 1);
+    ck_assert_uint_eq(http_conn_list_count(&lb.worker), 0);
+}
+END_TEST
+
+/* The reader stops: the origin is told to wait, and to go on once half has gone. */
+START_TEST(test_slow_reader)
+{
+    static char block[16385];
+    memset(block, 'x', sizeof(block) - 1);
+    connection_read_pause(c.connection);
+    client_send(&c, GET("/later"));
+    origin_answer("200", "", false);
+    for (int i = 0; i < 8; i++)
+        origin_send(block, false);
+    loopback_run(&lb);
+    ck_assert_uint_eq(origin.above, 1);
+    ck_assert_uint_eq(origin.below, 0);
+    connection_read_resume(c.connection);
+    loopback_run(&lb);
+    ck_assert_uint_eq(origin.below, 1);
+    origin_send("", true);
+    loopback_run(&lb);
+    ck_assert_uint_gt(c.received.len, 8 * 16384);
+    client_send(&c, GET("/ok"));
+    ck_assert(bytes_ends_with(strbuf_bytes(&c.received), BYTES("hello")));
+}
+END_TEST
+
+START_TEST(test_request_backpressure)
+{
+    static char block[60001];
+    memset(block, 'x', sizeof(block) - 1);
+    client_send(&c, "POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: 600000\r\n\r\n");
+    filter_request_watermark(origin.filter, true);
+    for (int i = 0; i < 10; i++)
+        client_send(&c, block);
+    ck_assert_uint_lt(origin.body.len, 100000);
+    filter_request_watermark(origin.filter, false);
+    loopback_run(&lb);
+    ck_assert_uint_eq(origin.body.len, 600000);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_FLOW_PAUSED), 1);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_FLOW_RESUMED), 1);
+}
+END_TEST
+
+/* A client that only sends: what it pipelines is bounded, whatever the origin does. */
+START_TEST(test_pipelined_bytes_are_bounded)
+{
+    client_send(&c, GET("/later"));
+    static char block[65537];
+    memset(block, 'x', sizeof(block) - 1);
+    for (int i = 0; i < 20; i++)
+        client_send(&c, block);
+    ck_assert_uint_lt(connection_bytes_read(c.server->connection), 300000);
+    ck_assert(connection_read_paused(c.server->connection));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("requests");
+    TCase *t = tcase_create("requests");
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, test_get);
+    tcase_add_test(t, test_head_has_no_body);
+    tcase_add_test(t, test_echo_body_byte_by_byte);
+    tcase_add_test(t, test_chunked_and_trailers);
+    tcase_add_test(t, test_pipelined);
+    tcase_add_test(t, test_good_request_before_bad_one_is_answered);
+    tcase_add_test(t, test_early_response_closes);
+    tcase_add_test(t, test_connection_close);
+    tcase_add_test(t, test_expect_continue);
+    tcase_add_test(t, test_client_goes_away);
+    tcase_add_test(t, test_half_close_ends_the_request);
+    tcase_add_test(t, test_slow_reader);
+    tcase_add_test(t, test_request_backpressure);
+    tcase_add_test(t, test_pipelined_bytes_are_bounded);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
