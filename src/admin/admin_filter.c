@@ -81,7 +81,7 @@ static enum filter_status on_request_headers(struct http_filter *f, struct heade
     timer_init(&s->turn, f->stream->worker->loop, on_turn, s);
     if (end)
         open_page(f);
-    return FILTER_PAUSE;
+    return FILTER_CONTINUE;
 }
 
 static enum filter_status on_request_data(struct http_filter *f, struct buffer *data, bool end)
@@ -96,7 +96,7 @@ static enum filter_status on_request_trailers(struct http_filter *f, struct head
 {
     if (!state_of(f)->page)
         open_page(f);
-    return FILTER_PAUSE;
+    return FILTER_CONTINUE;
 }
 
 static void on_watermark(struct http_filter *f, bool above)

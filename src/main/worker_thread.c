@@ -219,6 +219,27 @@ void worker_thread_drain(struct worker_thread *t, bool on)
     post_call(t->worker.loop, set_draining, t, on ? t : NULL);
 }
 
+static void drop_matching(struct worker_thread *t, bool inbound_only)
+{
+    LIST_EACH(it, &t->acceptors) {
+        struct worker_listener *l = LIST_ENTRY(it, struct worker_listener, link);
+        if (!inbound_only || l->entry->listener->direction == DIRECTION_INBOUND)
+            drop_listener(l);
+    }
+}
+
+static void stop_accepting(void *a, void *b)
+{
+    struct worker_thread *t = a;
+    t->accepting = b != NULL; /* only the inbound ones: others go on */
+    drop_matching(t, b != NULL);
+}
+
+void worker_thread_stop_accepting(struct worker_thread *t, bool inbound_only)
+{
+    post_call(t->worker.loop, stop_accepting, t, inbound_only ? t : NULL);
+}
+
 static void stop_loop(void *a, void *b)
 {
     loop_stop(((struct worker_thread *)a)->worker.loop);

@@ -35,6 +35,8 @@ void worker_thread_run(struct worker_thread *t);
 /* Any thread. */
 void worker_thread_accept(struct worker_thread *t);         /* from now on (rule M14) */
 void worker_thread_drain(struct worker_thread *t, bool on); /* answers carry "Connection: close" */
+/* Closes the listening sockets: all, or those of inbound listeners. */
+void worker_thread_stop_accepting(struct worker_thread *t, bool inbound_only);
 /* Main: ends the loop, joins, closes every connection and gives the snapshot back. */
 void worker_thread_stop(struct worker_thread *t);
 void worker_thread_free(struct worker_thread **t);

@@ -1,0 +1,63 @@
+#include "admin/server_stats.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define X(id, name, kind) {name, STAT_##kind},
+static const struct stat_desc stats[] = {SERVER_STAT_LIST(X)};
+#undef X
+const struct stat_schema server_stat_schema = {stats, ARRAY_SIZE(stats)};
+
+static void set(struct server_stats *s, enum server_stat id, int64_t value)
+{
+    stat_set(s->scope, STAT_SLOT_MAIN, id, value);
+}
+
+void server_stats_init(struct server_stats *s, struct stat_store *store, unsigned concurrency,
+                       uint64_t start_wall_ns)
+{
+    s->scope = stat_scope_get(store, BYTES("server"), &server_stat_schema);
+    s->start_wall_ns = start_wall_ns;
+    set(s, STAT_SERVER_CONCURRENCY, concurrency);
+    set(s, STAT_SERVER_VERSION, 0);
+    set(s, STAT_SERVER_HOT_RESTART_EPOCH, 0);
+    set(s, STAT_SERVER_DAYS_UNTIL_FIRST_CERT_EXPIRING, UINT32_MAX); /* there is none */
+    set(s, STAT_SERVER_PARENT_CONNECTIONS, 0);
+    stat_add(s->scope, STAT_SLOT_MAIN, STAT_SERVER_STATIC_UNKNOWN_FIELDS, 0);
+    stat_add(s->scope, STAT_SLOT_MAIN, STAT_SERVER_DYNAMIC_UNKNOWN_FIELDS, 0);
+    stat_add(s->scope, STAT_SLOT_MAIN, STAT_SERVER_WIP_PROTOS, 0);
+}
+
+void server_stats_fini(struct server_stats *s)
+{
+    stat_scope_unref(&s->scope);
+}
+
+/* Resident pages, from the kernel. */
+static uint64_t resident_bytes(void)
+{
+    FILE *f = fopen("/proc/self/statm", "re");
+    unsigned long size, resident = 0;
+    if (!f)
+        return 0;
+    if (fscanf(f, "%lu %lu", &size, &resident) != 2)
+        resident = 0;
+    fclose(f);
+    return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void server_stats_update(struct server_stats *s, unsigned state, uint64_t now_wall_ns,
+                         uint64_t total_connections)
+{
+    struct mallinfo2 m = mallinfo2();
+    set(s, STAT_SERVER_STATE, state);
+    set(s, STAT_SERVER_LIVE, state == 0);
+    set(s, STAT_SERVER_UPTIME, (int64_t)((now_wall_ns - s->start_wall_ns) / NS_PER_S));
+    set(s, STAT_SERVER_MEMORY_ALLOCATED, (int64_t)m.uordblks);
+    set(s, STAT_SERVER_MEMORY_HEAP_SIZE, (int64_t)(m.arena + m.hblkhd));
+    set(s, STAT_SERVER_MEMORY_PHYSICAL_SIZE, (int64_t)resident_bytes());
+    set(s, STAT_SERVER_TOTAL_CONNECTIONS, (int64_t)total_connections);
+}

@@ -1,0 +1,45 @@
+/* server.*: what the process says of itself. Updated by main from its timer. */
+#pragma once
+
+#include "base/stats.h"
+
+#define SERVER_STAT_LIST(X)                                                                        \
+    X(LIVE, "live", GAUGE)                                                                         \
+    X(STATE, "state", GAUGE)                                                                       \
+    X(UPTIME, "uptime", GAUGE)                                                                     \
+    X(CONCURRENCY, "concurrency", GAUGE)                                                           \
+    X(VERSION, "version", GAUGE)                                                                   \
+    X(HOT_RESTART_EPOCH, "hot_restart_epoch", GAUGE)                                               \
+    X(MEMORY_ALLOCATED, "memory_allocated", GAUGE)                                                 \
+    X(MEMORY_HEAP_SIZE, "memory_heap_size", GAUGE)                                                 \
+    X(MEMORY_PHYSICAL_SIZE, "memory_physical_size", GAUGE)                                         \
+    X(PARENT_CONNECTIONS, "parent_connections", GAUGE)                                             \
+    X(TOTAL_CONNECTIONS, "total_connections", GAUGE)                                               \
+    X(DAYS_UNTIL_FIRST_CERT_EXPIRING, "days_until_first_cert_expiring", GAUGE)                     \
+    X(STATS_RECENT_LOOKUPS, "stats_recent_lookups", GAUGE)                                         \
+    X(STATIC_UNKNOWN_FIELDS, "static_unknown_fields", COUNTER)                                     \
+    X(DYNAMIC_UNKNOWN_FIELDS, "dynamic_unknown_fields", COUNTER)                                   \
+    X(WIP_PROTOS, "wip_protos", COUNTER)                                                           \
+    X(DEBUG_ASSERTION_FAILURES, "debug_assertion_failures", COUNTER)                               \
+    X(ENVOY_BUG_FAILURES, "envoy_bug_failures", COUNTER)                                           \
+    X(INITIALIZATION_TIME_MS, "initialization_time_ms", HISTOGRAM)
+
+enum server_stat {
+#define X(id, name, kind) STAT_SERVER_##id,
+    SERVER_STAT_LIST(X)
+#undef X
+        SERVER_STAT_COUNT
+};
+extern const struct stat_schema server_stat_schema;
+
+struct server_stats {
+    struct stat_scope *scope;
+    uint64_t start_wall_ns;
+};
+
+void server_stats_init(struct server_stats *s, struct stat_store *store, unsigned concurrency,
+                       uint64_t start_wall_ns);
+void server_stats_fini(struct server_stats *s);
+/* state: enum admin_state. */
+void server_stats_update(struct server_stats *s, unsigned state, uint64_t now_wall_ns,
+                         uint64_t total_connections);
