@@ -134,6 +134,7 @@ class Load:
     def __init__(self, rate, connections):
         self.rate, self.connections = rate, connections
         self.sent = self.failed = 0
+        self.closed = 0                 # connections that the proxy asked to close
         self.reasons = collections.Counter()
         self.answers = collections.deque(maxlen=200000)
         self.allowed = {"red"}          # names that a plain request may be answered with
@@ -198,6 +199,7 @@ class Load:
             self.answers.append(Answer(time.monotonic(), name, headers.get("x-demo-routes"),
                                        canary, door))
         if headers.get("connection", "").lower() == "close":
+            self.closed += 1
             writer.close()
             return None
         return wire
@@ -307,7 +309,9 @@ class Demo:
         say(paint("bold", "Xylem demo") + "  (nothing is retried: one failed request fails it)")
         shutil.copytree(FIXTURES / "resources", self.resources)
         await self._start_origins()
-        await self._start_stub()
+        await self.start_stub()
+        say(f"  stub         xDS 127.0.0.1:{self.ports['xds']}, control "
+            f"http://127.0.0.1:{self.ports['control']}, resources in {self.resources}")
         await self._start_proxy()
         self.stub.new_lines()
         self.tasks = self.load.start(self.ports["front"])
@@ -324,14 +328,17 @@ class Demo:
         say("  origins      " + ", ".join(
             f"{paint(name, name)} 127.0.0.1:{self.ports[name]}" for name in ORIGINS))
 
-    async def _start_stub(self):
+    async def start_stub(self):
+        """Start the stub; when it ran before, on the same ports."""
         ready = self.folder / "stub-ready"
+        ready.unlink(missing_ok=True)
         variables = [arg for name in ORIGINS
                      for arg in ("--var", f"{name.upper()}_PORT={self.ports[name]}")]
         self.children.start("stub", [
-            str(self.options.stub), str(self.resources), "--listen", "127.0.0.1:0",
-            "--control", "127.0.0.1:0", "--ready-file", str(ready), "--debounce-ms", "10",
-            *variables])
+            str(self.options.stub), str(self.resources),
+            "--listen", f"127.0.0.1:{self.ports.get('xds', 0)}",
+            "--control", f"127.0.0.1:{self.ports.get('control', 0)}",
+            "--ready-file", str(ready), "--debounce-ms", "10", *variables])
 
         def is_ready():
             self.children.check()
@@ -339,8 +346,6 @@ class Demo:
         told = await until(is_ready, "the stub control plane")
         self.ports["xds"], self.ports["control"] = told["xds_port"], told["control_port"]
         self.stub = Stub(self.children, self.ports["control"])
-        say(f"  stub         xDS 127.0.0.1:{self.ports['xds']}, control "
-            f"http://127.0.0.1:{self.ports['control']}, resources in {self.resources}")
 
     async def _start_proxy(self):
         bootstrap = self.folder / "bootstrap.yaml"
@@ -624,8 +629,8 @@ def insert_bad_route(text):
     return text.replace("  routes:\n", "  routes:\n" + BAD_ROUTE, 1)
 
 
-def parse(argv):
-    parser = argparse.ArgumentParser(prog="demo", description=__doc__.split("\n\n")[0])
+def add_common_options(parser):
+    """The options that say what runs and how much load it gets."""
     parser.add_argument("--proxy", type=Path, default=ROOT / "build" / "xylem",
                         help="the proxy's program (build/xylem)")
     parser.add_argument("--proxy-kind", choices=["xylem", "envoy"], default="xylem",
@@ -635,16 +640,24 @@ def parse(argv):
     parser.add_argument("--rate", type=int, default=200, help="requests a second (200)")
     parser.add_argument("--connections", type=int, default=8, help="connections (8)")
     parser.add_argument("--concurrency", type=int, default=2, help="workers of the proxy (2)")
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__.split("\n\n")[0])
+    add_common_options(parser)
     parser.add_argument("--pace", type=float, default=1.0,
                         help="stretch (2) or shorten (0.5) the time between steps")
     parser.add_argument("--keep", action="store_true",
                         help="leave all running at the end and print URLs to try")
     parser.add_argument("--kill-origin", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--origin", help=argparse.SUPPRESS)
-    options = parser.parse_args(argv)
+    return check_options(parser, parser.parse_args(argv))
+
+
+def check_options(parser, options):
     for name in ("proxy", "stub"):
         path = getattr(options, name).resolve()
-        if not options.origin and not path.exists():
+        if not getattr(options, "origin", None) and not path.exists():
             parser.exit(2, f"demo: {path} is not there; ./demo builds it\n")
         setattr(options, name, path)
     return options
