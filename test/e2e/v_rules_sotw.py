@@ -218,6 +218,18 @@ def test_A04_the_error_is_told_once(world):
     assert "error_detail" not in change
 
 
+def test_A05_a_nack_may_carry_the_version_it_refuses(world):
+    """A new name at a version that was accepted for others: that version stays the accepted one."""
+    control, _ = world
+    control.put(rds_listener("second", routes="more"))
+    control.wait("lds")
+    wait_for(lambda: "more" in control.requests("rds")[-1]["resource_names"], what="the new name")
+    version = control.status("rds")["version_acked"]
+    control.send("rds", version_info=version, resources=[{**BAD_ROUTES, "name": "more"}])
+    control.wait("rds", "NACKED")
+    assert control.requests("rds")[-1]["version_info"] == version
+
+
 def test_A06_a_nack_names_every_bad_resource(world, origin):
     control, _ = world
     bad = [resource("cds", {"name": name, "type": "EDS", "connect_timeout": "1s"})
@@ -279,6 +291,30 @@ def test_A09_A10_the_answer_does_not_wait_for_warming(world, kind):
         assert proxy.stat("cluster_manager.warming_clusters") == 1
 
 
+def test_A11_an_error_for_a_resource_keeps_what_is_held(world):
+    control, proxy = world
+    control.send("rds", version_info="e1", resources=[], resource_errors=[
+        {"resource_name": {"name": "routes"}, "error_detail": {"code": 13, "message": "no"}}])
+    control.wait("rds")
+    assert proxy.get("/").text == "v1"
+
+
+@difference("Rule A11: NOT_FOUND for one resource says at once that it does not exist.",
+            envoy="ignores resource_errors and waits for the fetch to time out",
+            xylem="goes on without the resource")
+def test_A11_not_found_ends_the_waiting(world, kind):
+    control, proxy = world
+    control.put(rds_listener("second", routes="more"))
+    control.wait("lds")
+    proxy.wait_stat("listener_manager.total_listeners_warming", 1)
+    control.send("rds", version_info="e1", resources=[], resource_errors=[
+        {"resource_name": {"name": "more"}, "error_detail": {"code": 5, "message": "none"}}])
+    control.wait("rds")
+    if kind == "xylem":
+        assert proxy.get("/", name="second").status == 404
+    assert proxy.get("/").text == "v1"
+
+
 def test_A12_updates_are_counted(world):
     control, proxy = world
     control.put(BAD_ROUTES)
@@ -336,6 +372,23 @@ def test_W02_a_new_cluster_extends_the_eds_request(world, origin):
     assert more["response_nonce"]
     if more["response_nonce"] == nonce:
         assert more["version_info"]
+
+
+def test_W03_a_change_of_names_is_not_read_as_a_nack(world, origins):
+    """A new name is asked for while a response is on its way; that response is ACKed all the same."""
+    control, proxy = world
+    two, three = origins("two", "three")
+    control.fault(type="eds", delay_ms=200)
+    control.put(endpoints("one", two))
+    control.put(eds_cluster("three"), endpoints("three", three))
+    wait_for(lambda: control.status("eds")["status"] == "ACKED"
+             and sorted(control.requests("eds")[-1]["resource_names"]) == ["one", "three"],
+             what="both names in an ACK")
+    assert not [r for r in control.requests("eds") if r["meaning"] == "nack"]
+    control.put(routes(route("/three", "three"), route("/", "one")))
+    control.wait("rds")
+    wait_for(lambda: proxy.get("/").text == "two", what="the new endpoint")
+    wait_for(lambda: proxy.get("/three").text == "three", what="the new cluster")
 
 
 def test_W04_listeners_and_clusters_are_asked_for_by_wildcard(world):
