@@ -1,4 +1,4 @@
-"""Timeouts: of a route, of a stream, of the head, of a connection. Small bounds, no speed claims."""
+"""Timeouts: of a route, a stream, a head, a connection. Small bounds, no claims of speed."""
 import pytest
 
 from harness import Reply, bootstrap, cluster, direct, http_listener, route, wait_for

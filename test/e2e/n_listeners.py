@@ -119,9 +119,9 @@ def test_listener_without_bind_to_port_takes_no_port(start):
 
 
 def test_connection_limit_of_a_listener(start):
-    proxy = start(bootstrap([http_listener(routes=[direct(200)])], layered_runtime={"layers": [{
-        "name": "static", "static_layer": {"envoy.resource_limits.listener.ingress.connection_limit":
-                                           1}}]}))
+    limit = {"envoy.resource_limits.listener.ingress.connection_limit": 1}
+    proxy = start(bootstrap([http_listener(routes=[direct(200)])], layered_runtime={
+        "layers": [{"name": "static", "static_layer": limit}]}))
     with proxy.client() as one:
         assert one.get("/").status == 200
         with proxy.client() as two:

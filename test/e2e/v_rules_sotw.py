@@ -375,7 +375,7 @@ def test_W02_a_new_cluster_extends_the_eds_request(world, origin):
 
 
 def test_W03_a_change_of_names_is_not_read_as_a_nack(world, origins):
-    """A new name is asked for while a response is on its way; that response is ACKed all the same."""
+    """A new name is asked for while a response is on its way; the response is ACKed anyway."""
     control, proxy = world
     two, three = origins("two", "three")
     control.fault(type="eds", delay_ms=200)

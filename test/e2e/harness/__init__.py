@@ -10,7 +10,7 @@ from .traffic import Traffic
 from .waiting import wait_for
 
 __all__ = [
-    "Client", "Origin", "Proxy", "Reply", "Response", "SilentPort", "Stub", "Traffic", "admin_block",
-    "api_listener", "bootstrap", "cluster", "difference", "direct", "endpoint", "hcm",
-    "http_listener", "redirect", "refused_port", "route", "vhost", "wait_for",
+    "Client", "Origin", "Proxy", "Reply", "Response", "SilentPort", "Stub", "Traffic",
+    "admin_block", "api_listener", "bootstrap", "cluster", "difference", "direct", "endpoint",
+    "hcm", "http_listener", "redirect", "refused_port", "route", "vhost", "wait_for",
 ]

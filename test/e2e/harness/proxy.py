@@ -182,6 +182,6 @@ class Proxy:
 def run_once(kind, args, folder, bound=20.0, env=None):
     """Run the program to its end: (exit code, stdout, stderr)."""
     done = subprocess.run([str(binary(kind)), *args], cwd=folder, capture_output=True, text=True,
-                          timeout=bound, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})},
-                          check=False)
+                          timeout=bound, stdin=subprocess.DEVNULL, check=False,
+                          env={**os.environ, **(env or {})})
     return done.returncode, done.stdout, done.stderr
