@@ -129,6 +129,8 @@ static void find_parts(struct nack_part *out, const char *p, const char *end,
         free(out->resource);
         out->resource = mem_string(names[i]);
     }
+    if (!out->resource && name_count == 1)
+        out->resource = mem_string(names[0]);
     out->field = find_chain(p, end);
     if (!out->field)
         out->field = find_path(p, end, at, longest);

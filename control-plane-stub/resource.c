@@ -113,17 +113,40 @@ static bool fill(struct resource *r, struct encoder *e, const struct node *n,
     return ok && set_name(r, e, n, fallback_name);
 }
 
-/* A copy of the mapping with `@type` in front, for a body that leaves it to the URL. */
-static void with_type(struct node *copy, struct node **items, const struct node *n,
-                      struct node *key, struct node *type)
+/* What the URL of a PUT says and the body leaves out: nodes to stand in front of the mapping's own. */
+struct defaults {
+    struct node map, keys[2], values[2];
+    struct node *items[];
+};
+
+static void set_default(struct defaults *d, size_t at, const char *key, const char *value,
+                        const struct node *n)
 {
-    *copy = *n;
-    items[0] = key;
-    items[1] = type;
+    d->keys[at] = (struct node){.text = key, .len = strlen(key), .line = n->line};
+    d->values[at] = (struct node){.text = value, .len = strlen(value), .line = n->line};
+    d->keys[at].column = d->values[at].column = n->column;
+    d->items[2 * at] = &d->keys[at];
+    d->items[2 * at + 1] = &d->values[at];
+}
+
+/* The mapping with type and name filled in where it has none; the caller frees it. */
+static struct defaults *with_defaults(const struct node *n, const char *type, const char *name)
+{
+    struct defaults *d = mem_zero(sizeof(*d) + (n->count + 2) * 2 * sizeof(*d->items));
+    const struct resource_type *t = resource_type_named(type);
+    const struct node *own = node_get(n, "@type"), *raw = node_get(n, "raw");
+    size_t added = 0;
+
+    if (!own && !node_get(n, "type_url"))
+        set_default(d, added++, raw ? "type_url" : "@type", type, n);
+    if (name && !find_name(n, type) && (!own || resource_type_named(own->text) == t))
+        set_default(d, added++, t && t->name_field && !raw ? t->name_field : "name", name, n);
+    d->map = *n;
     if (n->count)
-        memcpy(items + 2, n->items, n->count * 2 * sizeof(*items));
-    copy->items = items;
-    copy->count = n->count + 1;
+        memcpy(d->items + 2 * added, n->items, n->count * 2 * sizeof(*d->items));
+    d->map.items = d->items;
+    d->map.count = n->count + added;
+    return d;
 }
 
 static void finish(struct resource *r, const struct encoder *e, const struct node *n)
@@ -143,37 +166,30 @@ bool resource_make(struct resource **out, const struct desc_pool *pool, const ch
 {
     struct encoder e = {.pool = pool, .file = file, .err = err};
     struct resource *r = mem_zero(sizeof(*r));
-    struct node copy, key = {.text = "@type", .len = 5}, type = {.line = n->line};
-    struct node **items = NULL;
+    struct defaults *d = NULL;
     bool ok;
 
     *out = NULL;
     r->refs = 1;
-    if (n->kind != NODE_MAP) {
+    if (n->kind == NODE_MAP && fallback_type) {
+        d = with_defaults(n, fallback_type, fallback_name);
+        n = &d->map;
+    }
+    if (n->kind != NODE_MAP)
         ok = encode_fail(&e, n, NULL, "a resource is a mapping with @type, this is %s",
                          node_kind_name(n));
-    } else if (!node_get(n, "@type") && !node_get(n, "type_url") && fallback_type) {
-        type.text = fallback_type;
-        type.len = strlen(fallback_type);
-        type.column = n->column;
-        items = mem_alloc((n->count + 1) * 2 * sizeof(*items));
-        with_type(&copy, items, n, &key, &type);
-        if (node_get(n, "raw"))
-            key.text = "type_url";
-        ok = fill(r, &e, &copy, fallback_name);
-    } else if (!node_get(n, "@type") && !node_get(n, "type_url")) {
+    else if (!node_get(n, "@type") && !node_get(n, "type_url"))
         ok = encode_fail(&e, n, NULL, "a resource needs @type (or raw with type_url and name)");
-    } else {
+    else
         ok = fill(r, &e, n, fallback_name);
-    }
-    free(items);
     if (ok) {
         finish(r, &e, n);
         *out = r;
-        return true;
+    } else {
+        resource_unref(&r);
     }
-    resource_unref(&r);
-    return false;
+    free(d);
+    return ok;
 }
 
 static bool add_list(struct resource_array *out, const struct desc_pool *pool, const char *file,
