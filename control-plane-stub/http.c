@@ -132,7 +132,9 @@ static void receive(struct http_conn *c)
             text_add(&c->in, buffer, (size_t)n);
             continue;
         }
-        if (n == 0 || (errno != EAGAIN && errno != EINTR))
+        if (n == 0)
+            c->eof = true;
+        else if (errno != EAGAIN && errno != EINTR)
             c->dead = true;
         return;
     }
@@ -144,6 +146,10 @@ static void serve(struct http_server *s, struct http_conn *c, short events)
         receive(c);
     while (!c->dead && !c->parked && !c->closing && take_request(s, c))
         ;
+    if (c->eof && c->parked)
+        c->dead = true; /* nobody waits for the answer any more */
+    else if (c->eof)
+        c->closing = true;
     flush(c);
 }
 
@@ -187,7 +193,7 @@ size_t http_poll_fds(struct http_server *s, struct pollfd *fds, size_t room)
     size_t n = 0;
 
     for (size_t i = 0; i < s->count; i++)
-        flush(s->conns[i]); /* what a parked request was answered meanwhile */
+        serve(s, s->conns[i], 0); /* a parked request may have been answered meanwhile */
     reap(s);
     for (; n < s->count && n < room; n++)
         fds[n] = (struct pollfd){s->conns[n]->fd,

@@ -15,6 +15,7 @@ struct http_conn {
     size_t sent;
     bool parked;  /* a request waits for its answer */
     bool closing; /* close once `out` is written */
+    bool eof;     /* the client sends nothing more */
     bool dead;
     bool continued; /* "100 Continue" went out for this request */
     void *wait;     /* the handler's, while parked */

@@ -28,7 +28,8 @@ struct stub {
     struct control *control;
     struct watch watch;
     int signals;
-    uint64_t reload_at; /* a change was seen: read the folder then */
+    uint64_t reload_at;  /* a change was seen: read the folder then ... */
+    uint64_t changed_at; /* ... the first one since the last reading, then */
 };
 
 /* SIGTERM and SIGINT arrive as a file descriptor; blocked before any thread starts. */
@@ -130,11 +131,22 @@ static void reload(struct stub *s)
 {
     size_t folders = s->publisher.folder.directories.count;
 
-    s->reload_at = UINT64_MAX;
+    s->reload_at = s->changed_at = UINT64_MAX;
     publisher_reload(&s->publisher);
     watch_folders(&s->watch, &s->publisher.folder.directories);
     if (s->publisher.folder.directories.count != folders)
         s->reload_at = now_us(); /* files that came into a new folder before we watched it */
+}
+
+/* Wait for quiet, but not for ever when changes never end. */
+static void note_change(struct stub *s)
+{
+    uint64_t now = now_us(), quiet = s->options.debounce_ms * 1000ull;
+
+    if (s->changed_at == UINT64_MAX)
+        s->changed_at = now;
+    s->reload_at =
+        now + quiet < s->changed_at + 10 * quiet ? now + quiet : s->changed_at + 10 * quiet;
 }
 
 /* Everything whose time has come. */
@@ -171,7 +183,7 @@ static void loop(struct stub *s)
             break;
         drain_wakes(s);
         if (watch_drain(&s->watch))
-            s->reload_at = now_us() + s->options.debounce_ms * 1000ull;
+            note_change(s);
         run_timers(s);
         control_run(s->control, fds + 3, count);
     }
@@ -194,7 +206,8 @@ static void fini(struct stub *s)
 
 int main(int argc, char **argv)
 {
-    struct stub s = {.signals = -1, .watch = {.fd = -1}, .reload_at = UINT64_MAX};
+    struct stub s = {
+        .signals = -1, .watch = {.fd = -1}, .reload_at = UINT64_MAX, .changed_at = UINT64_MAX};
     struct error err = {0};
     int status = 1;
 

@@ -1,0 +1,300 @@
+#!/usr/bin/env python3
+"""The stub as a program, without a client: command line, folders, watching, strictness, control port.
+
+usage: check_program.py XYLEM_STUB
+"""
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import urllib.error
+import urllib.request
+
+CLUSTER = '{"@type": Cluster, name: %s, connect_timeout: 1s}\n'
+
+
+running = []
+
+
+class Stub:
+    """A running stub on a folder of its own."""
+
+    def __init__(self, files, *args):
+        self.home = tempfile.TemporaryDirectory()
+        self.folder = pathlib.Path(self.home.name) / "resources"
+        self.folder.mkdir()
+        for name, text in files.items():
+            self.write(name, text)
+        self.ready = pathlib.Path(self.home.name) / "ready"
+        self.process = subprocess.Popen([BINARY, self.folder, "--ready-file", self.ready, *args],
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        running.append(self.process)
+        while not self.ready.exists() and self.process.poll() is None:
+            time.sleep(0.01)
+        self.state = json.loads(self.ready.read_text()) if self.ready.exists() else {}
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def ask(self, method, path, body=None):
+        url = f"http://127.0.0.1:{self.state['control_port']}{path}"
+        request = urllib.request.Request(url, data=None if body is None else body.encode(), method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def names(self, node="", kind="cluster"):
+        types = json.loads(self.ask("GET", f"/resources/{kind}?node={node}")[1])["types"]
+        return [r["name"] for t in types for r in t["resources"]]
+
+    def published(self, act):
+        """Does something and waits for the publication that follows."""
+        seen = json.loads(self.ask("GET", "/status")[1])["next_event"] - 1
+        act()
+        assert self.ask("GET", f"/events?kind=publish&since={seen}&timeout=10")[0] == 200
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        output = self.process.communicate(timeout=30)[0]
+        self.home.cleanup()
+        return self.process.returncode, output
+
+
+def run(*args):
+    done = subprocess.run([BINARY, *args], capture_output=True, text=True, timeout=30)
+    return done.returncode, done.stdout + done.stderr
+
+
+def help_is_printed():
+    code, text = run("--help")
+    assert code == 0 and text.startswith("usage: xylem-stub DIR"), text
+
+
+def a_wrong_command_line_is_refused():
+    assert run()[0] == 2
+    assert run("a", "b")[0] == 2
+    assert run("a", "--nonsense")[0] == 2
+    assert run("a", "--var", "x") == (2, 'xylem-stub: --var needs NAME=VALUE, not "x"\n')
+    code, text = run("/no/such/folder")
+    assert code == 1 and "/no/such/folder: No such file or directory" in text, text
+
+
+def an_address_in_use_is_refused():
+    s = Stub({"a.yaml": CLUSTER % "a"})
+    code, text = run(s.folder, "--listen", f"127.0.0.1:{s.state['xds_port']}")
+    assert code == 1 and "cannot listen on 127.0.0.1:" in text, text
+    code, text = run(s.folder, "--control", f"127.0.0.1:{s.state['control_port']}")
+    assert code == 1 and "Address already in use" in text, text
+    assert s.stop()[0] == 0
+
+
+def ports_and_pid_are_in_the_ready_file():
+    s = Stub({"a.yaml": CLUSTER % "a"})
+    assert s.state["pid"] == s.process.pid and s.state["xds_port"] and s.state["control_port"]
+    assert sorted(os.listdir(s.home.name)) == ["ready", "resources"]
+    assert s.stop()[0] == 0
+
+
+def a_bad_folder_is_refused_at_start():
+    s = Stub({"a.yaml": "'@type': Cluster\nname: a\ntype: NOPE\n"})
+    code, text = s.stop()
+    assert code == 1 and 'a.yaml:3:7: type: "NOPE" is no value of' in text, text
+
+
+def nodes_have_folders():
+    s = Stub({"a.yaml": CLUSTER % "a", "more/b.yaml": CLUSTER % "b", ".hidden.yaml": "[",
+              "note.txt": "[", "node-n1/c.yaml": CLUSTER % "c", "nodes/x~y/d.yml": CLUSTER % "d",
+              "nodes/x~y/a.json": '{"@type": "Cluster", "name": "a", "connect_timeout": "9s"}'})
+    assert s.names() == ["a", "b"]
+    assert s.names("n1") == ["a", "b", "c"]
+    assert s.names("x~y") == ["a", "b", "d"]
+    assert "9s" in s.ask("GET", "/resources/cluster/a?node=x~y")[1]
+    assert "9s" not in s.ask("GET", "/resources/cluster/a?node=n1")[1]
+    assert s.stop()[0] == 0
+
+
+def the_folder_is_watched():
+    s = Stub({"a.yaml": CLUSTER % "a"})
+    s.published(lambda: s.write("b.yaml", CLUSTER % "b"))
+    assert s.names() == ["a", "b"]
+    s.published(lambda: s.write("new/c.yaml", CLUSTER % "c"))
+    assert s.names() == ["a", "b", "c"]
+    s.published(lambda: (s.folder / "a.yaml").rename(s.folder / "a.off"))
+    assert s.names() == ["b", "c"]
+    s.published(lambda: s.write("b.yaml", CLUSTER % "b2"))
+    assert s.names() == ["b2", "c"]
+    s.published(lambda: (s.folder / "new" / "c.yaml").unlink())
+    assert s.names() == ["b2"]
+    assert s.stop()[0] == 0
+
+
+def a_burst_is_one_change():
+    s = Stub({"a.yaml": CLUSTER % "a"}, "--debounce-ms", "200")
+    s.published(lambda: [s.write(f"b{i}.yaml", CLUSTER % f"b{i}") for i in range(50)])
+    assert len(s.names()) == 51
+    lines = s.ask("GET", "/events?kind=publish")[1].splitlines()
+    assert len(lines) == 2, lines
+    assert s.stop()[0] == 0
+
+
+def the_same_name_twice_is_refused():
+    s = Stub({"a.yaml": CLUSTER % "a"}, "--no-watch")
+    s.write("b.yaml", "---\n" + CLUSTER % "a")
+    status, text = s.ask("POST", "/reload")
+    assert status == 400 and 'Cluster \\"a\\" stands in' in text, text
+    assert s.stop()[0] == 0
+
+
+def dangling_names_are_told():
+    route = """
+      '@type': RouteConfiguration
+      name: r
+      virtual_hosts: [{name: v, domains: ['*'], routes: [
+        {match: {prefix: /a}, route: {cluster: nope}}, {match: {prefix: /}, route: {cluster: own}},
+        {match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: w}]}}}]}]
+    """
+    eds = """
+      '@type': Cluster
+      name: e
+      type: EDS
+      eds_cluster_config: {eds_config: {ads: {}}, service_name: s}
+    """
+    s = Stub({"r.yaml": route, "e.yaml": eds}, "--known-cluster", "own")
+    code, text = s.stop()
+    assert code == 0
+    assert 'RouteConfiguration "r" names Cluster "nope", which is not served' in text, text
+    assert 'RouteConfiguration "r" names Cluster "w", which is not served' in text, text
+    assert 'Cluster "e" names ClusterLoadAssignment "s", which is not served' in text, text
+    assert '"own"' not in text
+    s = Stub({"r.yaml": route}, "--strict", "--known-cluster", "own")
+    assert s.stop()[0] == 1
+
+
+def strict_keeps_the_last_good_set():
+    s = Stub({"a.yaml": CLUSTER % "a"}, "--strict", "--no-watch")
+    s.write("b.yaml", "{'@type': Cluster, name: e, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}")
+    assert s.ask("POST", "/reload")[0] == 400
+    assert s.names() == ["a"]
+    status, text = s.ask("PUT", "/resources/cds/e2", "{type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}")
+    assert status == 400 and "not served" in text, text
+    assert s.stop()[0] == 0
+
+
+def resources_are_put_and_deleted():
+    s = Stub({"a.yaml": CLUSTER % "a"}, "--var", "T=3s")
+    assert s.ask("PUT", "/resources/cluster/b", "connect_timeout: ${T}")[0] == 200
+    assert s.names() == ["a", "b"]
+    assert json.loads(s.ask("GET", "/resources/cds/b")[1])["resource"] == {
+        "name": "b", "connect_timeout": "3s"}
+    assert s.ask("DELETE", "/resources/cluster/a")[0] == 200
+    assert s.ask("DELETE", "/resources/cluster/a")[0] == 404
+    assert s.names() == ["b"]
+    url = "type.googleapis.com%2Fa.b.C"
+    assert s.ask("PUT", f"/resources/{url}/x%2Fy/z", "{raw: AAEC}")[0] == 200
+    assert s.names(kind=url) == ["x/y/z"]
+    assert s.ask("PUT", "/resources/cluster/c", "{'@type': Listener, name: c}")[0] == 400
+    assert s.ask("PUT", "/resources/cluster/c", "")[0] == 400
+    assert s.ask("DELETE", "/resources")[0] == 200
+    assert s.names() == ["a"]
+    assert s.stop()[0] == 0
+
+
+def talk(s, data, half_close=False):
+    """Raw bytes to the control port; what comes back until it closes."""
+    with socket.create_connection(("127.0.0.1", s.state["control_port"]), timeout=20) as sock:
+        sock.sendall(data)
+        if half_close:
+            sock.shutdown(socket.SHUT_WR)
+        got = b""
+        while chunk := sock.recv(65536):
+            got += chunk
+        return got.decode()
+
+
+def the_control_port_is_robust():
+    s = Stub({"a.yaml": CLUSTER % "a"})
+    assert talk(s, b"rubbish\r\n\r\n").startswith("HTTP/1.1 400")
+    assert talk(s, b"GET / HTTP/1.1\r\nbad header\r\n\r\n").startswith("HTTP/1.1 400")
+    assert talk(s, b"GET /%zz HTTP/1.1\r\n\r\n").startswith("HTTP/1.1 400")
+    assert talk(s, b"PUT / HTTP/1.1\r\ncontent-length: 99999999999\r\n\r\n").startswith("HTTP/1.1 413")
+    assert talk(s, b"PUT / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n").startswith("HTTP/1.1 411")
+    assert talk(s, b"GET /" + b"a" * 70000).startswith("HTTP/1.1 431")
+    one = b"GET /status HTTP/1.1\r\n\r\n"
+    assert talk(s, one * 3, half_close=True).count("HTTP/1.1 200") == 3
+    wait = b"POST /wait?type=cds&timeout=100ms HTTP/1.1\r\ncontent-length: 0\r\n\r\n"
+    last = b"GET /status HTTP/1.1\r\nconnection: close\r\n\r\n"
+    got = talk(s, wait + last)
+    assert got.index("HTTP/1.1 408") < got.index("HTTP/1.1 200"), got
+    for path in ("/wait?type=nope", "/wait?type=cds&status=X", "/wait?type=cds&timeout=x", "/wait"):
+        assert s.ask("POST", path)[0] == 400, path
+    assert s.ask("GET", "/nope")[0] == 404
+    assert s.ask("DELETE", "/nodes")[0] == 405
+    for body in ("{", "[]", "nope: 1", "delay_ms: x", "end: 99", "send: {nope: 1}", "type: nope"):
+        status = s.ask("POST", "/fault", body)[0]
+        assert status == 400 or (status == 200 and body.startswith("send")), body
+    assert s.stop()[0] == 0
+
+
+def many_wait_at_once():
+    s = Stub({"a.yaml": CLUSTER % "a"})
+    seen = json.loads(s.ask("GET", "/status")[1])["next_event"] - 1
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(
+        s.ask("GET", f"/events?kind=publish&since={seen}&timeout=20")[0])) for _ in range(60)]
+    for thread in threads:
+        thread.start()
+    s.write("b.yaml", CLUSTER % "b")
+    for thread in threads:
+        thread.join()
+    assert answers == [200] * 60, answers
+    assert s.stop()[0] == 0
+
+
+def it_ends_while_somebody_waits():
+    s = Stub({"a.yaml": CLUSTER % "a"}, "--listen", "127.0.0.1:0")
+    with socket.create_connection(("127.0.0.1", s.state["control_port"])) as sock:
+        sock.sendall(b"POST /wait?type=cds&timeout=1000 HTTP/1.1\r\ncontent-length: 0\r\n\r\n")
+        assert s.stop()[0] == 0
+
+
+def a_unix_socket_is_served():
+    with tempfile.TemporaryDirectory() as home:
+        s = Stub({"a.yaml": CLUSTER % "a"}, "--listen", f"unix:{home}/xds")
+        assert s.state["xds_port"] == 0 and pathlib.Path(home, "xds").is_socket()
+        assert s.stop()[0] == 0
+
+
+TESTS = [help_is_printed, a_wrong_command_line_is_refused, an_address_in_use_is_refused,
+         ports_and_pid_are_in_the_ready_file, a_bad_folder_is_refused_at_start, nodes_have_folders,
+         the_folder_is_watched, a_burst_is_one_change, the_same_name_twice_is_refused,
+         dangling_names_are_told, strict_keeps_the_last_good_set, resources_are_put_and_deleted,
+         the_control_port_is_robust, many_wait_at_once, it_ends_while_somebody_waits,
+         a_unix_socket_is_served]
+
+if __name__ == "__main__":
+    BINARY = sys.argv[1]
+    bad = 0
+    for number, test in enumerate(TESTS, 1):
+        try:
+            test()
+            print(f"ok {number} - {test.__name__}")
+        except Exception:  # any failure is this test's
+            bad += 1
+            print(f"not ok {number} - {test.__name__}")
+            print("".join(f"# {line}\n" for line in traceback.format_exc().splitlines()))
+        for process in running:
+            process.kill()
+        running.clear()
+    print(f"1..{len(TESTS)}")
+    sys.exit(1 if bad else 0)
