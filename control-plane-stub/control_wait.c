@@ -115,7 +115,7 @@ static bool try_version(struct control *ctl, const struct wait *w, bool last)
 static bool event_matches(const struct wait *w, const struct event *e)
 {
     struct text meaning = {0};
-    bool ok = e->seq > w->since && (!w->node || (e->node && !strcmp(e->node, w->node))) &&
+    bool ok = (!w->node || (e->node && !strcmp(e->node, w->node))) &&
               (!w->type_url || (e->type_url && !strcmp(e->type_url, w->type_url))) &&
               (!w->kind || !strcmp(e->kind, w->kind));
 
@@ -137,6 +137,14 @@ static void put_event(const struct wait *w, const struct event *e, struct text *
     }
 }
 
+/* Where to begin looking: sequence numbers have no gaps. */
+static size_t first_event(const struct event_log *log, unsigned long long since)
+{
+    unsigned long long oldest = log->next_seq - log->count;
+
+    return since < oldest ? 0 : (size_t)(since + 1 - oldest);
+}
+
 static bool try_events(struct control *ctl, const struct wait *w, bool last)
 {
     const struct event_log *log = &ctl->hub->events;
@@ -144,7 +152,7 @@ static bool try_events(struct control *ctl, const struct wait *w, bool last)
     size_t found = 0;
 
     hub_lock(ctl->hub);
-    for (size_t i = 0; i < log->count && found < w->limit; i++) {
+    for (size_t i = first_event(log, w->since); i < log->count && found < w->limit; i++) {
         if (!event_matches(w, event_at(log, i)))
             continue;
         put_event(w, event_at(log, i), &body);
