@@ -373,6 +373,8 @@ START_TEST(delta_resends_on_a_new_subscription)
     ck_assert_str_eq(next(), "nothing");
     send(EDS, "", "", "a", "", NULL);
     ck_assert_str_eq(next(), "ClusterLoadAssignment: a");
+    send(EDS, "", "", "a", "", NULL);
+    ck_assert_str_eq(next(), "ClusterLoadAssignment: a");
 }
 END_TEST
 
