@@ -21,7 +21,7 @@ EDGES = {
 ROOMS = ("base", "regex", "config", "xds", "dataplane", "filters", "admin", "main")
 
 # include -> the files that may use it
-STUB = "control-plane-stub/"
+STUB = r"(control-plane-stub|test/unit/stub)/"
 DOORWAYS = [
     (r"ev\.h$", [r"src/dataplane/net/loop[._]", STUB]),
     (r"openssl/", [r"src/dataplane/net/tls"]),
