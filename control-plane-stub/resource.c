@@ -113,7 +113,7 @@ static bool fill(struct resource *r, struct encoder *e, const struct node *n,
     return ok && set_name(r, e, n, fallback_name);
 }
 
-/* What the URL of a PUT says and the body leaves out: nodes to stand in front of the mapping's own. */
+/* What the URL of a PUT says and the body leaves out: nodes in front of the mapping's own. */
 struct defaults {
     struct node map, keys[2], values[2];
     struct node *items[];
