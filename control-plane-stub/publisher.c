@@ -133,26 +133,62 @@ static char *gone_key(const char *type_url, const char *name)
     return text_take(&t);
 }
 
+/* The overlay as it was, to go back to when a change cannot be published. */
+struct saved {
+    struct resource_array overlay;
+    struct strmap gone;
+};
+
+static void save(const struct publisher *p, struct saved *s)
+{
+    *s = (struct saved){0};
+    for (size_t i = 0; i < p->overlay.count; i++)
+        resource_array_add(&s->overlay, resource_ref(p->overlay.items[i]));
+    for (size_t i = 0; i < p->gone.count; i++)
+        strmap_put(&s->gone, p->gone.entries[i].key);
+}
+
+static bool publish_or_restore(struct publisher *p, struct saved *s, struct error *err)
+{
+    bool ok = publisher_publish(p, err);
+
+    if (!ok) {
+        struct resource_array overlay = p->overlay;
+        struct strmap gone = p->gone;
+
+        p->overlay = s->overlay;
+        p->gone = s->gone;
+        *s = (struct saved){overlay, gone};
+    }
+    resource_array_fini(&s->overlay);
+    strmap_fini(&s->gone);
+    return ok;
+}
+
 bool publisher_put(struct publisher *p, struct resource *r, struct error *err)
 {
     char *key = gone_key(r->type_url, r->name);
+    struct saved before;
 
+    save(p, &before);
     drop_overlay(p, r->type_url, r->name);
     strmap_remove(&p->gone, key);
     free(key);
     resource_array_add(&p->overlay, r);
-    return publisher_publish(p, err);
+    return publish_or_restore(p, &before, err);
 }
 
 bool publisher_delete(struct publisher *p, const char *type_url, const char *name,
                       struct error *err)
 {
     char *key = gone_key(type_url, name);
+    struct saved before;
 
+    save(p, &before);
     drop_overlay(p, type_url, name);
     strmap_put(&p->gone, key);
     free(key);
-    return publisher_publish(p, err);
+    return publish_or_restore(p, &before, err);
 }
 
 bool publisher_reset(struct publisher *p, struct error *err)

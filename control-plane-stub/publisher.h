@@ -22,7 +22,8 @@ void publisher_fini(struct publisher *p);
 bool publisher_reload(struct publisher *p);
 /* Publish folder and overlay as they are. */
 MUST_CHECK bool publisher_publish(struct publisher *p, struct error *err);
-/* Put a resource (taken over) over the folder's, or take one out; then publish. */
+/* Put a resource (taken over) over the folder's, or take one out; then publish. Where that fails,
+ * the overlay is as before. */
 MUST_CHECK bool publisher_put(struct publisher *p, struct resource *r, struct error *err);
 MUST_CHECK bool publisher_delete(struct publisher *p, const char *type_url, const char *name,
                                  struct error *err);

@@ -188,6 +188,10 @@ def strict_keeps_the_last_good_set():
     assert s.names() == ["a"]
     status, text = s.ask("PUT", "/resources/cds/e2", "{type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}")
     assert status == 400 and "not served" in text, text
+    (s.folder / "b.yaml").unlink()
+    assert s.ask("POST", "/reload")[0] == 200
+    assert s.ask("PUT", "/resources/cds/f", "connect_timeout: 1s")[0] == 200
+    assert s.names() == ["a", "f"]
     assert s.stop()[0] == 0
 
 
