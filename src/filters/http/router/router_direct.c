@@ -43,7 +43,7 @@ static void reply_location(struct router *r, unsigned status, const char *locati
     r->done = true;
     headers_set_id(&s->response_headers, HEADER_LOCATION, bytes_of(location));
     header_mutate_response(s);
-    stat_inc(s->manager->stats, s->worker->slot, STAT_HTTP_RQ_REDIRECT);
+    stat_inc(s->manager->stats, s->worker->slot, STAT_HTTP_RQ_DIRECT_RESPONSE);
     stream_direct_reply(s, status, BYTES(""), "direct_response");
 }
 

@@ -1,0 +1,40 @@
+/* A whole proxy in memory for router tests: a client's connection, the HTTP connection manager with
+ * the router as its only filter, routes from YAML, origins at the other end of memory pairs. */
+#pragma once
+
+#include "../upstream/world.h"
+#include "config/listener.h"
+#include "config/route.h"
+#include "dataplane/http/http_conn.h"
+#include "filters/http/router/router_config.h"
+
+struct proxy {
+    struct world *w;
+    struct arena *arena;
+    struct router_config router;
+    struct http_manager *manager;
+    struct route_config *routes;
+    struct chain_binding *binding;
+    struct listener_entry entry;
+    struct listener listener;
+    struct filter_chain chain;
+    struct chain_binding *chains[1];
+    struct http_filter_slot slots[1];
+    struct connection *client;      /* NULL: closed by the proxy */
+    struct strbuf received;
+};
+
+/* yaml: a RouteConfiguration. Clusters c0 (host 8000), c1 (8001), c2 (no host). */
+struct proxy *proxy_new(const char *yaml);
+void proxy_free(struct proxy *p);
+/* Sends bytes on the client's connection (a new one if there is none) and runs the loop. */
+void proxy_send(struct proxy *p, const char *text);
+/* "GET PATH" with further header lines ("a: b\r\n"). */
+void proxy_get(struct proxy *p, const char *path, const char *headers);
+void proxy_client_close(struct proxy *p);
+/* What the client has got since the last call, without the date. */
+const char *proxy_received(struct proxy *p);
+/* What the newest origin has got since the last call. */
+const char *proxy_forwarded(struct proxy *p);
+void proxy_answer(struct proxy *p, const char *text);
+int64_t proxy_http_stat(struct proxy *p, enum http_stat id);
