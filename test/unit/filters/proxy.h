@@ -20,7 +20,7 @@ struct proxy {
     struct filter_chain chain;
     struct chain_binding *chains[1];
     struct http_filter_slot slots[1];
-    struct connection *client;      /* NULL: closed by the proxy */
+    struct connection *client; /* NULL: closed by the proxy */
     struct strbuf received;
 };
 

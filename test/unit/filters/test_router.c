@@ -289,15 +289,19 @@ END_TEST
 static void start_mutations(const char *extra)
 {
     struct strbuf yaml = STRBUF_INIT;
-    strbuf_printf(&yaml,
-                  "{name: r, %s" MUTATIONS("rc") ", virtual_hosts: [{name: v, domains: ['*'], "
+    strbuf_printf(
+        &yaml,
+        "{name: r, %s" MUTATIONS(
+            "rc") ", virtual_hosts: [{name: v, domains: ['*'], "
                   "include_request_attempt_count: true, "
-                  "include_attempt_count_in_response: true, " MUTATIONS("vhost") ", "
-                  "routes: [{match: {prefix: /a}, " MUTATIONS("route") ", "
-                  "request_headers_to_remove: [x-rm], "
-                  "route: {weighted_clusters: {clusters: [{name: c0, weight: 1, "
-                  MUTATIONS("cluster") "}]}}}]}]}",
-                  extra);
+                  "include_attempt_count_in_response: true, " MUTATIONS(
+                      "vhost") ", "
+                               "routes: [{match: {prefix: /a}, " MUTATIONS(
+                                   "route") ", "
+                                            "request_headers_to_remove: [x-rm], "
+                                            "route: {weighted_clusters: {clusters: [{name: c0, "
+                                            "weight: 1, " MUTATIONS("cluster") "}]}}}]}]}",
+        extra);
     p = proxy_new(strbuf_str(&yaml));
     strbuf_fini(&yaml);
 }
