@@ -65,6 +65,8 @@ START_TEST(numbers)
                "{\"path\":\"a\",\"mode\":420}");
     check_read(CLUSTER, "per_connection_buffer_limit_bytes: 1e3\n",
                "{\"per_connection_buffer_limit_bytes\":1000}");
+    check_read(CLUSTER, "per_connection_buffer_limit_bytes: \"1000.0\"\n",
+               "{\"per_connection_buffer_limit_bytes\":1000}");
     check_read("envoy.type.v3.Percent", "value: 33.3", "{\"value\":33.3}");
     check_read("google.protobuf.Int64Value", "-9223372036854775808", "\"-9223372036854775808\"");
     check_read("google.protobuf.UInt64Value", "18446744073709551615", "\"18446744073709551615\"");
@@ -154,6 +156,11 @@ START_TEST(structs)
         "  z: null\n  l: [1, a, {x: z}, [], {}]\n",
         "{\"metadata\":{\"b\":true,\"big\":\"5000000000\",\"f\":\"1.5\",\"l\":[1,\"a\",{\"x\":"
         "\"z\"},[],{}],\"n\":1,\"q\":\"1\",\"s\":\"str\",\"z\":null}}");
+    check_read("google.protobuf.Struct",
+               "{a: 0x1f, b: 017, c: 1e3, d: .5, e: -3, f: \"y\", g: ~, h: 2147483648, i: on, "
+               "j: 2001-01-01, k: +5, l: 1_000}",
+               "{\"a\":31,\"b\":15,\"c\":\"1e3\",\"d\":\".5\",\"e\":-3,\"f\":\"y\",\"g\":null,"
+               "\"h\":\"2147483648\",\"i\":true,\"j\":\"2001-01-01\",\"k\":5,\"l\":\"1_000\"}");
     struct error err = ERROR_INIT;
     struct strbuf out = STRBUF_INIT;
     struct bytes body;
