@@ -243,9 +243,6 @@ struct bytes descriptors_field_rules(const struct upb_FieldDef *f)
     return wire_find_bytes(field_options(f), OPTION_VALIDATE_RULES);
 }
 
-/* libupb moves to a small buffer of its own for the last 16 bytes. */
-enum { TAIL = 32 };
-
 static bool wire_type_fits(const upb_FieldDef *f, enum wire_type type)
 {
     switch (upb_FieldDef_Type(f)) {
@@ -276,9 +273,8 @@ static bool wire_type_fits(const upb_FieldDef *f, enum wire_type type)
     return type == WIRE_VARINT;
 }
 
-/* Walks the fields that reach into the bytes from tail on. */
-static bool check_tail(const upb_MessageDef *m, struct bytes body, const char *tail, unsigned depth,
-                       struct error *err)
+static bool check_entries(const upb_MessageDef *m, struct bytes body, unsigned depth,
+                          struct error *err)
 {
     struct wire_field f;
     if (depth > DESCRIPTORS_MAX_DEPTH)
@@ -289,10 +285,9 @@ static bool check_tail(const upb_MessageDef *m, struct bytes body, const char *t
         if (is_entry && (!field || !wire_type_fits(field, f.type)))
             return error_set(err, "%s: a map entry with an unknown field",
                              upb_MessageDef_FullName(m));
-        if (f.raw.data + f.raw.len <= tail || !field || !upb_FieldDef_IsSubMessage(field) ||
-            f.type != WIRE_BYTES)
+        if (!field || !upb_FieldDef_IsSubMessage(field) || f.type != WIRE_BYTES)
             continue;
-        if (!check_tail(upb_FieldDef_MessageSubDef(field), f.bytes, tail, depth + 1, err))
+        if (!check_entries(upb_FieldDef_MessageSubDef(field), f.bytes, depth + 1, err))
             return false;
     }
     return body.len == 0 ? true
@@ -301,8 +296,7 @@ static bool check_tail(const upb_MessageDef *m, struct bytes body, const char *t
 
 bool descriptors_check_bytes(const struct upb_MessageDef *m, struct bytes body, struct error *err)
 {
-    const char *tail = body.len > TAIL ? body.data + body.len - TAIL : body.data;
-    return body.len == 0 || check_tail(m, body, tail, 1, err);
+    return check_entries(m, body, 1, err);
 }
 
 static const char *decode_problem(upb_DecodeStatus status)

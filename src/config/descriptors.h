@@ -44,9 +44,10 @@ bool descriptors_field_disallowed(const struct upb_FieldDef *f); /* disallowed_b
 struct bytes descriptors_field_rules(const struct upb_FieldDef *f);
 
 /* libupb 1.51 computes a length from two different buffers (and so ends the process, or reads what
- * is not its own) when the last bytes of a message hold a map entry with an unknown field. False
- * and *err for such bytes. descriptors_decode() asks by itself; code that calls a generated parse
- * function on bytes that nothing of this room has read asks first. */
+ * is not its own) when the last bytes of its input hold a map entry with an unknown field. False
+ * and *err for bytes with such an entry anywhere, since a part of them may be parsed by itself.
+ * descriptors_decode() asks by itself, and so do validation and scan; code that calls a generated
+ * parse function on bytes that nothing of these has seen asks first. */
 MUST_CHECK bool descriptors_check_bytes(const struct upb_MessageDef *m, struct bytes body,
                                         struct error *err);
 /* Decodes bytes into a message of the pool in the arena. NULL and *err when they are no such
