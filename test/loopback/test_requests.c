@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "loopback.h"
-#include "test_filters.h"
+#include "filters.h"
 
 static struct loopback lb;
 static struct client c;

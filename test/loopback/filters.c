@@ -1,4 +1,4 @@
-#include "test_filters.h"
+#include "filters.h"
 
 #include "dataplane/net/worker.h"
 

@@ -1,0 +1,202 @@
+/* Security catalogue 3.4: a stream may end at every point where a filter is called or waits, and a
+ * chain or manager may go while streams run. Meant to run under AddressSanitizer. */
+#include "filters.h"
+#include "loopback.h"
+#include "suite.h"
+
+static struct loopback lb;
+
+static void set_up(void)
+{
+    static const struct http_filter_ops *const filters[] = {&probe_filter, &probe_filter,
+                                                            &origin_filter};
+    probe_reset();
+    loopback_init(&lb, filters, 3);
+}
+
+static void tear_down(void)
+{
+    loopback_fini(&lb);
+    origin_reset();
+}
+
+#define FULL                                                                                       \
+    "POST /trailers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"                      \
+    "5\r\nhello\r\n0\r\nx: y\r\n\r\n"
+
+START_TEST(test_e_2026_26311_reset_in_every_hook)
+{
+    for (int hook = 0; hook < PROBE_HOOKS; hook++) {
+        for (unsigned step = 1; step < 40; step += 7) {
+            struct client c;
+            client_connect(&c, &lb);
+            unsigned before = probe.destroyed;
+            probe.reset_at[hook] = true;
+            for (struct bytes rest = BYTES(FULL); rest.len && c.connection;) {
+                struct bytes part = bytes_first(rest, step);
+                rest = bytes_skip(rest, part.len);
+                connection_write_bytes(c.connection, part);
+                loopback_run(&lb);
+            }
+            ck_assert_uint_eq(probe.destroyed, before + 2);
+            probe.reset_at[hook] = false;
+            client_fini(&c);
+            loopback_advance(&lb, 2000);
+            ck_assert_uint_eq(http_conn_list_count(&lb.worker), 0);
+        }
+    }
+}
+END_TEST
+
+START_TEST(test_disconnect_while_paused_in_every_hook)
+{
+    for (int hook = 0; hook < PROBE_HOOKS; hook++) {
+        for (int status = FILTER_PAUSE; status <= FILTER_TAKEN; status++) {
+            struct client c;
+            client_connect(&c, &lb);
+            probe.status[hook] = (enum filter_status)status;
+            client_send(&c, FULL);
+            client_fini(&c);
+            loopback_advance(&lb, 305000); /* reading is paused: only a timer can notice */
+            probe.status[hook] = FILTER_CONTINUE;
+            ck_assert_uint_eq(http_conn_list_active_requests(&lb.worker), 0);
+        }
+    }
+    ck_assert_uint_le(origin.begun, origin.destroyed);
+}
+END_TEST
+
+START_TEST(test_disconnect_after_every_byte)
+{
+    for (size_t n = 1; n < sizeof(FULL); n++) {
+        struct client c;
+        client_connect(&c, &lb);
+        connection_write_bytes(c.connection, bytes_from(FULL, n));
+        loopback_run(&lb);
+        client_fini(&c);
+        loopback_advance(&lb, 2000);
+        ck_assert_uint_eq(http_conn_list_count(&lb.worker), 0);
+    }
+}
+END_TEST
+
+START_TEST(test_timeout_while_paused_in_every_hook)
+{
+    lb.manager->stream_idle_timeout_ms = 100;
+    for (int hook = 0; hook < PROBE_HOOKS; hook++) {
+        struct client c;
+        client_connect(&c, &lb);
+        probe.status[hook] = FILTER_PAUSE;
+        client_send(&c, FULL);
+        probe.status[hook] = FILTER_CONTINUE;
+        loopback_advance(&lb, 5000);
+        ck_assert_uint_eq(http_conn_list_active_requests(&lb.worker), 0);
+        client_fini(&c);
+    }
+}
+END_TEST
+
+START_TEST(test_handle_goes_stale)
+{
+    struct client c;
+    client_connect(&c, &lb);
+    client_send(&c, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    struct stream_handle h = stream_handle_of(origin.filter->stream);
+    ck_assert_ptr_nonnull(stream_from_handle(h));
+    client_fini(&c);
+    ck_assert_ptr_null(stream_from_handle(h));
+    client_connect(&c, &lb);
+    client_send(&c, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    ck_assert_ptr_null(stream_from_handle(h));
+    client_fini(&c);
+}
+END_TEST
+
+START_TEST(test_http_change_closes_nothing)
+{
+    struct client c;
+    client_connect(&c, &lb);
+    client_send(&c, "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
+    struct chain_binding *old = lb.binding;
+    struct filter_chain *chain = (struct filter_chain *)old->chain;
+    loopback_swap(&lb, "key");
+    ck_assert_ptr_eq(c.server->binding, lb.binding);
+    NODE_UNREF(&chain);
+    NODE_UNREF(&old);
+    client_take(&c);
+    client_send(&c, "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
+    ck_assert_ptr_null(strstr(client_take(&c), "connection: close"));
+    ck_assert(!c.ended);
+    client_fini(&c);
+}
+END_TEST
+
+START_TEST(test_chain_gone_drains)
+{
+    struct client c, idle;
+    client_connect(&c, &lb);
+    client_connect(&idle, &lb);
+    client_send(&c, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    struct chain_binding *old = lb.binding;
+    struct filter_chain *chain = (struct filter_chain *)old->chain;
+    loopback_swap(&lb, "other key");
+    ck_assert_uint_eq(http_conn_list_drain_gone(&lb.worker), 2);
+    NODE_UNREF(&chain);
+    NODE_UNREF(&old);
+    node_reap();
+    origin_answer("200", "hello", true);
+    loopback_run(&lb);
+    ck_assert_ptr_nonnull(strstr(client_take(&c), "connection: close"));
+    ck_assert(c.ended);
+    ck_assert(!idle.ended);
+    client_send(&idle, "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
+    ck_assert_ptr_nonnull(strstr(client_take(&idle), "connection: close"));
+    client_fini(&c);
+    client_fini(&idle);
+}
+END_TEST
+
+START_TEST(test_listener_gone_closes_after_drain_time)
+{
+    struct client c;
+    client_connect(&c, &lb);
+    struct chain_binding *old = lb.binding;
+    struct filter_chain *chain = (struct filter_chain *)old->chain;
+    loopback_swap(&lb, NULL);
+    NODE_UNREF(&chain);
+    NODE_UNREF(&old);
+    ck_assert(!c.ended);
+    http_conn_list_close_gone(&lb.worker);
+    loopback_run(&lb);
+    ck_assert(c.ended);
+    client_fini(&c);
+}
+END_TEST
+
+START_TEST(test_process_drain)
+{
+    struct client c;
+    client_connect(&c, &lb);
+    http_conn_list_drain_all(&lb.worker);
+    ck_assert_uint_eq(http_conn_list_count(&lb.worker), 1);
+    client_send(&c, "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
+    ck_assert_ptr_nonnull(strstr(client_take(&c), "connection: close"));
+    client_fini(&c);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = tcase_create("lifetime");
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, test_e_2026_26311_reset_in_every_hook);
+    tcase_add_test(t, test_disconnect_while_paused_in_every_hook);
+    tcase_add_test(t, test_disconnect_after_every_byte);
+    tcase_add_test(t, test_timeout_while_paused_in_every_hook);
+    tcase_add_test(t, test_handle_goes_stale);
+    tcase_add_test(t, test_http_change_closes_nothing);
+    tcase_add_test(t, test_chain_gone_drains);
+    tcase_add_test(t, test_listener_gone_closes_after_drain_time);
+    tcase_add_test(t, test_process_drain);
+    return run_suite(t);
+}
