@@ -1,0 +1,106 @@
+/* In the steady state a request costs no heap allocation: counted by standing in front of malloc. */
+#include "filters.h"
+#include "loopback.h"
+#include "suite.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HEAP_IS_WATCHED 1
+#else
+#define HEAP_IS_WATCHED 0
+#endif
+
+static unsigned allocations;
+
+#if !HEAP_IS_WATCHED
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t n, size_t size);
+extern void *__libc_realloc(void *p, size_t size);
+
+__attribute__((visibility("default"))) void *malloc(size_t size)
+{
+    allocations++;
+    return __libc_malloc(size);
+}
+
+__attribute__((visibility("default"))) void *calloc(size_t n, size_t size)
+{
+    allocations++;
+    return __libc_calloc(n, size);
+}
+
+__attribute__((visibility("default"))) void *realloc(void *p, size_t size)
+{
+    allocations++;
+    return __libc_realloc(p, size);
+}
+#endif
+
+static struct loopback lb;
+static struct client c;
+
+static void set_up(void)
+{
+    static const struct http_filter_ops *const filters[] = {&probe_filter, &origin_filter};
+    probe_reset();
+    loopback_init(&lb, filters, 2);
+    client_connect(&c, &lb);
+}
+
+static void tear_down(void)
+{
+    client_fini(&c);
+    loopback_fini(&lb);
+    origin_reset();
+}
+
+static void request(const char *text, size_t answer_ends)
+{
+    client_send(&c, text);
+    CHECK(c.received.len >= answer_ends); /* Check allocates */
+    strbuf_cut(&c.received, 0);
+}
+
+static unsigned cost_of(const char *text)
+{
+    for (int i = 0; i < 50; i++)
+        request(text, 40);
+    unsigned before = allocations;
+    for (int i = 0; i < 1000; i++)
+        request(text, 40);
+    return allocations - before;
+}
+
+START_TEST(test_no_allocation_in_the_steady_state)
+{
+    if (HEAP_IS_WATCHED)
+        return;
+    ck_assert_uint_eq(cost_of("GET /ok HTTP/1.1\r\nHost: a.test\r\nUser-Agent: x\r\nAccept: */*\r\n"
+                              "X-One: 1\r\nX-Two: 2\r\n\r\n"), 0);
+    ck_assert_uint_eq(cost_of("POST /echo HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n"
+                              "\r\n5\r\nhello\r\n0\r\n\r\n"), 0);
+}
+END_TEST
+
+START_TEST(test_streams_are_reused)
+{
+    for (int i = 0; i < 100; i++)
+        request("GET /ok HTTP/1.1\r\nHost: a\r\n\r\n", 40);
+    ck_assert_uint_eq(origin.destroyed, 100);
+    /* One stream after the other on one connection: one object serves them all. */
+    struct stream_handle h = {0};
+    client_send(&c, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    h = stream_handle_of(origin.filter->stream);
+    ck_assert_uint_gt(h.generation, 100);
+    origin_answer("200", NULL, true);
+    loopback_run(&lb);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = tcase_create("allocations");
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, test_no_allocation_in_the_steady_state);
+    tcase_add_test(t, test_streams_are_reused);
+    return run_suite(t);
+}
