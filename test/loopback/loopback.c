@@ -2,6 +2,8 @@
 
 #include <check.h>
 
+#include "dataplane/http/http_conn_list.h"
+
 static struct chain_binding *make_binding(struct loopback *lb, const char *key)
 {
     struct filter_chain *chain = node_new(NODE_FILTER_CHAIN, sizeof(*chain), 0, NULL);
@@ -103,6 +105,7 @@ void loopback_fini(struct loopback *lb)
     loopback_run(lb);
     ck_assert_uint_eq(http_conn_list_count(&lb->worker), 0);
     http_worker_fini(&lb->worker);
+    access_log_writer_free(&lb->log_writer);
     pmap_fini(&lb->snapshot.listeners);
     free_entry(lb->entry);
     if (lb->binding)
@@ -113,6 +116,22 @@ void loopback_fini(struct loopback *lb)
     loop_free(&lb->loop);
     chunk_pool_free(&lb->worker.chunks);
     stat_store_free(&lb->stats);
+}
+
+void loopback_log_to(struct loopback *lb, const char *path, const char *format)
+{
+    struct error err = ERROR_INIT;
+    if (!lb->log_writer) {
+        lb->log_writer = access_log_writer_new(1000, 0);
+        lb->worker.http_conns->log = access_log_buffer_new(lb->log_writer, lb->loop);
+    }
+    lb->log = (struct access_log){.sink = ACCESS_LOG_FILE, .path = bytes_of(path)};
+    ck_assert_msg(
+        format_compile(lb->manager->node.arena, bytes_of(format), &lb->log.format, &err), "%s",
+        error_text(&err));
+    lb->logs[0] = &lb->log;
+    lb->manager->access_logs = lb->logs;
+    lb->manager->n_access_logs = 1;
 }
 
 void loopback_run(struct loopback *lb)

@@ -23,6 +23,9 @@ struct loopback {
     struct http_manager *manager;  /* change it before clients connect, or replace it */
     struct listener_entry *entry;
     struct chain_binding *binding;
+    struct access_log_writer *log_writer;
+    struct access_log log;
+    struct access_log *logs[1];
 };
 
 struct client {
@@ -40,6 +43,8 @@ void loopback_run(struct loopback *lb);
 void loopback_advance(struct loopback *lb, uint64_t ms);
 /* A new snapshot whose listener has a chain with this key (NULL: no listener at all). */
 void loopback_swap(struct loopback *lb, const char *chain_key);
+/* Writes a line for each request into the file; format: a command string. */
+void loopback_log_to(struct loopback *lb, const char *path, const char *format);
 uint64_t loopback_stat(struct loopback *lb, enum http_stat stat);
 
 void client_connect(struct client *c, struct loopback *lb);

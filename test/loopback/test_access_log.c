@@ -1,0 +1,219 @@
+/* Lines of finished requests: operators as Envoy prints them, and the way to the file. */
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "dataplane/http/format.h"
+#include "dataplane/http/http_conn_list.h"
+#include "filters.h"
+#include "loopback.h"
+#include "suite.h"
+
+static struct loopback lb;
+static struct client c;
+static char path[64];
+
+static void set_up(void)
+{
+    static const struct http_filter_ops *const filters[] = {&origin_filter};
+    snprintf(path, sizeof(path), "/tmp/xylem-test-log-%d", (int)getpid());
+    unlink(path);
+    loopback_init(&lb, filters, 1);
+    client_connect(&c, &lb);
+}
+
+static void tear_down(void)
+{
+    client_fini(&c);
+    loopback_fini(&lb);
+    origin_reset();
+    unlink(path);
+}
+
+static const char *written(const char *name)
+{
+    static char text[8192];
+    FILE *f = fopen(name, "r");
+    size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+    text[n] = '\0';
+    if (f)
+        fclose(f);
+    return text;
+}
+
+static const char *flushed(void)
+{
+    loopback_advance(&lb, 1000);
+    access_log_writer_sync(lb.log_writer);
+    return written(path);
+}
+
+#define REQ(target, more) "GET " target " HTTP/1.1\r\nHost: a.test\r\n" more "\r\n"
+
+START_TEST(test_default_format)
+{
+    loopback_log_to(&lb, path, access_log_default_format);
+    lb.manager->generate_request_id = false;
+    client_send(&c, REQ("/ok?q", "User-Agent: u\r\nX-Request-Id: id\r\n"));
+    ck_assert_str_eq(flushed(), "[2023-11-14T22:13:20.000Z] \"GET /ok?q HTTP/1.1\" 200 - 0 5 0 - "
+                                "\"-\" \"u\" \"id\" \"a.test\" \"-\"\n");
+}
+END_TEST
+
+static const struct {
+    const char *format, *line;
+} operators[] = {
+    {"%START_TIME(%s.%3f)%", "1700000000.000"},
+    {"%START_TIME(%Y/%m/%dT%H:%M:%S)%", "2023/11/14T22:13:20"},
+    {"%REQ(X-A)%|%REQ(x-none)%|%REQ(x-none?X-A)%|%REQ(x-a):2%", "one|-|one|on"},
+    {"%REQ(HOST)% %REQ_WITHOUT_QUERY(:PATH)%", "a.test /ok"},
+    {"%RESP(content-length)% %RESP(:STATUS)% %RESP(none)%", "5 200 -"},
+    {"%TRAILER(none)%", "-"},
+    {"%PROTOCOL% %UPSTREAM_PROTOCOL%", "HTTP/1.1 -"},
+    {"%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%", "200 - -"},
+    {"%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS%", "- -"},
+    {"%BYTES_RECEIVED% %BYTES_SENT% %DURATION%", "0 5 0"},
+    {"%REQUEST_DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION% %REQUEST_TX_DURATION%",
+     "0 - - -"},
+    {"%UPSTREAM_HOST% %UPSTREAM_CLUSTER% %UPSTREAM_LOCAL_ADDRESS%", "- - -"},
+    {"%UPSTREAM_TRANSPORT_FAILURE_REASON% %ROUTE_NAME% %FILTER_CHAIN_NAME%", "- - chain"},
+    {"%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "0"},
+    {"%REQUESTED_SERVER_NAME% %DOWNSTREAM_TLS_VERSION% %TRACE_ID%", "- - -"},
+    {"%ACCESS_LOG_TYPE% %GRPC_STATUS% %GRPC_STATUS_NUMBER%", "DownstreamEnd - -"},
+    {"%CONNECTION_ID%", "1"},
+    {"100%% %ENVIRONMENT(XYLEM_NO_SUCH)%", "100% -"},
+};
+
+START_TEST(test_operator)
+{
+    loopback_log_to(&lb, path, operators[_i].format);
+    client_send(&c, REQ("/ok?q", "X-A: one\r\n"));
+    ck_assert_str_eq(flushed(), operators[_i].line);
+}
+END_TEST
+
+START_TEST(test_codec_error_and_local_reply)
+{
+    loopback_log_to(&lb, path, "%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% "
+                               "%RESPONSE_CODE_DETAILS% %BYTES_SENT%\n");
+    client_send(&c, REQ("/ok", "Transfer-Encoding: gzip\r\n"));
+    client_connect(&c, &lb);
+    client_send(&c, REQ("/later", ""));
+    stream_local_reply(origin.filter->stream, stream_error_get(STREAM_ERROR_NO_HEALTHY_UPSTREAM),
+                       NULL, NULL);
+    client_send(&c, REQ("/later", ""));
+    client_close(&c);
+    ck_assert_str_eq(flushed(), "- - 501 DPE http1.invalid_transfer_encoding 15\n"
+                                "GET /later 503 UH no_healthy_upstream 19\n"
+                                "GET /later 0 DC downstream_remote_disconnect 0\n");
+}
+END_TEST
+
+START_TEST(test_json)
+{
+    static struct json_format_node children[4];
+    struct error err = ERROR_INIT;
+    loopback_log_to(&lb, path, "x");
+    static const char *const formats[] = {"%RESPONSE_CODE%", "%REQ(X-A)%", "%REQ(none)%",
+                                          "<%REQ(none)% %PROTOCOL%>"};
+    static const char *const keys[] = {"code", "a\"b", "none", "both"};
+    for (unsigned i = 0; i < 4; i++) {
+        children[i] = (struct json_format_node){.key = bytes_of(keys[i]), .kind = JSON_NODE_FORMAT};
+        ck_assert(format_compile(lb.manager->node.arena, bytes_of(formats[i]), &children[i].format,
+                                 &err));
+    }
+    lb.log.is_json = true;
+    lb.log.json = (struct json_format_node){
+        .kind = JSON_NODE_OBJECT, .children = children, .n_children = 4};
+    client_send(&c, REQ("/ok", "X-A: \"q\\\r\n"));
+    ck_assert_str_eq(flushed(), "{\"code\":200,\"a\\\"b\":\"\\\"q\\\\\",\"none\":null,"
+                                "\"both\":\"<- HTTP/1.1>\"}\n");
+}
+END_TEST
+
+START_TEST(test_waits_for_the_timer)
+{
+    loopback_log_to(&lb, path, "line\n");
+    client_send(&c, REQ("/ok", ""));
+    loopback_advance(&lb, 999);
+    access_log_writer_sync(lb.log_writer);
+    ck_assert_str_eq(written(path), "");
+    ck_assert_str_eq(flushed(), "line\n");
+}
+END_TEST
+
+START_TEST(test_full_block_is_written_at_once)
+{
+    struct strbuf line = STRBUF_INIT;
+    for (int i = 0; i < 1023; i++)
+        strbuf_add_char(&line, 'x');
+    strbuf_add_char(&line, '\n');
+    loopback_log_to(&lb, path, strbuf_str(&line));
+    for (int i = 0; i < 65; i++)
+        client_send(&c, REQ("/ok", ""));
+    access_log_writer_sync(lb.log_writer);
+    struct stat st;
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_size, 65536);
+    strbuf_fini(&line);
+}
+END_TEST
+
+START_TEST(test_reopen_after_rotation)
+{
+    char moved[80];
+    snprintf(moved, sizeof(moved), "%s.1", path);
+    loopback_log_to(&lb, path, "line\n");
+    client_send(&c, REQ("/ok", ""));
+    flushed();
+    ck_assert_int_eq(rename(path, moved), 0);
+    client_send(&c, REQ("/ok", ""));
+    ck_assert_str_eq(flushed(), ""); /* still the old file */
+    ck_assert_str_eq(written(moved), "line\nline\n");
+    access_log_writer_reopen(lb.log_writer);
+    client_send(&c, REQ("/ok", ""));
+    ck_assert_str_eq(flushed(), "line\n");
+    unlink(moved);
+}
+END_TEST
+
+/* Section 5 of the catalogue: a disk that refuses costs lines, never requests. */
+START_TEST(test_file_that_cannot_be_written)
+{
+    loopback_log_to(&lb, "/nonexistent/folder/log", "line\n");
+    for (int i = 0; i < 10; i++)
+        client_send(&c, REQ("/ok", ""));
+    flushed();
+    struct access_log_counts n = access_log_writer_counts(lb.log_writer);
+    ck_assert_uint_eq(n.lines, 10);
+    ck_assert_uint_eq(n.dropped_lines, 10);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_2XX), 10);
+}
+END_TEST
+
+START_TEST(test_full_disk)
+{
+    loopback_log_to(&lb, "/dev/full", "line\n");
+    client_send(&c, REQ("/ok", ""));
+    flushed();
+    struct access_log_counts n = access_log_writer_counts(lb.log_writer);
+    ck_assert_uint_eq(n.write_failures, 1);
+    ck_assert_uint_eq(n.dropped_lines, 1);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = tcase_create("access_log");
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, test_default_format);
+    tcase_add_loop_test(t, test_operator, 0, (int)ARRAY_SIZE(operators));
+    tcase_add_test(t, test_codec_error_and_local_reply);
+    tcase_add_test(t, test_json);
+    tcase_add_test(t, test_waits_for_the_timer);
+    tcase_add_test(t, test_full_block_is_written_at_once);
+    tcase_add_test(t, test_reopen_after_rotation);
+    tcase_add_test(t, test_file_that_cannot_be_written);
+    tcase_add_test(t, test_full_disk);
+    return run_suite(t);
+}
