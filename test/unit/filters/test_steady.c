@@ -1,0 +1,106 @@
+/* The steady state costs no heap: after a warm-up, keep-alive requests allocate nothing at all. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "dataplane/net/loop_fake.h"
+#include "proxy.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define COUNTED 0
+#else
+#define COUNTED 1
+#endif
+
+static unsigned long allocations, answered;
+
+#if COUNTED
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t n, size_t size);
+extern void *__libc_realloc(void *old, size_t size);
+
+void *malloc(size_t size)
+{
+    allocations++;
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    allocations++;
+    return __libc_calloc(n, size);
+}
+
+void *realloc(void *old, size_t size)
+{
+    allocations++;
+    return __libc_realloc(old, size);
+}
+#endif
+
+static struct proxy *p;
+
+/* Check's assertions allocate: none in here. */
+static void exchange(const char *request, const char *answer)
+{
+    struct origin *o = LIST_ENTRY(p->w->origins.next, struct origin, link);
+    connection_write_bytes(p->client, bytes_of(request));
+    loop_fake_turn(p->w->loop);
+    connection_write_bytes(o->connection, bytes_of(answer));
+    loop_fake_turn(p->w->loop);
+    answered += p->received.len > 0;
+    strbuf_reset(&o->in);
+    strbuf_reset(&p->received);
+}
+
+static void check_steady(const char *request, const char *answer)
+{
+    p = proxy_new("{name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: "
+                  "/}, route: {cluster: c0}, request_headers_to_add: [{header: {key: x-a, value: "
+                  "b}}]}]}]}");
+    answered = 0;
+    proxy_send(p, request);
+    proxy_answer(p, answer);
+    for (unsigned i = 0; i < 9; i++)
+        exchange(request, answer);
+    unsigned long before = allocations;
+    uint64_t chunk_calls = p->w->worker.chunks->heap_calls;
+    for (unsigned i = 0; i < 1000; i++)
+        exchange(request, answer);
+    unsigned long made = allocations - before;
+    if (COUNTED) {
+        ck_assert_uint_eq(made, 0);
+        ck_assert_uint_eq(p->w->worker.chunks->heap_calls, chunk_calls);
+    }
+    ck_assert_uint_eq(answered, 1009);
+    ck_assert_uint_eq(p->w->n_origins, 1);
+    ck_assert_int_eq(world_stat(p->w, 0, STAT_UPSTREAM_RQ_TOTAL), 1010);
+    proxy_free(p);
+}
+
+START_TEST(test_get)
+{
+    check_steady("GET /a HTTP/1.1\r\nhost: a\r\nuser-agent: u\r\naccept: */*\r\n\r\n",
+                 "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-type: text/plain\r\n\r\nhello");
+}
+END_TEST
+
+START_TEST(test_post)
+{
+    check_steady("POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello",
+                 "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("steady");
+    TCase *t = tcase_create("all");
+    tcase_add_test(t, test_get);
+    tcase_add_test(t, test_post);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
