@@ -50,7 +50,7 @@ static const struct row rows[] = {
 START_TEST(test_tables)
 {
     const struct row *row = &rows[_i];
-    struct lb_priority_count counts[3];
+    struct lb_priority_count counts[3] = {0};
     struct lb_priority_load loads[3];
     uint32_t sum = 0;
     for (unsigned p = 0; p < row->n; p++)
