@@ -140,7 +140,9 @@ static bool take_policy(struct decode_context *ctx, struct cluster *c, const clu
         return true;
     case CLUSTER(CLUSTER_PROVIDED):
         return error_set(err,
-                         "cluster: LB policy CLUSTER_PROVIDED is not valid for this cluster type");
+                         "cluster manager: cluster provided LB specified but cluster '%.*s' did not "
+                         "provide one. Check cluster documentation.",
+                         BYTES_ARG(c->name));
     default:
         if (policy >= 0 && (size_t)policy < ARRAY_SIZE(policy_names))
             return error_set(err, "lb_policy: %s is not implemented", policy_names[policy]);

@@ -141,7 +141,7 @@ static bool take_source(struct decode_context *ctx, struct arena *a,
         return true;
     case SOURCE(config_source_specifier_ads):
         if (!ctx->ads_configured)
-            return error_set(err, "ads: dynamic_resources.ads_config is not configured");
+            return error_set(err, "ADS must be configured to support an ADS config source");
         out->kind = SOURCE_ADS;
         return true;
     case SOURCE(config_source_specifier_self):

@@ -120,12 +120,29 @@ static bool check_equal(const struct listener_chain *chains, unsigned n, const c
     return !same;
 }
 
+static bool check_names(const struct listener_chain *chains, unsigned n, const char *where,
+                        struct error *err)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const struct filter_chain_match *m = &chains[i].chain->match;
+        for (unsigned k = 0; k < m->n_server_names; k++) {
+            struct bytes s = m->server_names[k];
+            if (bytes_find_char(s, '*') >= 0 && !bytes_starts_with(s, BYTES("*.")))
+                return error_set(err,
+                                 "error adding listener '%s': partial wildcards are not supported "
+                                 "in \"server_names\"",
+                                 where);
+        }
+    }
+    return true;
+}
+
 bool filter_chains_check(const struct listener_chain *chains, unsigned n, const char *where,
                          struct error *err)
 {
     struct expansion x = {.seen = MAP_INIT};
-    bool ok = check_equal(chains, n, where, err);
-    for (unsigned i = 0; ok && n > 1 && i < n; i++) {
+    bool ok = check_names(chains, n, where, err) && check_equal(chains, n, where, err);
+    for (unsigned i = 0; ok && i < n; i++) {
         x.chain = chains[i].chain;
         strbuf_reset(&x.key);
         add_fixed(&x.key, &x.chain->match);

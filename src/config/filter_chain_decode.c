@@ -116,16 +116,6 @@ static bool take_match_addresses(struct arena *a, const match_msg *m, struct fil
                          &out->n_direct_source_prefixes, err);
 }
 
-static bool check_server_names(const struct filter_chain_match *m, struct error *err)
-{
-    for (unsigned i = 0; i < m->n_server_names; i++) {
-        struct bytes s = m->server_names[i];
-        if (bytes_find_char(s, '*') >= 0 && !bytes_starts_with(s, BYTES("*.")))
-            return error_set(err, "partial wildcards are not supported in \"server_names\"");
-    }
-    return true;
-}
-
 static bool take_match(struct arena *a, const match_msg *m, struct filter_chain_match *out,
                        struct error *err)
 {
@@ -159,7 +149,7 @@ static bool take_match(struct arena *a, const match_msg *m, struct filter_chain_
         return error_set(err, "filter_chain_match.source_type: %d is not known",
                          MATCH(source_type)(m));
     }
-    return check_server_names(out, err) && take_match_addresses(a, m, out, err);
+    return take_match_addresses(a, m, out, err);
 }
 
 static bool take_slot(struct decode_context *ctx, struct filter_chain *c,

@@ -133,7 +133,7 @@ static bool take_parameter(struct arena *a, const struct command *c, struct form
     switch (parameter_of(p->op)) {
     case PARAMETER_NONE:
         if (c->has_parameter)
-            return error_set(err, "%.*s does not allow parameters to be specified.",
+            return error_set(err, "%.*s does not take any parameters or length",
                              BYTES_ARG(c->name));
         return true;
     case PARAMETER_OPTIONAL:
@@ -163,7 +163,9 @@ static bool take_command(struct arena *a, const struct command *c, struct format
         return false;
     if (!c->has_length)
         return true;
-    if (parameter_of(p->op) == PARAMETER_NONE || parameter_of(p->op) == PARAMETER_OPTIONAL)
+    if (parameter_of(p->op) == PARAMETER_NONE)
+        return error_set(err, "%.*s does not take any parameters or length", BYTES_ARG(c->name));
+    if (parameter_of(p->op) == PARAMETER_OPTIONAL)
         return error_set(err, "%.*s does not allow length to be specified.", BYTES_ARG(c->name));
     if (!bytes_to_u64(c->length, &length) || length == 0 || length > UINT32_MAX)
         return error_set(err, "%.*s: length must be an integer, given: %.*s", BYTES_ARG(c->name),

@@ -73,7 +73,7 @@ static bool take_addresses(struct listener *l, const listener_msg *m, struct err
     l->addresses = ARENA_ARRAY(l->node.arena, struct listen_address, n + 1);
     l->n_addresses = (unsigned)n + 1;
     if (!take_one_address(LISTENER(address)(m), &l->addresses[0], err))
-        return error_prefix(err, "address: ");
+        return error_prefix(err, "error adding listener named '%.*s': ", BYTES_ARG(l->name));
     for (size_t i = 0; i < n; i++) {
         if (envoy_config_listener_v3_AdditionalAddress_socket_options(more[i]))
             return error_set(err, "additional_addresses[%zu].socket_options is not implemented", i);

@@ -197,12 +197,16 @@ static bool check_source(struct builder *b, const struct config_source *s, const
     const struct decode_context *ctx = builder_decode_context(b);
     for (unsigned i = 0; i < s->api.n_services; i++) {
         struct bytes cluster = s->api.services[i].cluster_name;
-        if (!ctx->control_cluster_ok(ctx->owner, cluster))
-            return error_set(err,
-                             "dynamic_resources.%s: ApiConfigSource must have a statically defined "
-                             "non-EDS cluster: '%.*s' does not exist, was added via api, or is an "
-                             "EDS cluster",
-                             name, BYTES_ARG(cluster));
+        if (ctx->control_cluster_ok(ctx->owner, cluster))
+            continue;
+        if (s->kind == SOURCE_ADS)
+            return error_set(err, "dynamic_resources.%s: Unknown gRPC client cluster '%.*s'", name,
+                             BYTES_ARG(cluster));
+        return error_set(err,
+                         "dynamic_resources.%s: ApiConfigSource must have a statically defined "
+                         "non-EDS cluster: '%.*s' does not exist, was added via api, or is an EDS "
+                         "cluster",
+                         name, BYTES_ARG(cluster));
     }
     return true;
 }

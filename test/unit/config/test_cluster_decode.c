@@ -66,7 +66,8 @@ static const struct {
      "REST"},
     {"{name: c, lb_policy: RING_HASH}", "RING_HASH is not implemented"},
     {"{name: c, lb_policy: MAGLEV}", "MAGLEV is not implemented"},
-    {"{name: c, lb_policy: CLUSTER_PROVIDED}", "CLUSTER_PROVIDED"},
+    {"{name: c, lb_policy: CLUSTER_PROVIDED}",
+     "cluster provided LB specified but cluster 'c' did not provide one"},
     {"{name: c, lb_policy: LOAD_BALANCING_POLICY_CONFIG}", "load_balancing_policy need to be set"},
     {"{name: c, " LB("mine", "maglev.v3.Maglev", "") "}",
      "didn't find a registered load balancer factory implementation for cluster: 'c' with names "
