@@ -126,7 +126,7 @@ static bool take_match(struct arena *a, const match_msg *m, struct filter_chain_
     if (port > 65535)
         return error_set(err, "filter_chain_match.destination_port: %u is no port", port);
     if (MATCH(address_suffix)(m).size || MATCH(suffix_len)(m))
-        return error_set(err, "filter_chain_match contains unimplemented fields");
+        return error_set(err, "filter_chain_match: address_suffix and suffix_len are not implemented");
     out->destination_port = (uint16_t)port;
     upb_StringView const *names = MATCH(server_names)(m, &n_names);
     upb_StringView const *alpn = MATCH(application_protocols)(m, &n_alpn);

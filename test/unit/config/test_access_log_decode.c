@@ -1,0 +1,201 @@
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config/access_log_filter.h"
+#include "config_fixture.h"
+
+static struct fixture f;
+static struct access_log *last;
+
+static void setup(void)
+{
+    fixture_init(&f);
+    last = NULL;
+}
+
+static void drop(void)
+{
+    if (last)
+        access_log_fini(last);
+    last = NULL;
+}
+
+static void teardown(void)
+{
+    drop();
+    fixture_fini(&f);
+}
+
+static const char *decode(const char *yaml)
+{
+    struct error err = ERROR_INIT;
+    drop();
+    bool ok = access_log_decode(builder_decode_context(f.builder), f.arena,
+                                fixture_wire(&f, "envoy.config.accesslog.v3.AccessLog", yaml),
+                                &last, &err);
+    char *text = arena_str(f.arena, bytes_of(error_text(&err)));
+    ck_assert(ok != error_is_set(&err));
+    error_fini(&err);
+    return text;
+}
+
+#define FILE_LOG(more)                                                                             \
+    "{name: f, typed_config: {'@type': "                                                           \
+    "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: /tmp/x, "    \
+    more "}}"
+#define FILTER(more)                                                                               \
+    "{name: s, typed_config: {'@type': "                                                           \
+    "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}, filter: {"    \
+    more "}}"
+
+static const char *compile(const char *text, struct format *out)
+{
+    struct error err = ERROR_INIT;
+    bool ok = format_compile(f.arena, bytes_of(text), out, &err);
+    char *copy = arena_str(f.arena, bytes_of(error_text(&err)));
+    ck_assert(ok != error_is_set(&err));
+    error_fini(&err);
+    return copy;
+}
+
+START_TEST(compiles_commands)
+{
+    struct format o;
+    ck_assert_str_eq(compile("a%%b %REQ(X-A?:PATH):7%|%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ %s)%%PROTOCOL%",
+                             &o),
+                     "");
+    ck_assert_uint_eq(o.n_parts, 5);
+    ck_assert(bytes_eq_str(o.parts[0].text, "a%b "));
+    ck_assert_int_eq(o.parts[1].op, FORMAT_REQ);
+    ck_assert(bytes_eq_str(o.parts[1].text, "x-a"));
+    ck_assert(bytes_eq_str(o.parts[1].alternative, ":path"));
+    ck_assert_uint_eq(o.parts[1].max_length, 7);
+    ck_assert(bytes_eq_str(o.parts[2].text, "|"));
+    ck_assert(bytes_eq_str(o.parts[3].text, "%Y-%m-%dT%H:%M:%S.%3fZ %s"));
+    ck_assert_int_eq(o.parts[4].op, FORMAT_PROTOCOL);
+    ck_assert_str_eq(compile(access_log_default_format, &o), "");
+    ck_assert_str_eq(compile("", &o), "");
+    ck_assert_uint_eq(o.n_parts, 0);
+}
+END_TEST
+
+/* The sentences are Envoy 1.40's. */
+static const struct {
+    const char *text, *error;
+} bad[] = {
+    {"%NOPE%", "Not supported field in StreamInfo: NOPE"},
+    {"ab%REQ(x", "Incorrect configuration: ab%REQ(x. Couldn't find valid command at position 2"},
+    {"%PROTOCOL(x)%", "PROTOCOL does not take any parameters or length"},
+    {"%PROTOCOL:3%", "PROTOCOL does not take any parameters or length"},
+    {"%REQ(a?b?c)%", "More than 1 alternative header specified in token: a?b?c"},
+    {"%REQ%", "REQ requires parameters"},
+    {"100%", "Incorrect configuration: 100%. Couldn't find valid command at position 3"},
+    {"%START_TIME(%s):4%", "START_TIME does not allow length to be specified."},
+};
+
+START_TEST(refuses_commands)
+{
+    struct format o;
+    ck_assert_str_eq(compile(bad[_i].text, &o), bad[_i].error);
+}
+END_TEST
+
+START_TEST(reads_sinks_and_formats)
+{
+    ck_assert_str_eq(decode(FILE_LOG("")), "");
+    ck_assert_int_eq(last->sink, ACCESS_LOG_FILE);
+    ck_assert(bytes_eq_str(last->path, "/tmp/x"));
+    ck_assert_uint_gt(last->format.n_parts, 20);
+    ck_assert_str_eq(decode(FILE_LOG("log_format: {text_format_source: {inline_string: "
+                                     "'%RESPONSE_CODE%'}, omit_empty_values: true}")),
+                     "");
+    ck_assert(last->format.omit_empty && last->format.n_parts == 1);
+    ck_assert_str_eq(decode(FILTER("not_health_check_filter: {}")), "");
+    ck_assert_int_eq(last->sink, ACCESS_LOG_STDOUT);
+    ck_assert_str_eq(decode(FILE_LOG("log_format: {json_format: {z: 1, a: '%REQ(X)%', m: {k: "
+                                     "[true, null, x]}}}")),
+                     "");
+    ck_assert(last->is_json && last->json.n_children == 3);
+    ck_assert(bytes_eq_str(last->json.children[0].key, "a"));
+    ck_assert_int_eq(last->json.children[0].kind, JSON_NODE_FORMAT);
+    ck_assert_int_eq(last->json.children[1].children[0].kind, JSON_NODE_LIST);
+    ck_assert_int_eq(last->json.children[1].children[0].children[1].kind, JSON_NODE_NULL);
+    ck_assert_double_eq(last->json.children[2].number, 1);
+    ck_assert_str_eq(decode(FILE_LOG("log_format: {json_format: {a: '%NOPE%'}}")),
+                     "json_format: a: Not supported field in StreamInfo: NOPE");
+    ck_assert_str_eq(decode(FILTER("metadata_filter: {}")),
+                     "filter.metadata_filter is not implemented");
+}
+END_TEST
+
+static struct bytes header(void *ctx, struct bytes name)
+{
+    return bytes_eq_str(name, "x-a") ? BYTES("yes") : BYTES_NONE;
+}
+
+static bool passes(const char *filter, struct access_log_subject s)
+{
+    char yaml[1024];
+    snprintf(yaml, sizeof(yaml), FILTER("%s"), filter);
+    const char *text = decode(yaml);
+    ck_assert_msg(*text == '\0', "%s: %s", filter, text);
+    s.header = header;
+    return access_log_filter_pass(last->filter, &s);
+}
+
+#define S(...) ((struct access_log_subject){__VA_ARGS__})
+#define AT(op, v) "comparison: {op: " op ", value: {default_value: " v ", runtime_key: k}}"
+
+START_TEST(filters)
+{
+    ck_assert(passes("status_code_filter: {" AT("GE", "500") "}", S(.status = 503)));
+    ck_assert(!passes("status_code_filter: {" AT("GE", "500") "}", S(.status = 404)));
+    ck_assert(passes("status_code_filter: {" AT("NE", "200") "}", S(.status = 404)));
+    ck_assert(passes("duration_filter: {" AT("LE", "5") "}", S(.duration_ms = 5)));
+    ck_assert(!passes("not_health_check_filter: {}", S(.health_check = true)));
+    ck_assert(passes("traceable_filter: {}", S(.traceable = true)));
+    ck_assert(passes("response_flag_filter: {flags: [NR, UF]}", S(.response_flags = BYTES("LH,UF"))));
+    ck_assert(!passes("response_flag_filter: {flags: [NR]}", S(.response_flags = BYTES("UF"))));
+    ck_assert(passes("response_flag_filter: {}", S(.response_flags = BYTES("UF"))));
+    ck_assert(!passes("response_flag_filter: {}", S(.status = 1)));
+    ck_assert(passes("header_filter: {header: {name: X-A, string_match: {exact: 'yes'}}}",
+                     S(.status = 1)));
+    ck_assert(!passes("header_filter: {header: {name: x-b, present_match: true}}", S(.status = 1)));
+    ck_assert(passes("grpc_status_filter: {statuses: [UNAVAILABLE]}", S(.grpc_status = 14)));
+    ck_assert(!passes("grpc_status_filter: {statuses: [UNAVAILABLE], exclude: true}",
+                      S(.grpc_status = 14)));
+    ck_assert(passes("or_filter: {filters: [{traceable_filter: {}}, {header_filter: {header: "
+                     "{name: x-a, string_match: {safe_regex: {regex: 'y.*'}}}}}]}",
+                     S(.status = 1)));
+    ck_assert(!passes("and_filter: {filters: [{traceable_filter: {}}, {not_health_check_filter: "
+                      "{}}]}",
+                      S(.status = 1)));
+    ck_assert(!passes("runtime_filter: {runtime_key: k}", S(.status = 1)));
+    ck_assert(passes("runtime_filter: {runtime_key: k, percent_sampled: {numerator: 100}}",
+                     S(.status = 1)));
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("access_log_decode");
+    TCase *t = tcase_create("access_log_decode");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, compiles_commands);
+    tcase_add_loop_test(t, refuses_commands, 0, (int)ARRAY_SIZE(bad));
+    tcase_add_test(t, reads_sinks_and_formats);
+    tcase_add_test(t, filters);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *r = srunner_create(suite());
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
