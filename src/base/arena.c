@@ -71,7 +71,8 @@ void arena_reset(struct arena *a)
     struct block *first = a->blocks;
     while (first && first->next)
         first = first->next;
-    free_blocks(a, ARENA_EMULATE ? NULL : first);
+    bool keep = !ARENA_EMULATE && first && first->size <= ARENA_BLOCK_MAX;
+    free_blocks(a, keep ? first : NULL);
     a->used = 0;
 }
 

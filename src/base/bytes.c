@@ -64,6 +64,8 @@ ptrdiff_t bytes_find(struct bytes b, struct bytes needle)
 
 ptrdiff_t bytes_find_nocase(struct bytes b, struct bytes needle)
 {
+    if (needle.len == 0)
+        return 0;
     for (size_t i = 0; i + needle.len <= b.len; i++) {
         if (bytes_eq_nocase(bytes_from(b.data + i, needle.len), needle))
             return (ptrdiff_t)i;
@@ -134,8 +136,8 @@ bool bytes_to_i64(struct bytes b, int64_t *value)
 bool bytes_to_double(struct bytes b, double *value)
 {
     char text[64], *end;
-    if (b.len == 0 || b.len >= sizeof(text) || b.data[0] == ' ' || b.data[0] == '\t')
-        return false;
+    if (b.len == 0 || b.len >= sizeof(text) || (unsigned char)b.data[0] <= ' ')
+        return false; /* strtod would skip white space */
     memcpy(text, b.data, b.len);
     text[b.len] = '\0';
     double v = strtod(text, &end);
@@ -172,15 +174,17 @@ static inline uint64_t load_tail(const char *p, size_t n)
     return v;
 }
 
-/* Multiply-and-fold over 16-byte steps; the secret keeps a zero word from cancelling the state. */
+/* Multiply-and-fold over 16-byte steps. A factor of zero would cancel the state, so both factors
+ * are masked with what follows from the seed: who does not know it cannot choose that zero. */
 uint64_t bytes_hash_seeded(struct bytes b, uint64_t seed)
 {
     const uint64_t k0 = 0xa0761d6478bd642full, k1 = 0xe7037ed1a0b428dbull;
+    const uint64_t secret = mix(seed ^ k1, k0);
     const char *p = b.data;
     size_t n = b.len;
     uint64_t h = seed ^ k0;
     for (; n >= 16; p += 16, n -= 16)
-        h = mix(load64(p) ^ k1, load64(p + 8) ^ h);
+        h = mix(load64(p) ^ secret, load64(p + 8) ^ h);
     uint64_t lo = 0, hi = 0;
     if (n > 8) {
         lo = load64(p);
@@ -188,7 +192,7 @@ uint64_t bytes_hash_seeded(struct bytes b, uint64_t seed)
     } else if (n) {
         lo = load_tail(p, n);
     }
-    return mix(k1 ^ b.len, mix(lo ^ k1, hi ^ h));
+    return mix(k1 ^ b.len, mix(lo ^ secret, hi ^ h) ^ secret);
 }
 
 uint64_t bytes_hash(struct bytes b)

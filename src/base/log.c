@@ -146,12 +146,25 @@ static void add_place(struct strbuf *s, char c, const struct line *l)
     }
 }
 
+/* A message that holds text of a peer cannot begin a line of its own. */
+static void add_one_line(struct strbuf *s, struct bytes message)
+{
+    struct bytes rest = message;
+    strbuf_add_bytes(s, bytes_split(&rest, '\n'));
+    while (rest.data) {
+        strbuf_add_str(s, "\\n");
+        strbuf_add_bytes(s, bytes_split(&rest, '\n'));
+    }
+}
+
 static void add_spec(struct strbuf *s, char c, const struct line *l)
 {
     switch (c) {
     case 'v':
-    case '_':
         strbuf_add_bytes(s, l->message);
+        break;
+    case '_':
+        add_one_line(s, l->message);
         break;
     case 'j':
         strbuf_add_json_escaped(s, l->message);

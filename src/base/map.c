@@ -59,6 +59,10 @@ static void rebuild(struct map *m, uint32_t index_size)
         m->index[at] = ++live;
     }
     m->n_slots = live;
+    if (m->cap_slots > index_size) {
+        m->cap_slots = index_size;
+        m->slots = mem_realloc(m->slots, m->cap_slots * sizeof(*m->slots));
+    }
 }
 
 void *map_set(struct map *m, struct bytes key, void *value)
@@ -71,7 +75,7 @@ void *map_set(struct map *m, struct bytes key, void *value)
         return old;
     }
     if ((m->n_slots + 1) * 4 > m->index_size * 3) {
-        uint32_t size = m->index_size ? m->index_size : 8;
+        uint32_t size = 8; /* of what lives: removed slots go, and a burst is given back */
         while ((m->n_live + 1) * 2 > size)
             size *= 2;
         rebuild(m, size);

@@ -17,7 +17,7 @@ struct code_count {
     _Atomic uint64_t count;
 };
 
-enum { CODES_PER_NODE = 14 };
+enum { CODES_PER_NODE = 14, CODE_SLOTS = 600 };
 
 struct code_node {
     struct code_count codes[CODES_PER_NODE];
@@ -39,15 +39,15 @@ struct stat_block {
 struct stat_store {
     pthread_mutex_t lock;
     unsigned n_slots;
-    struct stat_scope *scopes;
+    struct list scopes; /* of stat_scope.in_store */
     struct stat_scope **buckets;
     size_t n_buckets, n_scopes;
-    bool reset;
 };
 
 struct scope_link {
     struct stat_scope *bucket_next;
-    int64_t *baseline;
+    int64_t *baseline;         /* of the reader: what counters were at the last reset */
+    uint64_t **code_baselines; /* one array of CODE_SLOTS a schema entry, or NULL */
     struct stat_scope scope;
 };
 
@@ -56,12 +56,18 @@ static struct scope_link *link_of(struct stat_scope *s)
     return CONTAINER_OF(s, struct scope_link, scope);
 }
 
+static struct stat_scope *scope_at(struct list *in_store)
+{
+    return LIST_ENTRY(in_store, struct stat_scope, in_store);
+}
+
 struct stat_store *stat_store_new(unsigned n_slots)
 {
     CHECK(n_slots <= STAT_THREADS_MAX);
     struct stat_store *store = NEW(struct stat_store);
     pthread_mutex_init(&store->lock, NULL);
     store->n_slots = n_slots;
+    list_init(&store->scopes);
     return store;
 }
 
@@ -69,7 +75,7 @@ void stat_store_free(struct stat_store **store)
 {
     if (!*store)
         return;
-    CHECK((*store)->scopes == NULL);
+    CHECK(list_empty(&(*store)->scopes));
     pthread_mutex_destroy(&(*store)->lock);
     mem_free((*store)->buckets);
     mem_free(*store);
@@ -88,7 +94,9 @@ static void grow_buckets(struct stat_store *store)
     store->n_buckets = store->n_buckets ? store->n_buckets * 2 : 64;
     mem_free(store->buckets);
     store->buckets = mem_zalloc(store->n_buckets * sizeof(struct stat_scope *));
-    for (struct stat_scope *s = store->scopes; s; s = s->next) {
+    LIST_EACH(it, &store->scopes)
+    {
+        struct stat_scope *s = scope_at(it);
         size_t b = bucket_of(store, bytes_of(s->prefix));
         link_of(s)->bucket_next = store->buckets[b];
         store->buckets[b] = s;
@@ -107,8 +115,7 @@ static struct stat_scope *scope_new(struct stat_store *store, struct bytes prefi
         memcpy(s->prefix, prefix.data, prefix.len);
     s->prefix[prefix.len] = '\0';
     s->n_slots = store->n_slots;
-    s->next = store->scopes;
-    store->scopes = s;
+    list_push_back(&store->scopes, &s->in_store);
     size_t b = bucket_of(store, prefix);
     l->bucket_next = store->buckets[b];
     store->buckets[b] = s;
@@ -170,6 +177,9 @@ static void scope_free(struct stat_scope *s)
         mem_free(atomic_load(&s->texts[id]));
     mem_free((void *)s->texts);
     mem_free(s->prefix);
+    for (unsigned id = 0; link_of(s)->code_baselines && id < s->schema->count; id++)
+        mem_free(link_of(s)->code_baselines[id]);
+    mem_free(link_of(s)->code_baselines);
     mem_free(link_of(s)->baseline);
     mem_free(link_of(s));
 }
@@ -184,11 +194,8 @@ void stat_scope_unref(struct stat_scope **scope)
     pthread_mutex_lock(&store->lock);
     bool last = --s->refs == 0;
     if (last) {
-        struct stat_scope **at = &store->scopes;
-        while (*at != s)
-            at = &(*at)->next;
-        *at = s->next;
-        at = &store->buckets[bucket_of(store, bytes_of(s->prefix))];
+        list_remove(&s->in_store);
+        struct stat_scope **at = &store->buckets[bucket_of(store, bytes_of(s->prefix))];
         while (*at != s)
             at = &link_of(*at)->bucket_next;
         *at = link_of(s)->bucket_next;
@@ -283,6 +290,8 @@ void stat_record(struct stat_scope *scope, unsigned slot, unsigned id, uint64_t 
 
 void stat_code(struct stat_scope *scope, unsigned slot, unsigned id, unsigned http_status)
 {
+    if (http_status == 0)
+        return; /* 0 marks a free place */
     struct stat_block *b = block_for(scope, slot);
     struct code_node *n = extra_for(b, id, sizeof(*n));
     mark_used(b, id);
@@ -403,8 +412,6 @@ uint64_t stat_histogram_below(const struct stat_histogram *h, double bound)
     return n;
 }
 
-enum { CODE_SLOTS = 600 };
-
 static void sum_codes(const struct stat_scope *s, unsigned id, uint64_t counts[CODE_SLOTS])
 {
     memset(counts, 0, CODE_SLOTS * sizeof(counts[0]));
@@ -437,21 +444,26 @@ static void visit_one(struct visit *v, struct stat_view *view, size_t prefix, co
 
 static void visit_codes(struct visit *v, struct stat_view *view, size_t prefix, const char *stem)
 {
+    const struct scope_link *l = link_of((struct stat_scope *)view->scope);
+    const uint64_t *base = l->code_baselines ? l->code_baselines[view->id] : NULL;
     uint64_t counts[CODE_SLOTS], classes[6] = {0};
+    bool seen[6] = {false};
     char name[128];
     sum_codes(view->scope, view->id, counts);
     view->kind = STAT_COUNTER;
     view->used = true;
     for (unsigned code = 100; code < CODE_SLOTS; code++) {
         if (!counts[code])
-            continue;
+            continue; /* never counted: has no name */
+        counts[code] -= base ? base[code] : 0;
+        seen[code / 100] = true;
         classes[code / 100] += counts[code];
         snprintf(name, sizeof(name), "%s%u", stem, code);
         view->value = (int64_t)counts[code];
         visit_one(v, view, prefix, name);
     }
     for (unsigned c = 1; c <= 5; c++) {
-        if (!classes[c])
+        if (!seen[c])
             continue;
         snprintf(name, sizeof(name), "%s%uxx", stem, c);
         view->value = (int64_t)classes[c];
@@ -487,22 +499,40 @@ void stat_visit(struct stat_store *store, stat_visit_fn *fn, void *ctx)
 {
     struct visit v = {fn, ctx, STRBUF_INIT};
     pthread_mutex_lock(&store->lock);
-    for (struct stat_scope *s = store->scopes; s; s = s->next)
-        visit_scope(&v, s);
+    LIST_EACH(it, &store->scopes)
+    visit_scope(&v, scope_at(it));
     pthread_mutex_unlock(&store->lock);
     strbuf_fini(&v.name);
+}
+
+/* Codes have no cell: their baseline is the code's count, kept beside the scope. */
+static void reset_codes(struct scope_link *l, unsigned id)
+{
+    unsigned n = l->scope.schema->count;
+    if (!l->code_baselines)
+        l->code_baselines = mem_zalloc(n * sizeof(*l->code_baselines));
+    if (!l->code_baselines[id])
+        l->code_baselines[id] = mem_zalloc(CODE_SLOTS * sizeof(uint64_t));
+    sum_codes(&l->scope, id, l->code_baselines[id]);
+}
+
+static void reset_scope(struct stat_scope *s)
+{
+    struct scope_link *l = link_of(s);
+    bool used;
+    if (!l->baseline)
+        l->baseline = mem_zalloc(s->schema->count * sizeof(int64_t));
+    for (unsigned id = 0; id < s->schema->count; id++) {
+        l->baseline[id] = stat_read(s, id, &used);
+        if (used && s->schema->stats[id].kind == STAT_CODES)
+            reset_codes(l, id);
+    }
 }
 
 void stat_reset_counters(struct stat_store *store)
 {
     pthread_mutex_lock(&store->lock);
-    for (struct stat_scope *s = store->scopes; s; s = s->next) {
-        struct scope_link *l = link_of(s);
-        bool used;
-        if (!l->baseline)
-            l->baseline = mem_zalloc(s->schema->count * sizeof(int64_t));
-        for (unsigned id = 0; id < s->schema->count; id++)
-            l->baseline[id] = stat_read(s, id, &used);
-    }
+    LIST_EACH(it, &store->scopes)
+    reset_scope(scope_at(it));
     pthread_mutex_unlock(&store->lock);
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/list.h"
 #include "base/strbuf.h"
 
 enum stat_kind {
@@ -45,8 +46,8 @@ struct stat_scope {
     char *prefix; /* without the dot at the end; "" at the root */
     uint32_t refs;
     unsigned n_slots;
-    struct stat_scope *next; /* in the store's list */
-    _Atomic(char *) *texts;  /* one per schema entry, made at the first stat_set_text() */
+    struct list in_store;
+    _Atomic(char *) *texts; /* one per schema entry, made at the first stat_set_text() */
     _Atomic(struct stat_block *) blocks[];
 };
 

@@ -1,0 +1,65 @@
+#include "base/arena.h"
+
+#include "suite.h"
+
+START_TEST(aligned_and_apart)
+{
+    struct arena *a = arena_new(0);
+    unsigned char *parts[500];
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        parts[i] = arena_alloc(a, i + 1);
+        ck_assert_uint_eq((uintptr_t)parts[i] % 16, 0);
+        memset(parts[i], (int)i & 0xff, i + 1);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        for (size_t j = 0; j <= i; j++)
+            ck_assert_uint_eq(parts[i][j], i & 0xff);
+    }
+    arena_free(&a);
+    ck_assert_ptr_null(a);
+    arena_free(&a);
+}
+END_TEST
+
+START_TEST(zeroed_and_copied)
+{
+    struct arena *a = arena_new(64);
+    memset(arena_alloc(a, 48), 0xff, 48);
+    arena_reset(a);
+    const char *z = arena_zalloc(a, 48);
+    for (unsigned i = 0; i < 48; i++)
+        ck_assert_int_eq(z[i], 0);
+    struct bytes d = arena_dup(a, BYTES("a\0b"));
+    ck_assert(bytes_eq(d, BYTES("a\0b")));
+    ck_assert_int_eq(d.data[3], '\0');
+    ck_assert_str_eq(arena_str(a, BYTES_NONE), "");
+    ck_assert_str_eq(arena_printf(a, "%s-%d", "x", 42), "x-42");
+    int *n = ARENA_ARRAY(a, int, 3);
+    ck_assert_int_eq(n[0] + n[1] + n[2], 0);
+    arena_free(&a);
+}
+END_TEST
+
+START_TEST(reset_keeps_a_bounded_block)
+{
+    struct arena *a = arena_new(1024);
+    ck_assert_uint_eq(arena_size(a), 0);
+    for (unsigned round = 0; round < 100; round++) {
+        for (unsigned i = 0; i < 1000; i++)
+            memset(arena_alloc(a, 100), 1, 100);
+        ck_assert_uint_ge(arena_size(a), 100000);
+        ck_assert_uint_lt(arena_size(a), 300000);
+        arena_reset(a);
+        ck_assert_uint_lt(arena_size(a), 64 * 1024 + 64);
+    }
+    arena_free(&a);
+    a = arena_new(1024); /* a huge first allocation is not kept for life */
+    memset(arena_alloc(a, 1 << 20), 1, 1 << 20);
+    arena_reset(a);
+    ck_assert_uint_eq(arena_size(a), 0);
+    ck_assert_ptr_nonnull(arena_alloc(a, 1));
+    arena_free(&a);
+}
+END_TEST
+
+SUITE("arena", aligned_and_apart, zeroed_and_copied, reset_keeps_a_bounded_block)

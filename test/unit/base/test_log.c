@@ -1,0 +1,183 @@
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "suite.h"
+
+static char path[64], moved[80];
+
+static void begin(void)
+{
+    struct error err = ERROR_INIT;
+    snprintf(path, sizeof(path), "/tmp/xylem-test-log-%ld", (long)getpid());
+    snprintf(moved, sizeof(moved), "%s.1", path);
+    unlink(path);
+    ck_assert(log_set_path(path, &err));
+    ck_assert(log_set_format("%v", &err));
+    log_set_level(LOG_INFO);
+}
+
+static void end(void)
+{
+    unlink(path);
+    unlink(moved);
+}
+
+static const char *contents(const char *of)
+{
+    static char text[65536];
+    int fd = open(of, O_RDONLY);
+    ck_assert_int_ge(fd, 0);
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+    ck_assert_int_ge(n, 0);
+    text[n] = '\0';
+    close(fd);
+    return text;
+}
+
+/* What one line looks like in that format. */
+static const char *formatted(const char *format, const char *message)
+{
+    struct error err = ERROR_INIT;
+    ck_assert(log_set_format(format, &err));
+    ck_assert_int_eq(truncate(path, 0), 0);
+    log_write(LOG_UPSTREAM, LOG_WARNING, "src/config/store.c", 42, "store_set", "%s", message);
+    return contents(path);
+}
+
+START_TEST(levels_gate)
+{
+    begin();
+    LOG(LOG_MAIN, LOG_DEBUG, "no");
+    LOG(LOG_MAIN, LOG_INFO, "one");
+    log_set_component_level(LOG_UPSTREAM, LOG_TRACE);
+    LOG(LOG_UPSTREAM, LOG_TRACE, "two");
+    LOG(LOG_MAIN, LOG_TRACE, "no");
+    log_set_level(LOG_OFF);
+    LOG(LOG_UPSTREAM, LOG_CRITICAL, "no");
+    ck_assert_str_eq(contents(path), "one\ntwo\n");
+    end();
+}
+END_TEST
+
+START_TEST(names)
+{
+    static const char *const levels[] = {"trace", "debug",    "info", "warning",
+                                         "error", "critical", "off"};
+    enum log_level level;
+    enum log_component component;
+    for (unsigned i = 0; i < ARRAY_SIZE(levels); i++) {
+        ck_assert(log_level_parse(bytes_of(levels[i]), &level));
+        ck_assert_uint_eq(level, i);
+        ck_assert_str_eq(log_level_name(level), levels[i]);
+    }
+    ck_assert(log_level_parse(BYTES("warn"), &level));
+    ck_assert_uint_eq(level, LOG_WARNING);
+    ck_assert(!log_level_parse(BYTES("INFO"), &level));
+    ck_assert(!log_level_parse(BYTES(""), &level));
+    for (unsigned i = 0; i < LOG_COMPONENT_COUNT; i++) {
+        ck_assert(log_component_parse(bytes_of(log_component_name(i)), &component));
+        ck_assert_uint_eq(component, i);
+    }
+    ck_assert(!log_component_parse(BYTES("nosuch"), &component));
+}
+END_TEST
+
+START_TEST(format_specs)
+{
+    char want[128];
+    begin();
+    ck_assert_str_eq(formatted("%v", "hi"), "hi\n");
+    ck_assert_str_eq(formatted("[%l][%L][%n] %v", "hi"), "[warning][W][upstream] hi\n");
+    ck_assert_str_eq(formatted("%g|%s|%#|%!|%@", "x"),
+                     "src/config/store.c|store.c|42|store_set|store.c:42\n");
+    snprintf(want, sizeof(want), "%ld\n", (long)getpid());
+    ck_assert_str_eq(formatted("%P", "x"), want);
+    ck_assert_str_eq(formatted("%t", "x"), want); /* the first thread has the process's number */
+    ck_assert_str_eq(formatted("100%% %q %v%", "x"), "100% %q x%\n");
+    ck_assert_str_eq(formatted("%v", "a\nb"), "a\nb\n");
+    ck_assert_str_eq(formatted("%_", "a\n\nb\n"), "a\\n\\nb\\n\n");
+    ck_assert_str_eq(formatted("{\"m\":\"%j\"}", "a\"\n"), "{\"m\":\"a\\\"\\n\"}\n");
+    end();
+}
+END_TEST
+
+START_TEST(time_specs)
+{
+    begin();
+    int year, month, day, hour, minute, second, ms;
+    const char *text = formatted("%Y-%m-%d %T.%e", "x");
+    ck_assert_int_eq(sscanf(text, "%4d-%2d-%2d %2d:%2d:%2d.%3d", &year, &month, &day, &hour,
+                            &minute, &second, &ms),
+                     7);
+    ck_assert_uint_eq(strlen(text), 24);
+    ck_assert_int_ge(year, 2024);
+    ck_assert_uint_eq(strlen(formatted("%f", "x")), 7);
+    ck_assert_uint_eq(strlen(formatted("%F", "x")), 10);
+    text = formatted(LOG_FORMAT_DEFAULT, "hello");
+    ck_assert_int_eq(text[0], '[');
+    ck_assert_ptr_nonnull(strstr(text, "][warning][upstream] [src/config/store.c:42] hello\n"));
+    end();
+}
+END_TEST
+
+START_TEST(reopens_after_rotation)
+{
+    struct error err = ERROR_INIT;
+    begin();
+    LOG(LOG_MAIN, LOG_INFO, "before");
+    ck_assert_int_eq(rename(path, moved), 0);
+    LOG(LOG_MAIN, LOG_INFO, "still the old file");
+    log_reopen();
+    LOG(LOG_MAIN, LOG_INFO, "after");
+    ck_assert_str_eq(contents(moved), "before\nstill the old file\n");
+    ck_assert_str_eq(contents(path), "after\n");
+    ck_assert(!log_set_path("/nonexistent/x.log", &err));
+    ck_assert_str_eq(error_text(&err),
+                     "cannot open log file '/nonexistent/x.log': No such file or directory");
+    error_fini(&err);
+    LOG(LOG_MAIN, LOG_INFO, "and on"); /* the sink that worked stays */
+    ck_assert_str_eq(contents(path), "after\nand on\n");
+    ck_assert(!log_set_format("", &err));
+    error_fini(&err);
+    end();
+}
+END_TEST
+
+static void *write_lines(void *id)
+{
+    for (unsigned i = 0; i < 200; i++)
+        LOG(LOG_MAIN, LOG_INFO, "%c%060u%c", *(char *)id, i, *(char *)id);
+    return NULL;
+}
+
+START_TEST(lines_of_threads_stay_whole)
+{
+    pthread_t threads[4];
+    char ids[] = "abcd";
+    begin();
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, write_lines, &ids[i]), 0);
+    log_reopen();
+    log_set_component_level(LOG_ADMIN, LOG_DEBUG);
+    for (unsigned i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    struct bytes rest = bytes_of(contents(path));
+    unsigned lines = 0;
+    while (rest.len) {
+        struct bytes line = bytes_split(&rest, '\n');
+        ck_assert_uint_eq(line.len, 62);
+        ck_assert_int_eq(line.data[0], line.data[61]);
+        lines++;
+    }
+    ck_assert_uint_eq(lines, 800);
+    end();
+}
+END_TEST
+
+SUITE("log", levels_gate, names, format_specs, time_specs, reopens_after_rotation,
+      lines_of_threads_stay_whole)
