@@ -92,11 +92,13 @@ static bool pinned(const struct node *n)
     return false;
 }
 
-unsigned node_reap(void)
+/* One pass; returns how many wait. Freeing a node can retire its children, which the next pass meets. */
+static unsigned reap_pass(bool *freed)
 {
     unsigned waiting = 0;
     struct node *list = retired;
-    retired = NULL; /* freeing a node can retire its children */
+    retired = NULL;
+    *freed = false;
     while (list) {
         struct node *n = list;
         list = n->next_retired;
@@ -106,8 +108,19 @@ unsigned node_reap(void)
             waiting++;
         } else {
             node_destroy(n);
+            *freed = true;
         }
     }
+    return waiting;
+}
+
+unsigned node_reap(void)
+{
+    bool freed;
+    unsigned waiting;
+    do
+        waiting = reap_pass(&freed);
+    while (freed);
     return waiting;
 }
 

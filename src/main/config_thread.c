@@ -293,6 +293,8 @@ void config_thread_free(struct config_thread **cp)
     timer_stop(&c->reap);
     if (c->builder)
         builder_free(&c->builder);
+    CHECK(node_reap() == 0); /* nobody is left to pin anything */
+    CHECK(host_state_reap() == 0);
     LIST_EACH(l, &c->timers)
     timer_drop(LIST_ENTRY(l, struct config_timer, link));
     loop_free(&c->loop);
