@@ -35,7 +35,7 @@ struct probe {
     bool reset_at[PROBE_HOOKS];             /* resets the stream in that hook */
     bool reply_at[PROBE_HOOKS];             /* local reply 403 in that hook */
     unsigned calls[PROBE_HOOKS];
-    struct buffer taken;                    /* FILTER_TAKEN: where the data went */
+    struct buffer taken; /* FILTER_TAKEN: where the data went */
     unsigned destroyed;
 };
 extern struct probe probe;

@@ -126,9 +126,8 @@ void loopback_log_to(struct loopback *lb, const char *path, const char *format)
         lb->worker.http_conns->log = access_log_buffer_new(lb->log_writer, lb->loop);
     }
     lb->log = (struct access_log){.sink = ACCESS_LOG_FILE, .path = bytes_of(path)};
-    ck_assert_msg(
-        format_compile(lb->manager->node.arena, bytes_of(format), &lb->log.format, &err), "%s",
-        error_text(&err));
+    ck_assert_msg(format_compile(lb->manager->node.arena, bytes_of(format), &lb->log.format, &err),
+                  "%s", error_text(&err));
     lb->logs[0] = &lb->log;
     lb->manager->access_logs = lb->logs;
     lb->manager->n_access_logs = 1;
@@ -195,7 +194,8 @@ void client_connect(struct client *c, struct loopback *lb)
     transport_pair_new(lb->loop, lb->worker.chunks, 16 * 1024, ends);
     c->connection = connection_new(lb->loop, lb->worker.chunks, ends[0], &client_ops, c);
     connection_set_half_close(c->connection, true);
-    struct connection *server = connection_new(lb->loop, lb->worker.chunks, ends[1], &client_ops, c);
+    struct connection *server =
+        connection_new(lb->loop, lb->worker.chunks, ends[1], &client_ops, c);
     c->server = http_conn_new(&lb->worker, server, lb->entry, lb->binding);
     loopback_run(lb);
 }

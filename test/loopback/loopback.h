@@ -20,7 +20,7 @@ struct loopback {
     struct worker worker;
     struct stat_store *stats;
     struct snapshot snapshot;
-    struct http_manager *manager;  /* change it before clients connect, or replace it */
+    struct http_manager *manager; /* change it before clients connect, or replace it */
     struct listener_entry *entry;
     struct chain_binding *binding;
     struct access_log_writer *log_writer;
@@ -48,8 +48,8 @@ void loopback_log_to(struct loopback *lb, const char *path, const char *format);
 uint64_t loopback_stat(struct loopback *lb, enum http_stat stat);
 
 void client_connect(struct client *c, struct loopback *lb);
-void client_send(struct client *c, const char *text);    /* and runs */
-void client_close(struct client *c);                     /* and runs */
+void client_send(struct client *c, const char *text); /* and runs */
+void client_close(struct client *c);                  /* and runs */
 void client_fini(struct client *c);
 /* What has come since the last call; "date" lines are left out. */
 const char *client_take(struct client *c);

@@ -94,8 +94,9 @@ END_TEST
 
 START_TEST(test_codec_error_and_local_reply)
 {
-    loopback_log_to(&lb, path, "%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% "
-                               "%RESPONSE_CODE_DETAILS% %BYTES_SENT%\n");
+    loopback_log_to(&lb, path,
+                    "%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% "
+                    "%RESPONSE_CODE_DETAILS% %BYTES_SENT%\n");
     client_send(&c, REQ("/ok", "Transfer-Encoding: gzip\r\n"));
     client_connect(&c, &lb);
     client_send(&c, REQ("/later", ""));
@@ -123,8 +124,8 @@ START_TEST(test_json)
                                  &err));
     }
     lb.log.is_json = true;
-    lb.log.json = (struct json_format_node){
-        .kind = JSON_NODE_OBJECT, .children = children, .n_children = 4};
+    lb.log.json =
+        (struct json_format_node){.kind = JSON_NODE_OBJECT, .children = children, .n_children = 4};
     client_send(&c, REQ("/ok", "X-A: \"q\\\r\n"));
     ck_assert_str_eq(flushed(), "{\"code\":200,\"a\\\"b\":\"\\\"q\\\\\",\"none\":null,"
                                 "\"both\":\"<- HTTP/1.1>\"}\n");

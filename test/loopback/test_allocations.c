@@ -1,4 +1,4 @@
-/* In the steady state a request costs no heap allocation: counted by standing in front of malloc. */
+/* In the steady state a request costs no heap allocation: counted in front of malloc. */
 #include "filters.h"
 #include "loopback.h"
 #include "suite.h"
@@ -75,9 +75,12 @@ START_TEST(test_no_allocation_in_the_steady_state)
     if (HEAP_IS_WATCHED)
         return;
     ck_assert_uint_eq(cost_of("GET /ok HTTP/1.1\r\nHost: a.test\r\nUser-Agent: x\r\nAccept: */*\r\n"
-                              "X-One: 1\r\nX-Two: 2\r\n\r\n"), 0);
-    ck_assert_uint_eq(cost_of("POST /echo HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n"
-                              "\r\n5\r\nhello\r\n0\r\n\r\n"), 0);
+                              "X-One: 1\r\nX-Two: 2\r\n\r\n"),
+                      0);
+    ck_assert_uint_eq(
+        cost_of("POST /echo HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n"
+                "\r\n5\r\nhello\r\n0\r\n\r\n"),
+        0);
 }
 END_TEST
 

@@ -164,9 +164,10 @@ START_TEST(test_pause_at_each_response_hook)
             if (probe.filter)
                 filter_resume(probe.filter, FILTER_RESPONSE);
             loopback_run(&lb);
-            ck_assert_str_eq(client_take(&c),
-                             "HTTP/1.1 200 OK\r\nx-probe: 1\r\nserver: envoy\r\n"
-                             "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-end: 1\r\n\r\n");
+            ck_assert_str_eq(
+                client_take(&c),
+                "HTTP/1.1 200 OK\r\nx-probe: 1\r\nserver: envoy\r\n"
+                "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-end: 1\r\n\r\n");
         }
     }
     ck_assert_uint_gt(origin.above, 0);

@@ -21,7 +21,7 @@ static void tear_down(void)
 }
 
 #define FULL                                                                                       \
-    "POST /trailers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"                      \
+    "POST /trailers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"                     \
     "5\r\nhello\r\n0\r\nx: y\r\n\r\n"
 
 START_TEST(test_e_2026_26311_reset_in_every_hook)

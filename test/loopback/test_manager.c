@@ -109,12 +109,31 @@ START_TEST(test_path_normalisation)
     static const struct {
         const char *from, *to; /* NULL: 400 */
     } rows[] = {
-        {"/", "/"}, {"/a/../b", "/b"}, {"/a/./b", "/a/b"}, {"/a/b/..", "/a/"}, {"/../..", "/"},
-        {"/a/..;/b", "/b"}, {"/a/..;x=1/b", "/b"}, {"/a/.;x/b", "/a/b"}, {"/a;x/b", "/a;x/b"},
-        {"/a/%2e%2e/b", "/b"}, {"/a/%2E./b", "/b"}, {"/%41%7e", "/A~"}, {"/a\\b", "/a/b"},
-        {"/a\\..\\b", "/b"}, {"/a%2fb", "/a%2fb"}, {"/a%5cb", "/a%5cb"}, {"/%00", NULL},
-        {"/a%zz", "/a%zz"}, {"/a%", "/a%"}, {"/a|b", "/a%7Cb"}, {"/a?x=/../y", "/a?x=/../y"},
-        {"//a//b", "//a//b"}, {"/a/...", "/a/..."}, {"/a/../", "/"}, {"/.", "/"},
+        {"/", "/"},
+        {"/a/../b", "/b"},
+        {"/a/./b", "/a/b"},
+        {"/a/b/..", "/a/"},
+        {"/../..", "/"},
+        {"/a/..;/b", "/b"},
+        {"/a/..;x=1/b", "/b"},
+        {"/a/.;x/b", "/a/b"},
+        {"/a;x/b", "/a;x/b"},
+        {"/a/%2e%2e/b", "/b"},
+        {"/a/%2E./b", "/b"},
+        {"/%41%7e", "/A~"},
+        {"/a\\b", "/a/b"},
+        {"/a\\..\\b", "/b"},
+        {"/a%2fb", "/a%2fb"},
+        {"/a%5cb", "/a%5cb"},
+        {"/%00", NULL},
+        {"/a%zz", "/a%zz"},
+        {"/a%", "/a%"},
+        {"/a|b", "/a%7Cb"},
+        {"/a?x=/../y", "/a?x=/../y"},
+        {"//a//b", "//a//b"},
+        {"/a/...", "/a/..."},
+        {"/a/../", "/"},
+        {"/.", "/"},
     };
     lb.manager->normalize_path = true;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -125,7 +144,8 @@ START_TEST(test_path_normalisation)
             ck_assert_uint_eq(status_of(head), 400);
             continue;
         }
-        snprintf(want, sizeof(want), ":path=%s|content-length=1|x-forwarded-proto=http", rows[i].to);
+        snprintf(want, sizeof(want), ":path=%s|content-length=1|x-forwarded-proto=http",
+                 rows[i].to);
         ck_assert_str_eq(arrived(head), want);
     }
     lb.manager->merge_slashes = true;
@@ -176,9 +196,9 @@ START_TEST(test_edge)
     lb.manager->use_remote_address = true;
     lb.manager->generate_request_id = true;
     lb.manager->via = BYTES("xyz");
-    const char *got = arrived(REQ(
-        "/later", "via: 1\r\nx-forwarded-for: 1.2.3.4\r\nx-forwarded-proto: foo\r\n"
-                  "x-request-id: zork\r\nx-envoy-original-path: /zz\r\nx-envoy-foo: 1\r\n"));
+    const char *got = arrived(
+        REQ("/later", "via: 1\r\nx-forwarded-for: 1.2.3.4\r\nx-forwarded-proto: foo\r\n"
+                      "x-request-id: zork\r\nx-envoy-original-path: /zz\r\nx-envoy-foo: 1\r\n"));
     ck_assert_msg(strncmp(got, ":path=/later|via=1, xyz|", 24) == 0, "%s", got);
     ck_assert_ptr_nonnull(strstr(got, "|x-forwarded-proto=http|"));
     ck_assert_ptr_nonnull(strstr(got, "|x-envoy-foo=1"));
@@ -213,8 +233,9 @@ static void respond(const char *const *pairs)
 
 START_TEST(test_response_headers)
 {
-    static const char *const pairs[] = {"connection", "foo, close", "foo", "1", "keep-alive", "3",
-                                        "server", "nginx", "via", "q", "x", "y", NULL};
+    static const char *const pairs[] = {"connection", "foo, close", "foo",   "1",   "keep-alive",
+                                        "3",          "server",     "nginx", "via", "q",
+                                        "x",          "y",          NULL};
     lb.manager->via = BYTES("xyz");
     respond(pairs);
     ck_assert_str_eq(client_take(&c), "HTTP/1.1 200 OK\r\nserver: envoy\r\nvia: q, xyz\r\nx: y\r\n"
@@ -251,8 +272,8 @@ END_TEST
 START_TEST(test_overflow_says_overloaded)
 {
     client_send(&c, REQ("/later", ""));
-    stream_local_reply(origin.filter->stream, stream_error_get(STREAM_ERROR_UPSTREAM_OVERFLOW), NULL,
-                       NULL);
+    stream_local_reply(origin.filter->stream, stream_error_get(STREAM_ERROR_UPSTREAM_OVERFLOW),
+                       NULL, NULL);
     loopback_run(&lb);
     ck_assert_str_eq(client_take(&c),
                      "HTTP/1.1 503 Service Unavailable\r\nx-envoy-overloaded: true\r\n"

@@ -44,7 +44,8 @@ END_TEST
 START_TEST(test_head_has_no_body)
 {
     client_send(&c, "HEAD /ok HTTP/1.1\r\nHost: a\r\n\r\n");
-    ck_assert_str_eq(client_take(&c), "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nserver: envoy\r\n\r\n");
+    ck_assert_str_eq(client_take(&c),
+                     "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nserver: envoy\r\n\r\n");
 }
 END_TEST
 
@@ -93,9 +94,10 @@ START_TEST(test_good_request_before_bad_one_is_answered)
     client_send(&c, GET("/ok") "BAD\r\n\r\n");
     const char *got = client_take(&c);
     ck_assert(strncmp(got, OK, strlen(OK)) == 0);
-    ck_assert_str_eq(got + strlen(OK),
-                     "HTTP/1.1 400 Bad Request\r\ncontent-length: 11\r\ncontent-type: text/plain\r\n"
-                     "server: envoy\r\nconnection: close\r\n\r\nBad Request");
+    ck_assert_str_eq(
+        got + strlen(OK),
+        "HTTP/1.1 400 Bad Request\r\ncontent-length: 11\r\ncontent-type: text/plain\r\n"
+        "server: envoy\r\nconnection: close\r\n\r\nBad Request");
     ck_assert(c.ended);
     loopback_advance(&lb, 1000);
     ck_assert_uint_eq(http_conn_list_count(&lb.worker), 0);

@@ -26,7 +26,7 @@ struct log_file {
     struct bytes path;   /* own copy */
     struct list waiting; /* blocks, oldest first */
     size_t waiting_bytes;
-    int fd;              /* writer thread only; -1: not open */
+    int fd; /* writer thread only; -1: not open */
     bool reopen, complained;
 };
 

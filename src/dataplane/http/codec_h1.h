@@ -5,7 +5,7 @@
 
 #include "dataplane/http/codec.h"
 
-/* out and chunks are the owner's and outlive the codec. Options are copied (default_host_for_http_10
- * is borrowed). */
+/* out and chunks are the owner's and outlive the codec. Options are copied, the text of
+ * default_host_for_http_10 is borrowed. */
 struct codec *codec_h1_new(const struct codec_options *options, const struct codec_callbacks *cb,
                            void *owner, struct buffer *out, struct chunk_pool *chunks);

@@ -7,7 +7,7 @@
  * body leave in one writev; otherwise piece by piece. */
 struct head_writer {
     struct buffer *out;
-    char *start, *p;  /* NULL: piece by piece */
+    char *start, *p; /* NULL: piece by piece */
 };
 
 static void writer_begin(struct head_writer *w, struct buffer *out, size_t bound)

@@ -4,12 +4,12 @@
 #include "dataplane/http/codec_h1.h"
 
 #define H1_RECV_LIST(X)                                                                            \
-    X(IDLE)        /* between messages */                                                          \
-    X(HEAD)        /* collecting a head */                                                         \
-    X(LENGTH)      /* body of known length */                                                      \
-    X(CHUNK_SIZE)  /* a chunk-size line */                                                         \
+    X(IDLE)       /* between messages */                                                           \
+    X(HEAD)       /* collecting a head */                                                          \
+    X(LENGTH)     /* body of known length */                                                       \
+    X(CHUNK_SIZE) /* a chunk-size line */                                                          \
     X(CHUNK_DATA)                                                                                  \
-    X(CHUNK_END)   /* CRLF after chunk data */                                                     \
+    X(CHUNK_END) /* CRLF after chunk data */                                                       \
     X(TRAILERS)                                                                                    \
     X(UNTIL_CLOSE) /* a response without length */                                                 \
     X(DONE)        /* received; the other direction goes on */                                     \
@@ -22,33 +22,33 @@ enum h1_recv {
 };
 
 enum h1_send {
-    H1_SEND_IDLE,    /* no head sent yet */
+    H1_SEND_IDLE, /* no head sent yet */
     H1_SEND_LENGTH,
     H1_SEND_CHUNKED,
-    H1_SEND_CLOSE,   /* body ends with the connection */
-    H1_SEND_NONE,    /* the message has no body, whatever is given */
+    H1_SEND_CLOSE, /* body ends with the connection */
+    H1_SEND_NONE,  /* the message has no body, whatever is given */
     H1_SEND_DONE,
 };
 
 enum {
-    H1_CHUNK_LINE_MAX = 4096,      /* chunk size and extensions */
+    H1_CHUNK_LINE_MAX = 4096, /* chunk size and extensions */
     H1_INFORMATIONAL_MAX = 100,
-    H1_OUT_SOFT_MAX = 256 * 1024,  /* no further pipelined request begins above this */
+    H1_OUT_SOFT_MAX = 256 * 1024, /* no further pipelined request begins above this */
 };
 
 struct codec_h1;
 
 struct codec_stream {
     struct codec_h1 *h1;
-    void *user;                    /* NULL: nobody listens any more */
-    struct headers *headers;       /* where the received head goes */
-    struct headers *trailers;      /* or NULL: dropped */
+    void *user;               /* NULL: nobody listens any more */
+    struct headers *headers;  /* where the received head goes */
+    struct headers *trailers; /* or NULL: dropped */
 };
 
 struct codec_h1 {
     struct codec c;
     struct codec_stream stream;
-    bool active;                   /* a message exchange is under way */
+    bool active; /* a message exchange is under way */
     enum h1_recv recv;
     enum h1_send send;
     uint64_t recv_left, send_left; /* of a body of known length, or of the chunk */
@@ -58,9 +58,9 @@ struct codec_h1 {
     bool keep_alive, draining;
     bool request_is_head, request_is_connect;
     bool host_seen, authority_from_target;
-    struct bytes host;             /* of the head being parsed */
-    uint32_t informational;        /* 1xx heads seen before the final one */
-    struct buffer body;            /* decoded, on its way to on_data */
+    struct bytes host;      /* of the head being parsed */
+    uint32_t informational; /* 1xx heads seen before the final one */
+    struct buffer body;     /* decoded, on its way to on_data */
 };
 
 enum h1_scan { H1_SCAN_MORE, H1_SCAN_FOUND, H1_SCAN_TOO_LARGE, H1_SCAN_TOO_MANY };

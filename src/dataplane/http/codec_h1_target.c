@@ -2,12 +2,16 @@
 
 /* The methods that Envoy's parser knows; others need allow_custom_methods. The frequent first. */
 static const struct bytes methods[] = {
-#define M(m) {m, sizeof(m) - 1}
-    M("GET"), M("POST"), M("PUT"), M("HEAD"), M("DELETE"), M("OPTIONS"), M("PATCH"), M("CONNECT"),
-    M("TRACE"), M("PROPFIND"), M("PROPPATCH"), M("MKCOL"), M("COPY"), M("MOVE"), M("LOCK"),
-    M("UNLOCK"), M("ACL"), M("BIND"), M("CHECKOUT"), M("LINK"), M("MERGE"), M("MKACTIVITY"),
-    M("MKCALENDAR"), M("MSEARCH"), M("NOTIFY"), M("PURGE"), M("QUERY"), M("REBIND"), M("REPORT"),
-    M("SEARCH"), M("SOURCE"), M("SUBSCRIBE"), M("UNBIND"), M("UNLINK"), M("UNSUBSCRIBE"),
+#define M(m)                                                                                       \
+    {                                                                                              \
+        m, sizeof(m) - 1                                                                           \
+    }
+    M("GET"),      M("POST"),      M("PUT"),    M("HEAD"),       M("DELETE"),      M("OPTIONS"),
+    M("PATCH"),    M("CONNECT"),   M("TRACE"),  M("PROPFIND"),   M("PROPPATCH"),   M("MKCOL"),
+    M("COPY"),     M("MOVE"),      M("LOCK"),   M("UNLOCK"),     M("ACL"),         M("BIND"),
+    M("CHECKOUT"), M("LINK"),      M("MERGE"),  M("MKACTIVITY"), M("MKCALENDAR"),  M("MSEARCH"),
+    M("NOTIFY"),   M("PURGE"),     M("QUERY"),  M("REBIND"),     M("REPORT"),      M("SEARCH"),
+    M("SOURCE"),   M("SUBSCRIBE"), M("UNBIND"), M("UNLINK"),     M("UNSUBSCRIBE"),
 #undef M
 };
 
@@ -70,8 +74,8 @@ const struct codec_error *h1_parse_version(struct codec_h1 *h, struct bytes v)
     bool http_10_ok = h->c.options.accept_http_10;
     if (!v.data) /* HTTP/0.9 */
         return http_10_ok ? &h1_error_codec : &h1_error_low_version;
-    if (v.len != 8 || memcmp(v.data, "HTTP/", 5) != 0 || !is_digit(v.data[5]) ||
-        v.data[6] != '.' || !is_digit(v.data[7]))
+    if (v.len != 8 || memcmp(v.data, "HTTP/", 5) != 0 || !is_digit(v.data[5]) || v.data[6] != '.' ||
+        !is_digit(v.data[7]))
         return &h1_error_codec;
     if (v.data[5] == '1' && v.data[7] == '1') {
         h->c.protocol = PROTOCOL_HTTP11;

@@ -14,7 +14,7 @@ static bool in_chain(const struct stream *s, int i)
     return i >= 0 && i < (int)s->n_filters;
 }
 
-/* Nothing of this direction may go on: the stream is over, or a reply of our own ended the request. */
+/* Nothing of this direction may go on: the stream is over, or our own reply ended the request. */
 static bool halted(const struct stream *s, enum filter_direction dir)
 {
     return stream_over(s) || (dir == FILTER_REQUEST && s->priv->local_reply);

@@ -1,5 +1,5 @@
-/* Envoy's command strings ("%REQ(X-A)% %RESPONSE_CODE%"), compiled by config/, made into text from a
- * stream: access logs and header values. Worker thread. */
+/* Envoy's command strings ("%REQ(X-A)% %RESPONSE_CODE%"), compiled by config/, made into text from
+ * a stream: access logs and header values. Worker thread. */
 #pragma once
 
 #include "base/strbuf.h"

@@ -136,9 +136,23 @@ static bool add_flags(struct strbuf *out, uint32_t flags, bool full)
 static bool add_grpc_status(struct strbuf *out, const struct stream *s, bool number)
 {
     static const char *const names[] = {
-        "OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound",
-        "AlreadyExists", "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted",
-        "OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated",
+        "OK",
+        "Canceled",
+        "Unknown",
+        "InvalidArgument",
+        "DeadlineExceeded",
+        "NotFound",
+        "AlreadyExists",
+        "PermissionDenied",
+        "ResourceExhausted",
+        "FailedPrecondition",
+        "Aborted",
+        "OutOfRange",
+        "Unimplemented",
+        "Internal",
+        "Unavailable",
+        "DataLoss",
+        "Unauthenticated",
     };
     struct bytes v = headers_get(&s->response_trailers, HEADER_GRPC_STATUS);
     uint64_t n;

@@ -96,15 +96,23 @@ static void clean_external(struct stream *s, bool edge)
 {
     static const struct bytes always[] = {
 #define H(name) {name, sizeof(name) - 1}
-        H("x-envoy-retriable-status-codes"), H("x-envoy-retriable-header-names"),
-        H("x-envoy-retry-on"), H("x-envoy-retry-grpc-on"), H("x-envoy-max-retries"),
-        H("x-envoy-upstream-alt-stat-name"), H("x-envoy-upstream-rq-timeout-ms"),
-        H("x-envoy-upstream-rq-per-try-timeout-ms"), H("x-envoy-upstream-rq-timeout-alt-response"),
-        H("x-envoy-expected-rq-timeout-ms"), H("x-envoy-force-trace"), H("x-envoy-ip-tags"),
-        H("x-envoy-original-url"), H("x-envoy-hedge-on-per-try-timeout"),
+        H("x-envoy-retriable-status-codes"),
+        H("x-envoy-retriable-header-names"),
+        H("x-envoy-retry-on"),
+        H("x-envoy-retry-grpc-on"),
+        H("x-envoy-max-retries"),
+        H("x-envoy-upstream-alt-stat-name"),
+        H("x-envoy-upstream-rq-timeout-ms"),
+        H("x-envoy-upstream-rq-per-try-timeout-ms"),
+        H("x-envoy-upstream-rq-timeout-alt-response"),
+        H("x-envoy-expected-rq-timeout-ms"),
+        H("x-envoy-force-trace"),
+        H("x-envoy-ip-tags"),
+        H("x-envoy-original-url"),
+        H("x-envoy-hedge-on-per-try-timeout"),
     };
     static const struct bytes at_edge[] = {
-        H("x-envoy-decorator-operation"), H("x-envoy-downstream-service-cluster"),
+        H("x-envoy-decorator-operation"),     H("x-envoy-downstream-service-cluster"),
         H("x-envoy-downstream-service-node"), H("x-envoy-original-path"),
         H("x-envoy-external-address"),
 #undef H

@@ -12,13 +12,13 @@ static const struct bytes names[HEADER_ID_COUNT] = {
 
 /* Length first: at most a few names share one. The list may grow; a name that is missing here is
  * found by the unit test. */
-enum header_id header_id_of(struct bytes n)
-{
-    const char *d = n.data;
 #define IS(id, text)                                                                               \
     if (memcmp(d, text, sizeof(text) - 1) == 0)                                                    \
     return HEADER_##id
-    switch (n.len) {
+
+static enum header_id id_of_short(const char *d, size_t len)
+{
+    switch (len) {
     case 2:
         IS(TE, "te");
         break;
@@ -56,6 +56,13 @@ enum header_id header_id_of(struct bytes n)
         IS(AUTHORITY, ":authority");
         IS(KEEP_ALIVE, "keep-alive");
         break;
+    }
+    return HEADER_OTHER;
+}
+
+static enum header_id id_of_long(const char *d, size_t len)
+{
+    switch (len) {
     case 11:
         IS(GRPC_STATUS, "grpc-status");
         break;
@@ -102,8 +109,13 @@ enum header_id header_id_of(struct bytes n)
         IS(X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS, "x-envoy-upstream-rq-timeout-ms");
         break;
     }
-#undef IS
     return HEADER_OTHER;
+}
+#undef IS
+
+enum header_id header_id_of(struct bytes n)
+{
+    return n.len <= 10 ? id_of_short(n.data, n.len) : id_of_long(n.data, n.len);
 }
 
 struct bytes header_name(enum header_id id)

@@ -17,30 +17,45 @@
 /* X(enumerator, name) */
 #define HEADER_LIST(X)                                                                             \
     X(METHOD, ":method")                                                                           \
-    X(SCHEME, ":scheme") X(AUTHORITY, ":authority") X(PATH, ":path") X(PROTOCOL, ":protocol") X(   \
-        STATUS, ":status") X(HOST, "host") X(CONNECTION, "connection") X(CONTENT_LENGTH,           \
-                                                                         "content-length")         \
-        X(CONTENT_TYPE, "content-type") X(TRANSFER_ENCODING, "transfer-encoding") X(TE, "te") X(   \
-            TRAILER, "trailer") X(UPGRADE, "upgrade") X(KEEP_ALIVE,                                \
-                                                        "keep-alive") X(PROXY_CONNECTION,          \
-                                                                        "proxy-connection")        \
-            X(EXPECT, "expect") X(DATE, "date") X(SERVER, "server") X(LOCATION, "location") X(     \
-                USER_AGENT, "user-agent") X(VIA, "via") X(X_REQUEST_ID, "x-request-id")            \
-                X(X_FORWARDED_FOR, "x-forwarded-for") X(X_FORWARDED_PROTO, "x-forwarded-proto") X( \
-                    X_FORWARDED_HOST, "x-forwarded-host") X(X_FORWARDED_PORT, "x-forwarded-port")  \
-                    X(X_CLIENT_TRACE_ID, "x-client-trace-id") X(X_ENVOY_EXTERNAL_ADDRESS,          \
-                                                                "x-envoy-external-address")        \
-                        X(X_ENVOY_INTERNAL, "x-envoy-internal") X(X_ENVOY_ORIGINAL_PATH,           \
-                                                                  "x-envoy-original-path")         \
-                            X(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, "x-envoy-expected-rq-timeout-ms") X( \
-                                X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS, "x-envoy-upstream-rq-timeout-ms")  \
-                                X(X_ENVOY_UPSTREAM_SERVICE_TIME, "x-envoy-upstream-service-time")  \
-                                    X(X_ENVOY_ATTEMPT_COUNT, "x-envoy-attempt-count")              \
-                                        X(X_ENVOY_OVERLOADED, "x-envoy-overloaded")                \
-                                            X(GRPC_STATUS, "grpc-status")                          \
-                                                X(GRPC_MESSAGE, "grpc-message")                    \
-                                                    X(COOKIE, "cookie")                            \
-                                                        X(AUTHORIZATION, "authorization")
+    X(SCHEME, ":scheme")                                                                           \
+    X(AUTHORITY, ":authority")                                                                     \
+    X(PATH, ":path")                                                                               \
+    X(PROTOCOL, ":protocol")                                                                       \
+    X(STATUS, ":status")                                                                           \
+    X(HOST, "host")                                                                                \
+    X(CONNECTION, "connection")                                                                    \
+    X(CONTENT_LENGTH, "content-length")                                                            \
+    X(CONTENT_TYPE, "content-type")                                                                \
+    X(TRANSFER_ENCODING, "transfer-encoding")                                                      \
+    X(TE, "te")                                                                                    \
+    X(TRAILER, "trailer")                                                                          \
+    X(UPGRADE, "upgrade")                                                                          \
+    X(KEEP_ALIVE, "keep-alive")                                                                    \
+    X(PROXY_CONNECTION, "proxy-connection")                                                        \
+    X(EXPECT, "expect")                                                                            \
+    X(DATE, "date")                                                                                \
+    X(SERVER, "server")                                                                            \
+    X(LOCATION, "location")                                                                        \
+    X(USER_AGENT, "user-agent")                                                                    \
+    X(VIA, "via")                                                                                  \
+    X(X_REQUEST_ID, "x-request-id")                                                                \
+    X(X_FORWARDED_FOR, "x-forwarded-for")                                                          \
+    X(X_FORWARDED_PROTO, "x-forwarded-proto")                                                      \
+    X(X_FORWARDED_HOST, "x-forwarded-host")                                                        \
+    X(X_FORWARDED_PORT, "x-forwarded-port")                                                        \
+    X(X_CLIENT_TRACE_ID, "x-client-trace-id")                                                      \
+    X(X_ENVOY_EXTERNAL_ADDRESS, "x-envoy-external-address")                                        \
+    X(X_ENVOY_INTERNAL, "x-envoy-internal")                                                        \
+    X(X_ENVOY_ORIGINAL_PATH, "x-envoy-original-path")                                              \
+    X(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, "x-envoy-expected-rq-timeout-ms")                            \
+    X(X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS, "x-envoy-upstream-rq-timeout-ms")                            \
+    X(X_ENVOY_UPSTREAM_SERVICE_TIME, "x-envoy-upstream-service-time")                              \
+    X(X_ENVOY_ATTEMPT_COUNT, "x-envoy-attempt-count")                                              \
+    X(X_ENVOY_OVERLOADED, "x-envoy-overloaded")                                                    \
+    X(GRPC_STATUS, "grpc-status")                                                                  \
+    X(GRPC_MESSAGE, "grpc-message")                                                                \
+    X(COOKIE, "cookie")                                                                            \
+    X(AUTHORIZATION, "authorization")
 
 enum header_id {
     HEADER_OTHER,

@@ -224,12 +224,15 @@ static void count_close(struct http_conn *c, bool remote, bool active)
     count(c, STAT_HTTP_DOWNSTREAM_CX_ACTIVE, -1);
     count(c, STAT_HTTP_DOWNSTREAM_CX_HTTP1_ACTIVE, -1);
     count(c, STAT_HTTP_DOWNSTREAM_CX_DESTROY, 1);
-    count(c, remote ? STAT_HTTP_DOWNSTREAM_CX_DESTROY_REMOTE : STAT_HTTP_DOWNSTREAM_CX_DESTROY_LOCAL,
+    count(c,
+          remote ? STAT_HTTP_DOWNSTREAM_CX_DESTROY_REMOTE : STAT_HTTP_DOWNSTREAM_CX_DESTROY_LOCAL,
           1);
     if (active) {
         count(c, STAT_HTTP_DOWNSTREAM_CX_DESTROY_ACTIVE_RQ, 1);
-        count(c, remote ? STAT_HTTP_DOWNSTREAM_CX_DESTROY_REMOTE_ACTIVE_RQ
-                        : STAT_HTTP_DOWNSTREAM_CX_DESTROY_LOCAL_ACTIVE_RQ, 1);
+        count(c,
+              remote ? STAT_HTTP_DOWNSTREAM_CX_DESTROY_REMOTE_ACTIVE_RQ
+                     : STAT_HTTP_DOWNSTREAM_CX_DESTROY_LOCAL_ACTIVE_RQ,
+              1);
     }
     stat_record(c->stats, slot, STAT_HTTP_DOWNSTREAM_CX_LENGTH_MS, ms);
     stat_inc(c->listener_stats, slot, STAT_LISTENER_CX_DESTROY);
@@ -241,8 +244,8 @@ static void on_connection_close(struct connection *connection, enum close_reason
 {
     struct http_conn *c = connection_owner(connection);
     CHECK_MAGIC(c, HTTP_CONN_MAGIC);
-    bool remote = reason == CLOSE_REMOTE_CLOSE || reason == CLOSE_REMOTE_RESET ||
-                  reason == CLOSE_IO_ERROR;
+    bool remote =
+        reason == CLOSE_REMOTE_CLOSE || reason == CLOSE_REMOTE_RESET || reason == CLOSE_IO_ERROR;
     if (reason == CLOSE_DELAYED_CLOSE_TIMEOUT)
         count(c, STAT_HTTP_DOWNSTREAM_CX_DELAYED_CLOSE_TIMEOUT, 1);
     if (c->draining && reason == CLOSE_DRAIN)

@@ -20,17 +20,17 @@ enum { HTTP_CONN_MAGIC = 0x6874636e };
 
 struct http_conn {
     uint32_t magic;
-    struct list link;               /* in worker->http_conns */
+    struct list link; /* in worker->http_conns */
     struct worker *worker;
     struct connection *connection;
     struct codec *codec;
-    struct buffer out;              /* the codec's output on its way to the connection */
-    struct chain_binding *binding;  /* pinned */
-    uint64_t seen;                  /* version of the snapshot it was last looked up in */
-    struct arena *texts;            /* copies of configured text that outlive their node */
-    struct bytes listener_name;     /* in texts */
+    struct buffer out;             /* the codec's output on its way to the connection */
+    struct chain_binding *binding; /* pinned */
+    uint64_t seen;                 /* version of the snapshot it was last looked up in */
+    struct arena *texts;           /* copies of configured text that outlive their node */
+    struct bytes listener_name;    /* in texts */
     struct stat_scope *stats, *listener_stats; /* own references: those of its birth */
-    struct stream *stream;          /* the current one, or NULL */
+    struct stream *stream;                     /* the current one, or NULL */
     struct timer idle_timer, duration_timer, drain_timer;
     uint64_t id, rx_counted, tx_counted;
     uint32_t requests, buffer_limit;
@@ -42,8 +42,8 @@ struct http_conn {
 void http_worker_init(struct worker *w);
 void http_worker_fini(struct worker *w);
 
-/* Takes over a connection (accepted, handshake done or not). `l` and `b` are of the worker's current
- * snapshot. Counts it on the listener and on the connection manager. */
+/* Takes over a connection (accepted, handshake done or not). `l` and `b` are of the worker's
+ * current snapshot. Counts it on the listener and on the connection manager. */
 struct http_conn *http_conn_new(struct worker *w, struct connection *c,
                                 const struct listener_entry *l, struct chain_binding *b);
 /* The same over an accepted, non-blocking descriptor, which it takes over. */

@@ -12,7 +12,7 @@ struct worker;
 struct http_conn_list {
     struct list conns, dead;
     struct defer reap;
-    _Atomic unsigned n; /* one writer; main reads it for server.total_connections */
+    _Atomic unsigned n;            /* one writer; main reads it for server.total_connections */
     struct access_log_buffer *log; /* NULL: nobody writes logs */
 };
 

@@ -243,8 +243,8 @@ const struct route_match_result *stream_route(struct stream *s)
         .host = s->request.authority,
         .path = s->request.path,
         .random = s->priv->random,
-        .is_tls = bytes_eq(headers_get(&s->request_headers, HEADER_X_FORWARDED_PROTO),
-                           BYTES("https")),
+        .is_tls =
+            bytes_eq(headers_get(&s->request_headers, HEADER_X_FORWARDED_PROTO), BYTES("https")),
         .is_internal = s->remote_is_internal,
     };
     s->route = route_match(s->routes, &q);

@@ -8,27 +8,27 @@
 
 /* What one filter holds back in one direction. */
 struct filter_hold {
-    bool headers;        /* the head stopped here; it goes to the next filter */
+    bool headers; /* the head stopped here; it goes to the next filter */
     bool headers_end;
-    bool all;            /* PAUSE on the head: nothing is shown to this filter meanwhile */
-    bool unseen;         /* the data below came while `all`: this filter sees it first */
-    bool stopped;        /* waits for filter_resume() */
+    bool all;     /* PAUSE on the head: nothing is shown to this filter meanwhile */
+    bool unseen;  /* the data below came while `all`: this filter sees it first */
+    bool stopped; /* waits for filter_resume() */
     bool reading_paused;
     bool end, trailers;
     struct buffer data;
 };
 
 struct stream_private {
-    struct list link;                     /* dead list or free list of the pool */
-    struct filter_hold *holds[2];         /* [direction][filter] */
+    struct list link;             /* dead list or free list of the pool */
+    struct filter_hold *holds[2]; /* [direction][filter] */
     struct stat_scope *listener_http_stats;
-    uint64_t random;                      /* of route matching */
+    uint64_t random; /* of route matching */
     uint64_t idle_ms;
     struct timer idle_timer, request_timer, headers_timer, duration_timer;
     unsigned request_pauses, response_pauses;
     bool headers_received, request_complete;
-    bool response_begun;    /* a head is on its way through the filters, or further */
-    bool response_sent;     /* its head has been given to the codec */
+    bool response_begun; /* a head is on its way through the filters, or further */
+    bool response_sent;  /* its head has been given to the codec */
     bool response_complete;
     bool local_reply, reset, finished;
     bool is_head, is_grpc;

@@ -1,5 +1,5 @@
-/* A codec with an owner that writes down what it is told: one line of text an event. Body pieces are
- * joined, so that the log does not depend on how the input was cut. */
+/* A codec with an owner that writes down what it is told, one line of text an event. Body pieces
+ * are joined, so that the log does not depend on how the input was cut. */
 #pragma once
 
 #include "base/strbuf.h"
@@ -14,8 +14,8 @@ struct codec_log {
     struct codec_stream *stream;
     struct strbuf text;
     bool in_body;
-    bool answer;          /* downstream: answer each finished request with 200 and no body */
-    bool keep_names;      /* print header names and values too */
+    bool answer;     /* downstream: answer each finished request with 200 and no body */
+    bool keep_names; /* print header names and values too */
     const struct codec_error *error;
     unsigned begun;
 };

@@ -1,5 +1,5 @@
-/* Well-formed messages, both sides. Each is read whole, byte by byte and in steps of 2, 3 and 7: the
- * events must be the same. */
+/* Well-formed messages, both sides. Each is read whole, byte by byte and in steps of 2, 3 and 7:
+ * the events must be the same. */
 #include <check.h>
 #include <stdlib.h>
 
@@ -33,8 +33,7 @@ static const struct message messages[] = {
      "1\r\na\r\n0\r\nX-T: 1\r\nContent-Length: 9\r\nHost: evil\r\nX-U:2\r\n\r\n",
      "head|:method=POST|:scheme=http|:authority=a.test|:path=/x|transfer-encoding=chunked\n"
      "body a\ntrailers|x-t=1|x-u=2\nend\n"},
-    {"absolute_form_replaces_host",
-     "GET http://u:p@B.test:81/p?q HTTP/1.1\r\nHost: a.test\r\n\r\n",
+    {"absolute_form_replaces_host", "GET http://u:p@B.test:81/p?q HTTP/1.1\r\nHost: a.test\r\n\r\n",
      "head|:method=GET|:scheme=http|:authority=B.test:81|:path=/p?q\nend\n"},
     {"absolute_form_without_path", "GET https://b.test HTTP/1.1\r\nHost: a.test\r\n\r\n",
      "head|:method=GET|:scheme=https|:authority=b.test|:path=/\nend\n"},
@@ -120,8 +119,8 @@ START_TEST(test_pipelined_waits_for_answer)
 {
     struct codec_log l;
     codec_log_init(&l, &codec_log_server);
-    codec_log_feed(&l,
-                   BYTES("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n"), 0);
+    codec_log_feed(
+        &l, BYTES("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n"), 0);
     ck_assert_uint_eq(l.begun, 1);
     ck_assert_uint_gt(l.in.len, 0);
     struct headers h = answer(&l, "200", "2");
@@ -144,8 +143,10 @@ END_TEST
 START_TEST(test_connection_close_is_not_reusable)
 {
     static const char *const inputs[] = {
-        "GET / HTTP/1.1\r\nHost: a\r\nConnection: foo, Close\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: foo, Close\r\n\r\nGET / HTTP/1.1\r\nHost: "
+        "a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\nGET / HTTP/1.1\r\nHost: "
+        "a\r\n\r\n",
         "GET / HTTP/1.0\r\nHost: a\r\n\r\nGET / HTTP/1.0\r\nHost: a\r\n\r\n",
     };
     for (size_t i = 0; i < ARRAY_SIZE(inputs); i++) {

@@ -93,7 +93,8 @@ START_TEST(test_requests)
     client(&l);
     h = LIST(&l, ":method", "POST", ":authority", "a", ":path", "/");
     l.codec->ops->send_headers(l.stream, &h, true);
-    ck_assert_str_eq(codec_log_output(&l), "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+    ck_assert_str_eq(codec_log_output(&l),
+                     "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
     codec_log_fini(&l);
 
     client(&l);
@@ -136,8 +137,8 @@ START_TEST(test_cve_2023_27491_value_cannot_split)
 {
     struct codec_log l;
     client(&l);
-    struct headers h = LIST(&l, ":method", "GET", ":authority", "a", ":path", "/", "x",
-                            "1\r\nevil: 2\n");
+    struct headers h =
+        LIST(&l, ":method", "GET", ":authority", "a", ":path", "/", "x", "1\r\nevil: 2\n");
     l.codec->ops->send_headers(l.stream, &h, true);
     ck_assert_str_eq(codec_log_output(&l), "GET / HTTP/1.1\r\nhost: a\r\nx: 1  evil: 2 \r\n\r\n");
     codec_log_fini(&l);

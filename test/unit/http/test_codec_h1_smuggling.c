@@ -30,10 +30,10 @@ static const struct refusal refusals[] = {
     {"length_twice_differing", POST "Content-Length: 1\r\nContent-Length: 2\r\n\r\na", 400},
     {"length_overflow", POST "Content-Length: 18446744073709551616\r\n\r\na", 400},
     {"length_over_2_63", POST "Content-Length: 9223372036854775808\r\n\r\na", 400},
-    {"length_and_chunked",
-     POST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-    {"chunked_and_length",
-     POST "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n", 400},
+    {"length_and_chunked", POST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     400},
+    {"chunked_and_length", POST "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
+     400},
     {"encoding_chunked_then_empty",
      POST "Transfer-Encoding: chunked\r\nTransfer-Encoding:\r\n\r\n0\r\n\r\n", 501},
     {"encoding_twice",
@@ -295,7 +295,9 @@ START_TEST(test_options)
     struct codec_options o = codec_log_server;
     o.allow_chunked_length = true;
     ck_assert_uint_eq(refuse(BYTES(POST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
-                                        "0\r\n\r\n"), &o, 0), 0);
+                                        "0\r\n\r\n"),
+                             &o, 0),
+                      0);
     o.allow_custom_methods = true;
     ck_assert_uint_eq(refuse(BYTES("FOO / HTTP/1.1\r\nHost: a\r\n\r\n"), &o, 0), 0);
     o.underscores = CODEC_UNDERSCORES_REJECT;
