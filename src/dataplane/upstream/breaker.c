@@ -81,6 +81,10 @@ void breaker_inc(struct cluster_runtime *c, unsigned priority, enum breaker b)
 {
     if (!c->state)
         return;
+    if (!(c->gauges_shown[priority] & 1u << b)) { /* a breaker in use shows its gauge */
+        c->gauges_shown[priority] |= (uint8_t)(1u << b);
+        cluster_stat_add(c, open_stat(priority, b), 0);
+    }
     c->in_use[priority][b]++;
     shared_add(c, priority, b, 1);
 }
@@ -99,15 +103,17 @@ void breakers_move(struct cluster_runtime *c, struct cluster_state *to)
     if (c->state == to)
         return;
     for (unsigned p = 0; p < N_ROUTING_PRIORITIES; p++) {
-        for (unsigned b = 0; c->state && b < N_BREAKERS; b++)
-            shared_add(c, p, b, 0u - c->in_use[p][b]);
+        for (unsigned b = 0; c->state && b < N_BREAKERS; b++) {
+            if (c->in_use[p][b] > 0)
+                shared_add(c, p, b, 0u - c->in_use[p][b]);
+        }
     }
     c->state = to;
     for (unsigned p = 0; p < N_ROUTING_PRIORITIES; p++) {
         for (unsigned b = 0; b < N_BREAKERS; b++) {
-            if (to)
+            if (to && c->in_use[p][b] > 0)
                 shared_add(c, p, b, c->in_use[p][b]);
-            else
+            else if (!to)
                 c->in_use[p][b] = 0;
         }
     }

@@ -141,7 +141,7 @@ static void codec_on_error(void *owner, void *user, const struct codec_error *e)
     struct upstream_conn *uc = owner;
     cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_PROTOCOL_ERROR);
     fail_request(uc, UPSTREAM_PROTOCOL_ERROR, bytes_of(e->details));
-    upstream_conn_close(uc, CLOSE_PROTOCOL_ERROR);
+    upstream_conn_close(uc, uc->eof ? CLOSE_REMOTE_CLOSE : CLOSE_PROTOCOL_ERROR);
 }
 
 static void codec_on_no_more(void *owner)
@@ -190,7 +190,7 @@ static void bad_response(struct upstream_conn *uc)
         return; /* told by on_error */
     cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_PROTOCOL_ERROR);
     fail_request(uc, UPSTREAM_PROTOCOL_ERROR, BYTES_NONE);
-    upstream_conn_close(uc, CLOSE_PROTOCOL_ERROR);
+    upstream_conn_close(uc, uc->eof ? CLOSE_REMOTE_CLOSE : CLOSE_PROTOCOL_ERROR);
 }
 
 static void feed_codec(struct upstream_conn *uc, struct buffer *in, bool end)

@@ -117,12 +117,13 @@ static bool header_ms(struct headers *h, enum header_id id, uint64_t *ms)
     return value.data && bytes_to_u64(value, ms);
 }
 
-/* The client's own wish counts only where the connection manager has left it (internal requests). */
+/* The client's own wish counts only where the connection manager has left it (internal requests).
+ * A route with max_stream_duration has no other timeout of its own. */
 static void set_timeout(struct router *r)
 {
     struct headers *h = &r->stream->request_headers;
     uint64_t ms;
-    r->timeout_ms = r->action->timeout_ms;
+    r->timeout_ms = r->action->has_max_stream_duration ? 0 : r->action->timeout_ms;
     if (r->config->respect_expected_rq_timeout &&
         header_ms(h, HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, &ms)) {
         r->timeout_ms = ms;
