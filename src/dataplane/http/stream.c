@@ -1,5 +1,6 @@
 #include "dataplane/http/stream.h"
 
+#include "dataplane/http/header_mutate.h"
 #include "dataplane/http/http_reason.h"
 #include "dataplane/http/route_match.h"
 #include "dataplane/http/stream_internal.h"
@@ -218,6 +219,7 @@ void stream_local_reply(struct stream *s, const struct stream_error *e, const ch
     if (!text)
         text = http_reason(e->status);
     headers_init(&s->response_headers, s->arena);
+    header_mutate_response(s);
     if (e->flags & (1u << RESPONSE_FLAG_UPSTREAM_OVERFLOW))
         headers_add_id(&s->response_headers, HEADER_X_ENVOY_OVERLOADED, BYTES("true"));
     filter_chain_response(s, local_reply_build(s, e->status, bytes_of(text)));
