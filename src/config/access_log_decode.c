@@ -117,9 +117,9 @@ static bool check_formatters(struct decode_context *ctx, struct arena *a, const 
             return error_prefix(err, "formatters[%zu]: ", i);
         if (!bytes_eq_str(t.type_name,
                           "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery"))
-            return error_set(err, "formatters[%zu]: Formatter not found: %.*s", i,
-                             BYTES_ARG(upb_bytes(
-                                 envoy_config_core_v3_TypedExtensionConfig_name(list[i]))));
+            return error_set(
+                err, "formatters[%zu]: Formatter not found: %.*s", i,
+                BYTES_ARG(upb_bytes(envoy_config_core_v3_TypedExtensionConfig_name(list[i]))));
     }
     return true;
 }
@@ -185,8 +185,7 @@ static bool take_file(struct decode_context *ctx, struct arena *a, struct bytes 
 }
 
 static bool take_stream(struct decode_context *ctx, struct arena *a, struct bytes value,
-                        bool to_stdout, upb_Arena *arena, struct access_log *log,
-                        struct error *err)
+                        bool to_stdout, upb_Arena *arena, struct access_log *log, struct error *err)
 {
     const format_msg *format = NULL;
     bool ok = false;
@@ -223,7 +222,8 @@ static bool take_logger(struct decode_context *ctx, struct arena *a,
     if (IS("stream.v3.StderrAccessLog"))
         return take_stream(ctx, a, t.value, false, arena, log, err);
 #undef IS
-    return error_set(err, "Didn't find a registered implementation for '%.*s' with type URL: '%.*s'",
+    return error_set(err,
+                     "Didn't find a registered implementation for '%.*s' with type URL: '%.*s'",
                      BYTES_ARG(name), BYTES_ARG(t.type_name));
 }
 
@@ -234,8 +234,8 @@ bool access_log_decode(struct decode_context *ctx, struct arena *a, struct bytes
     const envoy_config_accesslog_v3_AccessLog *m =
         envoy_config_accesslog_v3_AccessLog_parse(wire.data, wire.len, arena);
     struct access_log *log = ARENA_NEW(a, struct access_log);
-    bool ok = m ? take_logger(ctx, a, m, arena, log, err)
-                : error_set(err, "the bytes are no AccessLog");
+    bool ok =
+        m ? take_logger(ctx, a, m, arena, log, err) : error_set(err, "the bytes are no AccessLog");
     const envoy_config_accesslog_v3_AccessLogFilter *f =
         ok ? envoy_config_accesslog_v3_AccessLog_filter(m) : NULL;
     if (f) {

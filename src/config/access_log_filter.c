@@ -29,14 +29,14 @@ enum filter_kind {
 
 struct access_log_filter {
     enum filter_kind kind;
-    int32_t op;                  /* comparison */
+    int32_t op; /* comparison */
     uint32_t value, denominator;
     bool exclude;
     struct header_matcher header;
-    struct bytes *flags;         /* FILTER_FLAGS: none = any flag */
+    struct bytes *flags; /* FILTER_FLAGS: none = any flag */
     int32_t *statuses;
     const struct access_log_filter *const *children;
-    unsigned n;                  /* of flags, statuses or children */
+    unsigned n; /* of flags, statuses or children */
 };
 
 static bool take_comparison(struct access_log_filter *f, enum filter_kind kind,
@@ -97,8 +97,7 @@ static bool take_children(struct access_log_filter *f, enum filter_kind kind,
 static void take_flags(struct access_log_filter *f, const filter_msg *m, struct arena *a)
 {
     size_t n;
-    upb_StringView const *flags =
-        AL(ResponseFlagFilter_flags)(FILTER(response_flag_filter)(m), &n);
+    upb_StringView const *flags = AL(ResponseFlagFilter_flags)(FILTER(response_flag_filter)(m), &n);
     f->kind = FILTER_FLAGS;
     f->flags = ARENA_ARRAY(a, struct bytes, n ? n : 1);
     for (size_t i = 0; i < n; i++)
@@ -122,7 +121,8 @@ static void take_grpc(struct access_log_filter *f, const filter_msg *m, struct a
 static bool take_header(struct access_log_filter *f, const filter_msg *m, struct arena *a,
                         struct regex_list *regexes, struct error *err)
 {
-    const envoy_config_route_v3_HeaderMatcher *h = AL(HeaderFilter_header)(FILTER(header_filter)(m));
+    const envoy_config_route_v3_HeaderMatcher *h =
+        AL(HeaderFilter_header)(FILTER(header_filter)(m));
     f->kind = FILTER_HEADER;
     if (!h)
         return error_set(err, "header_filter.header: value is required");

@@ -11,9 +11,9 @@ struct access_log_filter;
 struct random_source;
 
 struct access_log_subject {
-    unsigned status;             /* 0: none sent */
+    unsigned status; /* 0: none sent */
     uint64_t duration_ms;
-    bool health_check;           /* the request was for the health check filter */
+    bool health_check; /* the request was for the health check filter */
     bool traceable;
     struct bytes response_flags; /* short names joined with ",": "UF,URX"; empty: none */
     int grpc_status;             /* -1: none */
@@ -21,7 +21,7 @@ struct access_log_subject {
     struct bytes (*header)(void *ctx, struct bytes lower_name);
     void *ctx;
     struct random_source *random;
-    struct bytes request_id;     /* x-request-id; empty: none (runtime filter) */
+    struct bytes request_id; /* x-request-id; empty: none (runtime filter) */
 };
 
 /* NULL passes everything. */

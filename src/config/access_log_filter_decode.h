@@ -9,6 +9,6 @@
 struct envoy_config_accesslog_v3_AccessLogFilter;
 
 /* In the arena; its regexes in the list. NULL and *err: refused. */
-struct access_log_filter *access_log_filter_decode(
-    const struct envoy_config_accesslog_v3_AccessLogFilter *m, struct arena *a,
-    struct regex_list *regexes, struct error *err);
+struct access_log_filter *
+access_log_filter_decode(const struct envoy_config_accesslog_v3_AccessLogFilter *m, struct arena *a,
+                         struct regex_list *regexes, struct error *err);

@@ -49,7 +49,8 @@ struct builder *builder_new(const struct builder_table *table, const struct buil
 
 static void drop_all(struct builder *b, enum resource_type type)
 {
-    LIST_EACH (it, &b->store.lists[type]) {
+    LIST_EACH(it, &b->store.lists[type])
+    {
         struct resource *r = LIST_ENTRY(it, struct resource, link);
         builder_drop_version(b, &r->pending);
         builder_drop_version(b, &r->active);
@@ -295,8 +296,8 @@ static bool same_source(const struct resource *r, const struct config_source *so
 
 /* Rule R01: what a full response does not name is gone. */
 static void remove_unnamed(struct builder *b, const struct config_source *source,
-                           enum resource_type type, const struct resource_update *updates,
-                           size_t n, struct update_result *result)
+                           enum resource_type type, const struct resource_update *updates, size_t n,
+                           struct update_result *result)
 {
     uint64_t mark = ++b->full_updates;
     for (size_t i = 0; i < n; i++) {
@@ -304,7 +305,8 @@ static void remove_unnamed(struct builder *b, const struct config_source *source
         if (r)
             r->seen = mark;
     }
-    LIST_EACH (it, &b->store.lists[type]) {
+    LIST_EACH(it, &b->store.lists[type])
+    {
         struct resource *r = LIST_ENTRY(it, struct resource, link);
         if (!r->is_static && r->seen != mark && same_source(r, source))
             remove_one(b, r, result);
@@ -359,7 +361,8 @@ void config_update_failed(struct builder *b, const struct config_source *source,
 {
     if (wildcard_of(b, type))
         builder_settle(b, wildcard_of(b, type));
-    LIST_EACH (it, &b->store.lists[type]) {
+    LIST_EACH(it, &b->store.lists[type])
+    {
         struct resource *r = LIST_ENTRY(it, struct resource, link);
         if (!resource_type_is_wildcard(type) && r->told && !r->settled && same_source(r, source))
             builder_settle(b, r);

@@ -2,15 +2,15 @@
  * warms it, and publishes a snapshot when anything active has changed. What it needs of the world
  * (timers, sockets, sources, DNS) comes as one table from main. Config thread only.
  *
- *     config_update() ─► decode or keep ─► pending ─► warm? ─► active ─► builder_commit() ─► publish
+ *     config_update() ─► decode or keep ─► pending ─► warm ─► active ─► builder_commit() ─► publish
  *          └ errors: NACK text                └ wants: EDS, RDS names, told after the update
  *
  * Snapshots and nodes: a snapshot that is replaced stays on the builder's list until every holder
  * (each worker and main) has returned it; then its maps let go of their nodes. A node is therefore
  * in nobody's reach by name once its references are gone: the last snapshot that held it has been
- * returned by all. What is left are pins, and a pin is set before its thread returns the snapshot in
- * which it found the node (the mailbox orders the two), so refs == 0 and no pin means no reader:
- * builder_reap() needs no further barrier. */
+ * returned by all. What is left are pins, and a pin is set before its thread returns the snapshot
+ * in which it found the node (the mailbox orders the two), so refs == 0 and no pin means no
+ * reader: builder_reap() needs no further barrier. */
 #pragma once
 
 #include <stdbool.h>
@@ -80,9 +80,9 @@ const struct store *builder_store(const struct builder *b);
 
 struct resource_update {
     struct bytes name;
-    struct bytes version;    /* version_info of the response, or of the resource */
-    struct bytes type_url;   /* of the Any; empty: the type's own */
-    struct bytes wire;       /* the Any's value */
+    struct bytes version;  /* version_info of the response, or of the resource */
+    struct bytes type_url; /* of the Any; empty: the type's own */
+    struct bytes wire;     /* the Any's value */
 };
 
 struct update_error {
@@ -92,8 +92,8 @@ struct update_error {
 struct update_result {
     struct update_error *errors;
     unsigned n_errors, cap_errors;
-    unsigned n_accepted;     /* stored: new, changed or unchanged */
-    unsigned n_unchanged;    /* equal bytes: not decoded */
+    unsigned n_accepted;  /* stored: new, changed or unchanged */
+    unsigned n_unchanged; /* equal bytes: not decoded */
     unsigned n_removed;
 };
 void update_result_fini(struct update_result *r);
@@ -166,10 +166,10 @@ struct resource_view {
     const struct resource_version *active, *warming; /* either may be NULL */
     const struct resource_rejected *rejected;        /* error_state; NULL: none */
     enum client_status status;
-    const struct cluster_entry *cluster;             /* active clusters */
-    const struct host_set *hosts;                    /* of clusters, also warming ones */
+    const struct cluster_entry *cluster; /* active clusters */
+    const struct host_set *hosts;        /* of clusters, also warming ones */
     const struct listener_entry *listener;
-    char waiting_for[256];                           /* "EDS web" ...; "": nothing */
+    char waiting_for[256]; /* "EDS web" ...; "": nothing */
 };
 /* Visits the resources of a type in order of name, from position `from`; fn returns false to stop.
  * Returns the position to go on from, or SIZE_MAX at the end. Positions hold while no update comes

@@ -144,7 +144,8 @@ static struct hosts_for *decode_for_all(struct builder *b, struct resource *r, s
     struct hosts_for *out = mem_zalloc((r->n_dependants + 1u) * sizeof(*out));
     unsigned n = 0;
     b->decoded[RESOURCE_ENDPOINT]++;
-    LIST_EACH (it, &r->dependants) {
+    LIST_EACH(it, &r->dependants)
+    {
         struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
         struct host_set *hs = decode_hosts(b, v, wire, err);
         if (hs) {
@@ -321,7 +322,8 @@ bool builder_cluster_update(struct builder *b, struct resource *r, const struct 
     v->cluster = c;
     take_state(b, r, v);
     take_hosts(b, r, v);
-    stat_inc(b->cm_stats, STAT_SLOT_CONFIG, newest ? STAT_CM_CLUSTER_MODIFIED : STAT_CM_CLUSTER_ADDED);
+    stat_inc(b->cm_stats, STAT_SLOT_CONFIG,
+             newest ? STAT_CM_CLUSTER_MODIFIED : STAT_CM_CLUSTER_ADDED);
     drop_pending(b, r);
     r->pending = v;
     b->n_warming[RESOURCE_CLUSTER]++;

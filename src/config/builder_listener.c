@@ -36,7 +36,8 @@ static bool shares_address(const struct listener *a, const struct listener *b,
 static bool check_duplicate(struct builder *b, const struct resource *self,
                             const struct listener *l, struct error *err)
 {
-    LIST_EACH (it, &b->store.lists[RESOURCE_LISTENER]) {
+    LIST_EACH(it, &b->store.lists[RESOURCE_LISTENER])
+    {
         const struct resource *r = LIST_ENTRY(it, struct resource, link);
         const struct resource_version *versions[] = {r->active, r->pending};
         for (unsigned i = 0; r != self && i < ARRAY_SIZE(versions); i++) {
@@ -124,8 +125,7 @@ static struct chain_binding *make_binding(struct builder *b, const struct listen
 {
     struct route_config *routes = routes_of(b, c->manager);
     /* equal parts of a listener whose address changed still count elsewhere */
-    struct chain_binding *x =
-        old && old->stats == e->stats ? find_binding(old, c, routes) : NULL;
+    struct chain_binding *x = old && old->stats == e->stats ? find_binding(old, c, routes) : NULL;
     if (x)
         return NODE_REF(x);
     x = node_new(NODE_BINDING, sizeof(*x), 0, binding_fini);
@@ -244,8 +244,7 @@ bool builder_listener_update(struct builder *b, struct resource *r, const struct
     v->listener = listener_decode(&b->ctx, v->wire, like ? like->listener : NULL, err);
     bool ok = v->listener != NULL;
     if (ok && !bytes_eq(v->listener->listener->name, r->name))
-        ok = error_set(err, "the resource is named '%.*s'",
-                       BYTES_ARG(v->listener->listener->name));
+        ok = error_set(err, "the resource is named '%.*s'", BYTES_ARG(v->listener->listener->name));
     ok = ok && check_duplicate(b, r, v->listener->listener, err) && bind_version(b, v, err);
     if (!ok) {
         resource_version_free(&v);
@@ -299,13 +298,10 @@ static struct route_config *decode_routes(struct builder *b, struct bytes wire,
                                           const struct route_config *previous, struct error *err)
 {
     struct arena *scratch = arena_new(0);
-    struct filter_context fctx = {.arena = scratch,
-                                  .stats = b->options.stats,
-                                  .self = b->ctx.self,
-                                  .owner = b};
-    struct route_decode_context rctx = {.filters = &fctx,
-                                        .registry = b->options.filters,
-                                        .descriptors = b->options.descriptors};
+    struct filter_context fctx = {
+        .arena = scratch, .stats = b->options.stats, .self = b->ctx.self, .owner = b};
+    struct route_decode_context rctx = {
+        .filters = &fctx, .registry = b->options.filters, .descriptors = b->options.descriptors};
     struct route_config *rc = NULL;
     if (decode_check(&b->ctx, resource_type_name(RESOURCE_ROUTE), wire, err))
         rc = route_config_decode(&rctx, wire, previous, err);
@@ -340,7 +336,8 @@ bool builder_route_update(struct builder *b, struct resource *r, const struct in
     r->absent = r->timed_out = false;
     resource_version_free(&old);
     builder_mark_dirty(b, r);
-    LIST_EACH (it, &r->dependants) {
+    LIST_EACH(it, &r->dependants)
+    {
         struct resource_version *user = LIST_ENTRY(it, struct dependency, link)->from;
         if (user == user->resource->active)
             builder_mark_dirty(b, user->resource);

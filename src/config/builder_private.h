@@ -23,7 +23,7 @@ struct builder {
     struct listener **releases;      /* bound, and to be released after the next publish */
     size_t n_releases, cap_releases;
 
-    struct list want_changes;        /* resource.want_link */
+    struct list want_changes; /* resource.want_link */
     enum init_stage stage;
     struct source_ref *cds, *lds;
     struct resource *cds_want, *lds_want; /* "*"; not in the store */
@@ -74,8 +74,7 @@ MUST_CHECK bool builder_listener_update(struct builder *b, struct resource *r,
                                         struct error *err);
 void builder_listener_remove(struct builder *b, struct resource *r);
 MUST_CHECK bool builder_route_update(struct builder *b, struct resource *r,
-                                     const struct incoming *in, bool *unchanged,
-                                     struct error *err);
+                                     const struct incoming *in, bool *unchanged, struct error *err);
 void builder_listener_promote(struct builder *b, struct resource *r);
 bool builder_listener_warm(const struct resource_version *v);
 struct listener_entry *builder_listener_entry(struct builder *b, const struct resource_version *v,

@@ -37,7 +37,8 @@ static void put(struct builder *b, struct resource *r)
 
 static void put_dirty(struct builder *b)
 {
-    LIST_EACH (it, &b->dirty) {
+    LIST_EACH(it, &b->dirty)
+    {
         struct resource *r = LIST_ENTRY(it, struct resource, dirty_link);
         list_remove(&r->dirty_link);
         r->dirty = false;

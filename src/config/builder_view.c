@@ -17,8 +17,8 @@ static void make_sorted(struct builder *b, enum resource_type type)
     if (b->sorted[type])
         return;
     b->sorted[type] = mem_alloc((b->store.counts[type] + 1) * sizeof(struct resource *));
-    LIST_EACH (it, &b->store.lists[type])
-        b->sorted[type][n++] = LIST_ENTRY(it, struct resource, link);
+    LIST_EACH(it, &b->store.lists[type])
+    b->sorted[type][n++] = LIST_ENTRY(it, struct resource, link);
     if (n)
         qsort(b->sorted[type], n, sizeof(struct resource *), by_name);
 }

@@ -54,7 +54,8 @@ static void stop_timer(struct builder *b, struct resource *r)
 
 static void count_timeout(struct builder *b, struct resource *r)
 {
-    LIST_EACH (it, &r->dependants) {
+    LIST_EACH(it, &r->dependants)
+    {
         struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
         if (r->type == RESOURCE_ENDPOINT)
             stat_inc(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_INIT_FETCH_TIMEOUT);
@@ -109,7 +110,8 @@ static void forget(struct builder *b, struct resource *r)
 void builder_flush_wants(struct builder *b)
 {
     bool any = false;
-    LIST_EACH (it, &b->want_changes) {
+    LIST_EACH(it, &b->want_changes)
+    {
         struct resource *r = LIST_ENTRY(it, struct resource, want_link);
         if (r->n_dependants == 0) {
             any |= r->told;
@@ -129,13 +131,14 @@ void builder_flush_wants(struct builder *b)
 static bool is_warm(const struct resource_version *v)
 {
     return v->resource->type == RESOURCE_CLUSTER ? builder_cluster_warm(v)
-                                                  : builder_listener_warm(v);
+                                                 : builder_listener_warm(v);
 }
 
 /* The first dependant that can go on. Going on may take others off the list. */
 static struct resource *first_ready(struct resource *r)
 {
-    LIST_EACH (it, &r->dependants) {
+    LIST_EACH(it, &r->dependants)
+    {
         struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
         if (v == v->resource->pending && is_warm(v))
             return v->resource;
@@ -184,7 +187,8 @@ static bool clusters_wait(const struct builder *b, bool with_eds, bool with_dyna
 {
     if (b->n_warming[RESOURCE_CLUSTER] == 0)
         return false;
-    LIST_EACH (it, &b->store.lists[RESOURCE_CLUSTER]) {
+    LIST_EACH(it, &b->store.lists[RESOURCE_CLUSTER])
+    {
         const struct resource *r = LIST_ENTRY(it, struct resource, link);
         if (r->active || !r->pending || !r->pending->cluster->wait_for_warm_on_init)
             continue;
@@ -199,7 +203,8 @@ static bool listeners_wait(const struct builder *b)
 {
     if (b->n_warming[RESOURCE_LISTENER] == 0)
         return false;
-    LIST_EACH (it, &b->store.lists[RESOURCE_LISTENER]) {
+    LIST_EACH(it, &b->store.lists[RESOURCE_LISTENER])
+    {
         const struct resource *r = LIST_ENTRY(it, struct resource, link);
         if (!r->active && r->pending)
             return true;
@@ -269,7 +274,8 @@ void builder_start(struct builder *b, const struct config_source *cds,
     if (lds && lds->kind != SOURCE_NONE)
         b->lds = store_source(&b->store, lds);
     b->stage = INIT_PRIMARY_CLUSTERS;
-    LIST_EACH (it, &b->store.lists[RESOURCE_CLUSTER]) {
+    LIST_EACH(it, &b->store.lists[RESOURCE_CLUSTER])
+    {
         struct resource *r = LIST_ENTRY(it, struct resource, link);
         builder_cluster_start_dns(b, r->active);
         builder_cluster_start_dns(b, r->pending);

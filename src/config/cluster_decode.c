@@ -67,14 +67,16 @@ static bool take_eds(struct decode_context *ctx, struct cluster *c, const cluste
 
 static bool take_dns(struct cluster *c, const cluster_msg *m, struct error *err)
 {
-    const envoy_config_cluster_v3_Cluster_RefreshRate *failure = CLUSTER(dns_failure_refresh_rate)(m);
+    const envoy_config_cluster_v3_Cluster_RefreshRate *failure =
+        CLUSTER(dns_failure_refresh_rate)(m);
     int32_t family = CLUSTER(dns_lookup_family)(m);
     if (family < 0 || family > (int32_t)DNS_ALL)
         return error_set(err, "dns_lookup_family: %d is not known", family);
     c->dns_family = (enum dns_lookup_family)family;
     c->dns_refresh_ms = 5000;
     c->respect_dns_ttl = CLUSTER(respect_dns_ttl)(m);
-    if (!take_duration_ms(CLUSTER(dns_refresh_rate)(m), "dns_refresh_rate", &c->dns_refresh_ms, err))
+    if (!take_duration_ms(CLUSTER(dns_refresh_rate)(m), "dns_refresh_rate", &c->dns_refresh_ms,
+                          err))
         return false;
     if (c->dns_refresh_ms == 0)
         return error_set(err, "dns_refresh_rate: expected more than 1 ms");
@@ -215,10 +217,10 @@ static bool take_cluster(struct decode_context *ctx, struct cluster *c, const cl
     c->stat_name = stat_name_of(a, alt.len ? alt : name);
     c->observability_name_is_alt = alt.len > 0;
     c->wait_for_warm_on_init = upb_bool(CLUSTER(wait_for_warm_on_init)(m), true);
-    return take_type(c, m, err) && check_refused(ctx, c, m, err) &&
-           take_connection(c, m, err) && take_breakers(c, m, err) &&
-           cluster_lb_decode(ctx, c, m, err) && cluster_protocol_decode(ctx, c, m, err) &&
-           take_eds(ctx, c, m, wire, err) && take_dns(c, m, err) && take_hosts(c, m, err);
+    return take_type(c, m, err) && check_refused(ctx, c, m, err) && take_connection(c, m, err) &&
+           take_breakers(c, m, err) && cluster_lb_decode(ctx, c, m, err) &&
+           cluster_protocol_decode(ctx, c, m, err) && take_eds(ctx, c, m, wire, err) &&
+           take_dns(c, m, err) && take_hosts(c, m, err);
 }
 
 struct cluster *cluster_decode(struct decode_context *ctx, struct bytes wire, struct error *err)

@@ -18,8 +18,8 @@ typedef envoy_config_cluster_v3_Cluster cluster_msg;
 typedef envoy_extensions_load_balancing_policies_common_v3_LocalityLbConfig locality_msg;
 
 static const char *const policy_names[] = {
-    "ROUND_ROBIN", "LEAST_REQUEST", "RING_HASH", "RANDOM", "4",
-    "MAGLEV", "CLUSTER_PROVIDED", "LOAD_BALANCING_POLICY_CONFIG",
+    "ROUND_ROBIN", "LEAST_REQUEST", "RING_HASH",        "RANDOM",
+    "4",           "MAGLEV",        "CLUSTER_PROVIDED", "LOAD_BALANCING_POLICY_CONFIG",
 };
 
 static void take_choices(struct cluster *c, const struct google_protobuf_UInt32Value *choices,
@@ -64,7 +64,7 @@ static int take_typed_policy(struct cluster *c, const struct typed *t, upb_Arena
         if (!m)
             error_set(err, "the bytes are no RoundRobin");
         return m && check_locality(LB(round_robin_v3_RoundRobin_locality_lb_config)(m), err) ? 1
-                                                                                               : -1;
+                                                                                             : -1;
     }
     if (IS("random.v3.Random")) {
         const envoy_extensions_load_balancing_policies_random_v3_Random *m =
@@ -139,10 +139,11 @@ static bool take_policy(struct decode_context *ctx, struct cluster *c, const clu
         c->lb_policy = LB_RANDOM;
         return true;
     case CLUSTER(CLUSTER_PROVIDED):
-        return error_set(err,
-                         "cluster manager: cluster provided LB specified but cluster '%.*s' did not "
-                         "provide one. Check cluster documentation.",
-                         BYTES_ARG(c->name));
+        return error_set(
+            err,
+            "cluster manager: cluster provided LB specified but cluster '%.*s' did not "
+            "provide one. Check cluster documentation.",
+            BYTES_ARG(c->name));
     default:
         if (policy >= 0 && (size_t)policy < ARRAY_SIZE(policy_names))
             return error_set(err, "lb_policy: %s is not implemented", policy_names[policy]);

@@ -50,19 +50,20 @@ static bool take_http2(struct decode_context *ctx, struct cluster *c, const http
                               "the control plane's clusters");
     const envoy_config_core_v3_KeepaliveSettings *k = HTTP2(connection_keepalive)(m);
     c->protocol = UPSTREAM_HTTP2;
-    if (k && (!take_duration_ms(KEEPALIVE(interval)(k), "connection_keepalive.interval", &interval,
-                                err) ||
-              !take_duration_ms(KEEPALIVE(timeout)(k), "connection_keepalive.timeout", &timeout,
-                                err)))
+    if (k &&
+        (!take_duration_ms(KEEPALIVE(interval)(k), "connection_keepalive.interval", &interval,
+                           err) ||
+         !take_duration_ms(KEEPALIVE(timeout)(k), "connection_keepalive.timeout", &timeout, err)))
         return false;
     c->h2_keepalive_interval_ms = interval > UINT32_MAX ? UINT32_MAX : (uint32_t)interval;
     c->h2_keepalive_timeout_ms = timeout > UINT32_MAX ? UINT32_MAX : (uint32_t)timeout;
     return true;
 }
 
-static bool take_explicit(struct decode_context *ctx, struct cluster *c,
-                          const envoy_extensions_upstreams_http_v3_HttpProtocolOptions_ExplicitHttpConfig *m,
-                          struct error *err)
+static bool
+take_explicit(struct decode_context *ctx, struct cluster *c,
+              const envoy_extensions_upstreams_http_v3_HttpProtocolOptions_ExplicitHttpConfig *m,
+              struct error *err)
 {
     if (OPTIONS(ExplicitHttpConfig_http3_protocol_options)(m))
         return error_set(err, "http3_protocol_options is not implemented");
@@ -149,8 +150,8 @@ bool cluster_protocol_decode(struct decode_context *ctx, struct cluster *c,
     const envoy_config_cluster_v3_Cluster_TypedExtensionProtocolOptionsEntry *e;
     while ((e = CLUSTER(typed_extension_protocol_options_next)(m, &it))) {
         struct bytes key = upb_bytes(CLUSTER(TypedExtensionProtocolOptionsEntry_key)(e));
-        if (!take_extension(ctx, c, key, CLUSTER(TypedExtensionProtocolOptionsEntry_value)(e), &seen,
-                            err))
+        if (!take_extension(ctx, c, key, CLUSTER(TypedExtensionProtocolOptionsEntry_value)(e),
+                            &seen, err))
             return false;
     }
     if (seen)

@@ -24,13 +24,13 @@ struct decode_context {
     struct validator *validator;
     const struct filter_registry *filters;
     struct stat_store *stats;
-    const struct config_source *self;  /* where the resource came from: resolves SOURCE_SELF */
-    struct field_report *report;       /* what was accepted and not acted on; NULL: not wanted */
-    bool strict;                       /* what is not implemented is refused */
-    bool reject_unknown;               /* so are field numbers that the API does not have */
-    bool is_static;                    /* the resource stands in the bootstrap */
-    struct bytes default_name;         /* of a static listener that has none */
-    bool ads_configured;               /* "ads: {}" has a stream to stand for */
+    const struct config_source *self; /* where the resource came from: resolves SOURCE_SELF */
+    struct field_report *report;      /* what was accepted and not acted on; NULL: not wanted */
+    bool strict;                      /* what is not implemented is refused */
+    bool reject_unknown;              /* so are field numbers that the API does not have */
+    bool is_static;                   /* the resource stands in the bootstrap */
+    struct bytes default_name;        /* of a static listener that has none */
+    bool ads_configured;              /* "ads: {}" has a stream to stand for */
     /* Is this a cluster of the bootstrap that a control channel may use? NULL: not checked. */
     bool (*control_cluster_ok)(void *owner, struct bytes name);
     /* Is this a cluster, active or warming? For validate_clusters. NULL: not checked. */
@@ -56,8 +56,8 @@ struct host_set *host_set_attach(const struct host_set *from, const struct host_
 struct host_set *host_set_empty(void);
 /* What one name of a DNS cluster was resolved to. */
 struct dns_result {
-    bool answered;                     /* an answer, good or bad, has come */
-    struct address *addresses;         /* ports are ignored; heap, the owner's */
+    bool answered;             /* an answer, good or bad, has come */
+    struct address *addresses; /* ports are ignored; heap, the owner's */
     unsigned n_addresses;
 };
 /* results[i] belongs to c->dns_targets[i]. */
@@ -75,9 +75,9 @@ bool host_set_equal(const struct host_set *a, const struct host_set *b);
 
 /* A filter chain with its HTTP connection manager, as one resource version has them. */
 struct listener_chain {
-    struct bytes wire;                 /* FilterChain bytes; equal bytes keep both nodes */
+    struct bytes wire; /* FilterChain bytes; equal bytes keep both nodes */
     struct filter_chain *chain;
-    struct http_manager *manager;      /* NULL: TCP */
+    struct http_manager *manager; /* NULL: TCP */
 };
 
 /* A decoded listener: the parts that bindings are made of. A node: kept by the store. */
@@ -87,7 +87,7 @@ struct listener_parts {
     struct listener_chain *chains;
     unsigned n_chains;
     struct listener_chain *default_chain; /* or NULL */
-    struct bytes wire_rest;            /* bytes of all but the chains: in-place update or not */
+    struct bytes wire_rest;               /* bytes of all but the chains: in-place update or not */
 };
 
 /* envoy.config.listener.v3.Listener. Chains and managers of `previous` (may be NULL) whose bytes
@@ -101,8 +101,8 @@ struct http_manager *http_manager_decode(struct decode_context *ctx, struct byte
 
 /* ---- parts ---- */
 
-/* envoy.config.accesslog.v3.AccessLog: out is in the arena; the owner calls access_log_fini() before
- * the arena goes. */
+/* envoy.config.accesslog.v3.AccessLog: out is in the arena; the owner calls access_log_fini()
+ * before the arena goes. */
 MUST_CHECK bool access_log_decode(struct decode_context *ctx, struct arena *a, struct bytes wire,
                                   struct access_log **out, struct error *err);
 void access_log_fini(struct access_log *log);

@@ -28,8 +28,8 @@ MUST_CHECK bool take_address(const struct envoy_config_core_v3_Address *m, struc
                              struct error *err);
 MUST_CHECK bool take_socket_address(const struct envoy_config_core_v3_SocketAddress *m,
                                     struct address *out, struct error *err);
-MUST_CHECK bool take_cidr(const struct envoy_config_core_v3_CidrRange *m, struct address_prefix *out,
-                          struct error *err);
+MUST_CHECK bool take_cidr(const struct envoy_config_core_v3_CidrRange *m,
+                          struct address_prefix *out, struct error *err);
 /* The type and bytes of an Any, TypedStruct resolved. NULL: empty type name. */
 MUST_CHECK bool take_any(struct decode_context *ctx, struct arena *a,
                          const struct google_protobuf_Any *any, struct typed *out,

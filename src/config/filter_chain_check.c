@@ -7,7 +7,7 @@
 enum { COMBINATIONS_MAX = 200000 };
 
 struct expansion {
-    struct map seen;             /* combination -> chain */
+    struct map seen; /* combination -> chain */
     const struct filter_chain *chain;
     struct strbuf key;
     size_t n;
@@ -23,8 +23,11 @@ static void add_prefix(struct strbuf *s, const struct address_prefix *p)
  * value, "any". */
 static bool dimension(const struct filter_chain_match *m, unsigned d, unsigned i, struct strbuf *s)
 {
-    const unsigned counts[] = {m->n_prefixes, m->n_server_names, m->n_application_protocols,
-                               m->n_direct_source_prefixes, m->n_source_prefixes,
+    const unsigned counts[] = {m->n_prefixes,
+                               m->n_server_names,
+                               m->n_application_protocols,
+                               m->n_direct_source_prefixes,
+                               m->n_source_prefixes,
                                m->n_source_ports};
     strbuf_add_char(s, '|');
     if (counts[d] == 0)
@@ -61,8 +64,9 @@ static bool expand(struct expansion *x, unsigned d, const char *where, struct er
 {
     if (d == DIMENSIONS) {
         if (++x->n > COMBINATIONS_MAX)
-            return error_set(err, "error adding listener '%s': filter chain matches expand to more "
-                                  "than %d combinations",
+            return error_set(err,
+                             "error adding listener '%s': filter chain matches expand to more "
+                             "than %d combinations",
                              where, COMBINATIONS_MAX);
         if (!map_set(&x->seen, strbuf_bytes(&x->key), (void *)x->chain))
             return true;

@@ -81,8 +81,8 @@ static struct bytes *take_strings(struct arena *a, upb_StringView const *list, s
 }
 
 static bool take_prefixes(struct arena *a, const envoy_config_core_v3_CidrRange *const *list,
-                          size_t n, const char *field, struct address_prefix **out,
-                          unsigned *count, struct error *err)
+                          size_t n, const char *field, struct address_prefix **out, unsigned *count,
+                          struct error *err)
 {
     *out = ARENA_ARRAY(a, struct address_prefix, n ? n : 1);
     *count = (unsigned)n;
@@ -93,8 +93,8 @@ static bool take_prefixes(struct arena *a, const envoy_config_core_v3_CidrRange 
     return true;
 }
 
-static bool take_match_addresses(struct arena *a, const match_msg *m, struct filter_chain_match *out,
-                                 struct error *err)
+static bool take_match_addresses(struct arena *a, const match_msg *m,
+                                 struct filter_chain_match *out, struct error *err)
 {
     size_t n1, n2, n3, n_ports;
     const envoy_config_core_v3_CidrRange *const *p1 = MATCH(prefix_ranges)(m, &n1);
@@ -126,7 +126,8 @@ static bool take_match(struct arena *a, const match_msg *m, struct filter_chain_
     if (port > 65535)
         return error_set(err, "filter_chain_match.destination_port: %u is no port", port);
     if (MATCH(address_suffix)(m).size || MATCH(suffix_len)(m))
-        return error_set(err, "filter_chain_match: address_suffix and suffix_len are not implemented");
+        return error_set(err,
+                         "filter_chain_match: address_suffix and suffix_len are not implemented");
     out->destination_port = (uint16_t)port;
     upb_StringView const *names = MATCH(server_names)(m, &n_names);
     upb_StringView const *alpn = MATCH(application_protocols)(m, &n_alpn);
@@ -178,10 +179,8 @@ static bool take_slot(struct decode_context *ctx, struct filter_chain *c,
                               : "Error: terminal filter named %.*s of type %s must be the last "
                                 "filter in a network filter chain.",
                          BYTES_ARG(f->name), factory->name);
-    struct filter_context fctx = {.arena = c->node.arena,
-                                  .stats = ctx->stats,
-                                  .self = ctx->self,
-                                  .owner = ctx->owner};
+    struct filter_context fctx = {
+        .arena = c->node.arena, .stats = ctx->stats, .self = ctx->self, .owner = ctx->owner};
     struct network_filter_slot *slot = &c->filters[c->n_filters];
     slot->factory = factory;
     slot->name = arena_dup(c->node.arena, f->name);

@@ -7,10 +7,9 @@ const char access_log_default_format[] =
     "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" "
     "\"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\"\n";
 
-static const char *const op_names[FORMAT_OP_COUNT] = {
-    "",
+static const char *const op_names[FORMAT_OP_COUNT] = {"",
 #define X(id, name) name,
-    FORMAT_OP_LIST(X)
+                                                      FORMAT_OP_LIST(X)
 #undef X
 };
 
@@ -115,8 +114,9 @@ static bool take_header(struct arena *a, const struct command *c, struct format_
     struct bytes rest = c->parameter, main = bytes_split(&rest, '?');
     if (main.len == 0 || bytes_find_char(c->parameter, '\n') >= 0 ||
         bytes_find_char(c->parameter, '\r') >= 0)
-        return error_set(err, "Invalid header configuration. Format string contains invalid "
-                              "header name in %%%.*s(%.*s)%%",
+        return error_set(err,
+                         "Invalid header configuration. Format string contains invalid "
+                         "header name in %%%.*s(%.*s)%%",
                          BYTES_ARG(c->name), BYTES_ARG(c->parameter));
     if (rest.data && bytes_find_char(rest, '?') >= 0)
         return error_set(err, "More than 1 alternative header specified in token: %.*s",

@@ -1,5 +1,5 @@
-/* Host sets: from a ClusterLoadAssignment, from a cluster's inline hosts, or from DNS answers. A new
- * set takes over the state of the hosts that its predecessor had at the same address. */
+/* Host sets: from a ClusterLoadAssignment, from a cluster's inline hosts, or from DNS answers. A
+ * new set takes over the state of the hosts that its predecessor had at the same address. */
 #include "base/memory.h"
 #include "config/decode.h"
 #include "config/decode_util.h"

@@ -10,7 +10,8 @@
 #include "envoy/extensions/request_id/uuid/v3/uuid.upb.h"
 
 #define HCM(f) envoy_extensions_filters_network_http_connection_manager_v3_HttpConnectionManager_##f
-#define REQUEST_ID(f) envoy_extensions_filters_network_http_connection_manager_v3_RequestIDExtension_##f
+#define REQUEST_ID(f)                                                                              \
+    envoy_extensions_filters_network_http_connection_manager_v3_RequestIDExtension_##f
 #define COMMON(f) envoy_config_core_v3_HttpProtocolOptions_##f
 #define HTTP1(f) envoy_config_core_v3_Http1ProtocolOptions_##f
 
@@ -294,16 +295,15 @@ struct http_manager *http_manager_decode(struct decode_context *ctx, struct byte
                                          const struct http_manager *previous, struct error *err)
 {
     upb_Arena *arena = upb_Arena_New();
-    const hcm_msg *msg =
-        HCM(parse_ex)(wire.data, wire.len, NULL, UPB_DECODE_MAXDEPTH(100), arena);
+    const hcm_msg *msg = HCM(parse_ex)(wire.data, wire.len, NULL, UPB_DECODE_MAXDEPTH(100), arena);
     struct http_manager *m = NULL;
     if (!msg) {
         error_set(err, "the bytes are no HttpConnectionManager");
     } else {
         m = node_new(NODE_HTTP_MANAGER, sizeof(*m), sizeof(*m) + 1024, http_manager_fini);
         if (take_manager(ctx, m, msg, wire, previous, arena, err)) {
-            struct bytes scope = bytes_of(
-                arena_printf(m->node.arena, "http.%.*s", BYTES_ARG(m->stat_prefix)));
+            struct bytes scope =
+                bytes_of(arena_printf(m->node.arena, "http.%.*s", BYTES_ARG(m->stat_prefix)));
             m->stats = stat_scope_get(ctx->stats, scope, &http_stat_schema);
             node_make_pinnable(&m->node);
         } else {

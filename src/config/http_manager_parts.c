@@ -86,10 +86,10 @@ static bool take_filter(struct decode_context *ctx, struct filter_context *fctx,
     if (!f)
         return skip;
     struct http_filter_slot *slot = &hm->filters[hm->n_filters];
-    *slot = (struct http_filter_slot){.factory = f,
-                                      .name = arena_dup(fctx->arena,
-                                                        upb_bytes(HCM(HttpFilter_name)(m))),
-                                      .disabled = HCM(HttpFilter_disabled)(m)};
+    *slot = (struct http_filter_slot){
+        .factory = f,
+        .name = arena_dup(fctx->arena, upb_bytes(HCM(HttpFilter_name)(m))),
+        .disabled = HCM(HttpFilter_disabled)(m)};
     if (f->terminal && slot->disabled)
         return error_set(err, "the terminal filter cannot be disabled");
     if (f->config_new) {
@@ -185,9 +185,8 @@ static bool take_inline(struct decode_context *ctx, struct http_manager *m, stru
     return !error_is_set(err);
 }
 
-bool http_manager_take_routes(struct decode_context *ctx, struct http_manager *m,
-                              struct bytes wire, const struct http_manager *previous,
-                              struct error *err)
+bool http_manager_take_routes(struct decode_context *ctx, struct http_manager *m, struct bytes wire,
+                              const struct http_manager *previous, struct error *err)
 {
     struct arena *a = m->node.arena;
     struct bytes rds = wire_message(a, wire, FIELD_RDS);

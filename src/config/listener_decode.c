@@ -120,10 +120,9 @@ static bool take_socket(struct listener *l, const listener_msg *m, struct error 
     l->backlog = upb_u32(LISTENER(tcp_backlog_size)(m), 0);
     l->fast_open_queue = -1;
     if (LISTENER(tcp_fast_open_queue_length)(m))
-        l->fast_open_queue = (int32_t)(upb_u32(LISTENER(tcp_fast_open_queue_length)(m), 0) &
-                                       INT32_MAX);
-    l->max_accepts_per_event =
-        upb_u32(LISTENER(max_connections_to_accept_per_socket_event)(m), 0);
+        l->fast_open_queue =
+            (int32_t)(upb_u32(LISTENER(tcp_fast_open_queue_length)(m), 0) & INT32_MAX);
+    l->max_accepts_per_event = upb_u32(LISTENER(max_connections_to_accept_per_socket_event)(m), 0);
     l->ignore_global_conn_limit = LISTENER(ignore_global_conn_limit)(m);
     return take_socket_options(l, m, err);
 }

@@ -18,7 +18,7 @@ enum level {
 
 /* What was taken at each level so far. */
 struct choice {
-    uint16_t destination_port, source_port; /* 0: any */
+    uint16_t destination_port, source_port;                       /* 0: any */
     const struct address_prefix *prefix, *direct_source, *source; /* NULL: any */
     struct bytes server_name, transport, application;             /* empty: any */
     enum chain_source_type source_type;
@@ -105,9 +105,10 @@ static bool level_prefix(const struct listener_entry *l, struct choice *c, enum 
     const struct address_prefix *best = NULL;
     for (unsigned i = 0; i < l->n_chains; i++) {
         const struct filter_chain_match *m = &l->chains[i]->chain->match;
-        const struct address_prefix *list = level == LEVEL_PREFIX          ? m->prefixes
-                                            : level == LEVEL_DIRECT_SOURCE ? m->direct_source_prefixes
-                                                                           : m->source_prefixes;
+        const struct address_prefix *list = level == LEVEL_PREFIX ? m->prefixes
+                                            : level == LEVEL_DIRECT_SOURCE
+                                                ? m->direct_source_prefixes
+                                                : m->source_prefixes;
         unsigned n = level == LEVEL_PREFIX          ? m->n_prefixes
                      : level == LEVEL_DIRECT_SOURCE ? m->n_direct_source_prefixes
                                                     : m->n_source_prefixes;
@@ -194,7 +195,8 @@ static bool level_port(const struct listener_entry *l, struct choice *c, enum le
 
 static bool choose(const struct listener_entry *l, const struct chain_query *q, struct choice *c)
 {
-    struct bytes transport = q->transport_protocol.len ? q->transport_protocol : BYTES("raw_buffer");
+    struct bytes transport =
+        q->transport_protocol.len ? q->transport_protocol : BYTES("raw_buffer");
     if (!level_port(l, c, LEVEL_DESTINATION_PORT, q->local.port, &c->destination_port) ||
         !level_prefix(l, c, LEVEL_PREFIX, &q->local, &c->prefix) ||
         !level_server_name(l, c, q->server_name))
@@ -204,8 +206,7 @@ static bool choose(const struct listener_entry *l, const struct chain_query *q, 
         c->transport = BYTES_NONE;
     return first(l, c, LEVEL_TRANSPORT) && level_application(l, c, q) &&
            level_prefix(l, c, LEVEL_DIRECT_SOURCE, &q->direct_remote, &c->direct_source) &&
-           level_source_type(l, c, q) &&
-           level_prefix(l, c, LEVEL_SOURCE, &q->remote, &c->source) &&
+           level_source_type(l, c, q) && level_prefix(l, c, LEVEL_SOURCE, &q->remote, &c->source) &&
            level_port(l, c, LEVEL_SOURCE_PORT, q->remote.port, &c->source_port);
 }
 

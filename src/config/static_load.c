@@ -85,9 +85,8 @@ static bool take_source(struct decode_context *ctx, struct bootstrap_config *c, 
     struct bytes source = wire_message(c->arena, wire, field);
     if (!source.data)
         return true;
-    bool ok = field == FIELD_ADS_CONFIG
-                  ? api_config_source_decode(ctx, c->arena, source, out, err)
-                  : config_source_decode(ctx, c->arena, source, out, err);
+    bool ok = field == FIELD_ADS_CONFIG ? api_config_source_decode(ctx, c->arena, source, out, err)
+                                        : config_source_decode(ctx, c->arena, source, out, err);
     return ok || error_prefix(err, "dynamic_resources.%s: ", name);
 }
 
@@ -165,8 +164,8 @@ void bootstrap_config_free(struct bootstrap_config **cp)
 static bool load_one(struct builder *b, enum resource_type type, struct bytes wire, unsigned at,
                      struct error *err)
 {
-    static const char *const fields[] = {[RESOURCE_CLUSTER] = "clusters",
-                                         [RESOURCE_LISTENER] = "listeners"};
+    static const char *const fields[] = {
+        [RESOURCE_CLUSTER] = "clusters", [RESOURCE_LISTENER] = "listeners"};
     char uuid[37];
     struct resource_update u = {.name = wire_find_bytes(wire, FIELD_NAME), .wire = wire};
     if (u.name.len == 0 && type == RESOURCE_LISTENER) { /* Envoy gives it a random name */

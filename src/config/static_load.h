@@ -15,8 +15,8 @@ struct stat_tag {
 /* The bootstrap without its static resources. Everything lives in the arena. */
 struct bootstrap_config {
     struct arena *arena;
-    struct bytes wire;             /* the whole message, for /config_dump */
-    struct bytes node_wire;        /* core.v3.Node as it stands in the bootstrap; may be empty */
+    struct bytes wire;      /* the whole message, for /config_dump */
+    struct bytes node_wire; /* core.v3.Node as it stands in the bootstrap; may be empty */
     struct bytes node_id, node_cluster, node_zone;
 
     bool has_admin;
@@ -31,10 +31,10 @@ struct bootstrap_config {
 
     uint64_t stats_flush_interval_ms; /* 5000 */
     bool stats_flush_on_admin;
-    bool use_all_default_tags;     /* true */
+    bool use_all_default_tags; /* true */
     struct stat_tag *stat_tags;
     unsigned n_stat_tags;
-    struct bytes header_prefix;    /* empty: x-envoy */
+    struct bytes header_prefix; /* empty: x-envoy */
 };
 
 /* Decodes everything but static_resources. */

@@ -21,7 +21,7 @@ struct resource;
 
 /* A version of `from` needs another resource: a cluster its endpoints, a listener its routes. */
 struct dependency {
-    struct list link;            /* in on->dependants */
+    struct list link; /* in on->dependants */
     struct resource_version *from;
     struct resource *on;
 };
@@ -29,26 +29,26 @@ struct dependency {
 /* One accepted version of a resource, with what it runs on. */
 struct resource_version {
     struct resource *resource;
-    struct bytes wire;           /* the message's bytes, owned */
-    char *type_url;              /* of the Any it came in */
+    struct bytes wire; /* the message's bytes, owned */
+    char *type_url;    /* of the Any it came in */
     char *version_info;
     uint64_t received_wall_ns;
     struct dependency *deps;
     unsigned n_deps;
 
-    struct cluster *cluster;         /* RESOURCE_CLUSTER */
+    struct cluster *cluster; /* RESOURCE_CLUSTER */
     struct cluster_state *state;
     struct host_set *hosts;          /* NULL: none yet */
     struct dns_result *dns;          /* [cluster->n_dns_targets] of DNS clusters */
     uint64_t dns_generation;         /* 0: not started */
     struct listener_parts *listener; /* RESOURCE_LISTENER */
     bool bound;
-    struct route_config *route;      /* RESOURCE_ROUTE */
-                                     /* RESOURCE_ENDPOINT: the clusters' versions hold the hosts */
+    struct route_config *route; /* RESOURCE_ROUTE */
+                                /* RESOURCE_ENDPOINT: the clusters' versions hold the hosts */
 };
 
 struct resource_rejected {
-    struct bytes wire;           /* owned */
+    struct bytes wire; /* owned */
     char *details, *version_info;
     uint64_t wall_ns;
 };
@@ -61,32 +61,32 @@ struct source_ref {
 
 struct resource {
     enum resource_type type;
-    struct bytes name;               /* owned, NUL-terminated */
-    struct source_ref *source;       /* NULL: the bootstrap */
+    struct bytes name;         /* owned, NUL-terminated */
+    struct source_ref *source; /* NULL: the bootstrap */
     bool is_static;
     struct resource_version *active, *pending;
     struct resource_rejected *rejected;
-    bool dirty;                      /* the next commit makes its entry anew */
+    bool dirty; /* the next commit makes its entry anew */
     struct list dirty_link;
-    uint64_t seen;                   /* the last full update that named it */
+    uint64_t seen; /* the last full update that named it */
 
     /* Endpoints, routes and "*": */
-    struct list dependants;          /* struct dependency */
+    struct list dependants; /* struct dependency */
     unsigned n_dependants;
-    uint64_t fetch_timeout_ms;       /* 0: for ever */
-    bool told;                       /* the source has been told to deliver it */
-    bool settled;                    /* received, refused, absent or timed out: nobody waits */
+    uint64_t fetch_timeout_ms; /* 0: for ever */
+    bool told;                 /* the source has been told to deliver it */
+    bool settled;              /* received, refused, absent or timed out: nobody waits */
     bool absent, timed_out;
     void *timer;
     struct builder *builder;
-    struct list want_link;           /* told differs from what is needed */
-    struct list link;                /* in the store's list of the type */
+    struct list want_link; /* told differs from what is needed */
+    struct list link;      /* in the store's list of the type */
 };
 
 /* Clusters and listeners have one name space each; endpoints and routes one for each source. */
 struct store {
     struct map by_key;
-    struct map sources;              /* key -> struct source_ref * */
+    struct map sources; /* key -> struct source_ref * */
     struct list lists[RESOURCE_TYPE_COUNT];
     size_t counts[RESOURCE_TYPE_COUNT];
 };

@@ -114,15 +114,25 @@ void fixture_init(struct fixture *f)
     f->validator = validator_new(f->descriptors);
     f->stats = stat_store_new(3);
     clock_fake_init(&f->clock);
-    f->ads = (struct config_source){.kind = SOURCE_ADS, .key = BYTES("ads"),
-                                    .initial_fetch_timeout_ms = 15000};
-    struct builder_table table = {
-        .ctx = f, .clock = &f->clock.clock, .publish = publish, .bind = bind_addresses,
-        .release = release_addresses, .want = want, .unwant = unwant, .wants_done = wants_done,
-        .timer_start = timer_start, .timer_cancel = timer_cancel, .dns_start = dns_start,
-        .dns_stop = dns_stop, .initialised = initialised};
-    struct builder_options o = {.descriptors = f->descriptors, .validator = f->validator,
-                                .filters = &fixture_registry, .stats = f->stats};
+    f->ads = (struct config_source){
+        .kind = SOURCE_ADS, .key = BYTES("ads"), .initial_fetch_timeout_ms = 15000};
+    struct builder_table table = {.ctx = f,
+                                  .clock = &f->clock.clock,
+                                  .publish = publish,
+                                  .bind = bind_addresses,
+                                  .release = release_addresses,
+                                  .want = want,
+                                  .unwant = unwant,
+                                  .wants_done = wants_done,
+                                  .timer_start = timer_start,
+                                  .timer_cancel = timer_cancel,
+                                  .dns_start = dns_start,
+                                  .dns_stop = dns_stop,
+                                  .initialised = initialised};
+    struct builder_options o = {.descriptors = f->descriptors,
+                                .validator = f->validator,
+                                .filters = &fixture_registry,
+                                .stats = f->stats};
     f->builder = builder_new(&table, &o);
     builder_decode_context(f->builder)->ads_configured = true;
 }
@@ -187,9 +197,9 @@ const char *fixture_full(struct fixture *f, enum resource_type type, const char 
     struct update_result r;
     size_t n = 0;
     for (; pairs[n * 2]; n++)
-        u[n] = (struct resource_update){
-            bytes_of(pairs[n * 2]), BYTES("v"), BYTES_NONE,
-            fixture_wire(f, resource_type_name(type), pairs[n * 2 + 1])};
+        u[n] =
+            (struct resource_update){bytes_of(pairs[n * 2]), BYTES("v"), BYTES_NONE,
+                                     fixture_wire(f, resource_type_name(type), pairs[n * 2 + 1])};
     config_update(f->builder, &f->ads, type, u, n, NULL, 0, true, BYTES("v"), &r);
     return nack(f, type, &r);
 }

@@ -1,5 +1,5 @@
-/* For tests of src/config: messages from YAML, a registry with one router, and a builder whose world
- * is written down instead of acted on. */
+/* For tests of src/config: messages from YAML, a registry with one router, and a builder whose
+ * world is written down instead of acted on. */
 #pragma once
 
 #include "base/arena.h"
@@ -27,11 +27,11 @@ struct fixture {
     struct builder *builder;
     struct config_source ads;
 
-    struct strbuf log;               /* "want eds web;" "unwant ...;" "done;" "publish 3;" */
+    struct strbuf log; /* "want eds web;" "unwant ...;" "done;" "publish 3;" */
     struct fixture_timer timers[64];
     bool refuse_bind;
-    unsigned holders;                /* what publish sets */
-    uint64_t dns_generation;         /* of the last dns_start */
+    unsigned holders;        /* what publish sets */
+    uint64_t dns_generation; /* of the last dns_start */
     bool initialised;
 };
 

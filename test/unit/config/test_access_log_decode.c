@@ -42,12 +42,12 @@ static const char *decode(const char *yaml)
 
 #define FILE_LOG(more)                                                                             \
     "{name: f, typed_config: {'@type': "                                                           \
-    "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: /tmp/x, "    \
-    more "}}"
+    "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: "            \
+    "/tmp/x, " more "}}"
 #define FILTER(more)                                                                               \
     "{name: s, typed_config: {'@type': "                                                           \
-    "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}, filter: {"    \
-    more "}}"
+    "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}, filter: "     \
+    "{" more "}}"
 
 static const char *compile(const char *text, struct format *out)
 {
@@ -62,9 +62,9 @@ static const char *compile(const char *text, struct format *out)
 START_TEST(compiles_commands)
 {
     struct format o;
-    ck_assert_str_eq(compile("a%%b %REQ(X-A?:PATH):7%|%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ %s)%%PROTOCOL%",
-                             &o),
-                     "");
+    ck_assert_str_eq(
+        compile("a%%b %REQ(X-A?:PATH):7%|%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ %s)%%PROTOCOL%", &o),
+        "");
     ck_assert_uint_eq(o.n_parts, 5);
     ck_assert(bytes_eq_str(o.parts[0].text, "a%b "));
     ck_assert_int_eq(o.parts[1].op, FORMAT_REQ);
@@ -155,7 +155,8 @@ START_TEST(filters)
     ck_assert(passes("duration_filter: {" AT("LE", "5") "}", S(.duration_ms = 5)));
     ck_assert(!passes("not_health_check_filter: {}", S(.health_check = true)));
     ck_assert(passes("traceable_filter: {}", S(.traceable = true)));
-    ck_assert(passes("response_flag_filter: {flags: [NR, UF]}", S(.response_flags = BYTES("LH,UF"))));
+    ck_assert(
+        passes("response_flag_filter: {flags: [NR, UF]}", S(.response_flags = BYTES("LH,UF"))));
     ck_assert(!passes("response_flag_filter: {flags: [NR]}", S(.response_flags = BYTES("UF"))));
     ck_assert(passes("response_flag_filter: {}", S(.response_flags = BYTES("UF"))));
     ck_assert(!passes("response_flag_filter: {}", S(.status = 1)));

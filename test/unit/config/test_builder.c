@@ -25,8 +25,9 @@ static void teardown(void)
 #define CLA(name, port)                                                                            \
     "{cluster_name: " name ", endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: "  \
     "{address: 127.0.0.1, port_value: " port "}}}}]}]}"
-#define HCM "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3." \
-            "HttpConnectionManager"
+#define HCM                                                                                        \
+    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3."             \
+    "HttpConnectionManager"
 #define ROUTER                                                                                     \
     "{name: r, typed_config: {'@type': "                                                           \
     "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}"
@@ -35,8 +36,9 @@ static void teardown(void)
     "}}, filter_chains: [{filters: [{name: hcm, typed_config: {'@type': " HCM                      \
     ", http_filters: [" ROUTER "], " hcm "}}]}]}"
 #define RDS_LISTENER(name, port, routes)                                                           \
-    LISTENER_WITH(name, port, "stat_prefix: p, rds: {route_config_name: " routes                   \
-                              ", config_source: {ads: {}}}")
+    LISTENER_WITH(name, port,                                                                      \
+                  "stat_prefix: p, rds: {route_config_name: " routes                               \
+                  ", config_source: {ads: {}}}")
 #define INLINE_LISTENER(name, port, prefix)                                                        \
     LISTENER_WITH(name, port, "stat_prefix: " prefix ", route_config: {name: r}")
 #define ROUTES(name, cluster)                                                                      \
@@ -165,9 +167,9 @@ START_TEST(a07_a08_good_ones_are_applied_bad_ones_stay)
     fixture_start(&f);
     const char *first[] = {"a", "{name: a}", "b", "{name: b}", NULL};
     expect(fixture_full(&f, RESOURCE_CLUSTER, first), "");
-    const char *second[] = {"a", "{name: a, lb_policy: RING_HASH}", "b",
-                            "{name: b, connect_timeout: 2s}", "c", "{name: c, type: ORIGINAL_DST}",
-                            NULL};
+    const char *second[] = {
+        "a", "{name: a, lb_policy: RING_HASH}", "b", "{name: b, connect_timeout: 2s}",
+        "c", "{name: c, type: ORIGINAL_DST}",   NULL};
     const char *text = fixture_full(&f, RESOURCE_CLUSTER, second);
     ck_assert_msg(strncmp(text, "Error adding/updating cluster(s) a: ", 36) == 0, "%s", text);
     ck_assert_ptr_nonnull(strstr(text, "RING_HASH"));
@@ -195,8 +197,9 @@ START_TEST(a08_refused_endpoints_do_not_exist)
     ck_assert_ptr_nonnull(strstr(text, "web: malformed IP address: not-an-ip. Consider setting"));
     ck_assert_uint_eq(port_of("web"), 0);
     fixture_update(&f, RESOURCE_ENDPOINT, "web", CLA("web", "80"));
-    fixture_update(&f, RESOURCE_ENDPOINT, "web", "{cluster_name: web, policy: {drop_overloads: "
-                                                 "[{category: x}]}}");
+    fixture_update(&f, RESOURCE_ENDPOINT, "web",
+                   "{cluster_name: web, policy: {drop_overloads: "
+                   "[{category: x}]}}");
     ck_assert_uint_eq(port_of("web"), 80);
 }
 END_TEST
@@ -204,9 +207,9 @@ END_TEST
 START_TEST(r01_full_state_removes_and_r09_static_stays)
 {
     struct error err = ERROR_INIT;
-    struct resource_update u = {.name = BYTES("fixed"),
-                                .wire = fixture_wire(&f, "envoy.config.cluster.v3.Cluster",
-                                                     "{name: fixed}")};
+    struct resource_update u = {
+        .name = BYTES("fixed"),
+        .wire = fixture_wire(&f, "envoy.config.cluster.v3.Cluster", "{name: fixed}")};
     ck_assert(builder_add_static(f.builder, RESOURCE_CLUSTER, &u, &err));
     ck_assert(!builder_add_static(f.builder, RESOURCE_CLUSTER, &u, &err));
     expect(error_text(&err), "cluster manager: duplicate cluster 'fixed'");
@@ -335,9 +338,9 @@ START_TEST(m10_validate_clusters)
         "[{match: {prefix: /}, route: {cluster: nobody}}]}]}");
     ck_assert_ptr_nonnull(strstr(text, "r: route: unknown cluster 'nobody'"));
     /* inline routes are validated by default */
-    text = fixture_update(&f, RESOURCE_LISTENER, "i",
-                          LISTENER_WITH("i", "81", "stat_prefix: p, route_config: " ROUTES(
-                                                       "r", "nobody")));
+    text = fixture_update(
+        &f, RESOURCE_LISTENER, "i",
+        LISTENER_WITH("i", "81", "stat_prefix: p, route_config: " ROUTES("r", "nobody")));
     ck_assert_ptr_nonnull(strstr(text, "unknown cluster 'nobody'"));
 }
 END_TEST
@@ -352,8 +355,9 @@ START_TEST(m14_order_of_the_start)
         {.name = BYTES("d"), .wire = fixture_wire(&f, "envoy.config.cluster.v3.Cluster", dns)},
         {.name = BYTES("e"),
          .wire = fixture_wire(&f, "envoy.config.cluster.v3.Cluster", EDS("e", ""))},
-        {.name = BYTES("l"), .wire = fixture_wire(&f, "envoy.config.listener.v3.Listener",
-                                                  RDS_LISTENER("l", "80", "r"))}};
+        {.name = BYTES("l"),
+         .wire =
+             fixture_wire(&f, "envoy.config.listener.v3.Listener", RDS_LISTENER("l", "80", "r"))}};
     struct update_result r;
     ck_assert(builder_add_static(f.builder, RESOURCE_CLUSTER, &u[0], &err));
     ck_assert(builder_add_static(f.builder, RESOURCE_CLUSTER, &u[1], &err));
@@ -401,8 +405,8 @@ START_TEST(changing_one_of_a_thousand_clusters_decodes_one)
     ck_assert_uint_eq(builder_decoded(f.builder, RESOURCE_CLUSTER), N);
     for (int i = 0; i < N; i++)
         before[i] = snapshot_cluster(builder_snapshot(f.builder), u[i].name);
-    u[7].wire = fixture_wire(&f, "envoy.config.cluster.v3.Cluster",
-                             "{name: c7, connect_timeout: 1s}");
+    u[7].wire =
+        fixture_wire(&f, "envoy.config.cluster.v3.Cluster", "{name: c7, connect_timeout: 1s}");
     config_update(f.builder, &f.ads, RESOURCE_CLUSTER, u, N, NULL, 0, true, BYTES("2"), &r);
     ck_assert_uint_eq(r.n_unchanged, N - 1);
     builder_commit(f.builder);

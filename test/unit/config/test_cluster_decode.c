@@ -31,8 +31,8 @@ static const char *decode(const char *yaml)
 
 #define ADDRESS(host, port) "{socket_address: {address: " host ", port_value: " port "}}"
 #define ONE(host, port)                                                                            \
-    "load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: " ADDRESS( \
-        host, port) "}}]}]}"
+    "load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: "                   \
+    "{address: " ADDRESS(host, port) "}}]}]}"
 #define OPTIONS(more)                                                                              \
     "typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: "  \
     "{'@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, " more  \
@@ -40,7 +40,7 @@ static const char *decode(const char *yaml)
 #define LB(name, type, more)                                                                       \
     "load_balancing_policy: {policies: [{typed_extension_config: {name: " name                     \
     ", typed_config: {'@type': type.googleapis.com/envoy.extensions.load_balancing_policies." type \
-    more "}}}]}"
+        more "}}}]}"
 
 /* What is refused, and the words that the sentence must hold. */
 static const struct {
@@ -88,8 +88,8 @@ static const struct {
     {"{name: c, " ONE("1.2.3.4", "70000") "}", "port_value"},
     {"{name: c, type: LOGICAL_DNS}", "LOGICAL_DNS clusters must have a single host"},
     {"{name: c, type: LOGICAL_DNS, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: "
-     "[{endpoint: {address: " ADDRESS("a", "1") "}}, {endpoint: {address: " ADDRESS("b", "1")
-     "}}]}]}}",
+     "[{endpoint: {address: " ADDRESS("a", "1") "}}, {endpoint: {address: " ADDRESS("b",
+                                                                                    "1") "}}]}]}}",
      "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint"},
     {"{name: c, load_assignment: {cluster_name: c, endpoints: [{priority: 129}]}}", "priority"},
     {"{name: c, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint_name: "
@@ -97,7 +97,9 @@ static const struct {
      "endpoint"},
     {"{name: c, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: ["
      "{endpoint: {address: " ADDRESS("1.1.1.1", "1") "}, load_balancing_weight: 4294967295}, "
-     "{endpoint: {address: " ADDRESS("1.1.1.2", "1") "}, load_balancing_weight: 1}]}]}}",
+                                                     "{endpoint: {address: " ADDRESS(
+                                                         "1.1.1.2",
+                                                         "1") "}, load_balancing_weight: 1}]}]}}",
      "The sum of weights of all endpoints in the locality must not exceed uint32_t max"},
     {"{name: c, load_assignment: {cluster_name: c, endpoints: [{load_balancing_weight: "
      "4294967295}, {load_balancing_weight: 1, locality: {zone: a}}]}}",
@@ -129,8 +131,8 @@ START_TEST(refuses)
 {
     const char *text = decode(bad[_i].yaml);
     ck_assert_msg(last == NULL, "accepted: %s", bad[_i].yaml);
-    ck_assert_msg(strstr(text, bad[_i].words) != NULL, "%s\n got: %s\nwant: %s", bad[_i].yaml,
-                  text, bad[_i].words);
+    ck_assert_msg(strstr(text, bad[_i].words) != NULL, "%s\n got: %s\nwant: %s", bad[_i].yaml, text,
+                  bad[_i].words);
 }
 END_TEST
 
@@ -157,13 +159,14 @@ END_TEST
 START_TEST(reads_what_is_set)
 {
     ck_assert_str_eq(
-        decode("{name: c, alt_stat_name: s, connect_timeout: 0.25s, lb_policy: LEAST_REQUEST, "
-               "least_request_lb_config: {choice_count: 5, active_request_bias: {default_value: 2, "
-               "runtime_key: k}}, circuit_breakers: {thresholds: [{priority: HIGH, max_requests: 7}, "
-               "{max_connections: 1}, {max_connections: 9}]}, max_requests_per_connection: 3, "
-               "common_lb_config: {healthy_panic_threshold: {value: 0}}, per_connection_buffer_limit"
-               "_bytes: 100, upstream_bind_config: {source_address: {address: 127.0.0.6, "
-               "port_value: 0}}, upstream_connection_options: {tcp_keepalive: {keepalive_time: 9}}}"),
+        decode(
+            "{name: c, alt_stat_name: s, connect_timeout: 0.25s, lb_policy: LEAST_REQUEST, "
+            "least_request_lb_config: {choice_count: 5, active_request_bias: {default_value: 2, "
+            "runtime_key: k}}, circuit_breakers: {thresholds: [{priority: HIGH, max_requests: 7}, "
+            "{max_connections: 1}, {max_connections: 9}]}, max_requests_per_connection: 3, "
+            "common_lb_config: {healthy_panic_threshold: {value: 0}}, per_connection_buffer_limit"
+            "_bytes: 100, upstream_bind_config: {source_address: {address: 127.0.0.6, "
+            "port_value: 0}}, upstream_connection_options: {tcp_keepalive: {keepalive_time: 9}}}"),
         "");
     ck_assert(bytes_eq_str(last->stat_name, "s"));
     ck_assert_uint_eq(last->connect_timeout_ms, 250);
@@ -189,9 +192,8 @@ START_TEST(takes_the_first_policy_it_knows)
                "Random}}}]}}"),
         "");
     ck_assert_int_eq(last->lb_policy, LB_RANDOM);
-    ck_assert_str_eq(decode("{name: c, " LB("x", "least_request.v3.LeastRequest",
-                                            ", choice_count: 4") "}"),
-                     "");
+    ck_assert_str_eq(
+        decode("{name: c, " LB("x", "least_request.v3.LeastRequest", ", choice_count: 4") "}"), "");
     ck_assert_uint_eq(last->least_request_choices, 4);
 }
 END_TEST
@@ -216,19 +218,24 @@ START_TEST(reads_protocol_options)
 }
 END_TEST
 
+static const char endpoints[] =
+    "{name: c, load_assignment: {cluster_name: c, policy: {overprovisioning_factor: 100}, "
+    "endpoints: [{locality: {region: r, zone: z}, lb_endpoints: ["
+    "{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}, hostname: h}, "
+    "load_balancing_weight: 4}, "
+    "{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 2}}}, "
+    "health_status: UNHEALTHY}, "
+    "{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 3}}}, "
+    "health_status: DRAINING}, "
+    "{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 4}}}, "
+    "health_status: DEGRADED}, "
+    "{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}}]}, "
+    "{priority: 1, lb_endpoints: [{endpoint: {address: {pipe: {path: /tmp/x}}}, "
+    "health_status: DEGRADED}]}]}}";
+
 START_TEST(reads_endpoints)
 {
-    ck_assert_str_eq(
-        decode("{name: c, load_assignment: {cluster_name: c, policy: {overprovisioning_factor: "
-               "100}, endpoints: [{locality: {region: r, zone: z}, lb_endpoints: ["
-               "{endpoint: {address: " ADDRESS("127.0.0.1", "1") ", hostname: h}, "
-               "load_balancing_weight: 4}, {endpoint: {address: " ADDRESS("127.0.0.1", "2")
-               "}, health_status: UNHEALTHY}, {endpoint: {address: " ADDRESS("127.0.0.1", "3")
-               "}, health_status: DRAINING}, {endpoint: {address: " ADDRESS("127.0.0.1", "4")
-               "}, health_status: DEGRADED}, {endpoint: {address: " ADDRESS("127.0.0.1", "1")
-               "}}]}, {priority: 1, lb_endpoints: [{endpoint: {address: {pipe: {path: /tmp/x}}}, "
-               "health_status: DEGRADED}]}]}}"),
-        "");
+    ck_assert_str_eq(decode(endpoints), "");
     const struct host_set *hs = last->inline_hosts;
     ck_assert_uint_eq(hs->n_hosts, 5);
     ck_assert_uint_eq(hs->n_priorities, 2);

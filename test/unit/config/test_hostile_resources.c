@@ -1,5 +1,5 @@
-/* Damaged resources of every type, against a builder that runs: accepted or refused with a sentence,
- * never a crash, and the last good version goes on. */
+/* Damaged resources of every type, against a builder that runs: accepted or refused with a
+ * sentence, never a crash, and the last good version goes on. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,8 +185,8 @@ START_TEST(any_order_of_updates)
             break;
         case 4:
             snprintf(name, sizeof(name), "r%u", v);
-            snprintf(yaml, sizeof(yaml), "{name: r%u, virtual_hosts: [{name: v%u, domains: ['*']}]}",
-                     v, k);
+            snprintf(yaml, sizeof(yaml),
+                     "{name: r%u, virtual_hosts: [{name: v%u, domains: ['*']}]}", v, k);
             ck_assert_str_eq(fixture_update(&f, RESOURCE_ROUTE, name, yaml), "");
             break;
         case 5:

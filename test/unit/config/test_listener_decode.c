@@ -45,8 +45,7 @@ static const char *decode(const char *yaml)
 #define UNKNOWN "typed_config: {'@type': type.googleapis.com/google.protobuf.StringValue, value: x}"
 #define HCM_FILTER(more) "{name: hcm, typed_config: {'@type': " HCM_TYPE ", " more "}}"
 #define HCM(more) LISTENER("filter_chains: [{filters: [" HCM_FILTER(more) "]}]")
-#define WITH(more)                                                                                 \
-    HCM("stat_prefix: p, route_config: {name: r}, http_filters: [" ROUTER "], " more)
+#define WITH(more) HCM("stat_prefix: p, route_config: {name: r}, http_filters: [" ROUTER "], " more)
 #define CHAINS(a, b) LISTENER("filter_chains: [{name: x, " a "}, {name: z, " b "}]")
 #define MATCH(more) "filter_chain_match: {" more "}"
 
@@ -73,7 +72,8 @@ static const struct {
     {"{name: l, internal_listener: {}, filter_chains: [{}]}", "internal_listener"},
     {LISTENER("filter_chains: [{transport_socket: {name: tls, " UNKNOWN "}}]"), "transport_socket"},
     {LISTENER("filter_chains: [{filters: [{name: x, " UNKNOWN "}]}]"),
-     "Didn't find a registered implementation for 'x' with type URL: 'google.protobuf.StringValue'"},
+     "Didn't find a registered implementation for 'x' with type URL: "
+     "'google.protobuf.StringValue'"},
     {LISTENER("filter_chains: [{filters: [" HCM_FILTER(
          "stat_prefix: p, route_config: {}, http_filters: [" ROUTER "]") ", {name: x, " UNKNOWN
                                                                          "}]}]"),
@@ -102,7 +102,8 @@ static const struct {
      "Error: terminal filter named r of type envoy.filters.http.router must be the last filter in "
      "a http filter chain."},
     {HCM("stat_prefix: p, route_config: {}, http_filters: [{name: x, " UNKNOWN "}, " ROUTER "]"),
-     "Didn't find a registered implementation for 'x' with type URL: 'google.protobuf.StringValue'"},
+     "Didn't find a registered implementation for 'x' with type URL: "
+     "'google.protobuf.StringValue'"},
     {HCM("stat_prefix: p, route_config: {}, http_filters: [{name: x, config_discovery: "
          "{config_source: {ads: {}}, type_urls: [a]}}]"),
      "config_discovery"},
@@ -137,8 +138,8 @@ START_TEST(refuses)
 {
     const char *text = decode(bad[_i].yaml);
     ck_assert_msg(last == NULL, "accepted: %s", bad[_i].yaml);
-    ck_assert_msg(strstr(text, bad[_i].words) != NULL, "%s\n got: %s\nwant: %s", bad[_i].yaml,
-                  text, bad[_i].words);
+    ck_assert_msg(strstr(text, bad[_i].words) != NULL, "%s\n got: %s\nwant: %s", bad[_i].yaml, text,
+                  bad[_i].words);
 }
 END_TEST
 
@@ -173,10 +174,11 @@ END_TEST
 START_TEST(optional_and_observing_filters_are_skipped)
 {
     ck_assert_str_eq(
-        decode(HCM("stat_prefix: p, route_config: {}, http_filters: [{name: x, is_optional: true, "
-                   UNKNOWN "}, {name: g, typed_config: {'@type': type.googleapis.com/envoy."
-                   "extensions.filters.http.grpc_stats.v3.FilterConfig}}, {name: "
-                   "envoy.filters.http.router}]")),
+        decode(HCM(
+            "stat_prefix: p, route_config: {}, http_filters: [{name: x, is_optional: true, " UNKNOWN
+            "}, {name: g, typed_config: {'@type': type.googleapis.com/envoy."
+            "extensions.filters.http.grpc_stats.v3.FilterConfig}}, {name: "
+            "envoy.filters.http.router}]")),
         "");
     ck_assert_uint_eq(last->chains[0].manager->n_filters, 1);
 }
@@ -186,9 +188,10 @@ START_TEST(equal_chains_keep_their_nodes)
 {
 #define TWO(limit, port)                                                                           \
     LISTENER("per_connection_buffer_limit_bytes: " limit ", filter_chains: [{name: a, "            \
-             "filter_chain_match: {destination_port: " port "}, filters: [" HCM_FILTER(            \
-                 "stat_prefix: p, route_config: {}, http_filters: [" ROUTER "]") "]}], "           \
-             "default_filter_chain: {}")
+             "filter_chain_match: {destination_port: " port                                        \
+             "}, filters: [" HCM_FILTER("stat_prefix: p, route_config: {}, http_filters: [" ROUTER \
+                                        "]") "]}], "                                               \
+                                             "default_filter_chain: {}")
     ck_assert_str_eq(decode(TWO("1", "5")), "");
     struct filter_chain *chain = last->chains[0].chain, *def = last->default_chain->chain;
     struct http_manager *manager = last->chains[0].manager;
@@ -240,11 +243,12 @@ static const char *chain_for(struct from q)
 START_TEST(finds_by_port_and_prefix)
 {
     fixture_start(&f);
-    listen_to(LISTENER("filter_chains: [{name: any}, {name: port, filter_chain_match: "
-                    "{destination_port: 81}}, {name: net8, filter_chain_match: {prefix_ranges: "
-                    "[{address_prefix: 10.0.0.0, prefix_len: 8}]}}, {name: net16, "
-                    "filter_chain_match: {prefix_ranges: [{address_prefix: 10.1.0.0, prefix_len: "
-                    "16}], server_names: [a.test]}}]"));
+    listen_to(
+        LISTENER("filter_chains: [{name: any}, {name: port, filter_chain_match: "
+                 "{destination_port: 81}}, {name: net8, filter_chain_match: {prefix_ranges: "
+                 "[{address_prefix: 10.0.0.0, prefix_len: 8}]}}, {name: net16, "
+                 "filter_chain_match: {prefix_ranges: [{address_prefix: 10.1.0.0, prefix_len: "
+                 "16}], server_names: [a.test]}}]"));
     ck_assert_str_eq(FIND(.local = "1.1.1.1:80"), "any");
     ck_assert_str_eq(FIND(.local = "10.2.1.1:80"), "net8");
     ck_assert_str_eq(FIND(.local = "10.1.1.1:80", .server = "a.test"), "net16");
@@ -257,10 +261,11 @@ END_TEST
 START_TEST(finds_by_server_name)
 {
     fixture_start(&f);
-    listen_to(LISTENER("filter_chains: [{name: exact, filter_chain_match: {server_names: [a.b.test]}}, "
-                    "{name: wild, filter_chain_match: {server_names: ['*.test']}}, {name: deep, "
-                    "filter_chain_match: {server_names: ['*.b.test']}}], default_filter_chain: "
-                    "{name: default}"));
+    listen_to(
+        LISTENER("filter_chains: [{name: exact, filter_chain_match: {server_names: [a.b.test]}}, "
+                 "{name: wild, filter_chain_match: {server_names: ['*.test']}}, {name: deep, "
+                 "filter_chain_match: {server_names: ['*.b.test']}}], default_filter_chain: "
+                 "{name: default}"));
     ck_assert_str_eq(FIND(.local = "1.1.1.1:80", .server = "a.b.test"), "exact");
     ck_assert_str_eq(FIND(.local = "1.1.1.1:80", .server = "c.b.test"), "deep");
     ck_assert_str_eq(FIND(.local = "1.1.1.1:80", .server = "x.y.b.test"), "deep");
@@ -273,10 +278,11 @@ END_TEST
 START_TEST(finds_by_transport_and_protocol)
 {
     fixture_start(&f);
-    listen_to(LISTENER("filter_chains: [{name: tls, filter_chain_match: {transport_protocol: tls}}, "
-                    "{name: h2, filter_chain_match: {transport_protocol: tls, "
-                    "application_protocols: [h2]}}, {name: raw, filter_chain_match: "
-                    "{transport_protocol: raw_buffer}}]"));
+    listen_to(
+        LISTENER("filter_chains: [{name: tls, filter_chain_match: {transport_protocol: tls}}, "
+                 "{name: h2, filter_chain_match: {transport_protocol: tls, "
+                 "application_protocols: [h2]}}, {name: raw, filter_chain_match: "
+                 "{transport_protocol: raw_buffer}}]"));
     ck_assert_str_eq(FIND(.local = "1.1.1.1:80"), "raw");
     ck_assert_str_eq(FIND(.local = "1.1.1.1:80", .transport = "tls"), "tls");
     ck_assert_str_eq(FIND(.local = "1.1.1.1:80", .transport = "tls", .alpn = "x,h2"), "h2");

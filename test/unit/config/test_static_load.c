@@ -1,0 +1,170 @@
+#include "config/static_load.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+#include "config_fixture.h"
+
+static struct fixture f;
+static struct bootstrap_config *config;
+
+static void setup(void)
+{
+    fixture_init(&f);
+    config = NULL;
+}
+
+static void teardown(void)
+{
+    bootstrap_config_free(&config);
+    fixture_fini(&f);
+}
+
+/* "" when everything was loaded. */
+static const char *load(const char *yaml)
+{
+    struct error err = ERROR_INIT;
+    bootstrap_config_free(&config);
+    config = bootstrap_config_decode(builder_decode_context(f.builder),
+                                     fixture_wire(&f, "envoy.config.bootstrap.v3.Bootstrap", yaml),
+                                     &err);
+    bool ok = config && static_load(f.builder, config, &err);
+    char *text = arena_str(f.arena, bytes_of(error_text(&err)));
+    ck_assert(ok != error_is_set(&err));
+    error_fini(&err);
+    return text;
+}
+
+#define ADS                                                                                        \
+    "dynamic_resources: {ads_config: {api_type: GRPC, transport_api_version: V3, "                 \
+    "set_node_on_first_message_only: true, grpc_services: [{envoy_grpc: {cluster_name: xds, "      \
+    "authority: a, retry_policy: {retry_back_off: {base_interval: 0.1s}}}, initial_metadata: "     \
+    "[{key: K, value: v}]}]}, cds_config: {ads: {}, initial_fetch_timeout: 3s}, lds_config: "      \
+    "{ads: {}}}"
+#define XDS_CLUSTER                                                                                \
+    "{name: xds, type: STRICT_DNS, http2_protocol_options: {connection_keepalive: {interval: "     \
+    "30s, "                                                                                        \
+    "timeout: 5s}}, load_assignment: {cluster_name: xds, endpoints: [{lb_endpoints: [{endpoint: "  \
+    "{address: {socket_address: {address: localhost, port_value: 1}}}}]}]}}"
+
+START_TEST(reads_a_bootstrap)
+{
+    ck_assert_str_eq(
+        load(
+            "{node: {id: node, cluster: k, locality: {zone: z}}, admin: {address: {socket_address: "
+            "{address: 127.0.0.1, port_value: 9901}}, access_log_path: /dev/null}, " ADS
+            ", static_resources: {clusters: [" XDS_CLUSTER
+            "]}, stats_flush_interval: 1s, stats_config: {use_all_default_tags: false, "
+            "stats_tags: [{tag_name: t, fixed_value: v}]}}"),
+        "");
+    ck_assert(bytes_eq_str(config->node_id, "node") && bytes_eq_str(config->node_zone, "z"));
+    ck_assert_uint_gt(config->node_wire.len, 0);
+    ck_assert(config->has_admin && config->admin_address.port == 9901);
+    ck_assert_uint_eq(config->n_admin_access_logs, 1);
+    ck_assert(config->has_ads);
+    const struct grpc_service *s = &config->ads.api.services[0];
+    ck_assert(bytes_eq_str(s->cluster_name, "xds") && bytes_eq_str(s->authority, "a"));
+    ck_assert_uint_eq(s->retry_base_ms, 100);
+    ck_assert_uint_eq(s->retry_max_ms, 1000);
+    ck_assert(bytes_eq_str(s->metadata_keys[0], "k"));
+    ck_assert(config->ads.api.set_node_on_first_message_only && !config->ads.api.delta);
+    ck_assert_int_eq(config->cds.kind, SOURCE_ADS);
+    ck_assert_uint_eq(config->cds.initial_fetch_timeout_ms, 3000);
+    ck_assert_uint_eq(config->lds.initial_fetch_timeout_ms, 15000);
+    ck_assert(bytes_eq(config->lds.key, config->ads.key));
+    ck_assert(!config->use_all_default_tags && config->n_stat_tags == 1);
+    ck_assert_uint_eq(config->stats_flush_interval_ms, 1000);
+    ck_assert_int_eq(fixture_stat(&f, "cluster_manager.cluster_added"), 1);
+}
+END_TEST
+
+#define CLUSTERS(more) "static_resources: {clusters: [" more "]}"
+#define LISTENERS(more) "static_resources: {listeners: [" more "]}"
+#define TCP(name, port)                                                                            \
+    "{" name "address: {socket_address: {address: 127.0.0.1, port_value: " port                    \
+    "}}, filter_chains: [{}]}"
+
+static const struct {
+    const char *yaml, *words;
+} bad[] = {
+    {"{" ADS "}", "dynamic_resources.ads_config: Unknown gRPC client cluster 'xds'"},
+    {"{dynamic_resources: {cds_config: {ads: {}}}}",
+     "dynamic_resources.cds_config: ADS must be configured to support an ADS config source"},
+    {"{dynamic_resources: {ads_config: {api_type: GRPC, transport_api_version: V3, "
+     "grpc_services: [{google_grpc: {target_uri: x, stat_prefix: y1}}]}}}",
+     "google_grpc is not implemented"},
+    {"{dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: "
+     "{cluster_name: xds}}]}}}",
+     "transport_api_version"},
+    {"{" CLUSTERS("{name: a}, {name: a}") "}",
+     "static_resources.clusters[1]: cluster manager: duplicate cluster 'a'"},
+    {"{" CLUSTERS("{name: a, lb_policy: MAGLEV}") "}", "static_resources.clusters[0]: "},
+    {"{" LISTENERS(TCP("name: a, ", "1") ", " TCP("name: b, ", "1")) "}",
+     "static_resources.listeners[1]: error adding listener: 'b' has duplicate address "
+     "'127.0.0.1:1' as existing listener"},
+    {"{admin: {address: {socket_address: {address: nowhere, port_value: 1}}}}",
+     "admin.address: malformed IP address: nowhere"},
+};
+
+START_TEST(refuses)
+{
+    const char *text = load(bad[_i].yaml);
+    ck_assert_msg(strstr(text, bad[_i].words) != NULL, "%s\n got: %s\nwant: %s", bad[_i].yaml, text,
+                  bad[_i].words);
+}
+END_TEST
+
+START_TEST(listeners_without_a_name_and_named_twice)
+{
+    ck_assert_str_eq(load("{" LISTENERS(TCP("", "1") ", " TCP("", "2") ", " TCP(
+                         "name: a, ", "3") ", " TCP("name: a, ", "4")) "}"),
+                     "");
+    builder_start(f.builder, NULL, NULL);
+    ck_assert(f.initialised);
+    ck_assert_uint_eq(builder_snapshot(f.builder)->listeners.count, 3);
+    /* the later one of a name is an update of the first */
+    ck_assert_uint_eq(fixture_listener(&f, "a")->listener->addresses[0].address.port, 4);
+    ck_assert(!fixture_listener(&f, "a")->listener->added_via_api);
+}
+END_TEST
+
+START_TEST(control_cluster_may_speak_http2)
+{
+    ck_assert_str_eq(load("{" ADS ", " CLUSTERS(XDS_CLUSTER) "}"), "");
+    builder_start(f.builder, &config->cds, &config->lds);
+    ck_assert_str_eq(fixture_log(&f), "dns xds;");
+    struct address a = address_ipv4(127, 0, 0, 1, 0);
+    builder_dns_update(f.builder, BYTES("xds"), f.dns_generation, 0, true, &a, 1);
+    builder_commit(f.builder);
+    ck_assert_str_eq(fixture_log(&f), "want cds *;done;publish 1;");
+    const struct cluster *c = fixture_cluster(&f, "xds")->cluster;
+    ck_assert_int_eq(c->protocol, UPSTREAM_HTTP2);
+    ck_assert_uint_eq(c->h2_keepalive_timeout_ms, 5000);
+    ck_assert(fixture_expire(&f)); /* CDS */
+    ck_assert(fixture_expire(&f)); /* LDS */
+    ck_assert(f.initialised);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("static_load");
+    TCase *t = tcase_create("static_load");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, reads_a_bootstrap);
+    tcase_add_loop_test(t, refuses, 0, (int)ARRAY_SIZE(bad));
+    tcase_add_test(t, listeners_without_a_name_and_named_twice);
+    tcase_add_test(t, control_cluster_may_speak_http2);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *r = srunner_create(suite());
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
