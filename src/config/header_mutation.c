@@ -62,3 +62,12 @@ bool header_additions_decode(const envoy_config_core_v3_HeaderValueOption *const
     }
     return true;
 }
+
+bool header_removal_add(struct header_mutations *out, struct bytes name, struct error *err)
+{
+    if (name.len && (name.data[0] == ':' || bytes_eq_str(name, "host")))
+        return error_set(err, ":-prefixed or host headers may not be removed ('%.*s')",
+                         BYTES_ARG(name));
+    out->remove[out->n_remove++] = name;
+    return true;
+}

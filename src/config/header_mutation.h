@@ -32,3 +32,6 @@ struct envoy_config_core_v3_HeaderValueOption;
 MUST_CHECK bool
 header_additions_decode(const struct envoy_config_core_v3_HeaderValueOption *const *list, size_t n,
                         struct arena *a, struct header_mutations *out, struct error *err);
+/* One name to remove, at position out->n_remove of an array that has room for it. */
+MUST_CHECK bool header_removal_add(struct header_mutations *out, struct bytes lower_name,
+                                   struct error *err);

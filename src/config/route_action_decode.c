@@ -153,6 +153,17 @@ static bool weight_filters(struct route_decode_context *ctx, struct route *r,
     return true;
 }
 
+static bool weight_removals(upb_StringView const *names, size_t n, struct arena *a,
+                            struct header_mutations *out, struct error *err)
+{
+    out->remove = ARENA_ARRAY(a, struct bytes, n);
+    for (size_t i = 0; i < n; i++) {
+        if (!header_removal_add(out, upb_lower(names[i], a), err))
+            return false;
+    }
+    return true;
+}
+
 static bool weight_mutations(const envoy_config_route_v3_WeightedCluster_ClusterWeight *m,
                              struct arena *a, struct weighted_cluster *w, struct error *err)
 {
@@ -165,14 +176,11 @@ static bool weight_mutations(const envoy_config_route_v3_WeightedCluster_Cluster
     if (!header_additions_decode(add, n, a, &w->response, err))
         return error_prefix(err, "response_headers_to_add");
     upb_StringView const *rm = CW(request_headers_to_remove)(m, &n);
-    w->request.remove = ARENA_ARRAY(a, struct bytes, n);
-    for (w->request.n_remove = 0; w->request.n_remove < n; w->request.n_remove++)
-        w->request.remove[w->request.n_remove] = upb_lower(rm[w->request.n_remove], a);
+    if (!weight_removals(rm, n, a, &w->request, err))
+        return error_prefix(err, "request_headers_to_remove: ");
     rm = CW(response_headers_to_remove)(m, &n);
-    w->response.remove = ARENA_ARRAY(a, struct bytes, n);
-    for (w->response.n_remove = 0; w->response.n_remove < n; w->response.n_remove++)
-        w->response.remove[w->response.n_remove] = upb_lower(rm[w->response.n_remove], a);
-    return true;
+    return weight_removals(rm, n, a, &w->response, err) ||
+           error_prefix(err, "response_headers_to_remove: ");
 }
 
 static bool weight_decode(struct route_decode_context *ctx, struct route *r,
@@ -203,9 +211,9 @@ static bool weighted_decode(struct route_decode_context *ctx,
     const envoy_config_route_v3_WeightedCluster_ClusterWeight *const *list = WC(clusters)(m, &n);
     c->weighted = ARENA_ARRAY(r->node.arena, struct weighted_cluster, n);
     for (size_t i = 0; i < n; i++) {
+        c->n_weighted++; /* also what is refused half-way has filters to free */
         if (!weight_decode(ctx, r, list[i], &c->weighted[i], err))
             return error_prefix(err, "clusters[%zu]: ", i);
-        c->n_weighted++;
         total += c->weighted[i].weight;
     }
     if (n == 0)

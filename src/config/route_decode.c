@@ -22,18 +22,16 @@ enum { FIELD_VIRTUAL_HOSTS = 2, FIELD_ROUTES = 3 };
 /* The two lists of a level: to add, to remove. */
 static bool mutations_decode(const struct envoy_config_core_v3_HeaderValueOption *const *add,
                              size_t n_add, upb_StringView const *remove, size_t n_remove,
-                             struct arena *a, struct header_mutations *out, struct error *err)
+                             struct arena *a, struct header_mutations *out, bool *removing,
+                             struct error *err)
 {
     if (!header_additions_decode(add, n_add, a, out, err))
         return false;
     out->remove = n_remove ? ARENA_ARRAY(a, struct bytes, n_remove) : NULL;
-    out->n_remove = (uint16_t)n_remove;
+    *removing = true;
     for (size_t i = 0; i < n_remove; i++) {
-        out->remove[i] = upb_lower(remove[i], a);
-        if (out->remove[i].len &&
-            (out->remove[i].data[0] == ':' || bytes_eq_str(out->remove[i], "host")))
-            return error_set(err, ":-prefixed or host headers may not be removed ('%.*s')",
-                             BYTES_ARG(out->remove[i]));
+        if (!header_removal_add(out, upb_lower(remove[i], a), err))
+            return false;
     }
     return true;
 }
@@ -53,9 +51,10 @@ static bool mutations_decode(const struct envoy_config_core_v3_HeaderValueOption
                      : type##_request_headers_to_add(msg, &na);                                    \
         upb_StringView const *rm = response ? type##_response_headers_to_remove(msg, &nr)          \
                                             : type##_request_headers_to_remove(msg, &nr);          \
-        return mutations_decode(add, na, rm, nr, a, out, err) ||                                   \
+        bool removing = false;                                                                     \
+        return mutations_decode(add, na, rm, nr, a, out, &removing, err) ||                        \
                error_prefix(err, "%s_headers_to_%s", response ? "response" : "request",            \
-                            out->n_remove ? "remove: " : "add");                                   \
+                            removing ? "remove: " : "add");                                        \
     }
 DEFINE_MUTATIONS(config, envoy_config_route_v3_RouteConfiguration)
 DEFINE_MUTATIONS(vhost, envoy_config_route_v3_VirtualHost)

@@ -1,0 +1,419 @@
+#include <check.h>
+#include <stdlib.h>
+
+#include "config/cluster.h"
+#include "config/route.h"
+#include "config/wire.h"
+#include "config_fixture.h"
+
+#define ROUTES "envoy.config.route.v3.RouteConfiguration"
+#define CORS "\"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy"
+#define CSRF "\"@type\": type.googleapis.com/envoy.extensions.filters.http.csrf.v3.CsrfPolicy"
+#define FILTER_CONFIG "\"@type\": type.googleapis.com/envoy.config.route.v3.FilterConfig"
+
+static struct fixture f;
+static int configs_alive;
+
+static void *policy_new(struct filter_context *ctx, struct bytes value, struct error *err)
+{
+    if (value.len > 20) {
+        error_set(err, "max_age: too long");
+        return NULL;
+    }
+    configs_alive++;
+    return arena_zalloc(ctx->arena, 1);
+}
+
+static void policy_free(void *config)
+{
+    configs_alive--;
+}
+
+static const struct filter_factory cors = {
+    .name = "envoy.filters.http.cors",
+    .type_url = "envoy.extensions.filters.http.cors.v3.Cors",
+    .route_type_url = "envoy.extensions.filters.http.cors.v3.CorsPolicy",
+    .route_config_new = policy_new,
+    .config_free = policy_free,
+};
+static const struct filter_factory *const factories[] = {&cors};
+static const struct filter_registry registry = {.http = factories, .n_http = 1};
+
+static struct route_config *decode_wire(struct bytes wire, struct error *err)
+{
+    struct filter_context filters = {.arena = f.arena, .stats = f.stats};
+    struct route_decode_context ctx = {
+        .filters = &filters, .registry = &registry, .descriptors = f.descriptors};
+    return route_config_decode(&ctx, wire, NULL, err);
+}
+
+/* A route configuration with this one route, or NULL and why not. */
+static struct route_config *decode_route(const char *route, struct error *err)
+{
+    return decode_wire(fixture_wire(&f, ROUTES,
+                                    arena_printf(f.arena,
+                                                 "{name: r, virtual_hosts: [{name: v, domains: "
+                                                 "['*'], routes: [%s]}]}",
+                                                 route)),
+                       err);
+}
+
+static struct route_config *rc;
+
+static const struct route *route_of(const char *yaml)
+{
+    struct error err = ERROR_INIT;
+    NODE_UNREF(&rc);
+    node_reap();
+    rc = decode_route(yaml, &err);
+    ck_assert_msg(rc != NULL, "%s: %s", yaml, error_text(&err));
+    return rc->vhosts[0].vhost->routes[0].route;
+}
+
+#define MATCH "match: {prefix: /}, "
+
+START_TEST(matches)
+{
+    const struct route *r = route_of("{name: first, match: {prefix: /a}, route: {cluster: c}}");
+    ck_assert(r->path_kind == ROUTE_PATH_PREFIX && bytes_eq_str(r->path, "/a"));
+    ck_assert(bytes_eq_str(r->name, "first") && r->case_sensitive && !r->has_fraction);
+    r = route_of("{match: {path: /A, case_sensitive: false}, route: {cluster: c}}");
+    ck_assert(r->path_kind == ROUTE_PATH_EXACT && !r->case_sensitive);
+    r = route_of("{match: {path_separated_prefix: /a/b}, route: {cluster: c}}");
+    ck_assert(r->path_kind == ROUTE_PATH_SEPARATED_PREFIX);
+    r = route_of("{match: {safe_regex: {regex: \"/[a-z]+\"}}, route: {cluster: c}}");
+    ck_assert(r->path_kind == ROUTE_PATH_REGEX && r->path_regex);
+    r = route_of(
+        "{match: {prefix: /, grpc: {}, headers: [{name: a}, {name: b}], "
+        "query_parameters: [{name: q}], runtime_fraction: {default_value: "
+        "{numerator: 5, denominator: TEN_THOUSAND}, runtime_key: k}}, route: {cluster: c}}");
+    ck_assert(r->grpc_only && r->n_headers == 2 && r->n_queries == 1 && r->has_fraction);
+    ck_assert(r->fraction.numerator == 5 && r->fraction.denominator == 10000);
+}
+END_TEST
+
+START_TEST(clusters)
+{
+    const struct cluster_action *c = route_of("{" MATCH "route: {cluster: web}}")->cluster;
+    ck_assert(bytes_eq_str(c->cluster, "web"));
+    ck_assert_uint_eq(c->not_found_status, 503);
+    ck_assert(c->timeout_ms == 15000 && !c->has_timeout && c->priority == PRIORITY_DEFAULT);
+    c = route_of("{" MATCH "route: {cluster_header: X-Where, timeout: 0s, idle_timeout: 1.5s, "
+                 "priority: HIGH, cluster_not_found_response_code: NOT_FOUND, "
+                 "max_stream_duration: {max_stream_duration: 7s}}}")
+            ->cluster;
+    ck_assert(bytes_eq_str(c->cluster_header, "x-where"));
+    ck_assert(c->has_timeout && c->timeout_ms == 0 && c->idle_timeout_ms == 1500);
+    ck_assert(c->priority == PRIORITY_HIGH && c->not_found_status == 404);
+    ck_assert(c->has_max_stream_duration && c->max_stream_duration_ms == 7000);
+    c = route_of("{" MATCH "route: {cluster: c, cluster_not_found_response_code: "
+                 "INTERNAL_SERVER_ERROR}}")
+            ->cluster;
+    ck_assert_uint_eq(c->not_found_status, 500);
+}
+END_TEST
+
+static bool list_cluster(void *arg, struct bytes name)
+{
+    strbuf_printf(arg, "%.*s ", BYTES_ARG(name));
+    return true;
+}
+
+START_TEST(weighted_clusters)
+{
+    const struct cluster_action *c =
+        route_of("{" MATCH "route: {weighted_clusters: {header_name: X-Pick, clusters: ["
+                 "{name: a, weight: 90, request_headers_to_add: [{header: {key: k, value: v}}], "
+                 "host_rewrite_literal: h, response_headers_to_remove: [Via]}, "
+                 "{name: b, weight: 10, typed_per_filter_config: {f: {" CORS "}}}, "
+                 "{cluster_header: X-C, weight: 0}]}}}")
+            ->cluster;
+    ck_assert(c->n_weighted == 3 && c->total_weight == 100);
+    ck_assert(bytes_eq_str(c->weighted_header, "x-pick"));
+    ck_assert(bytes_eq_str(c->weighted[0].name, "a") && c->weighted[0].weight == 90);
+    ck_assert(c->weighted[0].request.n_add == 1);
+    ck_assert(bytes_eq_str(c->weighted[0].response.remove[0], "via"));
+    ck_assert(bytes_eq_str(c->weighted[0].host_rewrite, "h"));
+    ck_assert(c->weighted[1].filters.n == 1 && configs_alive == 1);
+    ck_assert(bytes_eq_str(c->weighted[2].cluster_header, "x-c"));
+    struct strbuf names = STRBUF_INIT;
+    route_config_clusters(rc, list_cluster, &names);
+    ck_assert_str_eq(strbuf_str(&names), "a b ");
+    strbuf_fini(&names);
+    NODE_UNREF(&rc);
+    node_reap();
+    ck_assert_int_eq(configs_alive, 0);
+}
+END_TEST
+
+START_TEST(rewrites)
+{
+    const struct cluster_action *c =
+        route_of("{" MATCH "route: {cluster: c, prefix_rewrite: /new, host_rewrite_literal: h, "
+                 "append_x_forwarded_host: true}}")
+            ->cluster;
+    ck_assert(c->has_prefix_rewrite && bytes_eq_str(c->prefix_rewrite, "/new"));
+    ck_assert(c->host_rewrite == HOST_REWRITE_LITERAL && bytes_eq_str(c->host_rewrite_text, "h"));
+    ck_assert(c->append_x_forwarded_host);
+    c = route_of("{" MATCH "route: {cluster: c, regex_rewrite: {pattern: {regex: \"/(.*)\"}, "
+                 "substitution: \"/x/\\\\1\"}, auto_host_rewrite: true}}")
+            ->cluster;
+    ck_assert(c->regex_rewrite.regex && bytes_eq_str(c->regex_rewrite.substitution, "/x/\\1"));
+    ck_assert(c->host_rewrite == HOST_REWRITE_AUTO);
+    c = route_of("{" MATCH "route: {cluster: c, auto_host_rewrite: false}}")->cluster;
+    ck_assert(c->host_rewrite == HOST_REWRITE_NONE);
+    c = route_of("{" MATCH "route: {cluster: c, host_rewrite_header: X-H}}")->cluster;
+    ck_assert(c->host_rewrite == HOST_REWRITE_HEADER && bytes_eq_str(c->host_rewrite_text, "x-h"));
+    c = route_of("{" MATCH "route: {cluster: c, host_rewrite_path_regex: {pattern: "
+                 "{regex: \"/(.*)\"}, substitution: \"\\\\1\"}}}")
+            ->cluster;
+    ck_assert(c->host_rewrite == HOST_REWRITE_PATH_REGEX && c->host_rewrite_regex.regex);
+}
+END_TEST
+
+START_TEST(redirects)
+{
+    static const char *const codes[] = {"MOVED_PERMANENTLY", "FOUND", "SEE_OTHER",
+                                        "TEMPORARY_REDIRECT", "PERMANENT_REDIRECT"};
+    static const unsigned statuses[] = {301, 302, 303, 307, 308};
+    for (unsigned i = 0; i < 5; i++) {
+        const struct route *r =
+            route_of(arena_printf(f.arena, "{" MATCH "redirect: {response_code: %s}}", codes[i]));
+        ck_assert(r->action == ROUTE_REDIRECT && r->redirect->status == statuses[i]);
+    }
+    const struct redirect_action *d =
+        route_of("{" MATCH
+                 "redirect: {host_redirect: h, port_redirect: 8443, https_redirect: true, "
+                 "strip_query: true, path_redirect: \"/p?q\"}}")
+            ->redirect;
+    ck_assert(d->status == 301 && d->port == 8443 && d->https && d->strip_query);
+    ck_assert(bytes_eq_str(d->host, "h") && bytes_eq_str(d->path, "/p?q"));
+    d = route_of("{" MATCH "redirect: {scheme_redirect: ftp, prefix_rewrite: \"\"}}")->redirect;
+    ck_assert(bytes_eq_str(d->scheme, "ftp") && d->has_prefix_rewrite && !d->https);
+    d = route_of("{" MATCH "redirect: {regex_rewrite: {pattern: {regex: a}, substitution: b}}}")
+            ->redirect;
+    ck_assert_ptr_nonnull(d->regex_rewrite.regex);
+}
+END_TEST
+
+START_TEST(direct_responses)
+{
+    const struct route *r = route_of("{" MATCH "direct_response: {status: 418}}");
+    ck_assert(r->action == ROUTE_DIRECT_RESPONSE && r->direct->status == 418);
+    ck_assert_uint_eq(r->direct->body.len, 0);
+    r = route_of("{" MATCH "direct_response: {status: 200, body: {inline_string: hi}}}");
+    ck_assert(bytes_eq_str(r->direct->body, "hi"));
+    r = route_of("{" MATCH "direct_response: {status: 200, body: {inline_bytes: aGkA}}}");
+    ck_assert(bytes_eq(r->direct->body, BYTES("hi\0")));
+    setenv("XYLEM_TEST_BODY", "from the environment", 1);
+    r = route_of("{" MATCH "direct_response: {status: 200, body: {environment_variable: "
+                 "XYLEM_TEST_BODY}}}");
+    ck_assert(bytes_eq_str(r->direct->body, "from the environment"));
+}
+END_TEST
+
+START_TEST(filter_configs)
+{
+    const struct route *r =
+        route_of("{" MATCH "route: {cluster: c}, typed_per_filter_config: {"
+                 "one: {" CORS "}, "
+                 "two: {" FILTER_CONFIG ", config: {" CORS "}, disabled: true}, "
+                 "three: {" FILTER_CONFIG ", disabled: true}, "
+                 "four: {" FILTER_CONFIG ", is_optional: true, config: {" CSRF "}}}}");
+    ck_assert_uint_eq(r->filters.n, 3); /* the optional one that nobody knows is left out */
+    ck_assert_int_eq(configs_alive, 2);
+    for (unsigned i = 0; i < r->filters.n; i++) {
+        const struct route_filter_config *c = &r->filters.entries[i];
+        bool two = bytes_eq_str(c->name, "two"), three = bytes_eq_str(c->name, "three");
+        ck_assert(c->disabled == (two || three));
+        ck_assert((c->config == NULL) == three);
+    }
+}
+END_TEST
+
+#define BODY_4097 "%4097s"
+
+/* Every refusal names where it stands. */
+static const char *const refused[][2] = {
+    {"{route: {cluster: c}}", "match: value is required"},
+    {"{match: {}, route: {cluster: c}}", "match.path_specifier: expected one of"},
+    {"{match: {path_separated_prefix: /a/}, route: {cluster: c}}",
+     "match.path_separated_prefix: value does not match"},
+    {"{match: {safe_regex: {regex: \"(\"}}, route: {cluster: c}}", "match.safe_regex.regex: "},
+    {"{match: {connect_matcher: {}}, route: {cluster: c}}",
+     "match.connect_matcher: CONNECT is not"},
+    {"{match: {prefix: /, tls_context: {}}, route: {cluster: c}}", "match.tls_context: not impl"},
+    {"{match: {prefix: /, headers: [{name: a}, {name: b, string_match: {}}]}, route: {cluster: c}}",
+     "match.headers[1].string_match.match_pattern: expected one of"},
+    {"{match: {prefix: /, query_parameters: [{name: b, string_match: {}}]}, route: {cluster: c}}",
+     "match.query_parameters[0].string_match.match_pattern: expected one of"},
+    {"{" MATCH "}", "action: expected one of route, redirect, direct_response"},
+    {"{" MATCH "filter_action: {}}", "filter_action: not implemented"},
+    {"{" MATCH "non_forwarding_action: {}}", "non_forwarding_action: not implemented"},
+    {"{" MATCH "route: {}}", "route.cluster_specifier: expected one of"},
+    {"{" MATCH "route: {cluster: \"\"}}", "route.cluster: value length must be at least 1"},
+    {"{" MATCH "route: {cluster: c, metadata_match: {}}}", "route.metadata_match: subset load"},
+    {"{" MATCH "route: {cluster: c, cluster_not_found_response_code: 7}}",
+     "route.cluster_not_found_response_code: 7 is not a defined value"},
+    {"{" MATCH "route: {cluster: c, prefix_rewrite: /a, regex_rewrite: {pattern: {regex: a}}}}",
+     "route.Cannot specify both prefix_rewrite and regex_rewrite"},
+    {"{" MATCH "route: {cluster: c, regex_rewrite: {}}}",
+     "route.regex_rewrite.pattern: value is required"},
+    {"{" MATCH
+     "route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: \"\\\\3\"}}}",
+     "route.regex_rewrite.substitution: "},
+    {"{" MATCH "route: {cluster: c, host_rewrite_path_regex: {pattern: {regex: \"[\"}}}}",
+     "route.host_rewrite_path_regex.pattern.regex: "},
+    {"{" MATCH "route: {cluster_specifier_plugin: p}}",
+     "route.cluster_specifier_plugin: not implemented"},
+    {"{" MATCH "route: {weighted_clusters: {}}}",
+     "route.weighted_clusters: clusters: value must contain at least 1 item(s)"},
+    {"{" MATCH "route: {weighted_clusters: {clusters: [{name: a, weight: 0}]}}}",
+     "route.weighted_clusters: Sum of weights in the weighted_cluster must be greater than 0."},
+    {"{" MATCH "route: {weighted_clusters: {clusters: [{name: a, weight: 4294967295}, "
+     "{name: b, weight: 1}]}}}",
+     "route.weighted_clusters: The sum of weights of all weighted clusters of route"},
+    {"{" MATCH "route: {weighted_clusters: {clusters: [{name: a, cluster_header: b, weight: 1}]}}}",
+     "route.weighted_clusters: clusters[0]: Only one of name or cluster_header"},
+    {"{" MATCH "route: {weighted_clusters: {clusters: [{weight: 1}]}}}",
+     "route.weighted_clusters: clusters[0]: At least one of name or cluster_header"},
+    {"{" MATCH "route: {weighted_clusters: {clusters: [{name: a, weight: 1, "
+     "typed_per_filter_config: {x: {" CORS "}, y: {" CSRF "}}}]}}}",
+     "route.weighted_clusters: clusters[0]: typed_per_filter_config['y']: Didn't find"},
+    {"{" MATCH "redirect: {response_code: 9}}", "redirect.response_code: 9 is not a defined value"},
+    {"{" MATCH "redirect: {regex_rewrite: {pattern: {regex: \"\"}}}}",
+     "redirect.regex_rewrite.pattern.regex: expected a pattern"},
+    {"{" MATCH "direct_response: {status: 199}}", "direct_response.status: value must be inside"},
+    {"{" MATCH "direct_response: {status: 600}}", "direct_response.status: value must be inside"},
+    {"{" MATCH "direct_response: {status: 200, body: {}}}", "direct_response.body.specifier: exp"},
+    {"{" MATCH "direct_response: {status: 200, body: {filename: /nonexistent/body}}}",
+     "direct_response.body.filename: cannot read '/nonexistent/body': No such file or directory"},
+    {"{" MATCH "direct_response: {status: 200, body: {environment_variable: XYLEM_NO_SUCH}}}",
+     "direct_response.body.environment_variable: 'XYLEM_NO_SUCH' is not set"},
+    {"{" MATCH "direct_response: {status: 200, body: {inline_string: \"" BODY_4097 "\"}}}",
+     "direct_response.body.response body size is 4097 bytes; maximum is 4096"},
+    {"{" MATCH "route: {cluster: c}, typed_per_filter_config: {x: {" CSRF "}}}",
+     "typed_per_filter_config['x']: Didn't find a registered implementation for 'x' with type "
+     "URL: 'envoy.extensions.filters.http.csrf.v3.CsrfPolicy'"},
+    {"{" MATCH "route: {cluster: c}, typed_per_filter_config: {x: {" CORS
+     ", max_age: \"12345678901234567890\"}}}",
+     "typed_per_filter_config['x']: max_age: too long"},
+};
+
+START_TEST(refusals_name_the_field)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+        struct error err = ERROR_INIT;
+        char *yaml = strstr(refused[i][0], BODY_4097) ? arena_printf(f.arena, refused[i][0], "x")
+                                                      : arena_str(f.arena, bytes_of(refused[i][0]));
+        struct route_config *bad = decode_route(yaml, &err);
+        ck_assert_msg(bad == NULL, "%s", refused[i][0]);
+        struct bytes text = bytes_of(error_text(&err));
+        ck_assert_msg(bytes_starts_with(text, BYTES("virtual_hosts[0].routes[0].")), "%s",
+                      error_text(&err));
+        ck_assert_msg(bytes_starts_with(bytes_skip(text, strlen("virtual_hosts[0].routes[0].")),
+                                        bytes_of(refused[i][1])),
+                      "%s: %s", refused[i][0], error_text(&err));
+        error_fini(&err);
+        node_reap();
+        ck_assert_msg(configs_alive == 0 && node_count_live() == 0, "%s leaves something behind",
+                      refused[i][0]);
+    }
+}
+END_TEST
+
+#define TWO_HOSTS(first, second)                                                                   \
+    "{name: r, virtual_hosts: [{name: a, domains: " first "}, {name: b, domains: " second "}]}"
+
+static const char *const refused_configs[][2] = {
+    {"{name: r, vhds: {}}", "vhds: virtual host discovery is not implemented"},
+    {"{name: r, virtual_hosts: [{domains: ['*']}]}", "virtual_hosts[0].name: value length"},
+    {"{name: r, virtual_hosts: [{name: a}]}", "virtual_hosts[0].domains: value must contain"},
+    {"{name: r, virtual_hosts: [{name: a, domains: [x]}, {name: a, domains: [z]}]}",
+     "Only unique names for virtual hosts are permitted. Duplicate entry of virtual host a"},
+    {TWO_HOSTS("['*']", "['*']"), "Only a single wildcard domain is permitted"},
+    {TWO_HOSTS("[x.y]", "[X.Y]"), "Only unique values for domains are permitted."},
+    {"{name: r, virtual_hosts: [{name: a, domains: ['*'], matcher: {}}]}",
+     "virtual_hosts[0].matcher: matcher trees are not implemented"},
+    {"{name: r, typed_per_filter_config: {x: {" CSRF "}}}", "typed_per_filter_config['x']: Didn't"},
+};
+
+START_TEST(refused_configurations)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(refused_configs); i++) {
+        struct error err = ERROR_INIT;
+        struct route_config *bad =
+            decode_wire(fixture_wire(&f, ROUTES, refused_configs[i][0]), &err);
+        ck_assert_msg(bad == NULL, "%s", refused_configs[i][0]);
+        ck_assert_msg(
+            bytes_starts_with(bytes_of(error_text(&err)), bytes_of(refused_configs[i][1])),
+            "%s: %s", refused_configs[i][0], error_text(&err));
+        error_fini(&err);
+        node_reap();
+        ck_assert_uint_eq(node_count_live(), 0);
+    }
+}
+END_TEST
+
+/* Bytes cut short anywhere are refused or mean something: they never crash. */
+START_TEST(hostile_bytes)
+{
+    struct bytes wire = fixture_wire(
+        &f, ROUTES,
+        "{name: r, virtual_hosts: [{name: v, domains: ['*', a.b], routes: [{" MATCH
+        "route: {weighted_clusters: {clusters: [{name: a, weight: 1, typed_per_filter_config: "
+        "{x: {" CORS "}}}]}}, typed_per_filter_config: {y: {" FILTER_CONFIG ", config: {" CORS
+        "}}}}, {" MATCH "redirect: {host_redirect: h}}]}]}");
+    char *copy = arena_alloc(f.arena, wire.len);
+    for (size_t i = 0; i < wire.len * 9; i++) {
+        struct error err = ERROR_INIT;
+        memcpy(copy, wire.data, wire.len);
+        if (i % 9 < 8)
+            copy[i / 9] ^= (char)(1 << i % 9);
+        struct route_config *any =
+            decode_wire(bytes_from(copy, i % 9 < 8 ? wire.len : i / 9), &err);
+        ck_assert(any || error_is_set(&err));
+        NODE_UNREF(&any);
+        node_reap();
+        error_fini(&err);
+        ck_assert(configs_alive == 0 && node_count_live() == 0);
+    }
+}
+END_TEST
+
+static void setup(void)
+{
+    fixture_init(&f);
+}
+
+static void teardown(void)
+{
+    NODE_UNREF(&rc);
+    node_reap();
+    ck_assert_int_eq(configs_alive, 0);
+    fixture_fini(&f);
+}
+
+int main(void)
+{
+    Suite *s = suite_create("route_decode");
+    TCase *t = tcase_create("all");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, matches);
+    tcase_add_test(t, clusters);
+    tcase_add_test(t, weighted_clusters);
+    tcase_add_test(t, rewrites);
+    tcase_add_test(t, redirects);
+    tcase_add_test(t, direct_responses);
+    tcase_add_test(t, filter_configs);
+    tcase_add_test(t, refusals_name_the_field);
+    tcase_add_test(t, refused_configurations);
+    tcase_add_test(t, hostile_bytes);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
