@@ -97,6 +97,11 @@ const struct store *builder_store(const struct builder *b)
     return &b->store;
 }
 
+uint64_t builder_routes_decoded(const struct builder *b)
+{
+    return b->routes_decoded;
+}
+
 uint64_t builder_decoded(const struct builder *b, enum resource_type type)
 {
     return b->decoded[type];

@@ -294,17 +294,25 @@ static bool check_clusters(struct builder *b, const struct route_config *rc, str
     return !error_is_set(err);
 }
 
+static bool check_part(void *arg, const char *message, struct bytes wire, struct error *err)
+{
+    struct builder *b = arg;
+    return decode_check(&b->ctx, message, wire, err);
+}
+
 static struct route_config *decode_routes(struct builder *b, struct bytes wire,
                                           const struct route_config *previous, struct error *err)
 {
     struct arena *scratch = arena_new(0);
     struct filter_context fctx = {
         .arena = scratch, .stats = b->options.stats, .self = b->ctx.self, .owner = b};
-    struct route_decode_context rctx = {
-        .filters = &fctx, .registry = b->options.filters, .descriptors = b->options.descriptors};
-    struct route_config *rc = NULL;
-    if (decode_check(&b->ctx, resource_type_name(RESOURCE_ROUTE), wire, err))
-        rc = route_config_decode(&rctx, wire, previous, err);
+    struct route_decode_context rctx = {.filters = &fctx,
+                                        .registry = b->options.filters,
+                                        .descriptors = b->options.descriptors,
+                                        .check = check_part,
+                                        .check_arg = b};
+    struct route_config *rc = route_config_decode(&rctx, wire, previous, err);
+    b->routes_decoded += rctx.routes_decoded;
     arena_free(&scratch);
     if (rc && !check_clusters(b, rc, err))
         NODE_UNREF(&rc);

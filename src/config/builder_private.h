@@ -12,6 +12,7 @@ struct builder {
     struct stat_scope *cm_stats, *lm_stats;
     char *type_versions[RESOURCE_TYPE_COUNT];
     uint64_t decoded[RESOURCE_TYPE_COUNT];
+    uint64_t routes_decoded; /* single routes of RDS */
     uint64_t full_updates, dns_generations;
 
     /* the snapshot under construction */

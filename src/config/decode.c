@@ -3,6 +3,7 @@
 #include "config/decode_util.h"
 #include "config/descriptors.h"
 #include "config/field_report.h"
+#include "config/wire.h"
 #include "config/typed.h"
 #include "config/unsupported.h"
 #include "config/validate.h"
@@ -20,6 +21,27 @@ static bool check_unknown(const struct field_report *found, struct error *err)
     return true;
 }
 
+/* Paths begin with what they stand in: "Cluster 'web': lb_subset_config". */
+static void tell_report(struct field_report *report, struct bytes message, struct bytes wire,
+                        const struct field_report *found)
+{
+    struct strbuf path = STRBUF_INIT;
+    struct bytes name = wire_find_bytes(wire, 1);
+    message = bytes_skip(message, (size_t)(bytes_rfind_char(message, '.') + 1));
+    strbuf_printf(&path, "%.*s", BYTES_ARG(message));
+    if (name.len && name.len < 256)
+        strbuf_printf(&path, " '%.*s'", BYTES_ARG(name));
+    strbuf_add_str(&path, ": ");
+    size_t head = path.len;
+    for (size_t i = 0; i < found->n; i++) {
+        const struct field_entry *e = &found->entries[i];
+        strbuf_cut(&path, head);
+        strbuf_add_str(&path, e->path);
+        field_report_add(report, e->class, strbuf_bytes(&path), e->detail);
+    }
+    strbuf_fini(&path);
+}
+
 bool decode_check(struct decode_context *ctx, const char *message, struct bytes wire,
                   struct error *err)
 {
@@ -32,10 +54,8 @@ bool decode_check(struct decode_context *ctx, const char *message, struct bytes 
     bool ok = unsupported_scan(ctx->descriptors, name, wire, &found, err);
     ok = ok && (!ctx->reject_unknown || check_unknown(&found, err));
     ok = ok && unsupported_check(&found, ctx->strict, err);
-    for (size_t i = 0; ok && ctx->report && i < found.n; i++) {
-        const struct field_entry *e = &found.entries[i];
-        field_report_add(ctx->report, e->class, bytes_of(e->path), e->detail);
-    }
+    if (ok && ctx->report)
+        tell_report(ctx->report, name, wire, &found);
     field_report_fini(&found);
     return ok;
 }

@@ -174,6 +174,10 @@ struct route_decode_context {
     struct descriptors *descriptors; /* TypedStruct; may be NULL in tests */
     uint64_t vhosts_decoded, routes_decoded;
     uint32_t max_direct_response_body; /* set by route_config_decode */
+    /* Validation rules and what is not implemented, asked for each part that is decoded anew: a
+     * large table costs what changed. NULL: the caller has checked the whole. */
+    bool (*check)(void *arg, const char *message, struct bytes wire, struct error *err);
+    void *check_arg;
 };
 
 /* wire: bytes of a RouteConfiguration; they must stay in place for as long as the result may be

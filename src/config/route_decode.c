@@ -203,10 +203,18 @@ static void route_fini(struct node *n)
         route_filter_configs_fini(&r->cluster->weighted[i].filters);
 }
 
+static bool check_part(struct route_decode_context *ctx, const char *message, struct bytes wire,
+                       struct error *err)
+{
+    return !ctx->check || ctx->check(ctx->check_arg, message, wire, err);
+}
+
 static bool route_decode_into(struct route_decode_context *ctx, struct bytes wire, struct route *r,
                               upb_Arena *scratch, struct error *err)
 {
     struct arena *a = r->node.arena;
+    if (!check_part(ctx, "envoy.config.route.v3.Route", wire, err))
+        return false;
     const envoy_config_route_v3_Route *m =
         envoy_config_route_v3_Route_parse(wire.data, wire.len, scratch);
     if (!m)
@@ -338,6 +346,8 @@ static bool vhost_fields(struct route_decode_context *ctx, struct bytes wire,
                          struct virtual_host *v, upb_Arena *scratch, struct error *err)
 {
     struct arena *a = v->node.arena;
+    if (!check_part(ctx, "envoy.config.route.v3.VirtualHost", wire, err))
+        return false;
     const envoy_config_route_v3_VirtualHost *m =
         envoy_config_route_v3_VirtualHost_parse(wire.data, wire.len, scratch);
     if (!m)
@@ -437,6 +447,8 @@ static bool config_fields(struct route_decode_context *ctx, struct bytes wire,
                           struct route_config *rc, upb_Arena *scratch, struct error *err)
 {
     struct arena *a = rc->node.arena;
+    if (!check_part(ctx, "envoy.config.route.v3.RouteConfiguration", wire, err))
+        return false;
     const envoy_config_route_v3_RouteConfiguration *m =
         envoy_config_route_v3_RouteConfiguration_parse(wire.data, wire.len, scratch);
     size_t n;

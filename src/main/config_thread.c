@@ -2,8 +2,10 @@
 
 #include <pthread.h>
 
+#include "admin/server_stats.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "config/field_report.h"
@@ -27,7 +29,9 @@ struct config_thread {
     struct strbuf node;
     struct timer reap;
     struct list timers; /* struct config_timer */
-    struct field_report report; /* accepted and not acted on, of every resource */
+    struct field_report report; /* accepted and not acted on, since the last look */
+    struct map told;            /* paths that have been logged: once each */
+    struct stat_scope *server, *decoded;
 };
 
 /* A timer of the builder's or of a stream's, on the heap: fires once or is cancelled. */
@@ -88,9 +92,63 @@ static void wants_done(void *ctx)
     xds_sources_flush(((struct config_thread *)ctx)->sources);
 }
 
+/* xylem.config.*: how much was decoded since the start; equal bytes do not count. */
+#define DECODED_STAT_LIST(X)                                                                       \
+    X(DECODED_CDS, "cds_decoded", GAUGE)                                                           \
+    X(DECODED_EDS, "eds_decoded", GAUGE)                                                           \
+    X(DECODED_LDS, "lds_decoded", GAUGE)                                                           \
+    X(DECODED_RDS, "rds_decoded", GAUGE)                                                           \
+    X(DECODED_ROUTES, "routes_decoded", GAUGE)                                                     \
+    X(FIELDS_IGNORED, "fields_ignored", COUNTER)                                                   \
+    X(SNAPSHOT_VERSION, "snapshot_version", GAUGE)
+
+enum decoded_stat {
+#define X(id, name, kind) STAT_##id,
+    DECODED_STAT_LIST(X)
+#undef X
+};
+#define X(id, name, kind) {name, STAT_##kind},
+static const struct stat_desc decoded_stats[] = {DECODED_STAT_LIST(X)};
+#undef X
+static const struct stat_schema decoded_schema = {decoded_stats, ARRAY_SIZE(decoded_stats)};
+
+/* Nothing is ignored in silence: counted, and one log line for each path. */
+static void tell_report(struct config_thread *c)
+{
+    enum { TOLD_MAX = 10000 };
+    for (size_t i = 0; i < c->report.n; i++) {
+        const struct field_entry *e = &c->report.entries[i];
+        if (e->class == FIELD_UNKNOWN)
+            stat_inc(c->server, STAT_SLOT_CONFIG, STAT_SERVER_DYNAMIC_UNKNOWN_FIELDS);
+        if (e->class == FIELD_IGNORED)
+            stat_inc(c->decoded, STAT_SLOT_CONFIG, STAT_FIELDS_IGNORED);
+        bool quiet = (e->class == FIELD_UNKNOWN && c->o.quiet_unknown) ||
+                     (e->class == FIELD_DEPRECATED && c->o.quiet_deprecated);
+        if (quiet || map_count(&c->told) >= TOLD_MAX || map_set(&c->told, bytes_of(e->path), c))
+            continue;
+        LOG(LOG_CONFIG, LOG_WARNING, "%s field %s%s%s", field_class_name(e->class), e->path,
+            e->detail[0] ? ": " : "", e->detail);
+    }
+    field_report_fini(&c->report);
+}
+
+static void count_decoded(struct config_thread *c, const struct snapshot *s)
+{
+    static const enum resource_type types[] = {RESOURCE_CLUSTER, RESOURCE_ENDPOINT,
+                                               RESOURCE_LISTENER, RESOURCE_ROUTE};
+    for (unsigned i = 0; i < ARRAY_SIZE(types); i++)
+        stat_set(c->decoded, STAT_SLOT_CONFIG, STAT_DECODED_CDS + i,
+                 (int64_t)builder_decoded(c->builder, types[i]));
+    stat_set(c->decoded, STAT_SLOT_CONFIG, STAT_DECODED_ROUTES,
+             (int64_t)builder_routes_decoded(c->builder));
+    stat_set(c->decoded, STAT_SLOT_CONFIG, STAT_SNAPSHOT_VERSION, (int64_t)s->version);
+}
+
 static void publish(void *ctx, struct snapshot *s)
 {
     struct config_thread *c = ctx;
+    tell_report(c);
+    count_decoded(c, s);
     c->o.table->publish(c->o.table->ctx, s);
 }
 
@@ -181,6 +239,8 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
     c->loop = loop;
     list_init(&c->timers);
     random_seed_os(&c->random);
+    c->server = stat_scope_get(o->stats, BYTES("server"), &server_stat_schema);
+    c->decoded = stat_scope_get(o->stats, BYTES("xylem.config"), &decoded_schema);
     timer_init(&c->reap, loop, on_reap, c);
     c->builder_table = (struct builder_table){
         .ctx = c,
@@ -301,6 +361,9 @@ void config_thread_free(struct config_thread **cp)
     bootstrap_config_free(&c->bootstrap);
     strbuf_fini(&c->node);
     field_report_fini(&c->report);
+    map_fini(&c->told);
+    stat_scope_unref(&c->server);
+    stat_scope_unref(&c->decoded);
     mem_free(c);
 }
 

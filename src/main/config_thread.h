@@ -34,6 +34,7 @@ struct config_thread_options {
     const struct filter_registry *filters;
     struct stat_store *stats;
     bool strict, reject_unknown_dynamic;
+    bool quiet_unknown, quiet_deprecated; /* no log line, only the count */
 };
 
 struct config_thread *config_thread_new(const struct config_thread_options *o, struct error *err);

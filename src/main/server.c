@@ -222,6 +222,8 @@ static bool make_config(struct server *s, struct error *err)
         .filters = &filter_registry,
         .stats = s->stats,
         .reject_unknown_dynamic = s->options->reject_unknown_dynamic,
+        .quiet_unknown = s->options->ignore_unknown_dynamic,
+        .quiet_deprecated = s->options->skip_deprecated_logs,
     };
     s->config = config_thread_new(&o, err);
     return s->config != NULL;
