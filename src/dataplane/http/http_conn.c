@@ -53,6 +53,16 @@ void http_conn_drain(struct http_conn *c)
     c->codec->ops->drain(c->codec);
 }
 
+void http_conn_before_response(struct http_conn *c)
+{
+    if (!c->worker->draining && !c->chain_gone)
+        return;
+    http_conn_drain(c);
+    if (!c->drain_counted)
+        count(c, STAT_HTTP_DOWNSTREAM_CX_DRAIN_CLOSE, 1);
+    c->drain_counted = true;
+}
+
 static void on_drain_timer(struct timer *t)
 {
     struct http_conn *c = t->owner;
@@ -199,22 +209,23 @@ static void on_connection_data(struct connection *connection, struct buffer *in,
         http_conn_close(c, CLOSE_PROTOCOL_ERROR);
     else
         hold_input(c, in);
+    c->input_left = !buffer_empty(in);
 }
 
 static void on_high_watermark(struct connection *connection)
 {
     struct http_conn *c = connection_owner(connection);
     if (c->stream)
-        stream_response_watermark(c->stream, true);
+        stream_on_watermark(c->stream, true);
 }
 
 static void on_low_watermark(struct connection *connection)
 {
     struct http_conn *c = connection_owner(connection);
-    if (c->stream && c->stream->priv->response_pauses)
-        stream_response_watermark(c->stream, false);
-    else if (!c->stream && !c->closing)
-        connection_reread(connection);
+    if (c->stream)
+        stream_on_watermark(c->stream, false);
+    else if (!c->closing)
+        connection_reread(connection); /* pipelined requests may have waited for room */
 }
 
 static void count_close(struct http_conn *c, bool remote, bool active)
@@ -248,8 +259,6 @@ static void on_connection_close(struct connection *connection, enum close_reason
         reason == CLOSE_REMOTE_CLOSE || reason == CLOSE_REMOTE_RESET || reason == CLOSE_IO_ERROR;
     if (reason == CLOSE_DELAYED_CLOSE_TIMEOUT)
         count(c, STAT_HTTP_DOWNSTREAM_CX_DELAYED_CLOSE_TIMEOUT, 1);
-    if (c->draining && reason == CLOSE_DRAIN)
-        count(c, STAT_HTTP_DOWNSTREAM_CX_DRAIN_CLOSE, 1);
     bool active = c->stream != NULL;
     c->closing = true;
     if (active)
@@ -289,7 +298,7 @@ void http_conn_stream_done(struct http_conn *c, bool reusable)
         c->input_held = false;
         connection_read_resume(c->connection);
     }
-    if (!c->in_input)
+    if (!c->in_input && c->input_left)
         connection_reread(c->connection);
     become_idle(c);
 }

@@ -34,7 +34,8 @@ struct http_conn {
     struct timer idle_timer, duration_timer, drain_timer;
     uint64_t id, rx_counted, tx_counted;
     uint32_t requests, buffer_limit;
-    bool in_input, draining, closing, chain_gone, input_held, is_tls;
+    bool in_input, draining, drain_counted, closing, chain_gone, is_tls;
+    bool input_left, input_held; /* pipelined bytes wait; so many that reading is paused */
 };
 
 /* Per-worker state of this room: stream pool and connection list. After worker->loop and ->chunks
@@ -64,6 +65,8 @@ unsigned http_conn_list_active_requests(const struct worker *w);
 /* Inside of the room: hands queued output to the connection. */
 void http_conn_flush(struct http_conn *c);
 void http_conn_close(struct http_conn *c, enum close_reason reason);
+/* A response head is about to go out: the last chance to say close. */
+void http_conn_before_response(struct http_conn *c);
 /* The current stream has ended; reusable: both its halves were complete. */
 void http_conn_stream_done(struct http_conn *c, bool reusable);
 /* The next response says close; an idle connection may be used until somebody closes it. */

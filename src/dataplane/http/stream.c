@@ -118,7 +118,7 @@ void stream_on_headers(struct stream *s, bool end)
     stream_touch(s);
     filter_chain_create(s);
     if (connection_above_watermark(s->conn->connection))
-        stream_response_watermark(s, true);
+        stream_on_watermark(s, true);
     filter_chain_request_headers(s, end);
 }
 
@@ -144,7 +144,6 @@ void stream_on_codec_error(struct stream *s, const struct codec_error *e)
     if (stream_over(s))
         return;
     stream_stat(s, STAT_HTTP_DOWNSTREAM_CX_PROTOCOL_ERROR);
-    p->codec_error = true;
     if (p->response_sent) {
         s->info.details = e->details;
         stream_reset(s, row);
@@ -290,6 +289,14 @@ void filter_request_watermark(struct http_filter *f, bool above)
         stream_pause_reading(f->stream);
     else
         stream_resume_reading(f->stream);
+}
+
+void stream_on_watermark(struct stream *s, bool above)
+{
+    if (s->priv->above_watermark == above)
+        return;
+    s->priv->above_watermark = above;
+    stream_response_watermark(s, above);
 }
 
 void stream_response_watermark(struct stream *s, bool above)

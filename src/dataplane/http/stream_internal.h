@@ -32,7 +32,7 @@ struct stream_private {
     bool response_complete;
     bool local_reply, reset, finished;
     bool is_head, is_grpc;
-    bool codec_error;
+    bool above_watermark; /* the connection's share of response_pauses */
 };
 
 struct stream_slot {
@@ -56,6 +56,8 @@ void stream_pause_reading(struct stream *s);
 void stream_resume_reading(struct stream *s);
 /* Counted: tells the terminal filter when the first pause comes and the last one goes. */
 void stream_response_watermark(struct stream *s, bool above);
+/* The connection's output has passed its limit, or has fallen again. */
+void stream_on_watermark(struct stream *s, bool above);
 
 /* stream_response.c. The codec's end of the response filters. */
 void stream_send_headers(struct stream *s, bool end);

@@ -36,6 +36,7 @@ void stream_send_headers(struct stream *s, bool end)
         stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_RESPONSE_BEFORE_RQ_COMPLETE);
         ops->drain(s->conn->codec);
     }
+    http_conn_before_response(s->conn);
     hcm_response(s);
     count_status(s, s->info.status);
     s->info.response_header_bytes = h->byte_size;
