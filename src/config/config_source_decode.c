@@ -1,4 +1,4 @@
-/* Where resources come from. ADS, single gRPC streams and files are told apart by their key. */
+/* Where resources come from: ADS, or a gRPC stream of its own, told apart by the key. */
 #include "config/decode.h"
 #include "config/decode_util.h"
 #include "config/wire_slice.h"
@@ -70,8 +70,9 @@ static bool check_api(const api_msg *m, struct error *err)
         return error_set(err, "transport_api_version: only V3 is supported");
     switch (API(api_type)(m)) {
     case API(GRPC):
-    case API(DELTA_GRPC):
         return true;
+    case API(DELTA_GRPC):
+        return error_set(err, "api_type: DELTA_GRPC is not implemented");
     case API(REST):
         return error_set(err, "api_type: REST is not implemented");
     default:
@@ -88,7 +89,6 @@ static bool take_api(struct decode_context *ctx, struct arena *a, const api_msg 
     const envoy_config_core_v3_GrpcService *const *services = API(grpc_services)(m, &n);
     if (n == 0 || n > 2)
         return error_set(err, "grpc_services: expected one or two, got %zu", n);
-    out->delta = API(api_type)(m) == API(DELTA_GRPC);
     out->set_node_on_first_message_only = API(set_node_on_first_message_only)(m);
     out->services = ARENA_ARRAY(a, struct grpc_service, n);
     for (size_t i = 0; i < n; i++) {
@@ -96,26 +96,6 @@ static bool take_api(struct decode_context *ctx, struct arena *a, const api_msg 
             return error_prefix(err, "grpc_services[%zu]: ", i);
     }
     out->n_services = (unsigned)n;
-    return true;
-}
-
-static bool take_path(struct arena *a, const envoy_config_core_v3_ConfigSource *m,
-                      struct config_source *out, struct error *err)
-{
-    const envoy_config_core_v3_PathConfigSource *p = SOURCE(path_config_source)(m);
-    struct bytes path = upb_bytes(SOURCE(path)(m));
-    if (p) {
-        const envoy_config_core_v3_WatchedDirectory *d =
-            envoy_config_core_v3_PathConfigSource_watched_directory(p);
-        path = upb_bytes(envoy_config_core_v3_PathConfigSource_path(p));
-        if (d)
-            out->watched_directory =
-                arena_dup(a, upb_bytes(envoy_config_core_v3_WatchedDirectory_path(d)));
-    }
-    if (path.len == 0 || memchr(path.data, '\0', path.len))
-        return error_set(err, "path_config_source.path: expected a path");
-    out->kind = SOURCE_PATH;
-    out->path = arena_dup(a, path);
     return true;
 }
 
@@ -133,11 +113,11 @@ static bool take_source(struct decode_context *ctx, struct arena *a,
     switch (SOURCE(config_source_specifier_case)(m)) {
     case SOURCE(config_source_specifier_path):
     case SOURCE(config_source_specifier_path_config_source):
-        return take_path(a, m, out, err);
+        return error_set(err, "path_config_source is not implemented");
     case SOURCE(config_source_specifier_api_config_source):
         if (!take_api(ctx, a, SOURCE(api_config_source)(m), &out->api, err))
             return error_prefix(err, "api_config_source.");
-        out->kind = out->api.delta ? SOURCE_DELTA_GRPC : SOURCE_GRPC;
+        out->kind = SOURCE_GRPC;
         return true;
     case SOURCE(config_source_specifier_ads):
         if (!ctx->ads_configured)
