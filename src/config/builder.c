@@ -66,6 +66,7 @@ void builder_free(struct builder **bp)
     if (!b)
         return;
     b->stage = INIT_DONE;
+    b->closing = true;
     drop_all(b, RESOURCE_LISTENER);
     drop_all(b, RESOURCE_CLUSTER);
     drop_all(b, RESOURCE_ROUTE);
@@ -139,7 +140,7 @@ void builder_drop_version(struct builder *b, struct resource_version **vp)
     *vp = NULL;
     if (!v)
         return;
-    if (v->dns_generation)
+    if (v->dns_generation && !b->closing)
         b->table.dns_stop(b->table.ctx, v->cluster, v->dns_generation);
     builder_release_later(b, v);
     builder_undepend(b, v);

@@ -70,7 +70,8 @@ struct builder_options {
 };
 
 struct builder *builder_new(const struct builder_table *table, const struct builder_options *o);
-/* All snapshots must have been returned. */
+/* No thread may look at a snapshot any more. Timers are cancelled and addresses released; sources
+ * and the resolver hear nothing. */
 void builder_free(struct builder **b);
 /* For loaders and tests. */
 struct decode_context *builder_decode_context(struct builder *b);
@@ -104,7 +105,8 @@ bool update_result_text(const struct update_result *r, enum resource_type type, 
 /* Applies one response of a source. full_state: clusters and listeners of this source that are not
  * named are removed (rule R01; for other types absence means nothing, R02). Good resources are
  * stored, bad ones stay at their last good version (A07, A08). The caller has dealt with duplicates
- * (S12) and unasked names (S11). Does not publish: see builder_commit(). */
+ * (S12) and unasked names (S11). Publishes only where the start goes on to its next stage: call
+ * builder_commit(). */
 void config_update(struct builder *b, const struct config_source *source, enum resource_type type,
                    const struct resource_update *updates, size_t n_updates,
                    const struct bytes *removed, size_t n_removed, bool full_state,

@@ -25,19 +25,20 @@ static void set_gauge(struct resource_version *v, unsigned id, uint32_t value)
     stat_set(v->state->stats, STAT_SLOT_CONFIG, id, value);
 }
 
-static void count_membership(struct builder *b, struct resource_version *v,
-                             const struct host_set *before)
+/* True: hosts have come or gone. */
+static bool count_membership(struct resource_version *v, const struct host_set *before)
 {
     struct host_set_counts n = host_set_count(v->hosts);
     set_gauge(v, STAT_MEMBERSHIP_TOTAL, n.total);
     set_gauge(v, STAT_MEMBERSHIP_HEALTHY, n.healthy);
     set_gauge(v, STAT_MEMBERSHIP_DEGRADED, n.degraded);
     set_gauge(v, STAT_MEMBERSHIP_EXCLUDED, 0);
-    set_gauge(v, STAT_MAX_HOST_WEIGHT, n.max_weight);
+    if (v->cluster->type != CLUSTER_STATIC) /* as Envoy */
+        set_gauge(v, STAT_MAX_HOST_WEIGHT, n.max_weight);
     if (host_set_equal(before, v->hosts) || (!before && n.total == 0))
-        return;
+        return false;
     stat_inc(v->state->stats, STAT_SLOT_CONFIG, STAT_MEMBERSHIP_CHANGE);
-    stat_inc(b->cm_stats, STAT_SLOT_CONFIG, STAT_CM_CLUSTER_UPDATED);
+    return true;
 }
 
 /* Takes over hs. An equal set is dropped: the node that is there stays. True: changed. */
@@ -51,7 +52,8 @@ static bool replace_hosts(struct builder *b, struct resource_version *v, struct 
     }
     v->hosts = hs;
     if (v == v->resource->active) {
-        count_membership(b, v, old);
+        if (count_membership(v, old))
+            stat_inc(b->cm_stats, STAT_SLOT_CONFIG, STAT_CM_CLUSTER_UPDATED);
         builder_mark_dirty(b, v->resource);
     }
     NODE_UNREF(&old);
@@ -102,7 +104,7 @@ void builder_cluster_promote(struct builder *b, struct resource *r)
     r->active = v;
     b->n_warming[RESOURCE_CLUSTER]--;
     set_gauge(v, STAT_CLUSTER_WARMING_STATE, 0);
-    count_membership(b, v, old ? old->hosts : NULL);
+    count_membership(v, old ? old->hosts : NULL);
     builder_drop_version(b, &old);
     builder_mark_dirty(b, r);
 }
@@ -160,8 +162,35 @@ static struct hosts_for *decode_for_all(struct builder *b, struct resource *r, s
     return out;
 }
 
-bool builder_endpoint_update(struct builder *b, struct resource *r, const struct incoming *in,
-                             bool *unchanged, struct error *err)
+void builder_endpoint_count(struct resource *r, enum cluster_stat id)
+{
+    LIST_EACH(it, &r->dependants)
+    {
+        struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
+        if (v == v->resource->active || !v->resource->active)
+            stat_inc(v->state->stats, STAT_SLOT_CONFIG, id);
+    }
+}
+
+/* The words of a subscription: cluster.NAME.update_success and so on. */
+static void count_update(struct resource *r, const struct incoming *in, bool ok)
+{
+    builder_endpoint_count(r, STAT_CLUSTER_DNS_ATTEMPT);
+    builder_endpoint_count(r, ok ? STAT_CLUSTER_DNS_SUCCESS : STAT_CLUSTER_UPDATE_REJECTED);
+    LIST_EACH(it, &r->dependants)
+    {
+        struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
+        if (!ok)
+            continue;
+        stat_set(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_UPDATE_TIME,
+                 (int64_t)(in->wall_ns / NS_PER_MS));
+        stat_set(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_VERSION,
+                 (int64_t)(bytes_hash_seeded(in->u->version, 0) >> 1));
+    }
+}
+
+static bool endpoint_update(struct builder *b, struct resource *r, const struct incoming *in,
+                            bool *unchanged, struct error *err)
 {
     *unchanged = r->active && bytes_eq(r->active->wire, in->u->wire);
     if (*unchanged) {
@@ -179,6 +208,14 @@ bool builder_endpoint_update(struct builder *b, struct resource *r, const struct
         replace_hosts(b, all[i].version, all[i].hosts);
     mem_free(all);
     return true;
+}
+
+bool builder_endpoint_update(struct builder *b, struct resource *r, const struct incoming *in,
+                             bool *unchanged, struct error *err)
+{
+    bool ok = endpoint_update(b, r, in, unchanged, err);
+    count_update(r, in, ok);
+    return ok;
 }
 
 /* ---- names ---- */

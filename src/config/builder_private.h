@@ -26,6 +26,7 @@ struct builder {
 
     struct list want_changes; /* resource.want_link */
     enum init_stage stage;
+    bool closing; /* builder_free(): sources and names are told nothing more */
     struct source_ref *cds, *lds;
     struct resource *cds_want, *lds_want; /* "*"; not in the store */
     unsigned n_warming[RESOURCE_TYPE_COUNT];
@@ -63,6 +64,8 @@ void builder_cluster_remove(struct builder *b, struct resource *r);
 MUST_CHECK bool builder_endpoint_update(struct builder *b, struct resource *r,
                                         const struct incoming *in, bool *unchanged,
                                         struct error *err);
+/* One more in a statistic of every cluster that uses these endpoints. */
+void builder_endpoint_count(struct resource *r, enum cluster_stat id);
 /* Makes a waiting version active when nothing is missing. */
 void builder_cluster_promote(struct builder *b, struct resource *r);
 bool builder_cluster_warm(const struct resource_version *v);

@@ -88,6 +88,8 @@ static bool may_ask(const struct builder *b, const struct resource *r)
 static void tell(struct builder *b, struct resource *r)
 {
     r->told = true;
+    if (r->type == RESOURCE_ENDPOINT)
+        builder_endpoint_count(r, STAT_CLUSTER_DNS_ATTEMPT);
     if (!r->settled && !r->active && r->fetch_timeout_ms)
         r->timer = b->table.timer_start(b->table.ctx, r->fetch_timeout_ms, fetch_expired, r);
     b->table.want(b->table.ctx, &r->source->source, r->type, r->name);
@@ -96,7 +98,7 @@ static void tell(struct builder *b, struct resource *r)
 static void forget(struct builder *b, struct resource *r)
 {
     stop_timer(b, r);
-    if (r->told)
+    if (r->told && !b->closing)
         b->table.unwant(b->table.ctx, &r->source->source, r->type, r->name);
     if (r->active && r->active->route && pmap_get(&b->routes, r->name) == r->active->route) {
         pmap_remove(&b->routes, r->name);
@@ -124,7 +126,7 @@ void builder_flush_wants(struct builder *b)
             any = true;
         }
     }
-    if (any)
+    if (any && !b->closing)
         b->table.wants_done(b->table.ctx);
 }
 
@@ -252,16 +254,15 @@ static bool stage_over(const struct builder *b)
 void builder_init_advance(struct builder *b)
 {
     while (stage_over(b)) {
+        builder_commit(b); /* what the next stage asks for may need the clusters of this one */
         b->stage++;
         if (b->stage == INIT_CDS)
             b->cds_want = want_all(b, b->cds, RESOURCE_CLUSTER);
         if (b->stage == INIT_LISTENERS)
             b->lds_want = want_all(b, b->lds, RESOURCE_LISTENER);
         builder_flush_wants(b);
-        if (b->stage == INIT_DONE) {
-            builder_commit(b);
+        if (b->stage == INIT_DONE)
             b->table.initialised(b->table.ctx);
-        }
     }
 }
 
@@ -292,8 +293,6 @@ static void free_want(struct builder *b, struct resource **rp)
         return;
     list_remove(&r->want_link);
     stop_timer(b, r);
-    if (r->told)
-        b->table.unwant(b->table.ctx, &r->source->source, r->type, r->name);
     store_source_unref(&b->store, &r->source);
     mem_free(r);
 }

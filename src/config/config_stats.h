@@ -27,6 +27,7 @@
     X(LM_TOTAL_LISTENERS_ACTIVE, "total_listeners_active", GAUGE)                                  \
     X(LM_TOTAL_LISTENERS_DRAINING, "total_listeners_draining", GAUGE)                              \
     X(LM_TOTAL_LISTENERS_WARMING, "total_listeners_warming", GAUGE)                                \
+    X(LM_WORKERS_PINNED, "workers_pinned", GAUGE)                                                  \
     X(LM_WORKERS_STARTED, "workers_started", GAUGE)
 
 enum cluster_manager_stat {

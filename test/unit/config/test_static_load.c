@@ -93,6 +93,11 @@ static const struct {
     {"{dynamic_resources: {ads_config: {api_type: GRPC, transport_api_version: V3, "
      "grpc_services: [{google_grpc: {target_uri: x, stat_prefix: y1}}]}}}",
      "google_grpc is not implemented"},
+    {"{dynamic_resources: {ads_config: {api_type: DELTA_GRPC, transport_api_version: V3, "
+     "grpc_services: [{envoy_grpc: {cluster_name: xds}}]}}}",
+     "api_type: DELTA_GRPC is not implemented"},
+    {"{dynamic_resources: {cds_config: {path_config_source: {path: /x}}}}",
+     "dynamic_resources.cds_config: path_config_source is not implemented"},
     {"{dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: "
      "{cluster_name: xds}}]}}}",
      "transport_api_version"},
@@ -136,7 +141,7 @@ START_TEST(control_cluster_may_speak_http2)
     struct address a = address_ipv4(127, 0, 0, 1, 0);
     builder_dns_update(f.builder, BYTES("xds"), f.dns_generation, 0, true, &a, 1);
     builder_commit(f.builder);
-    ck_assert_str_eq(fixture_log(&f), "want cds *;done;publish 1;");
+    ck_assert_str_eq(fixture_log(&f), "publish 1;want cds *;done;");
     const struct cluster *c = fixture_cluster(&f, "xds")->cluster;
     ck_assert_int_eq(c->protocol, UPSTREAM_HTTP2);
     ck_assert_uint_eq(c->h2_keepalive_timeout_ms, 5000);
