@@ -378,25 +378,29 @@ void stat_read_histogram(const struct stat_scope *scope, unsigned id, struct sta
     }
 }
 
+static double step_low(unsigned step, double scale)
+{
+    return (10 + step) * scale / 10;
+}
+
+/* As Envoy: the k-th of the n values of a step stands at k / (n + 1) of its width. */
 double stat_histogram_quantile(const struct stat_histogram *h, double q)
 {
     if (h->count == 0)
         return NAN;
-    double rank = q * (double)h->count, seen = (double)h->zeros;
-    if (h->zeros && rank <= seen)
+    double rank = fmax(1, ceil(q * (double)h->count)), seen = (double)h->zeros;
+    if (rank <= seen)
         return 0;
-    double scale = 1, last = 0;
+    double scale = 1;
     for (unsigned d = 0; d < STAT_DECADES; d++, scale *= 10) {
         for (unsigned i = 0; i < STAT_STEPS; i++) {
-            double n = (double)h->steps[d][i], low = (1 + i / 10.0) * scale;
+            double n = (double)h->steps[d][i];
             if (n > 0 && rank <= seen + n)
-                return low + scale / 10 * (rank - seen) / n;
-            if (n > 0)
-                last = low + scale / 10;
+                return step_low(i, scale) + scale / 10 * ((rank - seen) / (n + 1));
             seen += n;
         }
     }
-    return last;
+    return step_low(STAT_STEPS, scale / 10);
 }
 
 uint64_t stat_histogram_below(const struct stat_histogram *h, double bound)
@@ -405,7 +409,7 @@ uint64_t stat_histogram_below(const struct stat_histogram *h, double bound)
     double scale = 1;
     for (unsigned d = 0; d < STAT_DECADES; d++, scale *= 10) {
         for (unsigned i = 0; i < STAT_STEPS; i++) {
-            if ((1 + i / 10.0) * scale <= bound)
+            if (step_low(i, scale) <= bound)
                 n += h->steps[d][i];
         }
     }
@@ -503,6 +507,27 @@ void stat_visit(struct stat_store *store, stat_visit_fn *fn, void *ctx)
     visit_scope(&v, scope_at(it));
     pthread_mutex_unlock(&store->lock);
     strbuf_fini(&v.name);
+}
+
+void stat_visit_scope(struct stat_scope *scope, stat_visit_fn *fn, void *ctx)
+{
+    struct visit v = {fn, ctx, STRBUF_INIT};
+    visit_scope(&v, scope);
+    strbuf_fini(&v.name);
+}
+
+struct stat_scope **stat_scopes(struct stat_store *store, size_t *n)
+{
+    pthread_mutex_lock(&store->lock);
+    struct stat_scope **all = mem_alloc((store->n_scopes + 1) * sizeof(*all));
+    *n = 0;
+    LIST_EACH(it, &store->scopes)
+    {
+        all[*n] = scope_at(it);
+        all[(*n)++]->refs++;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return all;
 }
 
 /* Codes have no cell: their baseline is the code's count, kept beside the scope. */

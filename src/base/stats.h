@@ -83,7 +83,7 @@ struct stat_histogram {
     double sum;
 };
 void stat_read_histogram(const struct stat_scope *scope, unsigned id, struct stat_histogram *out);
-/* Value at quantile q in [0, 1], interpolated inside its step; NAN when empty. */
+/* Value at quantile q in [0, 1], interpolated inside its step as Envoy does; NAN when empty. */
 double stat_histogram_quantile(const struct stat_histogram *h, double q);
 /* Number of values <= bound. */
 uint64_t stat_histogram_below(const struct stat_histogram *h, double bound);
@@ -102,5 +102,10 @@ struct stat_view {
 };
 typedef void stat_visit_fn(void *ctx, const struct stat_view *view);
 void stat_visit(struct stat_store *store, stat_visit_fn *fn, void *ctx);
+/* The statistics of one scope; the caller holds a reference. Takes no lock. */
+void stat_visit_scope(struct stat_scope *scope, stat_visit_fn *fn, void *ctx);
+/* All scopes, each with a reference that the caller drops, in an array that it frees with
+ * mem_free(): so that a long page can be made a scope at a time. */
+struct stat_scope **stat_scopes(struct stat_store *store, size_t *n);
 /* /reset_counters: from now on counters are read relative to what they are now. */
 void stat_reset_counters(struct stat_store *store);

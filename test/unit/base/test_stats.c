@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "suite.h"
 
 enum { ST_TOTAL, ST_ACTIVE, ST_TIME, ST_TEXT, ST_CODES, ST_OTHER };
@@ -39,6 +40,11 @@ static void prints(struct stat_store *store, bool used_only, const char *want)
     stat_visit(store, print, &p);
     ck_assert_str_eq(strbuf_str(&p.text), want);
     strbuf_fini(&p.text);
+}
+
+static void count_view(void *ctx, const struct stat_view *v)
+{
+    ++*(unsigned *)ctx;
 }
 
 START_TEST(used_means_written)
@@ -191,13 +197,68 @@ START_TEST(histogram_quantiles)
         double got = stat_histogram_quantile(&h, qs[i]);
         ck_assert_msg(fabs(got - qs[i] * 1000) <= qs[i] * 100 + 1, "%g: %g", qs[i], got);
     }
-    ck_assert_double_ge(stat_histogram_quantile(&h, 1), 1000);
-    ck_assert_double_le(stat_histogram_quantile(&h, 0), 1);
+    ck_assert_double_eq(stat_histogram_quantile(&h, 1), 1050);
+    ck_assert_double_eq(stat_histogram_quantile(&h, 0), 1.05);
     ck_assert_uint_eq(stat_histogram_below(&h, 99.9), 99);
     ck_assert_uint_ge(stat_histogram_below(&h, 100), 99); /* to a step: 100 to 109 are one */
     ck_assert_uint_le(stat_histogram_below(&h, 100), 109);
     ck_assert_uint_eq(stat_histogram_below(&h, 1e9), 1000);
     stat_scope_unref(&s);
+    stat_store_free(&store);
+}
+END_TEST
+
+/* What Envoy 1.40 printed for these values. */
+START_TEST(histogram_quantiles_are_envoys)
+{
+    static const double qs[] = {0, 0.25, 0.5, 0.75, 0.9, 1};
+    static const struct {
+        uint64_t values[8];
+        unsigned n;
+        double expected[6];
+    } cases[] = {
+        {{4}, 1, {4.05, 4.05, 4.05, 4.05, 4.05, 4.05}},
+        {{0, 1, 2, 6, 18}, 5, {0, 1.05, 2.05, 6.05, 18.5, 18.5}},
+        {{1, 1, 1, 1, 1}, 5, {1.0166666666666666, 1.0333333333333334, 1.05, 1.0666666666666667,
+                              1.0833333333333333, 1.0833333333333333}},
+        {{1, 43, 45, 45, 46, 47, 47, 48}, 8, {1.05, 43.5, 45.666666666666664, 47.333333333333336,
+                                              48.5, 48.5}},
+    };
+    for (unsigned c = 0; c < ARRAY_SIZE(cases); c++) {
+        static struct stat_histogram h;
+        struct stat_store *store = stat_store_new(2);
+        struct stat_scope *s = stat_scope_get(store, BYTES("h"), &schema);
+        for (unsigned i = 0; i < cases[c].n; i++)
+            stat_record(s, i % 2, ST_TIME, cases[c].values[i]);
+        stat_read_histogram(s, ST_TIME, &h);
+        for (unsigned i = 0; i < ARRAY_SIZE(qs); i++)
+            ck_assert_double_eq(stat_histogram_quantile(&h, qs[i]), cases[c].expected[i]);
+        stat_scope_unref(&s);
+        stat_store_free(&store);
+    }
+}
+END_TEST
+
+START_TEST(scopes_are_visited_one_by_one)
+{
+    struct stat_store *store = stat_store_new(2);
+    struct stat_scope *a = stat_scope_get(store, BYTES("a"), &schema);
+    struct stat_scope *b = stat_scope_get(store, BYTES("b"), &schema);
+    size_t n;
+    struct stat_scope **all = stat_scopes(store, &n);
+    ck_assert_uint_eq(n, 2);
+    stat_scope_unref(&a);
+    stat_scope_unref(&b); /* the array keeps them */
+    for (size_t i = 0; i < n; i++) {
+        unsigned seen = 0;
+        stat_visit_scope(all[i], count_view, &seen);
+        ck_assert_uint_gt(seen, 0);
+        stat_scope_unref(&all[i]);
+    }
+    mem_free(all);
+    all = stat_scopes(store, &n);
+    ck_assert_uint_eq(n, 0);
+    mem_free(all);
     stat_store_free(&store);
 }
 END_TEST
@@ -213,7 +274,7 @@ START_TEST(histogram_edges)
     stat_record(s, 0, ST_TIME, 7);
     stat_read_histogram(s, ST_TIME, &h);
     ck_assert_double_eq(stat_histogram_quantile(&h, 0.5), 0);
-    ck_assert_double_eq_tol(stat_histogram_quantile(&h, 1), 7.1, 0.001);
+    ck_assert_double_eq_tol(stat_histogram_quantile(&h, 1), 7.05, 1e-12);
     ck_assert_uint_eq(stat_histogram_below(&h, 0.5), 3);
     stat_record(s, 0, ST_TIME, UINT64_MAX); /* clamped into the last step, not lost */
     stat_read_histogram(s, ST_TIME, &h);
@@ -290,4 +351,5 @@ START_TEST(threads_write_while_one_reads)
 END_TEST
 
 SUITE("stats", used_means_written, codes_and_classes, reset_is_a_baseline, scope_belongs_to_a_name,
-      many_scopes_come_and_go, histogram_quantiles, histogram_edges, threads_write_while_one_reads)
+      many_scopes_come_and_go, histogram_quantiles, histogram_quantiles_are_envoys,
+      scopes_are_visited_one_by_one, histogram_edges, threads_write_while_one_reads)
