@@ -394,9 +394,10 @@ static bool dump_next(struct admin_page *page, struct strbuf *out)
         return true;
     strbuf_reset(&d->text);
     d->at = 0;
-    if (!d->finished)
-        ask_more(d);
-    return !d->finished;
+    if (d->finished)
+        return false;
+    ask_more(d); /* from here on the dump is the config thread's until built() */
+    return true;
 }
 
 static const struct resource_field *find_resource(struct bytes name)
