@@ -114,7 +114,6 @@ static void clean_external(struct stream *s, bool edge)
     static const struct bytes at_edge[] = {
         H("x-envoy-decorator-operation"),     H("x-envoy-downstream-service-cluster"),
         H("x-envoy-downstream-service-node"), H("x-envoy-original-path"),
-        H("x-envoy-external-address"),
 #undef H
     };
     struct headers *h = &s->request_headers;
@@ -203,6 +202,8 @@ void hcm_forwarded(struct stream *s)
         append(s, HEADER_VIA, ", ", m->via);
     if (edge && address_is_ip(&s->remote))
         headers_set_id(h, HEADER_X_ENVOY_EXTERNAL_ADDRESS, ip_text(s, &s->remote));
+    else if (edge)
+        headers_remove_id(h, HEADER_X_ENVOY_EXTERNAL_ADDRESS);
     if (m->generate_request_id &&
         (!headers_has(h, HEADER_X_REQUEST_ID) || (edge && !m->preserve_external_request_id))) {
         char *id = arena_alloc(s->arena, 37);
