@@ -112,8 +112,10 @@ static void clean_external(struct stream *s, bool edge)
         H("x-envoy-hedge-on-per-try-timeout"),
     };
     static const struct bytes at_edge[] = {
-        H("x-envoy-decorator-operation"),     H("x-envoy-downstream-service-cluster"),
-        H("x-envoy-downstream-service-node"), H("x-envoy-original-path"),
+        H("x-envoy-decorator-operation"),
+        H("x-envoy-downstream-service-cluster"),
+        H("x-envoy-downstream-service-node"),
+        H("x-envoy-original-path"),
 #undef H
     };
     struct headers *h = &s->request_headers;
