@@ -98,6 +98,7 @@ START_TEST(test_codec_error_and_local_reply)
                     "%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% "
                     "%RESPONSE_CODE_DETAILS% %BYTES_SENT%\n");
     client_send(&c, REQ("/ok", "Transfer-Encoding: gzip\r\n"));
+    client_fini(&c);
     client_connect(&c, &lb);
     client_send(&c, REQ("/later", ""));
     stream_local_reply(origin.filter->stream, stream_error_get(STREAM_ERROR_NO_HEALTHY_UPSTREAM),
