@@ -115,6 +115,9 @@ void config_update(struct builder *b, const struct config_source *source, enum r
  * their first answer on this source and type stop waiting (T01, M15). */
 void config_update_failed(struct builder *b, const struct config_source *source,
                           enum resource_type type);
+/* The stream of a source was lost, or could not be had: counted where its resources have their
+ * statistics (rule A12); everything stays as it is (T03). */
+void config_source_failed(struct builder *b, const struct config_source *source);
 /* Resources of the bootstrap; rule R09. False: *err; nothing was stored. */
 MUST_CHECK bool builder_add_static(struct builder *b, enum resource_type type,
                                    const struct resource_update *u, struct error *err);

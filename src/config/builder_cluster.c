@@ -162,33 +162,6 @@ static struct hosts_for *decode_for_all(struct builder *b, struct resource *r, s
     return out;
 }
 
-void builder_endpoint_count(struct resource *r, enum cluster_stat id)
-{
-    LIST_EACH(it, &r->dependants)
-    {
-        struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
-        if (v == v->resource->active || !v->resource->active)
-            stat_inc(v->state->stats, STAT_SLOT_CONFIG, id);
-    }
-}
-
-/* The words of a subscription: cluster.NAME.update_success and so on. */
-static void count_update(struct resource *r, const struct incoming *in, bool ok)
-{
-    builder_endpoint_count(r, STAT_CLUSTER_DNS_ATTEMPT);
-    builder_endpoint_count(r, ok ? STAT_CLUSTER_DNS_SUCCESS : STAT_CLUSTER_UPDATE_REJECTED);
-    LIST_EACH(it, &r->dependants)
-    {
-        struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
-        if (!ok)
-            continue;
-        stat_set(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_UPDATE_TIME,
-                 (int64_t)(in->wall_ns / NS_PER_MS));
-        stat_set(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_VERSION,
-                 (int64_t)(bytes_hash_seeded(in->u->version, 0) >> 1));
-    }
-}
-
 static bool endpoint_update(struct builder *b, struct resource *r, const struct incoming *in,
                             bool *unchanged, struct error *err)
 {
@@ -214,7 +187,7 @@ bool builder_endpoint_update(struct builder *b, struct resource *r, const struct
                              bool *unchanged, struct error *err)
 {
     bool ok = endpoint_update(b, r, in, unchanged, err);
-    count_update(r, in, ok);
+    builder_subscription_answer(r, in, ok, *unchanged);
     return ok;
 }
 

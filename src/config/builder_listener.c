@@ -204,8 +204,10 @@ static void depend_on_routes(struct builder *b, struct resource_version *v)
     v->deps = mem_zalloc((n + 1u) * sizeof(v->deps[0]));
     for (unsigned i = 0; i < n; i++) {
         const struct http_manager *m = chain_at(p, i)->manager;
-        if (m && m->rds_name.len)
-            builder_depend(b, v, &m->rds_source, RESOURCE_ROUTE, m->rds_name);
+        if (!m || m->rds_name.len == 0)
+            continue;
+        builder_depend(b, v, &m->rds_source, RESOURCE_ROUTE, m->rds_name);
+        builder_route_scope(b, v->deps[v->n_deps - 1].on, m);
     }
 }
 
@@ -319,8 +321,8 @@ static struct route_config *decode_routes(struct builder *b, struct bytes wire,
     return rc;
 }
 
-bool builder_route_update(struct builder *b, struct resource *r, const struct incoming *in,
-                          bool *unchanged, struct error *err)
+static bool route_update(struct builder *b, struct resource *r, const struct incoming *in,
+                         bool *unchanged, struct error *err)
 {
     *unchanged = r->active && bytes_eq(r->active->wire, in->u->wire);
     if (*unchanged) {
@@ -351,4 +353,12 @@ bool builder_route_update(struct builder *b, struct resource *r, const struct in
             builder_mark_dirty(b, user->resource);
     }
     return true;
+}
+
+bool builder_route_update(struct builder *b, struct resource *r, const struct incoming *in,
+                          bool *unchanged, struct error *err)
+{
+    bool ok = route_update(b, r, in, unchanged, err);
+    builder_subscription_answer(r, in, ok, *unchanged);
+    return ok;
 }

@@ -64,8 +64,6 @@ void builder_cluster_remove(struct builder *b, struct resource *r);
 MUST_CHECK bool builder_endpoint_update(struct builder *b, struct resource *r,
                                         const struct incoming *in, bool *unchanged,
                                         struct error *err);
-/* One more in a statistic of every cluster that uses these endpoints. */
-void builder_endpoint_count(struct resource *r, enum cluster_stat id);
 /* Makes a waiting version active when nothing is missing. */
 void builder_cluster_promote(struct builder *b, struct resource *r);
 bool builder_cluster_warm(const struct resource_version *v);
@@ -84,6 +82,21 @@ bool builder_listener_warm(const struct resource_version *v);
 struct listener_entry *builder_listener_entry(struct builder *b, const struct resource_version *v,
                                               const struct listener_entry *old);
 void builder_release_later(struct builder *b, struct resource_version *v);
+
+/* ---- builder_stats.c ---- */
+enum subscription_event {
+    SUBSCRIPTION_ATTEMPT,
+    SUBSCRIPTION_SUCCESS,
+    SUBSCRIPTION_REJECTED,
+    SUBSCRIPTION_FAILURE,
+    SUBSCRIPTION_TIMEOUT,
+};
+/* r: endpoints or routes. */
+void builder_subscription_count(struct resource *r, enum subscription_event e);
+void builder_subscription_answer(struct resource *r, const struct incoming *in, bool ok,
+                                 bool unchanged);
+/* Gives routes their scope: by the first manager that names them. */
+void builder_route_scope(struct builder *b, struct resource *r, const struct http_manager *m);
 
 /* ---- builder_wants.c ---- */
 /* Adds a dependency of v (deps has room) and wants it. */

@@ -54,12 +54,7 @@ static void stop_timer(struct builder *b, struct resource *r)
 
 static void count_timeout(struct builder *b, struct resource *r)
 {
-    LIST_EACH(it, &r->dependants)
-    {
-        struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
-        if (r->type == RESOURCE_ENDPOINT)
-            stat_inc(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_INIT_FETCH_TIMEOUT);
-    }
+    builder_subscription_count(r, SUBSCRIPTION_TIMEOUT);
     if (b->table.fetch_timed_out)
         b->table.fetch_timed_out(b->table.ctx, &r->source->source, r->type, r->name);
 }
@@ -88,8 +83,7 @@ static bool may_ask(const struct builder *b, const struct resource *r)
 static void tell(struct builder *b, struct resource *r)
 {
     r->told = true;
-    if (r->type == RESOURCE_ENDPOINT)
-        builder_endpoint_count(r, STAT_CLUSTER_DNS_ATTEMPT);
+    builder_subscription_count(r, SUBSCRIPTION_ATTEMPT);
     if (!r->settled && !r->active && r->fetch_timeout_ms)
         r->timer = b->table.timer_start(b->table.ctx, r->fetch_timeout_ms, fetch_expired, r);
     b->table.want(b->table.ctx, &r->source->source, r->type, r->name);

@@ -1,5 +1,6 @@
-/* cluster_manager.* and listener_manager.*: X(enumerator, name, kind). The builder writes them on
- * the config thread; main writes what only it knows (draining, workers_started, create_*). */
+/* cluster_manager.*, listener_manager.* and http.PREFIX.rds.NAME.*: X(enumerator, name, kind). The
+ * builder writes them on the config thread; main writes what only it knows (draining,
+ * workers_started, create_*). */
 #pragma once
 
 #include "base/stats.h"
@@ -30,6 +31,28 @@
     X(LM_WORKERS_PINNED, "workers_pinned", GAUGE)                                                  \
     X(LM_WORKERS_STARTED, "workers_started", GAUGE)
 
+/* http.PREFIX.rds.NAME.* */
+#define RDS_STAT_LIST(X)                                                                           \
+    X(RDS_CONFIG_RELOAD, "config_reload", COUNTER)                                                 \
+    X(RDS_CONFIG_RELOAD_TIME_MS, "config_reload_time_ms", GAUGE)                                   \
+    X(RDS_INIT_FETCH_TIMEOUT, "init_fetch_timeout", COUNTER)                                       \
+    X(RDS_UPDATE_ATTEMPT, "update_attempt", COUNTER)                                               \
+    X(RDS_UPDATE_DURATION, "update_duration", HISTOGRAM)                                           \
+    X(RDS_UPDATE_EMPTY, "update_empty", COUNTER)                                                   \
+    X(RDS_UPDATE_FAILURE, "update_failure", COUNTER)                                               \
+    X(RDS_UPDATE_REJECTED, "update_rejected", COUNTER)                                             \
+    X(RDS_UPDATE_SUCCESS, "update_success", COUNTER)                                               \
+    X(RDS_UPDATE_TIME, "update_time", GAUGE)                                                       \
+    X(RDS_VERSION, "version", GAUGE)                                                               \
+    X(RDS_VERSION_TEXT, "version_text", TEXT)
+
+enum rds_stat {
+#define X(id, name, kind) STAT_##id,
+    RDS_STAT_LIST(X)
+#undef X
+        RDS_STAT_COUNT
+};
+
 enum cluster_manager_stat {
 #define X(id, name, kind) STAT_##id,
     CLUSTER_MANAGER_STAT_LIST(X)
@@ -43,3 +66,4 @@ enum listener_manager_stat {
         LISTENER_MANAGER_STAT_COUNT
 };
 extern const struct stat_schema cluster_manager_stat_schema, listener_manager_stat_schema;
+extern const struct stat_schema rds_stat_schema;

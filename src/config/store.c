@@ -107,6 +107,7 @@ static void resource_free(struct store *s, struct resource *r)
     list_remove(&r->want_link);
     resource_clear_rejected(r);
     store_source_unref(s, &r->source);
+    stat_scope_unref(&r->stats);
     mem_free((void *)r->name.data);
     mem_free(r);
 }

@@ -79,8 +79,9 @@ struct resource {
     bool absent, timed_out;
     void *timer;
     struct builder *builder;
-    struct list want_link; /* told differs from what is needed */
-    struct list link;      /* in the store's list of the type */
+    struct stat_scope *stats; /* RESOURCE_ROUTE */
+    struct list want_link;    /* told differs from what is needed */
+    struct list link;         /* in the store's list of the type */
 };
 
 /* Clusters and listeners have one name space each; endpoints and routes one for each source. */

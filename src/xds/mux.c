@@ -158,6 +158,8 @@ static void lost(struct mux *m)
         subscription_stream_closed(&t->sub);
         count(t, STAT_SUB_UPDATE_FAILURE);
     }
+    if (m->builder)
+        config_source_failed(m->builder, &m->source);
     if (wants_stream(m))
         retry_later(m);
 }

@@ -1,0 +1,91 @@
+/* Statistics of named subscriptions, where Envoy keeps them: those of endpoints with their cluster
+ * (cluster.NAME.update_success), those of routes by themselves (http.PREFIX.rds.NAME.*). */
+#include "config/builder_private.h"
+
+struct names {
+    unsigned endpoint, route;
+};
+
+static const struct names names[] = {
+    [SUBSCRIPTION_ATTEMPT] = {STAT_CLUSTER_DNS_ATTEMPT, STAT_RDS_UPDATE_ATTEMPT},
+    [SUBSCRIPTION_SUCCESS] = {STAT_CLUSTER_DNS_SUCCESS, STAT_RDS_UPDATE_SUCCESS},
+    [SUBSCRIPTION_REJECTED] = {STAT_CLUSTER_UPDATE_REJECTED, STAT_RDS_UPDATE_REJECTED},
+    [SUBSCRIPTION_FAILURE] = {STAT_CLUSTER_DNS_FAILURE, STAT_RDS_UPDATE_FAILURE},
+    [SUBSCRIPTION_TIMEOUT] = {STAT_CLUSTER_INIT_FETCH_TIMEOUT, STAT_RDS_INIT_FETCH_TIMEOUT},
+};
+
+/* Two versions of a cluster share its statistics: one of them counts. */
+static bool counts(const struct resource_version *v)
+{
+    return v == v->resource->active || !v->resource->active;
+}
+
+void builder_subscription_count(struct resource *r, enum subscription_event e)
+{
+    if (r->stats)
+        stat_inc(r->stats, STAT_SLOT_CONFIG, names[e].route);
+    LIST_EACH(it, &r->dependants)
+    {
+        struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
+        if (r->type == RESOURCE_ENDPOINT && counts(v))
+            stat_inc(v->state->stats, STAT_SLOT_CONFIG, names[e].endpoint);
+    }
+}
+
+static void set_version(struct resource *r, const struct incoming *in)
+{
+    int64_t time = (int64_t)(in->wall_ns / NS_PER_MS);
+    int64_t version = (int64_t)(bytes_hash_seeded(in->u->version, 0) >> 1);
+    if (r->stats) {
+        stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RDS_UPDATE_TIME, time);
+        stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RDS_VERSION, version);
+        stat_set_text(r->stats, STAT_RDS_VERSION_TEXT, in->u->version);
+    }
+    LIST_EACH(it, &r->dependants)
+    {
+        struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
+        if (r->type != RESOURCE_ENDPOINT)
+            continue;
+        stat_set(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_UPDATE_TIME, time);
+        stat_set(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_VERSION, version);
+    }
+}
+
+void builder_subscription_answer(struct resource *r, const struct incoming *in, bool ok,
+                                 bool unchanged)
+{
+    builder_subscription_count(r, SUBSCRIPTION_ATTEMPT);
+    builder_subscription_count(r, ok ? SUBSCRIPTION_SUCCESS : SUBSCRIPTION_REJECTED);
+    if (ok)
+        set_version(r, in);
+    if (!ok || unchanged || !r->stats)
+        return;
+    stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_RDS_CONFIG_RELOAD);
+    stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RDS_CONFIG_RELOAD_TIME_MS,
+             (int64_t)(in->wall_ns / NS_PER_MS));
+}
+
+void builder_route_scope(struct builder *b, struct resource *r, const struct http_manager *m)
+{
+    if (r->stats)
+        return;
+    struct arena *a = arena_new(0);
+    struct bytes name = stat_name_of(a, r->name);
+    const char *prefix =
+        arena_printf(a, "http.%.*s.rds.%.*s", BYTES_ARG(m->stat_prefix), BYTES_ARG(name));
+    r->stats = stat_scope_get(b->options.stats, bytes_of(prefix), &rds_stat_schema);
+    arena_free(&a);
+}
+
+void config_source_failed(struct builder *b, const struct config_source *source)
+{
+    static const enum resource_type types[] = {RESOURCE_ENDPOINT, RESOURCE_ROUTE};
+    for (unsigned t = 0; t < ARRAY_SIZE(types); t++) {
+        LIST_EACH(it, &b->store.lists[types[t]])
+        {
+            struct resource *r = LIST_ENTRY(it, struct resource, link);
+            if (r->told && r->source && bytes_eq(r->source->source.key, source->key))
+                builder_subscription_count(r, SUBSCRIPTION_FAILURE);
+        }
+    }
+}
