@@ -113,6 +113,8 @@ static const struct refusal refusals[] = {
     {"bytes_after_chunk", CHUNKED "5\r\nhelloworld\r\n0\r\n\r\n", 400},
     {"bare_lf_after_chunk", CHUNKED "5\r\nhello\n0\r\n\r\n", 400},
     {"bare_cr_after_chunk", CHUNKED "5\r\nhello\r0\r\n\r\n", 400},
+    {"two_bytes_for_crlf_after_chunk", CHUNKED "5\r\nhelloxx0\r\n\r\n", 400},
+    {"cr_and_byte_for_crlf_after_chunk", CHUNKED "5\r\nhello\rx0\r\n\r\n", 400},
     {"bare_lf_ends_last_chunk", CHUNKED "0\r\n\n", 400},
     {"trailer_without_colon", CHUNKED "0\r\nabc\r\n\r\n", 400},
     {"trailer_name_space", CHUNKED "0\r\na : b\r\n\r\n", 400},
