@@ -13,15 +13,16 @@
 #ifndef XYLEM_REVISION
 #define XYLEM_REVISION "0000000000000000000000000000000000000000"
 #endif
-#ifdef NDEBUG
-#define XYLEM_BUILD "RELEASE"
-#else
+#ifndef XYLEM_TREE
+#define XYLEM_TREE "Clean"
+#endif
+#ifndef XYLEM_BUILD
 #define XYLEM_BUILD "DEBUG"
 #endif
 
 const char *version_text(void)
 {
-    return XYLEM_REVISION "/1.40.0/Clean/" XYLEM_BUILD "/BoringSSL";
+    return XYLEM_REVISION "/1.40.0/" XYLEM_TREE "/" XYLEM_BUILD "/BoringSSL";
 }
 
 enum flag_kind {
