@@ -384,12 +384,12 @@ bool builder_add_static(struct builder *b, enum resource_type type, const struct
     struct incoming in = {u, NULL, builder_wall_ns(b)};
     bool unchanged = false;
     CHECK(resource_type_is_wildcard(type));
-    struct resource *r = store_find(&b->store, NULL, type, u->name);
-    bool again = r != NULL; /* a listener: the later one is an update of the first, as in Envoy */
-    if (again && type == RESOURCE_CLUSTER)
-        return error_set(err, "cluster manager: duplicate cluster '%.*s'", BYTES_ARG(u->name));
-    if (!again)
-        r = store_add(&b->store, NULL, type, u->name);
+    if (store_find(&b->store, NULL, type, u->name))
+        return type == RESOURCE_CLUSTER
+                   ? error_set(err, "cluster manager: duplicate cluster '%.*s'", BYTES_ARG(u->name))
+                   : error_set(err, "error adding listener: there are two listeners named '%.*s'",
+                               BYTES_ARG(u->name));
+    struct resource *r = store_add(&b->store, NULL, type, u->name);
     r->is_static = true;
     b->ctx.is_static = true;
     b->ctx.default_name = u->name;
@@ -397,7 +397,7 @@ bool builder_add_static(struct builder *b, enum resource_type type, const struct
     b->ctx.reject_unknown = false;
     bool ok = update_by_type(b, r, &in, &unchanged, err);
     b->ctx.is_static = false;
-    if (!ok && !again)
+    if (!ok)
         store_remove(&b->store, r);
     forget_sorted(b, type);
     builder_count(b);

@@ -151,6 +151,9 @@ bool http_manager_take_filters(struct decode_context *ctx, struct http_manager *
             return error_prefix(err, "http_filters[%zu]: ", at);
         at++;
     }
+    if (m->n_filters == 0) /* Envoy takes it, and answers nothing */
+        return error_set(err, "http_filters: expected at least a terminal filter "
+                              "(envoy.filters.http.router)");
     return check_terminal(m, err);
 }
 

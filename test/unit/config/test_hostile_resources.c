@@ -179,7 +179,8 @@ START_TEST(any_order_of_updates)
                      "filter_chains: [{filters: [{name: hcm, typed_config: {'@type': "
                      "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager."
                      "v3.HttpConnectionManager, stat_prefix: p, rds: {route_config_name: r%u, "
-                     "config_source: {ads: {}}}}}]}]}",
+                     "config_source: {ads: {}}}, http_filters: [{name: "
+                     "envoy.filters.http.router}]}}]}]}",
                      k, 100 + k, v);
             ck_assert_str_eq(fixture_update(&f, RESOURCE_LISTENER, name, yaml), "");
             break;

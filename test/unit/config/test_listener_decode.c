@@ -95,6 +95,7 @@ static const struct {
      "invalid range: 1.1.1.1/33"},
     {HCM("route_config: {}, http_filters: [" ROUTER "]"), "stat_prefix"},
     {HCM("stat_prefix: p, http_filters: [" ROUTER "]"), "route_specifier"},
+    {HCM("stat_prefix: p, route_config: {}"), "http_filters: expected at least a terminal filter"},
     {HCM("stat_prefix: p, route_config: {}, http_filters: [" CORS "]"),
      "Error: non-terminal filter named c of type envoy.filters.http.cors is the last filter in a "
      "http filter chain."},

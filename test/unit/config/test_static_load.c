@@ -107,6 +107,8 @@ static const struct {
     {"{" LISTENERS(TCP("name: a, ", "1") ", " TCP("name: b, ", "1")) "}",
      "static_resources.listeners[1]: error adding listener: 'b' has duplicate address "
      "'127.0.0.1:1' as existing listener"},
+    {"{" LISTENERS(TCP("name: a, ", "1") ", " TCP("name: a, ", "2")) "}",
+     "static_resources.listeners[1]: error adding listener: there are two listeners named 'a'"},
     {"{admin: {address: {socket_address: {address: nowhere, port_value: 1}}}}",
      "admin.address: malformed IP address: nowhere"},
 };
@@ -119,17 +121,12 @@ START_TEST(refuses)
 }
 END_TEST
 
-START_TEST(listeners_without_a_name_and_named_twice)
+START_TEST(listeners_without_a_name)
 {
-    ck_assert_str_eq(load("{" LISTENERS(TCP("", "1") ", " TCP("", "2") ", " TCP(
-                         "name: a, ", "3") ", " TCP("name: a, ", "4")) "}"),
-                     "");
+    ck_assert_str_eq(load("{" LISTENERS(TCP("", "1") ", " TCP("", "2")) "}"), "");
     builder_start(f.builder, NULL, NULL);
     ck_assert(f.initialised);
-    ck_assert_uint_eq(builder_snapshot(f.builder)->listeners.count, 3);
-    /* the later one of a name is an update of the first */
-    ck_assert_uint_eq(fixture_listener(&f, "a")->listener->addresses[0].address.port, 4);
-    ck_assert(!fixture_listener(&f, "a")->listener->added_via_api);
+    ck_assert_uint_eq(builder_snapshot(f.builder)->listeners.count, 2);
 }
 END_TEST
 
@@ -159,7 +156,7 @@ static Suite *suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, reads_a_bootstrap);
     tcase_add_loop_test(t, refuses, 0, (int)ARRAY_SIZE(bad));
-    tcase_add_test(t, listeners_without_a_name_and_named_twice);
+    tcase_add_test(t, listeners_without_a_name);
     tcase_add_test(t, control_cluster_may_speak_http2);
     suite_add_tcase(s, t);
     return s;
