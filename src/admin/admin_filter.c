@@ -10,7 +10,7 @@
 struct state {
     struct http_filter *filter;
     struct admin_page *page;
-    struct timer turn;   /* the next slice: in a turn of its own */
+    struct timer turn; /* the next slice: in a turn of its own */
     bool blocked, headers_sent, done;
 };
 
@@ -21,7 +21,7 @@ static struct state *state_of(struct http_filter *f)
 
 static void schedule(struct state *s)
 {
-    if (!s->page->waiting && !s->blocked && !s->done && !timer_pending(&s->turn))
+    if (s->page && !s->page->waiting && !s->blocked && !s->done && !timer_pending(&s->turn))
         timer_start_ns(&s->turn, 1);
 }
 
@@ -50,6 +50,10 @@ static void on_turn(struct timer *t)
         send_headers(s);
     bool more = s->page->next(s->page, &slice);
     s->done = !more;
+    if (more && slice.len == 0) {
+        schedule(s);
+        return;
+    }
     buffer_init(&data, f->stream->worker->chunks);
     buffer_add_bytes(&data, strbuf_bytes(&slice));
     strbuf_fini(&slice);

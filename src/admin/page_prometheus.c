@@ -1,26 +1,54 @@
+#include <math.h>
 #include <stdlib.h>
 
+#include "admin/histogram_out.h"
 #include "admin/pages.h"
 #include "admin/stat_list.h"
+#include "admin/stat_memory.h"
 #include "admin/stat_tags.h"
+#include "base/map.h"
 #include "base/memory.h"
 
-static const double buckets[] = {0.5,   1,     5,     10,     25,     50,      100,
-                                 250,   500,   1000,  2500,   5000,   10000,   30000,
-                                 60000, 300000, 600000, 1800000, 3600000};
+/* Counters, gauges, text readouts (as gauges), histograms: one after the other, each with its
+ * families in order of name. First all samples of a kind are collected, which come in the order of
+ * their full names; then they are printed. Both in slices. */
+static const struct kind {
+    enum stat_kind kind;
+    const char *type;
+} kinds[] = {{STAT_COUNTER, "counter"},
+             {STAT_GAUGE, "gauge"},
+             {STAT_TEXT, "gauge"},
+             {STAT_HISTOGRAM, "histogram"}};
 
-/* A statistic with its family and its labels, made once for sorting and printing. */
+enum { SLICE_SAMPLES = 2048 };
+
 struct sample {
-    const struct stat_entry *entry;
-    struct bytes family, labels;
-    unsigned kind; /* 0 counters, 1 gauges, 2 text readouts, 3 histograms */
+    struct sample *next;
+    struct bytes labels;
+    int64_t value;
+    struct bytes name;              /* histograms */
+    const struct stat_scope *scope; /* histograms; held by the list */
+    unsigned id;
+};
+
+struct family {
+    struct bytes name;
+    struct sample *first, *last;
 };
 
 struct prometheus_page {
     struct admin_page page;
+    struct admin *admin;
     struct stat_list list;
-    struct sample *samples;
-    size_t n, at;
+    struct stat_tags tags;
+    struct arena *arena;    /* samples of the kind */
+    struct map families;    /* name -> struct family * */
+    struct family **sorted; /* not NULL: printing */
+    size_t n_sorted, at;
+    struct strbuf name, labels; /* of the sample at hand */
+    const struct sample *sample;
+    unsigned kind;
+    bool texts, summary;
 };
 
 static bool name_char(char c)
@@ -28,11 +56,18 @@ static bool name_char(char c)
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
-static void add_label(struct strbuf *out, const char *name, struct bytes value)
+static void add_name(struct strbuf *out, struct bytes name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        strbuf_add_char(out, name_char(name.data[i]) ? name.data[i] : '_');
+}
+
+static void add_label(struct strbuf *out, struct bytes name, struct bytes value)
 {
     if (out->len)
         strbuf_add_char(out, ',');
-    strbuf_printf(out, "%s=\"", name);
+    add_name(out, name);
+    strbuf_add_str(out, "=\"");
     for (size_t i = 0; i < value.len; i++) {
         char c = value.data[i];
         if (c == '\n')
@@ -45,103 +80,238 @@ static void add_label(struct strbuf *out, const char *name, struct bytes value)
     strbuf_add_char(out, '"');
 }
 
-static void make_sample(struct arena *a, const struct stat_entry *e, struct stat_tags *tags,
-                        struct sample *out)
+/* ---- collecting ---- */
+
+static struct family *family_of(struct prometheus_page *p)
 {
-    static const unsigned kinds[] = {[STAT_COUNTER] = 0, [STAT_GAUGE] = 1, [STAT_TEXT] = 2,
-                                     [STAT_HISTOGRAM] = 3};
-    struct strbuf labels = STRBUF_INIT, family = STRBUF_INIT;
-    stat_tags_extract(e->name, tags);
-    strbuf_add_str(&family, "envoy_");
-    for (size_t i = 0; i < tags->name.len; i++)
-        strbuf_add_char(&family, name_char(tags->name.data[i]) ? tags->name.data[i] : '_');
-    for (unsigned i = 0; i < tags->n; i++)
-        add_label(&labels, tags->tags[i].name, tags->tags[i].value);
+    strbuf_reset(&p->name);
+    strbuf_add_str(&p->name, "envoy_");
+    add_name(&p->name, strbuf_bytes(&p->tags.name));
+    struct family *f = map_get(&p->families, strbuf_bytes(&p->name));
+    if (!f) {
+        f = ARENA_NEW(p->arena, struct family);
+        f->name = arena_dup(p->arena, strbuf_bytes(&p->name));
+        map_set(&p->families, f->name, f);
+    }
+    return f;
+}
+
+static void collect(struct prometheus_page *p, const struct stat_entry *e)
+{
+    struct sample *s = ARENA_NEW(p->arena, struct sample);
+    stat_tags_extract(p->admin->tag_rules, e->name, &p->tags);
+    strbuf_reset(&p->labels);
+    for (unsigned i = 0; i < p->tags.n; i++)
+        add_label(&p->labels, p->tags.tags[i].name, p->tags.tags[i].value);
     if (e->kind == STAT_TEXT)
-        add_label(&labels, "text_value", e->text);
-    *out = (struct sample){e, arena_dup(a, strbuf_bytes(&family)),
-                           arena_dup(a, strbuf_bytes(&labels)), kinds[e->kind]};
-    strbuf_fini(&labels);
-    strbuf_fini(&family);
+        add_label(&p->labels, BYTES("text_value"), e->text);
+    s->labels = arena_dup(p->arena, strbuf_bytes(&p->labels));
+    s->value = e->kind == STAT_TEXT ? 0 : e->value;
+    if (e->kind == STAT_HISTOGRAM) {
+        s->name = arena_dup(p->arena, e->name);
+        s->scope = e->scope;
+        s->id = e->id;
+    }
+    struct family *f = family_of(p);
+    if (f->last)
+        f->last->next = s;
+    else
+        f->first = s;
+    f->last = s;
 }
 
-static int sample_order(const void *a, const void *b)
+static void start_kind(struct prometheus_page *p)
 {
-    const struct sample *x = a, *y = b;
-    if (x->kind != y->kind)
-        return x->kind < y->kind ? -1 : 1;
-    int c = bytes_cmp(x->family, y->family);
-    return c ? c : bytes_cmp(x->entry->name, y->entry->name);
+    if (p->arena)
+        arena_free(&p->arena);
+    map_fini(&p->families);
+    mem_free(p->sorted);
+    p->sorted = NULL;
+    p->families = (struct map){0};
+    p->arena = arena_new(64 * 1024);
+    stat_list_start(&p->list, 1u << kinds[p->kind].kind);
 }
 
-static void print_histogram(const struct sample *s, struct strbuf *out)
+/* ---- printing ---- */
+
+static void add_number(struct strbuf *out, double v)
+{
+    if (isnan(v))
+        strbuf_add_str(out, "nan");
+    else
+        strbuf_printf(out, "%.32g", v);
+}
+
+static void print_summary(const struct family *f, const struct sample *s,
+                          const struct stat_histogram *h, struct strbuf *out)
+{
+    for (size_t i = 0; i < HISTOGRAM_QUANTILES; i++) {
+        strbuf_printf(out, "%.*s{%.*s%squantile=\"%g\"} ", BYTES_ARG(f->name), BYTES_ARG(s->labels),
+                      s->labels.len ? "," : "", histogram_quantiles[i]);
+        add_number(out, stat_histogram_quantile(h, histogram_quantiles[i]));
+        strbuf_add_char(out, '\n');
+    }
+}
+
+static void print_buckets(const struct family *f, const struct sample *s,
+                          const struct stat_histogram *h, struct strbuf *out)
+{
+    const char *comma = s->labels.len ? "," : "";
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+        strbuf_printf(out, "%.*s_bucket{%.*s%sle=\"%.15g\"} %llu\n", BYTES_ARG(f->name),
+                      BYTES_ARG(s->labels), comma, histogram_buckets[i],
+                      (unsigned long long)stat_histogram_below(h, histogram_buckets[i]));
+    strbuf_printf(out, "%.*s_bucket{%.*s%sle=\"+Inf\"} %llu\n", BYTES_ARG(f->name),
+                  BYTES_ARG(s->labels), comma, (unsigned long long)h->count);
+}
+
+/* Buckets count since the start, a summary tells of the last interval. */
+static void print_histogram(struct prometheus_page *p, const struct family *f,
+                            const struct sample *s, struct strbuf *out)
 {
     struct stat_histogram h;
-    const char *comma = s->labels.len ? "," : "";
-    stat_read_histogram(s->entry->scope, s->entry->id, &h);
-    for (size_t i = 0; i < ARRAY_SIZE(buckets); i++)
-        strbuf_printf(out, "%.*s_bucket{%.*s%sle=\"%.15g\"} %llu\n", BYTES_ARG(s->family),
-                      BYTES_ARG(s->labels), comma, buckets[i],
-                      (unsigned long long)stat_histogram_below(&h, buckets[i]));
-    strbuf_printf(out, "%.*s_bucket{%.*s%sle=\"+Inf\"} %llu\n", BYTES_ARG(s->family),
-                  BYTES_ARG(s->labels), comma, (unsigned long long)h.count);
-    strbuf_printf(out, "%.*s_sum{%.*s} %.15g\n", BYTES_ARG(s->family), BYTES_ARG(s->labels), h.sum);
-    strbuf_printf(out, "%.*s_count{%.*s} %llu\n", BYTES_ARG(s->family), BYTES_ARG(s->labels),
+    if (p->summary)
+        stat_memory_interval(p->admin->memory, s->name, &h);
+    else
+        stat_read_histogram(s->scope, s->id, &h);
+    if (p->summary)
+        print_summary(f, s, &h, out);
+    else
+        print_buckets(f, s, &h, out);
+    strbuf_printf(out, "%.*s_sum{%.*s} ", BYTES_ARG(f->name), BYTES_ARG(s->labels));
+    add_number(out, h.sum);
+    strbuf_printf(out, "\n%.*s_count{%.*s} %llu\n", BYTES_ARG(f->name), BYTES_ARG(s->labels),
                   (unsigned long long)h.count);
+}
+
+static const char *type_of(const struct prometheus_page *p)
+{
+    return p->summary && kinds[p->kind].kind == STAT_HISTOGRAM ? "summary" : kinds[p->kind].type;
+}
+
+/* The next sample; false: there is no more of this kind. */
+static bool print_next(struct prometheus_page *p, struct strbuf *out)
+{
+    while (!p->sample) {
+        if (p->at == p->n_sorted)
+            return false;
+        const struct family *f = p->sorted[p->at];
+        strbuf_printf(out, "# TYPE %.*s %s\n", BYTES_ARG(f->name), type_of(p));
+        p->sample = f->first;
+    }
+    const struct family *f = p->sorted[p->at];
+    const struct sample *s = p->sample;
+    if (s->scope)
+        print_histogram(p, f, s, out);
+    else
+        strbuf_printf(out, "%.*s{%.*s} %lld\n", BYTES_ARG(f->name), BYTES_ARG(s->labels),
+                      (long long)s->value);
+    p->sample = s->next;
+    if (!p->sample)
+        p->at++;
+    return true;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return bytes_cmp((*(struct family *const *)a)->name, (*(struct family *const *)b)->name);
+}
+
+static void sort_families(struct prometheus_page *p)
+{
+    size_t it = 0, n = 0;
+    struct bytes name;
+    void *f;
+    p->sorted = mem_alloc((map_count(&p->families) + 1) * sizeof(struct family *));
+    while (map_next(&p->families, &it, &name, &f))
+        p->sorted[n++] = f;
+    if (n)
+        qsort(p->sorted, n, sizeof(p->sorted[0]), by_name);
+    p->n_sorted = n;
+    p->at = 0;
+    p->sample = NULL;
+}
+
+static void collect_slice(struct prometheus_page *p)
+{
+    for (unsigned n = 0; n < SLICE_SAMPLES && !stat_list_over(&p->list);) {
+        const struct stat_entry *e = stat_list_next(&p->list, &n);
+        if (e) {
+            collect(p, e);
+            n++;
+        }
+    }
+    if (!stat_list_over(&p->list))
+        return;
+    sort_families(p);
 }
 
 static bool prometheus_next(struct admin_page *page, struct strbuf *out)
 {
-    static const char *const types[] = {"counter", "gauge", "gauge", "histogram"};
     struct prometheus_page *p = (struct prometheus_page *)page;
-    while (p->at < p->n && out->len < ADMIN_SLICE) {
-        const struct sample *s = &p->samples[p->at], *before = p->at ? s - 1 : NULL;
-        if (!before || before->kind != s->kind || !bytes_eq(before->family, s->family))
-            strbuf_printf(out, "# TYPE %.*s %s\n", BYTES_ARG(s->family), types[s->kind]);
-        if (s->kind == 3)
-            print_histogram(s, out);
-        else
-            strbuf_printf(out, "%.*s{%.*s} %lld\n", BYTES_ARG(s->family), BYTES_ARG(s->labels),
-                          (long long)(s->kind == 2 ? 0 : s->entry->value));
-        p->at++;
+    if (!p->sorted) {
+        collect_slice(p);
+        return true;
     }
-    return p->at < p->n;
+    while (out->len < ADMIN_SLICE) {
+        if (print_next(p, out))
+            continue;
+        do
+            p->kind++;
+        while (p->kind < ARRAY_SIZE(kinds) && kinds[p->kind].kind == STAT_TEXT && !p->texts);
+        if (p->kind == ARRAY_SIZE(kinds))
+            return false;
+        start_kind(p);
+        return true;
+    }
+    return true;
 }
 
 static void prometheus_free(struct admin_page *page)
 {
     struct prometheus_page *p = (struct prometheus_page *)page;
-    mem_free(p->samples);
+    map_fini(&p->families);
+    mem_free(p->sorted);
+    if (p->arena)
+        arena_free(&p->arena);
+    strbuf_fini(&p->name);
+    strbuf_fini(&p->labels);
+    stat_tags_fini(&p->tags);
     stat_list_fini(&p->list);
     mem_free(p);
+}
+
+static const char *check(struct bytes buckets, struct prometheus_page *p)
+{
+    enum histogram_mode mode;
+    if (bytes_eq_str(buckets, "prometheusnative"))
+        return "unsupported prometheusnative histogram type when not using protobuf exposition "
+               "format";
+    if (!histogram_mode_parse(buckets, &mode))
+        return HISTOGRAM_BUCKETS_USAGE;
+    if (mode == HISTOGRAM_DISJOINT || mode == HISTOGRAM_DETAILED)
+        return "unsupported prometheus histogram bucket mode";
+    p->summary = mode == HISTOGRAM_SUMMARY && buckets.len;
+    return NULL;
 }
 
 struct admin_page *page_stats_prometheus(struct admin *a, const struct query *q)
 {
     struct prometheus_page *p = NEW(struct prometheus_page);
     struct error err = ERROR_INIT;
-    struct stat_tags tags = {.name = STRBUF_INIT};
-    p->page = (struct admin_page){
-        .status = 200, .content_type = TEXT_PLAIN, .next = prometheus_next, .free = prometheus_free};
-    if (!stat_list_make(&p->list, q, a->table.stats, &err)) {
-        struct admin_page *refusal = page_error(400, "%s", error_text(&err));
-        error_fini(&err);
-        prometheus_free(&p->page);
-        return refusal;
+    const char *refused = check(query_get(q, "histogram_buckets"), p);
+    p->admin = a;
+    p->texts = query_has(q, "text_readouts");
+    p->page = (struct admin_page){.status = 200,
+                                  .content_type = TEXT_PLAIN,
+                                  .next = prometheus_next,
+                                  .free = prometheus_free};
+    if (!refused && stat_list_init(&p->list, q, false, a->table.stats, &err)) {
+        start_kind(p);
+        return &p->page;
     }
-    bool texts = query_has(q, "text_readouts");
-    p->samples = mem_alloc(p->list.n * sizeof(*p->samples));
-    for (size_t i = 0; i < p->list.n; i++) {
-        const struct stat_entry *e = &p->list.entries[i];
-        struct stat_histogram h;
-        if (e->kind == STAT_TEXT && !texts)
-            continue;
-        if (e->kind == STAT_HISTOGRAM && p->list.used_only &&
-            (stat_read_histogram(e->scope, e->id, &h), h.count == 0))
-            continue;
-        make_sample(p->list.arena, e, &tags, &p->samples[p->n++]);
-    }
-    qsort(p->samples, p->n, sizeof(p->samples[0]), sample_order);
-    stat_tags_fini(&tags);
-    return &p->page;
+    struct admin_page *refusal = page_error(400, "%s", refused ? refused : error_text(&err));
+    error_fini(&err);
+    prometheus_free(&p->page);
+    return refusal;
 }

@@ -2,7 +2,6 @@
 #include <stdio.h>
 
 #include "admin/pages.h"
-#include "base/log.h"
 #include "config/json_write.h"
 #include "base/memory.h"
 
@@ -30,12 +29,13 @@ struct admin_page *page_home(struct admin *a, const struct query *q)
 {
     struct text_page *t = text_page_new(200, "text/html; charset=UTF-8");
     static const char *const pages[] = {
-        "certs",  "clusters",  "config_dump", "contention",  "help",  "init_dump",        "listeners",
-        "memory", "ready",     "runtime",     "server_info", "stats", "stats/prometheus"};
+        "certs",  "clusters", "config_dump", "contention",  "help",  "init_dump",       "listeners",
+        "memory", "ready",    "runtime",     "server_info", "stats", "stats/prometheus"};
     strbuf_printf(&t->text,
                   "<!DOCTYPE html><html><head><title>Xylem admin</title><style>body{font:14px "
                   "sans-serif;margin:2em}td{padding:.2em 1em}</style></head><body><h1>Xylem</h1>"
-                  "<p>state: %s</p><table>", admin_state_name(a->table.state(a->table.ctx)));
+                  "<p>state: %s</p><table>",
+                  admin_state_name(a->table.state(a->table.ctx)));
     for (size_t i = 0; i < ARRAY_SIZE(pages); i++)
         strbuf_printf(&t->text, "<tr><td><a href=\"%s\">%s</a></td></tr>", pages[i], pages[i]);
     strbuf_add_str(&t->text, "</table></body></html>\n");
@@ -143,8 +143,8 @@ struct admin_page *page_memory(struct admin *a, const struct query *q)
     const struct {
         const char *name;
         size_t value;
-    } rows[] = {{"allocated", m.uordblks},        {"heap_size", m.arena + m.hblkhd},
-                {"pageheap_unmapped", 0},         {"pageheap_free", m.fordblks},
+    } rows[] = {{"allocated", m.uordblks},         {"heap_size", m.arena + m.hblkhd},
+                {"pageheap_unmapped", 0},          {"pageheap_free", m.fordblks},
                 {"total_thread_cache", m.fsmblks}, {"total_physical_bytes", m.arena + m.hblkhd}};
     json_begin(&j, NULL, '{');
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -178,9 +178,36 @@ struct admin_page *page_hot_restart_version(struct admin *a, const struct query 
     return text("disabled");
 }
 
+/* Profilers and dumps of an allocator that is not linked. */
 struct admin_page *page_unsupported(struct admin *a, const struct query *q)
 {
-    return page_error(501, "%.*s is not implemented\n", BYTES_ARG(q->path));
+    struct bytes name = bytes_skip(q->path, 1);
+    bool profiler = bytes_ends_with(name, BYTES("profiler"));
+    struct bytes enable = query_get(q, "enable");
+    if (profiler && !bytes_eq_str(enable, "y") && !bytes_eq_str(enable, "n"))
+        return page_error(400, "?enable=<y|n>\n");
+    return page_error(501, "The current build does not support %.*s", BYTES_ARG(name));
+}
+
+struct admin_page *page_runtime_modify(struct admin *a, const struct query *q)
+{
+    if (q->n_params == 0)
+        return page_error(400, "usage: /runtime_modify?key1=value1&key2=value2&keyN=valueN\n"
+                               "       or send the parameters as form values\n"
+                               "use an empty value to remove a previously added override");
+    return page_error(503, "No admin layer specified");
+}
+
+/* Names are not looked up at run time here, so there is nothing to follow. */
+struct admin_page *page_recent_lookups(struct admin *a, const struct query *q)
+{
+    return text("Lookup tracking is not enabled. Use /stats/recentlookups/enable to enable.\n\n"
+                "total: 0\n");
+}
+
+struct admin_page *page_recent_lookups_set(struct admin *a, const struct query *q)
+{
+    return text("OK\n");
 }
 
 struct admin_page *page_quit(struct admin *a, const struct query *q)
@@ -215,86 +242,7 @@ struct admin_page *page_healthcheck_ok(struct admin *a, const struct query *q)
 
 struct admin_page *page_drain_listeners(struct admin *a, const struct query *q)
 {
-    bool graceful = query_has(q, "graceful"), skip_exit = query_has(q, "skip_exit");
-    if (skip_exit && !graceful)
-        return page_error(400, "skip_exit requires graceful\n");
-    a->table.drain(a->table.ctx, query_has(q, "inboundonly"), graceful, skip_exit);
+    a->table.drain(a->table.ctx, query_has(q, "inboundonly"), query_has(q, "graceful"),
+                   query_has(q, "skip_exit"));
     return text("OK\n");
-}
-
-/* ---- /logging ---- */
-
-static void list_loggers(struct strbuf *out)
-{
-    strbuf_add_str(out, "active loggers:\n");
-    for (unsigned i = 0; i < LOG_COMPONENT_COUNT; i++)
-        strbuf_printf(out, "  %s: %s\n", log_component_name((enum log_component)i),
-                      log_level_name((enum log_level)log_levels[i]));
-    strbuf_add_char(out, '\n');
-}
-
-static const char logging_usage[] =
-    "usage: /logging?<name>=<level> (change single level)\n"
-    "usage: /logging?paths=name1:level1,name2:level2,... (change multiple levels)\n"
-    "usage: /logging?level=<level> (change all levels)\n"
-    "levels: trace debug info warning error critical off \n";
-
-static bool set_one(struct bytes name, struct bytes level_name, bool apply)
-{
-    enum log_component c;
-    enum log_level level;
-    if (!log_component_parse(name, &c) || !log_level_parse(level_name, &level))
-        return false;
-    if (apply)
-        log_set_component_level(c, level);
-    return true;
-}
-
-/* All of them or none. */
-static bool set_paths(struct bytes list)
-{
-    for (int apply = 0; apply < 2; apply++) {
-        struct bytes rest = list;
-        while (rest.data && rest.len) {
-            struct bytes level = bytes_split(&rest, ','), name = bytes_split(&level, ':');
-            if (!set_one(name, level, apply))
-                return false;
-        }
-    }
-    return true;
-}
-
-static const char *change_levels(const struct query *q)
-{
-    enum log_level level;
-    if (q->n_params == 0)
-        return NULL;
-    if (q->n_params > 1)
-        return "error: invalid parameter";
-    const struct query_param *p = &q->params[0];
-    if (p->value.len == 0)
-        return NULL;
-    if (bytes_eq_str(p->name, "level")) {
-        if (!log_level_parse(p->value, &level))
-            return "error: unknown logger level";
-        log_set_level(level);
-        return NULL;
-    }
-    bool ok = bytes_eq_str(p->name, "paths") ? set_paths(p->value)
-                                             : set_one(p->name, p->value, true);
-    enum log_component c;
-    if (!ok && !bytes_eq_str(p->name, "paths") && !log_component_parse(p->name, &c) &&
-        log_level_parse(p->value, &level))
-        return "error: unknown logger name";
-    return ok ? NULL : "error: unknown logger level";
-}
-
-struct admin_page *page_logging(struct admin *a, const struct query *q)
-{
-    const char *error = change_levels(q);
-    struct text_page *t = text_page_new(error ? 400 : 200, TEXT_PLAIN);
-    if (error)
-        strbuf_printf(&t->text, "%s\n\n%s", error, logging_usage);
-    list_loggers(&t->text);
-    return &t->page;
 }

@@ -1,199 +1,139 @@
-#include <math.h>
-#include <stdio.h>
-
+#include "admin/histogram_out.h"
 #include "admin/pages.h"
 #include "admin/stat_list.h"
 #include "admin/stat_memory.h"
 #include "base/memory.h"
 
-static const double quantiles[] = {0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1};
-static const double buckets[] = {0.5,   1,     5,     10,     25,     50,      100,
-                                 250,   500,   1000,  2500,   5000,   10000,   30000,
-                                 60000, 300000, 600000, 1800000, 3600000};
+/* Text readouts, then counters and gauges, then histograms: three passes over the list. */
+static const unsigned passes[] = {1u << STAT_TEXT, 1u << STAT_COUNTER | 1u << STAT_GAUGE,
+                                  1u << STAT_HISTOGRAM};
 
-enum bucket_mode { BUCKETS_NONE, BUCKETS_CUMULATIVE, BUCKETS_DISJOINT };
+enum stats_format { FORMAT_TEXT, FORMAT_JSON, FORMAT_HTML };
 
-/* A page over a list, one entry after the other; a slice a turn. */
 struct stats_page {
     struct admin_page page;
     struct admin *admin;
     struct stat_list list;
-    size_t at;
-    unsigned phase;       /* 0 texts, 1 counters and gauges, 2 histograms */
-    enum bucket_mode mode;
-    bool json, pretty, begun, any;
+    unsigned pass;
+    enum stats_format format;
+    enum histogram_mode mode;
+    bool begun, any, any_histogram;
 };
 
-static void print_value(struct strbuf *out, double v)
-{
-    if (isnan(v))
-        strbuf_add_str(out, "nan");
-    else
-        strbuf_printf(out, "%.15g", v);
-}
+/* The slice ends by size, and by the number of statistics that were looked at. */
+enum { SLICE_ENTRIES = 4096 };
 
-static void text_quantiles(struct stats_page *p, const struct stat_histogram *interval,
-                           const struct stat_histogram *all, struct strbuf *out)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(quantiles); i++) {
-        strbuf_printf(out, "%sP%.15g(", i ? " " : "", quantiles[i] * 100);
-        print_value(out, stat_histogram_quantile(interval, quantiles[i]));
-        strbuf_add_char(out, ',');
-        print_value(out, stat_histogram_quantile(all, quantiles[i]));
-        strbuf_add_char(out, ')');
-    }
-}
-
-static void text_buckets(struct stats_page *p, const struct stat_histogram *interval,
-                         const struct stat_histogram *all, struct strbuf *out)
-{
-    uint64_t before_i = 0, before_a = 0;
-    for (size_t i = 0; i < ARRAY_SIZE(buckets); i++) {
-        uint64_t bi = stat_histogram_below(interval, buckets[i]);
-        uint64_t ba = stat_histogram_below(all, buckets[i]);
-        bool disjoint = p->mode == BUCKETS_DISJOINT;
-        strbuf_printf(out, "%sB%.15g(%llu,%llu)", i ? " " : "", buckets[i],
-                      (unsigned long long)(disjoint ? bi - before_i : bi),
-                      (unsigned long long)(disjoint ? ba - before_a : ba));
-        before_i = bi;
-        before_a = ba;
-    }
-}
-
-static void text_histogram(struct stats_page *p, const struct stat_entry *e, struct strbuf *out)
+static void print_text(struct stats_page *p, const struct stat_entry *e, struct strbuf *out)
 {
     struct stat_histogram all, interval;
-    stat_read_histogram(e->scope, e->id, &all);
-    stat_memory_interval(p->admin->memory, e->name, &interval);
-    strbuf_printf(out, "%.*s: ", BYTES_ARG(e->name));
-    if (all.count == 0)
-        strbuf_add_str(out, "No recorded values");
-    else if (p->mode == BUCKETS_NONE)
-        text_quantiles(p, &interval, &all, out);
-    else
-        text_buckets(p, &interval, &all, out);
-    strbuf_add_char(out, '\n');
-}
-
-static void text_entry(struct stats_page *p, const struct stat_entry *e, struct strbuf *out)
-{
-    if (e->kind == STAT_TEXT)
+    switch (e->kind) {
+    case STAT_TEXT:
         strbuf_printf(out, "%.*s: \"%.*s\"\n", BYTES_ARG(e->name), BYTES_ARG(e->text));
-    else if (e->kind == STAT_HISTOGRAM)
-        text_histogram(p, e, out);
-    else
+        break;
+    case STAT_HISTOGRAM:
+        stat_read_histogram(e->scope, e->id, &all);
+        stat_memory_interval(p->admin->memory, e->name, &interval);
+        histogram_text(out, e->name, p->mode, &interval, &all);
+        break;
+    case STAT_COUNTER:
+    case STAT_GAUGE:
+    case STAT_CODES:
         strbuf_printf(out, "%.*s: %lld\n", BYTES_ARG(e->name), (long long)e->value);
+    }
 }
 
-static void json_double(struct json_out *j, const char *key, double v)
+static void print_json(struct stats_page *p, const struct stat_entry *e, struct strbuf *out)
 {
-    char text[40];
-    snprintf(text, sizeof(text), "%.15g", v);
-    json_raw(j, key, isnan(v) ? "null" : text);
-}
-
-/* "computed_quantiles": one object a histogram, one pair of values a quantile. */
-static void json_histogram(struct stats_page *p, const struct stat_entry *e, struct json_out *j)
-{
+    struct json_out j = {.out = out, .compact = true, .depth = 2, .first = !p->any};
     struct stat_histogram all, interval;
-    stat_read_histogram(e->scope, e->id, &all);
-    stat_memory_interval(p->admin->memory, e->name, &interval);
-    json_begin(j, NULL, '{');
-    json_string(j, "name", e->name);
-    json_begin(j, "values", '[');
-    for (size_t i = 0; i < ARRAY_SIZE(quantiles); i++) {
-        json_begin(j, NULL, '{');
-        json_double(j, "interval", stat_histogram_quantile(&interval, quantiles[i]));
-        json_double(j, "cumulative", stat_histogram_quantile(&all, quantiles[i]));
-        json_end(j, '}');
+    if (e->kind == STAT_HISTOGRAM) {
+        stat_read_histogram(e->scope, e->id, &all);
+        stat_memory_interval(p->admin->memory, e->name, &interval);
+        if (!p->any_histogram)
+            histogram_json_begin(&j, p->mode);
+        p->any_histogram = true;
+        histogram_json(&j, e->name, p->mode, &interval, &all);
+    } else {
+        json_begin(&j, NULL, '{');
+        json_string(&j, "name", e->name);
+        if (e->kind == STAT_TEXT)
+            json_string(&j, "value", e->text);
+        else
+            json_number(&j, "value", e->value);
+        json_end(&j, '}');
     }
-    json_end(j, ']');
-    json_end(j, '}');
+    p->any = true;
 }
 
-static void json_histograms(struct stats_page *p, struct json_out *j)
+static void add_html_escaped(struct strbuf *out, struct bytes text)
 {
-    bool any = false;
-    for (size_t i = 0; i < p->list.n; i++)
-        any |= p->list.entries[i].kind == STAT_HISTOGRAM;
-    if (!any)
-        return;
-    json_begin(j, NULL, '{');
-    json_begin(j, "histograms", '{');
-    json_begin(j, "supported_quantiles", '[');
-    for (size_t i = 0; i < ARRAY_SIZE(quantiles); i++)
-        json_double(j, NULL, quantiles[i] * 100);
-    json_end(j, ']');
-    json_begin(j, "computed_quantiles", '[');
-    for (size_t i = 0; i < p->list.n; i++) {
-        if (p->list.entries[i].kind == STAT_HISTOGRAM)
-            json_histogram(p, &p->list.entries[i], j);
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if (c == '<' || c == '>' || c == '&' || c == '"' || c == '\'')
+            strbuf_printf(out, "&#%d;", c);
+        else
+            strbuf_add_char(out, c);
     }
-    json_end(j, ']');
-    json_end(j, '}');
-    json_end(j, '}');
 }
 
-static void json_entry(const struct stat_entry *e, struct json_out *j)
+static void print(struct stats_page *p, const struct stat_entry *e, struct strbuf *out)
 {
-    json_begin(j, NULL, '{');
-    json_string(j, "name", e->name);
-    if (e->kind == STAT_TEXT)
-        json_string(j, "value", e->text);
-    else
-        json_number(j, "value", e->value);
-    json_end(j, '}');
+    struct strbuf line = STRBUF_INIT;
+    switch (p->format) {
+    case FORMAT_TEXT:
+        print_text(p, e, out);
+        break;
+    case FORMAT_JSON:
+        print_json(p, e, out);
+        break;
+    case FORMAT_HTML:
+        print_text(p, e, &line);
+        add_html_escaped(out, strbuf_bytes(&line));
+        strbuf_fini(&line);
+        break;
+    }
 }
 
-static unsigned phase_of(enum stat_kind kind)
+static void begin(struct stats_page *p, struct strbuf *out)
 {
-    return kind == STAT_TEXT ? 0 : kind == STAT_HISTOGRAM ? 2 : 1;
-}
-
-static bool json_next(struct stats_page *p, struct strbuf *out)
-{
-    struct json_out j = {.out = out, .compact = !p->pretty, .depth = 2, .first = !p->any};
-    if (!p->begun)
-        strbuf_add_str(out, p->pretty ? "{\n \"stats\": [" : "{\"stats\":[");
+    static const char *const head[] = {
+        [FORMAT_TEXT] = "",
+        [FORMAT_JSON] = "{\"stats\":[",
+        [FORMAT_HTML] = "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<title>Xylem Admin</title>\n"
+                        "</head>\n<body>\n<pre>\n"};
+    strbuf_add_str(out, head[p->format]);
     p->begun = true;
-    while (p->phase < 2 && out->len < ADMIN_SLICE) {
-        const struct stat_entry *e = &p->list.entries[p->at];
-        if (p->at == p->list.n) {
-            p->at = 0;
-            p->phase++;
-            continue;
-        }
-        p->at++;
-        if (phase_of(e->kind) == p->phase)
-            json_entry(e, &j);
-        p->any = !j.first;
-    }
-    if (p->phase < 2)
-        return true;
-    json_histograms(p, &j);
-    strbuf_add_str(out, p->pretty ? "\n ]\n}" : "]}");
-    return false;
 }
 
-static bool text_next(struct stats_page *p, struct strbuf *out)
+static void end(struct stats_page *p, struct strbuf *out)
 {
-    while (p->phase < 3 && out->len < ADMIN_SLICE) {
-        if (p->at == p->list.n) {
-            p->at = 0;
-            p->phase++;
-            continue;
-        }
-        const struct stat_entry *e = &p->list.entries[p->at++];
-        if (phase_of(e->kind) == p->phase)
-            text_entry(p, e, out);
+    static const char *const tail[] = {
+        [FORMAT_TEXT] = "", [FORMAT_JSON] = "]}", [FORMAT_HTML] = "</pre>\n</body>\n</html>\n"};
+    if (p->any_histogram) {
+        struct json_out j = {.out = out, .compact = true, .depth = 5};
+        histogram_json_end(&j, p->mode);
     }
-    return p->phase < 3;
+    strbuf_add_str(out, tail[p->format]);
 }
 
 static bool stats_next(struct admin_page *page, struct strbuf *out)
 {
     struct stats_page *p = (struct stats_page *)page;
-    return p->json ? json_next(p, out) : text_next(p, out);
+    const struct stat_entry *e;
+    if (!p->begun)
+        begin(p, out);
+    for (unsigned n = 0; n < SLICE_ENTRIES && out->len < ADMIN_SLICE;) {
+        if ((e = stat_list_next(&p->list, &n))) {
+            print(p, e, out);
+        } else if (stat_list_over(&p->list)) {
+            if (++p->pass == ARRAY_SIZE(passes)) {
+                end(p, out);
+                return false;
+            }
+            stat_list_start(&p->list, passes[p->pass]);
+        }
+    }
+    return true;
 }
 
 static void stats_free(struct admin_page *page)
@@ -203,41 +143,50 @@ static void stats_free(struct admin_page *page)
     mem_free(p);
 }
 
-static bool bucket_mode(struct bytes text, enum bucket_mode *mode)
+static const char *content_type(enum stats_format f)
 {
-    *mode = BUCKETS_NONE;
-    if (!text.data || bytes_eq_str(text, "none") || bytes_eq_str(text, "summary") ||
-        bytes_eq_str(text, "detailed"))
-        return true;
-    *mode = bytes_eq_str(text, "cumulative") ? BUCKETS_CUMULATIVE : BUCKETS_DISJOINT;
-    return bytes_eq_str(text, "cumulative") || bytes_eq_str(text, "disjoint");
+    static const char *const types[] = {
+        [FORMAT_TEXT] = TEXT_PLAIN, [FORMAT_JSON] = TEXT_JSON, [FORMAT_HTML] = TEXT_HTML};
+    return types[f];
+}
+
+static bool read_format(struct bytes text, enum stats_format *f)
+{
+    *f = bytes_eq_str(text, "json") ? FORMAT_JSON : FORMAT_TEXT;
+    if (bytes_eq_str(text, "html") || bytes_eq_str(text, "active-html"))
+        *f = FORMAT_HTML;
+    return *f != FORMAT_TEXT || text.len == 0 || bytes_eq_str(text, "text");
+}
+
+static const char *check(const struct query *q, struct stats_page *p)
+{
+    struct bytes buckets = query_get(q, "histogram_buckets");
+    if (!read_format(query_get(q, "format"), &p->format))
+        return "usage: /stats?format=(html|active-html|json|prometheus|text)\n\n";
+    if (bytes_eq_str(buckets, "prometheusnative"))
+        return "Invalid histogram_buckets type for non prometheus stats type";
+    if (!histogram_mode_parse(buckets, &p->mode))
+        return HISTOGRAM_BUCKETS_USAGE;
+    return NULL;
 }
 
 struct admin_page *page_stats(struct admin *a, const struct query *q)
 {
-    struct bytes format = query_get(q, "format");
     struct error err = ERROR_INIT;
-    enum bucket_mode mode;
-    if (bytes_eq_str(format, "prometheus"))
+    if (bytes_eq_str(query_get(q, "format"), "prometheus"))
         return page_stats_prometheus(a, q);
-    if (format.data && !bytes_eq_str(format, "json") && !bytes_eq_str(format, "text") &&
-        !bytes_eq_str(format, "html") && !bytes_eq_str(format, "active-html"))
-        return page_error(400, "usage: /stats?format=(html|active-html|json|prometheus|text)\n\n");
-    if (!bucket_mode(query_get(q, "histogram_buckets"), &mode))
-        return page_error(400, "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|"
-                               "summary|none)\n");
     struct stats_page *p = NEW(struct stats_page);
+    const char *refused = check(q, p);
     p->admin = a;
-    p->mode = mode;
-    p->json = bytes_eq_str(format, "json");
-    p->pretty = query_has(q, "pretty");
-    p->page = (struct admin_page){.status = 200,
-                                  .content_type = p->json ? TEXT_JSON : TEXT_PLAIN,
-                                  .next = stats_next,
-                                  .free = stats_free};
-    if (stat_list_make(&p->list, q, a->table.stats, &err))
+    if (!refused && stat_list_init(&p->list, q, true, a->table.stats, &err)) {
+        p->page = (struct admin_page){.status = 200,
+                                      .content_type = content_type(p->format),
+                                      .next = stats_next,
+                                      .free = stats_free};
+        stat_list_start(&p->list, passes[0]);
         return &p->page;
-    struct admin_page *refusal = page_error(400, "%s", error_text(&err));
+    }
+    struct admin_page *refusal = page_error(400, "%s", refused ? refused : error_text(&err));
     error_fini(&err);
     stats_free(&p->page);
     return refusal;

@@ -9,6 +9,7 @@
 struct admin {
     struct admin_table table;
     struct stat_memory *memory; /* stats: histograms of the last flush */
+    struct stat_tag_rules *tag_rules;
 };
 
 /* A page whose text was made at once. */
@@ -20,6 +21,9 @@ struct text_page {
 struct text_page *text_page_new(unsigned status, const char *content_type);
 #define TEXT_PLAIN "text/plain; charset=UTF-8"
 #define TEXT_JSON "application/json"
+#define TEXT_HTML "text/html; charset=UTF-8"
+#define HISTOGRAM_BUCKETS_USAGE                                                                    \
+    "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)\n"
 
 struct admin_page *page_error(unsigned status, const char *fmt, ...) PRINTF(2, 3);
 
@@ -29,7 +33,7 @@ page_fn page_home, page_help, page_ready, page_server_info, page_memory, page_ce
     page_contention, page_hot_restart_version, page_quit, page_reopen_logs, page_reset_counters,
     page_healthcheck_fail, page_healthcheck_ok, page_drain_listeners, page_logging, page_listeners,
     page_clusters, page_stats, page_stats_prometheus, page_config_dump, page_init_dump,
-    page_unsupported;
+    page_runtime_modify, page_recent_lookups, page_recent_lookups_set, page_unsupported;
 
 const char *admin_state_name(enum admin_state s);
 /* core.v3.Address in JSON. */

@@ -4,21 +4,41 @@
 
 #include "base/memory.h"
 
-static bool type_wanted(const struct stat_list *l, enum stat_kind kind)
+static const struct {
+    const char *name;
+    unsigned kinds;
+} types[] = {{"All", STAT_KINDS_ALL},
+             {"Counters", 1u << STAT_COUNTER},
+             {"Gauges", 1u << STAT_GAUGE},
+             {"Histograms", 1u << STAT_HISTOGRAM},
+             {"TextReadouts", 1u << STAT_TEXT}};
+
+/* As names compare: the prefix with the dot that follows it. */
+static int by_prefix(const void *a, const void *b)
 {
-    static const char *const names[] = {[STAT_COUNTER] = "Counters",
-                                        [STAT_GAUGE] = "Gauges",
-                                        [STAT_HISTOGRAM] = "Histograms",
-                                        [STAT_TEXT] = "TextReadouts"};
-    return l->type.len == 0 || bytes_eq_str(l->type, "All") ||
-           bytes_eq_str(l->type, names[kind]);
+    const struct stat_scope *x = *(struct stat_scope *const *)a,
+                            *y = *(struct stat_scope *const *)b;
+    const unsigned char *p = (const unsigned char *)x->prefix;
+    const unsigned char *q = (const unsigned char *)y->prefix;
+    while (*p && *p == *q)
+        p++, q++;
+    int c = *p ? *p : '.', d = *q ? *q : '.';
+    if (*p && *q)
+        return c - d;
+    return c != d ? c - d : (*p != 0) - (*q != 0);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return bytes_cmp(((const struct stat_entry *)a)->name, ((const struct stat_entry *)b)->name);
 }
 
 static void add(void *ctx, const struct stat_view *v)
 {
     struct stat_list *l = ctx;
-    if ((l->used_only && !v->used) || !type_wanted(l, v->kind) ||
-        (l->filter && !regex_partial_match(l->filter, v->name)))
+    if (!(l->now & 1u << v->kind) || (l->used_only && !v->used))
+        return;
+    if (l->filter && regex_partial_match(l->filter, v->name) == l->inverted)
         return;
     GROW(l->entries, l->cap, l->n + 1);
     struct stat_entry *e = &l->entries[l->n++];
@@ -29,47 +49,101 @@ static void add(void *ctx, const struct stat_view *v)
                              .id = v->id};
     if (v->text)
         e->text = arena_dup(l->arena, bytes_of(v->text));
-    if (v->kind == STAT_HISTOGRAM) /* under the store's lock: the reader's share is taken here */
-        ((struct stat_scope *)v->scope)->refs++;
 }
 
-static int by_name(const void *a, const void *b)
+static bool read_type(struct stat_list *l, struct bytes type, struct error *err)
 {
-    return bytes_cmp(((const struct stat_entry *)a)->name, ((const struct stat_entry *)b)->name);
-}
-
-static bool known_type(struct bytes type)
-{
-    static const char *const types[] = {"All", "Counters", "Gauges", "Histograms", "TextReadouts"};
+    l->kinds = STAT_KINDS_ALL;
     for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
-        if (bytes_eq_str(type, types[i]))
+        if (bytes_eq_str(type, types[i].name)) {
+            l->kinds = types[i].kinds;
             return true;
+        }
     }
-    return type.len == 0;
+    return type.len == 0 || error_set(err, "invalid &type= param");
 }
 
-bool stat_list_make(struct stat_list *l, const struct query *q, struct stat_store *stats,
-                    struct error *err)
+static bool read_hidden(struct stat_list *l, struct bytes hidden, struct error *err)
 {
-    struct bytes filter = query_get(q, "filter"), type = query_get(q, "type");
-    *l = (struct stat_list){.used_only = query_has(q, "usedonly"), .type = type};
-    if (!known_type(type))
-        return error_set(err, "usage: /stats?type=(All|Counters|Histograms|Gauges|TextReadouts)\n\n");
-    if (filter.len && !(l->filter = regex_new(filter, err)))
+    l->none = bytes_eq_str(hidden, "only") || bytes_eq_str(hidden, "showonly");
+    if (l->none || hidden.len == 0 || bytes_eq_str(hidden, "include") ||
+        bytes_eq_str(hidden, "exclude"))
+        return true;
+    return error_set(err, "usage: /stats?hidden=(include|only|exclude)\n\n");
+}
+
+bool stat_list_init(struct stat_list *l, const struct query *q, bool with_type,
+                    struct stat_store *stats, struct error *err)
+{
+    struct bytes filter = query_get(q, "filter");
+    *l = (struct stat_list){.used_only = query_has(q, "usedonly"),
+                            .inverted = query_has(q, "invert_filter")};
+    if (!read_type(l, query_get(q, "type"), err) || !read_hidden(l, query_get(q, "hidden"), err))
+        return false;
+    if (!with_type)
+        l->kinds = STAT_KINDS_ALL;
+    if (filter.len && !(l->filter = regex_new_limited(filter, REGEX_PROGRAM_SIZE_ANY, err)))
         return error_prefix(err, "Invalid re2 regex: ");
-    l->arena = arena_new(64 * 1024);
-    stat_visit(stats, add, l);
-    qsort(l->entries, l->n, sizeof(l->entries[0]), by_name);
+    l->arena = arena_new(16 * 1024);
+    l->scopes = stat_scopes(stats, &l->n_scopes);
+    qsort(l->scopes, l->n_scopes, sizeof(l->scopes[0]), by_prefix);
     return true;
+}
+
+void stat_list_start(struct stat_list *l, unsigned kinds)
+{
+    l->now = l->none ? 0 : kinds & l->kinds;
+    l->next_scope = l->now ? 0 : l->n_scopes;
+    l->n = l->at = 0;
+}
+
+/* The names of scope `b` may stand between those of scope `a`, which comes before it. */
+static bool interleaves(const struct stat_scope *a, const struct stat_scope *b)
+{
+    size_t len = strlen(a->prefix);
+    return len == 0 || (strncmp(a->prefix, b->prefix, len) == 0 &&
+                        (b->prefix[len] == '.' || b->prefix[len] == '\0'));
+}
+
+static unsigned read_scope(struct stat_list *l, struct stat_scope *scope)
+{
+    for (unsigned i = 0; i < scope->schema->count; i++) {
+        enum stat_kind kind = scope->schema->stats[i].kind;
+        if (l->now & 1u << (kind == STAT_CODES ? STAT_COUNTER : kind)) {
+            stat_visit_scope(scope, add, l);
+            return scope->schema->count;
+        }
+    }
+    return 1;
+}
+
+/* The next scope and those below it. Codes are counters whose names are made as they are seen. */
+static unsigned read_group(struct stat_list *l)
+{
+    struct stat_scope *first = l->scopes[l->next_scope];
+    unsigned looked_at = 0;
+    arena_reset(l->arena);
+    l->n = l->at = 0;
+    do
+        looked_at += read_scope(l, l->scopes[l->next_scope++]);
+    while (l->next_scope < l->n_scopes && interleaves(first, l->scopes[l->next_scope]));
+    if (l->n)
+        qsort(l->entries, l->n, sizeof(l->entries[0]), by_name);
+    return looked_at;
+}
+
+const struct stat_entry *stat_list_next(struct stat_list *l, unsigned *looked_at)
+{
+    if (l->at == l->n && l->next_scope < l->n_scopes)
+        *looked_at += read_group(l);
+    return l->at < l->n ? &l->entries[l->at++] : NULL;
 }
 
 void stat_list_fini(struct stat_list *l)
 {
-    for (size_t i = 0; i < l->n; i++) {
-        struct stat_scope *s = (struct stat_scope *)l->entries[i].scope;
-        if (l->entries[i].kind == STAT_HISTOGRAM)
-            stat_scope_unref(&s);
-    }
+    for (size_t i = 0; i < l->n_scopes; i++)
+        stat_scope_unref(&l->scopes[i]);
+    mem_free(l->scopes);
     mem_free(l->entries);
     regex_free(&l->filter);
     arena_free(&l->arena);

@@ -12,6 +12,7 @@ struct remembered {
     struct step *steps;
     size_t n;
     uint64_t zeros, zeros_delta, count;
+    double sum, sum_delta;
     bool fresh; /* written by this flush */
 };
 
@@ -67,6 +68,8 @@ static struct remembered *remember(const struct stat_histogram *h, const struct 
     r->zeros = h->zeros;
     r->zeros_delta = h->zeros - (old ? old->zeros : 0);
     r->count = h->count;
+    r->sum = h->sum;
+    r->sum_delta = h->sum - (old ? old->sum : 0);
     return r;
 }
 
@@ -114,5 +117,6 @@ void stat_memory_interval(const struct stat_memory *m, struct bytes name,
     if (r) {
         out->zeros = r->zeros_delta;
         out->count += r->zeros_delta;
+        out->sum = r->sum_delta;
     }
 }
