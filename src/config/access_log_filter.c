@@ -251,7 +251,7 @@ bool access_log_filter_pass(const struct access_log_filter *f, const struct acce
     case FILTER_OR:
         return children_pass(f, s, false);
     case FILTER_HEADER:
-        return header_matcher_match(&f->header, s->header(s->ctx, f->header.name));
+        return header_matcher_match(&f->header, s->request_header, s->ctx);
     case FILTER_FLAGS:
         return has_flag(f, s->response_flags);
     case FILTER_GRPC_STATUS:

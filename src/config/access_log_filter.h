@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "config/matcher.h"
 
 struct access_log_filter;
 struct random_source;
@@ -17,9 +18,8 @@ struct access_log_subject {
     bool traceable;
     struct bytes response_flags; /* short names joined with ",": "UF,URX"; empty: none */
     int grpc_status;             /* -1: none */
-    /* A request header, values joined with ","; data NULL: absent. */
-    struct bytes (*header)(void *ctx, struct bytes lower_name);
-    void *ctx;
+    header_values *request_header;
+    const void *ctx;
     struct random_source *random;
     struct bytes request_id; /* x-request-id; empty: none (runtime filter) */
 };

@@ -177,20 +177,28 @@ bool string_matcher_match(const struct string_matcher *m, struct bytes value)
     return false;
 }
 
-bool header_matcher_match(const struct header_matcher *m, struct bytes value)
+static bool header_value_matches(const struct header_matcher *m, struct bytes value)
 {
-    bool has = value.data != NULL;
     int64_t number;
-    if (m->kind == HEADER_MATCH_PRESENT) {
-        bool found = has || m->missing_as_empty;
-        return (found == m->present) != m->invert;
-    }
-    if (!has && !m->missing_as_empty)
-        return m->invert;
     if (m->kind == HEADER_MATCH_STRING)
-        return string_matcher_match(&m->string, value) != m->invert;
-    bool in = bytes_to_i64(value, &number) && number >= m->range_start && number < m->range_end;
-    return in != m->invert;
+        return string_matcher_match(&m->string, value);
+    return bytes_to_i64(value, &number) && number >= m->range_start && number < m->range_end;
+}
+
+bool header_matcher_match(const struct header_matcher *m, header_values *next, const void *ctx)
+{
+    struct bytes value = BYTES("");
+    uint32_t at = 0;
+    bool found = next(ctx, m->name, &at, &value) || m->missing_as_empty;
+    if (m->kind == HEADER_MATCH_PRESENT)
+        return (found == m->present) != m->invert;
+    if (!found)
+        return false;
+    do {
+        if (header_value_matches(m, value))
+            return !m->invert;
+    } while (next(ctx, m->name, &at, &value));
+    return m->invert;
 }
 
 bool query_matcher_match(const struct query_matcher *m, struct bytes value)

@@ -70,7 +70,12 @@ MUST_CHECK bool query_matcher_decode(const struct envoy_config_route_v3_QueryPar
                                      struct query_matcher *out, struct error *err);
 
 bool string_matcher_match(const struct string_matcher *m, struct bytes value);
-/* value.data == NULL: the header is missing. value: all values joined with ",". */
-bool header_matcher_match(const struct header_matcher *m, struct bytes value);
+/* Walks over the values of one header: *value becomes the next one at or after position *at, which
+ * moves behind it; false: no more. Start at 0. */
+typedef bool header_values(const void *ctx, struct bytes lower_name, uint32_t *at,
+                           struct bytes *value);
+/* A repeated header is matched value by value: one match is enough, and with invert it is one too
+ * many. A missing header matches neither way, unless it is read as empty. */
+bool header_matcher_match(const struct header_matcher *m, header_values *next, const void *ctx);
 /* value.data == NULL: the parameter is missing. */
 bool query_matcher_match(const struct query_matcher *m, struct bytes value);

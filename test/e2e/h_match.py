@@ -68,7 +68,13 @@ HEADERS = {
               ["10", "-6", "x", "1.0", "", None]),
     "inverted exact": ({"string_match": {"exact": "one"}, "invert_match": True}, ["two"],
                        ["one", None]),
+    "inverted range": ({"range_match": {"start": 0, "end": 10}, "invert_match": True},
+                       ["10", "x"], ["5", None]),
     "inverted present": ({"present_match": True, "invert_match": True}, [None], ["x"]),
+    "present, missing as empty": (
+        {"present_match": True, "treat_missing_header_as_empty": True}, ["x", "", None], []),
+    "absent, missing as empty": (
+        {"present_match": False, "treat_missing_header_as_empty": True}, [], ["x", None]),
     "missing as empty": ({"string_match": {"exact": ""}, "treat_missing_header_as_empty": True},
                          ["", None], ["x"]),
     "inverted, missing as empty": (
@@ -111,6 +117,7 @@ REPEATED = {
     "regex over both": ({"string_match": {"safe_regex": {"regex": "one.*two"}}}, False),
     "not the first": ({"string_match": {"exact": "one"}, "invert_match": True}, False),
     "not the last": ({"string_match": {"exact": "two"}, "invert_match": True}, False),
+    "a range": ({"range_match": {"start": 2, "end": 3}}, False),
     "not another": ({"string_match": {"exact": "three"}, "invert_match": True}, True),
 }
 
@@ -121,6 +128,25 @@ def test_repeated_headers_are_matched_one_by_one(start, case):
     proxy = table(start, header_route("x-key", **matcher))
     with proxy.client() as client:
         answer = client.get("/", headers=[("x-key", "one"), ("x-key", "two")])
+    assert answer.text == ("0" if expected else "none")
+
+
+REPEATED_NUMBERS = {
+    "first": ({"range_match": {"start": 1, "end": 2}}, True),
+    "last": ({"range_match": {"start": 2, "end": 3}}, True),
+    "none": ({"range_match": {"start": 3, "end": 4}}, False),
+    "not the first": ({"range_match": {"start": 1, "end": 2}, "invert_match": True}, False),
+    "not the last": ({"range_match": {"start": 2, "end": 3}, "invert_match": True}, False),
+    "not another": ({"range_match": {"start": 3, "end": 4}, "invert_match": True}, True),
+}
+
+
+@pytest.mark.parametrize("case", REPEATED_NUMBERS)
+def test_repeated_numbers_are_matched_one_by_one(start, case):
+    matcher, expected = REPEATED_NUMBERS[case]
+    proxy = table(start, header_route("x-key", **matcher))
+    with proxy.client() as client:
+        answer = client.get("/", headers=[("x-key", "1"), ("x-key", "2")])
     assert answer.text == ("0" if expected else "none")
 
 

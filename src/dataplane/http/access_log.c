@@ -6,12 +6,6 @@
 #include "dataplane/http/http_conn_list.h"
 #include "dataplane/http/stream_internal.h"
 
-static struct bytes subject_header(void *ctx, struct bytes lower_name)
-{
-    struct stream *s = ctx;
-    return headers_get_all(&s->request_headers, lower_name);
-}
-
 static int grpc_status_of(const struct stream *s)
 {
     struct bytes v = headers_get(&s->response_trailers, HEADER_GRPC_STATUS);
@@ -34,8 +28,8 @@ static bool passes(struct stream *s, const struct access_log *log)
         .duration_ms = (s->info.end_ns - s->info.start_ns) / NS_PER_MS,
         .response_flags = strbuf_bytes(&flags),
         .grpc_status = grpc_status_of(s),
-        .header = subject_header,
-        .ctx = s,
+        .request_header = headers_values,
+        .ctx = &s->request_headers,
         .random = &s->worker->random,
         .request_id = headers_get(&s->request_headers, HEADER_X_REQUEST_ID),
     };

@@ -244,6 +244,21 @@ struct bytes headers_get_all(const struct headers *h, struct bytes lower_name)
     return bytes_from(joined, len);
 }
 
+bool headers_values(const void *headers, struct bytes lower_name, uint32_t *at,
+                    struct bytes *value)
+{
+    const struct headers *h = headers;
+    enum header_id id = header_id_of(lower_name);
+    uint32_t i = *at ? *at : find(h, id, lower_name);
+    while (i < h->n && !matches(&h->entries[i], id, lower_name))
+        i++;
+    *at = i + 1;
+    if (i >= h->n)
+        return false;
+    *value = h->entries[i].value;
+    return true;
+}
+
 static unsigned remove_from(struct headers *h, uint32_t from, enum header_id id, struct bytes name)
 {
     uint32_t kept = from;

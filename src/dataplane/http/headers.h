@@ -88,9 +88,12 @@ struct bytes header_name(enum header_id id);
 /* Value of the first entry, or data == NULL. */
 struct bytes headers_get(const struct headers *h, enum header_id id);
 struct bytes headers_get_name(const struct headers *h, struct bytes lower_name);
-/* All values joined with "," as Envoy's matchers and %REQ()% see repeated headers; data == NULL
+/* All values joined with "," as Envoy's %REQ()% sees repeated headers; data == NULL
  * when there is none. Joins in the arena only when there are several. */
 struct bytes headers_get_all(const struct headers *h, struct bytes lower_name);
+/* One value after the other, as config/matcher.h's header_values asks for them. */
+bool headers_values(const void *headers, struct bytes lower_name, uint32_t *at,
+                    struct bytes *value);
 static inline bool headers_has(const struct headers *h, enum header_id id)
 {
     return h->first[id] != 0;

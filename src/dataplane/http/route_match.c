@@ -33,8 +33,7 @@ static bool conditions_hold(const struct request_view *v, const struct route *r)
     if (r->has_fraction && v->q->random % r->fraction.denominator >= r->fraction.numerator)
         return false;
     for (unsigned i = 0; i < r->n_headers; i++) {
-        struct bytes value = headers_get_all(v->q->headers, r->headers[i].name);
-        if (!header_matcher_match(&r->headers[i], value))
+        if (!header_matcher_match(&r->headers[i], headers_values, v->q->headers))
             return false;
     }
     for (unsigned i = 0; i < r->n_queries; i++) {

@@ -24,7 +24,7 @@ static bool header_decode(const char *yaml, struct header_matcher *m, struct reg
 }
 
 struct row {
-    const char *matcher, *value; /* value NULL: the header is missing */
+    const char *matcher, *value; /* value NULL: the header is missing; "a|b": it is there twice */
     bool want;
 };
 
@@ -89,7 +89,36 @@ static const struct row header_rows[] = {
      NULL, true},
     {"{name: X, safe_regex_match: {regex: \".*\"}, treat_missing_header_as_empty: true}", NULL,
      true},
+    {"{name: X, string_match: {exact: a}}", "a|b", true},
+    {"{name: X, string_match: {exact: b}}", "a|b", true},
+    {"{name: X, string_match: {exact: \"a,b\"}}", "a|b", false}, /* never joined */
+    {"{name: X, string_match: {exact: a}, invert_match: true}", "a|b", false},
+    {"{name: X, string_match: {exact: b}, invert_match: true}", "a|b", false},
+    {"{name: X, string_match: {exact: c}, invert_match: true}", "a|b", true},
+    {"{name: X, string_match: {exact: c}, invert_match: true}", NULL, false},
+    {"{name: X, range_match: {start: 2, end: 3}}", "1|2", true},
+    {"{name: X, range_match: {start: 2, end: 3}, invert_match: true}", "2|1", false},
+    {"{name: X, range_match: {start: 2, end: 3}, invert_match: true}", "1|x", true},
+    {"{name: X, range_match: {start: 2, end: 3}, invert_match: true}", NULL, false},
+    {"{name: X, present_match: true}", "|", true},
+    {"{name: X, present_match: true, treat_missing_header_as_empty: true}", NULL, true},
+    {"{name: X, present_match: false, treat_missing_header_as_empty: true}", NULL, false},
 };
+
+/* ctx: a row's value; *at counts the values taken. */
+static bool next_value(const void *ctx, struct bytes name, uint32_t *at, struct bytes *value)
+{
+    struct bytes rest = bytes_of(ctx);
+    ck_assert(bytes_eq_str(name, "x"));
+    for (uint32_t i = 0; rest.data && i <= *at; i++) {
+        *value = bytes_split(&rest, '|');
+        if (i == *at) {
+            (*at)++;
+            return true;
+        }
+    }
+    return false;
+}
 
 START_TEST(headers)
 {
@@ -101,7 +130,7 @@ START_TEST(headers)
         ck_assert_msg(header_decode(r->matcher, &m, &regexes, &err), "%s: %s", r->matcher,
                       error_text(&err));
         ck_assert(bytes_eq_str(m.name, "x"));
-        ck_assert_msg(header_matcher_match(&m, bytes_of(r->value)) == r->want, "%s against %s",
+        ck_assert_msg(header_matcher_match(&m, next_value, r->value) == r->want, "%s against %s",
                       r->matcher, r->value ? r->value : "nothing");
         regex_list_fini(&regexes);
     }

@@ -33,6 +33,14 @@ START_TEST(test_add_get_set_remove)
     ck_assert(bytes_eq_str(headers_get_all(&h, BYTES("x")), "1,"));
     ck_assert(bytes_eq_str(headers_get_all(&h, BYTES("cookie")), "a,b"));
     ck_assert_ptr_null(headers_get_all(&h, BYTES("none")).data);
+    uint32_t at = 0;
+    struct bytes value;
+    ck_assert(headers_values(&h, BYTES("x"), &at, &value) && bytes_eq_str(value, "1"));
+    ck_assert(headers_values(&h, BYTES("x"), &at, &value) && bytes_eq_str(value, ""));
+    ck_assert(!headers_values(&h, BYTES("x"), &at, &value));
+    ck_assert(!headers_values(&h, BYTES("x"), &at, &value));
+    at = 0;
+    ck_assert(!headers_values(&h, BYTES("none"), &at, &value));
     uint32_t size = h.byte_size;
     headers_set_id(&h, HEADER_COOKIE, BYTES("cc"));
     ck_assert(bytes_eq_str(headers_get_all(&h, BYTES("cookie")), "cc"));
