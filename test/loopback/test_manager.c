@@ -2,6 +2,7 @@
  * seen to do. The origin records the request as it arrived. */
 #include <stdio.h>
 
+#include "config/local_info.h"
 #include "filters.h"
 #include "loopback.h"
 #include "suite.h"
@@ -207,6 +208,20 @@ START_TEST(test_edge)
 }
 END_TEST
 
+START_TEST(test_add_user_agent)
+{
+    local_info_set(BYTES("nid"), BYTES("front"));
+    lb.manager->add_user_agent = true;
+    ck_assert_str_eq(arrived(REQ("/later", "")),
+                     ":path=/later|x-forwarded-proto=http|x-envoy-downstream-service-cluster=front|"
+                     "user-agent=front|x-envoy-downstream-service-node=nid");
+    ck_assert_str_eq(
+        arrived(REQ("/later", "User-Agent: me\r\n")),
+        ":path=/later|user-agent=me|x-forwarded-proto=http|"
+        "x-envoy-downstream-service-cluster=front|x-envoy-downstream-service-node=nid");
+}
+END_TEST
+
 START_TEST(test_request_id)
 {
     lb.manager->generate_request_id = true;
@@ -311,6 +326,7 @@ int main(void)
     tcase_add_test(t, test_host_port_and_dot);
     tcase_add_test(t, test_external_headers_do_not_pass);
     tcase_add_test(t, test_edge);
+    tcase_add_test(t, test_add_user_agent);
     tcase_add_test(t, test_request_id);
     tcase_add_test(t, test_response_headers);
     tcase_add_test(t, test_date);

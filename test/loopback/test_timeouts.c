@@ -70,6 +70,7 @@ START_TEST(test_stream_idle_timeout)
         loopback_advance(&lb, 200);
         client_send(&c, "x"); /* a byte starts it anew */
     }
+    ck_assert_str_eq(client_take(&c), "");
     loopback_advance(&lb, 300);
     expect("HTTP/1.1 408 Request Timeout\r\n", "stream timeout");
     ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_IDLE_TIMEOUT), 1);

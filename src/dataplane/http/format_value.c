@@ -267,6 +267,15 @@ static bool time_value(struct stream *s, const struct format_part *part, struct 
     }
 }
 
+/* While the response is on its way through the filters its head says it. */
+static bool add_response_code(struct strbuf *out, const struct stream *s)
+{
+    struct bytes status = headers_get(&s->response_headers, HEADER_STATUS);
+    if (!s->info.status && !s->priv->finished && status.len)
+        return add(out, status);
+    return add_u64(out, s->info.status);
+}
+
 bool format_value(struct stream *s, const struct format_part *part, struct strbuf *out)
 {
     const struct stream_info *i = &s->info;
@@ -284,7 +293,7 @@ bool format_value(struct stream *s, const struct format_part *part, struct strbu
     case FORMAT_PROTOCOL:
         return add_protocol(out, s->request.protocol);
     case FORMAT_RESPONSE_CODE:
-        return add_u64(out, i->status);
+        return add_response_code(out, s);
     case FORMAT_RESPONSE_CODE_DETAILS:
         return add(out, bytes_of(i->details));
     case FORMAT_RESPONSE_FLAGS:

@@ -2,6 +2,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 
+#include "config/local_info.h"
 #include "dataplane/http/stream_internal.h"
 
 /* Who is the client, and may it be trusted: x-forwarded-for, -proto, -port and the headers that
@@ -180,6 +181,17 @@ static bool find_client(struct stream *s, const struct address *peer, bool *sing
     return true;
 }
 
+static void add_user_agent(struct stream *s)
+{
+    struct headers *h = &s->request_headers;
+    struct bytes cluster = local_info_node_cluster(), id = local_info_node_id();
+    headers_set(h, BYTES("x-envoy-downstream-service-cluster"), cluster);
+    if (!headers_has(h, HEADER_USER_AGENT))
+        headers_set_id(h, HEADER_USER_AGENT, cluster);
+    if (id.len)
+        headers_set(h, BYTES("x-envoy-downstream-service-node"), id);
+}
+
 void hcm_forwarded(struct stream *s)
 {
     const struct http_manager *m = s->manager;
@@ -200,6 +212,8 @@ void hcm_forwarded(struct stream *s)
         headers_set_id(h, HEADER_X_ENVOY_INTERNAL, BYTES("true"));
     else
         clean_external(s, edge);
+    if (m->add_user_agent)
+        add_user_agent(s);
     if (m->via.len)
         append(s, HEADER_VIA, ", ", m->via);
     if (edge && address_is_ip(&s->remote))

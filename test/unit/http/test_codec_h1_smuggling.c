@@ -112,6 +112,7 @@ static const struct refusal refusals[] = {
     {"vsv00016_no_crlf_after_chunk", CHUNKED "5\r\nhellox\r\n0\r\n\r\n", 400},
     {"bytes_after_chunk", CHUNKED "5\r\nhelloworld\r\n0\r\n\r\n", 400},
     {"bare_lf_after_chunk", CHUNKED "5\r\nhello\n0\r\n\r\n", 400},
+    {"other_bytes_instead_of_crlf", CHUNKED "5\r\nhelloXX0\r\n\r\n", 400},
     {"bare_cr_after_chunk", CHUNKED "5\r\nhello\r0\r\n\r\n", 400},
     {"two_bytes_for_crlf_after_chunk", CHUNKED "5\r\nhelloxx0\r\n\r\n", 400},
     {"cr_and_byte_for_crlf_after_chunk", CHUNKED "5\r\nhello\rx0\r\n\r\n", 400},
@@ -178,6 +179,8 @@ START_TEST(test_every_byte_in_value)
         bool bad = (c < 0x20 && c != '\t') || c == 0x7f;
         unsigned got = with_byte(HEAD "x: abcdefgh", (char)c, "ijk\r\n\r\n");
         ck_assert_msg(got == (bad ? 400 : 0), "byte %d: %u", c, got);
+        got = with_byte(HEAD "x: abc", (char)c, "defghijklmnop\r\n\r\n");
+        ck_assert_msg(got == (bad ? 400 : 0), "byte %d inside a word: %u", c, got);
     }
 }
 END_TEST
