@@ -81,6 +81,7 @@ static void answer_expect(struct stream *s)
     struct headers answer;
     headers_init(&answer, s->arena);
     headers_add_id(&answer, HEADER_STATUS, BYTES("100"));
+    stream_count_status(s, 100);
     s->conn->codec->ops->send_informational(s->codec_stream, &answer);
     headers_remove_id(h, HEADER_EXPECT);
 }
@@ -174,7 +175,6 @@ void stream_on_disconnect(struct stream *s, bool remote)
     s->priv->reset = true;
     s->info.flags |= e->flags;
     s->info.details = remote ? e->details : "downstream_local_disconnect";
-    stream_stat(s, remote ? STAT_HTTP_DOWNSTREAM_RQ_RX_RESET : STAT_HTTP_DOWNSTREAM_RQ_TX_RESET);
     notify_reset(s, e);
     stream_finish(s);
 }

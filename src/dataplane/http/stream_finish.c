@@ -16,6 +16,8 @@ void stream_finish(struct stream *s)
     stat_add(s->manager->stats, slot, STAT_HTTP_DOWNSTREAM_RQ_ACTIVE, -1);
     stat_record(s->manager->stats, slot, STAT_HTTP_DOWNSTREAM_RQ_TIME,
                 (s->info.end_ns - s->info.start_ns) / NS_PER_MS);
+    if (p->reset || !p->request_complete) /* Envoy's sense: whoever did it */
+        stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_RX_RESET);
     access_log_stream(s);
     bool reusable = p->request_complete && p->response_complete && !p->reset;
     if (s->codec_stream && !reusable)

@@ -2,7 +2,7 @@
 
 /* The way out: the last response filter has let the head, the body or the trailers pass. */
 
-static void count_status(struct stream *s, unsigned status)
+void stream_count_status(struct stream *s, unsigned status)
 {
     struct stat_scope *l = s->priv->listener_http_stats;
     unsigned slot = s->worker->slot, class = status / 100;
@@ -38,7 +38,7 @@ void stream_send_headers(struct stream *s, bool end)
     }
     http_conn_before_response(s->conn);
     hcm_response(s);
-    count_status(s, s->info.status);
+    stream_count_status(s, s->info.status);
     s->info.response_header_bytes = h->byte_size;
     s->info.downstream_first_tx_ns = loop_now_ns(s->worker->loop);
     p->response_sent = true;
@@ -72,6 +72,9 @@ void filter_respond_informational(struct http_filter *f, const struct headers *h
     /* 100 goes on only when Envoy's option says so: otherwise it was answered here already. */
     if (bytes_eq(headers_get(h, HEADER_STATUS), BYTES("100")) && !s->manager->proxy_100_continue)
         return;
+    uint64_t status;
+    if (bytes_to_u64(headers_get(h, HEADER_STATUS), &status))
+        stream_count_status(s, (unsigned)status);
     s->conn->codec->ops->send_informational(s->codec_stream, h);
     http_conn_flush(s->conn);
 }
