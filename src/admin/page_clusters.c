@@ -93,7 +93,7 @@ static void text_cluster(const struct cluster_entry *e, struct strbuf *out)
 {
     const struct cluster *c = e->cluster;
     strbuf_printf(out, "%.*s::observability_name::%.*s\n", BYTES_ARG(c->name),
-                  BYTES_ARG(c->stat_name));
+                  BYTES_ARG(c->observability_name));
     text_breaker(c->name, "default", &c->breakers[PRIORITY_DEFAULT], out);
     text_breaker(c->name, "high", &c->breakers[PRIORITY_HIGH], out);
     strbuf_printf(out, "%.*s::added_via_api::%s\n", BYTES_ARG(c->name),
@@ -198,7 +198,7 @@ static void json_cluster(const struct cluster_entry *e, struct json_out *j)
     json_threshold(j, "HIGH", &c->breakers[PRIORITY_HIGH]);
     json_end(j, ']');
     json_end(j, '}');
-    json_string(j, "observability_name", c->stat_name);
+    json_string(j, "observability_name", c->observability_name);
     if (c->type == CLUSTER_EDS)
         json_string(j, "eds_service_name", c->eds_service_name);
     json_end(j, '}');

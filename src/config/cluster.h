@@ -257,7 +257,7 @@ struct cluster {
     struct dns_target *dns_targets;
     uint32_t n_dns_targets;
     const struct host_set *inline_hosts; /* CLUSTER_STATIC; a child node */
-    bool observability_name_is_alt;
+    struct bytes observability_name;     /* alt_stat_name or name, as written: /clusters */
 };
 
 /* What the snapshot's map holds for a cluster name: an active (warm) cluster. */

@@ -215,7 +215,7 @@ static bool take_cluster(struct decode_context *ctx, struct cluster *c, const cl
         return error_set(err, "name: expected 1 to %d characters, none of them NUL", NAME_MAX_LEN);
     c->name = arena_dup(a, name);
     c->stat_name = stat_name_of(a, alt.len ? alt : name);
-    c->observability_name_is_alt = alt.len > 0;
+    c->observability_name = alt.len ? arena_dup(a, alt) : c->name;
     c->wait_for_warm_on_init = upb_bool(CLUSTER(wait_for_warm_on_init)(m), true);
     return take_type(c, m, err) && check_refused(ctx, c, m, err) && take_connection(c, m, err) &&
            take_breakers(c, m, err) && cluster_lb_decode(ctx, c, m, err) &&
