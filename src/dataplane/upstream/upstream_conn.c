@@ -66,8 +66,18 @@ static void fail_request(struct upstream_conn *uc, enum upstream_failure why, st
         r->ops->on_failure(r, why, text);
 }
 
-/* Once the codec has returned: may the connection go on? */
-static void after_input(struct upstream_conn *uc)
+/* Bytes that nobody asked for. A server that gives up on an idle connection may say 408 first. */
+static void drop_unsolicited(struct upstream_conn *uc, struct buffer *in)
+{
+    struct bytes head = buffer_peek(in, in->len < 13 ? in->len : 13);
+    if (!bytes_starts_with(head, BYTES("HTTP/1.1 408 ")))
+        cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_PROTOCOL_ERROR);
+    buffer_drain(in, in->len);
+}
+
+/* Once the codec has returned: may the connection go on? What the peer has sent beyond the response
+ * must not answer the request that comes next. */
+static void after_input(struct upstream_conn *uc, struct buffer *in)
 {
     if (uc->state != UPSTREAM_CONN_BUSY || !uc->response_done)
         return;
@@ -75,6 +85,10 @@ static void after_input(struct upstream_conn *uc)
     uc->aborted = !uc->request_done;
     end_serving(uc);
     uc->stream = NULL;
+    if (in->len > 0) {
+        uc->no_more = true;
+        drop_unsolicited(uc, in);
+    }
     if (!uc->request_done || uc->no_more || uc->eof || uc->requests_left == 0 ||
         !uc->codec->ops->reusable(uc->codec))
         upstream_conn_close(uc, CLOSE_REQUEST_DONE);
@@ -161,16 +175,6 @@ static const struct codec_callbacks codec_callbacks = {
     .on_no_more_streams = codec_on_no_more,
 };
 
-/* Bytes that nobody asked for. A server that gives up on an idle connection may say 408 first. */
-static void unsolicited(struct upstream_conn *uc, struct buffer *in)
-{
-    struct bytes head = buffer_peek(in, in->len < 13 ? in->len : 13);
-    if (!bytes_starts_with(head, BYTES("HTTP/1.1 408 ")))
-        cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_PROTOCOL_ERROR);
-    buffer_drain(in, in->len);
-    upstream_conn_close(uc, CLOSE_PROTOCOL_ERROR);
-}
-
 static void on_connected(struct connection *c)
 {
     struct upstream_conn *uc = connection_owner(c);
@@ -207,22 +211,36 @@ static void feed_codec(struct upstream_conn *uc, struct buffer *in, bool end)
         bad_response(uc);
 }
 
+/* No byte of a request is on the wire that this could answer: the connection is idle, or was until
+ * this very turn. */
+static bool unasked(const struct upstream_conn *uc)
+{
+    return uc->state == UPSTREAM_CONN_IDLE ||
+           (uc->state == UPSTREAM_CONN_BUSY &&
+            connection_bytes_written(uc->connection) == uc->tx_at_attach);
+}
+
+static void refuse_unasked(struct upstream_conn *uc, struct buffer *in)
+{
+    drop_unsolicited(uc, in);
+    fail_request(uc, UPSTREAM_PROTOCOL_ERROR, BYTES_NONE);
+    upstream_conn_close(uc, CLOSE_PROTOCOL_ERROR);
+}
+
 static void on_data(struct connection *c, struct buffer *in, bool end)
 {
     struct upstream_conn *uc = connection_owner(c);
     count_bytes(uc);
     uc->eof = end;
-    if (uc->state == UPSTREAM_CONN_IDLE && in->len > 0)
-        unsolicited(uc, in);
+    if (in->len > 0 && unasked(uc))
+        refuse_unasked(uc, in);
     if (uc->state == UPSTREAM_CONN_BUSY)
         feed_codec(uc, in, end);
     if (uc->state == UPSTREAM_CONN_CLOSING) {
         buffer_drain(in, in->len);
         return;
     }
-    after_input(uc);
-    if (uc->state == UPSTREAM_CONN_IDLE && in->len > 0)
-        unsolicited(uc, in);
+    after_input(uc, in);
     if (end)
         upstream_conn_close(uc, CLOSE_REMOTE_CLOSE);
 }
@@ -446,6 +464,7 @@ void upstream_conn_attach(struct upstream_conn *uc, struct pool_request *r)
     uc->state = UPSTREAM_CONN_BUSY;
     uc->request = r;
     uc->request_done = uc->response_done = uc->bytes_seen = false;
+    uc->tx_at_attach = connection_bytes_written(uc->connection);
     uc->serving = true;
     uc->served++;
     r->conn = uc;

@@ -28,6 +28,7 @@ struct upstream_conn {
     struct timer idle_timer, duration_timer;
     uint64_t idle_since_ms;
     uint64_t rx_counted, tx_counted;
+    uint64_t tx_at_attach; /* bytes written before the current request */
     uint32_t requests_left, served;
     uint32_t pauses; /* of reading, by the request */
     bool connected;  /* handshake was done */

@@ -117,6 +117,55 @@ START_TEST(test_max_connections)
 }
 END_TEST
 
+/* Response splitting: bytes behind a response never answer the request that waits for the connection,
+ * whether they come with it or in a read of their own before that request was written. */
+START_TEST(test_bytes_behind_a_response_answer_nobody)
+{
+    one_host()->breakers[0].max_connections = 1;
+    world_adopt(w);
+    struct client *a = client_new(w), *b = client_new(w);
+    client_get(w, a, 0);
+    ck_assert_int_eq(client_get(w, b, 0), POOL_PENDING);
+    world_run(w);
+    check_log(a, "ready ");
+    origin_send(world_origin(w, 0), OK "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nPOISON");
+    check_log(a, LOG_OK);
+    check_log(b, "ready ");
+    ck_assert_uint_eq(w->n_origins, 2);
+    ck_assert_ptr_null(world_origin(w, 0)->connection);
+    ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_CX_PROTOCOL_ERROR), 1);
+    origin_send(world_origin(w, 1), OK);
+    check_log(b, LOG_OK);
+    client_free(a);
+    client_free(b);
+}
+END_TEST
+
+START_TEST(test_bytes_before_the_request_answer_nobody)
+{
+    one_host()->breakers[0].max_connections = 1;
+    world_adopt(w);
+    struct client *a = client_new(w), *b = client_new(w);
+    struct strbuf text = STRBUF_INIT;
+    client_get(w, a, 0);
+    ck_assert_int_eq(client_get(w, b, 0), POOL_PENDING);
+    world_run(w);
+    check_log(a, "ready ");
+    /* The first response ends where one read does; the rest comes with the next read. */
+    strbuf_printf(&text, "HTTP/1.1 200 OK\r\ncontent-length: %05d\r\n\r\n", CHUNK_SIZE - 42);
+    ck_assert_uint_eq(text.len, 42);
+    while (text.len < CHUNK_SIZE)
+        strbuf_add_char(&text, 'x');
+    strbuf_add_str(&text, "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nPOISON");
+    origin_send(world_origin(w, 0), strbuf_str(&text));
+    check_log(b, "ready failed:protocol ");
+    ck_assert_ptr_null(world_origin(w, 0)->connection);
+    client_free(a);
+    client_free(b);
+    strbuf_fini(&text);
+}
+END_TEST
+
 /* Other hosts used up the cluster's connections: a pool without any may open one all the same. */
 START_TEST(test_first_connection_beyond_limit)
 {
@@ -467,6 +516,8 @@ static TCase *cases(void)
     tcase_add_test(t, test_connect_and_reuse);
     tcase_add_test(t, test_last_used_first);
     tcase_add_test(t, test_max_connections);
+    tcase_add_test(t, test_bytes_behind_a_response_answer_nobody);
+    tcase_add_test(t, test_bytes_before_the_request_answer_nobody);
     tcase_add_test(t, test_first_connection_beyond_limit);
     tcase_add_test(t, test_max_pending);
     tcase_add_test(t, test_max_requests);
