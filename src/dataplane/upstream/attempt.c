@@ -43,9 +43,11 @@ static void set_body_above(struct attempt *a, bool above)
     a->ops->on_watermark(a, above);
 }
 
-/* Sends what has come so far. A send may fail the attempt only later, from the loop. */
+/* Sends what has come so far. A send may fail the attempt only later, from the loop. What was above
+ * the limit here may be above it in the connection too, which has said so while we were. */
 static void send_all(struct attempt *a)
 {
+    struct connection *c = pool_request_connection(&a->request);
     bool body = a->body.len > 0;
     bool end = a->request_ended && !a->request_trailers;
     a->state = ATTEMPT_ACTIVE;
@@ -57,7 +59,7 @@ static void send_all(struct attempt *a)
     if (a->request_trailers)
         pool_request_send_trailers(&a->request, a->request_trailers);
     if (a->state == ATTEMPT_ACTIVE)
-        set_body_above(a, false);
+        set_body_above(a, connection_above_watermark(c));
 }
 
 static void on_ready(struct pool_request *r)

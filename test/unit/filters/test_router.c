@@ -552,6 +552,32 @@ START_TEST(test_back_pressure)
 }
 END_TEST
 
+/* What came while the connection was being made is above the limit already when it is sent: the
+ * client is still held back. */
+START_TEST(test_back_pressure_from_before_the_connection)
+{
+    enum { PIECE = 16000, PIECES = 400 };
+    start("route: {cluster: c0, timeout: 0s}");
+    p->w->clusters[0][0].buffer_limit = 16384;
+    p->w->deaf_origins = true;
+    struct strbuf text = STRBUF_INIT;
+    strbuf_printf(&text, "POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n",
+                  PIECE * PIECES);
+    size_t head = text.len;
+    while (text.len < head + (size_t)PIECE * PIECES)
+        strbuf_add_char(&text, 'x');
+    proxy_send(p, strbuf_str(&text));
+    size_t held = p->w->worker.chunks->live_chunks * 16384 - connection_output_len(p->client);
+    ck_assert_msg(held < 1000000, "%zu bytes are held", held);
+    connection_read_resume(world_origin(p->w, 0)->connection);
+    world_run(p->w);
+    ck_assert_uint_gt(world_origin(p->w, 0)->in.len, (size_t)PIECE * PIECES);
+    proxy_answer(p, OK);
+    check_has(proxy_received(p), "\n\nok");
+    strbuf_fini(&text);
+}
+END_TEST
+
 static TCase *cases(void)
 {
     TCase *t = tcase_create("all");
@@ -589,6 +615,7 @@ static TCase *cases(void)
     tcase_add_test(t, test_client_gone);
     tcase_add_test(t, test_cluster_removed);
     tcase_add_test(t, test_back_pressure);
+    tcase_add_test(t, test_back_pressure_from_before_the_connection);
     return t;
 }
 

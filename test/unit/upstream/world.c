@@ -36,11 +36,13 @@ static struct connection *world_connect(const struct connector *self, struct wor
     struct transport *ends[2];
     if (w->sockets)
         return connection_connect(w->loop, worker->chunks, to, opt, ops, owner);
-    transport_pair_new(w->loop, worker->chunks, 0, ends);
+    transport_pair_new(w->loop, worker->chunks, w->deaf_origins ? 1024 : 0, ends);
     struct origin *o = NEW(struct origin);
     o->world = w;
     o->address = *to;
     o->connection = connection_new(w->loop, worker->chunks, ends[1], &origin_callbacks, o);
+    if (w->deaf_origins)
+        connection_read_pause(o->connection);
     list_push_back(&w->origins, &o->link);
     w->n_origins++;
     struct connection *c = connection_new(w->loop, worker->chunks, ends[0], ops, owner);

@@ -31,7 +31,8 @@ struct world {
     struct cluster_manager *manager;
     struct list origins; /* in the order of connecting */
     unsigned n_origins;
-    bool sockets; /* connect for real */
+    bool sockets;      /* connect for real */
+    bool deaf_origins; /* new ones read nothing until told to, and take little */
     struct host_state *states[WORLD_HOSTS];
     struct cluster_state *cluster_states[WORLD_CLUSTERS];
     struct snapshot snapshots[WORLD_SNAPSHOTS];
