@@ -248,11 +248,7 @@ static bool stage_over(const struct builder *b)
 void builder_init_advance(struct builder *b)
 {
     while (stage_over(b)) {
-<<<<<<< HEAD
         builder_commit(b); /* what the next stage asks for may need the clusters of this one */
-=======
-        builder_commit(b); /* the next stage may connect through a cluster of this one */
->>>>>>> e8ad942 (config: publish a stage's clusters before the next)
         b->stage++;
         if (b->stage == INIT_CDS)
             b->cds_want = want_all(b, b->cds, RESOURCE_CLUSTER);
