@@ -30,6 +30,7 @@ struct decode_context {
     bool reject_unknown;              /* so are field numbers that the API does not have */
     bool is_static;                   /* the resource stands in the bootstrap */
     struct bytes default_name;        /* of a static listener that has none */
+    struct bytes node_id, node_cluster; /* for add_user_agent */
     bool ads_configured;              /* "ads: {}" has a stream to stand for */
     /* Is this a cluster of the bootstrap that a control channel may use? NULL: not checked. */
     bool (*control_cluster_ok)(void *owner, struct bytes name);

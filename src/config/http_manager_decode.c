@@ -135,13 +135,16 @@ static void take_http1(struct http_manager *m, const hcm_msg *msg)
         upb_bool(HTTP1(override_stream_error_on_invalid_http_message)(h), m->stream_error_h1);
 }
 
-static bool take_names(struct http_manager *m, const hcm_msg *msg, struct error *err)
+static bool take_names(const struct decode_context *ctx, struct http_manager *m, const hcm_msg *msg, struct error *err)
 {
     struct arena *a = m->node.arena;
     struct bytes server = upb_bytes(HCM(server_name)(msg));
     m->server_name = server.len ? arena_dup(a, server) : BYTES("envoy");
     m->via = arena_dup(a, upb_bytes(HCM(via)(msg)));
-    m->add_user_agent = upb_bool(HCM(add_user_agent)(msg), false);
+    if (upb_bool(HCM(add_user_agent)(msg), false)) {
+        m->user_agent = arena_dup(a, ctx->node_cluster);
+        m->downstream_node = arena_dup(a, ctx->node_id);
+    }
     switch (HCM(server_header_transformation)(msg)) {
     case HCM(OVERWRITE):
         m->server_header = SERVER_HEADER_OVERWRITE;
@@ -285,7 +288,7 @@ static bool take_manager(struct decode_context *ctx, struct http_manager *m, con
     take_http1(m, msg);
     take_identity(m, msg);
     return check_refused(msg, err) && take_codec(m, msg, err) && take_times(m, msg, err) &&
-           take_common(m, msg, err) && take_names(m, msg, err) && take_internal(m, msg, err) &&
+           take_common(m, msg, err) && take_names(ctx, m, msg, err) && take_internal(m, msg, err) &&
            take_path(m, msg, err) && take_request_id(ctx, m, msg, arena, err) &&
            take_logs(ctx, m, msg, wire, err) && http_manager_take_filters(ctx, m, wire, err) &&
            http_manager_take_routes(ctx, m, wire, previous, err);

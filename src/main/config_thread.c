@@ -271,6 +271,14 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
     return c;
 }
 
+/* What the command line says of this node stands above the bootstrap. */
+static void name_node(struct config_thread *c, const struct node_overrides *node)
+{
+    struct decode_context *ctx = builder_decode_context(c->builder);
+    ctx->node_id = node->id.data ? node->id : c->bootstrap->node_id;
+    ctx->node_cluster = node->cluster.data ? node->cluster : c->bootstrap->node_cluster;
+}
+
 bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
                         const struct node_overrides *node, struct error *err)
 {
@@ -288,6 +296,7 @@ bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
         .dial = dial,
         .dial_cancel = dial_cancel,
     };
+    name_node(c, node);
     node_message_build(c->bootstrap->node_wire, node, &c->node);
     local_info_set(wire_find_bytes(strbuf_bytes(&c->node), 1),
                    wire_find_bytes(strbuf_bytes(&c->node), 2));
