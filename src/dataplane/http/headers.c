@@ -244,8 +244,7 @@ struct bytes headers_get_all(const struct headers *h, struct bytes lower_name)
     return bytes_from(joined, len);
 }
 
-bool headers_values(const void *headers, struct bytes lower_name, uint32_t *at,
-                    struct bytes *value)
+bool headers_values(const void *headers, struct bytes lower_name, uint32_t *at, struct bytes *value)
 {
     const struct headers *h = headers;
     enum header_id id = header_id_of(lower_name);
