@@ -1,0 +1,105 @@
+#include "base/memory.h"
+
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "suite.h"
+
+START_TEST(zero_bytes_are_something)
+{
+    void *a = mem_alloc(0), *b = mem_zalloc(0), *c = mem_try(0);
+    ck_assert(a && b && c);
+    mem_free(a);
+    mem_free(b);
+    c = mem_realloc(c, 0);
+    ck_assert_ptr_nonnull(c);
+    mem_free(c);
+    mem_free(NULL);
+    char *s = mem_strdup("");
+    ck_assert_str_eq(s, "");
+    mem_free(s);
+}
+END_TEST
+
+START_TEST(zeroed)
+{
+    struct thing {
+        int a;
+        void *p;
+        char text[40];
+    } *t = NEW(struct thing);
+    ck_assert(t->a == 0 && t->p == NULL && t->text[39] == 0);
+    mem_free(t);
+}
+END_TEST
+
+START_TEST(arrays_grow)
+{
+    int *list = NULL;
+    size_t cap = 0, grown = 0;
+    for (size_t i = 0; i < 10000; i++) {
+        size_t before = cap;
+        GROW(list, cap, i + 1);
+        ck_assert_uint_gt(cap, i);
+        grown += cap != before;
+        list[i] = (int)i;
+    }
+    ck_assert_uint_lt(grown, 15); /* doubling, not one at a time */
+    for (int i = 0; i < 10000; i++)
+        ck_assert_int_eq(list[i], i);
+    GROW(list, cap, 100000); /* more than double at once */
+    ck_assert_uint_ge(cap, 100000);
+    mem_free(list);
+}
+END_TEST
+
+/* What the process says as it ends, and that it ended by SIGABRT. */
+static void dies_saying(void (*fn)(void), const char *want)
+{
+    char text[512] = "";
+    int fds[2], status;
+    ck_assert_int_eq(pipe(fds), 0);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        signal(SIGABRT, SIG_DFL);
+        dup2(fds[1], STDERR_FILENO);
+        fn();
+        _exit(0);
+    }
+    close(fds[1]);
+    size_t n = 0;
+    ssize_t got;
+    while (n < sizeof(text) - 1 && (got = read(fds[0], text + n, sizeof(text) - 1 - n)) > 0)
+        n += (size_t)got;
+    close(fds[0]);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    ck_assert_msg(strstr(text, want) != NULL, "%s", text);
+}
+
+static void broken_promise(void)
+{
+    CHECK(1 + 1 == 3);
+}
+
+static void stale_object(void)
+{
+    struct {
+        uint32_t magic;
+    } object = {7};
+    CHECK_MAGIC(&object, 8);
+}
+
+START_TEST(checks_end_the_process)
+{
+    dies_saying(broken_promise, "1 + 1 == 3");
+    dies_saying(broken_promise, "test_memory.c:");
+    dies_saying(stale_object, "magic");
+}
+END_TEST
+
+SUITE("memory", zero_bytes_are_something, zeroed, arrays_grow, checks_end_the_process)
