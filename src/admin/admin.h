@@ -26,13 +26,13 @@ enum admin_state { ADMIN_LIVE, ADMIN_DRAINING, ADMIN_PRE_INITIALIZING, ADMIN_INI
 
 struct admin_table {
     void *ctx;
-    struct loop *loop;                 /* main's */
+    struct loop *loop; /* main's */
     const struct clock *clock;
     struct stat_store *stats;
-    struct descriptors *descriptors;   /* used on the config thread only */
-    const char *version;               /* "sha/1.40.0/..." */
-    struct bytes node;                 /* bytes of core.v3.Node */
-    struct bytes bootstrap;            /* bytes of the bootstrap */
+    struct descriptors *descriptors; /* used on the config thread only */
+    const char *version;             /* "sha/1.40.0/..." */
+    struct bytes node;               /* bytes of core.v3.Node */
+    struct bytes bootstrap;          /* bytes of the bootstrap */
     uint64_t start_wall_ns;
     const struct admin_option *options;
     unsigned n_options;
@@ -44,7 +44,7 @@ struct admin_table {
     /* Runs fn on the config thread, then done on main. */
     void (*ask_config)(void *ctx, void (*fn)(struct builder *b, void *arg), void (*done)(void *arg),
                        void *arg);
-    void (*quit)(void *ctx);           /* after the response has left */
+    void (*quit)(void *ctx); /* after the response has left */
     void (*reopen_logs)(void *ctx);
     void (*fail_health)(void *ctx, bool fail);
     void (*drain)(void *ctx, bool inbound_only, bool graceful, bool skip_exit);
@@ -64,7 +64,7 @@ struct admin_page {
     const char *content_type;
     bool waiting;
     bool (*next)(struct admin_page *p, struct strbuf *out); /* false: that was the last slice */
-    void (*free)(struct admin_page *p);                     /* deferred by the page while it waits */
+    void (*free)(struct admin_page *p); /* deferred by the page while it waits */
     void (*on_ready)(void *owner);
     void *owner;
 };

@@ -37,9 +37,9 @@ static void host_stats(const struct host *h, struct host_stat out[HOST_STATS])
 {
     const struct host_state *s = h->state;
     const struct host_stat all[HOST_STATS] = {
-        {"cx_active", s->cx_active, true},   {"cx_connect_fail", s->cx_connect_fail, false},
-        {"cx_total", s->cx_total, false},    {"rq_active", s->rq_active, true},
-        {"rq_error", s->rq_error, false},    {"rq_pending_active", 0, true},
+        {"cx_active", s->cx_active, true},    {"cx_connect_fail", s->cx_connect_fail, false},
+        {"cx_total", s->cx_total, false},     {"rq_active", s->rq_active, true},
+        {"rq_error", s->rq_error, false},     {"rq_pending_active", 0, true},
         {"rq_success", s->rq_success, false}, {"rq_timeout", s->rq_timeout, false},
         {"rq_total", s->rq_total, false}};
     memcpy(out, all, sizeof(all));
@@ -89,7 +89,7 @@ static void text_breaker(struct bytes name, const char *priority, const struct c
                       rows[i].value);
 }
 
-static void text_cluster(const struct cluster_entry *e, struct strbuf *out)
+static void text_head(const struct cluster_entry *e, struct strbuf *out)
 {
     const struct cluster *c = e->cluster;
     strbuf_printf(out, "%.*s::observability_name::%.*s\n", BYTES_ARG(c->name),
@@ -101,8 +101,6 @@ static void text_cluster(const struct cluster_entry *e, struct strbuf *out)
     if (c->type == CLUSTER_EDS)
         strbuf_printf(out, "%.*s::eds_service_name::%.*s\n", BYTES_ARG(c->name),
                       BYTES_ARG(c->eds_service_name));
-    for (uint32_t i = 0; i < e->hosts->n_hosts; i++)
-        text_host(e, &e->hosts->hosts[i], out);
 }
 
 static void json_stats(const struct host *h, struct json_out *j)
@@ -168,7 +166,8 @@ static void json_host(const struct cluster_entry *e, const struct host *h, struc
     json_end(j, '}');
 }
 
-static void json_threshold(struct json_out *j, const char *priority, const struct circuit_breaker *b)
+static void json_threshold(struct json_out *j, const char *priority,
+                           const struct circuit_breaker *b)
 {
     json_begin(j, NULL, '{');
     if (priority)
@@ -180,18 +179,18 @@ static void json_threshold(struct json_out *j, const char *priority, const struc
     json_end(j, '}');
 }
 
-static void json_cluster(const struct cluster_entry *e, struct json_out *j)
+static void json_head(const struct cluster_entry *e, struct json_out *j)
 {
-    const struct cluster *c = e->cluster;
     json_begin(j, NULL, '{');
-    json_string(j, "name", c->name);
+    json_string(j, "name", e->cluster->name);
     json_flag(j, "added_via_api", e->added_via_api);
     if (e->hosts->n_hosts)
         json_begin(j, "host_statuses", '[');
-    for (uint32_t i = 0; i < e->hosts->n_hosts; i++)
-        json_host(e, &e->hosts->hosts[i], j);
-    if (e->hosts->n_hosts)
-        json_end(j, ']');
+}
+
+static void json_tail(const struct cluster_entry *e, struct json_out *j)
+{
+    const struct cluster *c = e->cluster;
     json_begin(j, "circuit_breakers", '{');
     json_begin(j, "thresholds", '[');
     json_threshold(j, NULL, &c->breakers[PRIORITY_DEFAULT]);
@@ -200,34 +199,112 @@ static void json_cluster(const struct cluster_entry *e, struct json_out *j)
     json_end(j, '}');
     json_string(j, "observability_name", c->observability_name);
     if (c->type == CLUSTER_EDS)
-        json_string(j, "eds_service_name", c->eds_service_name);
-    json_end(j, '}');
+        json_text(j, "eds_service_name", c->eds_service_name);
 }
 
-static void print_clusters(const struct snapshot *s, const struct regex *filter, bool is_json,
-                           struct text_page *t)
+/* ---- the page ---- */
+
+/* Names are sorted once; a slice looks its clusters up in the snapshot of its turn. One of very many
+ * hosts takes several turns. */
+enum { SLICE_HOSTS = 64 };
+
+struct clusters_page {
+    struct admin_page page;
+    struct admin *admin;
+    struct arena *arena;
+    struct bytes *names;
+    size_t n, at;
+    uint32_t host; /* the next one of names[at]; 0: its head comes first */
+    bool is_json, any, in_hosts;
+    struct json_out json;
+};
+
+static void print_head(struct clusters_page *p, const struct cluster_entry *e, struct strbuf *out)
 {
-    struct pmap_pair *list = s ? pmap_sorted(&s->clusters) : NULL;
-    struct json_out j = {.out = &t->text, .first = true};
-    bool any = false;
-    if (is_json)
-        json_begin(&j, NULL, '{');
-    for (size_t i = 0; s && i < s->clusters.count; i++) {
-        if (filter && !regex_partial_match(filter, list[i].key))
-            continue;
-        if (is_json && !any)
-            json_begin(&j, "cluster_statuses", '[');
-        any = true;
-        if (is_json)
-            json_cluster(list[i].value, &j);
-        else
-            text_cluster(list[i].value, &t->text);
+    if (!p->is_json) {
+        text_head(e, out);
+        return;
     }
-    if (is_json && any)
-        json_end(&j, ']');
-    if (is_json) {
-        json_end(&j, '}');
-        strbuf_add_char(&t->text, '\n');
+    if (!p->any)
+        json_begin(&p->json, "cluster_statuses", '[');
+    p->any = true;
+    json_head(e, &p->json);
+    p->in_hosts = e->hosts->n_hosts > 0;
+}
+
+/* e NULL: the cluster went away between two turns. */
+static void print_tail(struct clusters_page *p, const struct cluster_entry *e)
+{
+    if (p->is_json) {
+        if (p->in_hosts)
+            json_end(&p->json, ']');
+        if (e)
+            json_tail(e, &p->json);
+        json_end(&p->json, '}');
+    }
+    p->in_hosts = false;
+    p->host = 0;
+    p->at++;
+}
+
+static void print_some(struct clusters_page *p, const struct snapshot *s, struct strbuf *out)
+{
+    const struct cluster_entry *e = s ? snapshot_cluster(s, p->names[p->at]) : NULL;
+    if (!e && p->host == 0) {
+        p->at++;
+        return;
+    }
+    if (p->host == 0)
+        print_head(p, e, out);
+    for (unsigned i = 0; e && i < SLICE_HOSTS && p->host < e->hosts->n_hosts; i++, p->host++) {
+        if (p->is_json)
+            json_host(e, &e->hosts->hosts[p->host], &p->json);
+        else
+            text_host(e, &e->hosts->hosts[p->host], out);
+    }
+    if (!e || p->host >= e->hosts->n_hosts)
+        print_tail(p, e);
+}
+
+static bool clusters_next(struct admin_page *page, struct strbuf *out)
+{
+    struct clusters_page *p = (struct clusters_page *)page;
+    const struct admin_table *t = &p->admin->table;
+    const struct snapshot *s = t->snapshot(t->ctx);
+    p->json.out = out;
+    if (p->is_json && p->json.depth == 0)
+        json_begin(&p->json, NULL, '{');
+    while (p->at < p->n && out->len < ADMIN_SLICE)
+        print_some(p, s, out);
+    if (p->at < p->n)
+        return true;
+    if (p->is_json) {
+        if (p->any)
+            json_end(&p->json, ']');
+        json_end(&p->json, '}');
+        strbuf_add_char(out, '\n');
+    }
+    return false;
+}
+
+static void clusters_free(struct admin_page *page)
+{
+    struct clusters_page *p = (struct clusters_page *)page;
+    arena_free(&p->arena);
+    mem_free(p);
+}
+
+static void read_names(struct clusters_page *p, const struct regex *filter)
+{
+    const struct admin_table *t = &p->admin->table;
+    const struct snapshot *s = t->snapshot(t->ctx);
+    struct pmap_pair *list = s ? pmap_sorted(&s->clusters) : NULL;
+    size_t n = s ? s->clusters.count : 0;
+    p->arena = arena_new(n * 64 + 64);
+    p->names = ARENA_ARRAY(p->arena, struct bytes, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        if (!filter || regex_partial_match(filter, list[i].key))
+            p->names[p->n++] = arena_dup(p->arena, list[i].key);
     }
     mem_free(list);
 }
@@ -237,14 +314,19 @@ struct admin_page *page_clusters(struct admin *a, const struct query *q)
     struct error err = ERROR_INIT;
     struct regex *filter = NULL;
     struct bytes pattern = query_get(q, "filter");
-    bool is_json = bytes_eq_str(query_get(q, "format"), "json");
-    if (pattern.data && !(filter = regex_new(pattern, &err))) {
-        struct admin_page *p = page_error(400, "%s\n", error_text(&err));
+    if (pattern.len && !(filter = regex_new_limited(pattern, REGEX_PROGRAM_SIZE_ANY, &err))) {
         error_fini(&err);
-        return p;
+        return page_error(400, "Invalid re2 regex");
     }
-    struct text_page *t = text_page_new(200, is_json ? TEXT_JSON : TEXT_PLAIN);
-    print_clusters(a->table.snapshot(a->table.ctx), filter, is_json, t);
+    struct clusters_page *p = NEW(struct clusters_page);
+    p->admin = a;
+    p->is_json = bytes_eq_str(query_get(q, "format"), "json");
+    p->json.first = true;
+    p->page = (struct admin_page){.status = 200,
+                                  .content_type = p->is_json ? TEXT_JSON : TEXT_PLAIN,
+                                  .next = clusters_next,
+                                  .free = clusters_free};
+    read_names(p, filter);
     regex_free(&filter);
-    return &t->page;
+    return &p->page;
 }

@@ -68,3 +68,10 @@ bool query_has(const struct query *q, const char *name)
 {
     return query_get(q, name).data != NULL;
 }
+
+const char *query_regex_error(const struct error *err, struct bytes pattern)
+{
+    const char *text = error_text(err);
+    size_t head = strlen("Invalid regex '") + pattern.len + strlen("': ");
+    return strncmp(text, "Invalid regex '", 15) == 0 && strlen(text) > head ? text + head : text;
+}

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "base/error.h"
 
 struct query_param {
     struct bytes name, value; /* percent-decoded; value "" when there is no "=" */
@@ -19,3 +20,5 @@ void query_parse(struct arena *a, struct bytes target, struct query *out);
 /* data NULL: not given. */
 struct bytes query_get(const struct query *q, const char *name);
 bool query_has(const struct query *q, const char *name);
+/* RE2's own words in the error of a pattern that did not compile. */
+const char *query_regex_error(const struct error *err, struct bytes pattern);

@@ -76,14 +76,18 @@ bool stat_list_init(struct stat_list *l, const struct query *q, bool with_type,
                     struct stat_store *stats, struct error *err)
 {
     struct bytes filter = query_get(q, "filter");
+    struct error why = ERROR_INIT;
     *l = (struct stat_list){.used_only = query_has(q, "usedonly"),
                             .inverted = query_has(q, "invert_filter")};
     if (!read_type(l, query_get(q, "type"), err) || !read_hidden(l, query_get(q, "hidden"), err))
         return false;
     if (!with_type)
         l->kinds = STAT_KINDS_ALL;
-    if (filter.len && !(l->filter = regex_new_limited(filter, REGEX_PROGRAM_SIZE_ANY, err)))
-        return error_prefix(err, "Invalid re2 regex: ");
+    if (filter.len && !(l->filter = regex_new_limited(filter, REGEX_PROGRAM_SIZE_ANY, &why))) {
+        error_set(err, "Invalid re2 regex: %s", query_regex_error(&why, filter));
+        error_fini(&why);
+        return false;
+    }
     l->arena = arena_new(16 * 1024);
     l->scopes = stat_scopes(stats, &l->n_scopes);
     qsort(l->scopes, l->n_scopes, sizeof(l->scopes[0]), by_prefix);

@@ -1,0 +1,211 @@
+#include "admin/dump_entries.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "config/http_manager.h"
+#include "config/listener.h"
+#include "config/route.h"
+#include "config/wire.h"
+
+#define ROUTE_CONFIGURATION "envoy.config.route.v3.RouteConfiguration"
+#define LOAD_ASSIGNMENT "envoy.config.endpoint.v3.ClusterLoadAssignment"
+
+void dump_put_message(struct strbuf *out, uint32_t number, struct strbuf *inner)
+{
+    wire_put_bytes(out, number, inner->len ? strbuf_bytes(inner) : BYTES(""));
+    strbuf_fini(inner);
+}
+
+void dump_put_varint(struct strbuf *out, uint32_t number, uint64_t value)
+{
+    wire_put_varint(out, (uint64_t)number << 3 | WIRE_VARINT);
+    wire_put_varint(out, value);
+}
+
+void dump_put_text(struct strbuf *out, uint32_t number, struct bytes text)
+{
+    if (text.len)
+        wire_put_bytes(out, number, text);
+}
+
+static void put_url(struct strbuf *out, uint32_t number, struct bytes type_url, struct bytes value)
+{
+    struct strbuf any = STRBUF_INIT;
+    wire_put_bytes(&any, 1, type_url);
+    wire_put_bytes(&any, 2, value);
+    dump_put_message(out, number, &any);
+}
+
+void dump_put_any(struct strbuf *out, uint32_t number, const char *message, struct bytes value)
+{
+    char url[160];
+    snprintf(url, sizeof(url), "type.googleapis.com/%s", message);
+    put_url(out, number, bytes_of(url), value);
+}
+
+/* google.protobuf.Timestamp, in milliseconds as Envoy. */
+static void put_time(struct strbuf *out, uint32_t number, uint64_t wall_ns)
+{
+    struct strbuf t = STRBUF_INIT;
+    dump_put_varint(&t, 1, wall_ns / NS_PER_S);
+    dump_put_varint(&t, 2, wall_ns % NS_PER_S / NS_PER_MS * NS_PER_MS);
+    dump_put_message(out, number, &t);
+}
+
+/* UpdateFailureState */
+static void put_error(struct strbuf *out, uint32_t number, const struct resource_view *v)
+{
+    const struct resource_rejected *r = v->rejected;
+    struct strbuf e = STRBUF_INIT;
+    if (!r)
+        return;
+    dump_put_any(&e, 1, resource_type_name(v->type), r->wire);
+    put_time(&e, 2, r->wall_ns);
+    dump_put_text(&e, 3, bytes_of(r->details));
+    dump_put_text(&e, 4, bytes_of(r->version_info));
+    dump_put_message(out, number, &e);
+}
+
+/* Envoy says nothing of what is well. */
+static void put_status(struct strbuf *out, uint32_t number, const struct resource_view *v)
+{
+    if (v->status != CLIENT_ACKED && v->status != CLIENT_UNKNOWN)
+        dump_put_varint(out, number, v->status);
+}
+
+/* { Any resource = 1, Timestamp last_updated = 2 } */
+static bool put_static(struct strbuf *out, const struct resource_version *r)
+{
+    if (!r)
+        return false;
+    put_url(out, 1, bytes_of(r->type_url), r->wire);
+    put_time(out, 2, r->received_wall_ns);
+    return true;
+}
+
+/* { version_info = 1, Any = 2, last_updated = 3 } */
+static void put_version(struct strbuf *out, const struct resource_version *r)
+{
+    if (!r)
+        return;
+    dump_put_text(out, 1, bytes_of(r->version_info));
+    put_url(out, 2, bytes_of(r->type_url), r->wire);
+    put_time(out, 3, r->received_wall_ns);
+}
+
+/* { ..., error_state = 4, client_status = 5 } */
+static bool put_dynamic(struct strbuf *out, const struct resource_version *r,
+                        const struct resource_view *v)
+{
+    put_version(out, r);
+    put_error(out, 4, v);
+    put_status(out, 5, v);
+    return true;
+}
+
+bool dump_static_cluster(const struct resource_view *v, struct strbuf *out)
+{
+    return v->is_static && put_static(out, v->active ? v->active : v->warming);
+}
+
+bool dump_active_cluster(const struct resource_view *v, struct strbuf *out)
+{
+    bool wanted = !v->is_static && (v->active || (!v->warming && v->rejected));
+    return wanted && put_dynamic(out, v->active, v);
+}
+
+bool dump_warming_cluster(const struct resource_view *v, struct strbuf *out)
+{
+    return !v->is_static && v->warming && put_dynamic(out, v->warming, v);
+}
+
+bool dump_static_listener(const struct resource_view *v, struct strbuf *out)
+{
+    return v->is_static && put_static(out, v->active ? v->active : v->warming);
+}
+
+static void put_listener_state(struct strbuf *out, uint32_t number,
+                               const struct resource_version *r)
+{
+    struct strbuf e = STRBUF_INIT;
+    if (!r)
+        return;
+    put_version(&e, r);
+    dump_put_message(out, number, &e);
+}
+
+bool dump_dynamic_listener(const struct resource_view *v, struct strbuf *out)
+{
+    if (v->is_static || !(v->active || v->warming || v->rejected))
+        return false;
+    dump_put_text(out, 1, v->name);
+    put_listener_state(out, 2, v->active);
+    put_listener_state(out, 3, v->warming);
+    put_error(out, 5, v);
+    put_status(out, 6, v);
+    return true;
+}
+
+bool dump_dynamic_route(const struct resource_view *v, struct strbuf *out)
+{
+    return (v->active || v->rejected) && put_dynamic(out, v->active, v);
+}
+
+bool dump_static_route(const struct resource_view *v, unsigned i, struct strbuf *out,
+                       struct bytes *name)
+{
+    const struct listener_entry *l = v->listener;
+    const struct http_manager *m = NULL;
+    unsigned n = l ? l->n_chains + (l->default_chain != NULL) : 0, at = 0;
+    for (unsigned c = 0; c < n; c++) {
+        const struct chain_binding *b = c < l->n_chains ? l->chains[c] : l->default_chain;
+        m = b->manager && b->manager->inline_routes ? b->manager : NULL;
+        if (m && at++ == i)
+            break;
+        m = NULL;
+    }
+    if (!m)
+        return false;
+    *name = m->inline_routes->name;
+    dump_put_any(out, 1, ROUTE_CONFIGURATION, m->inline_routes->wire);
+    put_time(out, 2, v->active->received_wall_ns);
+    return true;
+}
+
+static bool put_endpoints(const struct resource_view *v, uint32_t number, struct strbuf *out)
+{
+    const struct cluster_entry *c = v->cluster;
+    struct strbuf assignment = STRBUF_INIT;
+    if (!c)
+        return false;
+    struct bytes service =
+        c->cluster->type == CLUSTER_EDS ? c->cluster->eds_service_name : BYTES_NONE;
+    dump_load_assignment(service.len ? service : v->name, c->hosts, &assignment);
+    dump_put_any(out, number, LOAD_ASSIGNMENT, strbuf_bytes(&assignment));
+    strbuf_fini(&assignment);
+    return true;
+}
+
+bool dump_static_endpoints(const struct resource_view *v, struct strbuf *out)
+{
+    return v->is_static && put_endpoints(v, 1, out);
+}
+
+bool dump_dynamic_endpoints(const struct resource_view *v, struct strbuf *out)
+{
+    return !v->is_static && put_endpoints(v, 2, out);
+}
+
+void dump_bootstrap(struct bytes bootstrap, struct bytes node, uint64_t wall_ns, struct strbuf *out)
+{
+    struct strbuf b = STRBUF_INIT;
+    struct wire_field f;
+    wire_put_bytes(&b, 1, node);
+    while (wire_next(&bootstrap, &f)) {
+        if (f.number != 1)
+            strbuf_add_bytes(&b, f.raw);
+    }
+    dump_put_message(out, 1, &b);
+    put_time(out, 2, wall_ns);
+}
