@@ -130,6 +130,17 @@ def test_formats_in_response_headers(start, origin):
     assert answer.header("x-code") == "200"
     assert answer.header("x-copy") == "origin"
     assert answer.header("x-host") == f"127.0.0.1:{origin.port}"
+    assert answer.header("x-flags") == "-"
+
+
+def test_formats_in_headers_of_replies_without_an_origin(start):
+    formats = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% [%RESP(content-type)%]"
+    added = {"response_headers_to_add": [add_header("x-told", formats)]}
+    proxy = start(bootstrap([http_listener(routes=[
+        direct(201, "x", match={"prefix": "/direct"}, **added), route("/", "one", **added)])],
+        [cluster("one")]))
+    assert proxy.get("/direct").header("x-told") == "0 - direct_response []"
+    assert proxy.get("/").header("x-told") == "0 UH no_healthy_upstream []"
 
 
 def test_response_headers_are_added_to_direct_responses(start):

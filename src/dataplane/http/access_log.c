@@ -21,7 +21,7 @@ static bool passes(struct stream *s, const struct access_log *log)
         return true;
     struct strbuf flags = STRBUF_INIT;
     struct format_part part = {.op = FORMAT_RESPONSE_FLAGS};
-    if (!format_value(s, &part, &flags))
+    if (s->info.flags && !format_value(s, &part, &flags))
         strbuf_cut(&flags, 0);
     struct access_log_subject subject = {
         .status = s->info.status,

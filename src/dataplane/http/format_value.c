@@ -130,7 +130,7 @@ static bool add_flags(struct strbuf *out, uint32_t flags, bool full)
                                  : response_flag_short((enum response_flag)f));
         any = true;
     }
-    return any;
+    return any || add(out, BYTES("-")); /* never left out, unlike other operators */
 }
 
 static bool add_grpc_status(struct strbuf *out, const struct stream *s, bool number)

@@ -397,7 +397,7 @@ START_TEST(test_direct_response)
     proxy_get(p, "/a", "");
     const char *got = proxy_received(p);
     check_has(got, "HTTP/1.1 418 ");
-    check_has(got, "content-type: text/x\nx-r: route\ncontent-length: 3\n");
+    check_has(got, "x-r: route\ncontent-length: 3\ncontent-type: text/x\n");
     check_has(got, "\n\ntea");
     proxy_send(p, "HEAD /a HTTP/1.1\r\nhost: a\r\n\r\n");
     got = proxy_received(p);

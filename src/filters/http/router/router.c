@@ -75,7 +75,8 @@ static void on_headers(struct attempt *a, bool end)
     r->response_started = true;
     s->response_headers = a->response_headers;
     s->info.details = "via_upstream";
-    router_charge_code(r, status_of(&s->response_headers), a->host);
+    s->info.status = status_of(&s->response_headers);
+    router_charge_code(r, s->info.status, a->host);
     router_finish_headers(r);
     if (end)
         response_ended(r, a);

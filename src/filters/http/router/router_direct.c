@@ -41,6 +41,7 @@ static void reply_location(struct router *r, unsigned status, const char *locati
 {
     struct stream *s = r->stream;
     r->done = true;
+    s->info.details = "direct_response";
     headers_set_id(&s->response_headers, HEADER_LOCATION, bytes_of(location));
     header_mutate_response(s);
     stat_inc(s->manager->stats, s->worker->slot, STAT_HTTP_RQ_DIRECT_RESPONSE);
@@ -80,8 +81,7 @@ void router_direct_response(struct router *r, const struct direct_response *a)
 {
     struct stream *s = r->stream;
     r->done = true;
-    if (a->body.len > 0) /* before the mutations, which may replace it */
-        headers_set_id(&s->response_headers, HEADER_CONTENT_TYPE, BYTES("text/plain"));
+    s->info.details = "direct_response";
     header_mutate_response(s);
     stat_inc(s->manager->stats, s->worker->slot, STAT_HTTP_RQ_DIRECT_RESPONSE);
     stream_direct_reply(s, a->status, a->body, "direct_response");
