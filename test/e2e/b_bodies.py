@@ -197,4 +197,4 @@ def test_origin_that_closes_inside_the_body_resets_the_client(proxy, origin):
         data = client.rest()
     assert data.startswith(b"HTTP/1.1 200")
     assert data.endswith(b"\r\n\r\nfive!") or data.endswith(b"\r\n\r\n")
-    assert proxy.stat("cluster.one.upstream_cx_destroy_remote_with_active_rq") == 1
+    proxy.wait_stat("cluster.one.upstream_cx_destroy_remote_with_active_rq", 1)
