@@ -44,6 +44,10 @@ static void complete(void)
     else if (bytes_eq(path, BYTES("/chunked"))) {
         origin_answer("200", "hel", false);
         origin_send("lo", true);
+    } else if (bytes_eq(path, BYTES("/large"))) {
+        static char large[4097];
+        memset(large, 'x', sizeof(large) - 1);
+        origin_answer("200", large, true);
     } else if (bytes_eq(path, BYTES("/trailers"))) {
         origin_answer("200", "hello", false);
         headers_add(&origin.filter->stream->response_trailers, BYTES("x-end"), BYTES("1"));

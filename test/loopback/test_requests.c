@@ -217,6 +217,34 @@ START_TEST(test_pipelined_bytes_are_bounded)
 }
 END_TEST
 
+/* Who pipelines thousands of requests and reads nothing gets no more than the connection may hold,
+ * and the rest once he reads; limit 0: the listener has none. */
+START_TEST(test_pipelined_responses_are_bounded)
+{
+    enum { REQUESTS = 4000, BODY = 4096 };
+    struct listener *l = (struct listener *)lb.entry->listener;
+    static struct client k;
+    struct strbuf text = STRBUF_INIT;
+    for (unsigned i = 0; i < REQUESTS; i++)
+        strbuf_add_str(&text, GET("/large"));
+    for (unsigned slow = 0; slow < 2; slow++) {
+        l->buffer_limit = slow ? 65536 : 0;
+        client_connect(&k, &lb);
+        if (slow)
+            connection_read_pause(k.connection);
+        client_send(&k, strbuf_str(&text));
+        size_t held = connection_output_len(k.server->connection);
+        ck_assert_msg(!slow || held < 262144, "%zu bytes are held", held);
+        if (slow)
+            connection_read_resume(k.connection);
+        loopback_advance(&lb, 100);
+        ck_assert_uint_gt(k.received.len, (size_t)REQUESTS * BODY);
+        client_fini(&k);
+    }
+    strbuf_fini(&text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("requests");
@@ -236,6 +264,7 @@ int main(void)
     tcase_add_test(t, test_slow_reader);
     tcase_add_test(t, test_request_backpressure);
     tcase_add_test(t, test_pipelined_bytes_are_bounded);
+    tcase_add_test(t, test_pipelined_responses_are_bounded);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

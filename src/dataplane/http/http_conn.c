@@ -186,6 +186,15 @@ static void hold_input(struct http_conn *c, const struct buffer *in)
     }
 }
 
+/* The codec begins no request above its own limit of queued output, which has been flushed now: the
+ * pipelined rest is looked at again, at once or at the low watermark. */
+static void go_on_later(struct http_conn *c, const struct buffer *in)
+{
+    bool begun = c->stream || in->len < 2; /* one byte may be half of an empty line */
+    if (!begun && !connection_above_watermark(c->connection))
+        connection_reread(c->connection);
+}
+
 static void on_connection_data(struct connection *connection, struct buffer *in, bool end)
 {
     struct http_conn *c = connection_owner(connection);
@@ -195,6 +204,10 @@ static void on_connection_data(struct connection *connection, struct buffer *in,
         buffer_drain(in, in->len);
         return;
     }
+    /* Further answers would only pile up behind those that the client does not read. */
+    c->input_left = !buffer_empty(in);
+    if (!c->stream && !end && connection_above_watermark(connection))
+        return;
     c->in_input = true;
     bool open = c->codec->ops->input(c->codec, in);
     if (end && !c->closing)
@@ -205,11 +218,13 @@ static void on_connection_data(struct connection *connection, struct buffer *in,
         buffer_drain(in, in->len);
         return;
     }
-    if (!open)
-        http_conn_close(c, CLOSE_PROTOCOL_ERROR);
-    else
-        hold_input(c, in);
     c->input_left = !buffer_empty(in);
+    if (!open) {
+        http_conn_close(c, CLOSE_PROTOCOL_ERROR);
+        return;
+    }
+    hold_input(c, in);
+    go_on_later(c, in);
 }
 
 static void on_high_watermark(struct connection *connection)
