@@ -131,6 +131,31 @@ START_TEST(test_http_change_closes_nothing)
 }
 END_TEST
 
+/* The new manager counts elsewhere: the old listener statistics stay while a stream writes them. */
+START_TEST(test_manager_replaced_in_flight)
+{
+    struct client c;
+    client_connect(&c, &lb);
+    client_send(&c, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    struct chain_binding *old = lb.binding;
+    struct filter_chain *chain = (struct filter_chain *)old->chain;
+    loopback_swap(&lb, "key");
+    ck_assert_ptr_eq(c.server->binding, lb.binding);
+    struct stat_scope *other =
+        stat_scope_get(lb.stats, BYTES("listener.l.http.other"), &listener_http_stat_schema);
+    struct stat_scope *before = lb.binding->listener_http_stats;
+    lb.binding->listener_http_stats = other;
+    stat_scope_unref(&before);
+    NODE_UNREF(&chain);
+    NODE_UNREF(&old);
+    node_reap();
+    origin_answer("200", "hello", true);
+    loopback_run(&lb);
+    ck_assert_ptr_nonnull(strstr(client_take(&c), "200 OK"));
+    client_fini(&c);
+}
+END_TEST
+
 START_TEST(test_chain_gone_drains)
 {
     struct client c, idle;
@@ -195,6 +220,7 @@ int main(void)
     tcase_add_test(t, test_timeout_while_paused_in_every_hook);
     tcase_add_test(t, test_handle_goes_stale);
     tcase_add_test(t, test_http_change_closes_nothing);
+    tcase_add_test(t, test_manager_replaced_in_flight);
     tcase_add_test(t, test_chain_gone_drains);
     tcase_add_test(t, test_listener_gone_closes_after_drain_time);
     tcase_add_test(t, test_process_drain);

@@ -14,7 +14,8 @@ static void pin_configuration(struct stream *s, struct chain_binding *b)
     s->routes = b->routes;
     if (s->routes)
         node_pin(&s->routes->node, slot);
-    s->priv->listener_http_stats = b->listener_http_stats;
+    s->priv->binding = b; /* the connection may move on to another while this stream runs */
+    node_pin(&b->node, slot);
 }
 
 struct stream *stream_new(struct http_conn *conn, struct codec_stream *cs)

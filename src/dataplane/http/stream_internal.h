@@ -21,7 +21,7 @@ struct filter_hold {
 struct stream_private {
     struct list link;             /* dead list or free list of the pool */
     struct filter_hold *holds[2]; /* [direction][filter] */
-    struct stat_scope *listener_http_stats;
+    struct chain_binding *binding;        /* pinned: holds the listener's statistics */
     uint64_t random; /* of route matching */
     uint64_t idle_ms;
     struct timer idle_timer, request_timer, headers_timer, duration_timer;

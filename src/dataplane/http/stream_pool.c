@@ -18,6 +18,8 @@ static void destroy(struct stream_pool *p, struct stream *s)
     if (s->routes)
         node_unpin(&s->routes->node, slot);
     s->routes = NULL;
+    node_unpin(&s->priv->binding->node, slot);
+    s->priv->binding = NULL;
     s->magic = 0;
     arena_reset(s->arena);
     p->n_live--;

@@ -4,7 +4,7 @@
 
 void stream_count_status(struct stream *s, unsigned status)
 {
-    struct stat_scope *l = s->priv->listener_http_stats;
+    struct stat_scope *l = s->priv->binding->listener_http_stats;
     unsigned slot = s->worker->slot, class = status / 100;
     stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_COMPLETED);
     if (l)
