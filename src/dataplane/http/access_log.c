@@ -40,21 +40,22 @@ static bool passes(struct stream *s, const struct access_log *log)
 
 void access_log_stream(struct stream *s)
 {
-    static _Thread_local struct strbuf line;
+    struct http_conn_list *list = s->worker->http_conns;
+    struct strbuf *line = &list->log_line;
     const struct http_manager *m = s->manager;
-    if (!s->worker->http_conns->log)
+    if (!list->log)
         return;
     for (unsigned i = 0; i < m->n_access_logs; i++) {
         const struct access_log *log = m->access_logs[i];
         if (!passes(s, log))
             continue;
-        strbuf_cut(&line, 0);
+        strbuf_cut(line, 0);
         if (log->is_json) {
-            format_json(s, &log->json, &line);
-            strbuf_add_char(&line, '\n');
+            format_json(s, &log->json, line);
+            strbuf_add_char(line, '\n');
         } else {
-            format_text(s, &log->format, &line);
+            format_text(s, &log->format, line);
         }
-        access_log_write(s->worker->http_conns->log, log, strbuf_bytes(&line));
+        access_log_write(list->log, log, strbuf_bytes(line));
     }
 }

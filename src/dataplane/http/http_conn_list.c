@@ -35,6 +35,7 @@ void http_conn_list_free(struct http_conn_list **list)
     CHECK(list_empty(&(*list)->conns));
     defer_cancel(&(*list)->reap);
     reap(&(*list)->reap);
+    strbuf_fini(&(*list)->log_line);
     mem_free(*list);
     *list = NULL;
 }

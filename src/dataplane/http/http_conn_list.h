@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "base/strbuf.h"
 #include "dataplane/net/loop.h"
 
 struct access_log_buffer;
@@ -14,6 +15,7 @@ struct http_conn_list {
     struct defer reap;
     _Atomic unsigned n;            /* one writer; main reads it for server.total_connections */
     struct access_log_buffer *log; /* NULL: nobody writes logs */
+    struct strbuf log_line;        /* the line being made */
 };
 
 struct http_conn_list *http_conn_list_new(struct worker *w);
