@@ -9,7 +9,6 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "config/field_report.h"
-#include "config/local_info.h"
 #include "config/wire.h"
 #include "dataplane/net/loop.h"
 #include "main/post_call.h"
@@ -298,8 +297,6 @@ bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
     };
     name_node(c, node);
     node_message_build(c->bootstrap->node_wire, node, &c->node);
-    local_info_set(wire_find_bytes(strbuf_bytes(&c->node), 1),
-                   wire_find_bytes(strbuf_bytes(&c->node), 2));
     struct xds_sources_options s = {
         &c->xds_table, c->bootstrap->has_ads ? &c->bootstrap->ads : NULL, strbuf_bytes(&c->node)};
     c->sources = xds_sources_new(&s);

@@ -2,7 +2,6 @@
  * seen to do. The origin records the request as it arrived. */
 #include <stdio.h>
 
-#include "config/local_info.h"
 #include "filters.h"
 #include "loopback.h"
 #include "suite.h"
@@ -210,8 +209,8 @@ END_TEST
 
 START_TEST(test_add_user_agent)
 {
-    local_info_set(BYTES("nid"), BYTES("front"));
-    lb.manager->add_user_agent = true;
+    lb.manager->user_agent = BYTES("front");
+    lb.manager->downstream_node = BYTES("nid");
     ck_assert_str_eq(arrived(REQ("/later", "")),
                      ":path=/later|x-forwarded-proto=http|x-envoy-downstream-service-cluster=front|"
                      "user-agent=front|x-envoy-downstream-service-node=nid");

@@ -2,7 +2,6 @@
 #include <netinet/in.h>
 #include <pthread.h>
 
-#include "config/local_info.h"
 #include "dataplane/http/stream_internal.h"
 
 /* Who is the client, and may it be trusted: x-forwarded-for, -proto, -port and the headers that
@@ -158,6 +157,20 @@ static void set_scheme(struct stream *s)
         headers_set_id(h, HEADER_SCHEME, transport_scheme(s));
 }
 
+/* add_user_agent: whose proxy this is, for the next one. */
+static void add_user_agent(struct stream *s)
+{
+    struct headers *h = &s->request_headers;
+    const struct http_manager *m = s->manager;
+    if (m->user_agent.len == 0)
+        return;
+    headers_set(h, BYTES("x-envoy-downstream-service-cluster"), m->user_agent);
+    if (headers_get(h, HEADER_USER_AGENT).len == 0)
+        headers_set_id(h, HEADER_USER_AGENT, m->user_agent);
+    if (m->downstream_node.len > 0)
+        headers_set(h, BYTES("x-envoy-downstream-service-node"), m->downstream_node);
+}
+
 /* Returns whether an address for the client was found; *single: for the internal rule. */
 static bool find_client(struct stream *s, const struct address *peer, bool *single)
 {
@@ -181,17 +194,6 @@ static bool find_client(struct stream *s, const struct address *peer, bool *sing
     return true;
 }
 
-static void add_user_agent(struct stream *s)
-{
-    struct headers *h = &s->request_headers;
-    struct bytes cluster = local_info_node_cluster(), id = local_info_node_id();
-    headers_set(h, BYTES("x-envoy-downstream-service-cluster"), cluster);
-    if (!headers_has(h, HEADER_USER_AGENT))
-        headers_set_id(h, HEADER_USER_AGENT, cluster);
-    if (id.len)
-        headers_set(h, BYTES("x-envoy-downstream-service-node"), id);
-}
-
 void hcm_forwarded(struct stream *s)
 {
     const struct http_manager *m = s->manager;
@@ -212,8 +214,7 @@ void hcm_forwarded(struct stream *s)
         headers_set_id(h, HEADER_X_ENVOY_INTERNAL, BYTES("true"));
     else
         clean_external(s, edge);
-    if (m->add_user_agent)
-        add_user_agent(s);
+    add_user_agent(s);
     if (m->via.len)
         append(s, HEADER_VIA, ", ", m->via);
     if (edge && address_is_ip(&s->remote))
