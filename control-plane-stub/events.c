@@ -85,7 +85,7 @@ static void grow(struct event_log *log)
     log->cap = cap;
 }
 
-void event_add(struct event_log *log, const char *kind, const char *node, const char *type_url,
+void event_log_add(struct event_log *log, const char *kind, const char *node, const char *type_url,
                struct text *line, char *message)
 {
     struct event *e;

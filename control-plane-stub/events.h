@@ -23,11 +23,11 @@ struct event_log {
 void event_log_init(struct event_log *log, size_t max_count, size_t max_bytes);
 void event_log_fini(struct event_log *log);
 /* Begin a line: seq, times, kind, stream, node and type are filled in; the caller adds members and
- * hands it to event_add(). */
+ * hands it to event_log_add(). */
 void event_begin(const struct event_log *log, struct text *line, const char *kind,
                  unsigned long stream, const char *node, const char *type_url);
 /* Close the line and store it; takes `line` and `message` over. */
-void event_add(struct event_log *log, const char *kind, const char *node, const char *type_url,
+void event_log_add(struct event_log *log, const char *kind, const char *node, const char *type_url,
                struct text *line, char *message);
 const struct event *event_at(const struct event_log *log, size_t index);
 uint64_t now_us(void);

@@ -66,7 +66,7 @@ struct stream *hub_open(struct hub *h, enum dialect dialect, const char *fixed_t
     event_begin(&h->events, &line, "open", st->session->id, NULL, NULL);
     json_member(&line, "method", method);
     json_member(&line, "peer", peer);
-    event_add(&h->events, "open", NULL, NULL, &line, NULL);
+    event_log_add(&h->events, "open", NULL, NULL, &line, NULL);
     hub_wake(h);
     return st;
 }
@@ -96,7 +96,7 @@ void hub_close(struct hub *h, struct stream *st, const char *why)
     forget_subscriptions(st);
     event_begin(&h->events, &line, "close", st->session->id, st->session->node_id, NULL);
     json_member(&line, "reason", why);
-    event_add(&h->events, "close", st->session->node_id, NULL, &line, NULL);
+    event_log_add(&h->events, "close", st->session->node_id, NULL, &line, NULL);
     while (st->literals) {
         struct literal *next = st->literals->next;
 
@@ -173,7 +173,7 @@ static void log_request(struct hub *h, struct stream *st, const struct xds_reque
     }
     if (req->has_error)
         put_error(&line, req);
-    event_add(&h->events, "request", st->session->node_id, type_url, &line, message);
+    event_log_add(&h->events, "request", st->session->node_id, type_url, &line, message);
 }
 
 /* Bind the stream to its node's entry, and the entry to the subscription. */
@@ -269,7 +269,7 @@ static void log_response(struct hub *h, const struct stream *st, const struct xd
     json_close(&line, ']');
     if (st->session->dialect == DIALECT_DELTA)
         put_names(&line, "removed_resources", r->removed, r->removed_count);
-    event_add(&h->events, kind, st->session->node_id, r->type_url, &line, NULL);
+    event_log_add(&h->events, kind, st->session->node_id, r->type_url, &line, NULL);
 }
 
 /* A scripted response: sent as it is; its ACK is told if it belongs to a subscribed type. */
@@ -345,7 +345,7 @@ static void log_publish(struct hub *h, const struct world *w)
     for (size_t i = 0; i < w->shared.count; i++)
         json_member(&line, w->shared.types[i].type_url, w->shared.types[i].version);
     json_close(&line, '}');
-    event_add(&h->events, "publish", NULL, NULL, &line, NULL);
+    event_log_add(&h->events, "publish", NULL, NULL, &line, NULL);
 }
 
 void hub_publish(struct hub *h, struct world **w)

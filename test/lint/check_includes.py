@@ -14,7 +14,7 @@ EDGES = {
     "src/dataplane/http/": ["base", "config", "dataplane/net"],
     "src/dataplane/upstream/": ["base", "config", "dataplane/net", "dataplane/http"],
     "src/filters/": ["base", "config", "dataplane"],
-    "src/admin/": ["base", "config", "dataplane", "xds"],
+    "src/admin/": ["base", "regex", "config", "dataplane", "xds"],
     "src/main/": ["base", "regex", "config", "xds", "dataplane", "filters", "admin"],
     "control-plane-stub/": [],
 }
