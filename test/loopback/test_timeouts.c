@@ -69,6 +69,7 @@ START_TEST(test_stream_idle_timeout)
     for (int i = 0; i < 3; i++) {
         loopback_advance(&lb, 200);
         client_send(&c, "x"); /* a byte starts it anew */
+        ck_assert_str_eq(client_take(&c), "");
     }
     ck_assert_str_eq(client_take(&c), "");
     loopback_advance(&lb, 300);
