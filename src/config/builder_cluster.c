@@ -274,6 +274,7 @@ static void take_state(struct builder *b, struct resource *r, struct resource_ve
     }
     if (!v->state)
         v->state = cluster_state_new(b->options.stats, v->cluster->stat_name);
+    cluster_state_track(v->state, v->cluster->stat_name, v->cluster->breakers);
 }
 
 static void take_hosts(struct builder *b, struct resource *r, struct resource_version *v)

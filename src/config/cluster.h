@@ -115,6 +115,21 @@ enum { PRIORITY_DEFAULT, PRIORITY_HIGH, N_ROUTING_PRIORITIES };
     X(CLUSTER_ASSIGNMENT_TIMEOUT_RECEIVED, "assignment_timeout_received", COUNTER)                 \
     X(CLUSTER_WARMING_STATE, "warming_state", GAUGE)
 
+/* Statistics cluster.NAME.circuit_breakers.PRIORITY.*, of tracked breakers only, in the order of
+ * enum breaker. */
+#define BREAKER_STAT_LIST(X)                                                                       \
+    X(CX, "remaining_cx", GAUGE)                                                                   \
+    X(PENDING, "remaining_pending", GAUGE)                                                         \
+    X(RQ, "remaining_rq", GAUGE)                                                                   \
+    X(RETRY, "remaining_retries", GAUGE)
+enum breaker {
+#define X(id, name, kind) BREAKER_##id,
+    BREAKER_STAT_LIST(X)
+#undef X
+        N_BREAKERS
+};
+extern const struct stat_schema breaker_stat_schema;
+
 enum cluster_stat {
 #define X(id, name, kind) STAT_##id,
     CLUSTER_STAT_LIST(X)
@@ -138,9 +153,21 @@ struct cluster_state {
     struct {
         _Atomic uint32_t connections, pending, requests, retries;
         _Atomic uint8_t open; /* 1 << enum breaker: at its limit (the *_open gauges) */
+        /* track_remaining: its gauges (NULL: not tracked) and what they show. */
+        _Atomic(struct stat_scope *) remaining;
+        _Atomic uint32_t shown[N_BREAKERS];
     } in_use[N_ROUTING_PRIORITIES];
 };
 struct cluster_state *cluster_state_new(struct stat_store *store, struct bytes stat_name);
+/* Before a version is published: what it tracks gets its gauges. Config thread. */
+void cluster_state_track(struct cluster_state *s, struct bytes stat_name,
+                         const struct circuit_breaker breakers[N_ROUTING_PRIORITIES]);
+/* How much of a breaker is used now; limit: of the version that counts. Any thread, with its slot
+ * of the statistics. */
+void cluster_state_show_remaining(struct cluster_state *s, unsigned slot, unsigned priority,
+                                  enum breaker b, uint32_t limit);
+_Atomic uint32_t *cluster_state_in_use(struct cluster_state *s, unsigned priority, enum breaker b);
+uint32_t circuit_breaker_limit(const struct circuit_breaker *cb, enum breaker b);
 void cluster_state_ref(struct cluster_state *s);
 void cluster_state_unref(struct cluster_state **s);
 

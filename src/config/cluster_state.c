@@ -19,6 +19,80 @@ struct cluster_state *cluster_state_new(struct stat_store *store, struct bytes s
     return s;
 }
 
+_Atomic uint32_t *cluster_state_in_use(struct cluster_state *s, unsigned priority, enum breaker b)
+{
+    switch (b) {
+    case BREAKER_CX:
+        return &s->in_use[priority].connections;
+    case BREAKER_PENDING:
+        return &s->in_use[priority].pending;
+    case BREAKER_RQ:
+        return &s->in_use[priority].requests;
+    case BREAKER_RETRY:
+        return &s->in_use[priority].retries;
+    case N_BREAKERS:
+        break;
+    }
+    check_failed(__FILE__, __LINE__, "breaker");
+}
+
+uint32_t circuit_breaker_limit(const struct circuit_breaker *cb, enum breaker b)
+{
+    switch (b) {
+    case BREAKER_CX:
+        return cb->max_connections;
+    case BREAKER_PENDING:
+        return cb->max_pending_requests;
+    case BREAKER_RQ:
+        return cb->max_requests;
+    case BREAKER_RETRY:
+        return cb->max_retries;
+    case N_BREAKERS:
+        break;
+    }
+    check_failed(__FILE__, __LINE__, "breaker");
+}
+
+/* A gauge is the sum of what all threads wrote. Each writes the difference to what is shown, so that
+ * the sum is what was shown last, whatever limit each of them knows. */
+void cluster_state_show_remaining(struct cluster_state *s, unsigned slot, unsigned priority,
+                                  enum breaker b, uint32_t limit)
+{
+    struct stat_scope *scope =
+        atomic_load_explicit(&s->in_use[priority].remaining, memory_order_acquire);
+    if (!scope)
+        return;
+    uint32_t used =
+        atomic_load_explicit(cluster_state_in_use(s, priority, b), memory_order_relaxed);
+    uint32_t left = used < limit ? limit - used : 0;
+    uint32_t before =
+        atomic_exchange_explicit(&s->in_use[priority].shown[b], left, memory_order_relaxed);
+    stat_add(scope, slot, b, (int64_t)left - before);
+}
+
+void cluster_state_track(struct cluster_state *s, struct bytes stat_name,
+                         const struct circuit_breaker breakers[N_ROUTING_PRIORITIES])
+{
+    static const char *const names[N_ROUTING_PRIORITIES] = {"default", "high"};
+    for (unsigned p = 0; p < N_ROUTING_PRIORITIES; p++) {
+        if (!breakers[p].track_remaining)
+            continue;
+        if (!atomic_load_explicit(&s->in_use[p].remaining, memory_order_relaxed)) {
+            struct strbuf prefix = STRBUF_INIT;
+            strbuf_printf(&prefix, "cluster.%.*s.circuit_breakers.%s", BYTES_ARG(stat_name),
+                          names[p]);
+            atomic_store_explicit(
+                &s->in_use[p].remaining,
+                stat_scope_get(s->stats->store, strbuf_bytes(&prefix), &breaker_stat_schema),
+                memory_order_release);
+            strbuf_fini(&prefix);
+        }
+        for (unsigned b = 0; b < N_BREAKERS; b++)
+            cluster_state_show_remaining(s, STAT_SLOT_CONFIG, p, (enum breaker)b,
+                                         circuit_breaker_limit(&breakers[p], (enum breaker)b));
+    }
+}
+
 void cluster_state_ref(struct cluster_state *s)
 {
     CHECK(s->refs > 0);
@@ -31,6 +105,12 @@ void cluster_state_unref(struct cluster_state **sp)
     *sp = NULL;
     if (!s || --s->refs)
         return;
+    for (unsigned p = 0; p < N_ROUTING_PRIORITIES; p++) {
+        struct stat_scope *remaining = atomic_load(&s->in_use[p].remaining);
+        for (unsigned b = 0; remaining && b < N_BREAKERS; b++)
+            stat_add(remaining, STAT_SLOT_CONFIG, b, -(int64_t)atomic_load(&s->in_use[p].shown[b]));
+        stat_scope_unref(&remaining);
+    }
     stat_scope_unref(&s->stats);
     mem_free(s);
 }

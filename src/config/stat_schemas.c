@@ -10,6 +10,7 @@
     const struct stat_schema schema = {schema##_rows, ARRAY_SIZE(schema##_rows)};
 
 SCHEMA(cluster_stat_schema, CLUSTER_STAT_LIST)
+SCHEMA(breaker_stat_schema, BREAKER_STAT_LIST)
 SCHEMA(http_stat_schema, HTTP_STAT_LIST)
 SCHEMA(listener_stat_schema, LISTENER_STAT_LIST)
 SCHEMA(listener_http_stat_schema, LISTENER_HTTP_STAT_LIST)

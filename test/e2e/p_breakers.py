@@ -33,6 +33,7 @@ def test_max_requests(start, origin, tmp_path):
         assert one.response().status == 200
     assert proxy.get("/").status == 200
     proxy.wait_stat("cluster.one.circuit_breakers.default.rq_open", 0)
+    proxy.wait_stat("cluster.one.circuit_breakers.default.remaining_rq", 1)
     proxy.stop()
     assert sorted((tmp_path / "log").read_text().splitlines()) == ["200 -", "200 -", "503 UO"]
 

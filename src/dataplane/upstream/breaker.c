@@ -1,38 +1,8 @@
 #include "dataplane/upstream/cluster_manager.h"
 
-static _Atomic uint32_t *shared_count(struct cluster_state *s, unsigned priority, enum breaker b)
-{
-    switch (b) {
-    case BREAKER_CX:
-        return &s->in_use[priority].connections;
-    case BREAKER_PENDING:
-        return &s->in_use[priority].pending;
-    case BREAKER_RQ:
-        return &s->in_use[priority].requests;
-    case BREAKER_RETRY:
-        return &s->in_use[priority].retries;
-    case N_BREAKERS:
-        break;
-    }
-    check_failed(__FILE__, __LINE__, "breaker");
-}
-
 static uint32_t limit(const struct cluster_runtime *c, unsigned priority, enum breaker b)
 {
-    const struct circuit_breaker *cb = &c->params.breakers[priority];
-    switch (b) {
-    case BREAKER_CX:
-        return cb->max_connections;
-    case BREAKER_PENDING:
-        return cb->max_pending_requests;
-    case BREAKER_RQ:
-        return cb->max_requests;
-    case BREAKER_RETRY:
-        return cb->max_retries;
-    case N_BREAKERS:
-        break;
-    }
-    check_failed(__FILE__, __LINE__, "breaker");
+    return circuit_breaker_limit(&c->params.breakers[priority], b);
 }
 
 static enum cluster_stat open_stat(unsigned priority, enum breaker b)
@@ -66,15 +36,17 @@ bool breaker_can_create(const struct cluster_runtime *c, unsigned priority, enum
 {
     if (!c->state)
         return true; /* the cluster is gone; what is left may finish */
-    return atomic_load_explicit(shared_count(c->state, priority, b), memory_order_relaxed) <
+    return atomic_load_explicit(cluster_state_in_use(c->state, priority, b), memory_order_relaxed) <
            limit(c, priority, b);
 }
 
 static void shared_add(struct cluster_runtime *c, unsigned priority, enum breaker b, uint32_t n)
 {
     uint32_t before =
-        atomic_fetch_add_explicit(shared_count(c->state, priority, b), n, memory_order_relaxed);
+        atomic_fetch_add_explicit(cluster_state_in_use(c->state, priority, b), n, memory_order_relaxed);
     update_open(c, priority, b, before + n);
+    if (c->params.breakers[priority].track_remaining)
+        cluster_state_show_remaining(c->state, c->worker->slot, priority, b, limit(c, priority, b));
 }
 
 void breaker_inc(struct cluster_runtime *c, unsigned priority, enum breaker b)

@@ -31,7 +31,6 @@ struct pool_params {
     struct circuit_breaker breakers[N_ROUTING_PRIORITIES];
 };
 
-enum breaker { BREAKER_CX, BREAKER_PENDING, BREAKER_RQ, BREAKER_RETRY, N_BREAKERS };
 
 struct cluster_runtime {
     struct worker *worker;

@@ -198,6 +198,32 @@ START_TEST(test_max_pending)
 }
 END_TEST
 
+START_TEST(test_remaining_is_tracked)
+{
+    struct cluster_state *state = w->cluster_states[0];
+    struct cluster *c = one_host();
+    c->breakers[0].max_requests = 2;
+    world_adopt(w);
+    ck_assert_ptr_null(state->in_use[0].remaining); /* nobody asked for it */
+    c->breakers[0].track_remaining = true;
+    cluster_state_track(state, BYTES("x"), c->breakers);
+    world_snapshot(w);
+    c = one_host();
+    c->breakers[0].max_requests = 2;
+    c->breakers[0].track_remaining = true;
+    world_adopt(w);
+    ck_assert_int_eq(stat_read(state->in_use[0].remaining, BREAKER_RQ, &(bool){false}), 2);
+    struct client *a = client_new(w);
+    client_get(w, a, 0);
+    world_run(w);
+    ck_assert_int_eq(stat_read(state->in_use[0].remaining, BREAKER_RQ, &(bool){false}), 1);
+    ck_assert_int_eq(stat_read(state->in_use[0].remaining, BREAKER_CX, &(bool){false}), 1023);
+    client_free(a);
+    world_run(w);
+    ck_assert_int_eq(stat_read(state->in_use[0].remaining, BREAKER_RQ, &(bool){false}), 2);
+}
+END_TEST
+
 START_TEST(test_max_requests)
 {
     one_host()->breakers[0].max_requests = 1;
@@ -520,6 +546,7 @@ static TCase *cases(void)
     tcase_add_test(t, test_bytes_before_the_request_answer_nobody);
     tcase_add_test(t, test_first_connection_beyond_limit);
     tcase_add_test(t, test_max_pending);
+    tcase_add_test(t, test_remaining_is_tracked);
     tcase_add_test(t, test_max_requests);
     tcase_add_test(t, test_idle_timeout);
     tcase_add_test(t, test_idle_timer_spares_requests);
