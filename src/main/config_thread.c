@@ -20,7 +20,7 @@ struct config_thread {
     struct config_thread_options o;
     struct loop *loop;
     pthread_t thread;
-    bool running, stopped;
+    bool running, ended;
     struct builder *builder;
     struct bootstrap_config *bootstrap;
     struct xds_sources *sources;
@@ -79,18 +79,24 @@ static void cancel_timer(void *ctx, void *timer)
 static void want(void *ctx, const struct config_source *source, enum resource_type type,
                  struct bytes name)
 {
-    xds_sources_want(((struct config_thread *)ctx)->sources, source, type, name);
+    struct config_thread *c = ctx;
+    if (c->sources)
+        xds_sources_want(c->sources, source, type, name);
 }
 
 static void unwant(void *ctx, const struct config_source *source, enum resource_type type,
                    struct bytes name)
 {
-    xds_sources_unwant(((struct config_thread *)ctx)->sources, source, type, name);
+    struct config_thread *c = ctx;
+    if (c->sources)
+        xds_sources_unwant(c->sources, source, type, name);
 }
 
 static void wants_done(void *ctx)
 {
-    xds_sources_flush(((struct config_thread *)ctx)->sources);
+    struct config_thread *c = ctx;
+    if (c->sources)
+        xds_sources_flush(c->sources);
 }
 
 /* xylem.config.*: how much was decoded since the start; equal bytes do not count. */
@@ -148,6 +154,8 @@ static void count_decoded(struct config_thread *c, const struct snapshot *s)
 static void publish(void *ctx, struct snapshot *s)
 {
     struct config_thread *c = ctx;
+    if (c->ended)
+        return; /* nobody is left to take it */
     tell_report(c);
     count_decoded(c, s);
     c->o.table->publish(c->o.table->ctx, s);
@@ -188,7 +196,8 @@ static void fetch_timed_out(void *ctx, const struct config_source *source, enum 
 static void initialised(void *ctx)
 {
     struct config_thread *c = ctx;
-    c->o.table->initialised(c->o.table->ctx);
+    if (!c->ended)
+        c->o.table->initialised(c->o.table->ctx);
 }
 
 struct posted {
@@ -209,6 +218,11 @@ static void post(void *ctx, void (*fn)(void *arg), void *arg)
     struct posted *p = NEW(struct posted);
     *p = (struct posted){fn, arg};
     post_call(c->loop, run_posted, p, NULL);
+}
+
+static void run_all_posted(void *ctx)
+{
+    config_thread_run_posted(ctx);
 }
 
 static void *dial(void *ctx, struct bytes cluster, dial_fn *fn, void *arg)
@@ -290,6 +304,7 @@ bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
         .random = &c->random,
         .stats = c->o.stats,
         .post = post,
+        .run_posted = run_all_posted,
         .timer_start = start_timer,
         .timer_cancel = cancel_timer,
         .dial = dial,
@@ -349,7 +364,17 @@ void config_thread_stop(struct config_thread *c)
         pthread_join(c->thread, NULL);
     }
     c->running = false;
-    c->stopped = true;
+}
+
+void config_thread_end_sources(struct config_thread *c)
+{
+    c->ended = true;
+    xds_sources_free(&c->sources);
+}
+
+bool config_thread_run_posted(struct config_thread *c)
+{
+    return loop_run_posts(c->loop);
 }
 
 void config_thread_free(struct config_thread **cp)
@@ -359,7 +384,7 @@ void config_thread_free(struct config_thread **cp)
     if (!c)
         return;
     config_thread_stop(c);
-    xds_sources_free(&c->sources);
+    config_thread_end_sources(c);
     timer_stop(&c->reap);
     if (c->builder)
         builder_free(&c->builder);
@@ -396,7 +421,7 @@ void config_thread_return(struct config_thread *c, struct snapshot *s)
 {
     if (!s)
         return;
-    if (c->stopped)
+    if (c->ended)
         returned(c, s);
     else
         post_call(c->loop, returned, c, s);

@@ -48,9 +48,13 @@ const struct bootstrap_config *config_thread_bootstrap(const struct config_threa
 void config_thread_run(struct config_thread *c);
 /* Ends the loop and joins; the builder stays readable until config_thread_free(). */
 void config_thread_stop(struct config_thread *c);
+/* Main, when no other thread runs any more: ends the sources. */
+void config_thread_end_sources(struct config_thread *c);
+/* Runs what is left in the mailbox; false: nothing was. After config_thread_end_sources(). */
+bool config_thread_run_posted(struct config_thread *c);
 void config_thread_free(struct config_thread **c);
 
 struct loop *config_thread_loop(const struct config_thread *c);
 struct builder *config_thread_builder(const struct config_thread *c);
-/* Any thread: a holder gives a snapshot back. After config_thread_stop(): directly. */
+/* Any thread: a holder gives a snapshot back. After config_thread_end_sources(): directly. */
 void config_thread_return(struct config_thread *c, struct snapshot *s);

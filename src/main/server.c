@@ -303,6 +303,23 @@ static void stop_threads(struct server *s)
         worker_thread_stop(s->workers[i]);
 }
 
+/* No other thread runs any more. What they had posted to each other still runs, so that nothing is
+ * left behind: questions of admin pages, returned snapshots, dials, completions of gRPC. */
+static void settle(struct server *s)
+{
+    enum { ROUNDS = 16 };
+    if (!s->config)
+        return;
+    config_thread_end_sources(s->config);
+    if (s->dialer.main_worker)
+        dialer_fini(&s->dialer);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        loop_turn(s->loop, false);
+        if (!config_thread_run_posted(s->config) && i > 1)
+            break;
+    }
+}
+
 static void fini_main_worker(struct server *s)
 {
     loop_turn(s->loop, false);
@@ -325,10 +342,10 @@ void server_free(struct server **sp)
     if (!s)
         return;
     timer_stop(&s->second);
-    server_admin_stop(s);
+    server_admin_close(s);
     stop_threads(s);
-    if (s->dialer.main_worker)
-        dialer_fini(&s->dialer);
+    settle(s);
+    server_admin_free(s);
     dns_driver_free(&s->dns);
     fini_main_worker(s);
     config_thread_free(&s->config);

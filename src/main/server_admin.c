@@ -356,15 +356,15 @@ bool server_admin_start(struct server *s, struct error *err)
     return listen_admin(a, &b->admin_address, err);
 }
 
-void server_admin_stop(struct server *s)
+void server_admin_close(struct server *s)
 {
     struct server_admin *a = s->admin;
-    s->admin = NULL;
     if (!a)
         return;
     timer_stop(&a->quit);
     if (a->listening)
         acceptor_fini(&a->acceptor);
+    a->listening = false;
     if (a->entry) {
         http_conn_list_close_all(&a->worker);
         loop_turn(s->loop, false);
@@ -372,6 +372,15 @@ void server_admin_stop(struct server *s)
         pmap_fini(&a->snapshot.listeners);
         free_entry(a->entry);
     }
+    a->entry = NULL;
+}
+
+void server_admin_free(struct server *s)
+{
+    struct server_admin *a = s->admin;
+    s->admin = NULL;
+    if (!a)
+        return;
     admin_free(&a->admin);
     server_stats_fini(&a->stats);
     arena_free(&a->arena);

@@ -46,5 +46,7 @@ struct server {
 
 /* server_admin.c: the admin listener; *err when its address cannot be bound. */
 MUST_CHECK bool server_admin_start(struct server *s, struct error *err);
-void server_admin_stop(struct server *s);
+/* Closes the listener and all connections; pages may still ask the config thread something. */
+void server_admin_close(struct server *s);
+void server_admin_free(struct server *s); /* nothing runs any more */
 void server_admin_tick(struct server *s);

@@ -257,9 +257,9 @@ void worker_thread_stop(struct worker_thread *t)
     timer_stop(&t->drain);
     http_conn_list_close_all(&t->worker);
     loop_turn(t->worker.loop, false); /* lets the reaper free what was closed */
+    http_worker_fini(&t->worker);     /* the streams that are left use clusters until they end */
     cluster_manager_free(&t->worker.clusters);
     loop_turn(t->worker.loop, false);
-    http_worker_fini(&t->worker);
     config_thread_return(t->o.config, snapshot_slot_take(&t->slot));
     config_thread_return(t->o.config, (struct snapshot *)t->worker.snapshot);
     t->worker.snapshot = NULL;

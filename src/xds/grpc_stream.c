@@ -16,6 +16,7 @@
 struct grpc_runtime {
     grpc_completion_queue *cq;
     grpc_post_fn *post;
+    void (*run_posted)(void *ctx);
     void *post_ctx;
     pthread_t pump;
     _Atomic bool closing;
@@ -81,12 +82,13 @@ static void *pump_main(void *arg)
     }
 }
 
-struct grpc_runtime *grpc_runtime_new(grpc_post_fn *post, void *ctx)
+struct grpc_runtime *grpc_runtime_new(grpc_post_fn *post, void (*run_posted)(void *ctx), void *ctx)
 {
     struct grpc_runtime *rt = NEW(struct grpc_runtime);
     grpc_init();
     rt->cq = grpc_completion_queue_create_for_next(NULL);
     rt->post = post;
+    rt->run_posted = run_posted;
     rt->post_ctx = ctx;
     CHECK(pthread_create(&rt->pump, NULL, pump_main, rt) == 0);
     return rt;
@@ -99,6 +101,7 @@ void grpc_runtime_free(struct grpc_runtime **rt)
     (*rt)->closing = true;
     grpc_completion_queue_shutdown((*rt)->cq);
     pthread_join((*rt)->pump, NULL);
+    (*rt)->run_posted((*rt)->post_ctx); /* what came before `closing`: frees the last streams */
     grpc_completion_queue_destroy((*rt)->cq);
     grpc_shutdown();
     mem_free(*rt);

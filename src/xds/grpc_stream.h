@@ -16,7 +16,8 @@ struct grpc_stream;
 /* Runs fn(arg) on the config loop; called from the pump thread. */
 typedef void grpc_post_fn(void *ctx, void (*fn)(void *arg), void *arg);
 
-struct grpc_runtime *grpc_runtime_new(grpc_post_fn *post, void *ctx);
+/* run_posted: runs, on the calling thread, what post has been given and has not run. */
+struct grpc_runtime *grpc_runtime_new(grpc_post_fn *post, void (*run_posted)(void *ctx), void *ctx);
 /* All streams must have been freed; waits for the pump thread. Call with the loop no longer running
  * posts: late completions are dealt with here. */
 void grpc_runtime_free(struct grpc_runtime **rt);

@@ -55,7 +55,7 @@ static struct mux *mux_make(struct xds_sources *s, const struct config_source *s
                             const char *method, struct bytes key)
 {
     if (!s->grpc)
-        s->grpc = grpc_runtime_new(s->o.table->post, s->o.table->ctx);
+        s->grpc = grpc_runtime_new(s->o.table->post, s->o.table->run_posted, s->o.table->ctx);
     struct mux_options o = {s->o.table, s->grpc, s->builder, source, method, s->o.node};
     struct mux *m = mux_new(&o);
     map_set(&s->muxes, key, m);

@@ -28,6 +28,8 @@ struct xds_table {
     struct stat_store *stats;
     /* Any thread: runs fn(arg) on the config loop. */
     void (*post)(void *ctx, void (*fn)(void *arg), void *arg);
+    /* At the end, when that loop has stopped: runs what was posted. */
+    void (*run_posted)(void *ctx);
     void *(*timer_start)(void *ctx, uint64_t ms, xds_timer_fn *fn, void *arg);
     void (*timer_cancel)(void *ctx, void *timer);
     /* fn is called exactly once unless dial_cancel() came first. */

@@ -106,6 +106,9 @@ void post_init(struct post *p, void (*fn)(struct post *p), void *owner);
  * before this call too). When fn runs, p is free to be posted again or to be freed. */
 bool loop_post(struct loop *loop, struct post *p);
 void loop_wake(struct loop *loop); /* makes a sleeping loop take a turn */
+/* For the end, when no thread runs the loop any more: runs what waits in the mailbox and nothing
+ * else. False: there was nothing. */
+bool loop_run_posts(struct loop *loop);
 
 /* Signals: main's loop only. */
 struct signal_watch {

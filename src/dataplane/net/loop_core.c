@@ -259,6 +259,16 @@ static struct post *take_post(struct loop_core *core)
     return p;
 }
 
+bool loop_run_posts(struct loop *loop)
+{
+    struct loop_core *core = core_of(loop);
+    bool any = false;
+
+    for (struct post *p; (p = take_post(core)) != NULL; any = true)
+        p->fn(p);
+    return any;
+}
+
 bool loop_core_run_posts(struct loop_core *core)
 {
     size_t n;

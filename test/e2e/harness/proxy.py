@@ -103,6 +103,10 @@ class Proxy:
             return client.request(method, path, host="admin", body=body,
                                   headers=[*headers, ("connection", "close")])
 
+    def admin_client(self, bound=10.0):
+        """A new connection to the admin listener."""
+        return Client(self.admin_target, bound)
+
     def json(self, path):
         answer = self.admin(path)
         assert answer.status == 200, f"{path}: {answer}"
