@@ -44,6 +44,7 @@ struct builder *builder_new(const struct builder_table *table, const struct buil
     b->cm_stats = stat_scope_get(o->stats, BYTES("cluster_manager"), &cluster_manager_stat_schema);
     b->lm_stats =
         stat_scope_get(o->stats, BYTES("listener_manager"), &listener_manager_stat_schema);
+    b->decode_stats = stat_scope_get(o->stats, BYTES("xylem.config"), &decode_stat_schema);
     return b;
 }
 
@@ -80,6 +81,7 @@ void builder_free(struct builder **bp)
     mem_free(b->releases);
     stat_scope_unref(&b->cm_stats);
     stat_scope_unref(&b->lm_stats);
+    stat_scope_unref(&b->decode_stats);
     for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++) {
         mem_free(b->type_versions[t]);
         mem_free(b->sorted[t]);
@@ -96,11 +98,6 @@ struct decode_context *builder_decode_context(struct builder *b)
 const struct store *builder_store(const struct builder *b)
 {
     return &b->store;
-}
-
-uint64_t builder_routes_decoded(const struct builder *b)
-{
-    return b->routes_decoded;
 }
 
 uint64_t builder_decoded(const struct builder *b, enum resource_type type)
@@ -161,6 +158,18 @@ void builder_count(struct builder *b)
              active[RESOURCE_LISTENER]);
     stat_set(b->lm_stats, STAT_SLOT_CONFIG, STAT_LM_TOTAL_LISTENERS_WARMING,
              warming[RESOURCE_LISTENER]);
+}
+
+void builder_count_decoded(struct builder *b, enum resource_type type)
+{
+    static const enum decode_stat stats[RESOURCE_TYPE_COUNT] = {
+        [RESOURCE_CLUSTER] = STAT_DECODED_CDS,
+        [RESOURCE_ENDPOINT] = STAT_DECODED_EDS,
+        [RESOURCE_LISTENER] = STAT_DECODED_LDS,
+        [RESOURCE_ROUTE] = STAT_DECODED_RDS,
+    };
+    b->decoded[type]++;
+    stat_inc(b->decode_stats, STAT_SLOT_CONFIG, stats[type]);
 }
 
 void builder_keep_version(struct resource_version *v, const struct incoming *in)

@@ -155,8 +155,6 @@ const char *init_stage_name(enum init_stage s);
 
 /* How many resources were decoded since the start; bytes that were equal do not count. */
 uint64_t builder_decoded(const struct builder *b, enum resource_type type);
-/* The same of single routes of RouteConfigurations that came by RDS. */
-uint64_t builder_routes_decoded(const struct builder *b);
 
 #define CLIENT_STATUS_LIST(X)                                                                      \
     X(UNKNOWN) X(REQUESTED) X(DOES_NOT_EXIST) X(ACKED) X(NACKED) X(RECEIVED_ERROR) X(TIMEOUT)

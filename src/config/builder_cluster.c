@@ -145,7 +145,7 @@ static struct hosts_for *decode_for_all(struct builder *b, struct resource *r, s
 {
     struct hosts_for *out = mem_zalloc((r->n_dependants + 1u) * sizeof(*out));
     unsigned n = 0;
-    b->decoded[RESOURCE_ENDPOINT]++;
+    builder_count_decoded(b, RESOURCE_ENDPOINT);
     LIST_EACH(it, &r->dependants)
     {
         struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
@@ -320,7 +320,7 @@ bool builder_cluster_update(struct builder *b, struct resource *r, const struct 
         *unchanged = true;
         return true;
     }
-    b->decoded[RESOURCE_CLUSTER]++;
+    builder_count_decoded(b, RESOURCE_CLUSTER);
     struct cluster *c = cluster_decode(&b->ctx, in->u->wire, err);
     if (!c)
         return false;

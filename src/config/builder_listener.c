@@ -241,7 +241,7 @@ bool builder_listener_update(struct builder *b, struct resource *r, const struct
     *unchanged = same_bytes(b, r, in);
     if (*unchanged)
         return true;
-    b->decoded[RESOURCE_LISTENER]++;
+    builder_count_decoded(b, RESOURCE_LISTENER);
     struct resource_version *v = builder_version(b, r, in);
     v->listener = listener_decode(&b->ctx, v->wire, like ? like->listener : NULL, err);
     bool ok = v->listener != NULL;
@@ -314,7 +314,9 @@ static struct route_config *decode_routes(struct builder *b, struct bytes wire,
                                         .check = check_part,
                                         .check_arg = b};
     struct route_config *rc = route_config_decode(&rctx, wire, previous, err);
-    b->routes_decoded += rctx.routes_decoded;
+    stat_add(b->decode_stats, STAT_SLOT_CONFIG, STAT_DECODED_VIRTUAL_HOST,
+             (int64_t)rctx.vhosts_decoded);
+    stat_add(b->decode_stats, STAT_SLOT_CONFIG, STAT_DECODED_ROUTE, (int64_t)rctx.routes_decoded);
     arena_free(&scratch);
     if (rc && !check_clusters(b, rc, err))
         NODE_UNREF(&rc);
@@ -330,7 +332,7 @@ static bool route_update(struct builder *b, struct resource *r, const struct inc
         return true;
     }
     struct resource_version *v = builder_version(b, r, in), *old = r->active;
-    b->decoded[RESOURCE_ROUTE]++;
+    builder_count_decoded(b, RESOURCE_ROUTE);
     v->route = decode_routes(b, v->wire, old ? old->route : NULL, err);
     if (v->route && !bytes_eq(v->route->name, r->name)) {
         error_set(err, "Unexpected RDS configuration (expecting %.*s): %.*s", BYTES_ARG(r->name),

@@ -9,10 +9,9 @@ struct builder {
     struct builder_options options;
     struct decode_context ctx;
     struct store store;
-    struct stat_scope *cm_stats, *lm_stats;
+    struct stat_scope *cm_stats, *lm_stats, *decode_stats;
     char *type_versions[RESOURCE_TYPE_COUNT];
     uint64_t decoded[RESOURCE_TYPE_COUNT];
-    uint64_t routes_decoded; /* single routes of RDS */
     uint64_t full_updates, dns_generations;
 
     /* the snapshot under construction */
@@ -49,6 +48,8 @@ struct resource_version *builder_version(struct builder *b, struct resource *r,
 /* Drops a version with all it holds. */
 void builder_drop_version(struct builder *b, struct resource_version **v);
 void builder_count(struct builder *b);
+/* A resource of that type is about to be decoded. */
+void builder_count_decoded(struct builder *b, enum resource_type type);
 /* Equal to what is there: only the words about it are new. */
 void builder_keep_version(struct resource_version *v, const struct incoming *in);
 

@@ -1,6 +1,6 @@
-/* cluster_manager.*, listener_manager.* and http.PREFIX.rds.NAME.*: X(enumerator, name, kind). The
- * builder writes them on the config thread; main writes what only it knows (draining,
- * workers_started, create_*). */
+/* cluster_manager.*, listener_manager.*, http.PREFIX.rds.NAME.* and xylem.config.*: X(enumerator,
+ * name, kind). The builder writes them on the config thread; main writes what only it knows
+ * (draining, workers_started, create_*). */
 #pragma once
 
 #include "base/stats.h"
@@ -52,6 +52,15 @@ enum rds_stat {
 #undef X
         RDS_STAT_COUNT
 };
+/* Our own: what was decoded anew. Equal bytes do not count: neither whole resources nor, inside a
+ * changed RouteConfiguration, its virtual hosts and routes. */
+#define DECODE_STAT_LIST(X)                                                                        \
+    X(DECODED_CDS, "decoded.cds", COUNTER)                                                         \
+    X(DECODED_EDS, "decoded.eds", COUNTER)                                                         \
+    X(DECODED_LDS, "decoded.lds", COUNTER)                                                         \
+    X(DECODED_RDS, "decoded.rds", COUNTER)                                                         \
+    X(DECODED_VIRTUAL_HOST, "decoded.virtual_host", COUNTER)                                       \
+    X(DECODED_ROUTE, "decoded.route", COUNTER)
 
 enum cluster_manager_stat {
 #define X(id, name, kind) STAT_##id,
@@ -65,5 +74,11 @@ enum listener_manager_stat {
 #undef X
         LISTENER_MANAGER_STAT_COUNT
 };
-extern const struct stat_schema cluster_manager_stat_schema, listener_manager_stat_schema;
-extern const struct stat_schema rds_stat_schema;
+enum decode_stat {
+#define X(id, name, kind) STAT_##id,
+    DECODE_STAT_LIST(X)
+#undef X
+        DECODE_STAT_COUNT
+};
+extern const struct stat_schema cluster_manager_stat_schema, listener_manager_stat_schema,
+    rds_stat_schema, decode_stat_schema;

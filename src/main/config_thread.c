@@ -29,10 +29,10 @@ struct config_thread {
     struct random_source random;
     struct strbuf node;
     struct timer reap;
-    struct list timers; /* struct config_timer */
+    struct list timers;         /* struct config_timer */
     struct field_report report; /* accepted and not acted on, since the last look */
     struct map told;            /* paths that have been logged: once each */
-    struct stat_scope *server, *decoded;
+    struct stat_scope *server, *config;
 };
 
 /* A timer of the builder's or of a stream's, on the heap: fires once or is cancelled. */
@@ -99,25 +99,20 @@ static void wants_done(void *ctx)
         xds_sources_flush(c->sources);
 }
 
-/* xylem.config.*: how much was decoded since the start; equal bytes do not count. */
-#define DECODED_STAT_LIST(X)                                                                       \
-    X(DECODED_CDS, "cds_decoded", GAUGE)                                                           \
-    X(DECODED_EDS, "eds_decoded", GAUGE)                                                           \
-    X(DECODED_LDS, "lds_decoded", GAUGE)                                                           \
-    X(DECODED_RDS, "rds_decoded", GAUGE)                                                           \
-    X(DECODED_ROUTES, "routes_decoded", GAUGE)                                                     \
+/* xylem.config.*: what the builder does not know itself. */
+#define CONFIG_STAT_LIST(X)                                                                        \
     X(FIELDS_IGNORED, "fields_ignored", COUNTER)                                                   \
     X(SNAPSHOT_VERSION, "snapshot_version", GAUGE)
 
-enum decoded_stat {
+enum config_stat {
 #define X(id, name, kind) STAT_##id,
-    DECODED_STAT_LIST(X)
+    CONFIG_STAT_LIST(X)
 #undef X
 };
 #define X(id, name, kind) {name, STAT_##kind},
-static const struct stat_desc decoded_stats[] = {DECODED_STAT_LIST(X)};
+static const struct stat_desc config_stats[] = {CONFIG_STAT_LIST(X)};
 #undef X
-static const struct stat_schema decoded_schema = {decoded_stats, ARRAY_SIZE(decoded_stats)};
+static const struct stat_schema config_schema = {config_stats, ARRAY_SIZE(config_stats)};
 
 /* Nothing is ignored in silence: counted, and one log line for each path. */
 static void tell_report(struct config_thread *c)
@@ -128,7 +123,7 @@ static void tell_report(struct config_thread *c)
         if (e->class == FIELD_UNKNOWN)
             stat_inc(c->server, STAT_SLOT_CONFIG, STAT_SERVER_DYNAMIC_UNKNOWN_FIELDS);
         if (e->class == FIELD_IGNORED)
-            stat_inc(c->decoded, STAT_SLOT_CONFIG, STAT_FIELDS_IGNORED);
+            stat_inc(c->config, STAT_SLOT_CONFIG, STAT_FIELDS_IGNORED);
         bool quiet = (e->class == FIELD_UNKNOWN && c->o.quiet_unknown) ||
                      (e->class == FIELD_DEPRECATED && c->o.quiet_deprecated);
         if (quiet || map_count(&c->told) >= TOLD_MAX || map_set(&c->told, bytes_of(e->path), c))
@@ -139,25 +134,13 @@ static void tell_report(struct config_thread *c)
     field_report_fini(&c->report);
 }
 
-static void count_decoded(struct config_thread *c, const struct snapshot *s)
-{
-    static const enum resource_type types[] = {RESOURCE_CLUSTER, RESOURCE_ENDPOINT,
-                                               RESOURCE_LISTENER, RESOURCE_ROUTE};
-    for (unsigned i = 0; i < ARRAY_SIZE(types); i++)
-        stat_set(c->decoded, STAT_SLOT_CONFIG, STAT_DECODED_CDS + i,
-                 (int64_t)builder_decoded(c->builder, types[i]));
-    stat_set(c->decoded, STAT_SLOT_CONFIG, STAT_DECODED_ROUTES,
-             (int64_t)builder_routes_decoded(c->builder));
-    stat_set(c->decoded, STAT_SLOT_CONFIG, STAT_SNAPSHOT_VERSION, (int64_t)s->version);
-}
-
 static void publish(void *ctx, struct snapshot *s)
 {
     struct config_thread *c = ctx;
     if (c->ended)
         return; /* nobody is left to take it */
     tell_report(c);
-    count_decoded(c, s);
+    stat_set(c->config, STAT_SLOT_CONFIG, STAT_SNAPSHOT_VERSION, (int64_t)s->version);
     c->o.table->publish(c->o.table->ctx, s);
 }
 
@@ -255,7 +238,7 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
     list_init(&c->timers);
     random_seed_os(&c->random);
     c->server = stat_scope_get(o->stats, BYTES("server"), &server_stat_schema);
-    c->decoded = stat_scope_get(o->stats, BYTES("xylem.config"), &decoded_schema);
+    c->config = stat_scope_get(o->stats, BYTES("xylem.config"), &config_schema);
     timer_init(&c->reap, loop, on_reap, c);
     c->builder_table = (struct builder_table){
         .ctx = c,
@@ -398,7 +381,7 @@ void config_thread_free(struct config_thread **cp)
     field_report_fini(&c->report);
     map_fini(&c->told);
     stat_scope_unref(&c->server);
-    stat_scope_unref(&c->decoded);
+    stat_scope_unref(&c->config);
     mem_free(c);
 }
 

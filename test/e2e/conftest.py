@@ -11,6 +11,8 @@ from harness.stub import stub_binary
 def pytest_addoption(parser):
     parser.addoption("--proxy", choices=["xylem", "envoy", "both"], default="xylem",
                      help="which proxy the scenarios run against")
+    parser.addoption("--scale", type=int, default=1000,
+                     help="how many clusters and routes the scenarios of scale have (1000)")
 
 
 def pytest_configure(config):

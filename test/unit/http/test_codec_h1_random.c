@@ -17,8 +17,8 @@ static const char *const requests[] = {
 };
 static const char *const responses[] = {
     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
-    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-    "5 \r\nhello\r\n0\r\nt: 1\r\n\r\n",
+    ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+     "5 \r\nhello\r\n0\r\nt: 1\r\n\r\n"),
     "HTTP/1.0 404 Not Found\nx: 1\n 2\n\nuntil the end",
     "HTTP/1.1 204 No Content\r\n\r\n",
 };
