@@ -3,11 +3,13 @@
 Run under AddressSanitizer these scenarios also show that nothing is freed twice, used after it was
 freed, or left behind.
 """
+import os
 import signal
 
 import pytest
 
-from harness import Reply, bootstrap, cluster, http_listener, route
+from harness import Reply, bootstrap, cluster, direct, http_listener, route
+from harness.config import file_log
 from harness.xds import ads_bootstrap, eds_cluster, endpoints, rds_listener, routes
 
 
@@ -78,4 +80,16 @@ def test_while_updates_come(stub, start, origin):
     proxy = start(ads_bootstrap(control), concurrency=2)
     for n in range(20):
         control.put(routes(route("/", f"c{n}")))
+    end(proxy)
+
+
+@pytest.mark.only("xylem", "Envoy's start already waits for the reader")
+def test_while_nobody_reads_the_access_log(start, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    proxy = start(bootstrap([http_listener(
+        routes=[direct(200, "here")], access_log=[file_log(str(pipe))])]))
+    with proxy.client() as client:
+        for _ in range(100):
+            assert client.get("/").text == "here"
     end(proxy)

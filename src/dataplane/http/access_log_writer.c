@@ -4,12 +4,14 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/list.h"
 #include "base/log.h"
 #include "base/memory.h"
 
+enum { END_PATIENCE_S = 2 };
 enum { BLOCK_SIZE = 64 * 1024, FREE_BLOCKS_MAX = 64, WAITING_MAX = 16 * 1024 * 1024 };
 
 struct block {
@@ -41,6 +43,8 @@ struct access_log_writer {
     bool stop, busy;
     struct access_log_counts counts;
 };
+
+static struct access_log_writer *abandoned;
 
 /* --- the writer thread --- */
 
@@ -161,6 +165,15 @@ struct access_log_writer *access_log_writer_new(uint64_t flush_ms, size_t flush_
     return s;
 }
 
+/* False: a destination takes nothing (a pipe that nobody reads), and its writer stays in the call. */
+static bool join_writer(struct access_log_writer *s)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += END_PATIENCE_S;
+    return pthread_timedjoin_np(s->thread, NULL, &until) == 0;
+}
+
 void access_log_writer_free(struct access_log_writer **writer)
 {
     struct access_log_writer *s = *writer;
@@ -170,7 +183,12 @@ void access_log_writer_free(struct access_log_writer **writer)
     s->stop = true;
     pthread_cond_signal(&s->work);
     pthread_mutex_unlock(&s->lock);
-    pthread_join(s->thread, NULL);
+    *writer = NULL;
+    if (!join_writer(s)) {
+        LOG(LOG_FILE, LOG_WARNING, "access log: a destination takes nothing: its last lines are lost");
+        abandoned = s; /* the thread that still uses it ends with the process */
+        return;
+    }
     struct list *l;
     while ((l = list_pop_front(&s->files)) != NULL) {
         struct log_file *f = LIST_ENTRY(l, struct log_file, link);
@@ -182,7 +200,6 @@ void access_log_writer_free(struct access_log_writer **writer)
     while ((l = list_pop_front(&s->free_blocks)) != NULL)
         mem_free(LIST_ENTRY(l, struct block, link));
     mem_free(s);
-    *writer = NULL;
 }
 
 void access_log_writer_reopen(struct access_log_writer *s)
