@@ -1,6 +1,9 @@
 #include "main/config_thread.h"
 
+#include <malloc.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "admin/server_stats.h"
 #include "base/clock.h"
@@ -14,7 +17,7 @@
 #include "main/post_call.h"
 #include "xds/sources.h"
 
-enum { REAP_INTERVAL_MS = 1000 };
+enum { REAP_INTERVAL_MS = 1000, TRIM_BYTES = 1024 * 1024 };
 
 struct config_thread {
     struct config_thread_options o;
@@ -29,7 +32,8 @@ struct config_thread {
     struct random_source random;
     struct strbuf node;
     struct timer reap;
-    struct list timers;         /* struct config_timer */
+    size_t heap_kept; /* resident and unused after the heap was trimmed last */
+    struct list timers; /* struct config_timer */
     struct field_report report; /* accepted and not acted on, since the last look */
     struct map told;            /* paths that have been logged: once each */
     struct stat_scope *server, *config;
@@ -220,10 +224,43 @@ static void dial_cancel(void *ctx, void *d)
     c->o.table->dial_cancel(c->o.table->ctx, d);
 }
 
+/* Resident memory that is of no file: heap, stacks and what the allocator keeps. */
+static size_t resident_bytes(void)
+{
+    FILE *f = fopen("/proc/self/statm", "re");
+    unsigned long size, resident = 0, shared = 0;
+    if (!f)
+        return 0;
+    if (fscanf(f, "%lu %lu %lu", &size, &resident, &shared) != 3 || resident < shared)
+        resident = shared = 0;
+    fclose(f);
+    return (resident - shared) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static size_t kept_bytes(void)
+{
+    size_t resident = resident_bytes(), used = mallinfo2().uordblks;
+    return resident > used ? resident - used : 0;
+}
+
+/* A large response, a world that went or a long admin page leave free memory behind, which the
+ * allocator would keep: it goes back to the kernel. */
+static void trim_heap(struct config_thread *c)
+{
+    size_t kept = kept_bytes();
+    if (kept > c->heap_kept + TRIM_BYTES) {
+        malloc_trim(0);
+        c->heap_kept = kept_bytes();
+    } else if (kept < c->heap_kept) {
+        c->heap_kept = kept;
+    }
+}
+
 static void on_reap(struct timer *t)
 {
     struct config_thread *c = t->owner;
     builder_reap(c->builder);
+    trim_heap(c);
     timer_start(t, REAP_INTERVAL_MS);
 }
 
