@@ -226,6 +226,8 @@ static struct http_manager *make_manager(struct server *s, struct error *err)
     struct http_manager *m = http_manager_decode(
         builder_decode_context(config_thread_builder(s->config)), strbuf_bytes(&wire), NULL, err);
     strbuf_fini(&wire);
+    if (m)
+        m->delayed_close_timeout_ms = 0; /* as in Envoy: a slow reader gets all of a long page */
     return m;
 }
 
