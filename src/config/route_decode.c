@@ -328,6 +328,20 @@ static bool vhost_routes(struct route_decode_context *ctx, struct bytes wire,
     return rest.len == 0 || error_set(err, "the bytes are no envoy.config.route.v3.VirtualHost");
 }
 
+/* A star is a wildcard at one end only; anywhere else it would be a name that no request has. */
+static bool domain_check(struct bytes d, size_t at, struct error *err)
+{
+    if (d.len == 0)
+        return error_set(err, "domains[%zu]: expected a host name, got an empty string", at);
+    ptrdiff_t first = bytes_find_char(d, '*'), last = bytes_rfind_char(d, '*');
+    if (first == last && (first <= 0 || first == (ptrdiff_t)d.len - 1))
+        return true;
+    return error_set(err,
+                     "domains[%zu]: expected one \"*\", at the start or at the end "
+                     "(\"*.example.com\", \"example.*\", \"*\"), got '%.*s'",
+                     at, BYTES_ARG(d));
+}
+
 static bool vhost_domains(const envoy_config_route_v3_VirtualHost *m, struct virtual_host *v,
                           struct error *err)
 {
@@ -337,8 +351,11 @@ static bool vhost_domains(const envoy_config_route_v3_VirtualHost *m, struct vir
         return error_set(err, "domains: value must contain at least 1 item(s)");
     v->domains = ARENA_ARRAY(v->node.arena, struct bytes, n);
     v->n_domains = (unsigned)n;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         v->domains[i] = upb_lower(domains[i], v->node.arena);
+        if (!domain_check(v->domains[i], i, err))
+            return false;
+    }
     return true;
 }
 

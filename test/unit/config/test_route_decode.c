@@ -328,6 +328,12 @@ END_TEST
 static const char *const refused_configs[][2] = {
     {"{name: r, vhds: {}}", "vhds: virtual host discovery is not implemented"},
     {"{name: r, virtual_hosts: [{domains: ['*']}]}", "virtual_hosts[0].name: value length"},
+    {"{name: r, virtual_hosts: [{name: a, domains: [x, '']}]}",
+     "virtual_hosts[0].domains[1]: expected a host name, got an empty string"},
+    {"{name: r, virtual_hosts: [{name: a, domains: ['a.*.b']}]}",
+     "virtual_hosts[0].domains[0]: expected one \"*\", at the start or at the end"},
+    {"{name: r, virtual_hosts: [{name: a, domains: ['*.a.*']}]}",
+     "virtual_hosts[0].domains[0]: expected one"},
     {"{name: r, virtual_hosts: [{name: a}]}", "virtual_hosts[0].domains: value must contain"},
     {"{name: r, virtual_hosts: [{name: a, domains: [x]}, {name: a, domains: [z]}]}",
      "Only unique names for virtual hosts are permitted. Duplicate entry of virtual host a"},
