@@ -152,8 +152,10 @@ static bool add_text(struct loading *l, const char *name, struct bytes text, boo
     struct error err = ERROR_INIT;
     struct yaml_node *tree =
         yaml ? yaml_parse(l->arena, name, text, &err) : json_parse(l->arena, name, text, &err);
-    if (tree)
+    if (tree && tree->line > 0)
         return add_tree(l, tree);
+    if (tree)
+        error_set(&err, "%s: nothing in it: expected a bootstrap, at least {}", name);
     error_append(l->err, "\n", "%s", error_text(&err));
     error_fini(&err);
     return false;

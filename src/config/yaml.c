@@ -281,7 +281,7 @@ struct yaml_node *yaml_parse(struct arena *a, const char *file, struct bytes tex
     if (!read_document(&r, &n))
         n = NULL;
     else if (!n)
-        n = new_node(&r, YAML_MAPPING, (yaml_mark_t){0});
+        n = yaml_mapping(a, &(struct yaml_node){.file = file});
     reader_fini(&r);
     return n;
 }
