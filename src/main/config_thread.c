@@ -304,19 +304,31 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
     return c;
 }
 
-/* What the command line says of this node stands above the bootstrap. */
-static void name_node(struct config_thread *c, const struct node_overrides *node)
+/* What the command line says of this node stands above the bootstrap. A control plane must know
+ * whom it serves. */
+static bool name_node(struct config_thread *c, const struct node_overrides *node,
+                      struct error *err)
 {
+    const struct bootstrap_config *b = c->bootstrap;
     struct decode_context *ctx = builder_decode_context(c->builder);
-    ctx->node_id = node->id.data ? node->id : c->bootstrap->node_id;
-    ctx->node_cluster = node->cluster.data ? node->cluster : c->bootstrap->node_cluster;
+    ctx->node_id = node->id.data ? node->id : b->node_id;
+    ctx->node_cluster = node->cluster.data ? node->cluster : b->node_cluster;
+    if (!b->has_ads && b->cds.kind == SOURCE_NONE && b->lds.kind == SOURCE_NONE)
+        return true;
+    if (ctx->node_id.len > 0 && ctx->node_cluster.len > 0)
+        return true;
+    return error_set(err,
+                     "node.%s is required, since dynamic_resources names a control plane: set it "
+                     "in 'node', or with --service-%s",
+                     ctx->node_id.len > 0 ? "cluster" : "id",
+                     ctx->node_id.len > 0 ? "cluster" : "node");
 }
 
 bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
                         const struct node_overrides *node, struct error *err)
 {
     c->bootstrap = bootstrap_config_decode(builder_decode_context(c->builder), bootstrap, err);
-    if (!c->bootstrap)
+    if (!c->bootstrap || !name_node(c, node, err))
         return false;
     c->xds_table = (struct xds_table){
         .ctx = c,
@@ -330,7 +342,6 @@ bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
         .dial = dial,
         .dial_cancel = dial_cancel,
     };
-    name_node(c, node);
     node_message_build(c->bootstrap->node_wire, node, &c->node);
     struct xds_sources_options s = {
         &c->xds_table, c->bootstrap->has_ads ? &c->bootstrap->ads : NULL, strbuf_bytes(&c->node)};
