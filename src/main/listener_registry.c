@@ -14,12 +14,14 @@
 struct bound_socket {
     struct address address; /* as the kernel bound it */
     unsigned refs;
+    uint64_t serial;
     int fds[]; /* one for each worker */
 };
 
 struct listener_registry {
     pthread_mutex_t lock;
     unsigned n_workers;
+    uint64_t last_serial;
     struct map sockets; /* key -> struct bound_socket * */
 };
 
@@ -113,6 +115,7 @@ static struct bound_socket *open_sockets(struct listener_registry *r, const stru
     o.n_options = options_of(l, options);
     bool ok = listen_socket_open(&o, r->n_workers, s->fds, &s->address, err);
     mem_free(options);
+    s->serial = ++r->last_serial;
     if (ok)
         return s;
     mem_free(s);
@@ -166,11 +169,22 @@ void listener_registry_release(struct listener_registry *r, const struct listene
     pthread_mutex_unlock(&r->lock);
 }
 
-int listener_registry_take(struct listener_registry *r, struct bytes key, unsigned worker)
+uint64_t listener_registry_serial(struct listener_registry *r, struct bytes key)
+{
+    pthread_mutex_lock(&r->lock);
+    const struct bound_socket *s = map_get(&r->sockets, key);
+    uint64_t serial = s ? s->serial : 0;
+    pthread_mutex_unlock(&r->lock);
+    return serial;
+}
+
+int listener_registry_take(struct listener_registry *r, struct bytes key, unsigned worker,
+                           uint64_t *serial)
 {
     pthread_mutex_lock(&r->lock);
     const struct bound_socket *s = map_get(&r->sockets, key);
     int fd = s ? fcntl(s->fds[worker], F_DUPFD_CLOEXEC, 3) : -1;
+    *serial = s ? s->serial : 0;
     pthread_mutex_unlock(&r->lock);
     return fd;
 }

@@ -19,8 +19,12 @@ void listener_registry_release(struct listener_registry *r, const struct listene
 
 /* The key under which the socket of l->addresses[i] is known: equal keys share a socket. */
 void listener_registry_key(const struct listener *l, unsigned i, struct strbuf *out);
-/* A duplicate of the worker's socket, the caller's to close; -1: not bound. */
-int listener_registry_take(struct listener_registry *r, struct bytes key, unsigned worker);
+/* Which opening of that address this is: an address that was closed and opened again has another
+ * serial. 0: not bound. */
+uint64_t listener_registry_serial(struct listener_registry *r, struct bytes key);
+/* A duplicate of the worker's socket, the caller's to close, and its serial; -1: not bound. */
+int listener_registry_take(struct listener_registry *r, struct bytes key, unsigned worker,
+                           uint64_t *serial);
 /* The address that the kernel gave (port 0); false: not bound. */
 bool listener_registry_bound(struct listener_registry *r, const struct listener *l, unsigned i,
                              struct address *out);

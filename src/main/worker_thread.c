@@ -1,6 +1,8 @@
 #include "main/worker_thread.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -19,6 +21,7 @@ struct worker_listener {
     struct acceptor acceptor;
     struct worker_thread *thread;
     char *key;                          /* the registry's */
+    uint64_t serial;                    /* of the socket there */
     const struct listener_entry *entry; /* of the current snapshot */
     unsigned generation;                /* last adoption that named it */
 };
@@ -57,22 +60,48 @@ static struct worker_listener *find_listener(struct worker_thread *t, const char
     return NULL;
 }
 
+static void drop_listener(struct worker_listener *l)
+{
+    acceptor_fini(&l->acceptor); /* accepts what waits, for the listener that was */
+    list_remove(&l->link);
+    mem_free(l->key);
+    mem_free(l);
+}
+
+static struct worker_listener *open_listener(struct worker_thread *t,
+                                             const struct listener_entry *e, const char *key)
+{
+    uint64_t serial;
+    int fd = listener_registry_take(t->o.registry, bytes_of(key), t->o.index, &serial);
+    if (fd < 0) {
+        if (serial)
+            LOG(LOG_CONN_HANDLER, LOG_ERROR, "listener '%.*s': no socket for this worker: %s",
+                BYTES_ARG(e->listener->name), strerror(errno));
+        return NULL;
+    }
+    struct worker_listener *l = NEW(struct worker_listener);
+    l->thread = t;
+    l->key = mem_strdup(key);
+    l->serial = serial;
+    l->entry = e;
+    acceptor_init(&l->acceptor, t->worker.loop, fd, e->listener->max_accepts_per_event,
+                  &acceptor_ops, l);
+    list_push_back(&t->acceptors, &l->link);
+    return l;
+}
+
+/* An address may have been given up and opened again between two snapshots that this worker saw: the
+ * socket that it has is not the one that clients reach then. */
 static void listen_on(struct worker_thread *t, const struct listener_entry *e, const char *key,
                       unsigned generation)
 {
     struct worker_listener *l = find_listener(t, key);
-    if (!l) {
-        int fd = listener_registry_take(t->o.registry, bytes_of(key), t->o.index);
-        if (fd < 0)
-            return;
-        l = NEW(struct worker_listener);
-        l->thread = t;
-        l->key = mem_strdup(key);
-        l->entry = e;
-        acceptor_init(&l->acceptor, t->worker.loop, fd, e->listener->max_accepts_per_event,
-                      &acceptor_ops, l);
-        list_push_back(&t->acceptors, &l->link);
+    if (l && l->serial != listener_registry_serial(t->o.registry, bytes_of(key))) {
+        drop_listener(l);
+        l = NULL;
     }
+    if (!l && !(l = open_listener(t, e, key)))
+        return;
     l->entry = e;
     l->generation = generation;
 }
@@ -94,14 +123,6 @@ static bool sync_listener(void *ctx, struct bytes name, void *value)
     }
     strbuf_fini(&key);
     return true;
-}
-
-static void drop_listener(struct worker_listener *l)
-{
-    acceptor_fini(&l->acceptor); /* accepts what waits, for the listener that was */
-    list_remove(&l->link);
-    mem_free(l->key);
-    mem_free(l);
 }
 
 /* The sockets follow the snapshot's listeners; an address that stays keeps its socket. */

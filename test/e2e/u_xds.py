@@ -1,8 +1,10 @@
 """Configuration over ADS: every type comes, changes and goes while requests flow."""
+import socket
+
 import pytest
 
 from harness import Client, Traffic, direct, route, vhost, wait_for
-from harness.config import add_header, endpoint
+from harness.config import add_header, endpoint, socket_address
 from harness.stub import resource
 from harness.xds import (ads_bootstrap, eds_cluster, endpoints, listener, rds_listener, routes,
                          static_cluster)
@@ -249,3 +251,20 @@ def test_config_dump_shows_dynamic_resources(world):
     assert [e["endpoint_config"]["cluster_name"] for e in ends] == ["one"]
     assert proxy.json("/clusters?format=json")["cluster_statuses"]
     assert "one::added_via_api::true\n" in proxy.admin("/clusters").text
+
+
+def test_listener_that_goes_and_comes_back_at_once(stub, start):
+    control = stub()
+    proxy = start(ads_bootstrap(control), concurrency=2)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = socket_address(probe.getsockname()[1])
+    for number in range(20):
+        control.put(listener(address=address, routes=[direct(200, f"{number}")]))
+        control.remove("lds", "ingress")
+        control.put(listener(address=address, routes=[direct(200, f"{number} again")]))
+        control.wait("lds")
+        for _ in range(8):
+            wait_for(lambda: "ingress" in [x["name"] for x in proxy.listeners()], what="listener")
+            with Client(address["socket_address"]["port_value"]) as client:
+                assert client.get("/").text.startswith(f"{number}")
