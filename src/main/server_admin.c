@@ -371,10 +371,7 @@ void server_admin_close(struct server *s)
         http_conn_list_close_all(&a->worker);
         loop_turn(s->loop, false);
         http_worker_fini(&a->worker);
-        pmap_fini(&a->snapshot.listeners);
-        free_entry(a->entry);
     }
-    a->entry = NULL;
 }
 
 void server_admin_free(struct server *s)
@@ -383,6 +380,10 @@ void server_admin_free(struct server *s)
     s->admin = NULL;
     if (!a)
         return;
+    if (a->entry) { /* nodes are the config thread's while it runs */
+        pmap_fini(&a->snapshot.listeners);
+        free_entry(a->entry);
+    }
     admin_free(&a->admin);
     server_stats_fini(&a->stats);
     arena_free(&a->arena);
