@@ -344,6 +344,8 @@ struct codec *codec_h1_new(const struct codec_options *options, const struct cod
     h->c.out = out;
     h->c.chunks = chunks;
     h->c.options = *options;
+    if (h->c.options.max_headers_count > H1_HEADERS_MAX)
+        h->c.options.max_headers_count = H1_HEADERS_MAX;
     h->c.protocol = PROTOCOL_HTTP11;
     h->keep_alive = true;
     h->stream.h1 = h;

@@ -157,8 +157,11 @@ static void index_rebuild(struct headers *h)
 
 static void add(struct headers *h, enum header_id id, struct bytes name, struct bytes value)
 {
-    if (h->n == h->cap)
-        headers_reserve(h, h->cap ? h->cap * 2 : HEADERS_FIRST_CAP);
+    if (h->n == h->cap) {
+        CHECK(h->n < HEADERS_MAX); /* what peers send is bounded well below by the codec */
+        uint32_t twice = h->cap ? h->cap * 2 : HEADERS_FIRST_CAP;
+        headers_reserve(h, twice < HEADERS_MAX ? twice : HEADERS_MAX);
+    }
     uint32_t at = h->n;
     if (is_pseudo(name)) {
         while (at > 0 && !is_pseudo(h->entries[at - 1].name))

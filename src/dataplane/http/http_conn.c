@@ -324,7 +324,7 @@ static struct codec *make_codec(struct http_conn *c)
     struct codec_options o = {
         .downstream = true,
         .max_headers_bytes = m->max_request_headers_kb * 1024,
-        .max_headers_count = m->max_headers_count < 60000 ? m->max_headers_count : 60000,
+        .max_headers_count = m->max_headers_count,
         .accept_http_10 = m->accept_http_10,
         .enable_trailers = m->enable_trailers,
         .allow_chunked_length = m->allow_chunked_length,

@@ -214,6 +214,37 @@ START_TEST(test_cut_response_is_an_error)
 }
 END_TEST
 
+/* A limit beyond what a header list can hold is that of the list: no peer ends the process. */
+START_TEST(test_headers_beyond_every_limit)
+{
+    struct codec_options o[] = {codec_log_server, codec_log_client};
+    struct strbuf text = STRBUF_INIT;
+    for (unsigned side = 0; side < 2; side++) {
+        struct codec_log l;
+        o[side].max_headers_count = 100000;
+        o[side].max_headers_bytes = 1 << 30;
+        o[side].enable_trailers = true;
+        for (unsigned trailers = 0; trailers < 2; trailers++) {
+            codec_log_init(&l, &o[side]);
+            if (side)
+                l.stream = l.codec->ops->stream_new(l.codec, &l, &l.headers);
+            strbuf_reset(&text);
+            strbuf_add_str(&text, side ? "HTTP/1.1 200 OK\r\n" : "GET / HTTP/1.1\r\nHost: a\r\n");
+            if (trailers)
+                strbuf_add_str(&text, "Transfer-Encoding: chunked\r\n\r\n0\r\n");
+            for (unsigned i = 0; i < 70000; i++)
+                strbuf_add_str(&text, "a:b\r\n");
+            strbuf_add_str(&text, "\r\n");
+            codec_log_feed(&l, strbuf_bytes(&text), 0);
+            ck_assert_ptr_nonnull(l.error);
+            ck_assert_uint_eq(l.error->status, 431);
+            codec_log_fini(&l);
+        }
+    }
+    strbuf_fini(&text);
+}
+END_TEST
+
 /* A body read in full chunks is handed on by reference: nothing is copied. */
 START_TEST(test_body_is_not_copied)
 {
@@ -246,6 +277,7 @@ int main(void)
     tcase_add_test(t, test_unasked_response_closes);
     tcase_add_test(t, test_reset_gives_no_more_events);
     tcase_add_test(t, test_cut_response_is_an_error);
+    tcase_add_test(t, test_headers_beyond_every_limit);
     tcase_add_test(t, test_body_is_not_copied);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -55,6 +55,18 @@ START_TEST(test_add_get_set_remove)
 }
 END_TEST
 
+START_TEST(test_grows_to_its_bound)
+{
+    struct arena *a = arena_new(0);
+    struct headers h;
+    headers_init(&h, a);
+    for (unsigned i = 0; i < 60012; i++)
+        headers_add(&h, BYTES("x"), BYTES("1"));
+    ck_assert_uint_eq(h.n, 60012);
+    arena_free(&a);
+}
+END_TEST
+
 START_TEST(test_many)
 {
     struct arena *a = arena_new(0);
@@ -76,6 +88,7 @@ int main(void)
     TCase *t = tcase_create("headers");
     tcase_add_test(t, test_every_name_has_its_number);
     tcase_add_test(t, test_add_get_set_remove);
+    tcase_add_test(t, test_grows_to_its_bound);
     tcase_add_test(t, test_many);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
