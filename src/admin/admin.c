@@ -9,22 +9,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-struct param {
-    const char *name, *help;
-};
-
-struct command {
-    const char *path, *help;
-    bool post;
-    page_fn *fn;
-    const struct param *params; /* ends with {NULL} */
-};
-
-static const struct param allocprofiler_params[] = {
+static const struct admin_param allocprofiler_params[] = {
     {"enable", "enable/disable the allocation profiler; One of (y, n)"}, {NULL, NULL}};
-static const struct param clusters_params[] = {
+static const struct admin_param clusters_params[] = {
     {"filter", "Regular expression (Google re2) for filtering clusters by name"}, {NULL, NULL}};
-static const struct param config_dump_params[] = {
+static const struct admin_param config_dump_params[] = {
     {"resource", "The resource to dump"},
     {"mask",
      "The mask to apply. When both resource and mask are specified, the mask is applied to every "
@@ -37,9 +26,9 @@ static const struct param config_dump_params[] = {
      "Dump currently loaded configuration including EDS. See the response definition for more "
      "information"},
     {NULL, NULL}};
-static const struct param cpuprofiler_params[] = {
+static const struct admin_param cpuprofiler_params[] = {
     {"enable", "enables the CPU profiler; One of (y, n)"}, {NULL, NULL}};
-static const struct param drain_listeners_params[] = {
+static const struct admin_param drain_listeners_params[] = {
     {"graceful",
      "When draining listeners, enter a graceful drain period prior to closing listeners. This "
      "behaviour and duration is configurable via server options or CLI"},
@@ -52,16 +41,16 @@ static const struct param drain_listeners_params[] = {
      "envoy_v3_api_msg_config.listener.v3.Listener is used to determine whether a listener is "
      "inbound or outbound."},
     {NULL, NULL}};
-static const struct param heapprofiler_params[] = {
+static const struct admin_param heapprofiler_params[] = {
     {"enable", "enable/disable the heap profiler; One of (y, n)"}, {NULL, NULL}};
-static const struct param init_dump_params[] = {
+static const struct admin_param init_dump_params[] = {
     {"mask",
      "The desired component to dump unready targets. The mask is parsed as a Protobuf::FieldMask. "
      "For example, get the unready targets of all listeners with /init_dump?mask=listener`"},
     {NULL, NULL}};
-static const struct param listeners_params[] = {
+static const struct admin_param listeners_params[] = {
     {"format", "File format to use; One of (text, json)"}, {NULL, NULL}};
-static const struct param logging_params[] = {
+static const struct admin_param logging_params[] = {
     {"paths",
      "Change multiple logging levels by setting to "
      "<logger_name1>:<desired_level1>,<logger_name2>:<desired_level2>. If fine grain logging is "
@@ -74,7 +63,7 @@ static const struct param logging_params[] = {
      "desired logging level, this will change all loggers's level; One of (, trace, debug, info, "
      "warning, error, critical, off)"},
     {NULL, NULL}};
-static const struct param stats_params[] = {
+static const struct admin_param stats_params[] = {
     {"usedonly", "Only include stats that have been written by system since restart"},
     {"filter", "Regular expression (Google re2) for filtering stats"},
     {"invert_filter", "Invert the filter regex"},
@@ -83,7 +72,7 @@ static const struct param stats_params[] = {
     {"histogram_buckets",
      "Histogram bucket display mode; One of (cumulative, disjoint, detailed, summary)"},
     {NULL, NULL}};
-static const struct param stats_prometheus_params[] = {
+static const struct admin_param stats_prometheus_params[] = {
     {"usedonly", "Only include stats that have been written by system since restart"},
     {"text_readouts",
      "Render text_readouts as new gaugues with value 0 (increases Prometheus data size)"},
@@ -93,7 +82,7 @@ static const struct param stats_prometheus_params[] = {
     {NULL, NULL}};
 
 /* In the order of /help, whose text is Envoy's. */
-static const struct command commands[] = {
+static const struct admin_command commands[] = {
     {"/", "Admin home page", false, page_home, NULL},
     {"/allocprofiler", "enable/disable the allocation profiler (if supported)", true,
      page_unsupported, allocprofiler_params},
@@ -149,9 +138,9 @@ void admin_help_text(struct strbuf *out)
 {
     strbuf_add_str(out, "admin commands are:\n");
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-        const struct command *c = &commands[i];
+        const struct admin_command *c = &commands[i];
         strbuf_printf(out, "  %s%s: %s\n", c->path, c->post ? " (POST)" : "", c->help);
-        for (const struct param *p = c->params; p && p->name; p++)
+        for (const struct admin_param *p = c->params; p && p->name; p++)
             strbuf_printf(out, "      %s: %s\n", p->name, p->help);
     }
 }
@@ -230,7 +219,18 @@ struct admin_page *page_error(unsigned status, const char *fmt, ...)
     return &t->page;
 }
 
-static const struct command *find_command(struct bytes path)
+void admin_html_escape(struct strbuf *out, struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if (c == '<' || c == '>' || c == '&' || c == '"' || c == '\'')
+            strbuf_printf(out, "&#%d;", c);
+        else
+            strbuf_add_char(out, c);
+    }
+}
+
+static const struct admin_command *find_command(struct bytes path)
 {
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         if (bytes_eq_str(path, commands[i].path))
@@ -239,12 +239,19 @@ static const struct command *find_command(struct bytes path)
     return NULL;
 }
 
-struct admin_page *admin_open(struct admin *a, struct bytes method, struct bytes target)
+void admin_each_command(void (*fn)(void *ctx, const struct admin_command *c), void *ctx)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+        fn(ctx, &commands[i]);
+}
+
+struct admin_page *admin_open(struct admin *a, struct bytes method, struct bytes target,
+                              struct bytes form)
 {
     struct arena *arena = arena_new(1024);
     struct query q;
-    query_parse(arena, target, &q);
-    const struct command *c = find_command(q.path);
+    query_parse(arena, target, form, &q);
+    const struct admin_command *c = find_command(q.path);
     struct admin_page *page;
     if (!c) {
         struct text_page *t = text_page_new(404, TEXT_PLAIN);

@@ -1,6 +1,7 @@
 /* The operator's door: pages over HTTP on the main thread. What admin needs of the process comes in
- * one table. Pages are pull generators: at most ADMIN_SLICE bytes a turn of the loop, so that a large
- * one never stalls main. Main thread, except where a page asks the config thread for a slice. */
+ * one table. Pages are pull generators: at most ADMIN_SLICE bytes a turn of the loop, so that a
+ * large one never stalls main. Main thread, except where a page asks the config thread for a
+ * slice. */
 #pragma once
 
 #include <stdbool.h>
@@ -69,5 +70,7 @@ struct admin_page {
     void *owner;
 };
 
-/* Never NULL: a refusal is a page too. target: as received ("/stats?filter=^a"), body may be empty. */
-struct admin_page *admin_open(struct admin *a, struct bytes method, struct bytes target);
+/* Never NULL: a refusal is a page too. target: as received ("/stats?filter=^a"). form: the body of
+ * a form, whose parameters count when the target has none. */
+struct admin_page *admin_open(struct admin *a, struct bytes method, struct bytes target,
+                              struct bytes form);

@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #include "admin/admin.h"
+#include "admin/admin_guard.h"
+#include "admin/pages.h"
 #include "base/memory.h"
 #include "dataplane/http/stream.h"
 
@@ -10,9 +12,12 @@
 struct state {
     struct http_filter *filter;
     struct admin_page *page;
-    struct timer turn; /* the next slice: in a turn of its own */
-    bool blocked, headers_sent, done;
+    struct timer turn;  /* the next slice: in a turn of its own */
+    struct strbuf form; /* the body of a form, as far as it is looked at */
+    bool is_form, blocked, headers_sent, done;
 };
+
+enum { FORM_MAX = 64 * 1024 };
 
 static struct state *state_of(struct http_filter *f)
 {
@@ -68,11 +73,27 @@ static void on_ready(void *owner)
     schedule(owner);
 }
 
+static struct admin_page *page_of(struct http_filter *f)
+{
+    struct stream *stream = f->stream;
+    struct state *s = state_of(f);
+    struct admin_caller caller = {
+        .method = stream->request.method,
+        .host = stream->request.authority,
+        .origin = headers_get_name(&stream->request_headers, BYTES("origin")),
+        .fetch_site = headers_get_name(&stream->request_headers, BYTES("sec-fetch-site")),
+        .loopback = address_is_loopback(&stream->remote)};
+    const char *refused = admin_guard(&caller);
+    if (refused)
+        return page_error(403, "%s", refused);
+    return admin_open((struct admin *)f->config, stream->request.method, stream->request.path,
+                      s->form.len ? strbuf_bytes(&s->form) : BYTES_NONE);
+}
+
 static void open_page(struct http_filter *f)
 {
     struct state *s = state_of(f);
-    struct admin *admin = (struct admin *)f->config;
-    s->page = admin_open(admin, f->stream->request.method, f->stream->request.path);
+    s->page = page_of(f);
     s->page->on_ready = on_ready;
     s->page->owner = s;
     schedule(s);
@@ -82,16 +103,25 @@ static enum filter_status on_request_headers(struct http_filter *f, struct heade
 {
     struct state *s = state_of(f);
     s->filter = f;
+    s->is_form = bytes_starts_with(headers_get(h, HEADER_CONTENT_TYPE),
+                                   BYTES("application/x-www-form-urlencoded"));
     timer_init(&s->turn, f->stream->worker->loop, on_turn, s);
     if (end)
         open_page(f);
-    return FILTER_CONTINUE;
+    return FILTER_PAUSE;
 }
 
 static enum filter_status on_request_data(struct http_filter *f, struct buffer *data, bool end)
 {
+    struct state *s = state_of(f);
+    size_t room = FORM_MAX - s->form.len, n = data->len < room ? data->len : room;
+    if (s->is_form && n) {
+        strbuf_reserve(&s->form, n);
+        buffer_copy(data, 0, s->form.data + s->form.len, n);
+        s->form.len += n;
+    }
     buffer_drain(data, data->len);
-    if (end && !state_of(f)->page)
+    if (end && !s->page)
         open_page(f);
     return FILTER_TAKEN;
 }
@@ -100,7 +130,7 @@ static enum filter_status on_request_trailers(struct http_filter *f, struct head
 {
     if (!state_of(f)->page)
         open_page(f);
-    return FILTER_CONTINUE;
+    return FILTER_PAUSE;
 }
 
 static void on_watermark(struct http_filter *f, bool above)
@@ -120,6 +150,7 @@ static void on_destroy(struct http_filter *f)
     if (s->page)
         s->page->free(s->page);
     s->page = NULL;
+    strbuf_fini(&s->form);
 }
 
 const struct http_filter_ops admin_filter_ops = {

@@ -5,7 +5,7 @@
 #include "config/builder.h"
 #include "base/strbuf.h"
 
-/* Each adds the bytes of one entry to *out, and returns false where the resource has no such entry. */
+/* Each adds the bytes of one entry to *out; false: the resource has no such entry. */
 typedef bool dump_entry_fn(const struct resource_view *v, struct strbuf *out);
 dump_entry_fn dump_static_cluster, dump_active_cluster, dump_warming_cluster, dump_static_listener,
     dump_dynamic_listener, dump_dynamic_route, dump_static_endpoints, dump_dynamic_endpoints;

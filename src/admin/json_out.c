@@ -56,3 +56,9 @@ void json_number(struct json_out *j, const char *key, int64_t value)
     item(j, key);
     strbuf_printf(j->out, "%lld", (long long)value);
 }
+
+void json_unsigned(struct json_out *j, const char *key, uint64_t value)
+{
+    item(j, key);
+    strbuf_printf(j->out, "%llu", (unsigned long long)value);
+}

@@ -15,3 +15,4 @@ void json_end(struct json_out *j, char close);
 void json_string(struct json_out *j, const char *key, struct bytes value);
 void json_raw(struct json_out *j, const char *key, const char *value); /* a number, true, null */
 void json_number(struct json_out *j, const char *key, int64_t value);
+void json_unsigned(struct json_out *j, const char *key, uint64_t value);

@@ -89,6 +89,11 @@ static void text_breaker(struct bytes name, const char *priority, const struct c
                       rows[i].value);
 }
 
+static bool has_service_name(const struct cluster *c)
+{
+    return c->type == CLUSTER_EDS && !bytes_eq(c->eds_service_name, c->name);
+}
+
 static void text_head(const struct cluster_entry *e, struct strbuf *out)
 {
     const struct cluster *c = e->cluster;
@@ -98,7 +103,7 @@ static void text_head(const struct cluster_entry *e, struct strbuf *out)
     text_breaker(c->name, "high", &c->breakers[PRIORITY_HIGH], out);
     strbuf_printf(out, "%.*s::added_via_api::%s\n", BYTES_ARG(c->name),
                   e->added_via_api ? "true" : "false");
-    if (c->type == CLUSTER_EDS)
+    if (has_service_name(c))
         strbuf_printf(out, "%.*s::eds_service_name::%.*s\n", BYTES_ARG(c->name),
                       BYTES_ARG(c->eds_service_name));
 }
@@ -198,14 +203,14 @@ static void json_tail(const struct cluster_entry *e, struct json_out *j)
     json_end(j, ']');
     json_end(j, '}');
     json_string(j, "observability_name", c->observability_name);
-    if (c->type == CLUSTER_EDS)
+    if (has_service_name(c))
         json_text(j, "eds_service_name", c->eds_service_name);
 }
 
 /* ---- the page ---- */
 
-/* Names are sorted once; a slice looks its clusters up in the snapshot of its turn. One of very many
- * hosts takes several turns. */
+/* Names are sorted once; a slice looks its clusters up in the snapshot of its turn. One of very
+ * many hosts takes several turns. */
 enum { SLICE_HOSTS = 64 };
 
 struct clusters_page {

@@ -25,7 +25,7 @@ enum { SLICE_SAMPLES = 2048 };
 struct sample {
     struct sample *next;
     struct bytes labels;
-    int64_t value;
+    uint64_t value;
     struct bytes name;              /* histograms */
     const struct stat_scope *scope; /* histograms; held by the list */
     unsigned id;
@@ -204,8 +204,8 @@ static bool print_next(struct prometheus_page *p, struct strbuf *out)
     if (s->scope)
         print_histogram(p, f, s, out);
     else
-        strbuf_printf(out, "%.*s{%.*s} %lld\n", BYTES_ARG(f->name), BYTES_ARG(s->labels),
-                      (long long)s->value);
+        strbuf_printf(out, "%.*s{%.*s} %llu\n", BYTES_ARG(f->name), BYTES_ARG(s->labels),
+                      (unsigned long long)s->value);
     p->sample = s->next;
     if (!p->sample)
         p->at++;

@@ -25,23 +25,6 @@ static struct admin_page *json(const char *body)
     return &t->page;
 }
 
-struct admin_page *page_home(struct admin *a, const struct query *q)
-{
-    struct text_page *t = text_page_new(200, "text/html; charset=UTF-8");
-    static const char *const pages[] = {
-        "certs",  "clusters", "config_dump", "contention",  "help",  "init_dump",       "listeners",
-        "memory", "ready",    "runtime",     "server_info", "stats", "stats/prometheus"};
-    strbuf_printf(&t->text,
-                  "<!DOCTYPE html><html><head><title>Xylem admin</title><style>body{font:14px "
-                  "sans-serif;margin:2em}td{padding:.2em 1em}</style></head><body><h1>Xylem</h1>"
-                  "<p>state: %s</p><table>",
-                  admin_state_name(a->table.state(a->table.ctx)));
-    for (size_t i = 0; i < ARRAY_SIZE(pages); i++)
-        strbuf_printf(&t->text, "<tr><td><a href=\"%s\">%s</a></td></tr>", pages[i], pages[i]);
-    strbuf_add_str(&t->text, "</table></body></html>\n");
-    return &t->page;
-}
-
 struct admin_page *page_help(struct admin *a, const struct query *q)
 {
     struct text_page *t = text_page_new(200, TEXT_PLAIN);

@@ -38,7 +38,7 @@ static void print_text(struct stats_page *p, const struct stat_entry *e, struct 
     case STAT_COUNTER:
     case STAT_GAUGE:
     case STAT_CODES:
-        strbuf_printf(out, "%.*s: %lld\n", BYTES_ARG(e->name), (long long)e->value);
+        strbuf_printf(out, "%.*s: %llu\n", BYTES_ARG(e->name), (unsigned long long)e->value);
     }
 }
 
@@ -59,21 +59,10 @@ static void print_json(struct stats_page *p, const struct stat_entry *e, struct 
         if (e->kind == STAT_TEXT)
             json_string(&j, "value", e->text);
         else
-            json_number(&j, "value", e->value);
+            json_unsigned(&j, "value", e->value);
         json_end(&j, '}');
     }
     p->any = true;
-}
-
-static void add_html_escaped(struct strbuf *out, struct bytes text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.data[i];
-        if (c == '<' || c == '>' || c == '&' || c == '"' || c == '\'')
-            strbuf_printf(out, "&#%d;", c);
-        else
-            strbuf_add_char(out, c);
-    }
 }
 
 static void print(struct stats_page *p, const struct stat_entry *e, struct strbuf *out)
@@ -88,7 +77,7 @@ static void print(struct stats_page *p, const struct stat_entry *e, struct strbu
         break;
     case FORMAT_HTML:
         print_text(p, e, &line);
-        add_html_escaped(out, strbuf_bytes(&line));
+        admin_html_escape(out, strbuf_bytes(&line));
         strbuf_fini(&line);
         break;
     }

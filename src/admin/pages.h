@@ -35,6 +35,19 @@ page_fn page_home, page_help, page_ready, page_server_info, page_memory, page_ce
     page_clusters, page_stats, page_stats_prometheus, page_config_dump, page_init_dump,
     page_runtime_modify, page_recent_lookups, page_recent_lookups_set, page_unsupported;
 
+/* What /help lists. */
+struct admin_param {
+    const char *name, *help;
+};
+struct admin_command {
+    const char *path, *help;
+    bool post;
+    page_fn *fn;
+    const struct admin_param *params; /* ends with {NULL} */
+};
+void admin_each_command(void (*fn)(void *ctx, const struct admin_command *c), void *ctx);
+void admin_html_escape(struct strbuf *out, struct bytes text);
+
 const char *admin_state_name(enum admin_state s);
 /* core.v3.Address in JSON. */
 void json_address(struct json_out *j, const char *key, const struct address *a);

@@ -8,7 +8,9 @@ static int hex(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static struct bytes decode(struct arena *a, struct bytes b)
+/* In a form "+" is a space; in a target it is what it is, since regular expressions come
+ * unescaped. */
+static struct bytes decode(struct arena *a, struct bytes b, bool form)
 {
     char *out = arena_alloc(a, b.len + 1);
     size_t n = 0;
@@ -19,7 +21,7 @@ static struct bytes decode(struct arena *a, struct bytes b)
             out[n++] = (char)(hi << 4 | lo);
             i += 2;
         } else {
-            out[n++] = b.data[i];
+            out[n++] = form && b.data[i] == '+' ? ' ' : b.data[i];
         }
     }
     out[n] = '\0';
@@ -37,22 +39,28 @@ static struct bytes merge_slashes(struct arena *a, struct bytes path)
     return bytes_from(out, n);
 }
 
-void query_parse(struct arena *a, struct bytes target, struct query *out)
+static void parse_params(struct arena *a, struct bytes rest, bool form, struct query *out)
 {
-    struct bytes rest = target;
     size_t n = 1;
-    out->path = merge_slashes(a, bytes_split(&rest, '?'));
-    out->n_params = 0;
     for (size_t i = 0; i < rest.len; i++)
         n += rest.data[i] == '&';
     out->params = ARENA_ARRAY(a, struct query_param, n);
     while (rest.data) {
-        struct bytes value = bytes_split(&rest, '&');
-        struct bytes name = bytes_split(&value, '=');
+        struct bytes value = bytes_split(&rest, '&'), name = bytes_split(&value, '=');
         if (name.len)
-            out->params[out->n_params++] =
-                (struct query_param){decode(a, name), value.data ? decode(a, value) : BYTES("")};
+            out->params[out->n_params++] = (struct query_param){
+                decode(a, name, form), value.data ? decode(a, value, form) : BYTES("")};
     }
+}
+
+void query_parse(struct arena *a, struct bytes target, struct bytes form, struct query *out)
+{
+    struct bytes rest = target;
+    out->path = merge_slashes(a, bytes_split(&rest, '?'));
+    out->n_params = 0;
+    parse_params(a, rest, false, out);
+    if (out->n_params == 0 && form.len)
+        parse_params(a, form, true, out);
 }
 
 struct bytes query_get(const struct query *q, const char *name)

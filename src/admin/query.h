@@ -16,7 +16,8 @@ struct query {
     unsigned n_params;
 };
 
-void query_parse(struct arena *a, struct bytes target, struct query *out);
+/* form: the parameters, where the target has none. */
+void query_parse(struct arena *a, struct bytes target, struct bytes form, struct query *out);
 /* data NULL: not given. */
 struct bytes query_get(const struct query *q, const char *name);
 bool query_has(const struct query *q, const char *name);

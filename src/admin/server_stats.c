@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,12 +18,16 @@ static void set(struct server_stats *s, enum server_stat id, int64_t value)
 }
 
 void server_stats_init(struct server_stats *s, struct stat_store *store, unsigned concurrency,
-                       uint64_t start_wall_ns)
+                       uint64_t start_wall_ns, const char *version)
 {
+    char revision[7];
     s->scope = stat_scope_get(store, BYTES("server"), &server_stat_schema);
     s->start_wall_ns = start_wall_ns;
     set(s, STAT_SERVER_CONCURRENCY, concurrency);
-    set(s, STAT_SERVER_VERSION, 0);
+    snprintf(revision, sizeof(revision), "%s", version);
+    set(s, STAT_SERVER_VERSION, (int64_t)strtoull(revision, NULL, 16));
+    set(s, STAT_SERVER_FIPS_MODE, 0);
+    s->was_live = false;
     set(s, STAT_SERVER_HOT_RESTART_EPOCH, 0);
     set(s, STAT_SERVER_DAYS_UNTIL_FIRST_CERT_EXPIRING, UINT32_MAX); /* there is none */
     set(s, STAT_SERVER_PARENT_CONNECTIONS, 0);
@@ -53,6 +58,10 @@ void server_stats_update(struct server_stats *s, unsigned state, uint64_t now_wa
                          uint64_t total_connections)
 {
     struct mallinfo2 m = mallinfo2();
+    if (state == 0 && !s->was_live)
+        stat_record(s->scope, STAT_SLOT_MAIN, STAT_SERVER_INITIALIZATION_TIME_MS,
+                    (now_wall_ns - s->start_wall_ns) / NS_PER_MS);
+    s->was_live |= state == 0;
     set(s, STAT_SERVER_STATE, state);
     set(s, STAT_SERVER_LIVE, state == 0);
     set(s, STAT_SERVER_UPTIME, (int64_t)((now_wall_ns - s->start_wall_ns) / NS_PER_S));

@@ -1,6 +1,8 @@
 /* server.*: what the process says of itself. Updated by main from its timer. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/stats.h"
 
 #define SERVER_STAT_LIST(X)                                                                        \
@@ -22,6 +24,11 @@
     X(WIP_PROTOS, "wip_protos", COUNTER)                                                           \
     X(DEBUG_ASSERTION_FAILURES, "debug_assertion_failures", COUNTER)                               \
     X(ENVOY_BUG_FAILURES, "envoy_bug_failures", COUNTER)                                           \
+    X(ENVOY_NOTIFICATIONS, "envoy_notifications", COUNTER)                                         \
+    X(DROPPED_STAT_FLUSHES, "dropped_stat_flushes", COUNTER)                                       \
+    X(FIPS_MODE, "compilation_settings.fips_mode", GAUGE)                                          \
+    X(SECONDS_UNTIL_FIRST_OCSP_RESPONSE_EXPIRING, "seconds_until_first_ocsp_response_expiring",    \
+      GAUGE)                                                                                       \
     X(INITIALIZATION_TIME_MS, "initialization_time_ms", HISTOGRAM)
 
 enum server_stat {
@@ -35,10 +42,12 @@ extern const struct stat_schema server_stat_schema;
 struct server_stats {
     struct stat_scope *scope;
     uint64_t start_wall_ns;
+    bool was_live;
 };
 
+/* version: "REVISION/1.40.0/..."; server.version is its first six hexadecimal digits. */
 void server_stats_init(struct server_stats *s, struct stat_store *store, unsigned concurrency,
-                       uint64_t start_wall_ns);
+                       uint64_t start_wall_ns, const char *version);
 void server_stats_fini(struct server_stats *s);
 /* state: enum admin_state. */
 void server_stats_update(struct server_stats *s, unsigned state, uint64_t now_wall_ns,

@@ -33,6 +33,13 @@ static int by_name(const void *a, const void *b)
     return bytes_cmp(((const struct stat_entry *)a)->name, ((const struct stat_entry *)b)->name);
 }
 
+/* Envoy's gauges have no sign, and the hash of a version fills all 64 bits. A small negative sum is
+ * threads seen between two writes. */
+static uint64_t value_of(const struct stat_view *v)
+{
+    return v->value < 0 && v->value > -(INT64_C(1) << 32) ? 0 : (uint64_t)v->value;
+}
+
 static void add(void *ctx, const struct stat_view *v)
 {
     struct stat_list *l = ctx;
@@ -44,7 +51,7 @@ static void add(void *ctx, const struct stat_view *v)
     struct stat_entry *e = &l->entries[l->n++];
     *e = (struct stat_entry){.name = arena_dup(l->arena, v->name),
                              .kind = v->kind,
-                             .value = v->value,
+                             .value = value_of(v),
                              .scope = v->scope,
                              .id = v->id};
     if (v->text)

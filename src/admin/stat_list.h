@@ -9,7 +9,7 @@
 struct stat_entry {
     struct bytes name; /* until the next group is read */
     enum stat_kind kind;
-    int64_t value;
+    uint64_t value;
     struct bytes text;
     const struct stat_scope *scope;
     unsigned id;

@@ -337,7 +337,8 @@ bool server_admin_start(struct server *s, struct error *err)
     a->server = s;
     a->arena = arena_new(4096);
     timer_init(&a->quit, s->loop, on_quit, s->loop);
-    server_stats_init(&a->stats, s->stats, s->options->concurrency, s->start_wall_ns);
+    server_stats_init(&a->stats, s->stats, s->options->concurrency, s->start_wall_ns,
+                      version_text());
     options_first(a, s->options);
     options_second(a, s->options);
     make_admin(s, a);
