@@ -14,7 +14,8 @@
 struct bound_socket {
     struct address address; /* as the kernel bound it */
     unsigned refs;
-    uint64_t serial;
+    uint64_t serial; /* 0: closed, nobody listens */
+    bool inbound;
     int fds[]; /* one for each worker */
 };
 
@@ -22,6 +23,7 @@ struct listener_registry {
     pthread_mutex_t lock;
     unsigned n_workers;
     uint64_t last_serial;
+    bool closed, inbound_closed; /* drained: nothing is opened any more */
     struct map sockets; /* key -> struct bound_socket * */
 };
 
@@ -33,13 +35,35 @@ struct listener_registry *listener_registry_new(unsigned n_workers)
     return r;
 }
 
+static void socket_shut(struct listener_registry *r, struct bound_socket *s)
+{
+    for (unsigned i = 0; s->serial && i < r->n_workers; i++)
+        close(s->fds[i]);
+    if (s->serial && s->address.kind == ADDRESS_PIPE)
+        listen_socket_unlink(&s->address);
+    s->serial = 0;
+}
+
 static void socket_close(struct listener_registry *r, struct bound_socket *s)
 {
-    for (unsigned i = 0; i < r->n_workers; i++)
-        close(s->fds[i]);
-    if (s->address.kind == ADDRESS_PIPE)
-        listen_socket_unlink(&s->address);
+    socket_shut(r, s);
     mem_free(s);
+}
+
+void listener_registry_close(struct listener_registry *r, bool inbound_only)
+{
+    size_t it = 0;
+    struct bytes key;
+    void *value;
+    pthread_mutex_lock(&r->lock);
+    r->inbound_closed = true;
+    r->closed |= !inbound_only;
+    while (map_next(&r->sockets, &it, &key, &value)) {
+        struct bound_socket *s = value;
+        if (r->closed || s->inbound)
+            socket_shut(r, s);
+    }
+    pthread_mutex_unlock(&r->lock);
 }
 
 void listener_registry_free(struct listener_registry **rp)
@@ -101,6 +125,10 @@ static struct bound_socket *open_sockets(struct listener_registry *r, const stru
 {
     const struct listen_address *a = &l->addresses[i];
     struct bound_socket *s = mem_zalloc(sizeof(*s) + r->n_workers * sizeof(s->fds[0]));
+    s->inbound = l->direction == DIRECTION_INBOUND;
+    s->address = a->address;
+    if (r->closed || (r->inbound_closed && s->inbound))
+        return s;
     struct sock_option *options = mem_zalloc((l->n_socket_options + 4) * sizeof(*options));
     struct listen_options o = {.address = a->address,
                                .reuse_port = l->enable_reuse_port,
@@ -183,7 +211,7 @@ int listener_registry_take(struct listener_registry *r, struct bytes key, unsign
 {
     pthread_mutex_lock(&r->lock);
     const struct bound_socket *s = map_get(&r->sockets, key);
-    int fd = s ? fcntl(s->fds[worker], F_DUPFD_CLOEXEC, 3) : -1;
+    int fd = s && s->serial ? fcntl(s->fds[worker], F_DUPFD_CLOEXEC, 3) : -1;
     *serial = s ? s->serial : 0;
     pthread_mutex_unlock(&r->lock);
     return fd;

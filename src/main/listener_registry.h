@@ -17,6 +17,10 @@ MUST_CHECK bool listener_registry_bind(struct listener_registry *r, const struct
                                        struct error *err);
 void listener_registry_release(struct listener_registry *r, const struct listener *l);
 
+/* Closes the sockets, all or those of inbound listeners, for good: also those that come later. Their
+ * references stay to be released. */
+void listener_registry_close(struct listener_registry *r, bool inbound_only);
+
 /* The key under which the socket of l->addresses[i] is known: equal keys share a socket. */
 void listener_registry_key(const struct listener *l, unsigned i, struct strbuf *out);
 /* Which opening of that address this is: an address that was closed and opened again has another

@@ -35,7 +35,8 @@ struct server_admin {
     struct admin_option options[MAX_OPTIONS];
     unsigned n_options, ticks;
     struct arena *arena;
-    struct timer quit;
+    struct timer quit, drained;
+    bool drain_inbound_only;
 };
 
 /* ---- the table ---- */
@@ -120,12 +121,30 @@ static void fail_health(void *ctx, bool fail)
     server_admin_tick(s);
 }
 
+/* New clients are refused; those that wait to be accepted still are. */
+static void stop_listeners(struct server *s, bool inbound_only)
+{
+    for (unsigned i = 0; i < s->n_workers; i++)
+        worker_thread_stop_accepting(s->workers[i], inbound_only);
+    listener_registry_close(s->registry, inbound_only);
+}
+
+static void on_drained(struct timer *t)
+{
+    struct server_admin *a = t->owner;
+    stop_listeners(a->server, a->drain_inbound_only);
+}
+
 static void drain(void *ctx, bool inbound_only, bool graceful, bool skip_exit)
 {
     struct server *s = ctx;
     drain_workers(s, true);
-    for (unsigned i = 0; i < s->n_workers && !graceful; i++)
-        worker_thread_stop_accepting(s->workers[i], inbound_only);
+    if (!graceful) {
+        stop_listeners(s, inbound_only);
+    } else if (!skip_exit) {
+        s->admin->drain_inbound_only = inbound_only;
+        timer_start(&s->admin->drained, (uint64_t)s->options->drain_time_s * 1000);
+    }
 }
 
 /* ---- the command line, as /server_info prints it ---- */
@@ -337,6 +356,7 @@ bool server_admin_start(struct server *s, struct error *err)
     a->server = s;
     a->arena = arena_new(4096);
     timer_init(&a->quit, s->loop, on_quit, s->loop);
+    timer_init(&a->drained, s->loop, on_drained, a);
     server_stats_init(&a->stats, s->stats, s->options->concurrency, s->start_wall_ns,
                       version_text());
     options_first(a, s->options);
@@ -365,6 +385,7 @@ void server_admin_close(struct server *s)
     if (!a)
         return;
     timer_stop(&a->quit);
+    timer_stop(&a->drained);
     if (a->listening)
         acceptor_fini(&a->acceptor);
     a->listening = false;
