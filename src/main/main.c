@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -69,6 +70,16 @@ static int run(const struct options *o)
     return EXIT_SUCCESS;
 }
 
+/* As many descriptors as may be had: the soft limit of most systems is 1,024. */
+static void raise_file_limit(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur == l.rlim_max)
+        return;
+    l.rlim_cur = l.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &l);
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
@@ -77,6 +88,7 @@ int main(int argc, char **argv)
     int status = EXIT_FAILURE;
     random_seed_os(&seed);
     bytes_hash_set_seed(random_u64(&seed));
+    raise_file_limit();
     enum options_result r = options_parse(&o, argc, argv, &err);
     if (r == OPTIONS_DONE)
         status = EXIT_SUCCESS;

@@ -1,4 +1,7 @@
 """Connections: keep-alive, reuse, pipelining, versions, forms of the target, half-close."""
+import contextlib
+import resource
+
 import pytest
 
 from harness import Reply, bootstrap, cluster, direct, http_listener, route, wait_for
@@ -209,3 +212,17 @@ def test_interim_103_is_forwarded_or_dropped_never_final(proxy, origin):
     origin.reply = Reply(interim=b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n")
     answer = proxy.get("/")
     assert (answer.status, answer.text) == (200, "origin")
+
+
+def test_soft_limit_of_descriptors_is_raised(start, origin):
+    """More connections than the usual soft limit of open files allows."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    try:
+        proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
+                                [cluster("one", origin)]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(proxy.client()) for _ in range(200)]
+        assert [c.get("/").status for c in clients] == [200] * 200
