@@ -24,7 +24,7 @@ struct listener_registry {
     unsigned n_workers;
     uint64_t last_serial;
     bool closed, inbound_closed; /* drained: nothing is opened any more */
-    struct map sockets; /* key -> struct bound_socket * */
+    struct map sockets;          /* key -> struct bound_socket * */
 };
 
 struct listener_registry *listener_registry_new(unsigned n_workers)

@@ -17,8 +17,8 @@ MUST_CHECK bool listener_registry_bind(struct listener_registry *r, const struct
                                        struct error *err);
 void listener_registry_release(struct listener_registry *r, const struct listener *l);
 
-/* Closes the sockets, all or those of inbound listeners, for good: also those that come later. Their
- * references stay to be released. */
+/* Closes the sockets, all or those of inbound listeners, for good: also those that come later.
+ * Their references stay to be released. */
 void listener_registry_close(struct listener_registry *r, bool inbound_only);
 
 /* The key under which the socket of l->addresses[i] is known: equal keys share a socket. */

@@ -30,7 +30,8 @@ static void on_accept(struct acceptor *a, int fd, const struct address *remote)
 {
     struct worker_listener *l = a->owner;
     struct worker *w = &l->thread->worker;
-    struct chain_query q = {.local = address_local(fd), .remote = *remote, .direct_remote = *remote};
+    struct chain_query q = {
+        .local = address_local(fd), .remote = *remote, .direct_remote = *remote};
     struct chain_binding *chain = listener_find_chain(l->entry, &q);
     if (chain && chain->manager) {
         http_conn_accept(w, fd, remote, l->entry, chain);
@@ -90,8 +91,8 @@ static struct worker_listener *open_listener(struct worker_thread *t,
     return l;
 }
 
-/* An address may have been given up and opened again between two snapshots that this worker saw: the
- * socket that it has is not the one that clients reach then. */
+/* An address may have been given up and opened again between two snapshots that this worker saw:
+ * the socket that it has is not the one that clients reach then. */
 static void listen_on(struct worker_thread *t, const struct listener_entry *e, const char *key,
                       unsigned generation)
 {
@@ -242,7 +243,8 @@ void worker_thread_drain(struct worker_thread *t, bool on)
 
 static void drop_matching(struct worker_thread *t, bool inbound_only)
 {
-    LIST_EACH(it, &t->acceptors) {
+    LIST_EACH(it, &t->acceptors)
+    {
         struct worker_listener *l = LIST_ENTRY(it, struct worker_listener, link);
         if (!inbound_only || l->entry->listener->direction == DIRECTION_INBOUND)
             drop_listener(l);

@@ -55,7 +55,8 @@ def test_in_the_middle_of_a_request(start, origin):
         end(proxy)
 
 
-@pytest.mark.parametrize("page", ["/server_info", "/config_dump?include_eds", "/stats", "/clusters"])
+@pytest.mark.parametrize("page", ["/server_info", "/config_dump?include_eds", "/stats",
+                                  "/clusters"])
 def test_while_admin_pages_are_made(start, origin, page):
     proxy = start(one_cluster(origin))
     clients = [proxy.admin_client() for _ in range(8)]

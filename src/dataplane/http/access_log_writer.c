@@ -165,7 +165,7 @@ struct access_log_writer *access_log_writer_new(uint64_t flush_ms, size_t flush_
     return s;
 }
 
-/* False: a destination takes nothing (a pipe that nobody reads), and its writer stays in the call. */
+/* False: a destination takes nothing (a pipe that nobody reads), and the writer stays in the call. */
 static bool join_writer(struct access_log_writer *s)
 {
     struct timespec until;
@@ -185,7 +185,8 @@ void access_log_writer_free(struct access_log_writer **writer)
     pthread_mutex_unlock(&s->lock);
     *writer = NULL;
     if (!join_writer(s)) {
-        LOG(LOG_FILE, LOG_WARNING, "access log: a destination takes nothing: its last lines are lost");
+        LOG(LOG_FILE, LOG_WARNING,
+            "access log: a destination takes nothing: its last lines are lost");
         abandoned = s; /* the thread that still uses it ends with the process */
         return;
     }

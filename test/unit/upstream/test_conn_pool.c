@@ -117,8 +117,8 @@ START_TEST(test_max_connections)
 }
 END_TEST
 
-/* Response splitting: bytes behind a response never answer the request that waits for the connection,
- * whether they come with it or in a read of their own before that request was written. */
+/* Response splitting: bytes behind a response never answer the request that waits for the
+ * connection, whether they come with it or in a read of their own before that request is out. */
 START_TEST(test_bytes_behind_a_response_answer_nobody)
 {
     one_host()->breakers[0].max_connections = 1;
