@@ -165,7 +165,7 @@ struct access_log_writer *access_log_writer_new(uint64_t flush_ms, size_t flush_
     return s;
 }
 
-/* False: a destination takes nothing (a pipe that nobody reads), and the writer stays in the call. */
+/* False: a destination takes nothing (a pipe nobody reads), and the writer stays in the call. */
 static bool join_writer(struct access_log_writer *s)
 {
     struct timespec until;
