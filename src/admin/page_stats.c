@@ -88,8 +88,8 @@ static void begin(struct stats_page *p, struct strbuf *out)
     static const char *const head[] = {
         [FORMAT_TEXT] = "",
         [FORMAT_JSON] = "{\"stats\":[",
-        [FORMAT_HTML] = "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<title>Xylem Admin</title>\n"
-                        "</head>\n<body>\n<pre>\n"};
+        [FORMAT_HTML] = ("<!DOCTYPE html>\n<html lang='en'>\n<head>\n<title>Xylem Admin</title>\n"
+                         "</head>\n<body>\n<pre>\n")};
     strbuf_add_str(out, head[p->format]);
     p->begun = true;
 }
