@@ -5,16 +5,7 @@
 
 #include "base/memory.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ARENA_EMULATE 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ARENA_EMULATE 1
-#endif
-#endif
-#ifndef ARENA_EMULATE
-#define ARENA_EMULATE 0
-#endif
+#define ARENA_EMULATE HEAP_IS_WATCHED
 
 enum { ARENA_ALIGN = 16, ARENA_BLOCK_MAX = 64 * 1024 };
 

@@ -21,6 +21,19 @@
             check_failed(__FILE__, __LINE__, #cond);                                               \
     } while (0)
 
+/* Is the heap watched by a sanitizer? Then nothing is kept in free lists or arenas, so that every
+ * overrun is seen, and tests that count allocations have nothing to count. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HEAP_IS_WATCHED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define HEAP_IS_WATCHED 1
+#endif
+#endif
+#ifndef HEAP_IS_WATCHED
+#define HEAP_IS_WATCHED 0
+#endif
+
 /* The six big objects carry a magic number as first member: a stale pointer dies where it is used.
  */
 #define CHECK_MAGIC(obj, value) CHECK((obj) != NULL && (obj)->magic == (value))

@@ -71,6 +71,7 @@ def test_while_the_control_plane_cannot_be_reached(stub, start, origin):
     control = stub()
     control.kill()
     proxy = start(ads_bootstrap(control), ready=False)
+    proxy.admin("/ready")  # an answer says that the main loop runs, and signals are caught
     end(proxy)
 
 

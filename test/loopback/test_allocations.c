@@ -1,13 +1,8 @@
 /* In the steady state a request costs no heap allocation: counted in front of malloc. */
+#include "base/check.h"
 #include "filters.h"
 #include "loopback.h"
 #include "suite.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HEAP_IS_WATCHED 1
-#else
-#define HEAP_IS_WATCHED 0
-#endif
 
 static unsigned allocations;
 

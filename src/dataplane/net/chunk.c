@@ -2,16 +2,7 @@
 
 #include "base/memory.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define KEEP_FREE 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define KEEP_FREE 0
-#endif
-#endif
-#ifndef KEEP_FREE
-#define KEEP_FREE 1
-#endif
+#define KEEP_FREE (!HEAP_IS_WATCHED)
 
 enum { MAX_FREE_DEFAULT = 4096 };
 

@@ -2,14 +2,11 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "dataplane/net/loop_fake.h"
 #include "proxy.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COUNTED 0
-#else
-#define COUNTED 1
-#endif
+#define COUNTED (!HEAP_IS_WATCHED)
 
 static unsigned long allocations, answered;
 
