@@ -1,6 +1,7 @@
 /* struct arena: memory freed all at once. One per stream (request life) and one per config node.
  * Owned by one thread. Under AddressSanitizer each allocation is its own malloc, so that an overrun
- * is seen. arena_reset() keeps the first block for reuse, unless it is over 64 KiB. Alignment: 16. */
+ * is seen. arena_reset() keeps the first block for reuse, unless it is over 64 KiB. Alignment:
+ * 16. */
 #pragma once
 
 #include <stdbool.h>

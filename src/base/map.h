@@ -1,6 +1,6 @@
 /* struct map: a mutable hash map from bytes to a pointer. Keys are copied. Iteration order is the
- * order of insertion. Memory follows the number of live entries, also under churn. One thread. For maps that snapshots share, see
- * pmap.h. */
+ * order of insertion. Memory follows the number of live entries, also under churn. One thread. For
+ * maps that snapshots share, see pmap.h. */
 #pragma once
 
 #include <stdbool.h>

@@ -53,8 +53,8 @@ uint32_t circuit_breaker_limit(const struct circuit_breaker *cb, enum breaker b)
     check_failed(__FILE__, __LINE__, "breaker");
 }
 
-/* A gauge is the sum of what all threads wrote. Each writes the difference to what is shown, so that
- * the sum is what was shown last, whatever limit each of them knows. */
+/* A gauge is the sum of what all threads wrote. Each writes the difference to what is shown, so
+ * that the sum is what was shown last, whatever limit each of them knows. */
 void cluster_state_show_remaining(struct cluster_state *s, unsigned slot, unsigned priority,
                                   enum breaker b, uint32_t limit)
 {

@@ -92,7 +92,8 @@ static bool pinned(const struct node *n)
     return false;
 }
 
-/* One pass; returns how many wait. Freeing a node can retire its children, which the next pass meets. */
+/* One pass; returns how many wait. Freeing a node can retire its children, which the next pass
+ * meets. */
 static unsigned reap_pass(bool *freed)
 {
     unsigned waiting = 0;

@@ -40,7 +40,8 @@ enum {
     YAML_MAX_NODES = 2000000, /* aliases expanded */
 };
 
-/* One document. Text without a document gives an empty mapping at line 0. Errors: "FILE:LINE:COL: ...". */
+/* One document. Text without a document gives an empty mapping at line 0. Errors:
+ * "FILE:LINE:COL: ...". */
 struct yaml_node *yaml_parse(struct arena *a, const char *file, struct bytes text,
                              struct error *err);
 /* All documents of the text; returns the array in the arena, *count of them; NULL on error. */
