@@ -112,6 +112,7 @@ struct listener {
     uint32_t backlog;        /* 0: the system's */
     int32_t fast_open_queue; /* -1: not set */
     uint32_t max_accepts_per_event;
+    uint64_t connection_limit; /* of all workers together; UINT64_MAX: none */
     bool ignore_global_conn_limit;
     struct socket_option *socket_options;
     unsigned n_socket_options;

@@ -3,6 +3,7 @@
 #include "config/decode_util.h"
 #include "config/filter_chain_decode.h"
 #include "config/http_manager_parts.h"
+#include "config/runtime.h"
 #include "config/wire_slice.h"
 #include "envoy/config/core/v3/address.upb.h"
 #include "envoy/config/core/v3/socket_option.upb.h"
@@ -142,6 +143,7 @@ static bool take_listener(struct decode_context *ctx, struct listener *l, const 
         return error_set(err, "traffic_direction: %d is not known", direction);
     l->direction = (enum traffic_direction)direction;
     l->stat_prefix = arena_dup(a, upb_bytes(LISTENER(stat_prefix)(m)));
+    l->connection_limit = runtime_listener_connection_limit(ctx->runtime, name);
     l->added_via_api = !ctx->is_static;
     return check_refused(m, err) && take_addresses(l, m, err) && take_socket(l, m, err) &&
            access_logs_decode(ctx, a, wire, FIELD_ACCESS_LOG, &l->access_logs, &l->n_access_logs,

@@ -27,6 +27,7 @@ enum {
     FIELD_CDS_CONFIG = 2,
     FIELD_ADS_CONFIG = 3,
     FIELD_ADMIN = 12,
+    FIELD_LAYERED_RUNTIME = 17,
     FIELD_ADMIN_ACCESS_LOG = 5,
     FIELD_NAME = 1,
 };
@@ -100,6 +101,14 @@ static bool take_dynamic(struct decode_context *ctx, struct bootstrap_config *c,
            take_source(ctx, c, wire, FIELD_LDS_CONFIG, "lds_config", &c->lds, err);
 }
 
+static bool take_runtime(struct decode_context *ctx, struct bootstrap_config *c, struct error *err)
+{
+    struct bytes wire = wire_message(c->arena, c->wire, FIELD_LAYERED_RUNTIME);
+    ctx->runtime = &c->runtime;
+    return runtime_decode(c->arena, wire, ctx->report, &c->runtime, err) ||
+           error_prefix(err, "layered_runtime.");
+}
+
 static bool take_stats(struct bootstrap_config *c, const bootstrap_msg *m, struct error *err)
 {
     const envoy_config_metrics_v3_StatsConfig *s = BOOTSTRAP(stats_config)(m);
@@ -141,7 +150,8 @@ struct bootstrap_config *bootstrap_config_decode(struct decode_context *ctx, str
     bool ok = m ? true : error_set(err, "the bytes are no Bootstrap");
     if (ok)
         take_node(c, m);
-    ok = ok && take_dynamic(ctx, c, err) && take_admin(ctx, c, m, err) && take_stats(c, m, err);
+    ok = ok && take_dynamic(ctx, c, err) && take_runtime(ctx, c, err) &&
+         take_admin(ctx, c, m, err) && take_stats(c, m, err);
     ctx->control_cluster_ok = check;
     upb_Arena_Free(arena);
     if (!ok)

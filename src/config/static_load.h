@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "config/builder.h"
 #include "config/config_source.h"
+#include "config/runtime.h"
 
 struct stat_tag {
     struct bytes name, regex, fixed_value;
@@ -28,6 +29,8 @@ struct bootstrap_config {
     bool has_ads;
     struct config_source ads;      /* kind SOURCE_ADS; api filled in; key "ads" */
     struct config_source cds, lds; /* SOURCE_NONE: not configured */
+
+    struct runtime runtime;
 
     uint64_t stats_flush_interval_ms; /* 5000 */
     bool stats_flush_on_admin;

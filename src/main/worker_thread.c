@@ -26,12 +26,27 @@ struct worker_listener {
     unsigned generation;                /* last adoption that named it */
 };
 
+/* The gauge is what all workers hold; two that accept at once may both pass, as in Envoy. */
+static bool at_connection_limit(const struct listener_entry *e)
+{
+    uint64_t limit = e->listener->connection_limit;
+    if (LIKELY(limit == UINT64_MAX))
+        return false;
+    int64_t active = stat_read(e->stats, STAT_LISTENER_CX_ACTIVE, &(bool){false});
+    return active >= 0 && (uint64_t)active >= limit;
+}
+
 static void on_accept(struct acceptor *a, int fd, const struct address *remote)
 {
     struct worker_listener *l = a->owner;
     struct worker *w = &l->thread->worker;
     struct chain_query q = {
         .local = address_local(fd), .remote = *remote, .direct_remote = *remote};
+    if (at_connection_limit(l->entry)) {
+        stat_inc(l->entry->stats, w->slot, STAT_LISTENER_CX_OVERFLOW);
+        close(fd);
+        return;
+    }
     struct chain_binding *chain = listener_find_chain(l->entry, &q);
     if (chain && chain->manager) {
         http_conn_accept(w, fd, remote, l->entry, chain);

@@ -126,5 +126,6 @@ def test_connection_limit_of_a_listener(start):
         assert one.get("/").status == 200
         with proxy.client() as two:
             assert two.closed()
-    proxy.wait_stat("http.ingress.downstream_cx_active", 0)
+        proxy.wait_stat("listener.127.0.0.1_0.downstream_cx_overflow", 1)
+    proxy.wait_stat("listener.127.0.0.1_0.downstream_cx_active", 0)
     assert proxy.get("/").status == 200

@@ -148,6 +148,33 @@ START_TEST(control_cluster_may_speak_http2)
 }
 END_TEST
 
+#define LAYERS(...) "{layered_runtime: {layers: [" __VA_ARGS__ "]}}"
+#define LAYER(name, values) "{name: " name ", static_layer: " values "}"
+#define LIMIT(name) "envoy.resource_limits.listener." name ".connection_limit"
+
+static uint64_t limit_of(const char *listener)
+{
+    return runtime_listener_connection_limit(&config->runtime, bytes_of(listener));
+}
+
+START_TEST(reads_runtime_layers)
+{
+    ck_assert_str_eq(
+        load(LAYERS(LAYER("base", "{" LIMIT("a.b") ": 5, " LIMIT("c") ": 6}") ", " LAYER(
+            "above", "{envoy: {resource_limits: {listener: {a.b: {connection_limit: 0}}}}}"))),
+        "");
+    ck_assert_uint_eq(limit_of("a.b"), 0); /* the later layer, nested */
+    ck_assert_uint_eq(limit_of("c"), 6);
+    ck_assert_uint_eq(limit_of("d"), UINT64_MAX);
+    ck_assert_str_eq(
+        load(LAYERS(LAYER("x", "{" LIMIT("a") ": -1}"))),
+        "layered_runtime.layers[0].static_layer." LIMIT("a") ": expected a whole number from 0 on");
+    ck_assert_str_eq(load(LAYERS(LAYER("x", "{}") ", " LAYER("x", "{}"))),
+                     "layered_runtime.layers[1].name: Duplicate layer name: x");
+    ck_assert_str_eq(load(LAYERS(LAYER("x", "{some.other.key: 1}"))), "");
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("static_load");
@@ -157,6 +184,7 @@ static Suite *suite(void)
     tcase_add_test(t, reads_a_bootstrap);
     tcase_add_loop_test(t, refuses, 0, (int)ARRAY_SIZE(bad));
     tcase_add_test(t, listeners_without_a_name);
+    tcase_add_test(t, reads_runtime_layers);
     tcase_add_test(t, control_cluster_may_speak_http2);
     suite_add_tcase(s, t);
     return s;
