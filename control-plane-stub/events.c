@@ -86,7 +86,7 @@ static void grow(struct event_log *log)
 }
 
 void event_log_add(struct event_log *log, const char *kind, const char *node, const char *type_url,
-               struct text *line, char *message)
+                   struct text *line, char *message)
 {
     struct event *e;
 

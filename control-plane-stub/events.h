@@ -28,6 +28,6 @@ void event_begin(const struct event_log *log, struct text *line, const char *kin
                  unsigned long stream, const char *node, const char *type_url);
 /* Close the line and store it; takes `line` and `message` over. */
 void event_log_add(struct event_log *log, const char *kind, const char *node, const char *type_url,
-               struct text *line, char *message);
+                   struct text *line, char *message);
 const struct event *event_at(const struct event_log *log, size_t index);
 uint64_t now_us(void);

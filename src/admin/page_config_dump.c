@@ -13,8 +13,8 @@
     X(BOOTSTRAP, "Bootstrap")                                                                      \
     X(CLUSTERS, "Clusters")                                                                        \
     X(ENDPOINTS, "Endpoints")                                                                      \
-    X(LISTENERS, "Listeners") X(SCOPED_ROUTES, "ScopedRoutes") X(ROUTES, "Routes")                 \
-        X(SECRETS, "Secrets")
+    X(LISTENERS, "Listeners")                                                                      \
+    X(SCOPED_ROUTES, "ScopedRoutes") X(ROUTES, "Routes") X(SECRETS, "Secrets")
 enum section {
 #define X(id, name) SECTION_##id,
     SECTION_LIST(X)

@@ -25,15 +25,15 @@ struct decode_context {
     struct validator *validator;
     const struct filter_registry *filters;
     struct stat_store *stats;
-    const struct config_source *self; /* where the resource came from: resolves SOURCE_SELF */
-    struct field_report *report;      /* what was accepted and not acted on; NULL: not wanted */
-    bool strict;                      /* what is not implemented is refused */
-    bool reject_unknown;              /* so are field numbers that the API does not have */
-    bool is_static;                   /* the resource stands in the bootstrap */
-    const struct runtime *runtime;    /* NULL: no values */
-    struct bytes default_name;        /* of a static listener that has none */
+    const struct config_source *self;   /* where the resource came from: resolves SOURCE_SELF */
+    struct field_report *report;        /* what was accepted and not acted on; NULL: not wanted */
+    bool strict;                        /* what is not implemented is refused */
+    bool reject_unknown;                /* so are field numbers that the API does not have */
+    bool is_static;                     /* the resource stands in the bootstrap */
+    const struct runtime *runtime;      /* NULL: no values */
+    struct bytes default_name;          /* of a static listener that has none */
     struct bytes node_id, node_cluster; /* for add_user_agent */
-    bool ads_configured;              /* "ads: {}" has a stream to stand for */
+    bool ads_configured;                /* "ads: {}" has a stream to stand for */
     /* Is this a cluster of the bootstrap that a control channel may use? NULL: not checked. */
     bool (*control_cluster_ok)(void *owner, struct bytes name);
     /* Is this a cluster, active or warming? For validate_clusters. NULL: not checked. */

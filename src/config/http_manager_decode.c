@@ -135,7 +135,8 @@ static void take_http1(struct http_manager *m, const hcm_msg *msg)
         upb_bool(HTTP1(override_stream_error_on_invalid_http_message)(h), m->stream_error_h1);
 }
 
-static bool take_names(const struct decode_context *ctx, struct http_manager *m, const hcm_msg *msg, struct error *err)
+static bool take_names(const struct decode_context *ctx, struct http_manager *m, const hcm_msg *msg,
+                       struct error *err)
 {
     struct arena *a = m->node.arena;
     struct bytes server = upb_bytes(HCM(server_name)(msg));

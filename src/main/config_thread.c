@@ -32,8 +32,8 @@ struct config_thread {
     struct random_source random;
     struct strbuf node;
     struct timer reap;
-    size_t heap_kept; /* resident and unused after the heap was trimmed last */
-    struct list timers; /* struct config_timer */
+    size_t heap_kept;           /* resident and unused after the heap was trimmed last */
+    struct list timers;         /* struct config_timer */
     struct field_report report; /* accepted and not acted on, since the last look */
     struct map told;            /* paths that have been logged: once each */
     struct stat_scope *server, *config;
@@ -306,8 +306,7 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
 
 /* What the command line says of this node stands above the bootstrap. A control plane must know
  * whom it serves. */
-static bool name_node(struct config_thread *c, const struct node_overrides *node,
-                      struct error *err)
+static bool name_node(struct config_thread *c, const struct node_overrides *node, struct error *err)
 {
     const struct bootstrap_config *b = c->bootstrap;
     struct decode_context *ctx = builder_decode_context(c->builder);

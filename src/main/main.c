@@ -57,8 +57,6 @@ static int run(const struct options *o)
     if (!s) {
         LOG(LOG_MAIN, LOG_CRITICAL, "error initializing configuration '%s': %s", path,
             error_text(&err));
-        if (o->mode == MODE_VALIDATE)
-            fprintf(stderr, "error initializing configuration '%s': %s\n", path, error_text(&err));
         error_fini(&err);
         return EXIT_FAILURE;
     }

@@ -1,6 +1,6 @@
-/* The admin listener: a data plane listener on main's loop whose HTTP connection manager ends in the
- * admin filter. Its worker object is its own, with a snapshot that holds this listener alone, so that
- * swaps of the configuration do not concern it. */
+/* The admin listener: a data plane listener on main's loop whose HTTP connection manager ends in
+ * the admin filter. Its worker object is its own, with a snapshot that holds this listener alone,
+ * so that swaps of the configuration do not concern it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -190,8 +190,7 @@ static void options_first(struct server_admin *a, const struct options *o)
     option(a, "file_flush_interval",
            arena_printf(a->arena, "\"%gs\"", o->file_flush_interval_ms / 1000.0));
     option(a, "drain_time", arena_printf(a->arena, "\"%us\"", o->drain_time_s));
-    option(a, "parent_shutdown_time",
-           arena_printf(a->arena, "\"%us\"", o->parent_shutdown_time_s));
+    option(a, "parent_shutdown_time", arena_printf(a->arena, "\"%us\"", o->parent_shutdown_time_s));
     option_text(a, "mode", o->mode == MODE_VALIDATE ? "Validate" : "Serve");
 }
 
@@ -319,7 +318,8 @@ static bool listen_admin(struct server_admin *a, const struct address *address, 
     if (address_is_ip(address) && !address_is_loopback(address))
         LOG(LOG_ADMIN, LOG_WARNING,
             "the admin interface listens on %s, which is not a loopback address: it has no "
-            "authentication", text);
+            "authentication",
+            text);
     const char *path = a->server->options->admin_address_path;
     return !path || write_address(a, path, err);
 }

@@ -1,8 +1,8 @@
 /* Counts heap allocations of each thread, for a program that is started with
  *     LD_PRELOAD=libcount_heap.so COUNT_HEAP_FILE=file
- * The file is mapped and holds SLOTS pairs of 64-bit numbers: thread id, allocations so far (malloc,
- * calloc, realloc and the aligned ones). The reader needs no stop of the program: a count has one
- * writer. */
+ * The file is mapped and holds SLOTS pairs of 64-bit numbers: thread id, allocations so far
+ * (malloc, calloc, realloc and the aligned ones). The reader needs no stop of the program: a count
+ * has one writer. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdatomic.h>

@@ -33,7 +33,7 @@ enum h1_send {
 enum {
     H1_CHUNK_LINE_MAX = 4096, /* chunk size and extensions */
     H1_INFORMATIONAL_MAX = 100,
-    H1_HEADERS_MAX = 60000,        /* what a header list holds, less what is added to it */
+    H1_HEADERS_MAX = 60000,       /* what a header list holds, less what is added to it */
     H1_OUT_SOFT_MAX = 256 * 1024, /* no further pipelined request begins above this */
 };
 

@@ -19,10 +19,10 @@ struct filter_hold {
 };
 
 struct stream_private {
-    struct list link;             /* dead list or free list of the pool */
-    struct filter_hold *holds[2]; /* [direction][filter] */
-    struct chain_binding *binding;        /* pinned: holds the listener's statistics */
-    uint64_t random; /* of route matching */
+    struct list link;              /* dead list or free list of the pool */
+    struct filter_hold *holds[2];  /* [direction][filter] */
+    struct chain_binding *binding; /* pinned: holds the listener's statistics */
+    uint64_t random;               /* of route matching */
     uint64_t idle_ms;
     struct timer idle_timer, request_timer, headers_timer, duration_timer;
     unsigned request_pauses, response_pauses;

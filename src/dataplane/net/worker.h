@@ -19,17 +19,17 @@ enum { WORKER_MAGIC = 0x776f726b };
 
 struct worker {
     uint32_t magic;
-    unsigned slot;                   /* of statistics and pins: STAT_SLOT_WORKER0 + index */
+    unsigned slot; /* of statistics and pins: STAT_SLOT_WORKER0 + index */
     unsigned index;
     struct loop *loop;
     struct chunk_pool *chunks;
     struct random_source random;
     struct stat_store *stats;
-    const struct snapshot *snapshot; /* the current one; replaced between events only */
-    struct cluster_manager *clusters; /* upstream/: pools and balancers of this worker */
+    const struct snapshot *snapshot;      /* the current one; replaced between events only */
+    struct cluster_manager *clusters;     /* upstream/: pools and balancers of this worker */
     struct access_log_writer *access_log; /* http/: where finished lines go */
     struct http_conn_list *http_conns;    /* http/: live downstream connections */
     struct stream_pool *streams;          /* http/: free list of streams and arenas */
-    bool draining;                   /* the process drains: answer with "Connection: close" */
+    bool draining;                        /* the process drains: answer with "Connection: close" */
     uint64_t next_stream_id, next_connection_id;
 };

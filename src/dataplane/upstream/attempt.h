@@ -1,7 +1,7 @@
-/* struct attempt: one try of a stream at one upstream host: get a connection, send the request, hand
- * the response up. The router owns a set of attempts (first, later retries and hedges), each with
- * response headers of its own. Lives in the stream's arena; attempt_reset() must run before the
- * arena goes: it is what makes a late answer of the pool impossible. Worker thread only. */
+/* struct attempt: one try of a stream at one upstream host: get a connection, send the request,
+ * hand the response up. The router owns a set of attempts (first, later retries and hedges), each
+ * with response headers of its own. Lives in the stream's arena; attempt_reset() must run before
+ * the arena goes: it is what makes a late answer of the pool impossible. Worker thread only. */
 #pragma once
 
 #include "base/list.h"

@@ -42,8 +42,8 @@ bool breaker_can_create(const struct cluster_runtime *c, unsigned priority, enum
 
 static void shared_add(struct cluster_runtime *c, unsigned priority, enum breaker b, uint32_t n)
 {
-    uint32_t before =
-        atomic_fetch_add_explicit(cluster_state_in_use(c->state, priority, b), n, memory_order_relaxed);
+    uint32_t before = atomic_fetch_add_explicit(cluster_state_in_use(c->state, priority, b), n,
+                                                memory_order_relaxed);
     update_open(c, priority, b, before + n);
     if (c->params.breakers[priority].track_remaining)
         cluster_state_show_remaining(c->state, c->worker->slot, priority, b, limit(c, priority, b));

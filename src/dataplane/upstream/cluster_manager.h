@@ -31,7 +31,6 @@ struct pool_params {
     struct circuit_breaker breakers[N_ROUTING_PRIORITIES];
 };
 
-
 struct cluster_runtime {
     struct worker *worker;
     struct cluster_manager *manager;
@@ -47,7 +46,7 @@ struct cluster_runtime {
     uint32_t sweep;       /* mark of the last reconciliation */
     bool retired;
     uint32_t in_use[N_ROUTING_PRIORITIES][N_BREAKERS]; /* this worker's share of state */
-    uint8_t gauges_shown[N_ROUTING_PRIORITIES]; /* 1 << enum breaker */
+    uint8_t gauges_shown[N_ROUTING_PRIORITIES];        /* 1 << enum breaker */
     uint32_t users;                                    /* attempts that look at it */
     struct list retired_link;                          /* in the manager, after removal */
 };

@@ -472,7 +472,8 @@ START_TEST(test_informational)
 }
 END_TEST
 
-/* The origin answers before it has the whole request: the answer counts, the connection does not. */
+/* The origin answers before it has the whole request: the answer counts, the connection does
+ * not. */
 START_TEST(test_early_response)
 {
     one_host();

@@ -68,7 +68,9 @@ END_TEST
 START_TEST(test_A13_corrupt_bytes_are_refused)
 {
     struct discovery_response r;
-    ck_assert(!discovery_response_read(BYTES("\x12\x05" "ab"), &r));
+    ck_assert(!discovery_response_read(BYTES("\x12\x05"
+                                             "ab"),
+                                       &r));
     ck_assert(!discovery_response_read(BYTES("\x12\x02\x0a\x09"), &r)); /* inside an Any */
     ck_assert(discovery_response_read(BYTES(""), &r));
     discovery_response_fini(&r);

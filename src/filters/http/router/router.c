@@ -138,8 +138,8 @@ static enum filter_status cluster_missing(struct router *r)
     return FILTER_REPLIED;
 }
 
-/* A bootstrap cluster may speak HTTP/2 to a control plane; requests cannot go there yet, and must not
- * go there as HTTP/1. */
+/* A bootstrap cluster may speak HTTP/2 to a control plane; requests cannot go there yet, and must
+ * not go there as HTTP/1. */
 static bool refuse_http2(struct router *r)
 {
     if (r->cluster->entry->cluster->protocol != UPSTREAM_HTTP2)
