@@ -64,7 +64,8 @@ struct admin_page {
     unsigned status;
     const char *content_type;
     bool waiting;
-    bool (*next)(struct admin_page *p, struct strbuf *out); /* false: that was the last slice */
+    /* Adds a slice to out, which is empty. False: that was the last one. */
+    bool (*next)(struct admin_page *p, struct strbuf *out);
     void (*free)(struct admin_page *p); /* deferred by the page while it waits */
     void (*on_ready)(void *owner);
     void *owner;

@@ -3,12 +3,11 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "config/http_manager.h"
-#include "config/listener.h"
-#include "config/route.h"
 #include "config/wire.h"
 
 #define ROUTE_CONFIGURATION "envoy.config.route.v3.RouteConfiguration"
+#define HTTP_CONNECTION_MANAGER                                                                    \
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 #define LOAD_ASSIGNMENT "envoy.config.endpoint.v3.ClusterLoadAssignment"
 
 void dump_put_message(struct strbuf *out, uint32_t number, struct strbuf *inner)
@@ -152,24 +151,58 @@ bool dump_dynamic_route(const struct resource_view *v, struct strbuf *out)
     return (v->active || v->rejected) && put_dynamic(out, v->active, v);
 }
 
+/* Numbers of fields on the way to a route configuration inside a listener. */
+enum {
+    LISTENER_FILTER_CHAINS = 3,
+    LISTENER_DEFAULT_FILTER_CHAIN = 25,
+    CHAIN_FILTERS = 3,
+    FILTER_TYPED_CONFIG = 4,
+    ANY_TYPE_URL = 1,
+    ANY_VALUE = 2,
+    MANAGER_ROUTE_CONFIG = 4,
+    ROUTE_CONFIG_NAME = 1,
+};
+
+/* data NULL: the filter is no connection manager, or its routes come from elsewhere. */
+static struct bytes routes_of_filter(struct bytes filter)
+{
+    struct bytes any = wire_find_bytes(filter, FILTER_TYPED_CONFIG);
+    if (!bytes_ends_with(wire_find_bytes(any, ANY_TYPE_URL), BYTES("/" HTTP_CONNECTION_MANAGER)))
+        return BYTES_NONE;
+    return wire_find_bytes(wire_find_bytes(any, ANY_VALUE), MANAGER_ROUTE_CONFIG);
+}
+
+/* The i-th that stands in the bytes of a listener. The nodes are not asked: they may be older than
+ * the listener, and know their bytes only while they are decoded. */
+static struct bytes nth_routes(struct bytes listener, unsigned i)
+{
+    struct wire_field chain, filter;
+    while (wire_next(&listener, &chain)) {
+        struct bytes rest = chain.bytes;
+        if (chain.type != WIRE_BYTES || (chain.number != LISTENER_FILTER_CHAINS &&
+                                         chain.number != LISTENER_DEFAULT_FILTER_CHAIN))
+            continue;
+        while (wire_next(&rest, &filter)) {
+            struct bytes routes = BYTES_NONE;
+            if (filter.number == CHAIN_FILTERS && filter.type == WIRE_BYTES)
+                routes = routes_of_filter(filter.bytes);
+            if (routes.data && i-- == 0)
+                return routes;
+        }
+    }
+    return BYTES_NONE;
+}
+
 bool dump_static_route(const struct resource_view *v, unsigned i, struct strbuf *out,
                        struct bytes *name)
 {
-    const struct listener_entry *l = v->listener;
-    const struct http_manager *m = NULL;
-    unsigned n = l ? l->n_chains + (l->default_chain != NULL) : 0, at = 0;
-    for (unsigned c = 0; c < n; c++) {
-        const struct chain_binding *b = c < l->n_chains ? l->chains[c] : l->default_chain;
-        m = b->manager && b->manager->inline_routes ? b->manager : NULL;
-        if (m && at++ == i)
-            break;
-        m = NULL;
-    }
-    if (!m)
+    const struct resource_version *r = v->active ? v->active : v->warming;
+    struct bytes routes = r ? nth_routes(r->wire, i) : BYTES_NONE;
+    if (!routes.data)
         return false;
-    *name = m->inline_routes->name;
-    dump_put_any(out, 1, ROUTE_CONFIGURATION, m->inline_routes->wire);
-    put_time(out, 2, v->active->received_wall_ns);
+    *name = wire_find_bytes(routes, ROUTE_CONFIG_NAME);
+    dump_put_any(out, 1, ROUTE_CONFIGURATION, routes);
+    put_time(out, 2, r->received_wall_ns);
     return true;
 }
 
