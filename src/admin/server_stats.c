@@ -3,9 +3,9 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 
 #define X(id, name, kind) {name, STAT_##kind},
 static const struct stat_desc stats[] = {SERVER_STAT_LIST(X)};
@@ -41,19 +41,6 @@ void server_stats_fini(struct server_stats *s)
     stat_scope_unref(&s->scope);
 }
 
-/* Resident pages, from the kernel. */
-static uint64_t resident_bytes(void)
-{
-    FILE *f = fopen("/proc/self/statm", "re");
-    unsigned long size, resident = 0;
-    if (!f)
-        return 0;
-    if (fscanf(f, "%lu %lu", &size, &resident) != 2)
-        resident = 0;
-    fclose(f);
-    return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 void server_stats_update(struct server_stats *s, unsigned state, uint64_t now_wall_ns,
                          uint64_t total_connections)
 {
@@ -67,6 +54,6 @@ void server_stats_update(struct server_stats *s, unsigned state, uint64_t now_wa
     set(s, STAT_SERVER_UPTIME, (int64_t)((now_wall_ns - s->start_wall_ns) / NS_PER_S));
     set(s, STAT_SERVER_MEMORY_ALLOCATED, (int64_t)m.uordblks);
     set(s, STAT_SERVER_MEMORY_HEAP_SIZE, (int64_t)(m.arena + m.hblkhd));
-    set(s, STAT_SERVER_MEMORY_PHYSICAL_SIZE, (int64_t)resident_bytes());
+    set(s, STAT_SERVER_MEMORY_PHYSICAL_SIZE, (int64_t)mem_resident(false));
     set(s, STAT_SERVER_TOTAL_CONNECTIONS, (int64_t)total_connections);
 }

@@ -1,9 +1,11 @@
 #include "base/memory.h"
 
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 NORETURN void check_failed(const char *file, int line, const char *what)
 {
@@ -60,4 +62,18 @@ void *mem_try_realloc(void *p, size_t size)
 void mem_free(void *p)
 {
     free(p);
+}
+
+size_t mem_resident(bool anonymous)
+{
+    char text[128];
+    unsigned long size, resident, shared;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    if (sscanf(text, "%lu %lu %lu", &size, &resident, &shared) != 3 || resident < shared)
+        return 0;
+    return (resident - (anonymous ? shared : 0)) * (size_t)sysconf(_SC_PAGESIZE);
 }

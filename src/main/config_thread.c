@@ -2,8 +2,6 @@
 
 #include <malloc.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "admin/server_stats.h"
 #include "base/clock.h"
@@ -224,22 +222,10 @@ static void dial_cancel(void *ctx, void *d)
     c->o.table->dial_cancel(c->o.table->ctx, d);
 }
 
-/* Resident memory that is of no file: heap, stacks and what the allocator keeps. */
-static size_t resident_bytes(void)
-{
-    FILE *f = fopen("/proc/self/statm", "re");
-    unsigned long size, resident = 0, shared = 0;
-    if (!f)
-        return 0;
-    if (fscanf(f, "%lu %lu %lu", &size, &resident, &shared) != 3 || resident < shared)
-        resident = shared = 0;
-    fclose(f);
-    return (resident - shared) * (size_t)sysconf(_SC_PAGESIZE);
-}
-
+/* Heap, stacks and what the allocator keeps, less what is in use. */
 static size_t kept_bytes(void)
 {
-    size_t resident = resident_bytes(), used = mallinfo2().uordblks;
+    size_t resident = mem_resident(true), used = mallinfo2().uordblks;
     return resident > used ? resident - used : 0;
 }
 
