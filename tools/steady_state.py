@@ -77,19 +77,38 @@ class Clients:
     def __init__(self, port):
         self.sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
 
+    def send(self):
+        for one in self.sockets:
+            one.sendall(b"GET /steady HTTP/1.1\r\nhost: steady.test\r\n\r\n")
+
+    def receive(self):
+        for one in self.sockets:
+            data = b""
+            while not data.endswith(BODY):
+                more = one.recv(65536)
+                if not more:
+                    sys.exit("steady_state: the proxy closed a connection")
+                data += more
+            if not data.startswith(b"HTTP/1.1 200"):
+                sys.exit(f"steady_state: wrong answer {data[:200]!r}")
+
     def run(self, requests):
         for _ in range(requests // CONNECTIONS):
-            for one in self.sockets:
-                one.sendall(b"GET /steady HTTP/1.1\r\nhost: steady.test\r\n\r\n")
-            for one in self.sockets:
-                data = b""
-                while not data.endswith(BODY):
-                    more = one.recv(65536)
-                    if not more:
-                        sys.exit("steady_state: the proxy closed a connection")
-                    data += more
-                if not data.startswith(b"HTTP/1.1 200"):
-                    sys.exit(f"steady_state: wrong answer {data[:200]!r}")
+            self.send()
+            self.receive()
+
+    def see_latencies(self, origin):
+        """Answers that take milliseconds to more than a second.
+
+        A histogram gets memory for a power of ten when it first records one: a handful of
+        allocations for as long as the proxy lives. They are had here, not while counting.
+        """
+        for hold in (0.003, 0.03, 0.3, 1.1):
+            origin.send_signal(signal.SIGSTOP)
+            self.send()
+            time.sleep(hold)
+            origin.send_signal(signal.SIGCONT)
+            self.receive()
 
 
 def xylem_config(port, origin):
@@ -170,7 +189,7 @@ class Bench:
     def origin(self):
         port = free_port()
         return self.started(self.start("origin", [sys.executable, __file__, "--serve", port]), port,
-                            "origin")[1]
+                            "origin")
 
     def nginx(self, name, more, **values):
         port = free_port()
@@ -265,17 +284,21 @@ def count_all(options):
         heap = bench.folder / "heap"
         heap.touch()
         try:
-            process, port = bench.xylem(bench.origin(), env={
+            origin, origin_port = bench.origin()
+            process, port = bench.xylem(origin_port, env={
                 "LD_PRELOAD": str(options.count_heap), "COUNT_HEAP_FILE": str(heap)})
             clients = Clients(port)
             clients.run(1600)
+            clients.see_latencies(origin)
             requests = 8000
             counts = heap_counts(bench, heap, process.pid, clients, requests)
-            total = sum(counts.values())
-            tap.check(total < requests / 1000, f"{total} heap allocations in {requests} requests, "
-                      f"wanted 0 a request; by thread {counts}")
-            worker = counts.get("wrk:worker_0", 0)
-            tap.check(worker == 0, f"{worker} heap allocations of the worker, wanted 0")
+            worker = counts.pop("wrk:worker_0", 0)
+            tap.check(worker == 0, f"{worker} heap allocations of the worker in {requests} "
+                      "requests, wanted 0")
+            # The flush of statistics, once in five seconds, allocates on the main thread.
+            others = sum(counts.values())
+            tap.check(others < requests / 100, f"{others} heap allocations of other threads "
+                      f"meanwhile, not a request's: {counts}")
             count_calls(bench, process, clients, tap)
         finally:
             bench.stop()
