@@ -16,8 +16,8 @@ MUST_CHECK void *mem_try(size_t size); /* NULL when there is no memory */
 MUST_CHECK void *mem_try_realloc(void *p, size_t size);
 void mem_free(void *p); /* NULL allowed */
 
-/* What the process has in memory, in bytes; anonymous: without pages of files. 0: not known. Asks the
- * kernel, not the heap. */
+/* What the process has in memory, in bytes; anonymous: without pages of files. 0: not known. Asks
+ * the kernel, not the heap. */
 size_t mem_resident(bool anonymous);
 
 #define NEW(type) ((type *)mem_zalloc(sizeof(type)))

@@ -1,5 +1,5 @@
-/* For tests of src/admin: the pages over a builder whose world is written down (config_fixture), and
- * a config thread that answers when it is told to. */
+/* For tests of src/admin: the pages over a builder whose world is written down (config_fixture),
+ * and a config thread that answers when it is told to. */
 #pragma once
 
 #include "admin/admin.h"
