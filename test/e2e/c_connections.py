@@ -1,10 +1,12 @@
 """Connections: keep-alive, reuse, pipelining, versions, forms of the target, half-close."""
 import contextlib
 import resource
+import time
 
 import pytest
 
-from harness import Reply, bootstrap, cluster, direct, http_listener, route, wait_for
+from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, route,
+                     wait_for)
 
 
 @pytest.fixture
@@ -208,21 +210,68 @@ def test_max_requests_per_connection_renews_upstream(start, origin):
     assert [wire.requests for wire in origin.connections] == [2, 2, 2]
 
 
-def test_interim_103_is_forwarded_or_dropped_never_final(proxy, origin):
-    origin.reply = Reply(interim=b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n")
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: </%d>\r\n\r\n"
+
+
+@pytest.mark.parametrize("code", [b"102", b"103", b"104", b"150"])
+def test_interim_answers_of_the_origin_are_dropped(proxy, origin, code):
+    origin.reply = Reply(interim=b"HTTP/1.1 " + code + b" Wait\r\nlink: </a>\r\n\r\n")
+    answer = proxy.get("/")
+    assert (answer.status, answer.text, answer.interim) == (200, "origin", [])
+
+
+def test_proxy_100_continue_forwards_interim_answers(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], proxy_100_continue=True)],
+                            [cluster("one", origin)]))
+    origin.reply = Reply(interim=INTERIM % 1)
     answer = proxy.get("/")
     assert (answer.status, answer.text) == (200, "origin")
+    assert [(i.status, i.header("link")) for i in answer.interim] == [(103, "</1>")]
 
 
-def test_soft_limit_of_descriptors_is_raised(start, origin):
-    """More connections than the usual soft limit of open files allows."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
-    try:
-        proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
-                                [cluster("one", origin)]))
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(proxy.client()) for _ in range(200)]
-        assert [c.get("/").status for c in clients] == [200] * 200
+@difference("A proxy that forwards interim answers must forward all of them (RFC 9110 15.2).",
+            envoy="with proxy_100_continue, forwards the first 1xx of a request and drops the rest",
+            xylem="with proxy_100_continue, forwards every 1xx")
+def test_proxy_100_continue_forwards_every_interim_answer(start, origin, kind):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], proxy_100_continue=True)],
+                            [cluster("one", origin)]))
+    origin.reply = Reply(interim=INTERIM % 1 + INTERIM % 2)
+    links = [i.header("link") for i in proxy.get("/").interim]
+    assert links == (["</1>", "</2>"] if kind == "xylem" else ["</1>"])
+
+
+@difference("An answer of 101 that no request asked for would turn the connection over to another "
+            "protocol; RFC 9110 7.8 forbids it.",
+            envoy="forwards the 101", xylem="502, and the upstream connection is closed")
+def test_101_that_nobody_asked_for(proxy, origin, kind):
+    origin.reply = Reply(raw=b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n"
+                             b"upgrade: other\r\n\r\n")
+    answer = proxy.get("/")
+    assert answer.status == (502 if kind == "xylem" else 101)
+
+
+@difference("A header that Connection names is meant for the next hop alone; RFC 9110 7.6.1 "
+            "demands that a proxy removes it, in answers as in requests.",
+            envoy="removes Connection and forwards what it names", xylem="removes both")
+def test_headers_that_connection_of_an_answer_names(proxy, origin, kind):
+    origin.reply = Reply(headers=[("connection", "x-hop"), ("x-hop", "1"), ("x-end", "2")])
+    answer = proxy.get("/")
+    assert (answer.header("connection"), answer.header("x-end")) == (None, "2")
+    assert answer.header("x-hop") == (None if kind == "xylem" else "1")
+
+
+@difference("After the last answer of a connection nothing more is sent: FIN tells the client so at "
+            "once, while what still comes from it is read until delayed_close_timeout.",
+            envoy="waits for the client or for delayed_close_timeout, then closes",
+            xylem="sends FIN with the answer")
+def test_end_of_a_closing_connection_is_told_at_once(start, origin, kind):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")],
+                                          delayed_close_timeout="0.5s")],
+                            [cluster("one", origin)]))
+    with proxy.client() as client:
+        client.send("GET bad HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        assert client.response().status == 400
+        begin = time.monotonic()
+        assert client.closed()
+        took = time.monotonic() - begin
+    assert took < 0.4 if kind == "xylem" else took > 0.3

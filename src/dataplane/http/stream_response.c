@@ -69,8 +69,8 @@ void filter_respond_informational(struct http_filter *f, const struct headers *h
     struct stream *s = f->stream;
     if (stream_over(s) || s->priv->response_begun)
         return;
-    /* 100 goes on only when Envoy's option says so: otherwise it was answered here already. */
-    if (bytes_eq(headers_get(h, HEADER_STATUS), BYTES("100")) && !s->manager->proxy_100_continue)
+    /* As in Envoy, one option speaks for every 1xx; without it 100 was answered here already. */
+    if (!s->manager->proxy_100_continue)
         return;
     uint64_t status;
     if (bytes_to_u64(headers_get(h, HEADER_STATUS), &status))
