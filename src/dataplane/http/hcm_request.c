@@ -68,7 +68,7 @@ const struct stream_error *hcm_request(struct stream *s, const char **details)
     bool upgrade = wants_upgrade(h);
     if (!hcm_remove_hop_by_hop(h, true)) {
         *details = "http1.connection_header_rejected";
-        return stream_error_get(STREAM_ERROR_MISSING_HOST);
+        return stream_error_get(STREAM_ERROR_DOWNSTREAM_PROTOCOL);
     }
     if (!headers_has(h, HEADER_AUTHORITY))
         return stream_error_get(STREAM_ERROR_MISSING_HOST);
