@@ -1,7 +1,7 @@
 """Requests that must be refused before the origin sees a byte: framing and smuggling."""
 import pytest
 
-from harness import Reply, bootstrap, cluster, difference, http_listener, route
+from harness import Reply, bootstrap, cluster, difference, http_listener, route, wait_for
 
 HOST = b"Host: a.test\r\n"
 
@@ -138,6 +138,16 @@ def test_malformed_starts_are_refused(proxy, origin, case):
     refused(proxy, origin, message, status)
 
 
+@pytest.mark.parametrize("name", [":path", ":method", "x-forwarded-for", "x-forwarded-host"])
+def test_connection_must_not_name_what_trust_stands_on(proxy, origin, name):
+    with proxy.client() as client:
+        client.write_request(headers={"Connection": name})
+        answer = client.response()
+        assert (answer.status, answer.text) == (400, "Bad Request")
+        assert client.closed()
+    assert origin.received == b""
+
+
 CHUNKS = {
     "size with 0x": b"0x5\r\nhello\r\n0\r\n\r\n",
     "size with a sign": b"+5\r\nhello\r\n0\r\n\r\n",
@@ -160,6 +170,147 @@ def test_malformed_chunks_are_refused(proxy, origin, case):
         assert client.closed()
     assert not any(r.complete for r in origin.requests)
     assert proxy.get("/after").text == "origin"
+
+
+def lenient(proxy, origin, kind, message, seen):
+    """Xylem refuses the message with 400; Envoy forwards it, and the origin sees this."""
+    if kind == "xylem":
+        refused(proxy, origin, message, 400)
+        return
+    with proxy.client() as client:
+        client.send(message)
+        assert client.response().status == 200
+    assert seen in origin.last.head + origin.last.body
+
+
+LINE_ENDS = {
+    "every line": (b"GET /x HTTP/1.1\nHost: a.test\n\n", b"host: a.test\r\n"),
+    "the request line": (b"GET /x HTTP/1.1\n" + HOST + b"\r\n", b"GET /x"),
+    "a header line": (b"GET /x HTTP/1.1\r\n" + HOST + b"X-A: 1\nX-B: 2\r\n\r\n",
+                      b"x-a: 1\r\nx-b: 2\r\n"),
+    "the empty line": (b"GET /x HTTP/1.1\r\n" + HOST + b"\n", b"GET /x"),
+    "before the request": (b"\nGET /x HTTP/1.1\r\n" + HOST + b"\r\n", b"GET /x"),
+}
+
+
+@difference("LF without CR ends a line for one reader and not for another, so that headers can be "
+            "smuggled; RFC 9112 2.2 lets a recipient take it and does not ask for it.",
+            envoy="ends the line", xylem="400, connection closed")
+@pytest.mark.parametrize("case", LINE_ENDS)
+def test_lines_that_end_in_lf_alone(proxy, origin, kind, case):
+    lenient(proxy, origin, kind, *LINE_ENDS[case])
+
+
+VALUES = {
+    "lone CR": (b"X-A: a\rb\r\n", b"x-a: ab\r\n"),
+    "CR before CRLF": (b"X-A: a\r\r\n", b"x-a: a\r\n"),
+}
+
+
+@difference("RFC 9112 2.2 has a lone CR refused or made a space: dropping it makes another value.",
+            envoy="drops the CR and forwards the value", xylem="400, connection closed")
+@pytest.mark.parametrize("case", VALUES)
+def test_lone_cr_in_a_value(proxy, origin, kind, case):
+    line, seen = VALUES[case]
+    lenient(proxy, origin, kind, b"GET / HTTP/1.1\r\n" + HOST + line + b"\r\n", seen)
+
+
+@difference("RFC 9112 5.2 has a server refuse folded lines or join them; two readers disagree on "
+            "where the value ends.", envoy="joins the lines", xylem="400, connection closed")
+@pytest.mark.parametrize("blank", [b" ", b"\t"])
+def test_folded_lines(proxy, origin, kind, blank):
+    lenient(proxy, origin, kind, b"GET / HTTP/1.1\r\n" + HOST + b"X-A: a\r\n" + blank
+            + b"b\r\n\r\n", b"x-a: a" + blank + b"b\r\n")
+
+
+BLANKS = {
+    "two spaces after the method": b"GET  /x HTTP/1.1",
+    "two spaces before the version": b"GET /x  HTTP/1.1",
+    "tab after the method": b"GET\t/x HTTP/1.1",
+    "tab before the version": b"GET /x\tHTTP/1.1",
+    "space after the version": b"GET /x HTTP/1.1 ",
+}
+
+
+@difference("RFC 9112 3 has single spaces in the request line; with others two readers may find "
+            "two targets.", envoy="takes any run of spaces and tabs", xylem="400, connection closed")
+@pytest.mark.parametrize("case", BLANKS)
+def test_blanks_in_the_request_line(proxy, origin, kind, case):
+    lenient(proxy, origin, kind, BLANKS[case] + b"\r\n" + HOST + b"\r\n",
+            b"GET /x HTTP/1.1\r\n")
+
+
+HOSTS = {
+    "user information": b"u@a.test",
+    "unclosed bracket": b"[::1",
+    "text after the bracket": b"[::1]a",
+    "bracket inside": b"a[b]",
+    "letters as port": b"a.test:x",
+    "6 digits as port": b"a.test:123456",
+    "two colons": b"a:1:2",
+}
+
+
+@difference("A Host that is no host and port (RFC 9110 7.2, RFC 3986 3.2) means one thing to "
+            "routing and another to the origin.", envoy="forwards it", xylem="400")
+@pytest.mark.parametrize("case", HOSTS)
+def test_host_must_be_host_and_port(proxy, origin, kind, case):
+    line = b"Host: " + HOSTS[case] + b"\r\n"
+    lenient(proxy, origin, kind, b"GET / HTTP/1.1\r\n" + line + b"\r\n", line.lower())
+
+
+CHUNK_LINES = {
+    "space after the size": b"5 \r\nhello\r\n0\r\n\r\n",
+    "tab after the size": b"5\t\r\nhello\r\n0\r\n\r\n",
+    "space before an extension": b"5 ;a=b\r\nhello\r\n0\r\n\r\n",
+    "17 digits": b"00000000000000005\r\nhello\r\n0\r\n\r\n",
+    "extension of 5 kB": b"5;a=" + b"x" * 5000 + b"\r\nhello\r\n0\r\n\r\n",
+    "control byte in an extension": b"5;a=\x01\r\nhello\r\n0\r\n\r\n",
+    "LF alone after the data": b"5\r\nhello\n0\r\n\r\n",
+    "LF alone at the end": b"5\r\nhello\r\n0\r\n\n",
+    "LF alone after a trailer": b"5\r\nhello\r\n0\r\nx-a: 1\n\r\n",
+}
+
+
+@difference("Chunk lines are where requests are smuggled: Xylem takes what RFC 9112 7.1 writes, "
+            "with at most 16 digits and 4 KiB in a line, and nothing else.",
+            envoy="skips what it does not understand", xylem="400, connection closed")
+@pytest.mark.parametrize("case", CHUNK_LINES)
+def test_chunk_lines_are_read_to_the_letter(proxy, origin, kind, case):
+    with proxy.client() as client:
+        client.send(b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+                    + CHUNK_LINES[case])
+        answer = client.response()
+        if kind == "xylem":
+            assert answer.status == 400
+            assert client.closed()
+            assert not any(r.complete for r in origin.requests)
+        else:
+            assert (answer.status, origin.last.body) == (200, b"hello")
+
+
+# What frames or routes a message, or speaks of the connection, and two that say who asks.
+TRAILERS = ["content-length: 1", "host: b.test", "transfer-encoding: chunked", "connection: x-a",
+            "keep-alive: a", "proxy-connection: a", "upgrade: a", "te: a", "trailer: a",
+            "expect: a", "authorization: a", "cookie: a"]
+
+
+@difference("RFC 9110 6.5.1 forbids fields that frame, route or authenticate a message in "
+            "trailers: an origin that merges them would read another message.",
+            envoy="forwards them", xylem="drops them and forwards the other trailers")
+def test_trailers_do_not_frame_or_route(start, origin, kind):
+    options = {"explicit_http_config": {"http_protocol_options": {"enable_trailers": True}}}
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")],
+                                          http_protocol_options={"enable_trailers": True})],
+                            [cluster("one", origin, http=options)]))
+    with proxy.client() as client:
+        client.send("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    "2\r\nhi\r\n0\r\n" + "".join(f"{t}\r\n" for t in TRAILERS)
+                    + "x-sum: 1\r\n\r\n")
+        assert client.response().status == 200
+    names = {name for name, _ in origin.last.trailers}
+    assert names == ({"x-sum"} if kind == "xylem"
+                     else {"x-sum", *(t.partition(":")[0] for t in TRAILERS)})
 
 
 @difference("RFC 9112 7.1 ends chunk data with CRLF; skipping other bytes lets a request hide in "
@@ -224,3 +375,40 @@ def test_malformed_answers_become_502(proxy, origin, case):
     assert proxy.stat("cluster.one.upstream_cx_protocol_error") == 1
     origin.reply = Reply()
     assert proxy.get("/").text == "origin"
+
+
+LENIENT_ANSWERS = {
+    "two spaces before the status": (b"HTTP/1.1  200 OK\r\ncontent-length: 0\r\n\r\n", 200),
+    "HTTP/2.0": (b"HTTP/2.0 200 OK\r\ncontent-length: 0\r\n\r\n", 200),
+    "status of four digits": (b"HTTP/1.1 1000 OK\r\ncontent-length: 0\r\n\r\n", 1000),
+    "lone CR in a value": (b"HTTP/1.1 200 OK\r\nx: a\rb\r\ncontent-length: 0\r\n\r\n", 200),
+}
+
+
+@difference("RFC 9112 4 writes the status line, and RFC 9112 2.2 has a lone CR refused: an answer "
+            "that breaks them is not understood, so it is not passed on.",
+            envoy="passes it on", xylem="502, and the upstream connection is closed")
+@pytest.mark.parametrize("case", LENIENT_ANSWERS)
+def test_answers_are_read_to_the_letter(proxy, origin, kind, case):
+    raw, status = LENIENT_ANSWERS[case]
+    origin.reply = Reply(raw=raw)
+    with proxy.client() as client:
+        client.write_request()
+        if kind == "xylem":
+            assert client.response().status == 502
+        else:
+            wait_for(lambda: b"\r\n\r\n" in client.pending(), what="an answer")
+            assert client.pending().startswith(b"HTTP/1.1 %d " % status)
+
+
+@difference("RFC 9110 6.5.1 forbids fields that frame a message or speak of the connection in "
+            "trailers, in answers as in requests.",
+            envoy="forwards them", xylem="drops them and forwards the other trailers")
+def test_trailers_of_an_answer_do_not_frame(start, origin, kind):
+    options = {"explicit_http_config": {"http_protocol_options": {"enable_trailers": True}}}
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")],
+                                          http_protocol_options={"enable_trailers": True})],
+                            [cluster("one", origin, http=options)]))
+    origin.reply = Reply(chunks=[b"a"], trailers=[("content-length", "3"), ("x-sum", "1")])
+    names = [name for name, _ in proxy.get("/").trailers]
+    assert names == (["x-sum"] if kind == "xylem" else ["content-length", "x-sum"])
