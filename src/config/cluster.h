@@ -214,14 +214,10 @@ struct locality {
     uint8_t priority;
 };
 
-/* The hosts of one priority. `healthy` are the ones that take requests (neither failed nor
- * draining by the resource; host_state.health is looked at when picking). */
+/* The hosts of one priority, whatever their health: the balancer sorts them by it. */
 struct priority_set {
     const struct host *const *hosts;
     uint32_t n_hosts;
-    const struct host *const *healthy;
-    uint32_t n_healthy;
-    bool weighted; /* the healthy ones' weights differ */
 };
 
 struct host_set {

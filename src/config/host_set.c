@@ -68,32 +68,6 @@ static void attach_states(struct host_set *hs, const struct host_set *previous)
 
 enum { NOT_SERVING = HEALTH_FAILED_EDS | HEALTH_DRAINING };
 
-/* Healthy hosts take requests; degraded ones do where a priority has no healthy host. */
-static void fill_priority(struct host_set *hs, struct priority_set *p, unsigned priority,
-                          const struct host **hosts, const struct host **healthy)
-{
-    uint32_t n = 0, n_healthy = 0;
-    for (uint32_t i = 0; i < hs->n_hosts; i++) {
-        const struct host *h = &hs->hosts[i];
-        if (h->priority != priority)
-            continue;
-        hosts[n++] = h;
-        if (!(h->health & (NOT_SERVING | HEALTH_DEGRADED_EDS)))
-            healthy[n_healthy++] = h;
-    }
-    bool use_degraded = n_healthy == 0;
-    for (uint32_t i = 0; use_degraded && i < n; i++) {
-        if (!(hosts[i]->health & NOT_SERVING))
-            healthy[n_healthy++] = hosts[i];
-    }
-    p->hosts = hosts;
-    p->n_hosts = n;
-    p->healthy = healthy;
-    p->n_healthy = n_healthy;
-    for (uint32_t i = 1; i < p->n_healthy; i++)
-        p->weighted |= healthy[i]->weight != healthy[0]->weight;
-}
-
 static void fill_priorities(struct host_set *hs)
 {
     struct arena *a = hs->node.arena;
@@ -103,8 +77,12 @@ static void fill_priorities(struct host_set *hs)
     hs->priorities = ARENA_ARRAY(a, struct priority_set, hs->n_priorities ? hs->n_priorities : 1);
     for (uint32_t p = 0; p < hs->n_priorities; p++) {
         const struct host **hosts = ARENA_ARRAY(a, const struct host *, counts[p] + 1);
-        const struct host **healthy = ARENA_ARRAY(a, const struct host *, counts[p] + 1);
-        fill_priority(hs, &hs->priorities[p], p, hosts, healthy);
+        struct priority_set *set = &hs->priorities[p];
+        set->hosts = hosts;
+        for (uint32_t i = 0; i < hs->n_hosts; i++) {
+            if (hs->hosts[i].priority == p)
+                hosts[set->n_hosts++] = &hs->hosts[i];
+        }
     }
 }
 

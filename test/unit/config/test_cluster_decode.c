@@ -241,8 +241,7 @@ START_TEST(reads_endpoints)
     ck_assert_uint_eq(hs->n_priorities, 2);
     ck_assert_uint_eq(hs->overprovisioning_factor, 100);
     ck_assert_uint_eq(hs->priorities[0].n_hosts, 4);
-    ck_assert_uint_eq(hs->priorities[0].n_healthy, 1);
-    ck_assert_uint_eq(hs->priorities[1].n_healthy, 1); /* degraded ones where nobody is healthy */
+    ck_assert_uint_eq(hs->priorities[1].n_hosts, 1);
     ck_assert_uint_eq(hs->hosts[0].weight, 4);
     ck_assert(bytes_eq_str(hs->hosts[0].hostname, "h"));
     ck_assert(bytes_eq_str(hs->localities[0].zone, "z"));
