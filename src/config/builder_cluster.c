@@ -65,11 +65,14 @@ bool builder_cluster_warm(const struct resource_version *v)
     const struct cluster *c = v->cluster;
     if (c->type == CLUSTER_EDS)
         return endpoints_of(v)->active || endpoints_of(v)->settled;
+    /* One name with addresses is enough to serve; without any, the others may still bring some. */
+    bool all = true;
     for (uint32_t i = 0; v->dns && i < c->n_dns_targets; i++) {
-        if (!v->dns[i].answered)
-            return false;
+        if (v->dns[i].n_addresses)
+            return true;
+        all = all && v->dns[i].answered;
     }
-    return true;
+    return all;
 }
 
 static void entry_fini(struct node *n)

@@ -112,19 +112,22 @@ START_TEST(m03_changed_cluster_reuses_its_endpoints)
 }
 END_TEST
 
-START_TEST(m04_dns_cluster_waits_for_its_names)
+static const char two_names[] =
+    "{name: d, type: STRICT_DNS, load_assignment: {cluster_name: d, endpoints: [{lb_endpoints: "
+    "[{endpoint: {address: {socket_address: {address: a.test, port_value: 80}}}}, {endpoint: "
+    "{address: {socket_address: {address: b.test, port_value: 81}}}}]}]}}";
+
+START_TEST(m04_dns_cluster_waits_for_a_name)
 {
     fixture_start(&f);
-    const char *dns = "{name: d, type: STRICT_DNS, load_assignment: {cluster_name: d, endpoints: "
-                      "[{lb_endpoints: [{endpoint: {address: {socket_address: {address: a.test, "
-                      "port_value: 80}}}}, {endpoint: {address: {socket_address: {address: "
-                      "b.test, port_value: 81}}}}]}]}}";
-    expect(fixture_update(&f, RESOURCE_CLUSTER, "d", dns), "");
+    expect(fixture_update(&f, RESOURCE_CLUSTER, "d", two_names), "");
     expect(fixture_log(&f), "dns d;");
     struct address a[2] = {address_ipv4(10, 0, 0, 1, 0), address_ipv4(10, 0, 0, 2, 0)};
-    builder_dns_update(f.builder, BYTES("d"), f.dns_generation, 0, true, a, 2);
     builder_commit(f.builder);
     ck_assert_ptr_null(fixture_cluster(&f, "d"));
+    builder_dns_update(f.builder, BYTES("d"), f.dns_generation, 0, true, a, 2);
+    builder_commit(f.builder);
+    ck_assert_uint_eq(fixture_cluster(&f, "d")->hosts->n_hosts, 2);
     builder_dns_update(f.builder, BYTES("d"), f.dns_generation, 1, false, NULL, 0);
     builder_commit(f.builder);
     ck_assert_uint_eq(fixture_cluster(&f, "d")->hosts->n_hosts, 2);
@@ -138,6 +141,20 @@ START_TEST(m04_dns_cluster_waits_for_its_names)
     ck_assert_uint_eq(fixture_cluster(&f, "d")->hosts->hosts[0].address.port, 80);
     expect(arena_str(f.arena, fixture_cluster(&f, "d")->hosts->hosts[0].hostname), "a.test");
     ck_assert_int_eq(fixture_stat(&f, "cluster.d.update_failure"), 1);
+}
+END_TEST
+
+START_TEST(m04_failed_name_does_not_end_the_waiting)
+{
+    struct address a = address_ipv4(10, 0, 0, 1, 0);
+    fixture_start(&f);
+    expect(fixture_update(&f, RESOURCE_CLUSTER, "d", two_names), "");
+    builder_dns_update(f.builder, BYTES("d"), f.dns_generation, 0, false, NULL, 0);
+    builder_commit(f.builder);
+    ck_assert_ptr_null(fixture_cluster(&f, "d"));
+    builder_dns_update(f.builder, BYTES("d"), f.dns_generation, 1, true, &a, 1);
+    builder_commit(f.builder);
+    ck_assert_uint_eq(fixture_cluster(&f, "d")->hosts->n_hosts, 1);
 }
 END_TEST
 
@@ -534,7 +551,8 @@ static Suite *suite(void)
     tcase_add_test(t, m01_new_cluster_is_invisible_until_its_endpoints_come);
     tcase_add_test(t, m02_changed_cluster_serves_until_the_new_one_is_warm);
     tcase_add_test(t, m03_changed_cluster_reuses_its_endpoints);
-    tcase_add_test(t, m04_dns_cluster_waits_for_its_names);
+    tcase_add_test(t, m04_dns_cluster_waits_for_a_name);
+    tcase_add_test(t, m04_failed_name_does_not_end_the_waiting);
     tcase_add_test(t, t01_timeout_goes_on_without);
     tcase_add_test(t, t01_zero_waits_for_ever);
     tcase_add_test(t, a07_a08_good_ones_are_applied_bad_ones_stay);
