@@ -217,6 +217,18 @@ def test_typed_struct_configuration(start):
     assert start(config).get("/").text == "struct"
 
 
+@difference("Protobuf text has no place in the tools around a bootstrap and would need a parser of "
+            "its own; YAML, JSON and binary say the same.",
+            envoy="reads a bootstrap in protobuf text", xylem="refuses it by name")
+def test_protobuf_text_bootstrap(kind, tmp_path):
+    path = tmp_path / "bootstrap.pb_text"
+    path.write_text('node { id: "a" }\n')
+    code, out, err = run_once(kind, ["-c", str(path), "--mode", "validate"], tmp_path)
+    assert code == (1 if kind == "xylem" else 0)
+    if kind == "xylem":
+        assert "protobuf text is not read; use YAML, JSON or .pb" in out + err
+
+
 @difference("Filters that Envoy once knew by name alone still load by name, so that older and "
             "shorter configurations work.",
             envoy="refuses: didn't find a registered implementation with an unknown type URL",
