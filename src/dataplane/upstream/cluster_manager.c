@@ -271,8 +271,7 @@ struct conn_pool *cluster_runtime_pool(struct cluster_runtime *c, const struct h
     struct conn_pool *p = map_get(&c->pools, pool_key_bytes(&k));
     if (LIKELY(p != NULL))
         return p;
-    cluster_stat_add(c, STAT_CB_DEFAULT_CX_POOL_OPEN, 0);
-    cluster_stat_add(c, STAT_CB_HIGH_CX_POOL_OPEN, 0);
+    cluster_stat_add(c, priority ? STAT_CB_HIGH_CX_POOL_OPEN : STAT_CB_DEFAULT_CX_POOL_OPEN, 0);
     p = conn_pool_new(c, host, priority);
     map_set(&c->pools, pool_key_bytes(&k), p);
     return p;
