@@ -412,3 +412,33 @@ def test_trailers_of_an_answer_do_not_frame(start, origin, kind):
     origin.reply = Reply(chunks=[b"a"], trailers=[("content-length", "3"), ("x-sum", "1")])
     names = [name for name, _ in proxy.get("/").trailers]
     assert names == (["x-sum"] if kind == "xylem" else ["content-length", "x-sum"])
+
+
+@difference("RFC 9112 6.1: chunked in HTTP/1.0 means faulty framing, since an older proxy on the way "
+            "may have passed it on unread.",
+            envoy="with accept_http_10, reads the chunks and forwards them in HTTP/1.1",
+            xylem="400, connection closed")
+def test_transfer_encoding_in_http_10(start, origin, kind):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")],
+                                          http_protocol_options={"accept_http_10": True})],
+                            [cluster("one", origin)]))
+    with proxy.client() as client:
+        client.send(b"POST / HTTP/1.0\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        assert client.response().status == (400 if kind == "xylem" else 200)
+    assert (origin.received == b"") == (kind == "xylem")
+
+
+@difference("HTTP/0.9 has no headers; what a request line without a version means is a guess, so "
+            "it is a protocol error like any other.",
+            envoy="with accept_http_10, reads it as HTTP/1.0 and answers HTTP/1.0 400 with no body "
+                  "(without a Host)",
+            xylem="400 Bad Request, connection closed")
+def test_http_09(start, origin, kind):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")],
+                                          http_protocol_options={"accept_http_10": True})],
+                            [cluster("one", origin)]))
+    with proxy.client() as client:
+        client.send(b"GET /\r\n\r\n")
+        answer = client.response()
+        assert (answer.status, answer.version) == ((400, "1.1") if kind == "xylem" else (400, "1.0"))
+    assert origin.received == b""
