@@ -260,7 +260,7 @@ def test_headers_that_connection_of_an_answer_names(proxy, origin, kind):
     assert answer.header("x-hop") == (None if kind == "xylem" else "1")
 
 
-@difference("After the last answer of a connection nothing more is sent: FIN tells the client so at "
+@difference("After the last answer of a connection nothing more is sent: FIN tells the client at "
             "once, while what still comes from it is read until delayed_close_timeout.",
             envoy="waits for the client or for delayed_close_timeout, then closes",
             xylem="sends FIN with the answer")

@@ -233,7 +233,8 @@ BLANKS = {
 
 
 @difference("RFC 9112 3 has single spaces in the request line; with others two readers may find "
-            "two targets.", envoy="takes any run of spaces and tabs", xylem="400, connection closed")
+            "two targets.",
+            envoy="takes any run of spaces and tabs", xylem="400, connection closed")
 @pytest.mark.parametrize("case", BLANKS)
 def test_blanks_in_the_request_line(proxy, origin, kind, case):
     lenient(proxy, origin, kind, BLANKS[case] + b"\r\n" + HOST + b"\r\n",
@@ -414,7 +415,7 @@ def test_trailers_of_an_answer_do_not_frame(start, origin, kind):
     assert names == (["x-sum"] if kind == "xylem" else ["content-length", "x-sum"])
 
 
-@difference("RFC 9112 6.1: chunked in HTTP/1.0 means faulty framing, since an older proxy on the way "
+@difference("RFC 9112 6.1: chunked in HTTP/1.0 means faulty framing: an older proxy on the way "
             "may have passed it on unread.",
             envoy="with accept_http_10, reads the chunks and forwards them in HTTP/1.1",
             xylem="400, connection closed")
@@ -440,5 +441,5 @@ def test_http_09(start, origin, kind):
     with proxy.client() as client:
         client.send(b"GET /\r\n\r\n")
         answer = client.response()
-        assert (answer.status, answer.version) == ((400, "1.1") if kind == "xylem" else (400, "1.0"))
+        assert (answer.status, answer.version) == (400, "1.1" if kind == "xylem" else "1.0")
     assert origin.received == b""
