@@ -13,14 +13,12 @@
 #include "config/config_source.h"
 
 struct http_manager;
-struct typed_reader;
 
 /* What a decoder may use and ask for. Lives during the call. */
 struct filter_context {
     struct arena *arena; /* of the node being built; config objects live here */
     struct stat_store *stats;
     struct bytes stat_prefix;         /* "http.ingress." */
-    struct typed_reader *types;       /* nested Any and TypedStruct */
     const struct config_source *self; /* the source the parent came from (rule O05) */
     void *owner;                      /* the builder's */
     /* Network filters: the HTTP connection manager hands over what it decoded. */

@@ -192,7 +192,6 @@ static bool make_workers(struct server *s, struct error *err)
             .stats = s->stats,
             .access_log = s->access_log,
             .drain_ms = (uint64_t)s->options->drain_time_s * 1000,
-            .drain_immediate = strcmp(s->options->drain_strategy, "immediate") == 0,
         };
         struct worker_thread *t = worker_thread_new(&o, err);
         if (!t)

@@ -17,7 +17,6 @@ struct worker_thread_options {
     struct stat_store *stats;
     struct access_log_writer *access_log;
     uint64_t drain_ms; /* --drain-time-s */
-    bool drain_immediate;
 };
 
 struct worker_thread {

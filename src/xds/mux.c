@@ -39,7 +39,6 @@ struct mux {
     struct grpc_stream *stream;
     void *dial, *retry; /* under way, or NULL */
     uint64_t backoff_ms;
-    unsigned service; /* which of the source's services is tried */
     bool node_sent, in_response, answered;
     struct stat_scope *stats; /* control_plane */
 };
@@ -123,7 +122,7 @@ static bool wants_stream(const struct mux *m)
 
 static const struct grpc_service *service_of(const struct mux *m)
 {
-    return &m->source.api.services[m->service % m->source.api.n_services];
+    return &m->source.api.services[0];
 }
 
 static void connect_now(struct mux *m);
