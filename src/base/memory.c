@@ -1,6 +1,7 @@
 #include "base/memory.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,14 +65,26 @@ void mem_free(void *p)
     free(p);
 }
 
+/* Opened once: the sandbox may keep it from being opened later. */
+static int statm(void)
+{
+    static _Atomic int kept = -1;
+    int none = -1, fd = atomic_load(&kept);
+    if (fd >= 0)
+        return fd;
+    fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || atomic_compare_exchange_strong(&kept, &none, fd))
+        return fd;
+    close(fd); /* another thread was faster */
+    return none;
+}
+
 size_t mem_resident(bool anonymous)
 {
     char text[128];
     unsigned long size, resident, shared;
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-    if (fd >= 0)
-        close(fd);
+    int fd = statm();
+    ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
     text[n > 0 ? n : 0] = '\0';
     if (sscanf(text, "%lu %lu %lu", &size, &resident, &shared) != 3 || resident < shared)
         return 0;
