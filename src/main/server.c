@@ -283,6 +283,7 @@ static void tell_report(const struct server *s)
 void server_run(struct server *s)
 {
     tell_report(s);
+    access_log_writer_start(s->access_log);
     watch_signals(s);
     s->state = SERVER_INITIALIZING;
     for (unsigned i = 0; i < s->n_workers; i++)

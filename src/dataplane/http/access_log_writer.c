@@ -40,7 +40,7 @@ struct access_log_writer {
     unsigned n_free;
     uint64_t flush_ms;
     size_t flush_bytes;
-    bool stop, busy;
+    bool started, stop, busy;
     struct access_log_counts counts;
 };
 
@@ -156,19 +156,26 @@ struct access_log_writer *access_log_writer_new(uint64_t flush_ms, size_t flush_
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
     pthread_cond_init(&s->done, NULL);
+    return s;
+}
+
+void access_log_writer_start(struct access_log_writer *s)
+{
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int rc = pthread_create(&s->thread, NULL, run, s);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     CHECK(rc == 0);
-    return s;
+    s->started = true;
 }
 
 /* False: a destination takes nothing (a pipe nobody reads), and the writer stays in the call. */
 static bool join_writer(struct access_log_writer *s)
 {
     struct timespec until;
+    if (!s->started)
+        return true;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += END_PATIENCE_S;
     return pthread_timedjoin_np(s->thread, NULL, &until) == 0;

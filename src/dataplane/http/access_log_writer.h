@@ -23,6 +23,9 @@ struct access_log_counts {
 /* flush_ms: how long a line may wait in a worker, 0 takes 1000. flush_bytes: how many bytes are
  * collected before they are written earlier, 0 takes 64 KiB. */
 struct access_log_writer *access_log_writer_new(uint64_t flush_ms, size_t flush_bytes);
+/* Starts the thread: once, before the first line. Apart from new(), since what restricts a thread
+ * (the sandbox) must be in force before it is made. */
+void access_log_writer_start(struct access_log_writer *s);
 void access_log_writer_free(struct access_log_writer **s);
 /* After a rotation (SIGUSR1): files are opened anew before the next write. Any thread. */
 void access_log_writer_reopen(struct access_log_writer *s);
