@@ -1,4 +1,9 @@
 /* envoy.config.accesslog.v3.AccessLog: sink, format, filter. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "config/access_log_filter_decode.h"
 #include "config/decode.h"
 #include "config/decode_util.h"
@@ -153,6 +158,18 @@ static bool take_format(struct decode_context *ctx, struct arena *a, const forma
     return take_text(a, BYTES_NONE, omit, log, err);
 }
 
+/* As in Envoy, a log that cannot be written refuses its listener, rather than losing lines. A pipe
+ * that nobody reads yet is no error, and nobody waits for its reader here. */
+static bool can_be_written(const char *path, struct error *err)
+{
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0644);
+    if (fd < 0 && errno != ENXIO)
+        return error_set(err, "path: unable to open file '%s': %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return true;
+}
+
 static bool take_file(struct decode_context *ctx, struct arena *a, struct bytes value,
                       upb_Arena *arena, struct access_log *log, struct error *err)
 {
@@ -169,6 +186,8 @@ static bool take_file(struct decode_context *ctx, struct arena *a, struct bytes 
         log->sink = ACCESS_LOG_STDOUT;
     if (bytes_eq_str(path, "/dev/stderr"))
         log->sink = ACCESS_LOG_STDERR;
+    if (log->sink == ACCESS_LOG_FILE && !can_be_written(arena_str(a, path), err))
+        return false;
     switch (LOGGERS(file_v3_FileAccessLog_access_log_format_case)(m)) {
     case LOGGERS(file_v3_FileAccessLog_access_log_format_format):
         return take_text(a, upb_bytes(LOGGERS(file_v3_FileAccessLog_format)(m)), false, log, err);

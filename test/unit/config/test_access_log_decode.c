@@ -1,6 +1,8 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "config/access_log_filter.h"
 #include "config_fixture.h"
@@ -43,7 +45,7 @@ static const char *decode(const char *yaml)
 #define FILE_LOG(more)                                                                             \
     "{name: f, typed_config: {'@type': "                                                           \
     "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: "            \
-    "/tmp/x, " more "}}"
+    "/dev/null, " more "}}"
 #define FILTER(more)                                                                               \
     "{name: s, typed_config: {'@type': "                                                           \
     "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}, filter: "     \
@@ -101,11 +103,36 @@ START_TEST(refuses_commands)
 }
 END_TEST
 
+START_TEST(refuses_what_cannot_be_written)
+{
+    ck_assert_str_eq(decode("{name: f, typed_config: {'@type': type.googleapis.com/envoy.extensions"
+                            ".access_loggers.file.v3.FileAccessLog, path: /no/such/folder/x}}"),
+                     "path: unable to open file '/no/such/folder/x': No such file or directory");
+}
+END_TEST
+
+/* Nobody reads it yet: the thread that decodes does not wait. */
+START_TEST(takes_a_pipe_without_a_reader)
+{
+    char folder[] = "/tmp/xylem-log-XXXXXX", text[256], path[64];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/pipe", folder);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    snprintf(text, sizeof(text),
+             "{name: f, typed_config: {'@type': type.googleapis.com/envoy.extensions."
+             "access_loggers.file.v3.FileAccessLog, path: %s}}",
+             path);
+    const char *said = decode(text);
+    ck_assert(unlink(path) == 0 && rmdir(folder) == 0);
+    ck_assert_str_eq(said, "");
+}
+END_TEST
+
 START_TEST(reads_sinks_and_formats)
 {
     ck_assert_str_eq(decode(FILE_LOG("")), "");
     ck_assert_int_eq(last->sink, ACCESS_LOG_FILE);
-    ck_assert(bytes_eq_str(last->path, "/tmp/x"));
+    ck_assert(bytes_eq_str(last->path, "/dev/null"));
     ck_assert_uint_gt(last->format.n_parts, 20);
     ck_assert_str_eq(decode(FILE_LOG("log_format: {text_format_source: {inline_string: "
                                      "'%RESPONSE_CODE%'}, omit_empty_values: true}")),
@@ -187,6 +214,8 @@ static Suite *suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, compiles_commands);
     tcase_add_loop_test(t, refuses_commands, 0, (int)ARRAY_SIZE(bad));
+    tcase_add_test(t, refuses_what_cannot_be_written);
+    tcase_add_test(t, takes_a_pipe_without_a_reader);
     tcase_add_test(t, reads_sinks_and_formats);
     tcase_add_test(t, filters);
     suite_add_tcase(s, t);
