@@ -60,12 +60,14 @@ static int run(const struct options *o)
         error_fini(&err);
         return EXIT_FAILURE;
     }
+    bool ok = true;
     if (o->mode == MODE_VALIDATE)
         printf("configuration '%s' OK\n", path);
-    else
-        server_run(s);
+    else if (!(ok = server_run(s, &err)))
+        LOG(LOG_MAIN, LOG_CRITICAL, "%s", error_text(&err));
     server_free(&s);
-    return EXIT_SUCCESS;
+    error_fini(&err);
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* As many descriptors as may be had: the soft limit of most systems is 1,024. */

@@ -31,6 +31,7 @@ enum flag_kind {
     FLAG_STRING,
     FLAG_MODE,
     FLAG_STATS_TAG,
+    FLAG_PATH,
     FLAG_HELP,
     FLAG_VERSION,
     FLAG_HOT_RESTART_VERSION
@@ -116,6 +117,12 @@ static const struct flag flags[] = {
     {"disable-extensions", NULL, FLAG_STRING, AT(disable_extensions), true,
      "Comma-separated list of extensions to disable"},
     {"stats-tag", NULL, FLAG_STATS_TAG, 0, false, "A tag on all statistics: tag:value; repeatable"},
+    {"no-sandbox", NULL, FLAG_BOOL, AT(sandbox.off), false,
+     "Not Envoy's: keep all system calls and privileges"},
+    {"sandbox-read", NULL, FLAG_PATH, AT(sandbox.read), false,
+     "Not Envoy's: a file or folder that may be read, and no other; repeatable"},
+    {"sandbox-write", NULL, FLAG_PATH, AT(sandbox.write), false,
+     "Not Envoy's: a file or folder that may be written, and no other; repeatable"},
     {"version", NULL, FLAG_VERSION, 0, false, "Print the version and exit"},
     {"help", "h", FLAG_HELP, 0, false, "Print this text and exit"},
 };
@@ -129,7 +136,7 @@ static void print_help(const char *argv0)
     for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
         const struct flag *f = &flags[i];
         bool value = f->kind == FLAG_U32 || f->kind == FLAG_STRING || f->kind == FLAG_MODE ||
-                     f->kind == FLAG_STATS_TAG;
+                     f->kind == FLAG_STATS_TAG || f->kind == FLAG_PATH;
         char name[64];
         snprintf(name, sizeof(name), "%s%s%s--%s%s", f->short_name ? "-" : "",
                  f->short_name ? f->short_name : "", f->short_name ? ", " : "", f->name,
@@ -169,6 +176,12 @@ static bool set_mode(struct options *o, const char *value, struct error *err)
     return true;
 }
 
+static void add_path(struct sandbox_paths *list, const char *path)
+{
+    GROW(list->paths, list->cap, list->n + 1);
+    list->paths[list->n++] = path;
+}
+
 static bool set_value(struct options *o, const struct flag *f, const char *value, struct error *err)
 {
     void *at = (char *)o + f->offset;
@@ -189,6 +202,9 @@ static bool set_value(struct options *o, const struct flag *f, const char *value
             return error_set(err, "--stats-tag: expected tag:value, got '%s'", value);
         GROW(o->stats_tags, o->cap_stats_tags, o->n_stats_tags + 1);
         o->stats_tags[o->n_stats_tags++] = value;
+        return true;
+    case FLAG_PATH:
+        add_path(at, value);
         return true;
     default:
         return true;
@@ -262,6 +278,10 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
                   o->drain_strategy);
         return OPTIONS_ERROR;
     }
+    if (o->sandbox.off && o->sandbox.read.n + o->sandbox.write.n > 0) {
+        error_set(err, "--no-sandbox turns off what --sandbox-read and --sandbox-write ask for");
+        return OPTIONS_ERROR;
+    }
     if (!o->config_path && !o->config_yaml) {
         error_set(err, "At least one of --config-path or --config-yaml or "
                        "Options::configProto() should be non-empty");
@@ -281,5 +301,7 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
 void options_fini(struct options *o)
 {
     mem_free((void *)o->stats_tags);
+    mem_free((void *)o->sandbox.read.paths);
+    mem_free((void *)o->sandbox.write.paths);
     strbuf_fini(&o->notices);
 }

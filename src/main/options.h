@@ -1,5 +1,6 @@
-/* The command line: every flag of Envoy 1.40. Those without effect here are accepted with one
- * notice; an unknown one is an error that suggests the nearest. Main thread. */
+/* The command line: every flag of Envoy 1.40, and those of the sandbox, which are ours. Those
+ * without effect here are accepted with one notice; an unknown one is an error that suggests the
+ * nearest. Main thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/strbuf.h"
+#include "main/sandbox.h"
 
 enum run_mode { MODE_SERVE, MODE_VALIDATE };
 
@@ -27,6 +29,7 @@ struct options {
     bool skip_hot_restart_on_no_parent, skip_hot_restart_parent_stats;
     const char **stats_tags; /* heap array of "tag:value" */
     unsigned n_stats_tags, cap_stats_tags;
+    struct sandbox_options sandbox;
     struct strbuf notices; /* one line a flag that has no effect */
 };
 

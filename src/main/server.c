@@ -280,9 +280,22 @@ static void tell_report(const struct server *s)
     }
 }
 
-void server_run(struct server *s)
+static bool enter_sandbox(struct server *s, struct error *err)
+{
+    const struct options *o = s->options;
+    struct sandbox_status status;
+    if (!sandbox_enter(&o->sandbox, &status, err))
+        return false;
+    s->sandbox = sandbox_stats_new(s->stats, &status);
+    return !status.landlock_abi || !o->log_path || log_set_path(o->log_path, err) ||
+           error_prefix(err, "--sandbox-write names no folder of --log-path: ");
+}
+
+bool server_run(struct server *s, struct error *err)
 {
     tell_report(s);
+    if (!enter_sandbox(s, err))
+        return false;
     access_log_writer_start(s->access_log);
     watch_signals(s);
     s->state = SERVER_INITIALIZING;
@@ -293,6 +306,7 @@ void server_run(struct server *s)
     LOG(LOG_MAIN, LOG_INFO, "starting main dispatch loop");
     loop_run(s->loop);
     LOG(LOG_MAIN, LOG_INFO, "main dispatch loop exited");
+    return true;
 }
 
 static void stop_threads(struct server *s)
@@ -357,6 +371,7 @@ void server_free(struct server **sp)
     loop_free(&s->loop);
     chunk_pool_free(&s->main_worker.chunks);
     stat_scope_unref(&s->listener_manager);
+    stat_scope_unref(&s->sandbox);
     validator_free(&s->validator);
     descriptors_free(&s->descriptors);
     field_report_fini(&s->report);

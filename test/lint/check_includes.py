@@ -26,6 +26,7 @@ DOORWAYS = [
     (r"ev\.h$", [r"src/dataplane/net/loop[._]", STUB]),
     (r"openssl/", [r"src/dataplane/net/tls"]),
     (r"ares", [r"src/dataplane/net/dns[._]"]),
+    (r"seccomp\.h$", [r"src/main/sandbox_calls\.c$"]),
     (r"nghttp2/", [r"src/dataplane/http/codec_h2\.c$"]),
     (r"grpc/", [r"src/xds/grpc_stream\.c$", STUB]),
     (r"yaml\.h$", [r"src/config/yaml[._]", STUB]),

@@ -66,13 +66,16 @@ class Proxy:
     def start(self, ready=True):
         """Start the process; with ready, return only once /ready answers LIVE."""
         with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, env=self.env, cwd=self.folder)
+            self.process = self.popen(stdout=log, stderr=log)
         if ready:
             wait_for(self._live, READY_BOUND, f"{self.kind} to be live")
         else:
             wait_for(self._up, READY_BOUND, f"{self.kind} to open its admin address")
         return self
+
+    def popen(self, **kw):
+        return subprocess.Popen(self.command, stdin=subprocess.DEVNULL, env=self.env,
+                                cwd=self.folder, **kw)
 
     def _alive(self):
         if self.process.poll() is not None:

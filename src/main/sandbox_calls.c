@@ -1,0 +1,162 @@
+/* The filter of system calls: a list of what is refused, since what a proxy needs is decided by
+ * libraries, sanitizers and the next kernel, and a list of what is allowed would end a process at
+ * night. A refused call gets EPERM and not a signal: a library that only asks whether the kernel
+ * has something goes on, and a bug of ours costs one call instead of all connections. A call of a
+ * foreign architecture (x32, 32 bits) ends the process: nothing of ours makes one. */
+#include <errno.h>
+#include <linux/sched.h>
+#include <seccomp.h>
+#include <string.h>
+
+#include "main/sandbox.h"
+
+/* Other programs. A sanitizer runs its symbolizer, and its leak check traces the process. */
+static const char *const other_programs[] = {
+    "execve", "execveat", "fork", "vfork", "process_vm_readv", "process_vm_writev", "ptrace",
+};
+
+static const char *const never[] = {
+    /* other processes */
+    "kcmp",
+    "pidfd_getfd",
+    "process_madvise",
+    "migrate_pages",
+    "move_pages",
+    /* the tree of files, devices */
+    "mount",
+    "umount",
+    "umount2",
+    "pivot_root",
+    "chroot",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "move_mount",
+    "open_tree",
+    "mount_setattr",
+    "open_by_handle_at",
+    "mknod",
+    "mknodat",
+    "swapon",
+    "swapoff",
+    "quotactl",
+    "quotactl_fd",
+    "acct",
+    "fanotify_init",
+    "nfsservctl",
+    "sysfs",
+    /* namespaces */
+    "setns",
+    "unshare",
+    /* the kernel and the machine */
+    "init_module",
+    "finit_module",
+    "create_module",
+    "delete_module",
+    "kexec_load",
+    "kexec_file_load",
+    "reboot",
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "lookup_dcookie",
+    "syslog",
+    "vhangup",
+    "personality",
+    "modify_ldt",
+    "vm86",
+    "vm86old",
+    "uselib",
+    "ioperm",
+    "iopl",
+    "sethostname",
+    "setdomainname",
+    /* keys and the clock */
+    "add_key",
+    "request_key",
+    "keyctl",
+    "memfd_secret",
+    "settimeofday",
+    "clock_settime",
+    "stime",
+    "adjtimex",
+    "clock_adjtime",
+    "clock_adjtime64",
+    "clock_settime64",
+};
+
+static const unsigned namespaces[] = {CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
+                                      CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET};
+
+static bool failed(struct error *err, const char *what, int rc)
+{
+    return error_set(err, "%s: %s", what, strerror(-rc));
+}
+
+static bool refuse(scmp_filter_ctx f, const char *name, unsigned *n, struct error *err)
+{
+    int number = seccomp_syscall_resolve_name(name);
+    if (number == __NR_SCMP_ERROR)
+        return error_set(err, "libseccomp knows no system call '%s'", name);
+    int rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), number, 0);
+    ++*n;
+    return rc == 0 || failed(err, name, rc);
+}
+
+static bool refuse_all(scmp_filter_ctx f, const char *const *names, size_t n_names, unsigned *n,
+                       struct error *err)
+{
+    for (size_t i = 0; i < n_names; i++) {
+        if (!refuse(f, names[i], n, err))
+            return false;
+    }
+    return true;
+}
+
+/* Threads, and nothing else: no process, no namespace. A filter cannot look into clone3()'s
+ * structure; ENOSYS makes libc use clone(). */
+static bool refuse_clone(scmp_filter_ctx f, unsigned *n, struct error *err)
+{
+    int clone_call = SCMP_SYS(clone);
+    int rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    if (rc == 0 && !HEAP_IS_WATCHED)
+        rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), clone_call, 1,
+                              SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+    for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(namespaces); i++)
+        rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), clone_call, 1,
+                              SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces[i], namespaces[i]));
+    *n += 2 + ARRAY_SIZE(namespaces);
+    return rc == 0 || failed(err, "clone", rc);
+}
+
+static bool load(scmp_filter_ctx f, struct error *err)
+{
+    int rc = seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1); /* all threads, or none */
+    if (rc == 0)
+        rc = seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    if (rc == 0)
+        rc = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: six steps a call */
+    if (rc == 0)
+        rc = seccomp_load(f);
+    return rc == 0 || failed(err, "seccomp", rc);
+}
+
+bool sandbox_refuse_calls(unsigned *n_rules, struct error *err)
+{
+    scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
+    if (!f)
+        return error_set(err, "libseccomp does not know this architecture");
+    *n_rules = 0;
+    bool ok = (HEAP_IS_WATCHED ||
+               refuse_all(f, other_programs, ARRAY_SIZE(other_programs), n_rules, err)) &&
+              refuse_all(f, never, ARRAY_SIZE(never), n_rules, err) &&
+              refuse_clone(f, n_rules, err) && load(f, err);
+    if (!ok)
+        *n_rules = 0;
+    seccomp_release(f);
+    return ok;
+}
