@@ -5,8 +5,8 @@ import re
 
 import lint
 
-DOCS = ("README.md", "CONTRIBUTING.md", "docs/")
-FOLDERS = r"(?:src|test|docs|tools|deploy|control-plane-stub)/"
+DOCS = ("README.md", "CONTRIBUTING.md", "docs/", "bench/README.md")
+FOLDERS = r"(?:src|test|bench|docs|tools|deploy|control-plane-stub)/"
 
 
 @functools.lru_cache(maxsize=None)

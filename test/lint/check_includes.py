@@ -23,7 +23,7 @@ ROOMS = ("base", "regex", "config", "xds", "dataplane", "filters", "admin", "mai
 # include -> the files that may use it
 STUB = r"(control-plane-stub|test/unit/stub)/"
 DOORWAYS = [
-    (r"ev\.h$", [r"src/dataplane/net/loop[._]", STUB]),
+    (r"ev\.h$", [r"src/dataplane/net/loop[._]", STUB, r"bench/"]),
     (r"openssl/", [r"src/dataplane/net/tls"]),
     (r"ares", [r"src/dataplane/net/dns[._]"]),
     (r"seccomp\.h$", [r"src/main/sandbox_calls\.c$"]),

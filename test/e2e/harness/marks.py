@@ -1,6 +1,4 @@
 """The mark of a scenario in which Xylem and Envoy differ on purpose."""
-import pytest
-
 
 def difference(reason, envoy=None, xylem=None):
     """Mark a scenario where Xylem deliberately does not do what Envoy does.
@@ -8,4 +6,5 @@ def difference(reason, envoy=None, xylem=None):
     reason: why. envoy and xylem: what each does, in a few words. The page
     docs/differences-from-envoy.md is made from these marks (differences.py).
     """
+    import pytest   # bench/ reads the harness's builders without it
     return pytest.mark.difference(reason=reason, envoy=envoy, xylem=xylem)

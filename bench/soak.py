@@ -15,7 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import demo
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import demo  # noqa: E402
 
 KINDS = ("RouteConfiguration", "ClusterLoadAssignment", "Cluster", "Listener")
 

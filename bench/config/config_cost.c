@@ -1,0 +1,392 @@
+/* What configuration costs behind the wire, counted: a builder and one worker's cluster manager,
+ * without network, without threads.
+ *
+ *     config_cost SIZE [ENDPOINTS ROUTES LISTENERS]
+ *
+ * builds SIZE EDS clusters of ENDPOINTS (2) endpoints, one table of ROUTES (SIZE) routes to them
+ * and LISTENERS (1) listeners, prints the heap bytes that this world holds, then changes one
+ * resource at a time, TIMES of each kind, and prints heap bytes and calls of each phase. Run under
+ * callgrind with --instr-atstart=no it also writes a dump for each kind, whose calls of
+ * phase_update(), phase_commit(), phase_adopt() and phase_free() tell the instructions. The output
+ * is one line of JSON. Allocations are counted because the counting allocator is linked in. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef HAVE_CALLGRIND
+#include <valgrind/callgrind.h>
+#else /* heap bytes and calls are counted all the same */
+#define CALLGRIND_DUMP_STATS_AT(what)
+#define CALLGRIND_START_INSTRUMENTATION
+#define CALLGRIND_STOP_INSTRUMENTATION
+#define CALLGRIND_ZERO_STATS
+#endif
+
+#include "base/memory.h"
+#include "base/strbuf.h"
+#include "config/builder.h"
+#include "config/json_read.h"
+#include "config/validate.h"
+#include "config/yaml.h"
+#include "dataplane/upstream/cluster_manager.h"
+#include "filters/registry.h"
+#include "heap/count_heap.h"
+
+enum { TIMES = 8, PHASES = 4 };
+
+struct world {
+    unsigned clusters, endpoints, routes, listeners;
+    struct descriptors *descriptors;
+    struct validator *validator;
+    struct stat_store *stats;
+    struct builder *builder;
+    struct config_source ads;
+    struct worker worker;
+    struct snapshot *published;
+    struct heap_counts spent[PHASES];
+    uint64_t decoded; /* resources, in the changes of a kind */
+};
+
+/* ---- the builder's world ---- */
+
+static void publish(void *ctx, struct snapshot *s)
+{
+    s->holders = 1;
+    ((struct world *)ctx)->published = s;
+}
+
+static bool bind_nothing(void *ctx, const struct listener *l, struct error *err)
+{
+    return true;
+}
+
+static void release_nothing(void *ctx, const struct listener *l)
+{
+}
+
+static void want_nothing(void *ctx, const struct config_source *source, enum resource_type type,
+                         struct bytes name)
+{
+}
+
+static void nothing(void *ctx)
+{
+}
+
+static void *timer_nothing(void *ctx, uint64_t ms, builder_timer_fn *fn, void *arg)
+{
+    return ctx;
+}
+
+static void cancel_nothing(void *ctx, void *timer)
+{
+}
+
+static void dns_nothing(void *ctx, const struct cluster *c, uint64_t generation)
+{
+}
+
+static void world_init(struct world *w)
+{
+    static const struct builder_table calls = {.clock = &clock_real,
+                                               .publish = publish,
+                                               .bind = bind_nothing,
+                                               .release = release_nothing,
+                                               .want = want_nothing,
+                                               .unwant = want_nothing,
+                                               .wants_done = nothing,
+                                               .timer_start = timer_nothing,
+                                               .timer_cancel = cancel_nothing,
+                                               .dns_start = dns_nothing,
+                                               .dns_stop = dns_nothing,
+                                               .initialised = nothing};
+    struct builder_table table = calls;
+    table.ctx = w;
+    w->descriptors = descriptors_new();
+    w->validator = validator_new(w->descriptors);
+    w->stats = stat_store_new(3);
+    node_set_pin_slots(3);
+    w->ads = (struct config_source){
+        .kind = SOURCE_ADS, .key = BYTES("ads"), .initial_fetch_timeout_ms = 15000};
+    struct builder_options o = {.descriptors = w->descriptors,
+                                .validator = w->validator,
+                                .filters = &filter_registry,
+                                .stats = w->stats};
+    w->builder = builder_new(&table, &o);
+    builder_decode_context(w->builder)->ads_configured = true;
+    w->worker =
+        (struct worker){.magic = WORKER_MAGIC, .slot = STAT_SLOT_WORKER0, .stats = w->stats};
+    cluster_manager_new(&w->worker, &connector_socket);
+}
+
+/* ---- resources ---- */
+
+static void cluster_yaml(struct strbuf *out, unsigned n, unsigned version)
+{
+    strbuf_printf(out,
+                  "{name: c%05u, type: EDS, connect_timeout: %us, eds_cluster_config: {eds_config: "
+                  "{ads: {}, resource_api_version: V3}}}",
+                  n, version + 1);
+}
+
+static void endpoint_yaml(const struct world *w, struct strbuf *out, unsigned n, unsigned version)
+{
+    strbuf_printf(out, "{cluster_name: c%05u, endpoints: [{lb_endpoints: [", n);
+    for (unsigned i = 0; i < w->endpoints; i++)
+        strbuf_printf(out,
+                      "%s{endpoint: {address: {socket_address: {address: 10.%u.%u.1, port_value: "
+                      "%u}}}}",
+                      i ? ", " : "", i / 250, i % 250, 8000 + (i ? 0 : version));
+    strbuf_add_str(out, "]}]}");
+}
+
+/* version 0: nothing changed; else one route in the middle asks for another time-out. */
+static void routes_yaml(const struct world *w, struct strbuf *out, unsigned n, unsigned version)
+{
+    strbuf_add_str(out, "{name: routes, virtual_hosts: [{name: all, domains: ['*'], routes: [");
+    for (unsigned i = 0; i < w->routes; i++) {
+        strbuf_printf(out, "%s{match: {prefix: /c%05u/}, route: {cluster: c%05u", i ? ", " : "", i,
+                      i % (w->clusters ? w->clusters : 1));
+        if (i == n && version)
+            strbuf_printf(out, ", timeout: %us", version);
+        strbuf_add_str(out, "}}");
+    }
+    strbuf_add_str(out, "]}]}");
+}
+
+#define HCM                                                                                        \
+    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3."             \
+    "HttpConnectionManager"
+#define ROUTER "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
+
+static void listener_yaml(struct strbuf *out, unsigned n, unsigned version)
+{
+    strbuf_printf(
+        out,
+        "{name: l%05u, address: {socket_address: {address: 127.0.%u.%u, port_value: 80}}, "
+        "filter_chains: [{filters: [{name: hcm, typed_config: {'@type': " HCM
+        ", stat_prefix: p%05u, server_name: s%u, http_filters: [{name: r, typed_config: "
+        "{'@type': " ROUTER "}}], rds: {route_config_name: routes, config_source: "
+        "{ads: {}, resource_api_version: V3}}}}]}]}",
+        n, n / 250, n % 250, n, version);
+}
+
+static void yaml_of(const struct world *w, enum resource_type type, unsigned n, unsigned version,
+                    struct strbuf *out)
+{
+    if (type == RESOURCE_CLUSTER)
+        cluster_yaml(out, n, version);
+    else if (type == RESOURCE_ENDPOINT)
+        endpoint_yaml(w, out, n, version);
+    else if (type == RESOURCE_ROUTE)
+        routes_yaml(w, out, n, version);
+    else
+        listener_yaml(out, n, version);
+}
+
+static struct resource_update resource(const struct world *w, struct arena *arena,
+                                       enum resource_type type, unsigned n, unsigned version)
+{
+    struct error err = ERROR_INIT;
+    struct bytes wire = BYTES_NONE;
+    struct strbuf yaml = STRBUF_INIT;
+    char name[16];
+    yaml_of(w, type, n, version, &yaml);
+    struct yaml_node *tree = yaml_parse(arena, "bench", strbuf_bytes(&yaml), &err);
+    if (!tree || !json_read(w->descriptors, tree, bytes_of(resource_type_name(type)), NULL, arena,
+                            &wire, &err)) {
+        fprintf(stderr, "config_cost: %s: %s\n", strbuf_str(&yaml), error_text(&err));
+        exit(1);
+    }
+    strbuf_fini(&yaml);
+    snprintf(name, sizeof(name), type == RESOURCE_ROUTE ? "routes" : "%c%05u",
+             type == RESOURCE_LISTENER ? 'l' : 'c', n);
+    return (struct resource_update){bytes_of(arena_str(arena, bytes_of(name))), BYTES("1"),
+                                    BYTES_NONE, wire};
+}
+
+/* ---- the phases of a change ---- */
+
+static __attribute__((noinline)) void phase_update(struct world *w, enum resource_type type,
+                                                   const struct resource_update *u, size_t n,
+                                                   bool full)
+{
+    struct update_result r;
+    struct strbuf text = STRBUF_INIT;
+    config_update(w->builder, &w->ads, type, u, n, NULL, 0, full, BYTES("1"), &r);
+    if (update_result_text(&r, type, &text)) {
+        fprintf(stderr, "config_cost: %s\n", strbuf_str(&text));
+        exit(1);
+    }
+    strbuf_fini(&text);
+    update_result_fini(&r);
+}
+
+static __attribute__((noinline)) void phase_commit(struct world *w)
+{
+    builder_commit(w->builder);
+}
+
+static void listener_changed(void *ctx, struct bytes name, void *old_value, void *new_value)
+{
+    ++*(unsigned *)ctx;
+}
+
+/* As the worker does; the snapshot that it had is to be given back. */
+static __attribute__((noinline)) struct snapshot *phase_adopt(struct world *w)
+{
+    const struct snapshot *old = w->worker.snapshot;
+    struct pmap none = PMAP_INIT(NULL);
+    unsigned changed = 0;
+    if (!w->published)
+        return NULL;
+    cluster_manager_adopt(&w->worker, old, w->published);
+    pmap_diff(old ? &old->listeners : &none, &w->published->listeners, listener_changed, &changed);
+    w->published = NULL;
+    return (struct snapshot *)old;
+}
+
+static __attribute__((noinline)) void phase_free(struct world *w, struct snapshot *old)
+{
+    if (old)
+        builder_snapshot_returned(w->builder, old);
+    builder_reap(w->builder);
+}
+
+static void spend(struct world *w, unsigned phase, struct heap_counts *since)
+{
+    struct heap_counts now = heap_counts();
+    w->spent[phase].calls += now.calls - since->calls;
+    w->spent[phase].allocated += now.allocated - since->allocated;
+    w->spent[phase].freed += now.freed - since->freed;
+    *since = now;
+}
+
+static void apply(struct world *w, enum resource_type type, const struct resource_update *u,
+                  size_t n, bool full)
+{
+    uint64_t decoded = builder_decoded(w->builder, type);
+    struct heap_counts since = heap_counts();
+    phase_update(w, type, u, n, full);
+    spend(w, 0, &since);
+    phase_commit(w);
+    spend(w, 1, &since);
+    struct snapshot *old = phase_adopt(w);
+    spend(w, 2, &since);
+    phase_free(w, old);
+    spend(w, 3, &since);
+    w->decoded += builder_decoded(w->builder, type) - decoded;
+}
+
+/* ---- what is measured ---- */
+
+static void load_all(struct world *w, enum resource_type type, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct arena *arena = arena_new(0);
+        struct resource_update u = resource(w, arena, type, i, 0);
+        phase_update(w, type, &u, 1, false);
+        arena_free(&arena);
+    }
+}
+
+static void build_world(struct world *w)
+{
+    struct update_result r;
+    builder_start(w->builder, &w->ads, &w->ads);
+    config_update(w->builder, &w->ads, RESOURCE_CLUSTER, NULL, 0, NULL, 0, true, BYTES("0"), &r);
+    config_update(w->builder, &w->ads, RESOURCE_LISTENER, NULL, 0, NULL, 0, true, BYTES("0"), &r);
+    load_all(w, RESOURCE_CLUSTER, w->clusters);
+    load_all(w, RESOURCE_ENDPOINT, w->clusters);
+    load_all(w, RESOURCE_LISTENER, w->listeners);
+    load_all(w, RESOURCE_ROUTE, 1);
+    phase_commit(w);
+    phase_free(w, phase_adopt(w));
+}
+
+static void report(const struct world *w, const char *kind)
+{
+    static const char *const names[PHASES] = {"update", "commit", "adopt", "free"};
+    CALLGRIND_DUMP_STATS_AT(kind);
+    printf(", \"%s\": {\"decoded\": %.3f", kind, (double)w->decoded / TIMES);
+    for (unsigned i = 0; i < PHASES; i++)
+        printf(", \"%s_bytes\": %.1f, \"%s_calls\": %.3f", names[i],
+               (double)w->spent[i].allocated / TIMES, names[i], (double)w->spent[i].calls / TIMES);
+    printf("}");
+}
+
+/* One resource changes, TIMES over, spread over the world; the first time is not counted. */
+static void change_one(struct world *w, const char *kind, enum resource_type type, unsigned n)
+{
+    memset(w->spent, 0, sizeof(w->spent));
+    w->decoded = 0;
+    for (unsigned i = 0; i <= TIMES; i++) {
+        struct arena *arena = arena_new(0);
+        struct resource_update u = resource(w, arena, type, n * (i % TIMES) / TIMES, i + 1);
+        if (i == 1) {
+            memset(w->spent, 0, sizeof(w->spent));
+            w->decoded = 0;
+            CALLGRIND_START_INSTRUMENTATION;
+            CALLGRIND_ZERO_STATS;
+        }
+        apply(w, type, &u, 1, false);
+        if (i == TIMES)
+            report(w, kind);
+        arena_free(&arena);
+    }
+    CALLGRIND_STOP_INSTRUMENTATION;
+}
+
+/* All clusters come again, as state of the world sends them; one of them has changed. */
+static void resend(struct world *w)
+{
+    struct arena *arena = arena_new(0);
+    struct resource_update *u = mem_alloc(w->clusters * sizeof(*u));
+    for (unsigned i = 0; i < w->clusters; i++)
+        u[i] = resource(w, arena, RESOURCE_CLUSTER, i, 100);
+    apply(w, RESOURCE_CLUSTER, u, w->clusters, true);
+    memset(w->spent, 0, sizeof(w->spent));
+    w->decoded = 0;
+    CALLGRIND_START_INSTRUMENTATION;
+    CALLGRIND_ZERO_STATS;
+    for (unsigned i = 0; i < TIMES; i++) {
+        unsigned n = w->clusters * i / TIMES;
+        u[n] = resource(w, arena, RESOURCE_CLUSTER, n, 101 + i);
+        apply(w, RESOURCE_CLUSTER, u, w->clusters, true);
+    }
+    report(w, "resend");
+    CALLGRIND_STOP_INSTRUMENTATION;
+    mem_free(u);
+    arena_free(&arena);
+}
+
+static unsigned argument(int argc, char **argv, int i, unsigned otherwise)
+{
+    return argc > i ? (unsigned)atoi(argv[i]) : otherwise;
+}
+
+int main(int argc, char **argv)
+{
+    static struct world w;
+    if (argc < 2) {
+        fprintf(stderr, "usage: config_cost SIZE [ENDPOINTS ROUTES LISTENERS]\n");
+        return 2;
+    }
+    w.clusters = argument(argc, argv, 1, 0);
+    w.endpoints = argument(argc, argv, 2, 2);
+    w.routes = argument(argc, argv, 3, w.clusters);
+    w.listeners = argument(argc, argv, 4, 1);
+    world_init(&w);
+    build_world(&w);
+    struct heap_counts now = heap_counts();
+    printf("{\"live\": %llu", (unsigned long long)(now.allocated - now.freed));
+    if (argc == 2) {
+        change_one(&w, "endpoint", RESOURCE_ENDPOINT, w.clusters);
+        change_one(&w, "cluster", RESOURCE_CLUSTER, w.clusters);
+        change_one(&w, "route", RESOURCE_ROUTE, w.routes);
+        change_one(&w, "listener", RESOURCE_LISTENER, w.listeners);
+        resend(&w);
+    }
+    printf("}\n");
+    return 0;
+}

@@ -1,0 +1,314 @@
+"""exact: figures that come out the same on every run, whatever else the machine does.
+
+Per request, one worker: instructions of the worker thread (callgrind, the difference of two request
+counts after a warm-up, one request at a time), system calls (strace, the same way, 16 connections at
+full speed), heap allocations (a counting allocator). Per resource and per idle connection: heap
+bytes, least squares over several sizes. Per configuration change: instructions, heap bytes, resources
+decoded, at several sizes of the world.
+
+They are held against bench/expected.json: --gate says which got worse; --update writes it anew.
+"""
+import json
+import re
+import socket
+import subprocess
+import tempfile
+import urllib.request
+
+import measure
+import peers
+from processes import ROOT, Bench, BenchError, installed, say, tool, wait_for
+
+EXPECTED = ROOT / "bench" / "expected.json"
+CONNECTIONS, TRIES = 16, 10
+REQUEST = b"GET /steady HTTP/1.1\r\nhost: steady.test\r\n\r\n"
+WORKER = "wrk:worker_0"
+PARTS = ("calls", "heap", "instructions", "bytes", "changes")
+
+
+class Clients:
+    """Keep-alive connections that all send a request, then all read the answer."""
+
+    def __init__(self, port, count=CONNECTIONS):
+        self.sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+        for one in self.sockets:
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self):
+        for one in self.sockets:
+            one.sendall(REQUEST)
+
+    def receive(self):
+        for one in self.sockets:
+            data = b""
+            while not data.endswith(b"x" * 128):
+                more = one.recv(65536)
+                if not more:
+                    raise BenchError("the proxy closed a connection")
+                data += more
+            if not data.startswith(b"HTTP/1.1 200"):
+                raise BenchError(f"wrong answer {data[:200]!r}")
+
+    def run(self, requests):
+        for _ in range(requests // len(self.sockets)):
+            self.send()
+            self.receive()
+
+    def run_one_by_one(self):
+        """A request on each, never two at once: one upstream connection serves all."""
+        for one in self.sockets:
+            one.sendall(REQUEST)
+            if not one.recv(65536).startswith(b"HTTP/1.1 200"):
+                raise BenchError("wrong answer")
+
+
+def histogram_decades(proxy):
+    """Which powers of ten each histogram has met: it gets memory for one when it records the first
+    value of it, a handful of allocations for as long as the proxy lives."""
+    admin = (proxy.folder / "admin").read_text().strip()
+    path = "/stats?format=json&usedonly&histogram_buckets=detailed"
+    with urllib.request.urlopen(f"http://{admin}{path}", timeout=10) as page:
+        found = json.load(page)["stats"][-1]["histograms"]["details"]
+    lows = [(one["name"], bucket["lower_bound"]) for one in found for bucket in one["totals"]]
+    return {(name, low and len(str(int(low)))) for name, low in lows}
+
+
+def without_new_decades(proxy, work):
+    """What work() returns, of a run in which no histogram met a new power of ten: on a loaded
+    machine an answer takes long now and then."""
+    known = histogram_decades(proxy)
+    for _ in range(TRIES):
+        value, decades = work(), histogram_decades(proxy)
+        if decades == known:
+            return value
+        known = decades
+    raise BenchError(f"{TRIES} times a histogram met a new power of ten")
+
+
+class Exact:
+    """Collects name -> value; each part measures one sort."""
+
+    def __init__(self, proxies=("xylem",), sizes=(100, 1000)):
+        self.proxies, self.sizes = proxies, sizes
+        self.found, self.skipped = {}, {}
+
+    def measure(self, parts):
+        for part in parts:
+            say(f"exact: {part}")
+            for name in self.proxies if part in ("calls", "instructions") else ("xylem",):
+                with tempfile.TemporaryDirectory(prefix="xylem-bench-") as folder:
+                    bench = Bench(folder)
+                    try:
+                        getattr(self, part)(bench, name)
+                    finally:
+                        bench.stop()
+
+    def put(self, name, value, proxy="xylem"):
+        self.found.setdefault(name, {})[proxy] = value
+
+    # Per request
+
+    def calls(self, bench, name):
+        few, many = 1600, 8000
+        proxy = peers.start(bench, name, bench.origin().port)
+        clients = Clients(proxy.port)
+        clients.run(few)
+        readings = [measure.strace(bench, proxy.pid, lambda n=n: clients.run(n))
+                    for n in (few, many)]
+        if None in readings:
+            self.skipped["calls"] = "strace is not permitted"
+            return
+        data, control, _, each = measure.calls_per(*readings, many - few)
+        self.put("data calls a request", round(data, 2), name)
+        self.put("epoll_ctl a request", round(control, 4), name)
+        say(f"  {name}: {data:.3f} data calls, {control:.3f} epoll_ctl, others "
+            f"{ {k: round(v, 3) for k, v in sorted(each.items()) if v > 0.0005} }")
+
+    def heap(self, bench, _):
+        heap = measure.Heap(bench.folder / "heap")
+        proxy = peers.start(bench, "xylem", bench.origin().port,
+                            env=heap.env(tool("libcount_heap.so")))
+        clients, requests = Clients(proxy.port), 8000
+        clients.run(1600)
+
+        def count():
+            before = heap.rows()
+            clients.run(requests)
+            return heap.calls_by_thread(proxy.pid, before)
+        counts = without_new_decades(proxy, count)
+        self.put("heap allocations of the worker in 8,000 requests", counts.pop(WORKER, 0))
+        # The flush of statistics, once in five seconds, allocates on the main thread.
+        self.put("heap allocations of other threads meanwhile", sum(counts.values()))
+        self.idle_connections(heap, proxy)
+
+    def idle_connections(self, heap, proxy):
+        """Live heap bytes by the number of connections that have had one request."""
+        groups, points = [], []
+        for count in (100, 300, 600, 1000):
+            groups.append(Clients(proxy.port, count - sum(len(g.sockets) for g in groups)))
+            groups[-1].run_one_by_one()
+            points.append((count, heap.settled()))
+        self.put("heap bytes an idle H1 connection", measure.slope(points)[0])
+
+    def instructions(self, bench, name):
+        """Two counts of requests over one connection, one at a time; the worker's thread alone."""
+        few, many = 200, 1200
+        folder = bench.home("callgrind")
+        proxy = peers.start(bench, name, bench.origin().port,
+                            wrap=lambda _, program: measure.valgrind(folder, program))
+        client = Clients(proxy.port, 1)
+        client.run(300)
+        measure.callgrind_control(proxy.pid, "--instr=on")
+        client.run(100)
+        counts = []
+        for number, requests in enumerate((0, few, many), 1):
+            client.run(requests)
+            measure.callgrind_control(proxy.pid, "-d")
+            wait_for(lambda n=number: measure.instructions_by_thread(folder, n), "the dump")
+            counts.append(measure.instructions_by_thread(folder, number))
+        worker = max(counts[2], key=lambda t: counts[2][t] - counts[1].get(t, 0))
+        each = (counts[2][worker] - counts[1].get(worker, 0)) / (many - few)
+        self.put("instructions a request", round(each, 1), name)
+        say(f"  {name}: {each:,.0f} instructions a request")
+
+    # Per resource and per change
+
+    @staticmethod
+    def config_cost(*words):
+        done = subprocess.run([str(tool("config_cost")), *map(str, words)], capture_output=True,
+                              text=True, check=False)
+        if done.returncode:
+            raise BenchError(f"config_cost {words}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def bytes(self, bench, _):
+        """Rows of (clusters, endpoints, routes, listeners) and the heap they take."""
+        rows, live = [], []
+        for clusters, endpoints, routes, listeners in (
+                (500, 1, 1, 1), (1000, 1, 1, 1), (2000, 1, 1, 1), (1000, 5, 1, 1),
+                (1000, 9, 1, 1), (500, 1, 1000, 1), (500, 1, 2000, 1), (500, 1, 1, 101),
+                (500, 1, 1, 201), (1000, 2, 1000, 1), (2000, 2, 2000, 1)):
+            live.append(self.config_cost(clusters, endpoints, routes, listeners)["live"])
+            rows.append((clusters, clusters * endpoints, routes, listeners))
+        found = measure.slopes(rows, live)
+        for name, value in zip(("cluster", "endpoint", "route", "listener"), found):
+            self.put(f"heap bytes a {name}", round(value, 1))
+        # The goal's unit: what one more of the usual world takes, bounds of tables included.
+        whole = measure.slope([(r[0], v) for r, v in list(zip(rows, live))[-2:]])[0]
+        self.put("heap bytes a cluster with 2 endpoints and a route", round(whole, 1))
+
+    def changes(self, bench, _):
+        for size in self.sizes:
+            folder = bench.home(f"changes-{size}")
+            command = measure.valgrind(folder, tool("config_cost"), "--toggle-collect=nothing")
+            command = [w for w in command if w != "--toggle-collect=nothing"]
+            done = subprocess.run([*map(str, command), str(size)], capture_output=True, text=True,
+                                  check=False)
+            if done.returncode:
+                raise BenchError(f"config_cost {size}: {done.stderr}")
+            told = json.loads(done.stdout)
+            dumps = {}
+            for path in sorted(folder.glob("callgrind.out*")):
+                kind = re.search(r"Client Request: (\w+)", path.read_text(errors="replace"))
+                if kind:
+                    dumps[kind.group(1)] = measure.inclusive(path, "phase_")
+            for kind in [k for k in told if k != "live"]:
+                self.change(size, kind, told[kind], dumps.get(kind, {}))
+
+    def change(self, size, kind, told, instructions):
+        what = "one cluster of all resent" if kind == "resend" else f"one {kind} changed"
+        for phase in ("update", "commit", "adopt", "free"):
+            if spent := sum(v for k, v in instructions.items() if k.startswith(f"phase_{phase}")):
+                self.put(f"{what} in {size:,}: instructions, {phase}", round(spent / 8))
+        self.put(f"{what} in {size:,}: heap bytes allocated",
+                 round(sum(v for k, v in told.items() if k.endswith("_bytes"))))
+        self.put(f"{what} in {size:,}: heap allocations",
+                 round(sum(v for k, v in told.items() if k.endswith("_calls")), 1))
+        self.put(f"{what} in {size:,}: resources decoded", told["decoded"])
+
+
+# The stored table
+
+def tolerance(name):
+    """How much two runs may differ: a part of the value, and a number."""
+    if "data calls" in name:
+        return 0, 0.02
+    if "of other threads" in name:
+        return 0, 80
+    if "epoll_ctl" in name or "decoded" in name or "8,000 requests" in name:
+        return 0, 0
+    if "instructions" in name:
+        return 0.01, 50
+    return 0.005, 2
+
+
+def gate(found, skipped, parts):
+    """TAP: one line for each figure; worse than expected is a failure, better is told."""
+    expected = json.loads(EXPECTED.read_text())
+    failed = number = 0
+    names = [n for n, v in found.items() if "xylem" in v]
+    for name in names:
+        number += 1
+        value, wanted = found[name]["xylem"], expected.get(name)
+        part, fixed = tolerance(name)
+        if wanted is None:
+            failed += 1
+            print(f"not ok {number} - {name}: {value:g}; no expected value: bench/run exact "
+                  "--update")
+            continue
+        room = wanted * part + fixed
+        good = value <= wanted + room
+        failed += not good
+        print(f"{'ok' if good else 'not ok'} {number} - {name}: {value:g}, expected {wanted:g}")
+        if value < wanted - room:
+            print(f"# {name} got better: bench/run exact --update")
+    for what, why in skipped.items():
+        number += 1
+        print(f"ok {number} - {what} # SKIP {why}")
+    if not number:
+        print("not ok 1 - nothing was measured")
+    print(f"1..{max(number, 1)}")
+    return 1 if failed or not number else 0
+
+
+def update(found):
+    stored = json.loads(EXPECTED.read_text()) if EXPECTED.exists() else {}
+    stored.update({name: values["xylem"] for name, values in found.items() if "xylem" in values})
+    EXPECTED.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n")
+
+
+# In the report
+
+GOALS = {
+    "data calls a request": ("4.00", lambda v: abs(v - 4) <= 0.02),
+    "epoll_ctl a request": ("0.00", lambda v: v == 0),
+    "heap allocations of the worker in 8,000 requests": ("0", lambda v: v == 0),
+    "heap bytes an idle H1 connection": ("≤ 1,024", lambda v: v <= 1024),
+    "heap bytes a cluster with 2 endpoints and a route": ("≤ 2,560", lambda v: v <= 2560),
+    "heap bytes a route": ("≤ 300", lambda v: v <= 300),
+    "heap bytes a endpoint": ("≤ 96", lambda v: v <= 96),
+}
+
+
+def section(report, options):
+    proxies = [n for n in peers.NAMES if peers.program(n) and n != "envoy"]
+    run = Exact(proxies, (100, 1000, 10000))
+    run.measure(PARTS)
+    if options.update:
+        update(run.found)
+    for name, values in run.found.items():
+        goal, test = GOALS.get(name, (None, None))
+        if "decoded" in name:
+            goal, test = "1", lambda v: v == 1
+        report.add("exact", name, values, "", goal, test(values["xylem"]) if test else None)
+    for what, why in run.skipped.items():
+        report.note(f"exact: {what} not measured: {why}")
+
+
+def main_gate(parts):
+    missing = [n for n in ("strace", "valgrind") if not installed(n)]
+    if missing:
+        raise BenchError(f"not installed: {', '.join(missing)} (tools/deps test)")
+    run = Exact()
+    run.measure(parts)
+    return run

@@ -1,0 +1,63 @@
+"""bench/run: measures, and writes bench/results/. See bench/README.md for what each figure means."""
+import argparse
+import sys
+import time
+
+import exact
+import peers
+import ratios
+from processes import BenchError, say
+from report import Report
+
+SECTIONS = {"exact": exact.section, **ratios.SECTIONS}
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
+    parser.add_argument("sections", nargs="*", metavar="SECTION",
+                        help=f"one of: {' '.join(SECTIONS)} (default: all)")
+    parser.add_argument("--update", action="store_true",
+                        help="exact: write bench/expected.json anew")
+    parser.add_argument("--gate", metavar="PARTS", nargs="?", const=",".join(exact.PARTS),
+                        help="exact, Xylem alone: TAP against bench/expected.json; parts: "
+                             + ",".join(exact.PARTS))
+    parser.add_argument("--keep", action="store_true", help="print only, store nothing")
+    options = parser.parse_args()
+    for name in options.sections:
+        if name not in SECTIONS:
+            parser.error(f"no section {name}; there are: {' '.join(SECTIONS)}")
+    return options
+
+
+def gate(options):
+    parts = options.gate.split(",")
+    run = exact.main_gate(parts)
+    if options.update:
+        exact.update(run.found)
+    return exact.gate(run.found, run.skipped, parts)
+
+
+def main():
+    options = parse()
+    if options.gate:
+        return gate(options)
+    report = Report()
+    report.load()
+    begun = time.monotonic()
+    for name in options.sections or SECTIONS:
+        say(f"== {name} ({time.monotonic() - begun:.0f} s)")
+        report.forget(name)
+        SECTIONS[name](report, options)
+        print(report.markdown(name), flush=True)
+        if not options.keep:
+            report.save(peers.versions())
+    say(f"== done ({time.monotonic() - begun:.0f} s)")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except BenchError as error:
+        say(f"bench: {error}")
+        sys.exit(1)

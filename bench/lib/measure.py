@@ -1,0 +1,199 @@
+"""Readings: CPU, memory, system calls, heap, instructions; and the statistics made of them."""
+import random
+import re
+import signal
+import statistics
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+from processes import BenchError, installed, wait_for
+
+DATA_CALLS = ("read", "readv", "recvfrom", "recvmsg", "write", "writev", "sendto", "sendmsg",
+              "splice")
+
+
+# CPU and memory of a process
+
+def cpu_ns(pid):
+    """CPU of all threads, user and system."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            total += int((task / "schedstat").read_text().split()[0])
+        except FileNotFoundError:
+            pass    # a thread that has just ended
+    return total
+
+
+def steal_ticks():
+    return int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8])
+
+
+def pss_kib(pid):
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
+
+
+def settled_pss_kib(pid, bound=10.0):
+    """Pss once it has stopped changing: freed memory goes back from a timer."""
+    seen, end = [pss_kib(pid)], time.monotonic() + bound
+    while time.monotonic() < end:
+        time.sleep(0.5)
+        seen.append(pss_kib(pid))
+        if len(seen) > 4 and max(seen[-4:]) - min(seen[-4:]) <= max(16, seen[-1] // 500):
+            break
+    return seen[-1]
+
+
+# System calls
+
+def strace(bench, pid, work):
+    """How often each system call was made by all threads while work ran; None: not permitted."""
+    if not installed("strace"):
+        raise BenchError("strace is not installed")
+    out = bench.folder / "strace.out"
+    tracer = bench.start("strace", ["strace", "-f", "-c", "-U", "calls,name", "-o", out, "-p", pid])
+    wait_for(lambda: "attached" in tracer.log() or tracer.popen.poll() is not None,
+             "strace to attach")
+    if tracer.popen.poll() is not None:
+        if "not permitted" in tracer.log():
+            return None
+        raise BenchError(f"strace: {tracer.log()}")
+    work()
+    tracer.popen.send_signal(signal.SIGINT)
+    tracer.popen.wait(10)
+    return {m[2]: int(m[1]) for m in re.finditer(r"^ *(\d+) (\w+)$", out.read_text(), re.M)
+            if m[2] != "total"}
+
+
+def calls_per(first, second, requests):
+    """(data calls, epoll_ctl, all others, by name) a request, of the difference of two readings."""
+    each = {name: (second.get(name, 0) - first.get(name, 0)) / requests
+            for name in {*first, *second}}
+    data = sum(each.pop(name, 0) for name in DATA_CALLS)
+    control = each.pop("epoll_ctl", 0)
+    return data, control, sum(each.values()), each
+
+
+# The counting allocator
+
+class Heap:
+    """The rows that libcount_heap.so writes for a program that was started with env()."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.path.touch()
+
+    def env(self, library):
+        return {"LD_PRELOAD": str(library), "COUNT_HEAP_FILE": str(self.path)}
+
+    def rows(self):
+        """thread id -> (calls, allocated, freed)"""
+        data = self.path.read_bytes()
+        return {row[0]: row[1:] for row in struct.iter_unpack("<QQQQ", data) if row[0]}
+
+    def live(self):
+        return sum(allocated - freed for _, allocated, freed in self.rows().values())
+
+    def settled(self, bound=10.0):
+        """Live bytes once they are the same four times in a row."""
+        seen, end = [self.live()], time.monotonic() + bound
+        while time.monotonic() < end and (len(seen) < 5 or len(set(seen[-4:])) > 1):
+            time.sleep(0.4)
+            seen.append(self.live())
+        return seen[-1]
+
+    def calls_by_thread(self, pid, before):
+        """Thread name -> calls since the reading `before`."""
+        counts = {}
+        for thread, row in self.rows().items():
+            name = Path(f"/proc/{pid}/task/{thread}/comm").read_text().strip()
+            counts[name] = counts.get(name, 0) + row[0] - before.get(thread, (0,))[0]
+        return counts
+
+
+# Instructions
+
+CALLGRIND = ["--tool=callgrind", "--separate-threads=yes", "--compress-strings=no",
+             "--compress-pos=no", "--instr-atstart=no", "--quiet"]
+
+
+def valgrind(folder, program, *more):
+    """The command that counts instructions once it is told to."""
+    if not installed("valgrind"):
+        raise BenchError("valgrind is not installed")
+    return ["valgrind", *CALLGRIND, *more, f"--callgrind-out-file={folder}/callgrind.out", program]
+
+
+def callgrind_control(pid, *words):
+    done = subprocess.run(["callgrind_control", *words, str(pid)], capture_output=True, text=True,
+                          check=False)
+    if done.returncode or "Error" in done.stdout + done.stderr:
+        raise BenchError(f"callgrind_control {words}: {done.stdout}{done.stderr}")
+
+
+def instructions_by_thread(folder, number):
+    """Thread number -> instructions in a dump."""
+    found = {}
+    for path in Path(folder).glob(f"callgrind.out.{number}-*"):
+        text = path.read_text(errors="replace")
+        total = re.search(r"^(?:totals|summary): (\d+)", text, re.M)
+        thread = re.search(r"^thread: (\d+)", text, re.M)
+        found[int(thread.group(1))] = int(total.group(1)) if total else 0
+    return found
+
+
+def inclusive(path, prefix):
+    """Function -> instructions with all it calls, of functions whose name begins so, in a dump."""
+    found, name = {}, None
+    with open(path, errors="replace") as lines:
+        for line in lines:
+            if line.startswith("cfn="):
+                name = line[4:].strip()
+                name = name if name.startswith(prefix) else None
+            elif line.startswith("calls=") and name:
+                found[name] = found.get(name, 0) + int(next(lines).split()[1])
+                name = None
+    return found
+
+
+# Statistics
+
+def slope(points):
+    """Least squares over (x, y): (slope, intercept)."""
+    mx = statistics.fmean(x for x, _ in points)
+    my = statistics.fmean(y for _, y in points)
+    k = sum((x - mx) * (y - my) for x, y in points) / sum((x - mx) ** 2 for x, _ in points)
+    return k, my - k * mx
+
+
+def slopes(rows, values):
+    """Least squares with several variables: rows of numbers (a constant is added)."""
+    full = [[*row, 1.0] for row in rows]
+    n = len(full[0])
+    a = [[sum(r[i] * r[j] for r in full) for j in range(n)]
+         + [sum(r[i] * v for r, v in zip(full, values))] for i in range(n)]
+    for i in range(n):
+        pivot = max(range(i, n), key=lambda k: abs(a[k][i]))
+        a[i], a[pivot] = a[pivot], a[i]
+        for k in range(n):
+            if k != i:
+                f = a[k][i] / a[i][i]
+                a[k] = [x - f * y for x, y in zip(a[k], a[i])]
+    return [a[i][n] / a[i][i] for i in range(n)]
+
+
+def bootstrap(values, rounds=2000):
+    """(median, low, high): the median with the 95 % interval of resampled medians."""
+    chosen = random.Random(1)
+    medians = sorted(statistics.median(chosen.choices(values, k=len(values)))
+                     for _ in range(rounds))
+    return (statistics.median(values), medians[int(rounds * 0.025)],
+            medians[int(rounds * 0.975) - 1])
+
+
+def percentile(values, part):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]

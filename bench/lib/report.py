@@ -1,0 +1,88 @@
+"""What a run found: rows with the figure of each proxy, the goal, and whether it is met."""
+import json
+import time
+
+from processes import ROOT
+
+RESULTS = ROOT / "bench" / "results"
+ORDER = ("xylem", "floor", "haproxy", "nginx", "envoy")
+
+
+def number(value):
+    """Three or four digits that matter."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return value
+    size = abs(value)
+    if size >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if size >= 10 else f"{value:.2f}" if size >= 0.095 else f"{value:.3g}"
+
+
+class Report:
+    """Rows in order of measurement."""
+
+    def __init__(self):
+        self.rows, self.pictures, self.notes = [], {}, []
+
+    def add(self, section, what, values, unit="", goal=None, met=None, spread=None):
+        """values: proxy -> number; spread: proxy -> (low, high)."""
+        row = {"section": section, "what": what, "unit": unit, "values": values, "goal": goal,
+               "met": met, "spread": spread or {}}
+        self.rows = [r for r in self.rows if (r["section"], r["what"]) != (section, what)]
+        self.rows.append(row)
+        return row
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def sections(self):
+        return list(dict.fromkeys(row["section"] for row in self.rows))
+
+    def markdown(self, section=None):
+        lines = []
+        for name in [section] if section else self.sections():
+            rows = [row for row in self.rows if row["section"] == name]
+            seen = {key for row in rows for key in row["values"]}
+            columns = [*(k for k in ORDER if k in seen), *sorted(seen - set(ORDER))]
+            lines += [f"### {name}", "", f"| | {' | '.join(columns)} | goal | met |",
+                      "|---|" + "---|" * (len(columns) + 2)]
+            for row in rows:
+                cells = [self._cell(row, column) for column in columns]
+                met = {True: "yes", False: "**no**", None: ""}[row["met"]]
+                unit = f" ({row['unit']})" if row["unit"] else ""
+                lines.append(f"| {row['what']}{unit} | {' | '.join(cells)} | {row['goal'] or ''} "
+                             f"| {met} |")
+            lines.append("")
+        return "\n".join(lines)
+
+    @staticmethod
+    def _cell(row, column):
+        if column not in row["values"]:
+            return ""
+        text = number(row["values"][column])
+        spread = row["spread"].get(column)
+        return f"{text} ({number(spread[0])}–{number(spread[1])})" if spread else text
+
+    # The stored run: sections that were not measured again keep their rows.
+
+    def load(self):
+        path = RESULTS / "results.json"
+        if path.exists():
+            stored = json.loads(path.read_text())
+            self.rows, self.notes = stored["rows"], stored.get("notes", [])
+            self.pictures = stored.get("pictures", {})
+
+    def forget(self, section):
+        self.rows = [row for row in self.rows if row["section"] != section]
+
+    def save(self, versions):
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "results.json").write_text(json.dumps(
+            {"date": time.strftime("%Y-%m-%d"), "versions": versions, "rows": self.rows,
+             "pictures": self.pictures, "notes": self.notes}, indent=1) + "\n")
+        head = [f"# Measured on {time.strftime('%Y-%m-%d')}", "", "Written by `bench/run`; what each "
+                "row means: `bench/README.md`.", "", "| | version |", "|---|---|",
+                *(f"| {name} | {text} |" for name, text in versions.items()), ""]
+        (RESULTS / "results.md").write_text("\n".join(head) + "\n" + self.markdown() + "\n")

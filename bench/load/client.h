@@ -1,0 +1,71 @@
+/* One HTTP/1.1 client connection on libev: sends a request, reads the answer, says when. What the
+ * sub-commands of `load` are made of. One thread. */
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CLIENT_HEAD_MAX = 8192 };
+
+struct client;
+
+struct client_ops {
+    void (*on_connected)(struct client *c); /* or NULL */
+    void (*on_answer)(struct client *c);    /* status, head and n_head are the answer's */
+    /* The peer has closed, or reset, or sent what is no answer. The client has no descriptor any
+     * more: connect again or leave it. */
+    void (*on_closed)(struct client *c);
+};
+
+struct client {
+    ev_io io;
+    const struct client_ops *ops;
+    void *owner;
+    bool connecting, waiting; /* waiting: a request is out */
+    int status;
+    char head[CLIENT_HEAD_MAX + 1]; /* NUL-terminated once whole */
+    size_t n_head;
+    bool in_body, last;
+    uint64_t body_left, body_bytes;
+    const char *unsent; /* the caller's request, which outlives it */
+    size_t n_unsent;
+};
+
+struct load_options {
+    int port, connections, requests;
+    double rate, seconds, warm_up;
+    const char *path, *host;
+    const char *headers; /* further lines, each with CRLF */
+    bool close, fresh;
+};
+
+extern struct ev_loop *client_loop;
+
+uint64_t now_ns(void); /* CLOCK_MONOTONIC: the same in all processes */
+void client_init(struct client *c, const struct client_ops *ops, void *owner);
+void client_connect(struct client *c, int port);
+void client_close(struct client *c);
+static inline bool client_open(const struct client *c)
+{
+    return c->io.fd >= 0;
+}
+/* The text lives until the answer is there. */
+void client_send(struct client *c, const char *request, size_t len);
+/* The request that the options describe; the caller frees it. */
+char *client_request(const struct load_options *o, size_t *len);
+
+/* A timer finer than the loop's: a callback each `period_ns`, with the number of periods since the
+ * last. */
+struct ticker {
+    ev_io io;
+    void (*fn)(struct ticker *t);
+    void *owner;
+};
+void ticker_start(struct ticker *t, uint64_t period_ns, void (*fn)(struct ticker *t), void *owner);
+void ticker_stop(struct ticker *t);
+
+int load_run(const struct load_options *o);
+int load_hold(const struct load_options *o);
+int load_probe(const struct load_options *o);
