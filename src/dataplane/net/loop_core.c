@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 
-enum { DEFER_PASSES_MAX = 64 };
+enum { DEFER_PASSES = 64 };
 
 static struct loop_core *core_of(const struct loop *loop)
 {
@@ -12,6 +12,7 @@ static struct loop_core *core_of(const struct loop *loop)
 void loop_core_init(struct loop_core *core, const struct clock *clock)
 {
     core->clock = clock;
+    core->passes = DEFER_PASSES;
     core->now_ns = clock->monotonic_ns(clock);
     list_init(&core->defers[DEFER_FLUSH]);
     list_init(&core->defers[DEFER_REAP]);
@@ -198,7 +199,7 @@ static void run_defers(struct list *head)
 
 bool loop_core_end_turn(struct loop_core *core)
 {
-    for (unsigned i = 0; i < DEFER_PASSES_MAX; i++) {
+    for (unsigned i = 0; i < core->passes; i++) {
         if (!list_empty(&core->defers[DEFER_FLUSH]))
             run_defers(&core->defers[DEFER_FLUSH]);
         else if (!list_empty(&core->defers[DEFER_REAP]))

@@ -13,6 +13,7 @@ struct loop_core {
     size_t heap_len, heap_cap;
     uint64_t next_seq;
     struct list defers[2]; /* by enum defer_stage */
+    unsigned passes;       /* bound of the defers that one turn serves */
     pthread_mutex_t mailbox_lock;
     struct list mailbox;
     size_t mailbox_len;

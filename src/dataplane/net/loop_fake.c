@@ -50,6 +50,16 @@ void loop_turn(struct loop *loop, bool wait UNUSED)
     turn(loop);
 }
 
+bool loop_fake_step(struct loop *loop)
+{
+    return turn(loop);
+}
+
+void loop_fake_passes(struct loop *loop, unsigned passes)
+{
+    loop->core.passes = passes;
+}
+
 bool loop_fake_turn(struct loop *loop)
 {
     for (unsigned i = 0; i < TURNS_MAX; i++)

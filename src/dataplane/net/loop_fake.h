@@ -8,6 +8,10 @@
 
 /* Takes turns until nothing is ready. Returns false if that did not end after many turns. */
 bool loop_fake_turn(struct loop *loop);
+/* One turn; false: there was nothing to do. */
+bool loop_fake_step(struct loop *loop);
+/* How many rounds of defers one turn serves: with 1, whatever may wait for the next turn does. */
+void loop_fake_passes(struct loop *loop, unsigned passes);
 /* Moves the clock by ms, stopping at each timer on the way. */
 void loop_fake_advance(struct loop *loop, uint64_t ms);
 /* Milliseconds until the next timer; UINT64_MAX: none. */
