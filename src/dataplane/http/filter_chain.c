@@ -265,7 +265,8 @@ void filter_chain_request_trailers(struct stream *s)
 
 void filter_chain_response(struct stream *s, struct bytes body)
 {
-    int last = (int)s->n_filters - 1;
+    /* Filters that have seen another answer begin, one of which may be replying, see no second. */
+    int last = s->priv->response_begun ? -1 : (int)s->n_filters - 1;
     filter_chain_drop(s, FILTER_RESPONSE);
     s->priv->response_begun = true;
     run_headers(s, FILTER_RESPONSE, last, body.len == 0);
