@@ -90,4 +90,5 @@ struct codec {
     struct codec_options options; /* by value: those of the connection's birth */
     uint64_t header_bytes;        /* of the current message, wire bytes; for the statistics */
     enum http_protocol protocol;  /* of the current message received */
+    bool sends_to_end; /* the message being sent, or broken off, ends where the connection does */
 };

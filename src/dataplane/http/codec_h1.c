@@ -47,6 +47,7 @@ static void exchange_ended(struct codec_h1 *h)
 void h1_send_ended(struct codec_h1 *h)
 {
     h->send = H1_SEND_DONE;
+    h->c.sends_to_end = false;
     if (h->recv == H1_RECV_DONE)
         exchange_ended(h);
 }

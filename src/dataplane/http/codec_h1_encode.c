@@ -152,6 +152,7 @@ static void choose_response_body(struct codec_h1 *c, struct head_writer *w, unsi
         put(w, BYTES("content-length: 0\r\n"));
     } else if (c->c.protocol == PROTOCOL_HTTP10) {
         c->send = H1_SEND_CLOSE;
+        c->c.sends_to_end = true;
     } else {
         c->send = H1_SEND_CHUNKED;
         put_chunked(w);

@@ -32,6 +32,11 @@ void http_conn_flush(struct http_conn *c)
         connection_write(c->connection, &c->out);
 }
 
+enum close_how http_conn_close_how(const struct http_conn *c, enum close_how usual)
+{
+    return c->codec->sends_to_end ? CLOSE_ABORT : usual;
+}
+
 void http_conn_close(struct http_conn *c, enum close_reason reason)
 {
     if (c->closing)
@@ -42,7 +47,7 @@ void http_conn_close(struct http_conn *c, enum close_reason reason)
     c->in_input = in_input;
     c->closing = true;
     uint64_t delay = c->binding->manager->delayed_close_timeout_ms;
-    connection_close(c->connection, reason, CLOSE_FLUSH_DELAY, delay);
+    connection_close(c->connection, reason, http_conn_close_how(c, CLOSE_FLUSH_DELAY), delay);
 }
 
 void http_conn_drain(struct http_conn *c)
@@ -212,6 +217,8 @@ static void on_connection_data(struct connection *connection, struct buffer *in,
     bool open = c->codec->ops->input(c->codec, in);
     if (end && !c->closing)
         c->codec->ops->input_eof(c->codec);
+    if (end && !c->closing && c->codec->sends_to_end)
+        connection_close(connection, CLOSE_REMOTE_CLOSE, CLOSE_ABORT, 0);
     c->in_input = false;
     http_conn_flush(c);
     if (c->closing) {

@@ -65,6 +65,8 @@ unsigned http_conn_list_active_requests(const struct worker *w);
 /* Inside of the room: hands queued output to the connection. */
 void http_conn_flush(struct http_conn *c);
 void http_conn_close(struct http_conn *c, enum close_reason reason);
+/* How to close: a body that would end with the connection must not look whole when it is not. */
+enum close_how http_conn_close_how(const struct http_conn *c, enum close_how usual);
 /* A response head is about to go out: the last chance to say close. */
 void http_conn_before_response(struct http_conn *c);
 /* The current stream has ended; reusable: both its halves were complete. */

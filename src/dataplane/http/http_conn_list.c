@@ -110,7 +110,7 @@ void http_conn_list_close_all(struct worker *w)
         struct http_conn *c = CONN(l);
         http_conn_flush(c);
         c->closing = true;
-        connection_close(c->connection, CLOSE_SHUTDOWN, CLOSE_FLUSH, 1);
+        connection_close(c->connection, CLOSE_SHUTDOWN, http_conn_close_how(c, CLOSE_FLUSH), 1);
     }
 }
 

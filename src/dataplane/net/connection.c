@@ -114,7 +114,7 @@ static enum close_reason reason_of(int error)
 static void fail(struct connection *c)
 {
     set_failure(c, c->transport->error, "", c->transport->failure);
-    finish(c, reason_of(c->error), false);
+    finish(c, reason_of(c->error), c->write_dead); /* output was lost: no orderly end */
 }
 
 /* --- readiness --- */
