@@ -31,7 +31,7 @@ static const struct connection_ops client_callbacks = {
     .on_close = client_on_close,
 };
 
-static struct route_config *routes_from_yaml(const char *yaml)
+struct route_config *proxy_routes(const char *yaml)
 {
     struct error err = ERROR_INIT;
     struct arena *a = arena_new(0);
@@ -98,12 +98,29 @@ static void listener_init(struct proxy *p)
     pmap_set(&s->listeners, BYTES("l"), &p->entry);
 }
 
+void proxy_add_filter(struct proxy *p, const struct filter_factory *factory)
+{
+    ck_assert_uint_eq(p->manager->n_filters, 1);
+    p->slots[1] = p->slots[0];
+    p->slots[0] = (struct http_filter_slot){.factory = factory, .name = bytes_of(factory->name)};
+    p->manager->n_filters = 2;
+}
+
 struct proxy *proxy_new(const char *yaml)
+{
+    node_set_pin_slots(3);
+    struct route_config *routes = proxy_routes(yaml);
+    struct proxy *p = proxy_new_with(routes);
+    NODE_UNREF(&routes);
+    return p;
+}
+
+struct proxy *proxy_new_with(struct route_config *routes)
 {
     struct proxy *p = NEW(struct proxy);
     node_set_pin_slots(3);
     p->w = world_new();
-    p->routes = routes_from_yaml(yaml);
+    p->routes = NODE_REF(routes);
     http_worker_init(&p->w->worker);
     world_snapshot(p->w);
     world_cluster(p->w, 0, 1);

@@ -19,13 +19,18 @@ struct proxy {
     struct listener listener;
     struct filter_chain chain;
     struct chain_binding *chains[1];
-    struct http_filter_slot slots[1];
+    struct http_filter_slot slots[2];
     struct connection *client; /* NULL: closed by the proxy */
     struct strbuf received;
 };
 
 /* yaml: a RouteConfiguration. Clusters c0 (host 8000), c1 (8001), c2 (no host). */
 struct proxy *proxy_new(const char *yaml);
+/* The same in two steps; proxy_new_with() takes a reference of its own. */
+struct route_config *proxy_routes(const char *yaml);
+struct proxy *proxy_new_with(struct route_config *routes);
+/* Puts a filter before the router; before clients connect. */
+void proxy_add_filter(struct proxy *p, const struct filter_factory *factory);
 void proxy_free(struct proxy *p);
 /* Sends bytes on the client's connection (a new one if there is none) and runs the loop. */
 void proxy_send(struct proxy *p, const char *text);

@@ -24,6 +24,7 @@ struct origin {
 
 struct world {
     struct connector connector; /* first: found from it */
+    void *tag;                  /* of a test with a connector of its own */
     struct clock_fake clock;
     struct loop *loop;
     struct stat_store *stats;

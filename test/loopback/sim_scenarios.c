@@ -1,0 +1,310 @@
+#include "sim_scenarios.h"
+
+#define GET "GET /s HTTP/1.1\r\nhost: a\r\n\r\n"
+#define POST "POST /s HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n"
+#define CHUNKED "POST /s HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+#define CLOSE "GET /s HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+#define EXPECT "POST /s HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n"
+#define OK "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+#define OK_CHUNKED "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+#define LARGE 100000
+#define LARGE_TEXT "100000"
+#define HELLO                                                                                      \
+    {                                                                                              \
+        200, "hello", false                                                                        \
+    }
+
+static struct circuit_breaker *breaker(struct sim *s)
+{
+    return &s->world->clusters[0][0].breakers[0];
+}
+
+static void one_connection(struct sim *s)
+{
+    breaker(s)->max_connections = 1;
+}
+
+static void one_request(struct sim *s)
+{
+    breaker(s)->max_requests = 1;
+}
+
+static void nobody_waits(struct sim *s)
+{
+    breaker(s)->max_pending_requests = 0;
+}
+
+static void one_request_a_connection(struct sim *s)
+{
+    s->world->clusters[0][0].max_requests_per_connection = 1;
+}
+
+static void two_requests_a_client(struct sim *s)
+{
+    s->proxy->manager->max_requests_per_connection = 2;
+}
+
+static void idle_streams_end(struct sim *s)
+{
+    s->proxy->manager->stream_idle_timeout_ms = 5000;
+}
+
+static void slow_heads_end(struct sim *s)
+{
+    s->proxy->manager->request_headers_timeout_ms = 5000;
+}
+
+static void slow_requests_end(struct sim *s)
+{
+    s->proxy->manager->request_timeout_ms = 5000;
+}
+
+static void http_10(struct sim *s)
+{
+    s->proxy->manager->accept_http_10 = true;
+}
+
+static void proxy_continue(struct sim *s)
+{
+    s->proxy->manager->proxy_100_continue = true;
+}
+
+static void no_hosts(struct sim *s)
+{
+    s->world->sets[0][0].priorities[0].n_hosts = 0;
+    s->world->sets[0][0].n_hosts = 0;
+}
+
+static void short_lives(struct sim *s)
+{
+    s->proxy->manager->max_connection_duration_ms = 2000;
+    s->proxy->manager->drain_timeout_ms = 1000;
+}
+
+const struct sim_scenario sim_scenarios[] = {
+    {.name = "GET", .send = {GET}, .answer = {OK}, .expect = {HELLO}},
+    {.name = "HEAD",
+     .send = {"HEAD /s HTTP/1.1\r\nhost: a\r\n\r\n"},
+     .answer = {"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"},
+     .expect = {{200, NULL, true}}},
+    {.name = "POST with a length", .send = {POST "hello"}, .answer = {OK}, .expect = {HELLO}},
+    {.name = "POST in pieces",
+     .send = {"POST /s HT", "TP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhe", "llo"},
+     .answer = {"HTTP/1.1 200", " OK\r\ncontent-length: 5\r\n\r\nhe", "llo"},
+     .expect = {HELLO}},
+    {.name = "POST in chunks",
+     .send = {CHUNKED "5\r\nhel", "lo\r\n1\r\n!\r\n", "0\r\n\r\n"},
+     .answer = {OK_CHUNKED "3\r\nhel\r\n", "2\r\nlo\r\n", "0\r\n\r\n"},
+     .expect = {HELLO}},
+    {.name = "trailers",
+     .send = {CHUNKED "5\r\nhello\r\n0\r\n", "x-a: b\r\n\r\n"},
+     .answer = {OK_CHUNKED "5\r\nhello\r\n0\r\n", "x-b: c\r\n\r\n"},
+     .expect = {HELLO}},
+    {.name = "100-continue", .send = {EXPECT, "hello"}, .answer = {OK}, .expect = {HELLO}},
+    {.name = "100-continue of the origin",
+     .send = {EXPECT, "hello"},
+     .answer = {"HTTP/1.1 100 Continue\r\n\r\n", OK},
+     .origin = SIM_ORIGIN_EARLY,
+     .expect = {HELLO},
+     .setup = proxy_continue},
+    {.name = "early hints",
+     .send = {GET},
+     .answer = {"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", OK},
+     .expect = {HELLO}},
+    {.name = "answer before the body",
+     .send = {POST, "hello"},
+     .answer = {OK},
+     .origin = SIM_ORIGIN_EARLY,
+     .expect = {HELLO}},
+    {.name = "answer begins before the body",
+     .send = {CHUNKED "5\r\nhello\r\n", "0\r\n\r\n"},
+     .answer = {OK_CHUNKED, "5\r\nhello\r\n", "0\r\n\r\n"},
+     .origin = SIM_ORIGIN_EARLY,
+     .expect = {HELLO}},
+    {.name = "pipelined", .send = {GET GET GET}, .answer = {OK}, .expect = {HELLO, HELLO, HELLO}},
+    {.name = "pipelined bodies",
+     .send = {POST "hello" CHUNKED "5\r\nhello\r\n0\r\n\r\n" GET},
+     .answer = {OK_CHUNKED "5\r\nhello\r\n", "0\r\n\r\n"},
+     .expect = {HELLO, HELLO, HELLO}},
+    {.name = "one after the other",
+     .send = {GET, POST "hello", GET},
+     .answer = {OK},
+     .expect = {HELLO, HELLO, HELLO}},
+    {.name = "connection: close", .send = {CLOSE}, .answer = {OK}, .expect = {HELLO}},
+    {.name = "origin says close",
+     .send = {GET, GET},
+     .answer = {"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello"},
+     .origin_closes = true,
+     .expect = {HELLO, HELLO}},
+    {.name = "answer until the end",
+     .send = {GET},
+     .answer = {"HTTP/1.1 200 OK\r\n\r\nhel", "lo"},
+     .origin_closes = true,
+     .expect = {HELLO}},
+    {.name = "HTTP/1.0",
+     .send = {"GET /s HTTP/1.0\r\nhost: a\r\n\r\n"},
+     .answer = {OK_CHUNKED "3\r\nhel\r\n", "2\r\nlo\r\n", "0\r\n\r\n"},
+     .expect = {HELLO},
+     .setup = http_10},
+    {.name = "204",
+     .send = {GET GET},
+     .answer = {"HTTP/1.1 204 No Content\r\n\r\n"},
+     .expect = {{204, "", false}, {204, "", false}}},
+    {.name = "large upload",
+     .send = {"POST /s HTTP/1.1\r\nhost: a\r\ncontent-length: " LARGE_TEXT "\r\n\r\n"},
+     .upload = LARGE,
+     .answer = {OK},
+     .expect = {HELLO}},
+    {.name = "large download",
+     .send = {GET},
+     .answer = {"HTTP/1.1 200 OK\r\ncontent-length: " LARGE_TEXT "\r\n\r\n"},
+     .download = LARGE,
+     .expect = {{200, NULL, false}}},
+    {.name = "large download, slow client",
+     .send = {GET},
+     .answer = {"HTTP/1.1 200 OK\r\ncontent-length: " LARGE_TEXT "\r\n\r\n"},
+     .download = LARGE,
+     .slow_client = true,
+     .expect = {{200, NULL, false}}},
+    {.name = "large both ways",
+     .send = {"POST /s HTTP/1.1\r\nhost: a\r\ncontent-length: " LARGE_TEXT "\r\n\r\n"},
+     .upload = LARGE,
+     .answer = {"HTTP/1.1 200 OK\r\ncontent-length: " LARGE_TEXT "\r\n\r\n"},
+     .download = LARGE,
+     .origin = SIM_ORIGIN_EARLY,
+     .expect = {{200, NULL, false}}},
+    {.name = "redirect",
+     .action = "redirect: {path_redirect: /new}",
+     .send = {GET, POST "hello"},
+     .expect = {{301, NULL, false}, {301, NULL, false}}},
+    {.name = "direct response",
+     .action = "direct_response: {status: 418, body: {inline_string: short}}",
+     .send = {GET GET, POST "hello"},
+     .expect = {{418, "short", false}, {418, "short", false}, {418, "short", false}}},
+    {.name = "no cluster",
+     .action = "route: {cluster: nobody}",
+     .send = {GET GET},
+     .expect = {{503, "", false}, {503, "", false}}},
+    {.name = "no host",
+     .send = {GET, POST "hello"},
+     .expect = {{503, "no healthy upstream", false}, {503, "no healthy upstream", false}},
+     .setup = no_hosts},
+    {.name = "connect refused",
+     .send = {GET, GET},
+     .origin = SIM_ORIGIN_REFUSES,
+     .expect = {{503, NULL, false}, {503, NULL, false}}},
+    {.name = "connect refused, POST",
+     .send = {CHUNKED "5\r\nhello\r\n", "0\r\n\r\n"},
+     .origin = SIM_ORIGIN_REFUSES,
+     .expect = {{503, NULL, false}}},
+    {.name = "connect hangs",
+     .send = {GET},
+     .origin = SIM_ORIGIN_HANGS,
+     .expect = {{503, NULL, false}}},
+    {.name = "origin is silent",
+     .send = {POST "hello", GET},
+     .origin = SIM_ORIGIN_SILENT,
+     .expect = {{504, "upstream request timeout", false}, {504, NULL, false}}},
+    {.name = "answer stops",
+     .send = {GET},
+     .answer = {OK_CHUNKED "5\r\nhello\r\n"},
+     .cut = true,
+     .expect = {HELLO},
+     .setup = idle_streams_end},
+    {.name = "answer is nonsense",
+     .send = {GET},
+     .answer = {"HTTP/1.1 200 OK\r\ncontent-length: 1, 2\r\n\r\n"},
+     .expect = {{502, NULL, false}}},
+    {.name = "head is slow",
+     .send = {"GET /s HT"},
+     .expect = {{408, NULL, false}},
+     .setup = slow_heads_end},
+    {.name = "body is slow",
+     .send = {POST "he"},
+     .expect = {{408, NULL, false}},
+     .setup = slow_requests_end},
+    {.name = "stream is idle",
+     .send = {POST "he"},
+     .expect = {{408, NULL, false}},
+     .setup = idle_streams_end},
+    {.name = "weighted clusters",
+     .action = "route: {weighted_clusters: {clusters: [{name: c0, weight: 1}, {name: c3, weight: "
+               "0}]}}",
+     .send = {GET GET, POST "hello"},
+     .answer = {OK},
+     .expect = {HELLO, HELLO, HELLO}},
+    {.name = "waiting for a connection",
+     .clients = 3,
+     .send = {GET, POST "hello"},
+     .answer = {OK_CHUNKED "5\r\nhello\r\n", "0\r\n\r\n"},
+     .expect = {HELLO, HELLO},
+     .setup = one_connection},
+    {.name = "too many requests",
+     .clients = 2,
+     .send = {GET},
+     .answer = {OK},
+     .expect = {HELLO},
+     .setup = one_request},
+    {.name = "nobody may wait",
+     .send = {GET, POST "hello"},
+     .answer = {OK},
+     .expect = {{503, NULL, false}, {503, NULL, false}},
+     .setup = nobody_waits},
+    {.name = "one request a connection",
+     .clients = 2,
+     .send = {GET GET},
+     .answer = {OK},
+     .expect = {HELLO, HELLO},
+     .setup = one_request_a_connection},
+    {.name = "two requests a client",
+     .send = {GET GET},
+     .answer = {OK},
+     .expect = {HELLO, HELLO},
+     .setup = two_requests_a_client},
+    {.name = "short lives", .send = {GET}, .answer = {OK}, .expect = {HELLO}, .setup = short_lives},
+    {.name = "malformed request", .send = {"GET /s HTTP/1.1\r\nbad\r\n\r\n"}, .expect = {{400}}},
+    {.name = "good, then malformed",
+     .send = {GET "NONSENSE\r\n\r\n"},
+     .answer = {OK},
+     .expect = {HELLO, {400}}},
+    {.name = "filter pauses the request",
+     .send = {CHUNKED "5\r\nhello\r\n", "0\r\n\r\n"},
+     .answer = {OK},
+     .gate = {FILTER_PAUSE},
+     .expect = {HELLO}},
+    {.name = "filter buffers the request",
+     .send = {POST "he", "llo"},
+     .answer = {OK},
+     .gate = {FILTER_BUFFER, FILTER_BUFFER},
+     .expect = {HELLO}},
+    {.name = "filter buffers too much",
+     .send = {"POST /s HTTP/1.1\r\nhost: a\r\ncontent-length: " LARGE_TEXT "\r\n\r\n"},
+     .upload = LARGE,
+     .gate = {FILTER_BUFFER, FILTER_BUFFER},
+     .expect = {{413, "Payload Too Large", false}}},
+    {.name = "filter pauses the answer",
+     .send = {GET},
+     .answer = {OK_CHUNKED "3\r\nhel\r\n", "2\r\nlo\r\n", "0\r\n\r\n"},
+     .gate = {[3] = FILTER_PAUSE},
+     .expect = {HELLO}},
+    {.name = "filter buffers the answer",
+     .send = {GET, GET},
+     .answer = {OK_CHUNKED "3\r\nhel\r\n", "2\r\nlo\r\n0\r\n\r\n"},
+     .gate = {[3] = FILTER_BUFFER, FILTER_BUFFER},
+     .expect = {HELLO, HELLO}},
+    {.name = "filter answers",
+     .send = {POST "hello"},
+     .reply_at = 1,
+     .expect = {{403, "no", false}}},
+    {.name = "filter answers in the body",
+     .send = {CHUNKED "5\r\nhello\r\n", "0\r\n\r\n"},
+     .answer = {OK},
+     .reply_at = 2,
+     .expect = {{403, "no", false}}},
+    {.name = "filter answers for the origin",
+     .send = {GET},
+     .answer = {OK},
+     .reply_at = 4,
+     .expect = {{403, "no", false}}},
+};
+const unsigned sim_n_scenarios = sizeof(sim_scenarios) / sizeof(sim_scenarios[0]);
