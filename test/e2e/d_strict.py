@@ -348,6 +348,20 @@ def test_good_request_before_a_bad_one_is_answered(proxy, origin):
     assert [r.target for r in origin.requests] == ["/good"]
 
 
+TUNNELS = {
+    "CONNECT": (b"CONNECT a.test:443 HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+    "upgrade": (b"GET / HTTP/1.1\r\n" + HOST + b"Connection: upgrade\r\n"
+                b"Upgrade: websocket\r\n\r\n", 403),
+}
+
+
+@pytest.mark.parametrize("case", TUNNELS)
+def test_bytes_behind_a_refused_tunnel_are_dropped(proxy, origin, case):
+    """What a client says into a tunnel before it is opened is no request when it is refused."""
+    head, status = TUNNELS[case]
+    refused(proxy, origin, head + b"GET /smuggled HTTP/1.1\r\n" + HOST + b"\r\n", status)
+
+
 def test_known_unusual_methods_pass(proxy, origin):
     for method in ["PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "PURGE"]:
         assert proxy.request(method, "/").status == 200

@@ -397,6 +397,21 @@ def test_W04_listeners_and_clusters_are_asked_for_by_wildcard(world):
         assert control.requests(kind)[0]["resource_names"] in ([], ["*"])
 
 
+def test_W05_an_empty_list_asks_for_nothing(world, origin):
+    """The last name is dropped by a request without names, which is no wildcard then."""
+    control, proxy = world
+    control.remove("cds", "one")
+    control.wait("cds")
+    wait_for(lambda: control.requests("eds")[-1]["resource_names"] == [],
+             what="the EDS name to be dropped")
+    control.send("eds", version_info="unasked", resources=[endpoints("one", origin)])
+    control.put(routes(direct(200, "v2")))
+    control.wait("rds")
+    wait_for(lambda: proxy.get("/").text == "v2", what="the responses to be read")
+    assert not any("dynamic_endpoint_configs" in c
+                   for c in proxy.config_dump("?include_eds"))
+
+
 def test_W07_other_types_are_never_asked_for_without_names(stub, start):
     control = stub(listener(routes=[direct(200)]))
     proxy = start(ads_bootstrap(control))
@@ -418,9 +433,13 @@ def test_W09_a_missing_resource_may_come_later(stub, start):
     control = stub(rds_listener())
     proxy = start(ads_bootstrap(control), ready=False)
     control.wait("lds")
+    wait_for(lambda: control.requests("rds"), what="the request for routes")
+    control.send("rds", version_info="none", resources=[], resource_errors=[
+        {"resource_name": {"name": "routes"}, "error_detail": {"code": 5, "message": "not yet"}}])
+    control.wait("rds")
     control.put(routes(direct(200, "late")))
     control.wait("rds")
-    assert proxy.get("/").text == "late"
+    wait_for(lambda: proxy.get("/").text == "late", what="the late routes")
 
 
 def test_W10_names_may_come_in_several_responses(world, origins):
@@ -432,6 +451,7 @@ def test_W10_names_may_come_in_several_responses(world, origins):
              what="the request for both")
     control.send("eds", version_info="x1", resources=[endpoints("three", three)])
     control.wait("eds")
+    assert proxy.stat("cluster_manager.warming_clusters") == 1
     control.send("eds", version_info="x2", resources=[endpoints("two", two)])
     control.wait("eds")
     proxy.wait_stat("cluster_manager.warming_clusters", 0)

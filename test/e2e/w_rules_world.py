@@ -1,8 +1,9 @@
 """Rules of removal, warming, order and reconnecting, named after the protocol reference."""
 import pytest
 
-from harness import Client, Traffic, difference, direct, route, wait_for
+from harness import Client, Reply, Traffic, difference, direct, route, wait_for
 from harness.config import hcm, http_listener, socket_address
+from harness.origin import Hold
 from harness.stub import resource
 from harness.xds import (ads_bootstrap, eds_cluster, endpoints, listener, rds_listener, routes,
                          static_cluster)
@@ -262,6 +263,31 @@ def test_M11_M12_clusters_move_without_a_failed_request(world, origins):
             control.change(remove=[("cds", old), ("eds", old)])
             control.wait("cds")
             traffic.go_on()
+
+
+def test_M11_a_new_stream_asks_for_clusters_first(world):
+    """What listeners and routes name is asked for before them, so that it is there before them."""
+    control, _ = world
+    stream = control.requests()[-1]["stream"]
+    control.end_streams()
+    control.wait_requests("rds", len(control.requests("rds")) + 1)
+    order = [r["type"].rpartition(".")[2] for r in control.requests() if r["stream"] != stream]
+    assert order[:4] == ["Cluster", "ClusterLoadAssignment", "Listener", "RouteConfiguration"]
+
+
+def test_M12_requests_in_flight_outlive_their_cluster(world, origin):
+    control, proxy = world
+    origin.on["/slow"] = Reply(body=b"slow", hold=Hold())
+    with proxy.client() as client:
+        client.write_request("GET", "/slow")
+        wait_for(lambda: origin.on["/slow"].hold.reached, what="the request at the origin")
+        control.put(routes(direct(200, "moved")))
+        control.change(remove=[("cds", "one"), ("eds", "one")])
+        wait_for(lambda: proxy.stat("cluster_manager.active_clusters") == 1,
+                 what="the cluster to go")
+        wait_for(lambda: proxy.get("/").text == "moved", what="the new routes")
+        origin.on["/slow"].hold.release()
+        assert client.response().text == "slow"
 
 
 def test_M13_endpoints_are_asked_for_once_with_all_names(stub, start, origin):
