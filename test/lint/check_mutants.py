@@ -3,10 +3,11 @@
 
 A rule is a row `| S01 | ... |`; its mutants name it in the line `Rule:` of their head. A row of the table
 of attacks is `| ids | what holds | tests | mutants |`: its tests and its mutants exist, and one at least of
-each is named. tools/mutants shows that the mutants are noticed.
+each is named. Each mutant applies to the tree. tools/mutants shows that they are noticed.
 """
 import functools
 import re
+import subprocess
 
 import lint
 
@@ -68,7 +69,15 @@ def check_rules(path, text):
             yield from check_attack(f"{path}:{number}", cells)
 
 
+def applies(text):
+    done = subprocess.run(["git", "-c", "safe.directory=*", "apply", "--check", "-"], cwd=lint.TREE,
+                          input=text, capture_output=True, text=True, check=False)
+    return done.returncode == 0
+
+
 def check_mutant(path, text):
+    if "\ndiff " in text and not applies(text):
+        yield f"{path}:1: does not apply to the tree"
     for rule in named(text):
         if rule not in rules():
             yield f"{path}:1: no rule {rule} in {RULES}"
@@ -77,6 +86,8 @@ def check_mutant(path, text):
 def check(path, text):
     return list((check_mutant if path.endswith(".patch") else check_rules)(path, text))
 
+
+DIFF = "Rule: x\n\ndiff --git a/{0} b/{0}\n--- a/{0}\n+++ b/{0}\n@@ -1 +1 @@\n-{1}\n+int other;\n"
 
 CASES = [
     ("a rule with a mutant", RULES, "| S01 | x | y |", None),
@@ -89,6 +100,9 @@ CASES = [
     ("a row that is cut", RULES, "| E 1 | x |", "expected four cells"),
     ("a mutant of two rules", "m.patch", "Rule: S01 S02\n", None),
     ("a mutant of a sentence", "m.patch", "Rule: ranges exclude their end\n", None),
+    ("a mutant that applies", "m.patch", DIFF.format("meson_options.txt", lint.read(
+        "meson_options.txt").rstrip("\n")), None),
+    ("a mutant that has gone stale", "m.patch", DIFF.format("meson_options.txt", "int old;"), "does not apply"),
     ("a mutant of no rule", "m.patch", "Rule: S99\n", "no rule S99"),
 ]
 
