@@ -316,7 +316,7 @@ def test_M14_the_proxy_is_live_when_all_has_come(stub, start, origin):
 def test_M15_a_bad_first_update_lets_the_proxy_start(stub, start):
     control = stub(resource("cds", {"name": "bad", "type": "EDS", "connect_timeout": "1s"}),
                    listener(routes=[direct(200, "up")]))
-    proxy = start(ads_bootstrap(control))
+    proxy = start(ads_bootstrap(control, cds_fields={"initial_fetch_timeout": "0s"}))
     control.wait("cds", "NACKED")
     assert proxy.get("/").text == "up"
 
