@@ -7,43 +7,55 @@
 
 #define ARENA_EMULATE HEAP_IS_WATCHED
 
-enum { ARENA_ALIGN = 16, ARENA_BLOCK_MAX = 64 * 1024 };
+enum { ARENA_ALIGN = 8, ARENA_BLOCK_FIRST = 4096, ARENA_BLOCK_MAX = 64 * 1024 };
 
 struct block {
     struct block *next;
     size_t size;
-    _Alignas(ARENA_ALIGN) char data[];
+    char data[];
 };
 
+/* One piece of heap holds the arena and its first bytes; what does not fit goes into blocks. */
 struct arena {
-    struct block *blocks; /* the newest first; the first one ever is last */
-    size_t used, block_size, total;
+    struct block *blocks; /* the newest first */
+    char *at, *end;       /* free bytes of the newest block, or of `first` */
+    uint32_t first_size, block_size;
+    char first[];
 };
 
-static struct block *block_new(struct arena *a, size_t size)
+static void use_first(struct arena *a)
+{
+    a->blocks = NULL;
+    a->block_size = a->first_size < ARENA_BLOCK_FIRST ? a->first_size : ARENA_BLOCK_FIRST;
+    a->at = a->first;
+    a->end = a->first + a->first_size;
+}
+
+static void block_add(struct arena *a, size_t size)
 {
     struct block *b = mem_alloc(sizeof(*b) + size);
     b->size = size;
     b->next = a->blocks;
     a->blocks = b;
-    a->used = 0;
-    a->total += sizeof(*b) + size;
-    return b;
+    a->at = b->data;
+    a->end = b->data + size;
 }
 
 struct arena *arena_new(size_t first)
 {
-    struct arena *a = NEW(struct arena);
-    a->block_size = first ? first : 1024;
+    first = ARENA_EMULATE ? 0 : first ? first : 1024;
+    CHECK(first <= UINT32_MAX);
+    struct arena *a = mem_alloc(sizeof(*a) + first);
+    a->first_size = (uint32_t)first;
+    use_first(a);
     return a;
 }
 
-static void free_blocks(struct arena *a, struct block *keep)
+static void free_blocks(struct arena *a)
 {
-    while (a->blocks != keep) {
+    while (a->blocks) {
         struct block *b = a->blocks;
         a->blocks = b->next;
-        a->total -= sizeof(*b) + b->size;
         mem_free(b);
     }
 }
@@ -52,35 +64,34 @@ void arena_free(struct arena **a)
 {
     if (!*a)
         return;
-    free_blocks(*a, NULL);
+    free_blocks(*a);
     mem_free(*a);
     *a = NULL;
 }
 
 void arena_reset(struct arena *a)
 {
-    struct block *first = a->blocks;
-    while (first && first->next)
-        first = first->next;
-    bool keep = !ARENA_EMULATE && first && first->size <= ARENA_BLOCK_MAX;
-    free_blocks(a, keep ? first : NULL);
-    a->used = 0;
+    free_blocks(a);
+    use_first(a);
+}
+
+/* size bytes at a->at, or at the start of a new block. */
+static void *take(struct arena *a, size_t size)
+{
+    if (ARENA_EMULATE || UNLIKELY(a->at > a->end || (size_t)(a->end - a->at) < size)) {
+        if (a->blocks && a->block_size < ARENA_BLOCK_MAX)
+            a->block_size *= 2;
+        block_add(a, size > a->block_size ? size : a->block_size);
+    }
+    void *p = a->at;
+    a->at += size;
+    return p;
 }
 
 void *arena_alloc(struct arena *a, size_t size)
 {
-    if (ARENA_EMULATE)
-        return block_new(a, size)->data;
-    size = (size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
-    struct block *b = a->blocks;
-    if (UNLIKELY(!b || b->size - a->used < size)) {
-        if (b && a->block_size < ARENA_BLOCK_MAX)
-            a->block_size *= 2;
-        b = block_new(a, size > a->block_size ? size : a->block_size);
-    }
-    void *p = b->data + a->used;
-    a->used += size;
-    return p;
+    a->at = (char *)(((uintptr_t)a->at + ARENA_ALIGN - 1) & ~(uintptr_t)(ARENA_ALIGN - 1));
+    return take(a, size);
 }
 
 void *arena_zalloc(struct arena *a, size_t size)
@@ -90,9 +101,10 @@ void *arena_zalloc(struct arena *a, size_t size)
 
 struct bytes arena_dup(struct arena *a, struct bytes b)
 {
-    char *p = arena_alloc(a, b.len + 1);
-    if (b.len)
-        memcpy(p, b.data, b.len);
+    if (b.len == 0)
+        return BYTES("");
+    char *p = take(a, b.len + 1);
+    memcpy(p, b.data, b.len);
     p[b.len] = '\0';
     return (struct bytes){p, b.len};
 }
@@ -110,7 +122,7 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
     int n = vsnprintf(NULL, 0, fmt, ap);
     va_end(ap);
     CHECK(n >= 0);
-    char *p = arena_alloc(a, (size_t)n + 1);
+    char *p = take(a, (size_t)n + 1);
     vsnprintf(p, (size_t)n + 1, fmt, again);
     va_end(again);
     return p;
@@ -118,5 +130,8 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 
 size_t arena_size(const struct arena *a)
 {
-    return a->total;
+    size_t total = sizeof(*a) + a->first_size;
+    for (const struct block *b = a->blocks; b; b = b->next)
+        total += sizeof(*b) + b->size;
+    return total;
 }

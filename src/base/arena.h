@@ -1,7 +1,7 @@
 /* struct arena: memory freed all at once. One per stream (request life) and one per config node.
  * Owned by one thread. Under AddressSanitizer each allocation is its own malloc, so that an overrun
- * is seen. arena_reset() keeps the first block for reuse, unless it is over 64 KiB. Alignment:
- * 16. */
+ * is seen. The first bytes lie in the same piece of heap as the arena; arena_reset() keeps them.
+ * Alignment: 8; strings are packed. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,7 +10,8 @@
 
 struct arena;
 
-/* first: bytes of the first block (later ones double up to 64 KiB); 0 takes 1024. */
+/* first: bytes that come with the arena; 0 takes 1024. Blocks of as many, at most 4 KiB, follow
+ * and double up to 64 KiB. Who knows what it needs says so: nothing is left over. */
 struct arena *arena_new(size_t first);
 void arena_free(struct arena **a);
 void arena_reset(struct arena *a);

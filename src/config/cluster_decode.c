@@ -234,7 +234,7 @@ struct cluster *cluster_decode(struct decode_context *ctx, struct bytes wire, st
     if (!m) {
         error_set(err, "the bytes are no Cluster");
     } else {
-        c = node_new(NODE_CLUSTER, sizeof(*c), sizeof(*c) + 512, cluster_fini);
+        c = node_new(NODE_CLUSTER, sizeof(*c), 3 * wire.len + 64, cluster_fini);
         if (!take_cluster(ctx, c, m, wire, err))
             NODE_UNREF(&c);
     }

@@ -273,7 +273,8 @@ static bool decode_chain(struct decode_context *ctx, struct arena *scratch, cons
     if (old) {
         out->chain = NODE_REF(old->chain);
     } else {
-        out->chain = node_new(NODE_FILTER_CHAIN, sizeof(*out->chain), 0, filter_chain_fini);
+        out->chain =
+            node_new(NODE_FILTER_CHAIN, sizeof(*out->chain), key.len + 256, filter_chain_fini);
         out->chain->key = arena_dup(out->chain->node.arena, key);
         if (!take_chain(ctx, out->chain, m, f, n, err))
             return false;

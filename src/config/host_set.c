@@ -74,9 +74,9 @@ static void fill_priorities(struct host_set *hs)
     uint32_t counts[256] = {0};
     for (uint32_t i = 0; i < hs->n_hosts; i++)
         counts[hs->hosts[i].priority]++;
-    hs->priorities = ARENA_ARRAY(a, struct priority_set, hs->n_priorities ? hs->n_priorities : 1);
+    hs->priorities = ARENA_ARRAY(a, struct priority_set, hs->n_priorities);
     for (uint32_t p = 0; p < hs->n_priorities; p++) {
-        const struct host **hosts = ARENA_ARRAY(a, const struct host *, counts[p] + 1);
+        const struct host **hosts = ARENA_ARRAY(a, const struct host *, counts[p]);
         struct priority_set *set = &hs->priorities[p];
         set->hosts = hosts;
         for (uint32_t i = 0; i < hs->n_hosts; i++) {
@@ -95,11 +95,11 @@ static void host_set_fini(struct node *n)
 
 struct host_set *host_set_begin(size_t n_hosts, size_t n_localities)
 {
-    size_t first = sizeof(struct host_set) + n_hosts * (sizeof(struct host) + 16) +
-                   n_localities * sizeof(struct locality) + 256;
-    struct host_set *hs = node_new(NODE_HOST_SET, sizeof(*hs), first, host_set_fini);
-    hs->hosts = ARENA_ARRAY(hs->node.arena, struct host, n_hosts ? n_hosts : 1);
-    hs->localities = ARENA_ARRAY(hs->node.arena, struct locality, n_localities ? n_localities : 1);
+    size_t more = n_hosts * (sizeof(struct host) + sizeof(struct host *)) +
+                  n_localities * sizeof(struct locality) + sizeof(struct priority_set);
+    struct host_set *hs = node_new(NODE_HOST_SET, sizeof(*hs), more, host_set_fini);
+    hs->hosts = ARENA_ARRAY(hs->node.arena, struct host, n_hosts);
+    hs->localities = ARENA_ARRAY(hs->node.arena, struct locality, n_localities);
     hs->overprovisioning_factor = 140;
     return hs;
 }

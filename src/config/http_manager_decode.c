@@ -304,7 +304,7 @@ struct http_manager *http_manager_decode(struct decode_context *ctx, struct byte
     if (!msg) {
         error_set(err, "the bytes are no HttpConnectionManager");
     } else {
-        m = node_new(NODE_HTTP_MANAGER, sizeof(*m), sizeof(*m) + 1024, http_manager_fini);
+        m = node_new(NODE_HTTP_MANAGER, sizeof(*m), wire.len + 1024, http_manager_fini);
         if (take_manager(ctx, m, msg, wire, previous, arena, err)) {
             struct bytes scope =
                 bytes_of(arena_printf(m->node.arena, "http.%.*s", BYTES_ARG(m->stat_prefix)));

@@ -197,7 +197,7 @@ static bool take_parts(struct decode_context *ctx, struct listener_parts *p, con
     static const uint32_t chain_fields[] = {FIELD_FILTER_CHAINS, FIELD_DEFAULT_FILTER_CHAIN};
     char where[ADDRESS_TEXT_MAX];
     size_t n;
-    p->listener = node_new(NODE_LISTENER, sizeof(*p->listener), 0, listener_fini);
+    p->listener = node_new(NODE_LISTENER, sizeof(*p->listener), 256, listener_fini);
     if (!take_listener(ctx, p->listener, m, wire, err))
         return false;
     address_format(&p->listener->addresses[0].address, where);

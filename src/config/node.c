@@ -13,9 +13,9 @@ void node_set_pin_slots(unsigned n)
     pin_slots = n;
 }
 
-void *node_new(enum node_kind kind, size_t size, size_t arena_first, void (*fini)(struct node *n))
+void *node_new(enum node_kind kind, size_t size, size_t more, void (*fini)(struct node *n))
 {
-    struct arena *a = arena_new(arena_first ? arena_first : size + 256);
+    struct arena *a = arena_new(size + more);
     struct node *n = arena_zalloc(a, size);
     n->refs = 1;
     n->kind = (uint8_t)kind;
@@ -25,10 +25,15 @@ void *node_new(enum node_kind kind, size_t size, size_t arena_first, void (*fini
     return n;
 }
 
+size_t node_pins_size(void)
+{
+    return sizeof(struct node_pins) + pin_slots * sizeof(uint32_t);
+}
+
 void node_make_pinnable(struct node *n)
 {
     if (!n->pins)
-        n->pins = arena_zalloc(n->arena, pin_slots * sizeof(n->pins[0]));
+        n->pins = arena_zalloc(n->arena, node_pins_size());
 }
 
 void node_ref(struct node *n)
@@ -59,7 +64,7 @@ void node_unref(struct node **np)
         node_destroy(n);
         return;
     }
-    n->next_retired = retired;
+    n->pins->next_retired = retired;
     retired = n;
 }
 
@@ -71,22 +76,22 @@ void node_release(void *node)
 
 void node_pin(struct node *n, unsigned slot)
 {
-    uint32_t v = atomic_load_explicit(&n->pins[slot], memory_order_relaxed);
-    atomic_store_explicit(&n->pins[slot], v + 1, memory_order_relaxed);
+    uint32_t v = atomic_load_explicit(&n->pins->slots[slot], memory_order_relaxed);
+    atomic_store_explicit(&n->pins->slots[slot], v + 1, memory_order_relaxed);
 }
 
 /* Release: what this thread read of the node happens before the config thread frees it. */
 void node_unpin(struct node *n, unsigned slot)
 {
-    uint32_t v = atomic_load_explicit(&n->pins[slot], memory_order_relaxed);
+    uint32_t v = atomic_load_explicit(&n->pins->slots[slot], memory_order_relaxed);
     CHECK(v > 0);
-    atomic_store_explicit(&n->pins[slot], v - 1, memory_order_release);
+    atomic_store_explicit(&n->pins->slots[slot], v - 1, memory_order_release);
 }
 
 static bool pinned(const struct node *n)
 {
     for (unsigned i = 0; i < pin_slots; i++) {
-        if (atomic_load_explicit(&n->pins[i], memory_order_acquire))
+        if (atomic_load_explicit(&n->pins->slots[i], memory_order_acquire))
             return true;
     }
     return false;
@@ -102,9 +107,9 @@ static unsigned reap_pass(bool *freed)
     *freed = false;
     while (list) {
         struct node *n = list;
-        list = n->next_retired;
+        list = n->pins->next_retired;
         if (pinned(n)) {
-            n->next_retired = retired;
+            n->pins->next_retired = retired;
             retired = n;
             waiting++;
         } else {

@@ -26,22 +26,29 @@ enum node_kind {
     NODE_BINDING,
 };
 
+/* What only a pinnable node has. */
+struct node_pins {
+    struct node *next_retired;
+    _Atomic uint32_t slots[]; /* one a thread */
+};
+
 struct node {
     uint32_t refs;                /* config thread */
     uint8_t kind;                 /* enum node_kind */
     struct arena *arena;          /* holds the node itself and its parts; freed with it */
     void (*fini)(struct node *n); /* drops what is not in the arena (children, scopes); or NULL */
-    _Atomic uint32_t *pins;       /* [node_pin_slots()], made by node_make_pinnable(); or NULL */
-    struct node *next_retired;
+    struct node_pins *pins;       /* made by node_make_pinnable(); or NULL */
 };
 
 /* Number of pin slots: main = 0, config = 1, workers from 2 (the stat slots). Set once at start. */
 void node_set_pin_slots(unsigned n);
 
-/* A zeroed node of `size` bytes in an arena of its own, refs = 1. size >= sizeof(struct node);
+/* A zeroed node of `size` bytes in an arena of its own, with `more` bytes beside it for its parts
+ * (a guess that is too small costs a second piece of heap); refs = 1. size >= sizeof(struct node);
  * struct node is the first member. */
-void *node_new(enum node_kind kind, size_t size, size_t arena_first, void (*fini)(struct node *n));
+void *node_new(enum node_kind kind, size_t size, size_t more, void (*fini)(struct node *n));
 void node_make_pinnable(struct node *n);
+size_t node_pins_size(void);      /* of `more`, for a node that will be made pinnable */
 void node_ref(struct node *n);    /* config thread */
 void node_unref(struct node **n); /* config thread; NULL inside is fine */
 #define NODE_REF(p) (node_ref(&(p)->node), (p))

@@ -65,23 +65,32 @@ struct regex_rewrite {
     struct bytes substitution;
 };
 
-struct cluster_action {
-    struct bytes cluster;        /* one of these three */
-    struct bytes cluster_header; /* lower case */
-    struct weighted_cluster *weighted;
-    uint32_t n_weighted, total_weight;
-    struct bytes weighted_header; /* weighted_clusters.header_name, lower case */
-    unsigned not_found_status;    /* 503, 404 or 500 */
-    struct bytes prefix_rewrite;
-    bool has_prefix_rewrite;
-    struct regex_rewrite regex_rewrite;
-    enum host_rewrite host_rewrite;
-    struct bytes host_rewrite_text; /* literal or header name */
-    struct regex_rewrite host_rewrite_regex;
+struct weighted_clusters {
+    struct weighted_cluster *list;
+    uint32_t n, total_weight;
+    struct bytes header; /* header_name, lower case */
+};
+
+/* What becomes of the path and the host. */
+struct route_rewrite {
+    struct bytes prefix;
+    bool has_prefix;
+    struct regex_rewrite regex;
+    enum host_rewrite host;
+    struct bytes host_text; /* literal or header name */
+    struct regex_rewrite host_regex;
     bool append_x_forwarded_host;
-    bool has_timeout, has_idle_timeout, has_max_stream_duration;
-    uint64_t timeout_ms; /* 15000 unless set; 0: off */
-    uint64_t idle_timeout_ms, max_stream_duration_ms;
+};
+extern const struct route_rewrite route_no_rewrite;
+
+/* Kept small, as struct route: a table of 10,000 is common. */
+struct cluster_action {
+    struct bytes cluster; /* this, `weighted` or the route's extras->cluster_header */
+    const struct weighted_clusters *weighted;
+    const struct route_rewrite *rewrite; /* never NULL */
+    uint64_t timeout_ms;                 /* 15000 unless set; 0: off */
+    uint16_t not_found_status;           /* 503, 404 or 500 */
+    bool has_timeout;
     uint8_t priority; /* PRIORITY_DEFAULT, PRIORITY_HIGH */
 };
 
@@ -101,26 +110,34 @@ struct direct_response {
     struct bytes body;
 };
 
-struct route {
-    struct node node;
-    struct bytes name;
-    enum route_path_kind path_kind;
-    bool case_sensitive, grpc_only, has_fraction;
-    struct bytes path; /* the literal; empty for a regex */
+/* What most routes have nothing of. */
+struct route_extras {
     const struct regex *path_regex;
     struct header_matcher *headers;
     struct query_matcher *queries;
     uint16_t n_headers, n_queries;
-    struct fraction fraction; /* runtime_fraction's default */
-    enum route_action_kind action;
+    bool grpc_only, has_fraction, has_idle_timeout, has_max_stream_duration;
+    struct fraction fraction;    /* runtime_fraction's default */
+    struct bytes cluster_header; /* lower case */
+    uint64_t idle_timeout_ms, max_stream_duration_ms;
+    struct header_mutations request, response;
+    struct route_filter_configs filters;
+    struct regex_list regexes;
+};
+
+struct route {
+    struct node node;
+    struct bytes name;
+    struct bytes path; /* the literal; empty for a regex */
+    uint8_t path_kind; /* enum route_path_kind */
+    uint8_t action;    /* enum route_action_kind */
+    bool case_sensitive;
     union {
         struct cluster_action *cluster;
         struct redirect_action *redirect;
         struct direct_response *direct;
     };
-    struct header_mutations *request, *response; /* NULL: none */
-    struct route_filter_configs filters;
-    struct regex_list regexes;
+    struct route_extras *extras; /* never NULL; not to be written to once decoded */
 };
 
 enum tls_requirement { TLS_NOT_REQUIRED, TLS_EXTERNAL_ONLY, TLS_ALL };

@@ -54,8 +54,8 @@ static bool path_decode(const envoy_config_route_v3_RouteMatch *m, struct route 
         return separated_prefix(r, RM(path_separated_prefix)(m), err);
     case RM(path_specifier_safe_regex):
         r->path_kind = ROUTE_PATH_REGEX;
-        return regex_matcher_decode(RM(safe_regex)(m), r->node.arena, &r->regexes, &r->path_regex,
-                                    err) ||
+        return regex_matcher_decode(RM(safe_regex)(m), r->node.arena, &r->extras->regexes,
+                                    &r->extras->path_regex, err) ||
                error_prefix(err, "safe_regex.");
     case RM(path_specifier_connect_matcher):
         return error_set(err, "connect_matcher: CONNECT is not implemented");
@@ -76,9 +76,9 @@ static bool fraction_decode(const envoy_config_route_v3_RouteMatch *m, struct ro
     if (!f)
         return true;
     int d = v ? envoy_type_v3_FractionalPercent_denominator(v) : 0;
-    r->has_fraction = true;
-    r->fraction.numerator = v ? envoy_type_v3_FractionalPercent_numerator(v) : 0;
-    r->fraction.denominator = denominators[d >= 0 && d < 3 ? d : 0];
+    r->extras->has_fraction = true;
+    r->extras->fraction.numerator = v ? envoy_type_v3_FractionalPercent_numerator(v) : 0;
+    r->extras->fraction.denominator = denominators[d >= 0 && d < 3 ? d : 0];
     return true;
 }
 
@@ -86,11 +86,12 @@ bool route_match_decode(const envoy_config_route_v3_RouteMatch *m, struct route 
                         struct error *err)
 {
     struct arena *a = r->node.arena;
+    struct route_extras *x = r->extras;
     size_t n;
     if (!path_decode(m, r, err) || !fraction_decode(m, r))
         return false;
     r->case_sensitive = upb_bool(RM(case_sensitive)(m), true);
-    r->grpc_only = RM(grpc)(m) != NULL;
+    x->grpc_only = RM(grpc)(m) != NULL;
     if (RM(tls_context)(m))
         return error_set(err, "tls_context: not implemented");
     if (RM(dynamic_metadata)(m, &n) && n)
@@ -98,17 +99,17 @@ bool route_match_decode(const envoy_config_route_v3_RouteMatch *m, struct route 
     if (RM(filter_state)(m, &n) && n)
         return error_set(err, "filter_state: not implemented");
     const envoy_config_route_v3_HeaderMatcher *const *headers = RM(headers)(m, &n);
-    r->headers = n ? ARENA_ARRAY(a, struct header_matcher, n) : NULL;
-    r->n_headers = (uint16_t)n;
+    x->headers = n ? ARENA_ARRAY(a, struct header_matcher, n) : NULL;
+    x->n_headers = (uint16_t)n;
     for (size_t i = 0; i < n; i++) {
-        if (!header_matcher_decode(headers[i], a, &r->regexes, &r->headers[i], err))
+        if (!header_matcher_decode(headers[i], a, &x->regexes, &x->headers[i], err))
             return error_prefix(err, "headers[%zu].", i);
     }
     const envoy_config_route_v3_QueryParameterMatcher *const *queries = RM(query_parameters)(m, &n);
-    r->queries = n ? ARENA_ARRAY(a, struct query_matcher, n) : NULL;
-    r->n_queries = (uint16_t)n;
+    x->queries = n ? ARENA_ARRAY(a, struct query_matcher, n) : NULL;
+    x->n_queries = (uint16_t)n;
     for (size_t i = 0; i < n; i++) {
-        if (!query_matcher_decode(queries[i], a, &r->regexes, &r->queries[i], err))
+        if (!query_matcher_decode(queries[i], a, &x->regexes, &x->queries[i], err))
             return error_prefix(err, "query_parameters[%zu].", i);
     }
     return true;
@@ -122,7 +123,7 @@ static bool rewrite_decode(const envoy_type_matcher_v3_RegexMatchAndSubstitute *
     if (!envoy_type_matcher_v3_RegexMatchAndSubstitute_pattern(m))
         return error_set(err, "pattern: value is required");
     if (!regex_matcher_decode(envoy_type_matcher_v3_RegexMatchAndSubstitute_pattern(m),
-                              r->node.arena, &r->regexes, &out->regex, err))
+                              r->node.arena, &r->extras->regexes, &out->regex, err))
         return error_prefix(err, "pattern.");
     out->substitution = arena_dup(
         r->node.arena, upb_bytes(envoy_type_matcher_v3_RegexMatchAndSubstitute_substitution(m)));
@@ -205,16 +206,17 @@ static bool weighted_decode(struct route_decode_context *ctx,
                             const envoy_config_route_v3_WeightedCluster *m, struct route *r,
                             struct error *err)
 {
-    struct cluster_action *c = r->cluster;
+    struct weighted_clusters *w = ARENA_NEW(r->node.arena, struct weighted_clusters);
     uint64_t total = 0;
     size_t n;
     const envoy_config_route_v3_WeightedCluster_ClusterWeight *const *list = WC(clusters)(m, &n);
-    c->weighted = ARENA_ARRAY(r->node.arena, struct weighted_cluster, n);
+    r->cluster->weighted = w;
+    w->list = ARENA_ARRAY(r->node.arena, struct weighted_cluster, n);
     for (size_t i = 0; i < n; i++) {
-        c->n_weighted++; /* also what is refused half-way has filters to free */
-        if (!weight_decode(ctx, r, list[i], &c->weighted[i], err))
+        w->n++; /* also what is refused half-way has filters to free */
+        if (!weight_decode(ctx, r, list[i], &w->list[i], err))
             return error_prefix(err, "clusters[%zu]: ", i);
-        total += c->weighted[i].weight;
+        total += w->list[i].weight;
     }
     if (n == 0)
         return error_set(err, "clusters: value must contain at least 1 item(s)");
@@ -227,8 +229,8 @@ static bool weighted_decode(struct route_decode_context *ctx,
                          BYTES_ARG(r->name));
     if (WC(use_hash_policy)(m))
         return error_set(err, "use_hash_policy: not implemented");
-    c->total_weight = (uint32_t)total;
-    c->weighted_header = upb_lower(WC(header_name)(m), r->node.arena);
+    w->total_weight = (uint32_t)total;
+    w->header = upb_lower(WC(header_name)(m), r->node.arena);
     return true;
 }
 
@@ -243,8 +245,8 @@ static bool specifier_decode(struct route_decode_context *ctx,
         return r->cluster->cluster.len ||
                error_set(err, "cluster: value length must be at least 1 characters");
     case RA(cluster_specifier_cluster_header):
-        r->cluster->cluster_header = upb_lower(RA(cluster_header)(m), a);
-        return r->cluster->cluster_header.len ||
+        r->extras->cluster_header = upb_lower(RA(cluster_header)(m), a);
+        return r->extras->cluster_header.len ||
                error_set(err, "cluster_header: value length must be at least 1 characters");
     case RA(cluster_specifier_weighted_clusters):
         return weighted_decode(ctx, RA(weighted_clusters)(m), r, err) ||
@@ -259,25 +261,24 @@ static bool specifier_decode(struct route_decode_context *ctx,
 }
 
 static bool host_rewrite_decode(const envoy_config_route_v3_RouteAction *m, struct route *r,
-                                struct error *err)
+                                struct route_rewrite *w, struct error *err)
 {
-    struct cluster_action *c = r->cluster;
     switch (RA(host_rewrite_specifier_case)(m)) {
     case RA(host_rewrite_specifier_host_rewrite_literal):
-        c->host_rewrite = HOST_REWRITE_LITERAL;
-        c->host_rewrite_text = arena_dup(r->node.arena, upb_bytes(RA(host_rewrite_literal)(m)));
+        w->host = HOST_REWRITE_LITERAL;
+        w->host_text = arena_dup(r->node.arena, upb_bytes(RA(host_rewrite_literal)(m)));
         return true;
     case RA(host_rewrite_specifier_auto_host_rewrite):
         if (upb_bool(RA(auto_host_rewrite)(m), false))
-            c->host_rewrite = HOST_REWRITE_AUTO;
+            w->host = HOST_REWRITE_AUTO;
         return true;
     case RA(host_rewrite_specifier_host_rewrite_header):
-        c->host_rewrite = HOST_REWRITE_HEADER;
-        c->host_rewrite_text = upb_lower(RA(host_rewrite_header)(m), r->node.arena);
+        w->host = HOST_REWRITE_HEADER;
+        w->host_text = upb_lower(RA(host_rewrite_header)(m), r->node.arena);
         return true;
     case RA(host_rewrite_specifier_host_rewrite_path_regex):
-        c->host_rewrite = HOST_REWRITE_PATH_REGEX;
-        return rewrite_decode(RA(host_rewrite_path_regex)(m), r, &c->host_rewrite_regex, err) ||
+        w->host = HOST_REWRITE_PATH_REGEX;
+        return rewrite_decode(RA(host_rewrite_path_regex)(m), r, &w->host_regex, err) ||
                error_prefix(err, "host_rewrite_path_regex.");
     case RA(host_rewrite_specifier_host_rewrite):
         return error_set(err, "host_rewrite: this way to rewrite the host is not implemented");
@@ -286,35 +287,44 @@ static bool host_rewrite_decode(const envoy_config_route_v3_RouteAction *m, stru
     }
 }
 
+const struct route_rewrite route_no_rewrite;
+
 static bool rewrites_decode(const envoy_config_route_v3_RouteAction *m, struct route *r,
                             struct error *err)
 {
-    struct cluster_action *c = r->cluster;
-    c->prefix_rewrite = arena_dup(r->node.arena, upb_bytes(RA(prefix_rewrite)(m)));
-    c->has_prefix_rewrite = c->prefix_rewrite.len > 0;
+    struct route_rewrite w;
+    memset(&w, 0, sizeof(w));
+    w.has_prefix = RA(prefix_rewrite)(m).size > 0;
+    if (w.has_prefix)
+        w.prefix = arena_dup(r->node.arena, upb_bytes(RA(prefix_rewrite)(m)));
     if (RA(path_rewrite_policy)(m))
         return error_set(err, "path_rewrite_policy: this extension is not implemented");
     if (RA(path_rewrite)(m).size)
         return error_set(err, "path_rewrite: not implemented");
-    if (!rewrite_decode(RA(regex_rewrite)(m), r, &c->regex_rewrite, err))
+    if (!rewrite_decode(RA(regex_rewrite)(m), r, &w.regex, err))
         return error_prefix(err, "regex_rewrite.");
-    if (c->has_prefix_rewrite && c->regex_rewrite.regex)
+    if (w.has_prefix && w.regex.regex)
         return error_set(err, "Cannot specify both prefix_rewrite and regex_rewrite");
-    c->append_x_forwarded_host = RA(append_x_forwarded_host)(m);
-    return host_rewrite_decode(m, r, err);
+    w.append_x_forwarded_host = RA(append_x_forwarded_host)(m);
+    if (!host_rewrite_decode(m, r, &w, err))
+        return false;
+    if (memcmp(&w, &route_no_rewrite, sizeof(w)) != 0)
+        r->cluster->rewrite = memcpy(arena_alloc(r->node.arena, sizeof(w)), &w, sizeof(w));
+    return true;
 }
 
-static bool timeouts_decode(const envoy_config_route_v3_RouteAction *m, struct cluster_action *c)
+static bool timeouts_decode(const envoy_config_route_v3_RouteAction *m, struct route *r)
 {
     const envoy_config_route_v3_RouteAction_MaxStreamDuration *d = RA(max_stream_duration)(m);
     const google_protobuf_Duration *max =
         d ? envoy_config_route_v3_RouteAction_MaxStreamDuration_max_stream_duration(d) : NULL;
-    c->has_timeout = RA(timeout)(m) != NULL;
-    c->timeout_ms = upb_duration_ms(RA(timeout)(m), 15000);
-    c->has_idle_timeout = RA(idle_timeout)(m) != NULL;
-    c->idle_timeout_ms = upb_duration_ms(RA(idle_timeout)(m), 0);
-    c->has_max_stream_duration = max != NULL;
-    c->max_stream_duration_ms = upb_duration_ms(max, 0);
+    struct route_extras *x = r->extras;
+    r->cluster->has_timeout = RA(timeout)(m) != NULL;
+    r->cluster->timeout_ms = upb_duration_ms(RA(timeout)(m), 15000);
+    x->has_idle_timeout = RA(idle_timeout)(m) != NULL;
+    x->idle_timeout_ms = upb_duration_ms(RA(idle_timeout)(m), 0);
+    x->has_max_stream_duration = max != NULL;
+    x->max_stream_duration_ms = upb_duration_ms(max, 0);
     return true;
 }
 
@@ -322,10 +332,11 @@ static bool cluster_decode(struct route_decode_context *ctx,
                            const envoy_config_route_v3_RouteAction *m, struct route *r,
                            struct error *err)
 {
-    static const unsigned not_found[] = {503, 404, 500};
+    static const uint16_t not_found[] = {503, 404, 500};
     int code = RA(cluster_not_found_response_code)(m), priority = RA(priority)(m);
     r->action = ROUTE_CLUSTER;
     r->cluster = ARENA_NEW(r->node.arena, struct cluster_action);
+    r->cluster->rewrite = &route_no_rewrite;
     if (code < 0 || code > 2)
         return error_set(err, "cluster_not_found_response_code: %d is not a defined value", code);
     if (priority < 0 || priority > 1)
@@ -334,7 +345,7 @@ static bool cluster_decode(struct route_decode_context *ctx,
         return error_set(err, "metadata_match: subset load balancing is not implemented");
     r->cluster->not_found_status = not_found[code];
     r->cluster->priority = priority ? PRIORITY_HIGH : PRIORITY_DEFAULT;
-    timeouts_decode(m, r->cluster);
+    timeouts_decode(m, r);
     return specifier_decode(ctx, m, r, err) && rewrites_decode(m, r, err);
 }
 

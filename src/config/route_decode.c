@@ -192,15 +192,20 @@ static bool filter_configs_decode(struct route_decode_context *ctx, struct arena
     return true;
 }
 
+/* Shared by all routes that have nothing of it; nobody writes to it. */
+static struct route_extras no_extras;
+
 static void route_fini(struct node *n)
 {
     struct route *r = (struct route *)n;
-    regex_list_fini(&r->regexes);
-    route_filter_configs_fini(&r->filters);
-    if (r->action != ROUTE_CLUSTER || !r->cluster)
-        return;
-    for (uint32_t i = 0; i < r->cluster->n_weighted; i++)
-        route_filter_configs_fini(&r->cluster->weighted[i].filters);
+    if (r->extras != &no_extras) {
+        regex_list_fini(&r->extras->regexes);
+        route_filter_configs_fini(&r->extras->filters);
+    }
+    const struct weighted_clusters *w =
+        r->action == ROUTE_CLUSTER && r->cluster ? r->cluster->weighted : NULL;
+    for (uint32_t i = 0; w && i < w->n; i++)
+        route_filter_configs_fini(&w->list[i].filters);
 }
 
 static bool check_part(struct route_decode_context *ctx, const char *message, struct bytes wire,
@@ -219,31 +224,40 @@ static bool route_decode_into(struct route_decode_context *ctx, struct bytes wir
         envoy_config_route_v3_Route_parse(wire.data, wire.len, scratch);
     if (!m)
         return error_set(err, "the bytes are no envoy.config.route.v3.Route");
-    struct header_mutations req = {0}, resp = {0};
     r->name = arena_dup(a, upb_bytes(RT(name)(m)));
     if (!RT(match)(m))
         return error_set(err, "match: value is required");
     if (!route_match_decode(RT(match)(m), r, err))
         return error_prefix(err, "match.");
     if (!route_action_decode(ctx, m, r, err) ||
-        !filter_configs_decode(ctx, a, wire, 13, &r->filters, err) ||
-        !LEVEL_MUTATIONS(route, m, a, &req, &resp, err))
+        !filter_configs_decode(ctx, a, wire, 13, &r->extras->filters, err))
         return false;
-    if (req.n_add + req.n_remove)
-        *(r->request = ARENA_NEW(a, struct header_mutations)) = req;
-    if (resp.n_add + resp.n_remove)
-        *(r->response = ARENA_NEW(a, struct header_mutations)) = resp;
-    return true;
+    return LEVEL_MUTATIONS(route, m, a, &r->extras->request, &r->extras->response, err);
+}
+
+/* From the decoder's stack into the node, if there is anything in it. */
+static struct route_extras *keep_extras(struct route *r)
+{
+    static const struct route_extras none;
+    if (memcmp(r->extras, &none, sizeof(none)) == 0)
+        return &no_extras;
+    return memcpy(arena_alloc(r->node.arena, sizeof(none)), r->extras, sizeof(none));
 }
 
 static struct route *route_decode(struct route_decode_context *ctx, struct bytes wire,
                                   struct error *err)
 {
-    struct route *r = node_new(NODE_ROUTE, sizeof(*r), sizeof(*r) + 256, route_fini);
+    size_t strings = wire.len > 4 ? wire.len - 4 : 0; /* less the tags around them */
+    struct route *r =
+        node_new(NODE_ROUTE, sizeof(*r), sizeof(struct cluster_action) + strings, route_fini);
+    struct route_extras extras;
     upb_Arena *scratch = upb_Arena_New();
     ctx->routes_decoded++;
     ctx->filters->arena = r->node.arena;
-    if (!route_decode_into(ctx, wire, r, scratch, err))
+    r->extras = memset(&extras, 0, sizeof(extras));
+    if (route_decode_into(ctx, wire, r, scratch, err))
+        r->extras = keep_extras(r);
+    else
         NODE_UNREF(&r);
     upb_Arena_Free(scratch);
     return r;
@@ -386,12 +400,15 @@ static bool vhost_fields(struct route_decode_context *ctx, struct bytes wire,
 static struct virtual_host *vhost_decode(struct route_decode_context *ctx, struct bytes wire,
                                          struct reuse *reuse, struct error *err)
 {
-    struct virtual_host *v = node_new(NODE_VIRTUAL_HOST, sizeof(*v), sizeof(*v) + 512, vhost_fini);
     struct strbuf small = STRBUF_INIT;
+    struct bytes fields = without_field(wire, FIELD_ROUTES, &small);
+    unsigned n = count_field(wire, FIELD_ROUTES);
+    struct virtual_host *v =
+        node_new(NODE_VIRTUAL_HOST, sizeof(*v),
+                 2 * fields.len + n * sizeof(struct route_ref) + route_index_size(n), vhost_fini);
     upb_Arena *scratch = upb_Arena_New();
     ctx->vhosts_decoded++;
-    bool ok = vhost_fields(ctx, without_field(wire, FIELD_ROUTES, &small), v, scratch, err) &&
-              vhost_routes(ctx, wire, v, reuse, err);
+    bool ok = vhost_fields(ctx, fields, v, scratch, err) && vhost_routes(ctx, wire, v, reuse, err);
     if (ok)
         v->index = route_index_new(v->node.arena, v->routes, v->n_routes);
     else
@@ -520,8 +537,7 @@ static bool check_vhost_names(const struct route_config *rc, struct error *err)
 struct route_config *route_config_decode(struct route_decode_context *ctx, struct bytes wire,
                                          const struct route_config *previous, struct error *err)
 {
-    struct route_config *rc =
-        node_new(NODE_ROUTE_CONFIG, sizeof(*rc), sizeof(*rc) + 512, config_fini);
+    struct route_config *rc = node_new(NODE_ROUTE_CONFIG, sizeof(*rc), 512, config_fini);
     struct strbuf small = STRBUF_INIT;
     upb_Arena *scratch = upb_Arena_New();
     struct arena *outer = ctx->filters->arena;
@@ -548,8 +564,9 @@ static bool route_clusters(const struct route *r, route_cluster_fn *fn, void *ar
         return true;
     if (r->cluster->cluster.len && !fn(arg, r->cluster->cluster))
         return false;
-    for (uint32_t i = 0; i < r->cluster->n_weighted; i++) {
-        if (r->cluster->weighted[i].name.len && !fn(arg, r->cluster->weighted[i].name))
+    const struct weighted_clusters *w = r->cluster->weighted;
+    for (uint32_t i = 0; w && i < w->n; i++) {
+        if (w->list[i].name.len && !fn(arg, w->list[i].name))
             return false;
     }
     return true;

@@ -17,7 +17,10 @@ struct route_ref;
 struct vhost_ref;
 
 struct route_index;
+/* routes: stays in place as long as the index. */
 struct route_index *route_index_new(struct arena *a, const struct route_ref *routes, unsigned n);
+/* What it takes of the arena, about. */
+size_t route_index_size(unsigned n_routes);
 
 /* Says whether the route at that position matches in every respect but its literal path, which
  * holds already (for regexes: path included). */

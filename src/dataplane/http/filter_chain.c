@@ -324,7 +324,7 @@ static const struct route_filter_config *find_route_config(const struct route_ma
 {
     const struct route_filter_configs *sets[] = {
         m->weight ? &m->weight->filters : NULL,
-        m->route ? &m->route->filters : NULL,
+        m->route ? &m->route->extras->filters : NULL,
         m->vhost ? &m->vhost->filters : NULL,
         m->config ? &m->config->filters : NULL,
     };

@@ -58,7 +58,7 @@ static void mutate_all(struct stream *s, struct headers *h, bool response)
     if (!s->route_matched || !m->vhost || !m->route)
         return;
     const struct header_mutations *levels[3] = {
-        response ? m->route->response : m->route->request,
+        response ? &m->route->extras->response : &m->route->extras->request,
         response ? &m->vhost->response : &m->vhost->request,
         response ? &m->config->response : &m->config->request,
     };

@@ -28,7 +28,7 @@ static bool is_grpc(const struct headers *h)
     return bytes_starts_with(type, grpc) && (type.len == grpc.len || type.data[grpc.len] == '+');
 }
 
-static bool conditions_hold(const struct request_view *v, const struct route *r)
+static bool conditions_hold(const struct request_view *v, const struct route_extras *r)
 {
     if (r->has_fraction && v->q->random % r->fraction.denominator >= r->fraction.numerator)
         return false;
@@ -47,9 +47,9 @@ static bool accept_route(void *ctx, unsigned position)
 {
     const struct request_view *v = ctx;
     const struct route *r = v->vhost->routes[position].route;
-    if (r->path_kind == ROUTE_PATH_REGEX && !regex_full_match(r->path_regex, v->path))
+    if (r->path_kind == ROUTE_PATH_REGEX && !regex_full_match(r->extras->path_regex, v->path))
         return false;
-    return conditions_hold(v, r);
+    return conditions_hold(v, r->extras);
 }
 
 static struct bytes lower_case(const struct headers *h, struct bytes b)
@@ -94,20 +94,20 @@ static struct bytes host_of(const struct route_config *config, const struct rout
     return config->ignore_port_in_host_matching ? strip_port(host) : host;
 }
 
-static const struct weighted_cluster *pick_weight(const struct cluster_action *c,
+static const struct weighted_cluster *pick_weight(const struct weighted_clusters *w,
                                                   const struct route_query *q)
 {
     uint64_t value = q->random, chosen;
-    if (c->weighted_header.len) {
-        struct bytes text = headers_get_name(q->headers, c->weighted_header);
+    if (w->header.len) {
+        struct bytes text = headers_get_name(q->headers, w->header);
         if (text.data && bytes_to_u64(text, &chosen))
             value = chosen;
     }
-    value %= c->total_weight;
-    for (uint32_t i = 0; i < c->n_weighted; i++) {
-        if (value < c->weighted[i].weight)
-            return &c->weighted[i];
-        value -= c->weighted[i].weight;
+    value %= w->total_weight;
+    for (uint32_t i = 0; i < w->n; i++) {
+        if (value < w->list[i].weight)
+            return &w->list[i];
+        value -= w->list[i].weight;
     }
     return NULL;
 }
@@ -119,8 +119,8 @@ static void finish(struct route_match_result *m, const struct route_query *q)
         m->tls_redirect = true;
         return;
     }
-    if (m->route && m->route->action == ROUTE_CLUSTER && m->route->cluster->n_weighted)
-        m->weight = pick_weight(m->route->cluster, q);
+    if (m->route && m->route->action == ROUTE_CLUSTER && m->route->cluster->weighted)
+        m->weight = pick_weight(m->route->cluster->weighted, q);
 }
 
 struct route_match_result route_match(const struct route_config *config,
@@ -169,7 +169,7 @@ static bool path_matches(const struct route *r, struct bytes path)
                                   : bytes_starts_with_nocase(path, r->path)) &&
                (path.len == r->path.len || path.data[r->path.len] == '/');
     case ROUTE_PATH_REGEX:
-        return regex_full_match(r->path_regex, path);
+        return regex_full_match(r->extras->path_regex, path);
     }
     return false;
 }
@@ -192,7 +192,7 @@ struct route_match_result route_match_linear(const struct route_config *config,
     struct request_view v = view_of(q);
     for (unsigned i = 0; m.vhost && !m.route && i < m.vhost->n_routes; i++) {
         const struct route *r = m.vhost->routes[i].route;
-        if (path_matches(r, v.path) && conditions_hold(&v, r))
+        if (path_matches(r, v.path) && conditions_hold(&v, r->extras))
             m.route = r;
     }
     if (m.vhost)
@@ -202,11 +202,10 @@ struct route_match_result route_match_linear(const struct route_config *config,
 
 struct bytes route_cluster_name(const struct route_match_result *m, const struct headers *h)
 {
-    const struct cluster_action *c = m->route->cluster;
-    struct bytes header = m->weight ? m->weight->cluster_header : c->cluster_header;
+    struct bytes header = m->weight ? m->weight->cluster_header : m->route->extras->cluster_header;
     if (m->weight && m->weight->name.len)
         return m->weight->name;
     if (header.len)
         return headers_get_name(h, header);
-    return c->cluster;
+    return m->route->cluster->cluster;
 }

@@ -76,19 +76,20 @@ START_TEST(matches)
 {
     const struct route *r = route_of("{name: first, match: {prefix: /a}, route: {cluster: c}}");
     ck_assert(r->path_kind == ROUTE_PATH_PREFIX && bytes_eq_str(r->path, "/a"));
-    ck_assert(bytes_eq_str(r->name, "first") && r->case_sensitive && !r->has_fraction);
+    ck_assert(bytes_eq_str(r->name, "first") && r->case_sensitive && !r->extras->has_fraction);
     r = route_of("{match: {path: /A, case_sensitive: false}, route: {cluster: c}}");
     ck_assert(r->path_kind == ROUTE_PATH_EXACT && !r->case_sensitive);
     r = route_of("{match: {path_separated_prefix: /a/b}, route: {cluster: c}}");
     ck_assert(r->path_kind == ROUTE_PATH_SEPARATED_PREFIX);
     r = route_of("{match: {safe_regex: {regex: \"/[a-z]+\"}}, route: {cluster: c}}");
-    ck_assert(r->path_kind == ROUTE_PATH_REGEX && r->path_regex);
+    ck_assert(r->path_kind == ROUTE_PATH_REGEX && r->extras->path_regex);
     r = route_of(
         "{match: {prefix: /, grpc: {}, headers: [{name: a}, {name: b}], "
         "query_parameters: [{name: q}], runtime_fraction: {default_value: "
         "{numerator: 5, denominator: TEN_THOUSAND}, runtime_key: k}}, route: {cluster: c}}");
-    ck_assert(r->grpc_only && r->n_headers == 2 && r->n_queries == 1 && r->has_fraction);
-    ck_assert(r->fraction.numerator == 5 && r->fraction.denominator == 10000);
+    ck_assert(r->extras->grpc_only && r->extras->n_headers == 2 && r->extras->n_queries == 1 &&
+              r->extras->has_fraction);
+    ck_assert(r->extras->fraction.numerator == 5 && r->extras->fraction.denominator == 10000);
 }
 END_TEST
 
@@ -98,14 +99,16 @@ START_TEST(clusters)
     ck_assert(bytes_eq_str(c->cluster, "web"));
     ck_assert_uint_eq(c->not_found_status, 503);
     ck_assert(c->timeout_ms == 15000 && !c->has_timeout && c->priority == PRIORITY_DEFAULT);
-    c = route_of("{" MATCH "route: {cluster_header: X-Where, timeout: 0s, idle_timeout: 1.5s, "
+    const struct route *r =
+        route_of("{" MATCH "route: {cluster_header: X-Where, timeout: 0s, idle_timeout: 1.5s, "
                  "priority: HIGH, cluster_not_found_response_code: NOT_FOUND, "
-                 "max_stream_duration: {max_stream_duration: 7s}}}")
-            ->cluster;
-    ck_assert(bytes_eq_str(c->cluster_header, "x-where"));
-    ck_assert(c->has_timeout && c->timeout_ms == 0 && c->idle_timeout_ms == 1500);
+                 "max_stream_duration: {max_stream_duration: 7s}}}");
+    const struct route_extras *x = r->extras;
+    c = r->cluster;
+    ck_assert(bytes_eq_str(x->cluster_header, "x-where"));
+    ck_assert(c->has_timeout && c->timeout_ms == 0 && x->idle_timeout_ms == 1500);
     ck_assert(c->priority == PRIORITY_HIGH && c->not_found_status == 404);
-    ck_assert(c->has_max_stream_duration && c->max_stream_duration_ms == 7000);
+    ck_assert(x->has_max_stream_duration && x->max_stream_duration_ms == 7000);
     c = route_of("{" MATCH "route: {cluster: c, cluster_not_found_response_code: "
                  "INTERNAL_SERVER_ERROR}}")
             ->cluster;
@@ -128,14 +131,14 @@ START_TEST(weighted_clusters)
                  "{name: b, weight: 10, typed_per_filter_config: {f: {" CORS "}}}, "
                  "{cluster_header: X-C, weight: 0}]}}}")
             ->cluster;
-    ck_assert(c->n_weighted == 3 && c->total_weight == 100);
-    ck_assert(bytes_eq_str(c->weighted_header, "x-pick"));
-    ck_assert(bytes_eq_str(c->weighted[0].name, "a") && c->weighted[0].weight == 90);
-    ck_assert(c->weighted[0].request.n_add == 1);
-    ck_assert(bytes_eq_str(c->weighted[0].response.remove[0], "via"));
-    ck_assert(bytes_eq_str(c->weighted[0].host_rewrite, "h"));
-    ck_assert(c->weighted[1].filters.n == 1 && configs_alive == 1);
-    ck_assert(bytes_eq_str(c->weighted[2].cluster_header, "x-c"));
+    ck_assert(c->weighted->n == 3 && c->weighted->total_weight == 100);
+    ck_assert(bytes_eq_str(c->weighted->header, "x-pick"));
+    ck_assert(bytes_eq_str(c->weighted->list[0].name, "a") && c->weighted->list[0].weight == 90);
+    ck_assert(c->weighted->list[0].request.n_add == 1);
+    ck_assert(bytes_eq_str(c->weighted->list[0].response.remove[0], "via"));
+    ck_assert(bytes_eq_str(c->weighted->list[0].host_rewrite, "h"));
+    ck_assert(c->weighted->list[1].filters.n == 1 && configs_alive == 1);
+    ck_assert(bytes_eq_str(c->weighted->list[2].cluster_header, "x-c"));
     struct strbuf names = STRBUF_INIT;
     route_config_clusters(rc, list_cluster, &names);
     ck_assert_str_eq(strbuf_str(&names), "a b ");
@@ -152,22 +155,23 @@ START_TEST(rewrites)
         route_of("{" MATCH "route: {cluster: c, prefix_rewrite: /new, host_rewrite_literal: h, "
                  "append_x_forwarded_host: true}}")
             ->cluster;
-    ck_assert(c->has_prefix_rewrite && bytes_eq_str(c->prefix_rewrite, "/new"));
-    ck_assert(c->host_rewrite == HOST_REWRITE_LITERAL && bytes_eq_str(c->host_rewrite_text, "h"));
-    ck_assert(c->append_x_forwarded_host);
+    ck_assert(c->rewrite->has_prefix && bytes_eq_str(c->rewrite->prefix, "/new"));
+    ck_assert(c->rewrite->host == HOST_REWRITE_LITERAL && bytes_eq_str(c->rewrite->host_text, "h"));
+    ck_assert(c->rewrite->append_x_forwarded_host);
     c = route_of("{" MATCH "route: {cluster: c, regex_rewrite: {pattern: {regex: \"/(.*)\"}, "
                  "substitution: \"/x/\\\\1\"}, auto_host_rewrite: true}}")
             ->cluster;
-    ck_assert(c->regex_rewrite.regex && bytes_eq_str(c->regex_rewrite.substitution, "/x/\\1"));
-    ck_assert(c->host_rewrite == HOST_REWRITE_AUTO);
+    ck_assert(c->rewrite->regex.regex && bytes_eq_str(c->rewrite->regex.substitution, "/x/\\1"));
+    ck_assert(c->rewrite->host == HOST_REWRITE_AUTO);
     c = route_of("{" MATCH "route: {cluster: c, auto_host_rewrite: false}}")->cluster;
-    ck_assert(c->host_rewrite == HOST_REWRITE_NONE);
+    ck_assert(c->rewrite->host == HOST_REWRITE_NONE);
     c = route_of("{" MATCH "route: {cluster: c, host_rewrite_header: X-H}}")->cluster;
-    ck_assert(c->host_rewrite == HOST_REWRITE_HEADER && bytes_eq_str(c->host_rewrite_text, "x-h"));
+    ck_assert(c->rewrite->host == HOST_REWRITE_HEADER &&
+              bytes_eq_str(c->rewrite->host_text, "x-h"));
     c = route_of("{" MATCH "route: {cluster: c, host_rewrite_path_regex: {pattern: "
                  "{regex: \"/(.*)\"}, substitution: \"\\\\1\"}}}")
             ->cluster;
-    ck_assert(c->host_rewrite == HOST_REWRITE_PATH_REGEX && c->host_rewrite_regex.regex);
+    ck_assert(c->rewrite->host == HOST_REWRITE_PATH_REGEX && c->rewrite->host_regex.regex);
 }
 END_TEST
 
@@ -220,10 +224,10 @@ START_TEST(filter_configs)
                  "two: {" FILTER_CONFIG ", config: {" CORS "}, disabled: true}, "
                  "three: {" FILTER_CONFIG ", disabled: true}, "
                  "four: {" FILTER_CONFIG ", is_optional: true, config: {" CSRF "}}}}");
-    ck_assert_uint_eq(r->filters.n, 3); /* the optional one that nobody knows is left out */
+    ck_assert_uint_eq(r->extras->filters.n, 3); /* the optional one that nobody knows is left out */
     ck_assert_int_eq(configs_alive, 2);
-    for (unsigned i = 0; i < r->filters.n; i++) {
-        const struct route_filter_config *c = &r->filters.entries[i];
+    for (unsigned i = 0; i < r->extras->filters.n; i++) {
+        const struct route_filter_config *c = &r->extras->filters.entries[i];
         bool two = bytes_eq_str(c->name, "two"), three = bytes_eq_str(c->name, "three");
         ck_assert(c->disabled == (two || three));
         ck_assert((c->config == NULL) == three);

@@ -31,6 +31,7 @@ enum path_kind { PREFIX = 1, PATH = 2, REGEX = 10, SEPARATED = 14 };
 struct route_spec {
     enum path_kind kind;
     char path[64];
+    const char *long_path; /* instead */
     bool ignore_case;
     char header[16], query[16]; /* exact value of x / q; empty: none */
     char cluster[16];
@@ -71,7 +72,7 @@ static void put_route(struct strbuf *vhost, const struct route_spec *r)
         wire_put_bytes(&re, 2, bytes_of(r->path));
         put_sub(&match, REGEX, &re);
     } else {
-        wire_put_bytes(&match, r->kind, bytes_of(r->path));
+        wire_put_bytes(&match, r->kind, bytes_of(r->long_path ? r->long_path : r->path));
     }
     put_matchers(&match, r);
     put_sub(&route, 1, &match);
@@ -190,6 +191,50 @@ START_TEST(test_index_equals_linear_reading)
         drop(&rc);
         strbuf_fini(&wire);
     }
+}
+END_TEST
+
+/* An edge of the index holds 64 KiB; paths that share more go on in another. */
+START_TEST(test_long_common_prefixes)
+{
+    enum { LONG = 200000 };
+    char *text[3];
+    struct route_spec routes[4] = {{.kind = PREFIX, .path = "/", .cluster = "root"}};
+    for (unsigned i = 0; i < 3; i++) {
+        text[i] = mem_zalloc(LONG + 2);
+        memset(text[i], '/', LONG - (i == 2));
+        text[i][i == 2 ? LONG - 1 : LONG] = (char)('a' + i);
+        routes[i + 1] = (struct route_spec){.kind = PREFIX, .long_path = text[i], .cluster = "c"};
+    }
+    struct filter_context f = {0};
+    struct route_decode_context ctx = decode_context(&f);
+    struct strbuf wire = config_of("r", "*", routes, 4);
+    struct route_config *rc = decode(strbuf_bytes(&wire), NULL, &ctx);
+    const struct virtual_host *v = rc->vhosts[0].vhost;
+    struct arena *a = arena_new(1024);
+    struct headers h;
+    headers_init(&h, a);
+    struct route_query q = {.headers = &h, .host = BYTES("h"), .path = BYTES("//")};
+    ck_assert_ptr_eq(route_match_linear(rc, &q).route, v->routes[0].route);
+    for (unsigned i = 0; i < 3; i++) { /* the short one is first in the list and wins */
+        q.path = bytes_of(text[i]);
+        ck_assert_ptr_eq(route_match(rc, &q).route, v->routes[0].route);
+    }
+    drop(&rc);
+    strbuf_fini(&wire);
+    wire = config_of("r", "*", routes + 1, 3);
+    rc = decode(strbuf_bytes(&wire), NULL, &ctx);
+    for (unsigned i = 0; i < 3; i++) {
+        q.path = bytes_of(text[i]);
+        ck_assert_ptr_eq(route_match(rc, &q).route, rc->vhosts[0].vhost->routes[i].route);
+    }
+    q.path = bytes_first(q.path, LONG / 2);
+    ck_assert_ptr_null(route_match(rc, &q).route);
+    drop(&rc);
+    strbuf_fini(&wire);
+    for (unsigned i = 0; i < 3; i++)
+        mem_free(text[i]);
+    arena_free(&a);
 }
 END_TEST
 
@@ -380,6 +425,7 @@ int main(void)
     TCase *t = tcase_create("all");
     tcase_set_timeout(t, 120);
     tcase_add_test(t, test_index_equals_linear_reading);
+    tcase_add_test(t, test_long_common_prefixes);
     tcase_add_test(t, test_domains_equal_linear_reading);
     tcase_add_test(t, test_an_update_keeps_equal_routes);
     tcase_add_test(t, test_an_insert_keeps_equal_routes);

@@ -79,36 +79,36 @@ static void set_authority(struct router *r, struct bytes authority, bool append_
 
 static void rewrite_host(struct router *r)
 {
-    const struct cluster_action *a = r->action;
+    const struct route_rewrite *w = r->action->rewrite;
     struct headers *h = &r->stream->request_headers;
     struct bytes value = BYTES_NONE;
-    switch (a->host_rewrite) {
+    switch (w->host) {
     case HOST_REWRITE_NONE:
     case HOST_REWRITE_AUTO: /* when the host is known */
         return;
     case HOST_REWRITE_LITERAL:
-        value = a->host_rewrite_text;
+        value = w->host_text;
         break;
     case HOST_REWRITE_HEADER:
-        value = headers_get_name(h, a->host_rewrite_text);
+        value = headers_get_name(h, w->host_text);
         break;
     case HOST_REWRITE_PATH_REGEX: {
         struct bytes path = headers_get(h, HEADER_PATH);
         ptrdiff_t q = bytes_find_char(path, '?');
-        value = replace_regex(r->stream->arena, &a->host_rewrite_regex,
+        value = replace_regex(r->stream->arena, &w->host_regex,
                               q < 0 ? path : bytes_first(path, (size_t)q), BYTES(""));
         break;
     }
     }
     if (value.len > 0)
-        set_authority(r, value, a->append_x_forwarded_host);
+        set_authority(r, value, w->append_x_forwarded_host);
 }
 
 void router_rewrite_for_host(struct router *r, const struct host *host)
 {
-    if (r->action->host_rewrite == HOST_REWRITE_AUTO && host->hostname.len > 0)
-        set_authority(r, arena_dup(r->stream->arena, host->hostname),
-                      r->action->append_x_forwarded_host);
+    const struct route_rewrite *w = r->action->rewrite;
+    if (w->host == HOST_REWRITE_AUTO && host->hostname.len > 0)
+        set_authority(r, arena_dup(r->stream->arena, host->hostname), w->append_x_forwarded_host);
 }
 
 static bool header_ms(struct headers *h, enum header_id id, uint64_t *ms)
@@ -123,7 +123,8 @@ static void set_timeout(struct router *r)
 {
     struct headers *h = &r->stream->request_headers;
     uint64_t ms;
-    r->timeout_ms = r->action->has_max_stream_duration ? 0 : r->action->timeout_ms;
+    r->timeout_ms =
+        r->stream->route.route->extras->has_max_stream_duration ? 0 : r->action->timeout_ms;
     if (r->config->respect_expected_rq_timeout &&
         header_ms(h, HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, &ms)) {
         r->timeout_ms = ms;
@@ -149,12 +150,13 @@ void router_prepare_request(struct router *r)
     if (s->route.weight && s->route.weight->host_rewrite.len > 0)
         set_authority(r, s->route.weight->host_rewrite, false);
     rewrite_host(r);
-    if (a->has_prefix_rewrite)
-        router_rewrite_path(r, &a->prefix_rewrite, NULL);
-    else if (a->regex_rewrite.regex)
-        router_rewrite_path(r, NULL, &a->regex_rewrite);
-    if (a->has_idle_timeout)
-        stream_set_idle_timeout(s, a->idle_timeout_ms);
-    if (a->has_max_stream_duration)
-        stream_set_max_duration(s, a->max_stream_duration_ms);
+    if (a->rewrite->has_prefix)
+        router_rewrite_path(r, &a->rewrite->prefix, NULL);
+    else if (a->rewrite->regex.regex)
+        router_rewrite_path(r, NULL, &a->rewrite->regex);
+    const struct route_extras *x = s->route.route->extras;
+    if (x->has_idle_timeout)
+        stream_set_idle_timeout(s, x->idle_timeout_ms);
+    if (x->has_max_stream_duration)
+        stream_set_max_duration(s, x->max_stream_duration_ms);
 }
