@@ -128,6 +128,16 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
     return p;
 }
 
+struct bytes arena_u64(struct arena *a, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do
+        digits[--at] = (char)('0' + value % 10);
+    while (value /= 10);
+    return arena_dup(a, bytes_from(digits + at, sizeof(digits) - at));
+}
+
 size_t arena_size(const struct arena *a)
 {
     size_t total = sizeof(*a) + a->first_size;

@@ -20,7 +20,8 @@ void *arena_zalloc(struct arena *a, size_t size);
 struct bytes arena_dup(struct arena *a, struct bytes b); /* also NUL-terminated after len */
 char *arena_str(struct arena *a, struct bytes b);        /* a NUL-terminated copy */
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF(2, 3);
-size_t arena_size(const struct arena *a); /* bytes taken from the heap */
+struct bytes arena_u64(struct arena *a, uint64_t value); /* in decimal */
+size_t arena_size(const struct arena *a);                /* bytes taken from the heap */
 
 #define ARENA_NEW(a, type) ((type *)arena_zalloc((a), sizeof(type)))
 #define ARENA_ARRAY(a, type, n) ((type *)arena_zalloc((a), sizeof(type) * (size_t)(n)))

@@ -113,7 +113,8 @@ bool bytes_to_u64(struct bytes b, uint64_t *value)
         return false;
     for (size_t i = 0; i < b.len; i++) {
         unsigned digit = (unsigned char)b.data[i] - (unsigned)'0';
-        if (digit > 9 || v > (UINT64_MAX - digit) / 10)
+        /* 19 digits always fit. */
+        if (digit > 9 || (i >= 19 && v > (UINT64_MAX - digit) / 10))
             return false;
         v = v * 10 + digit;
     }

@@ -20,30 +20,36 @@ bool h1_is_token_char(char c)
     return token_lower[(unsigned char)c] != 0;
 }
 
-bool h1_value_ok(struct bytes v)
+static bool value_bytes_ok(const char *p, size_t n)
 {
-    const char *p = v.data, *end = v.data + v.len;
-    const uint64_t ones = 0x0101010101010101ull, high = 0x8080808080808080ull;
-    while (end - p >= 8) {
-        uint64_t x;
-        memcpy(&x, p, 8);
-        uint64_t del = x ^ (ones * 0x7f);
-        uint64_t bad = ((x - ones * 0x20) & ~x & high) | ((del - ones) & ~del & high);
-        if (UNLIKELY(bad)) { /* may be a tab, or a borrow from the byte before: look closely */
-            for (int i = 0; i < 8; i++) {
-                unsigned char c = (unsigned char)p[i];
-                if ((c < 0x20 && c != '\t') || c == 0x7f)
-                    return false;
-            }
-        }
-        p += 8;
-    }
-    for (; p < end; p++) {
-        unsigned char c = (unsigned char)*p;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)p[i];
         if ((c < 0x20 && c != '\t') || c == 0x7f)
             return false;
     }
     return true;
+}
+
+/* True: no control byte among the eight at p. False: there may be one. */
+static inline bool eight_ok(const char *p)
+{
+    const uint64_t ones = 0x0101010101010101ull, high = 0x8080808080808080ull;
+    uint64_t x;
+    memcpy(&x, p, 8);
+    uint64_t del = x ^ (ones * 0x7f);
+    return ((((x - ones * 0x20) & ~x) | ((del - ones) & ~del)) & high) == 0;
+}
+
+bool h1_value_ok(struct bytes v)
+{
+    if (v.len < 8)
+        return value_bytes_ok(v.data, v.len);
+    bool ok = true;
+    for (size_t i = 0; i + 8 < v.len; i += 8)
+        ok &= eight_ok(v.data + i);
+    ok &= eight_ok(v.data + v.len - 8); /* what is left, with some of what was seen */
+    /* A tab, or a borrow from the byte before, looks bad too: look closely. */
+    return LIKELY(ok) || value_bytes_ok(v.data, v.len);
 }
 
 bool h1_has_token(struct bytes value, struct bytes token)

@@ -141,8 +141,7 @@ static void forwarded_port(struct stream *s)
     if (!s->manager->append_x_forwarded_port || headers_has(h, HEADER_X_FORWARDED_PORT))
         return;
     const struct address *local = connection_local(s->conn->connection);
-    headers_set_id(h, HEADER_X_FORWARDED_PORT,
-                   bytes_of(arena_printf(s->arena, "%u", (unsigned)local->port)));
+    headers_set_id(h, HEADER_X_FORWARDED_PORT, arena_u64(s->arena, local->port));
 }
 
 static void set_scheme(struct stream *s)

@@ -59,13 +59,13 @@ struct bytes local_reply_build(struct stream *s, unsigned status, struct bytes b
         build_grpc(s, status, body);
         return BYTES_NONE;
     }
-    headers_set_id(h, HEADER_STATUS, bytes_of(arena_printf(s->arena, "%u", status)));
+    headers_set_id(h, HEADER_STATUS, arena_u64(s->arena, status));
     headers_remove_id(h, HEADER_CONTENT_LENGTH);
     if (!body.len)
         return BYTES_NONE;
     struct bytes type = headers_get(h, HEADER_CONTENT_TYPE);
     headers_remove_id(h, HEADER_CONTENT_TYPE); /* Envoy's order: length, then type */
-    headers_add_id(h, HEADER_CONTENT_LENGTH, bytes_of(arena_printf(s->arena, "%zu", body.len)));
+    headers_add_id(h, HEADER_CONTENT_LENGTH, arena_u64(s->arena, body.len));
     headers_add_id(h, HEADER_CONTENT_TYPE, type.data ? type : BYTES("text/plain"));
     return s->priv->is_head ? BYTES_NONE : body;
 }

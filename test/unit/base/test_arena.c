@@ -34,6 +34,11 @@ START_TEST(zeroed_and_copied)
     ck_assert_int_eq(d.data[3], '\0');
     ck_assert_str_eq(arena_str(a, BYTES_NONE), "");
     ck_assert_str_eq(arena_printf(a, "%s-%d", "x", 42), "x-42");
+    ck_assert(bytes_eq(arena_u64(a, 0), BYTES("0")));
+    ck_assert(bytes_eq(arena_u64(a, 1000), BYTES("1000")));
+    struct bytes most = arena_u64(a, UINT64_MAX);
+    ck_assert(bytes_eq(most, BYTES("18446744073709551615")));
+    ck_assert_int_eq(most.data[most.len], '\0');
     int *n = ARENA_ARRAY(a, int, 3);
     ck_assert_int_eq(n[0] + n[1] + n[2], 0);
     arena_free(&a);

@@ -185,6 +185,26 @@ START_TEST(test_every_byte_in_value)
 }
 END_TEST
 
+/* Values are read eight bytes at a time: no length and no place may hide a byte. */
+START_TEST(test_bytes_at_every_place_of_a_value)
+{
+    static const char bytes[] = {0x01, '\t', 0x1f, 0x7f, (char)0x80};
+    for (size_t len = 3; len < 28; len++) {
+        for (size_t at = 1; at + 1 < len; at++) {
+            for (size_t i = 0; i < sizeof(bytes); i++) {
+                char before[64] = HEAD "x: ", after[64] = "";
+                memset(before + strlen(before), 'v', at);
+                memset(after, 'v', len - at - 1);
+                strcat(after, "\r\n\r\n");
+                unsigned want = bytes[i] == '\t' || bytes[i] < 0 ? 0 : 400;
+                unsigned got = with_byte(before, bytes[i], after);
+                ck_assert_msg(got == want, "byte %d at %zu of %zu: %u", bytes[i], at, len, got);
+            }
+        }
+    }
+}
+END_TEST
+
 START_TEST(test_every_byte_in_name)
 {
     for (int c = 0; c < 256; c++) {
@@ -363,6 +383,7 @@ int main(void)
     tcase_add_test(t, test_cve_2021_39240_every_byte_in_method);
     tcase_add_test(t, test_every_byte_in_target);
     tcase_add_test(t, test_every_byte_in_value);
+    tcase_add_test(t, test_bytes_at_every_place_of_a_value);
     tcase_add_test(t, test_every_byte_in_name);
     tcase_add_test(t, test_cve_2021_40346_long_names);
     tcase_add_test(t, test_header_count_at_99_100_101);

@@ -45,16 +45,15 @@ static void add_attempt_count(struct router *r)
     struct stream *s = r->stream;
     if (s->route.vhost->include_attempt_count_in_response)
         headers_set_id(&s->response_headers, HEADER_X_ENVOY_ATTEMPT_COUNT,
-                       bytes_of(arena_printf(s->arena, "%u", s->info.attempts)));
+                       arena_u64(s->arena, s->info.attempts));
 }
 
 void router_finish_headers(struct router *r)
 {
     struct stream *s = r->stream;
     if (!r->config->suppress_envoy_headers && r->request_end_ns != 0)
-        headers_set_id(
-            &s->response_headers, HEADER_X_ENVOY_UPSTREAM_SERVICE_TIME,
-            bytes_of(arena_printf(s->arena, "%llu", (unsigned long long)since_request_end_ms(r))));
+        headers_set_id(&s->response_headers, HEADER_X_ENVOY_UPSTREAM_SERVICE_TIME,
+                       arena_u64(s->arena, since_request_end_ms(r)));
     header_mutate_response(s);
     add_attempt_count(r);
 }

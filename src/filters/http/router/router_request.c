@@ -134,9 +134,8 @@ static void set_timeout(struct router *r)
     if (headers_has(h, HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS))
         headers_remove_id(h, HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS);
     if (r->timeout_ms > 0 && !r->config->suppress_envoy_headers)
-        headers_set_id(
-            h, HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
-            bytes_of(arena_printf(r->stream->arena, "%llu", (unsigned long long)r->timeout_ms)));
+        headers_set_id(h, HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
+                       arena_u64(r->stream->arena, r->timeout_ms));
 }
 
 void router_prepare_request(struct router *r)
