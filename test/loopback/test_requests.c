@@ -245,11 +245,38 @@ START_TEST(test_pipelined_responses_are_bounded)
 }
 END_TEST
 
+/* What a client may send before it is answered is larger than what may be buffered. */
+START_TEST(test_small_buffers_take_large_pieces)
+{
+    static const char *const rows[][2] = {
+        {"GET /ok HTTP/1.1\r\nHost: a\r\nx: ", "\r\n\r\n"},
+        {"POST /ok HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+         "\r\nx\r\n0\r\n\r\n"},
+    };
+    struct listener *l = (struct listener *)lb.entry->listener;
+    char piece[702];
+    memset(piece, 'v', sizeof(piece) - 1);
+    piece[sizeof(piece) - 1] = '\0';
+    for (size_t i = 0; i < 2; i++) {
+        struct client k;
+        l->buffer_limit = 1024;
+        client_connect(&k, &lb);
+        client_send(&k, rows[i][0]);
+        for (unsigned n = 0; n < 4; n++)
+            client_send(&k, piece);
+        client_send(&k, rows[i][1]);
+        ck_assert_msg(strstr(client_take(&k), "HTTP/1.1 200 OK\r\n"), "%zu", i);
+        client_fini(&k);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("requests");
     TCase *t = tcase_create("requests");
     tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_set_timeout(t, 60);
     tcase_add_test(t, test_get);
     tcase_add_test(t, test_head_has_no_body);
     tcase_add_test(t, test_echo_body_byte_by_byte);
@@ -265,6 +292,7 @@ int main(void)
     tcase_add_test(t, test_request_backpressure);
     tcase_add_test(t, test_pipelined_bytes_are_bounded);
     tcase_add_test(t, test_pipelined_responses_are_bounded);
+    tcase_add_test(t, test_small_buffers_take_large_pieces);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

@@ -28,6 +28,14 @@ struct codec_options {
     enum { CODEC_UNDERSCORES_ALLOW, CODEC_UNDERSCORES_REJECT, CODEC_UNDERSCORES_DROP } underscores;
 };
 
+/* How much input a codec with these options may leave unread while it waits for the rest of a
+ * piece: what the connection must be allowed to hold, whatever its buffer limit. */
+static inline uint32_t codec_input_need(const struct codec_options *o)
+{
+    enum { SMALL_PIECES = 8192 }; /* a line of chunk sizes, say */
+    return (o->max_headers_bytes > SMALL_PIECES ? o->max_headers_bytes : SMALL_PIECES) + 1;
+}
+
 /* Why a message was refused. `details` is Envoy's response_code_details ("http1.codec_error"). */
 struct codec_error {
     unsigned status;     /* 400, 426, 431, 501 ... to send, downstream */

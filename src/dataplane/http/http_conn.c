@@ -367,6 +367,9 @@ static void start_connection(struct http_conn *c)
     stat_inc(c->listener_stats, slot, STAT_LISTENER_CX_TOTAL);
     stat_inc(c->listener_stats, slot, STAT_LISTENER_CX_ACTIVE);
     connection_set_buffer_limit(c->connection, c->buffer_limit);
+    uint32_t need = codec_input_need(&c->codec->options);
+    if (c->buffer_limit && c->buffer_limit < need)
+        connection_set_read_limit(c->connection, need);
     become_idle(c);
     if (m->max_connection_duration_ms)
         timer_start(&c->duration_timer, m->max_connection_duration_ms);

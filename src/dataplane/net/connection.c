@@ -29,7 +29,7 @@ struct connection {
     const struct connection_ops *ops;
     void *owner;
     struct buffer in, out;
-    uint32_t limit;
+    uint32_t limit, read_limit; /* of the output, of input that the owner leaves; 0: none */
     uint32_t pauses;
     unsigned want;   /* what the transport was asked to report */
     bool above;      /* the output is above its limit */
@@ -122,7 +122,7 @@ static void fail(struct connection *c)
 static bool may_read(const struct connection *c)
 {
     return c->state == OPEN && c->pauses == 0 && !c->read_eof &&
-           (c->limit == 0 || c->in.len < c->limit);
+           (c->read_limit == 0 || c->in.len < c->read_limit);
 }
 
 static void update_want(struct connection *c)
@@ -536,7 +536,7 @@ struct connection *connection_connect(struct loop *loop, struct chunk_pool *pool
         }
     }
     if (opt) {
-        c->limit = opt->buffer_limit;
+        c->limit = c->read_limit = opt->buffer_limit;
         if (opt->timeout_ms)
             timer_start(&c->timer, opt->timeout_ms);
     }
@@ -647,7 +647,13 @@ void connection_set_half_close(struct connection *c, bool enabled)
 void connection_set_buffer_limit(struct connection *c, uint32_t limit)
 {
     CHECK_MAGIC(c, CONNECTION_MAGIC);
-    c->limit = limit;
+    c->limit = c->read_limit = limit;
+}
+
+void connection_set_read_limit(struct connection *c, uint32_t limit)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    c->read_limit = limit;
 }
 
 bool connection_above_watermark(const struct connection *c)

@@ -88,6 +88,9 @@ void connection_reread(struct connection *c);
 
 void connection_set_half_close(struct connection *c, bool enabled);
 void connection_set_buffer_limit(struct connection *c, uint32_t limit); /* 0: none */
+/* How much input the owner may leave before reading stops: the buffer limit unless told. An owner
+ * that waits for a whole piece sets it above the largest piece, or it would wait for ever. */
+void connection_set_read_limit(struct connection *c, uint32_t limit);
 bool connection_above_watermark(const struct connection *c);
 
 enum close_how {

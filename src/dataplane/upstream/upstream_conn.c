@@ -392,6 +392,9 @@ static void connect_now(struct upstream_conn *uc)
     const struct connector *connector = c->manager->connector;
     uc->connection =
         connector->connect(connector, c->worker, &uc->pool->address, &o, &connection_callbacks, uc);
+    uint32_t need = codec_input_need(&uc->codec->options);
+    if (params->buffer_limit && params->buffer_limit < need)
+        connection_set_read_limit(uc->connection, need);
 }
 
 struct upstream_conn *upstream_conn_new(struct conn_pool *p)

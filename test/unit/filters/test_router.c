@@ -252,6 +252,48 @@ START_TEST(test_regex_rewrite)
 }
 END_TEST
 
+/* As Envoy: a rewrite that leaves nothing leaves the path. */
+START_TEST(test_regex_rewrite_to_nothing)
+{
+    start("route: {cluster: c0, regex_rewrite: {pattern: {regex: '^/api(.*)$'}, "
+          "substitution: '\\1'}}");
+    proxy_get(p, "/api?q", "");
+    const char *sent = proxy_forwarded(p);
+    check_has(sent, "GET /api?q HTTP/1.1\n");
+    check_not(sent, "x-envoy-original-path");
+}
+END_TEST
+
+/* What a client put behind the prefix must not become another host. */
+START_TEST(test_regex_rewrite_to_another_form)
+{
+    start("route: {cluster: c0, regex_rewrite: {pattern: {regex: '^/api/(.*)$'}, "
+          "substitution: '\\1'}}");
+    proxy_get(p, "/api/http://other.host/x", "");
+    check_has(proxy_forwarded(p), "GET /http://other.host/x HTTP/1.1\nhost: in.host:123\n");
+}
+END_TEST
+
+/* The origin's head is larger than what may be buffered, and comes in pieces. */
+START_TEST(test_small_buffers_take_large_heads)
+{
+    char piece[702];
+    memset(piece, 'v', sizeof(piece) - 1);
+    piece[sizeof(piece) - 1] = '\0';
+    start("route: {cluster: c0}");
+    p->w->clusters[0][0].buffer_limit = 1024;
+    proxy_get(p, "/a", "");
+    proxy_answer(p, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx: ");
+    for (unsigned i = 0; i < 8; i++) {
+        proxy_answer(p, piece);
+        world_run(p->w);
+    }
+    proxy_answer(p, "\r\n\r\n");
+    world_run(p->w);
+    check_has(proxy_received(p), "HTTP/1.1 200 OK\n");
+}
+END_TEST
+
 START_TEST(test_host_rewrite_header)
 {
     start("route: {cluster: c0, host_rewrite_header: x-h, append_x_forwarded_host: true}");
@@ -598,6 +640,9 @@ static TCase *cases(void)
     tcase_add_test(t, test_no_timeout);
     tcase_add_test(t, test_prefix_rewrite);
     tcase_add_test(t, test_regex_rewrite);
+    tcase_add_test(t, test_regex_rewrite_to_nothing);
+    tcase_add_test(t, test_regex_rewrite_to_another_form);
+    tcase_add_test(t, test_small_buffers_take_large_heads);
     tcase_add_test(t, test_host_rewrite_header);
     tcase_add_test(t, test_host_rewrite_path);
     tcase_add_test(t, test_auto_host_rewrite);

@@ -38,6 +38,8 @@ void router_rewrite_path(struct router *r, const struct bytes *prefix_rewrite,
     size_t len = q < 0 ? path.len : (size_t)q;
     if (regex) {
         now = replace_regex(s->arena, regex, bytes_first(path, len), bytes_skip(path, len));
+        if (now.len == path.len - len)
+            return; /* nothing is left of it: as Envoy, the path stays */
     } else {
         struct bytes rest = bytes_skip(path, matched_len(s->route.route, len));
         char *text = arena_alloc(s->arena, prefix_rewrite->len + rest.len + 1);
@@ -46,6 +48,9 @@ void router_rewrite_path(struct router *r, const struct bytes *prefix_rewrite,
             memcpy(text + prefix_rewrite->len, rest.data, rest.len);
         now = bytes_from(text, prefix_rewrite->len + rest.len);
     }
+    /* "http://elsewhere/" taken out of a client's path would be read as another host's. */
+    if (now.data[0] != '/')
+        now = bytes_of(arena_printf(s->arena, "/%.*s", BYTES_ARG(now)));
     if (!r->config->suppress_envoy_headers && !headers_has(h, HEADER_X_ENVOY_ORIGINAL_PATH))
         headers_set_id(h, HEADER_X_ENVOY_ORIGINAL_PATH, path);
     headers_set_id(h, HEADER_PATH, now);
