@@ -79,6 +79,7 @@ static void put_fields(struct head_writer *w, const struct headers *h, bool no_l
         case HEADER_CONTENT_LENGTH:
             if (no_length)
                 continue;
+            no_length = true; /* the first, which frames the body, and no second opinion */
             break;
         case HEADER_HOST:
             if (headers_has(h, HEADER_AUTHORITY))
@@ -109,16 +110,47 @@ static bool bodiless_method(struct bytes m)
            bytes_eq(m, BYTES("CONNECT"));
 }
 
+static bool target_ok(struct bytes t)
+{
+    for (size_t i = 0; i < t.len; i++) {
+        if ((unsigned char)t.data[i] <= ' ' || t.data[i] == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+/* A rewrite may have put a space or worse into the path: the line would read as another one. */
+static struct bytes request_target(const struct headers *h)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    struct bytes t = headers_get(h, HEADER_PATH);
+    if (!t.data)
+        t = headers_get(h, HEADER_AUTHORITY);
+    if (LIKELY(target_ok(t)))
+        return t;
+    char *out = arena_alloc(h->arena, 3 * t.len), *p = out;
+    for (size_t i = 0; i < t.len; i++) {
+        unsigned char c = (unsigned char)t.data[i];
+        *p++ = (char)c;
+        if (c <= ' ' || c == 0x7f) {
+            p[-1] = '%';
+            *p++ = digits[c >> 4];
+            *p++ = digits[c & 15];
+        }
+    }
+    return bytes_from(out, (size_t)(p - out));
+}
+
 static void send_request(struct codec_h1 *c, const struct headers *h, bool end)
 {
     struct head_writer w;
     struct bytes method = headers_get(h, HEADER_METHOD);
-    struct bytes path = headers_get(h, HEADER_PATH);
+    struct bytes target = request_target(h);
     c->request_is_head = bytes_eq(method, BYTES("HEAD"));
-    writer_begin(&w, c->c.out, head_bound(h));
+    writer_begin(&w, c->c.out, head_bound(h) + target.len);
     put(&w, method);
     put(&w, BYTES(" "));
-    put_value(&w, path.data ? path : headers_get(h, HEADER_AUTHORITY));
+    put(&w, target);
     put(&w, BYTES(" HTTP/1.1\r\n"));
     if (headers_has(h, HEADER_AUTHORITY))
         put_field(&w, BYTES("host"), headers_get(h, HEADER_AUTHORITY));

@@ -145,6 +145,51 @@ START_TEST(test_cve_2023_27491_value_cannot_split)
 }
 END_TEST
 
+/* A rewritten path may hold what would end the target, or begin another line. */
+START_TEST(test_target_cannot_split)
+{
+    struct codec_log l;
+    client(&l);
+    struct headers h = LIST(&l, ":method", "GET", ":authority", "a", ":path", "/a b\r\nx: 1\t\x7f");
+    l.codec->ops->send_headers(l.stream, &h, true);
+    ck_assert_str_eq(codec_log_output(&l),
+                     "GET /a%20b%0D%0Ax:%201%09%7F HTTP/1.1\r\nhost: a\r\n\r\n");
+    codec_log_fini(&l);
+}
+END_TEST
+
+/* Without a path the authority is written twice, and must find room twice. */
+START_TEST(test_target_that_is_the_authority)
+{
+    static char name[CHUNK_SIZE];
+    memset(name, 'a', sizeof(name));
+    for (size_t n = CHUNK_SIZE / 2 - 300; n < CHUNK_SIZE - 1; n += 97) {
+        struct codec_log l;
+        client(&l);
+        struct headers h = LIST(&l, ":method", "CONNECT");
+        headers_add_id(&h, HEADER_AUTHORITY, bytes_from(name, n));
+        l.codec->ops->send_headers(l.stream, &h, true);
+        ck_assert_uint_eq(l.out.len, strlen("CONNECT  HTTP/1.1\r\nhost: \r\n\r\n") + 2 * n);
+        codec_log_fini(&l);
+    }
+}
+END_TEST
+
+/* A header that the configuration adds must not become a second length. */
+START_TEST(test_one_length)
+{
+    struct codec_log l;
+    client(&l);
+    struct headers h = LIST(&l, ":method", "POST", ":authority", "a", ":path", "/",
+                            "content-length", "2", "content-length", "3");
+    l.codec->ops->send_headers(l.stream, &h, false);
+    send_body(&l, "ok", true);
+    ck_assert_str_eq(codec_log_output(&l),
+                     "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nok");
+    codec_log_fini(&l);
+}
+END_TEST
+
 START_TEST(test_informational_then_final)
 {
     struct codec_log l;
@@ -202,6 +247,9 @@ int main(void)
     tcase_add_test(t, test_requests);
     tcase_add_test(t, test_body_longer_or_shorter_than_declared);
     tcase_add_test(t, test_cve_2023_27491_value_cannot_split);
+    tcase_add_test(t, test_target_cannot_split);
+    tcase_add_test(t, test_target_that_is_the_authority);
+    tcase_add_test(t, test_one_length);
     tcase_add_test(t, test_informational_then_final);
     tcase_add_test(t, test_drain_says_close);
     tcase_add_test(t, test_head_sizes_around_chunk_ends);
