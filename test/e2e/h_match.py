@@ -1,7 +1,7 @@
 """Choosing a route inside a virtual host: every kind of match."""
 import pytest
 
-from harness import bootstrap, direct, http_listener
+from harness import bootstrap, cluster, direct, http_listener, route
 
 
 def table(start, *matches, **kw):
@@ -196,3 +196,15 @@ def test_many_routes_keep_their_order(start):
     proxy = table(start, *matches)
     assert answers(proxy, "/p0", "/p299", "/p300", "/q0", "/q299", "/q300") == [
         "0", "299", "300", "301", "600", "none"]
+
+
+@pytest.mark.parametrize("match", [{"prefix": ""}, {"prefix": "/"}, {"safe_regex": {"regex": ".*"}}],
+                         ids=["no prefix", "prefix", "regex"])
+def test_connect_matches_no_match_of_a_path(start, origin, match):
+    proxy = start(bootstrap([http_listener(routes=[route(match=match, to="one")])],
+                            [cluster("one", origin)]))
+    with proxy.client() as client:
+        client.send("CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n")
+        assert client.response(to="CONNECT").status == 404
+    assert origin.requests == []
+    assert proxy.get("/").text == "origin"

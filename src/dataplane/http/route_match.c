@@ -132,6 +132,10 @@ struct route_match_result route_match(const struct route_config *config,
         return m;
     struct request_view v = view_of(q);
     m.vhost = v.vhost = config->vhosts[at].vhost;
+    if (!q->path.len) { /* CONNECT: a request without a path matches no match of a path */
+        finish(&m, q);
+        return m;
+    }
     struct bytes lower =
         route_index_folds(m.vhost->index) ? lower_case(q->headers, v.path) : v.path;
     at = route_index_find(m.vhost->index, v.path, lower, accept_route, &v);
@@ -190,7 +194,7 @@ struct route_match_result route_match_linear(const struct route_config *config,
         }
     }
     struct request_view v = view_of(q);
-    for (unsigned i = 0; m.vhost && !m.route && i < m.vhost->n_routes; i++) {
+    for (unsigned i = 0; m.vhost && !m.route && q->path.len && i < m.vhost->n_routes; i++) {
         const struct route *r = m.vhost->routes[i].route;
         if (path_matches(r, v.path) && conditions_hold(&v, r->extras))
             m.route = r;

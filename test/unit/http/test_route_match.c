@@ -238,6 +238,29 @@ START_TEST(test_long_common_prefixes)
 }
 END_TEST
 
+/* CONNECT: what matches every path does not match none. */
+START_TEST(test_a_request_without_a_path)
+{
+    const struct route_spec routes[] = {{.kind = REGEX, .path = ".*", .cluster = "c"},
+                                        {.kind = PREFIX, .path = "", .cluster = "c"}};
+    struct filter_context f = {0};
+    struct route_decode_context ctx = decode_context(&f);
+    struct strbuf wire = config_of("r", "*", routes, 2);
+    struct route_config *rc = decode(strbuf_bytes(&wire), NULL, &ctx);
+    struct headers h;
+    struct arena *a = arena_new(0);
+    headers_init(&h, a);
+    struct route_query q = {.headers = &h, .host = BYTES("a.test:443"), .path = BYTES("")};
+    ck_assert(route_match(rc, &q).vhost && !route_match(rc, &q).route);
+    ck_assert_ptr_null(route_match_linear(rc, &q).route);
+    q.path = BYTES("/");
+    ck_assert_ptr_nonnull(route_match(rc, &q).route);
+    drop(&rc);
+    arena_free(&a);
+    strbuf_fini(&wire);
+}
+END_TEST
+
 static const char *const domains[] = {"a.test",   "*.test", "*.a.test",  "*-x.test", "a.*",
                                       "a.test.*", "*",      "b.test:80", "*.b.test", "A.B.test"};
 static const char *const hosts[] = {"a.test",     "b.a.test", "c.b.a.test", "y-x.test", "a.org",
@@ -426,6 +449,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_test(t, test_index_equals_linear_reading);
     tcase_add_test(t, test_long_common_prefixes);
+    tcase_add_test(t, test_a_request_without_a_path);
     tcase_add_test(t, test_domains_equal_linear_reading);
     tcase_add_test(t, test_an_update_keeps_equal_routes);
     tcase_add_test(t, test_an_insert_keeps_equal_routes);
