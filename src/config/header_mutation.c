@@ -18,10 +18,23 @@ static bool action_decode(const envoy_config_core_v3_HeaderValueOption *o,
     return true;
 }
 
+/* A token of RFC 9110. The rules of the API take all but line ends, so that "a: b" would pass. */
+static bool is_name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("-_.!#$%&'*+^`|~", c));
+}
+
 static bool name_allowed(struct bytes name, struct error *err)
 {
     if (name.len == 0)
         return error_set(err, "header.key: expected at least 1 character");
+    for (size_t i = name.data[0] == ':'; i < name.len; i++) {
+        if (!is_name_char(name.data[i]))
+            return error_set(
+                err, "header.key: expected letters, digits and -_.!#$%%&'*+^`|~, got '%.*s'",
+                BYTES_ARG(name));
+    }
     if (name.data[0] == ':' || bytes_eq_str(name, "host"))
         return error_set(err, ":-prefixed or host headers may not be modified ('%.*s')",
                          BYTES_ARG(name));

@@ -1,7 +1,8 @@
 """What a route does: clusters by header and weight, redirects, rewrites, direct responses."""
 import pytest
 
-from harness import (Reply, bootstrap, cluster, direct, http_listener, redirect, route, vhost)
+from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, redirect, route,
+                     vhost)
 
 
 def test_cluster_header_names_the_cluster(start, origins):
@@ -218,3 +219,33 @@ def test_the_most_specific_virtual_host_and_route_act(start, origins):
         [cluster("one", one), cluster("two", two)]))
     assert [proxy.get(path, host=host).text for host, path in [
         ("a.test", "/x/1"), ("a.test", "/y"), ("b.test", "/x")]] == ["one", "two", "rest"]
+
+
+def test_regex_rewrite_that_leaves_nothing(start, origin):
+    rewrite = {"pattern": {"regex": "^/api(.*)$"}, "substitution": "\\1"}
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one", regex_rewrite=rewrite)])],
+                            [cluster("one", origin)]))
+    assert proxy.get("/api?q=1").status == 200
+    assert origin.last.target == "/api?q=1"
+    assert origin.last.header("x-envoy-original-path") is None
+
+
+ODD_TARGETS = {
+    "another host": ({"pattern": {"regex": "^/api/(.*)$"}, "substitution": "\\1"},
+                     "/api/http://b.test/", b"GET http://b.test/ HTTP/1.1",
+                     b"GET /http://b.test/ HTTP/1.1"),
+    "a space": ({"pattern": {"regex": "x"}, "substitution": "a b"}, "/x", b"GET /a b HTTP/1.1",
+                b"GET /a%20b HTTP/1.1"),
+}
+
+
+@difference("a rewrite does not make a request line that origins read differently: the path begins "
+            "with a slash and holds no spaces", envoy="sends what the rewrite made",
+            xylem="adds the slash, writes %20")
+@pytest.mark.parametrize("case", ODD_TARGETS)
+def test_rewritten_target_stays_a_path(start, origin, kind, case):
+    rewrite, path, envoy, xylem = ODD_TARGETS[case]
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one", regex_rewrite=rewrite)])],
+                            [cluster("one", origin)]))
+    assert proxy.get(path).status == 200
+    assert origin.last.head.split(b"\r\n")[0] == (envoy if kind == "envoy" else xylem)

@@ -1,10 +1,12 @@
 """Adding and removing headers at four levels, append actions, formats."""
+import json
 import re
 
 import pytest
 
-from harness import Reply, bootstrap, cluster, direct, http_listener, route, vhost
+from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, route, vhost)
 from harness.config import add_header
+from harness.proxy import run_once
 
 
 def levels(key, most_specific_wins=None):
@@ -175,3 +177,16 @@ def test_repeated_headers_stay_apart(start, origin):
                             [cluster("one", origin)]))
     proxy.get("/", headers=[("x-a", "1"), ("x-b", "2"), ("x-a", "3")])
     assert origin.last.all("x-a") == ["1", "3"]
+
+
+@difference("a name that is no token would be written as another header, or as a broken line",
+            envoy="accepts the resource", xylem="refuses it with the path of the field")
+@pytest.mark.parametrize("name", ["a: b", "a b", "caf\u00e9"])
+def test_added_header_must_have_a_name(kind, tmp_path, name):
+    made = route("/", "one")
+    made["request_headers_to_add"] = [add_header(name, "v")]
+    (tmp_path / "bootstrap.yaml").write_text(json.dumps(bootstrap(
+        [http_listener(routes=[made])], [cluster("one", 1)])))
+    code, out, err = run_once(kind, ["-c", "bootstrap.yaml", "--mode", "validate"], tmp_path)
+    assert code == (0 if kind == "envoy" else 1), out + err
+    assert kind == "envoy" or "header.key: expected letters, digits" in out + err

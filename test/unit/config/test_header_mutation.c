@@ -99,6 +99,13 @@ static const char *const refused[][2] = {
      "response_headers_to_add[0].header.value: "},
     {"response_headers_to_add: [{header: {key: a, value: \"%PROTOCOL\"}}]",
      "response_headers_to_add[0].header.value: "},
+    {"request_headers_to_add: [{header: {key: \"a: b\", value: x}}]",
+     "request_headers_to_add[0].header.key: expected letters, digits and -_.!#$%&'*+^`|~, got 'a: "
+     "b'"},
+    {"response_headers_to_add: [{header: {key: \"a b\", value: x}}]",
+     "response_headers_to_add[0].header.key: expected letters"},
+    {"response_headers_to_add: [{header: {key: \"caf\u00e9\", value: x}}]",
+     "response_headers_to_add[0].header.key: expected letters"},
     {"request_headers_to_remove: [\":method\"]",
      "request_headers_to_remove: :-prefixed or host headers may not be removed (':method')"},
     {"response_headers_to_remove: [x, HOST]",
