@@ -88,7 +88,7 @@ static void put_version(struct strbuf *out, const struct resource_version *r)
 {
     if (!r)
         return;
-    dump_put_text(out, 1, bytes_of(r->version_info));
+    dump_put_text(out, 1, bytes_of(r->version->text));
     put_url(out, 2, bytes_of(r->type_url), r->wire);
     put_time(out, 3, r->received_wall_ns);
 }

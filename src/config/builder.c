@@ -1,7 +1,5 @@
 #include "config/builder_private.h"
 
-#include <stdio.h>
-
 #include "base/memory.h"
 
 static bool known_cluster(void *owner, struct bytes name)
@@ -117,7 +115,6 @@ uint64_t builder_wall_ns(const struct builder *b)
 
 void builder_mark_dirty(struct builder *b, struct resource *r)
 {
-    r->dirty = true;
     if (list_empty(&r->dirty_link))
         list_push_back(&b->dirty, &r->dirty_link);
 }
@@ -125,10 +122,7 @@ void builder_mark_dirty(struct builder *b, struct resource *r)
 struct resource_version *builder_version(struct builder *b, struct resource *r,
                                          const struct incoming *in)
 {
-    char url[128];
-    snprintf(url, sizeof(url), "type.googleapis.com/%s", resource_type_name(r->type));
-    struct bytes type_url = in->u->type_url.len ? in->u->type_url : bytes_of(url);
-    return resource_version_new(r, in->u->wire, type_url, in->u->version, in->wall_ns);
+    return resource_version_new(r, in->u->wire, in->u->type_url, in->u->version, in->wall_ns);
 }
 
 void builder_drop_version(struct builder *b, struct resource_version **vp)
@@ -137,7 +131,7 @@ void builder_drop_version(struct builder *b, struct resource_version **vp)
     *vp = NULL;
     if (!v)
         return;
-    if (v->dns_generation && !b->closing)
+    if (v->resource->type == RESOURCE_CLUSTER && v->dns_generation && !b->closing)
         b->table.dns_stop(b->table.ctx, v->cluster, v->dns_generation);
     builder_release_later(b, v);
     builder_undepend(b, v);
@@ -174,11 +168,7 @@ void builder_count_decoded(struct builder *b, enum resource_type type)
 
 void builder_keep_version(struct resource_version *v, const struct incoming *in)
 {
-    mem_free(v->version_info);
-    v->version_info = mem_alloc(in->u->version.len + 1);
-    if (in->u->version.len)
-        memcpy(v->version_info, in->u->version.data, in->u->version.len);
-    v->version_info[in->u->version.len] = '\0';
+    resource_version_rename(v, in->u->version);
 }
 
 /* ---- updates ---- */
@@ -226,7 +216,7 @@ static void add_error(struct update_result *result, struct bytes name, const cha
 static bool update_by_type(struct builder *b, struct resource *r, const struct incoming *in,
                            bool *unchanged, struct error *err)
 {
-    switch (r->type) {
+    switch ((enum resource_type)r->type) {
     case RESOURCE_CLUSTER:
         return builder_cluster_update(b, r, in, unchanged, err);
     case RESOURCE_ENDPOINT:

@@ -284,7 +284,7 @@ static void take_hosts(struct builder *b, struct resource *r, struct resource_ve
 {
     const struct cluster *c = v->cluster;
     if (c->type == CLUSTER_EDS) {
-        v->deps = NEW(struct dependency);
+        v->deps = &v->cluster_dep;
         builder_depend(b, v, &c->eds_source, RESOURCE_ENDPOINT, c->eds_service_name);
         take_known_endpoints(b, r, v);
     } else if (is_dns(c)) {

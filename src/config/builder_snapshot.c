@@ -18,7 +18,7 @@ static void put_listener(struct builder *b, struct resource *r)
 
 static void put(struct builder *b, struct resource *r)
 {
-    switch (r->type) {
+    switch ((enum resource_type)r->type) {
     case RESOURCE_CLUSTER:
         put_cluster(b, r);
         break;
@@ -41,7 +41,6 @@ static void put_dirty(struct builder *b)
     {
         struct resource *r = LIST_ENTRY(it, struct resource, dirty_link);
         list_remove(&r->dirty_link);
-        r->dirty = false;
         put(b, r);
         b->changed = true;
     }

@@ -22,6 +22,7 @@ enum resource_type {
 
 const char *resource_type_name(enum resource_type t);  /* "envoy.config.cluster.v3.Cluster" */
 const char *resource_type_short(enum resource_type t); /* "cds" */
+const char *resource_type_url(enum resource_type t);   /* "type.googleapis.com/envoy..." */
 bool resource_type_is_wildcard(enum resource_type t);  /* listeners and clusters */
 /* By type URL or bare type name; RESOURCE_TYPE_COUNT when it is none of them. */
 enum resource_type resource_type_of_url(struct bytes type_url);

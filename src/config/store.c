@@ -1,7 +1,8 @@
 #include "config/store.h"
 
+#include <stddef.h>
+
 #include "base/memory.h"
-#include "base/strbuf.h"
 #include "config/route.h"
 
 #define X(id, name, shrt, full) name,
@@ -9,6 +10,9 @@ static const char *const type_names[] = {RESOURCE_TYPE_LIST(X)};
 #undef X
 #define X(id, name, shrt, full) shrt,
 static const char *const type_shorts[] = {RESOURCE_TYPE_LIST(X)};
+#undef X
+#define X(id, name, shrt, full) "type.googleapis.com/" name,
+static const char *const type_urls[] = {RESOURCE_TYPE_LIST(X)};
 #undef X
 #define X(id, name, shrt, full) full,
 static const bool type_wildcards[] = {RESOURCE_TYPE_LIST(X)};
@@ -22,6 +26,11 @@ const char *resource_type_name(enum resource_type t)
 const char *resource_type_short(enum resource_type t)
 {
     return type_shorts[t];
+}
+
+const char *resource_type_url(enum resource_type t)
+{
+    return type_urls[t];
 }
 
 bool resource_type_is_wildcard(enum resource_type t)
@@ -38,39 +47,72 @@ enum resource_type resource_type_of_url(struct bytes type_url)
     return (enum resource_type)t;
 }
 
-static void add_key(struct strbuf *key, const struct config_source *source, enum resource_type type,
-                    struct bytes name)
-{
-    struct bytes from = !type_wildcards[type] && source ? source->key : BYTES_NONE;
-    strbuf_printf(key, "%d|%zu|", (int)type, from.len);
-    strbuf_add_bytes(key, from);
-    strbuf_add_bytes(key, name);
-}
-
 void store_init(struct store *s)
 {
-    *s = (struct store){.by_key = MAP_INIT, .sources = MAP_INIT};
+    *s = (struct store){.sources = MAP_INIT};
     for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++)
         list_init(&s->lists[t]);
+}
+
+static uint32_t hash_of(enum resource_type type, struct bytes name)
+{
+    return (uint32_t)bytes_hash(name) * 31 + type;
+}
+
+static struct bytes source_key(const struct config_source *source)
+{
+    return source ? source->key : BYTES_NONE;
+}
+
+static bool is_it(const struct resource *r, const struct config_source *source,
+                  enum resource_type type, struct bytes name)
+{
+    return r->type == type && bytes_eq(r->name, name) &&
+           (type_wildcards[type] ||
+            bytes_eq(source_key(r->source ? &r->source->source : NULL), source_key(source)));
 }
 
 struct resource *store_find(const struct store *s, const struct config_source *source,
                             enum resource_type type, struct bytes name)
 {
-    struct strbuf key = STRBUF_INIT;
-    add_key(&key, source, type, name);
-    struct resource *r = map_get(&s->by_key, strbuf_bytes(&key));
-    strbuf_fini(&key);
+    uint32_t hash = hash_of(type, name);
+    struct resource *r = s->n ? s->buckets[hash & (s->n_buckets - 1)] : NULL;
+    while (r && !(r->hash == hash && is_it(r, source, type, name)))
+        r = r->next;
     return r;
+}
+
+static void resize(struct store *s, size_t n_buckets)
+{
+    mem_free(s->buckets);
+    s->buckets = mem_zalloc(n_buckets * sizeof(s->buckets[0]));
+    s->n_buckets = n_buckets;
+    for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++) {
+        LIST_EACH(it, &s->lists[t])
+        {
+            struct resource *r = LIST_ENTRY(it, struct resource, link);
+            struct resource **bucket = &s->buckets[r->hash & (n_buckets - 1)];
+            r->next = *bucket;
+            *bucket = r;
+        }
+    }
+}
+
+/* A copy at *end, which moves behind its NUL. */
+static struct bytes put(char **end, struct bytes b)
+{
+    char *data = *end;
+    if (b.len)
+        memcpy(data, b.data, b.len);
+    data[b.len] = '\0';
+    *end = data + b.len + 1;
+    return bytes_from(data, b.len);
 }
 
 static struct bytes copy_bytes(struct bytes b)
 {
     char *data = mem_alloc(b.len + 1);
-    if (b.len)
-        memcpy(data, b.data, b.len);
-    data[b.len] = '\0';
-    return bytes_from(data, b.len);
+    return put(&data, b);
 }
 
 static char *copy_str(struct bytes b)
@@ -81,21 +123,27 @@ static char *copy_str(struct bytes b)
 struct resource *store_add(struct store *s, const struct config_source *source,
                            enum resource_type type, struct bytes name)
 {
-    struct strbuf key = STRBUF_INIT;
-    struct resource *r = NEW(struct resource);
-    add_key(&key, source, type, name);
-    r->type = type;
-    r->name = copy_bytes(name);
-    r->source = source && source->kind != SOURCE_NONE ? store_source(s, source) : NULL;
+    struct resource *r = mem_alloc(sizeof(*r) + name.len + 1);
+    char *text = memcpy((char *)(r + 1), name.len ? name.data : "", name.len);
+    text[name.len] = '\0';
+    *r = (struct resource){
+        .type = (uint8_t)type,
+        .hash = hash_of(type, name),
+        .name = bytes_from(text, name.len),
+        .source = source && source->kind != SOURCE_NONE ? store_source(s, source) : NULL,
+    };
     list_init(&r->dirty_link);
     list_init(&r->dependants);
     list_init(&r->want_link);
-    list_init(&r->link);
-    void *old = map_set(&s->by_key, strbuf_bytes(&key), r);
-    CHECK(!old);
     list_push_back(&s->lists[type], &r->link);
     s->counts[type]++;
-    strbuf_fini(&key);
+    if (++s->n > s->n_buckets) {
+        resize(s, s->n_buckets ? s->n_buckets * 2 : 16);
+    } else {
+        struct resource **bucket = &s->buckets[r->hash & (s->n_buckets - 1)];
+        r->next = *bucket;
+        *bucket = r;
+    }
     return r;
 }
 
@@ -108,18 +156,19 @@ static void resource_free(struct store *s, struct resource *r)
     resource_clear_rejected(r);
     store_source_unref(s, &r->source);
     stat_scope_unref(&r->stats);
-    mem_free((void *)r->name.data);
     mem_free(r);
 }
 
 void store_remove(struct store *s, struct resource *r)
 {
-    struct strbuf key = STRBUF_INIT;
-    add_key(&key, r->source ? &r->source->source : NULL, r->type, r->name);
-    CHECK(map_remove(&s->by_key, strbuf_bytes(&key)) == r);
+    struct resource **at = &s->buckets[r->hash & (s->n_buckets - 1)];
+    while (*at != r)
+        at = &(*at)->next;
+    *at = r->next;
     s->counts[r->type]--;
-    strbuf_fini(&key);
     resource_free(s, r);
+    if (--s->n * 8 < s->n_buckets && s->n_buckets > 16)
+        resize(s, s->n_buckets / 4);
 }
 
 void store_fini(struct store *s)
@@ -127,7 +176,7 @@ void store_fini(struct store *s)
     for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++) {
         CHECK(list_empty(&s->lists[t]));
     }
-    map_fini(&s->by_key);
+    mem_free(s->buckets);
     map_fini(&s->sources);
 }
 
@@ -182,17 +231,65 @@ void store_source_unref(struct store *s, struct source_ref **refp)
     mem_free(ref);
 }
 
+static struct version_text *last_version; /* made last, while somebody has it */
+
+static struct version_text *version_ref(struct bytes text)
+{
+    struct version_text *v = last_version;
+    if (!v || !bytes_eq_str(text, v->text)) {
+        v = last_version = mem_alloc(sizeof(*v) + text.len + 1);
+        char *at = v->text;
+        put(&at, text);
+        v->refs = 0;
+    }
+    v->refs++;
+    return v;
+}
+
+static void version_unref(struct version_text **vp)
+{
+    struct version_text *v = *vp;
+    *vp = NULL;
+    if (!v || --v->refs)
+        return;
+    if (v == last_version)
+        last_version = NULL;
+    mem_free(v);
+}
+
 struct resource_version *resource_version_new(struct resource *r, struct bytes wire,
                                               struct bytes type_url, struct bytes version_info,
                                               uint64_t wall_ns)
 {
-    struct resource_version *v = NEW(struct resource_version);
+    size_t size = r->type == RESOURCE_ENDPOINT ? offsetof(struct resource_version, nothing)
+                                               : sizeof(struct resource_version);
+    bool own_url = type_url.len && !bytes_eq_str(type_url, type_urls[r->type]);
+    struct resource_version *v = mem_alloc(size + wire.len + 1 + (own_url ? type_url.len + 1 : 0));
+    memset(v, 0, size);
+    char *end = (char *)v + size;
     v->resource = r;
-    v->wire = copy_bytes(wire);
-    v->type_url = copy_str(type_url);
-    v->version_info = copy_str(version_info);
+    v->wire = put(&end, wire);
+    v->type_url = own_url ? put(&end, type_url).data : type_urls[r->type];
+    v->version = version_ref(version_info);
     v->received_wall_ns = wall_ns;
     return v;
+}
+
+void resource_version_rename(struct resource_version *v, struct bytes version_info)
+{
+    struct version_text *old = v->version;
+    v->version = version_ref(version_info);
+    version_unref(&old);
+}
+
+static void cluster_parts_free(struct resource_version *v)
+{
+    for (uint32_t i = 0; v->dns && i < v->cluster->n_dns_targets; i++)
+        mem_free(v->dns[i].addresses);
+    mem_free(v->dns);
+    NODE_UNREF(&v->hosts);
+    NODE_UNREF(&v->cluster);
+    cluster_state_unref(&v->state);
 }
 
 void resource_version_free(struct resource_version **vp)
@@ -202,18 +299,16 @@ void resource_version_free(struct resource_version **vp)
     if (!v)
         return;
     CHECK(v->n_deps == 0 && !v->bound);
-    for (uint32_t i = 0; v->dns && i < v->cluster->n_dns_targets; i++)
-        mem_free(v->dns[i].addresses);
-    mem_free(v->dns);
-    NODE_UNREF(&v->hosts);
-    NODE_UNREF(&v->cluster);
-    NODE_UNREF(&v->listener);
-    NODE_UNREF(&v->route);
-    cluster_state_unref(&v->state);
-    mem_free((void *)v->wire.data);
-    mem_free(v->type_url);
-    mem_free(v->version_info);
-    mem_free(v->deps);
+    enum resource_type type = (enum resource_type)v->resource->type;
+    if (type == RESOURCE_CLUSTER)
+        cluster_parts_free(v);
+    if (type == RESOURCE_LISTENER)
+        NODE_UNREF(&v->listener);
+    if (type == RESOURCE_ROUTE)
+        NODE_UNREF(&v->route);
+    if (type != RESOURCE_CLUSTER || v->deps != &v->cluster_dep)
+        mem_free(v->deps);
+    version_unref(&v->version);
     mem_free(v);
 }
 

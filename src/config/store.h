@@ -26,25 +26,36 @@ struct dependency {
     struct resource *on;
 };
 
-/* One accepted version of a resource, with what it runs on. */
+/* The version_info of a response or of a resource: those of one response share it. */
+struct version_text {
+    unsigned refs;
+    char text[];
+};
+
+/* One accepted version of a resource, with what it runs on. One piece of heap with its bytes; kept
+ * small, as struct resource: there is one for each cluster and for its endpoints. */
 struct resource_version {
     struct resource *resource;
-    struct bytes wire; /* the message's bytes, owned */
-    char *type_url;    /* of the Any it came in */
-    char *version_info;
+    struct bytes wire;    /* the message's bytes */
+    const char *type_url; /* of the Any it came in */
+    struct version_text *version;
     uint64_t received_wall_ns;
-    struct dependency *deps;
+    struct dependency *deps; /* owned, unless it is cluster_dep */
     unsigned n_deps;
-
-    struct cluster *cluster; /* RESOURCE_CLUSTER */
-    struct cluster_state *state;
-    struct host_set *hosts;          /* NULL: none yet */
-    struct dns_result *dns;          /* [cluster->n_dns_targets] of DNS clusters */
-    uint64_t dns_generation;         /* 0: not started */
-    struct listener_parts *listener; /* RESOURCE_LISTENER */
-    bool bound;
-    struct route_config *route; /* RESOURCE_ROUTE */
-                                /* RESOURCE_ENDPOINT: the clusters' versions hold the hosts */
+    bool bound; /* RESOURCE_LISTENER */
+    union {
+        struct { /* RESOURCE_CLUSTER */
+            struct cluster *cluster;
+            struct cluster_state *state;
+            struct host_set *hosts;  /* NULL: none yet */
+            struct dns_result *dns;  /* [cluster->n_dns_targets] of DNS clusters */
+            uint64_t dns_generation; /* 0: not started */
+            struct dependency cluster_dep;
+        };
+        struct listener_parts *listener; /* RESOURCE_LISTENER */
+        struct route_config *route;      /* RESOURCE_ROUTE */
+        char nothing; /* RESOURCE_ENDPOINT: the clusters' versions hold the hosts; ends here */
+    };
 };
 
 struct resource_rejected {
@@ -60,33 +71,35 @@ struct source_ref {
 };
 
 struct resource {
-    enum resource_type type;
-    struct bytes name;         /* owned, NUL-terminated */
-    struct source_ref *source; /* NULL: the bootstrap */
+    uint8_t type; /* enum resource_type */
     bool is_static;
+    bool told;    /* endpoints, routes and "*": the source has been told to deliver it */
+    bool settled; /* received, refused, absent or timed out: nobody waits */
+    bool absent, timed_out;
+    uint32_t hash;             /* of type and name */
+    struct resource *next;     /* in its bucket */
+    struct bytes name;         /* in the same piece of heap, NUL-terminated */
+    struct source_ref *source; /* NULL: the bootstrap */
     struct resource_version *active, *pending;
     struct resource_rejected *rejected;
-    bool dirty; /* the next commit makes its entry anew */
-    struct list dirty_link;
-    uint64_t seen; /* the last full update that named it */
+    struct list dirty_link; /* the next commit makes its entry anew */
+    struct list link;       /* in the store's list of the type */
+    uint64_t seen;          /* the last full update that named it */
 
     /* Endpoints, routes and "*": */
-    struct list dependants; /* struct dependency */
     unsigned n_dependants;
+    struct list dependants;    /* struct dependency */
     uint64_t fetch_timeout_ms; /* 0: for ever */
-    bool told;                 /* the source has been told to deliver it */
-    bool settled;              /* received, refused, absent or timed out: nobody waits */
-    bool absent, timed_out;
     void *timer;
     struct builder *builder;
     struct stat_scope *stats; /* RESOURCE_ROUTE */
     struct list want_link;    /* told differs from what is needed */
-    struct list link;         /* in the store's list of the type */
 };
 
 /* Clusters and listeners have one name space each; endpoints and routes one for each source. */
 struct store {
-    struct map by_key;
+    struct resource **buckets; /* by hash: type and name */
+    size_t n_buckets, n;
     struct map sources; /* key -> struct source_ref * */
     struct list lists[RESOURCE_TYPE_COUNT];
     size_t counts[RESOURCE_TYPE_COUNT];
@@ -107,9 +120,11 @@ void store_fini(struct store *s);
 struct source_ref *store_source(struct store *s, const struct config_source *source);
 void store_source_unref(struct store *s, struct source_ref **ref);
 
+/* type_url: empty: the type's own. */
 struct resource_version *resource_version_new(struct resource *r, struct bytes wire,
                                               struct bytes type_url, struct bytes version_info,
                                               uint64_t wall_ns);
+void resource_version_rename(struct resource_version *v, struct bytes version_info);
 /* Dependencies must be gone. */
 void resource_version_free(struct resource_version **v);
 void resource_reject(struct resource *r, struct bytes wire, struct bytes version_info,

@@ -237,7 +237,7 @@ static void batch_errors(struct mux *m, struct topic *t, const struct discovery_
         } else if (known && known->active && resource_type_is_wildcard(t->type)) {
             GROW(b->updates, b->cap_updates, b->n_updates + 1);
             b->updates[b->n_updates++] =
-                (struct resource_update){known->name, bytes_of(known->active->version_info),
+                (struct resource_update){known->name, bytes_of(known->active->version->text),
                                          bytes_of(known->active->type_url), known->active->wire};
         }
     }
