@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/stats.h"
 #include "config/config_source.h"
+#include "config/dns_options.h"
 #include "config/node.h"
 
 enum cluster_type { CLUSTER_STATIC, CLUSTER_STRICT_DNS, CLUSTER_LOGICAL_DNS, CLUSTER_EDS };
@@ -276,6 +277,7 @@ struct cluster {
     uint64_t dns_refresh_ms; /* 5000 */
     uint64_t dns_failure_refresh_base_ms, dns_failure_refresh_max_ms;
     bool respect_dns_ttl;
+    const struct dns_options *dns_options; /* NULL: the process's resolver */
     bool wait_for_warm_on_init;
     struct dns_target *dns_targets;
     uint32_t n_dns_targets;

@@ -2,6 +2,7 @@
 #include "config/cluster_protocol.h"
 #include "config/decode.h"
 #include "config/decode_util.h"
+#include "config/dns_options_decode.h"
 #include "config/host_set_build.h"
 #include "config/wire_slice.h"
 #include "envoy/config/cluster/v3/circuit_breaker.upb.h"
@@ -65,7 +66,8 @@ static bool take_eds(struct decode_context *ctx, struct cluster *c, const cluste
     return true;
 }
 
-static bool take_dns(struct cluster *c, const cluster_msg *m, struct error *err)
+static bool take_dns(struct decode_context *ctx, struct cluster *c, const cluster_msg *m,
+                     struct error *err)
 {
     const envoy_config_cluster_v3_Cluster_RefreshRate *failure =
         CLUSTER(dns_failure_refresh_rate)(m);
@@ -75,6 +77,9 @@ static bool take_dns(struct cluster *c, const cluster_msg *m, struct error *err)
     c->dns_family = (enum dns_lookup_family)family;
     c->dns_refresh_ms = 5000;
     c->respect_dns_ttl = CLUSTER(respect_dns_ttl)(m);
+    bool named = c->type == CLUSTER_STRICT_DNS || c->type == CLUSTER_LOGICAL_DNS;
+    if (named && !dns_options_of_cluster(ctx, c->node.arena, m, &c->dns_options, err))
+        return false;
     if (!take_duration_ms(CLUSTER(dns_refresh_rate)(m), "dns_refresh_rate", &c->dns_refresh_ms,
                           err))
         return false;
@@ -220,7 +225,7 @@ static bool take_cluster(struct decode_context *ctx, struct cluster *c, const cl
     return take_type(c, m, err) && check_refused(ctx, c, m, err) && take_connection(c, m, err) &&
            take_breakers(c, m, err) && cluster_lb_decode(ctx, c, m, err) &&
            cluster_protocol_decode(ctx, c, m, err) && take_eds(ctx, c, m, wire, err) &&
-           take_dns(c, m, err) && take_hosts(c, m, err);
+           take_dns(ctx, c, m, err) && take_hosts(c, m, err);
 }
 
 struct cluster *cluster_decode(struct decode_context *ctx, struct bytes wire, struct error *err)

@@ -2,6 +2,7 @@
 
 #include "base/random.h"
 #include "config/decode_util.h"
+#include "config/dns_options_decode.h"
 #include "config/http_manager_parts.h"
 #include "config/wire_slice.h"
 #include "envoy/config/bootstrap/v3/bootstrap.upb.h"
@@ -151,7 +152,8 @@ struct bootstrap_config *bootstrap_config_decode(struct decode_context *ctx, str
     if (ok)
         take_node(c, m);
     ok = ok && take_dynamic(ctx, c, err) && take_runtime(ctx, c, err) &&
-         take_admin(ctx, c, m, err) && take_stats(c, m, err);
+         take_admin(ctx, c, m, err) && take_stats(c, m, err) &&
+         dns_options_of_bootstrap(ctx, a, m, &c->dns_options, err);
     ctx->control_cluster_ok = check;
     upb_Arena_Free(arena);
     if (!ok)

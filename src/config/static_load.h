@@ -31,6 +31,7 @@ struct bootstrap_config {
     struct config_source cds, lds; /* SOURCE_NONE: not configured */
 
     struct runtime runtime;
+    const struct dns_options *dns_options; /* of clusters that name no resolver */
 
     uint64_t stats_flush_interval_ms; /* 5000 */
     bool stats_flush_on_admin;

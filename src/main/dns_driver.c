@@ -1,12 +1,19 @@
 #include "main/dns_driver.h"
 
 #include "base/log.h"
+#include "base/map.h"
 #include "base/memory.h"
 #include "dataplane/net/dns.h"
 #include "dataplane/net/loop.h"
 #include "main/post_call.h"
 
 struct job;
+
+/* The resolver of all jobs with the same options. */
+struct shared_resolver {
+    struct dns_resolver *resolver; /* NULL: it could not be started yet */
+    unsigned users;
+};
 
 /* One name. */
 struct target {
@@ -25,6 +32,8 @@ struct job {
     struct arena *arena;
     struct bytes cluster;
     uint64_t generation;
+    struct dns_options options; /* in the arena, with what they point to */
+    struct shared_resolver *shared;
     enum dns_lookup_family family;
     bool respect_ttl;
     uint64_t refresh_ms, failure_base_ms, failure_max_ms;
@@ -34,7 +43,8 @@ struct job {
 
 struct dns_driver {
     struct loop *main_loop, *config_loop;
-    struct dns_resolver *resolver;
+    struct map resolvers;              /* key of the options -> struct shared_resolver * */
+    const struct dns_options *options; /* of clusters that name none; NULL: as the system has it */
     dns_answer_fn *answer;
     void *ctx;
     struct list jobs;
@@ -62,12 +72,38 @@ struct dns_driver *dns_driver_new(struct loop *main_loop, struct loop *config_lo
     return d;
 }
 
+void dns_driver_set_options(struct dns_driver *d, const struct dns_options *o)
+{
+    d->options = o;
+}
+
+static void use_resolver(struct job *j)
+{
+    struct map *resolvers = &j->driver->resolvers;
+    j->shared = map_get(resolvers, j->options.key);
+    if (!j->shared) {
+        j->shared = NEW(struct shared_resolver);
+        map_set(resolvers, j->options.key, j->shared);
+    }
+    j->shared->users++;
+}
+
+static void drop_resolver(struct job *j)
+{
+    if (--j->shared->users)
+        return;
+    map_remove(&j->driver->resolvers, j->options.key);
+    dns_resolver_free(&j->shared->resolver);
+    mem_free(j->shared);
+}
+
 static void job_free(struct job *j)
 {
     for (unsigned i = 0; i < j->n_targets; i++) {
         dns_cancel(&j->targets[i].query);
         timer_stop(&j->targets[i].timer);
     }
+    drop_resolver(j);
     list_remove(&j->link);
     struct arena *a = j->arena; /* which holds the job itself */
     arena_free(&a);
@@ -81,7 +117,7 @@ void dns_driver_free(struct dns_driver **dp)
         return;
     LIST_EACH(l, &d->jobs)
     job_free(LIST_ENTRY(l, struct job, link));
-    dns_resolver_free(&d->resolver);
+    map_fini(&d->resolvers);
     mem_free(d);
 }
 
@@ -142,16 +178,17 @@ static void on_answer(void *ctx, const struct dns_answer *r)
 static void resolve(struct timer *timer)
 {
     struct target *t = timer->owner;
-    struct dns_driver *d = t->job->driver;
+    struct job *j = t->job;
+    struct dns_resolver **r = &j->shared->resolver;
     struct error err = ERROR_INIT;
-    if (!d->resolver && !(d->resolver = dns_resolver_new(d->main_loop, NULL, &err))) {
+    if (!*r && !(*r = dns_resolver_new(j->driver->main_loop, &j->options, &err))) {
         LOG(LOG_DNS, LOG_ERROR, "dns: %s", error_text(&err));
         error_fini(&err);
         send_answer(t, false, NULL, 0);
         timer_start(&t->timer, next_ms(t, false, 0));
         return;
     }
-    t->query = dns_resolve(d->resolver, t->name, t->port, t->job->family, on_answer, t);
+    t->query = dns_resolve(*r, t->name, t->port, j->family, on_answer, t);
 }
 
 /* Main. */
@@ -159,10 +196,22 @@ static void begin(void *a, void *b)
 {
     struct job *j = a;
     list_push_back(&j->driver->jobs, &j->link);
+    use_resolver(j);
     for (unsigned i = 0; i < j->n_targets; i++) {
         timer_init(&j->targets[i].timer, j->driver->main_loop, resolve, &j->targets[i]);
         resolve(&j->targets[i].timer);
     }
+}
+
+static struct dns_options copy_options(struct arena *a, const struct dns_options *from)
+{
+    struct dns_options o = from ? *from : (struct dns_options){.key = BYTES("")};
+    struct address *servers = ARENA_ARRAY(a, struct address, o.n_servers + 1);
+    for (size_t i = 0; i < o.n_servers; i++)
+        servers[i] = o.servers[i];
+    o.servers = servers;
+    o.key = arena_dup(a, o.key);
+    return o;
 }
 
 static struct job *job_new(struct dns_driver *d, const struct cluster *c, uint64_t generation)
@@ -185,6 +234,7 @@ static struct job *job_new(struct dns_driver *d, const struct cluster *c, uint64
 void dns_driver_start(struct dns_driver *d, const struct cluster *c, uint64_t generation)
 {
     struct job *j = job_new(d, c, generation);
+    j->options = copy_options(j->arena, c->dns_options ? c->dns_options : d->options);
     j->targets = ARENA_ARRAY(j->arena, struct target, c->n_dns_targets);
     j->n_targets = c->n_dns_targets;
     for (unsigned i = 0; i < c->n_dns_targets; i++) {

@@ -20,6 +20,9 @@ struct dns_driver *dns_driver_new(struct loop *main_loop, struct loop *config_lo
                                   dns_answer_fn *answer, void *ctx);
 void dns_driver_free(struct dns_driver **d); /* no other thread runs any more */
 
+/* Of clusters that name no resolver. Before the first start; kept. */
+void dns_driver_set_options(struct dns_driver *d, const struct dns_options *o);
+
 /* Config thread. */
 void dns_driver_start(struct dns_driver *d, const struct cluster *c, uint64_t generation);
 void dns_driver_stop(struct dns_driver *d, const struct cluster *c, uint64_t generation);

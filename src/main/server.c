@@ -242,7 +242,8 @@ static bool load(struct server *s, struct error *err)
     return load_bootstrap(s, &body, err) && make_config(s, err) && make_workers(s, err) &&
            (dialer_init(&s->dialer, &s->main_worker, config_thread_loop(s->config)),
             s->dns = dns_driver_new(s->loop, config_thread_loop(s->config), dns_answer, s), true) &&
-           config_thread_load(s->config, body, &node, err);
+           config_thread_load(s->config, body, &node, err) &&
+           (dns_driver_set_options(s->dns, config_thread_bootstrap(s->config)->dns_options), true);
 }
 
 struct server *server_new(const struct options *o, struct error *err)

@@ -1,6 +1,8 @@
 #include "dataplane/net/dns.h"
 
 #include <ares.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +28,8 @@ struct dns_resolver {
     struct dns_options options;
     struct ares_addr_port_node *servers;
     unsigned in_flight; /* asked of c-ares and not answered */
-    bool dirty;         /* its servers failed: read resolv.conf again before the next query */
+    bool dirty;         /* its servers failed: to be opened anew before the next query */
+    uint64_t opened_ns;
     bool closing;
 };
 
@@ -39,7 +42,8 @@ struct dns_query {
     enum dns_lookup_family family;
     uint16_t port;
     bool in_flight, fell_back;
-    bool cancelled; /* in no list; freed when c-ares lets go */
+    bool no_ipv4, no_ipv6; /* no interface has such an address, and that counts */
+    bool cancelled;        /* in no list; freed when c-ares lets go */
     enum dns_status status;
     char error[192];
     struct address *addresses;
@@ -117,6 +121,18 @@ static void on_socket_state(void *ctx, ares_socket_t fd, int readable, int writa
     io_watch_set(&s->watch, (readable ? IO_READ : 0u) | (writable ? IO_WRITE : 0u));
 }
 
+/* Does resolv.conf name a server other than this machine? c-ares falls back to 127.0.0.1 itself. */
+static bool has_other_servers(ares_channel channel)
+{
+    struct ares_addr_port_node *list = NULL;
+    bool other = ares_get_servers_ports(channel, &list) == ARES_SUCCESS && list &&
+                 (list->next || list->family != AF_INET ||
+                  list->addr.addr4.s_addr != htonl(INADDR_LOOPBACK));
+
+    ares_free_data(list);
+    return other;
+}
+
 static bool open_channel(struct dns_resolver *r, struct error *err)
 {
     char lookups[] = "b";
@@ -126,6 +142,7 @@ static bool open_channel(struct dns_resolver *r, struct error *err)
         .timeout = (int)(r->options.timeout_ms ? r->options.timeout_ms : TIMEOUT_DEFAULT_MS),
         .tries = (int)(r->options.tries ? r->options.tries : TRIES_DEFAULT),
         .lookups = lookups,
+        .ednspsz = (int)r->options.edns_size,
     };
     int mask = ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_FLAGS;
 
@@ -133,18 +150,27 @@ static bool open_channel(struct dns_resolver *r, struct error *err)
         o.flags |= ARES_FLAG_USEVC;
     if (r->options.no_search)
         o.flags |= ARES_FLAG_NOSEARCH;
+    if (r->options.edns_size) {
+        o.flags |= ARES_FLAG_EDNS;
+        mask |= ARES_OPT_EDNSPSZ;
+    }
+    if (r->options.rotate)
+        mask |= ARES_OPT_ROTATE;
     if (r->options.no_hosts_file)
         mask |= ARES_OPT_LOOKUPS;
+    r->opened_ns = loop_now_ns(r->loop);
     int status = ares_init_options(&r->channel, &o, mask);
     if (status != ARES_SUCCESS) {
         r->channel = NULL;
         return error_set(err, "cannot start the DNS resolver: %s", ares_strerror(status));
     }
-    if (r->servers)
+    if (r->servers && !(r->options.servers_are_fallback && has_other_servers(r->channel)))
         status = ares_set_servers_ports(r->channel, r->servers);
-    if (status != ARES_SUCCESS)
-        return error_set(err, "cannot set the DNS servers: %s", ares_strerror(status));
-    return true;
+    if (status == ARES_SUCCESS)
+        return true;
+    ares_destroy(r->channel);
+    r->channel = NULL;
+    return error_set(err, "cannot set the DNS servers: %s", ares_strerror(status));
 }
 
 static bool copy_servers(struct dns_resolver *r, struct error *err)
@@ -165,7 +191,6 @@ static bool copy_servers(struct dns_resolver *r, struct error *err)
         memcpy(&n->addr, a->ip, a->kind == ADDRESS_IPV4 ? 4 : 16);
         n->next = i + 1 < o->n_servers ? n + 1 : NULL;
     }
-    r->options.servers = NULL;
     return true;
 }
 
@@ -180,7 +205,10 @@ struct dns_resolver *dns_resolver_new(struct loop *loop, const struct dns_option
     timer_init(&r->timer, loop, on_timer, r);
     if (opt)
         r->options = *opt;
-    if (!copy_servers(r, err) || !open_channel(r, err))
+    bool ok = copy_servers(r, err) && open_channel(r, err);
+    r->options.servers = NULL; /* the caller's */
+    r->options.key = BYTES_NONE;
+    if (!ok)
         dns_resolver_free(&r);
     return r;
 }
@@ -287,12 +315,13 @@ static void on_ares(void *ctx, int status, int timeouts UNUSED, struct ares_addr
     for (struct ares_addrinfo_node *n = info ? info->nodes : NULL; n; n = n->ai_next) {
         struct address a = address_from_sockaddr(n->ai_addr, (socklen_t)n->ai_addrlen);
         a.port = q->port;
-        if (address_is_ip(&a))
+        bool unroutable = a.kind == ADDRESS_IPV4 ? q->no_ipv4 : q->no_ipv6;
+        if (address_is_ip(&a) && !unroutable)
             add_address(q, &a, n->ai_ttl > 0 ? (uint32_t)n->ai_ttl : 0);
     }
     if (info)
         ares_freeaddrinfo(info);
-    if (status == ARES_ECONNREFUSED)
+    if (status == ARES_ECONNREFUSED || (status == ARES_ETIMEOUT && r->options.reopen_on_timeout))
         r->dirty = true;
     if (q->count > 0)
         finish_query(q, DNS_OK, NULL);
@@ -321,37 +350,69 @@ static int family_of(const struct dns_query *q)
     return AF_UNSPEC;
 }
 
+/* Which families have an address on some interface that is not the loopback. */
+static void find_families(struct dns_query *q)
+{
+    struct ifaddrs *list = NULL;
+
+    if (getifaddrs(&list) < 0)
+        return;
+    q->no_ipv4 = q->no_ipv6 = true;
+    for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
+        if (!i->ifa_addr || (i->ifa_flags & IFF_LOOPBACK))
+            continue;
+        if (i->ifa_addr->sa_family == AF_INET)
+            q->no_ipv4 = false;
+        if (i->ifa_addr->sa_family == AF_INET6)
+            q->no_ipv6 = false;
+    }
+    freeifaddrs(list);
+}
+
 static void ask(struct dns_query *q)
 {
+    int family = family_of(q);
     struct ares_addrinfo_hints hints = {
         .ai_flags = ARES_AI_NOSORT,
-        .ai_family = family_of(q),
+        .ai_family = family,
         .ai_socktype = SOCK_STREAM,
     };
 
+    if (family == AF_UNSPEC ? q->no_ipv4 && q->no_ipv6
+        : family == AF_INET ? q->no_ipv4
+                            : q->no_ipv6) {
+        if (!fall_back(q))
+            finish_query(q, DNS_FAILED, "no interface has an address of that family");
+        return;
+    }
     q->in_flight = true;
     q->resolver->in_flight++;
     ares_getaddrinfo(q->resolver->channel, q->name, NULL, &hints, on_ares, q);
 }
 
-/* After its servers refused, c-ares is started anew, so that a changed resolv.conf is seen. */
-static bool refresh(struct dns_resolver *r)
+static bool is_old(const struct dns_resolver *r)
 {
-    struct error err = ERROR_INIT;
+    uint64_t max = r->options.max_age_ms;
+    return max && loop_now_ns(r->loop) - r->opened_ns >= max * NS_PER_MS;
+}
 
-    if (!r->dirty || r->in_flight > 0 || r->servers)
-        return r->channel != NULL;
+/* After its servers refused, or in time, c-ares is started anew, so that a changed resolv.conf is
+ * seen. It stays closed while that fails: each query tries. */
+static bool refresh(struct dns_resolver *r, struct error *err)
+{
+    if (r->channel && (r->in_flight > 0 || (!r->dirty && !is_old(r))))
+        return true;
     r->dirty = false;
-    ares_destroy(r->channel);
-    bool ok = open_channel(r, &err);
-    error_fini(&err);
-    return ok;
+    if (r->channel)
+        ares_destroy(r->channel);
+    return open_channel(r, err);
 }
 
 struct dns_query *dns_resolve(struct dns_resolver *r, struct bytes name, uint16_t port,
                               enum dns_lookup_family family, dns_fn *fn, void *ctx)
 {
     struct dns_query *q = NEW(struct dns_query);
+    struct error err = ERROR_INIT;
     struct address literal;
 
     q->resolver = r;
@@ -367,12 +428,15 @@ struct dns_query *dns_resolve(struct dns_resolver *r, struct bytes name, uint16_
     } else if (address_parse_ip(name, port, &literal)) {
         add_address(q, &literal, 0);
         finish_query(q, DNS_OK, NULL);
-    } else if (!refresh(r)) {
-        finish_query(q, DNS_FAILED, "the resolver could not be started");
+    } else if (!refresh(r, &err)) {
+        finish_query(q, DNS_FAILED, error_text(&err));
     } else {
+        if (r->options.filter_unroutable)
+            find_families(q);
         ask(q);
         set_timer(r);
     }
+    error_fini(&err);
     return q;
 }
 

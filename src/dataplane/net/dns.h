@@ -8,19 +8,11 @@
 #include "base/error.h"
 #include "base/address.h"
 #include "config/cluster.h"
+#include "config/dns_options.h"
 #include "dataplane/net/loop.h"
 
 struct dns_resolver;
 struct dns_query;
-
-struct dns_options {
-    const struct address *servers; /* none: those of resolv.conf */
-    size_t n_servers;
-    uint64_t timeout_ms;     /* of one try; 0: 5000 */
-    unsigned tries;          /* 0: 4 */
-    bool use_tcp, no_search; /* no_search: never append search domains */
-    bool no_hosts_file;
-};
 
 enum dns_status {
     DNS_OK,
@@ -39,7 +31,8 @@ struct dns_answer {
 /* The result lives during the call; the query is gone before it. */
 typedef void dns_fn(void *ctx, const struct dns_answer *result);
 
-/* opt may be NULL. */
+/* opt may be NULL; nothing of it is kept. A resolver that cannot be started anew is not lost: the
+ * next query tries again. */
 MUST_CHECK struct dns_resolver *dns_resolver_new(struct loop *loop, const struct dns_options *opt,
                                                  struct error *err);
 void dns_resolver_free(struct dns_resolver **r); /* open queries are dropped, without a call */

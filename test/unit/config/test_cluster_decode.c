@@ -37,6 +37,10 @@ static const char *decode(const char *yaml)
     "typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: "  \
     "{'@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, " more  \
     "}}"
+#define RESOLVER(type, more)                                                                       \
+    "typed_dns_resolver_config: {name: r, typed_config: {'@type': "                                \
+    "type.googleapis.com/envoy.extensions.network.dns_resolver." type more "}}"
+#define CARES(more) RESOLVER("cares.v3.CaresDnsResolverConfig", more)
 #define LB(name, type, more)                                                                       \
     "load_balancing_policy: {policies: [{typed_extension_config: {name: " name                     \
     ", typed_config: {'@type': type.googleapis.com/envoy.extensions.load_balancing_policies." type \
@@ -123,6 +127,20 @@ static const struct {
     {"{name: c, type: STRICT_DNS, dns_refresh_rate: 1s, dns_failure_refresh_rate: "
      "{base_interval: 5s, max_interval: 1s}}",
      "dns_failure_refresh_rate must have max_interval greater than or equal to the base_interval"},
+    {"{name: c, type: STRICT_DNS, " CARES(", resolvers: [{pipe: {path: /x}}]") "}",
+     "typed_dns_resolver_config.resolvers[0]: expected socket_address"},
+    {"{name: c, type: STRICT_DNS, " CARES(
+         ", resolvers: [" ADDRESS("1.1.1.1", "1") ", " ADDRESS("dns.test", "53") "]") "}",
+     "typed_dns_resolver_config.resolvers[1]: malformed IP address: dns.test"},
+    {"{name: c, type: STRICT_DNS, " CARES(", resolvers: [{socket_address: {address: 1.1.1.1, "
+                                          "named_port: dns}}]") "}",
+     "named_port"},
+    {"{name: c, type: STRICT_DNS, " CARES(", query_tries: 0") "}", "query_tries"},
+    {"{name: c, type: STRICT_DNS, dns_resolution_config: {resolvers: [" ADDRESS("x", "53") "]}}",
+     "dns_resolution_config.resolvers[0]: malformed IP address: x"},
+    {"{name: c, type: STRICT_DNS, " RESOLVER("getaddrinfo.v3.GetAddrInfoDnsResolverConfig", "") "}",
+     "typed_dns_resolver_config: 'r' with type URL 'type.googleapis.com/envoy.extensions.network."
+     "dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig' is not implemented"},
     {"{name: c, upstream_bind_config: {source_address: {address: nowhere, port_value: 0}}}",
      "upstream_bind_config"},
 };
@@ -179,6 +197,64 @@ START_TEST(reads_what_is_set)
     ck_assert_double_eq(last->healthy_panic_threshold, 0);
     ck_assert(last->has_bind_address && last->keepalive);
     ck_assert_uint_eq(last->keepalive_time_s, 9);
+}
+END_TEST
+
+START_TEST(reads_the_resolver)
+{
+    char text[ADDRESS_TEXT_MAX];
+    ck_assert_str_eq(decode("{name: c, type: STRICT_DNS}"), "");
+    ck_assert_ptr_null(last->dns_options);
+    ck_assert_str_eq(decode("{name: c, type: STRICT_DNS, use_tcp_for_dns_lookups: true}"), "");
+    ck_assert_ptr_null(last->dns_options); /* as Envoy: it belongs to dns_resolvers */
+    ck_assert_str_eq(
+        decode("{name: c, type: STRICT_DNS, " CARES(
+            ", resolvers: [{socket_address: {protocol: UDP, address: 10.0.0.1, port_value: 53}}, "
+            "{socket_address: {address: '::1', port_value: 5353}}], use_resolvers_as_fallback: "
+            "true, filter_unroutable_families: true, rotate_nameservers: true, "
+            "reinit_channel_on_timeout: true, query_timeout_seconds: 3, query_tries: 2, "
+            "edns0_max_payload_size: 1232, max_udp_channel_duration: 60s, dns_resolver_options: "
+            "{use_tcp_for_dns_lookups: true, no_default_search_domain: true}") "}"),
+        "");
+    const struct dns_options *o = last->dns_options;
+    ck_assert_uint_eq(o->n_servers, 2);
+    ck_assert_str_eq(address_format(&o->servers[0], text), "10.0.0.1:53");
+    ck_assert_str_eq(address_format(&o->servers[1], text), "[::1]:5353");
+    ck_assert(o->servers_are_fallback && o->filter_unroutable && o->rotate &&
+              o->reopen_on_timeout && o->use_tcp && o->no_search && !o->no_hosts_file);
+    ck_assert_uint_eq(o->timeout_ms, 3000);
+    ck_assert_uint_eq(o->tries, 2);
+    ck_assert_uint_eq(o->edns_size, 1232);
+    ck_assert_uint_eq(o->max_age_ms, 60000);
+}
+END_TEST
+
+/* Clusters whose resolvers mean the same share one, whatever says it. */
+START_TEST(equal_resolvers_have_equal_keys)
+{
+    static const char *const equal[] = {
+        "{name: c, type: STRICT_DNS, dns_resolvers: [" ADDRESS("10.0.0.1", "53") "]}",
+        "{name: c, type: STRICT_DNS, dns_resolution_config: {resolvers: [" ADDRESS("10.0.0.1",
+                                                                                   "53") "]}}",
+        "{name: c, type: STRICT_DNS, " CARES(", resolvers: [" ADDRESS("10.0.0.1", "53") "]") "}",
+    };
+    static const char *const other[] = {
+        "{name: c, type: STRICT_DNS, dns_resolvers: [" ADDRESS("10.0.0.1", "54") "]}",
+        "{name: c, type: STRICT_DNS, use_tcp_for_dns_lookups: true, dns_resolvers: [" ADDRESS(
+            "10.0.0.1", "53") "]}",
+        "{name: c, type: STRICT_DNS, " CARES(
+            ", query_tries: 2, resolvers: [" ADDRESS("10.0.0.1", "53") "]") "}",
+    };
+    ck_assert_str_eq(decode(equal[0]), "");
+    struct bytes key = arena_dup(f.arena, last->dns_options->key);
+    for (size_t i = 0; i < ARRAY_SIZE(equal); i++) {
+        ck_assert_str_eq(decode(equal[i]), "");
+        ck_assert(bytes_eq(last->dns_options->key, key));
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(other); i++) {
+        ck_assert_str_eq(decode(other[i]), "");
+        ck_assert(!bytes_eq(last->dns_options->key, key));
+    }
 }
 END_TEST
 
@@ -262,6 +338,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, refuses, 0, (int)ARRAY_SIZE(bad));
     tcase_add_test(t, has_envoys_defaults);
     tcase_add_test(t, reads_what_is_set);
+    tcase_add_test(t, reads_the_resolver);
+    tcase_add_test(t, equal_resolvers_have_equal_keys);
     tcase_add_test(t, takes_the_first_policy_it_knows);
     tcase_add_test(t, reads_protocol_options);
     tcase_add_test(t, reads_endpoints);

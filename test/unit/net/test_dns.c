@@ -1,5 +1,8 @@
 #include "dataplane/net/dns.h"
 
+#include <dlfcn.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -14,6 +17,41 @@ static struct fixture f;
 static struct dns_resolver *resolver;
 static struct io_watch server;
 static unsigned asked_a, asked_aaaa;
+
+/* The resolver's own calls go through here: how often c-ares was started, whether it may be, what
+ * servers it finds in resolv.conf (NULL: those of this machine), and the machine's interfaces. */
+static unsigned starts;
+static bool may_not_start;
+static const char *system_servers;
+static struct ifaddrs *interfaces;
+
+int ares_init_options(void **channel, void *options, int mask);
+int ares_set_servers_ports_csv(void *channel, const char *servers);
+
+int ares_init_options(void **channel, void *options, int mask)
+{
+    enum { ARES_NO_MEMORY = 15 };
+    int (*real)(void **, void *, int) =
+        (int (*)(void **, void *, int))(intptr_t)dlsym(RTLD_NEXT, "ares_init_options");
+
+    starts++;
+    if (may_not_start)
+        return ARES_NO_MEMORY;
+    int status = real(channel, options, mask);
+    return status || !system_servers ? status
+                                     : ares_set_servers_ports_csv(*channel, system_servers);
+}
+
+int getifaddrs(struct ifaddrs **list)
+{
+    *list = interfaces;
+    return 0;
+}
+
+void freeifaddrs(struct ifaddrs *list)
+{
+    ck_assert_ptr_eq(list, interfaces);
+}
 
 struct answer {
     bool done;
@@ -110,29 +148,56 @@ static void on_query(struct io_watch *w, unsigned events)
     (void)!sendto(w->fd, m, at, 0, (struct sockaddr *)&from, len);
 }
 
-static void setup(void)
-{
-    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    struct error err = ERROR_INIT;
+static struct address server_at;
 
-    fixture_init(&f);
-    asked_a = asked_aaaa = 0;
+static void open_server(uint16_t port)
+{
+    struct sockaddr_in sin = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
     ck_assert_int_eq(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
     io_watch_init(&server, f.loop, fd, on_query, NULL);
     io_watch_set(&server, IO_READ);
-    struct address at = address_local(fd);
-    struct dns_options opt = {
-        .servers = &at, .n_servers = 1, .timeout_ms = 30, .tries = 2, .no_search = true};
-    resolver = dns_resolver_new(f.loop, &opt, &err);
+    server_at = address_local(fd);
+}
+
+static void close_server(void)
+{
+    io_watch_stop(&server);
+    close(server.fd);
+}
+
+/* Another resolver, which differs as told. */
+static void use(struct dns_options o)
+{
+    struct error err = ERROR_INIT;
+
+    dns_resolver_free(&resolver);
+    starts = 0;
+    o.servers = &server_at;
+    o.n_servers = 1;
+    o.timeout_ms = 30;
+    o.tries = 2;
+    o.no_search = true;
+    resolver = dns_resolver_new(f.loop, &o, &err);
     ck_assert_msg(resolver != NULL, "%s", error_text(&err));
+}
+
+static void setup(void)
+{
+    fixture_init(&f);
+    asked_a = asked_aaaa = 0;
+    may_not_start = false;
+    system_servers = NULL;
+    open_server(0);
+    use((struct dns_options){0});
 }
 
 static void teardown(void)
 {
     dns_resolver_free(&resolver);
-    io_watch_stop(&server);
-    close(server.fd);
+    close_server();
     fixture_fini(&f);
 }
 
@@ -234,6 +299,85 @@ START_TEST(cancelled)
 }
 END_TEST
 
+/* The servers refuse, and c-ares cannot be started anew at once: the next query tries again. */
+START_TEST(a_failed_start_is_not_for_ever)
+{
+    close_server();
+    ck_assert_int_eq(resolve("four.test", DNS_V4_ONLY).status, DNS_FAILED);
+    may_not_start = true;
+    struct answer a = resolve("four.test", DNS_V4_ONLY);
+    ck_assert_int_eq(a.status, DNS_FAILED);
+    ck_assert_str_eq(a.error, "cannot resolve 'four.test': cannot start the DNS resolver: "
+                              "Out of memory");
+    ck_assert_int_eq(resolve("four.test", DNS_V4_ONLY).status, DNS_FAILED);
+    expect_one(resolve("192.0.2.7", DNS_AUTO), "192.0.2.7:8080", 0);
+    may_not_start = false;
+    open_server(server_at.port);
+    expect_one(resolve("four.test", DNS_V4_ONLY), "10.0.0.4:8080", 30);
+    ck_assert_uint_eq(starts, 4);
+}
+END_TEST
+
+START_TEST(silence_starts_anew_where_asked)
+{
+    resolve("silent.test", DNS_V4_ONLY);
+    resolve("four.test", DNS_V4_ONLY);
+    ck_assert_uint_eq(starts, 1);
+    use((struct dns_options){.reopen_on_timeout = true});
+    resolve("silent.test", DNS_V4_ONLY);
+    resolve("four.test", DNS_V4_ONLY);
+    ck_assert_uint_eq(starts, 2);
+}
+END_TEST
+
+START_TEST(age_starts_anew)
+{
+    use((struct dns_options){.max_age_ms = 1});
+    while (starts < 3)
+        expect_one(resolve("four.test", DNS_V4_ONLY), "10.0.0.4:8080", 30);
+    use((struct dns_options){.max_age_ms = 3600000});
+    expect_one(resolve("four.test", DNS_V4_ONLY), "10.0.0.4:8080", 30);
+    ck_assert_uint_eq(starts, 1);
+}
+END_TEST
+
+/* Where nobody listens on port 53 of another address of the loopback. */
+START_TEST(a_fallback_waits_for_the_system_to_have_no_server)
+{
+    system_servers = "127.0.0.53";
+    expect_one(resolve("four.test", DNS_V4_ONLY), "10.0.0.4:8080", 30);
+    use((struct dns_options){.servers_are_fallback = true});
+    ck_assert_int_eq(resolve("four.test", DNS_V4_ONLY).status, DNS_FAILED);
+    system_servers = "127.0.0.1";
+    use((struct dns_options){.servers_are_fallback = true});
+    expect_one(resolve("four.test", DNS_V4_ONLY), "10.0.0.4:8080", 30);
+}
+END_TEST
+
+START_TEST(families_without_an_interface_are_left_out)
+{
+    struct sockaddr four = {.sa_family = AF_INET}, six = {.sa_family = AF_INET6};
+    struct ifaddrs lo6 = {.ifa_addr = &six, .ifa_flags = IFF_LOOPBACK};
+    struct ifaddrs none = {.ifa_next = &lo6}, eth4 = {.ifa_next = &none, .ifa_addr = &four};
+
+    interfaces = &eth4;
+    ck_assert_uint_eq(resolve("both.test", DNS_ALL).count, 3); /* not asked for */
+    use((struct dns_options){.filter_unroutable = true});
+    ck_assert_uint_eq(resolve("both.test", DNS_ALL).count, 2);
+    asked_aaaa = 0;
+    ck_assert_uint_eq(resolve("both.test", DNS_AUTO).count, 2);
+    ck_assert_int_eq(resolve("six.test", DNS_V6_ONLY).status, DNS_FAILED);
+    ck_assert_int_eq(resolve("six.test", DNS_V4_PREFERRED).status, DNS_FAILED);
+    ck_assert_uint_eq(asked_aaaa, 0);
+    interfaces = &lo6;
+    struct answer a = resolve("both.test", DNS_ALL);
+    ck_assert_str_eq(a.error, "cannot resolve 'both.test': no interface has an address of that "
+                              "family");
+    interfaces = NULL;
+    ck_assert_int_eq(resolve("both.test", DNS_V4_ONLY).status, DNS_FAILED);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("dns");
@@ -246,6 +390,11 @@ int main(void)
     tcase_add_test(t, failures);
     tcase_add_test(t, no_question_needed);
     tcase_add_test(t, cancelled);
+    tcase_add_test(t, a_failed_start_is_not_for_ever);
+    tcase_add_test(t, silence_starts_anew_where_asked);
+    tcase_add_test(t, age_starts_anew);
+    tcase_add_test(t, a_fallback_waits_for_the_system_to_have_no_server);
+    tcase_add_test(t, families_without_an_interface_are_left_out);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
