@@ -148,7 +148,7 @@ def _pairs(lines):
 class Origin:
     """A scripted origin. on[path] is that path's Reply; reply is everyone else's."""
 
-    def __init__(self, name="origin", path=None, address="127.0.0.1", handler=None):
+    def __init__(self, name="origin", path=None, address="127.0.0.1", handler=None, port=None):
         self.name = name
         self.path = path
         self.address = address
@@ -158,7 +158,7 @@ class Origin:
         self.queue = []             # replies used once, in order, before any other
         self.requests = []
         self.connections = []
-        self.port = None
+        self.port = port            # None: the kernel chooses
         self._tasks = set()
         loop_thread().run(self._start())
 
