@@ -128,6 +128,10 @@ START_TEST(test_path_normalisation)
         {"/%00", NULL},
         {"/a%zz", "/a%zz"},
         {"/a%", "/a%"},
+        {"/a/%%32e%%32e/b", "/a/%252e%252e/b"}, /* else an origin decodes it to ".." */
+        {"/a%2%46b", "/a%252Fb"},
+        {"/a%%%34A", "/a%%254A"},
+        {"/a%%4G", "/a%%4G"},
         {"/a|b", "/a%7Cb"},
         {"/a?x=/../y", "/a?x=/../y"},
         {"//a//b", "//a//b"},

@@ -53,30 +53,51 @@ static bool is_unreserved(int c)
            c == '.' || c == '_' || c == '~';
 }
 
+/* A path that is being written: `stray` is where its last "%" stands that began no escape. */
+struct path_writer {
+    char *out;
+    size_t len, stray;
+};
+
+/* What was decoded may stand behind a stray "%" as the digits of an escape, which the next reader
+ * would decode again: "%%32e" must not become "%2e". */
+static void put_char(struct path_writer *w, char c)
+{
+    w->out[w->len++] = c;
+    if (w->len < 3 || w->stray != w->len - 3 || hex(w->out[w->len - 2]) < 0 || hex(c) < 0)
+        return;
+    char *digits = w->out + w->stray + 1;
+    memmove(digits + 2, digits, 2);
+    memcpy(digits, "25", 2);
+    w->len += 2;
+}
+
 /* Bytes: decoded where unreserved, escaped where a path may not hold them. NULL data: refused. */
 static struct bytes canonical_bytes(struct arena *a, struct bytes path)
 {
     static const char digits[] = "0123456789ABCDEF";
-    char *out = arena_alloc(a, path.len * 3 + 1), *o = out;
+    struct path_writer w = {.out = arena_alloc(a, path.len * 3 + 3), .stray = SIZE_MAX};
     const char *end = path.data + path.len;
     for (const char *p = path.data; p < end; p++) {
         int c = escaped_byte(p, end);
         if (c == 0)
             return BYTES_NONE;
         if (c > 0 && is_unreserved(c)) {
-            *o++ = (char)c;
+            put_char(&w, (char)c);
             p += 2;
         } else if (*p == '\\') {
-            *o++ = '/';
+            put_char(&w, '/');
         } else if (strchr("\"<>{}|^`", *p)) {
-            *o++ = '%';
-            *o++ = digits[(unsigned char)*p >> 4];
-            *o++ = digits[(unsigned char)*p & 15];
+            w.out[w.len++] = '%';
+            w.out[w.len++] = digits[(unsigned char)*p >> 4];
+            w.out[w.len++] = digits[(unsigned char)*p & 15];
         } else {
-            *o++ = *p;
+            if (*p == '%' && c < 0)
+                w.stray = w.len;
+            put_char(&w, *p);
         }
     }
-    return bytes_from(out, (size_t)(o - out));
+    return bytes_from(w.out, w.len);
 }
 
 /* Number of dots of a dot segment (1 or 2, parameters left out), or 0. */
