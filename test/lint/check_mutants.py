@@ -87,6 +87,7 @@ def check(path, text):
     return list((check_mutant if path.endswith(".patch") else check_rules)(path, text))
 
 
+ONE_LINE = "test/unit/api/meson.build"
 DIFF = "Rule: x\n\ndiff --git a/{0} b/{0}\n--- a/{0}\n+++ b/{0}\n@@ -1 +1 @@\n-{1}\n+int other;\n"
 
 CASES = [
@@ -100,9 +101,8 @@ CASES = [
     ("a row that is cut", RULES, "| E 1 | x |", "expected four cells"),
     ("a mutant of two rules", "m.patch", "Rule: S01 S02\n", None),
     ("a mutant of a sentence", "m.patch", "Rule: ranges exclude their end\n", None),
-    ("a mutant that applies", "m.patch", DIFF.format("meson_options.txt", lint.read(
-        "meson_options.txt").rstrip("\n")), None),
-    ("a mutant that has gone stale", "m.patch", DIFF.format("meson_options.txt", "int old;"), "does not apply"),
+    ("a mutant that applies", "m.patch", DIFF.format(ONE_LINE, lint.read(ONE_LINE).rstrip("\n")), None),
+    ("a mutant that has gone stale", "m.patch", DIFF.format(ONE_LINE, "int old;"), "does not apply"),
     ("a mutant of no rule", "m.patch", "Rule: S99\n", "no rule S99"),
 ]
 
