@@ -38,6 +38,7 @@ static void print_text(struct stats_page *p, const struct stat_entry *e, struct 
     case STAT_COUNTER:
     case STAT_GAUGE:
     case STAT_CODES:
+    case STAT_MARK:
         strbuf_printf(out, "%.*s: %llu\n", BYTES_ARG(e->name), (unsigned long long)e->value);
     }
 }

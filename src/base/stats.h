@@ -23,12 +23,32 @@ enum stat_kind {
     STAT_HISTOGRAM, /* milliseconds unless the name says otherwise */
     STAT_TEXT,
     STAT_CODES, /* counters upstream_rq_<code> and upstream_rq_<N>xx: name is the stem */
+    STAT_MARK,  /* never printed: others may be printed only after it was written */
+};
+
+/* Which names an entry has: the sum's, `main_thread.NAME`, `worker_N.NAME`. */
+enum stat_threads {
+    STAT_SUM = 0,
+    STAT_OF_MAIN = 1,
+    STAT_OF_WORKERS = 2,
+    STAT_OF_ALL = 3,
+    STAT_NO_SUM = 4, /* with one of the above: the sum has no name */
 };
 
 struct stat_desc {
     const char *name;
     enum stat_kind kind;
+    uint16_t after;  /* 0: there from the start; 1 + id: there once entry `id` was written */
+    uint8_t threads; /* enum stat_threads */
 };
+
+/* Kinds for the X-macro lists, whose rows read {name, STAT_##kind}. */
+#define STAT_COUNTER_AFTER(id) STAT_COUNTER, .after = 1 + (id)
+#define STAT_GAUGE_AFTER(id) STAT_GAUGE, .after = 1 + (id)
+#define STAT_HISTOGRAM_AFTER(id) STAT_HISTOGRAM, .after = 1 + (id)
+#define STAT_TEXT_AFTER(id) STAT_TEXT, .after = 1 + (id)
+#define STAT_COUNTER_BY(which) STAT_COUNTER, .threads = (which)
+#define STAT_GAUGE_BY(which) STAT_GAUGE, .threads = (which)
 
 struct stat_schema {
     const struct stat_desc *stats;

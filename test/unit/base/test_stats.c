@@ -292,6 +292,82 @@ START_TEST(histogram_edges)
 }
 END_TEST
 
+/* A step counts in 16 bits until it is full, then the whole decade in 32: nothing is lost. */
+START_TEST(histogram_steps_grow)
+{
+    enum { TIMES = 70000 };
+    static struct stat_histogram h;
+    struct stat_store *store = stat_store_new(2);
+    struct stat_scope *s = stat_scope_get(store, BYTES("h"), &schema);
+    stat_record(s, 0, ST_TIME, 25);
+    for (unsigned i = 0; i < TIMES; i++) {
+        stat_record(s, 0, ST_TIME, 42);
+        stat_record(s, 0, ST_TIME, 3);
+    }
+    stat_record(s, 0, ST_TIME, 25);
+    stat_read_histogram(s, ST_TIME, &h);
+    ck_assert_uint_eq(h.steps[1][32], TIMES);
+    ck_assert_uint_eq(h.steps[1][15], 2);
+    ck_assert_uint_eq(h.steps[0][20], TIMES);
+    ck_assert_uint_eq(h.count, 2 * TIMES + 2);
+    ck_assert_double_eq(h.sum, 45.0 * TIMES + 50);
+    stat_scope_unref(&s);
+    stat_store_free(&store);
+}
+END_TEST
+
+enum { AF_MARK, AF_GROUP, AF_SELF, AF_TIME, AF_BY_WORKER, AF_BY_ALL };
+static const struct stat_desc late_descs[] = {
+    {"never printed", STAT_MARK},
+    {"group", STAT_COUNTER_AFTER(AF_MARK)},
+    {"self", STAT_COUNTER_AFTER(AF_SELF)},
+    {"time", STAT_HISTOGRAM_AFTER(AF_TIME)},
+    {"cx", STAT_COUNTER_BY(STAT_OF_WORKERS)},
+    {"inflated", STAT_GAUGE_BY(STAT_OF_ALL | STAT_NO_SUM)},
+};
+static const struct stat_schema late_schema = {late_descs, ARRAY_SIZE(late_descs)};
+
+START_TEST(some_names_come_later)
+{
+    struct stat_store *store = stat_store_new(3);
+    struct stat_scope *s = stat_scope_get(store, BYTES("l"), &late_schema);
+    const char *always = "l.cx=0\nl.worker_0.cx=0\nl.main_thread.inflated=0\n"
+                         "l.worker_0.inflated=0\n";
+    prints(store, false, always);
+    stat_add(s, 1, AF_MARK, 0);
+    stat_inc(s, 2, AF_SELF);
+    stat_record(s, 2, AF_TIME, 1);
+    prints(store, false,
+           "l.group=0\nl.self=1\nl.time=0\nl.cx=0\nl.worker_0.cx=0\n"
+           "l.main_thread.inflated=0\nl.worker_0.inflated=0\n");
+    prints(store, true, "l.self=1\nl.time=0\n");
+    stat_scope_unref(&s);
+    stat_store_free(&store);
+}
+END_TEST
+
+START_TEST(threads_have_names_of_their_own)
+{
+    struct stat_store *store = stat_store_new(4);
+    struct stat_scope *s = stat_scope_get(store, BYTES("l"), &late_schema);
+    stat_add(s, STAT_SLOT_WORKER0, AF_BY_WORKER, 3);
+    stat_add(s, STAT_SLOT_WORKER0 + 1, AF_BY_WORKER, 4);
+    stat_set(s, STAT_SLOT_MAIN, AF_BY_ALL, 7);
+    const char *text = "l.cx=%u\nl.worker_0.cx=%u\nl.worker_1.cx=%u\nl.main_thread.inflated=7\n";
+    char want[128];
+    snprintf(want, sizeof(want), text, 7, 3, 4);
+    prints(store, true, want);
+    stat_reset_counters(store);
+    snprintf(want, sizeof(want), text, 0, 0, 0);
+    prints(store, true, want);
+    stat_inc(s, STAT_SLOT_WORKER0 + 1, AF_BY_WORKER);
+    snprintf(want, sizeof(want), text, 1, 0, 1);
+    prints(store, true, want);
+    stat_scope_unref(&s);
+    stat_store_free(&store);
+}
+END_TEST
+
 enum { WRITERS = 4, ROUNDS = 20000 };
 
 struct writer {
@@ -355,4 +431,5 @@ END_TEST
 
 SUITE("stats", used_means_written, codes_and_classes, reset_is_a_baseline, scope_belongs_to_a_name,
       many_scopes_come_and_go, histogram_quantiles, histogram_quantiles_are_envoys,
-      scopes_are_visited_one_by_one, histogram_edges, threads_write_while_one_reads)
+      scopes_are_visited_one_by_one, histogram_edges, histogram_steps_grow, some_names_come_later,
+      threads_have_names_of_their_own, threads_write_while_one_reads)

@@ -1,0 +1,87 @@
+/* How statistics are kept; for stats.c (scopes, writing) and stats_read.c only.
+ *
+ *   scope.blocks[slot] -> pages[id / 16] -> 16 values and a bit each: written or not
+ *
+ * A block and a page are made by their thread at its first write: what is never written costs the
+ * pointer. Histograms and codes keep a pointer in the place of their value. A thread is the only
+ * writer of its blocks, so a relaxed load and store is enough; pointers are published by release
+ * and live as long as the scope. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/memory.h"
+#include "base/stats.h"
+
+enum { PAGE_CELLS = 16 };
+
+struct stat_page {
+    _Atomic uint32_t used;
+    _Atomic int64_t cells[PAGE_CELLS];
+};
+
+struct stat_block {
+    unsigned n_pages;
+    _Atomic(struct stat_page *) pages[];
+};
+
+struct code_count {
+    _Atomic uint32_t code; /* 0: free */
+    _Atomic uint64_t count;
+};
+
+enum { CODES_PER_NODE = 6, CODE_SLOTS = 600 };
+
+struct code_node {
+    struct code_count codes[CODES_PER_NODE];
+    _Atomic(struct code_node *) next;
+};
+
+/* The 90 steps of a decade: narrow until one is full, then all are counted in wide. */
+struct decade {
+    _Atomic(_Atomic uint32_t *) wide;
+    _Atomic uint16_t narrow[STAT_STEPS];
+};
+
+/* Values are whole numbers: below 10 there are nine. */
+struct hist {
+    _Atomic uint64_t sum;
+    _Atomic uint32_t zeros, ones[9];
+    _Atomic(struct decade *) decades[STAT_DECADES - 1]; /* from 10 on */
+};
+
+struct stat_store {
+    pthread_mutex_t lock;
+    unsigned n_slots;
+    struct list scopes; /* of stat_scope.in_store */
+    struct stat_scope **buckets;
+    size_t n_buckets, n_scopes;
+};
+
+struct scope_link {
+    struct stat_scope *bucket_next;
+    /* Of the reader: what counters were at the last reset. [0]: the sums, [1 + slot]: a thread's,
+     * if the schema names threads. */
+    int64_t *baseline;
+    uint64_t **code_baselines; /* one array of CODE_SLOTS a schema entry, or NULL */
+    struct stat_scope scope;
+};
+
+static inline struct scope_link *link_of(const struct stat_scope *s)
+{
+    return CONTAINER_OF((struct stat_scope *)s, struct scope_link, scope);
+}
+
+static inline struct stat_scope *scope_at(struct list *in_store)
+{
+    return LIST_ENTRY(in_store, struct stat_scope, in_store);
+}
+
+/* NULL: this thread has written nothing near. */
+static inline struct stat_page *stat_page_of(const struct stat_scope *s, unsigned slot, unsigned id)
+{
+    struct stat_block *b =
+        atomic_load_explicit(&((struct stat_scope *)s)->blocks[slot], memory_order_acquire);
+    return b ? atomic_load_explicit(&b->pages[id / PAGE_CELLS], memory_order_acquire) : NULL;
+}
