@@ -12,6 +12,39 @@ static const struct stat_desc stats[] = {SERVER_STAT_LIST(X)};
 #undef X
 const struct stat_schema server_stat_schema = {stats, ARRAY_SIZE(stats)};
 
+#define X(id, name, kind) {name, STAT_##kind},
+static const struct stat_desc filesystem[] = {FILESYSTEM_STAT_LIST(X)};
+#undef X
+static const struct stat_desc watchdog[] = {{"watchdog_miss", STAT_COUNTER},
+                                            {"watchdog_mega_miss", STAT_COUNTER}};
+static const struct stat_desc http1[] = {
+    {"dropped_headers_with_underscores", STAT_COUNTER},
+    {"metadata_not_supported_error", STAT_COUNTER},
+    {"requests_rejected_with_underscores_in_headers", STAT_COUNTER},
+    {"response_flood", STAT_COUNTER}};
+static const struct stat_desc runtime[] = {
+    {"load_success", STAT_COUNTER},
+    {"load_error", STAT_COUNTER},
+    {"override_dir_exists", STAT_COUNTER},
+    {"override_dir_not_exists", STAT_COUNTER},
+    {"deprecated_feature_use", STAT_COUNTER},
+    {"deprecated_feature_seen_since_process_start", STAT_GAUGE},
+    {"admin_overrides_active", STAT_GAUGE},
+    {"num_keys", STAT_GAUGE},
+    {"num_layers", STAT_GAUGE}};
+
+enum { SCOPE_FILESYSTEM, SCOPE_MAIN_THREAD, SCOPE_WORKERS, SCOPE_HTTP1, SCOPE_RUNTIME };
+static const struct {
+    const char *prefix;
+    struct stat_schema schema;
+} others[SERVER_SCOPES] = {
+    [SCOPE_FILESYSTEM] = {"filesystem", {filesystem, ARRAY_SIZE(filesystem)}},
+    [SCOPE_MAIN_THREAD] = {"main_thread", {watchdog, ARRAY_SIZE(watchdog)}},
+    [SCOPE_WORKERS] = {"workers", {watchdog, ARRAY_SIZE(watchdog)}},
+    [SCOPE_HTTP1] = {"http1", {http1, ARRAY_SIZE(http1)}},
+    [SCOPE_RUNTIME] = {"runtime", {runtime, ARRAY_SIZE(runtime)}},
+};
+
 static void set(struct server_stats *s, enum server_stat id, int64_t value)
 {
     stat_set(s->scope, STAT_SLOT_MAIN, id, value);
@@ -22,15 +55,16 @@ void server_stats_init(struct server_stats *s, struct stat_store *store, unsigne
 {
     char revision[7];
     s->scope = stat_scope_get(store, BYTES("server"), &server_stat_schema);
+    for (unsigned i = 0; i < SERVER_SCOPES; i++)
+        s->others[i] = stat_scope_get(store, bytes_of(others[i].prefix), &others[i].schema);
+    stat_set(s->others[SCOPE_RUNTIME], STAT_SLOT_MAIN, 0, 1); /* load_success: it is loaded */
     s->start_wall_ns = start_wall_ns;
     set(s, STAT_SERVER_CONCURRENCY, concurrency);
     snprintf(revision, sizeof(revision), "%s", version);
     set(s, STAT_SERVER_VERSION, (int64_t)strtoull(revision, NULL, 16));
     set(s, STAT_SERVER_FIPS_MODE, 0);
     s->was_live = false;
-    set(s, STAT_SERVER_HOT_RESTART_EPOCH, 0);
     set(s, STAT_SERVER_DAYS_UNTIL_FIRST_CERT_EXPIRING, UINT32_MAX); /* there is none */
-    set(s, STAT_SERVER_PARENT_CONNECTIONS, 0);
     stat_add(s->scope, STAT_SLOT_MAIN, STAT_SERVER_STATIC_UNKNOWN_FIELDS, 0);
     stat_add(s->scope, STAT_SLOT_MAIN, STAT_SERVER_DYNAMIC_UNKNOWN_FIELDS, 0);
     stat_add(s->scope, STAT_SLOT_MAIN, STAT_SERVER_WIP_PROTOS, 0);
@@ -39,6 +73,8 @@ void server_stats_init(struct server_stats *s, struct stat_store *store, unsigne
 void server_stats_fini(struct server_stats *s)
 {
     stat_scope_unref(&s->scope);
+    for (unsigned i = 0; i < SERVER_SCOPES; i++)
+        stat_scope_unref(&s->others[i]);
 }
 
 void server_stats_update(struct server_stats *s, unsigned state, uint64_t now_wall_ns,
@@ -56,4 +92,10 @@ void server_stats_update(struct server_stats *s, unsigned state, uint64_t now_wa
     set(s, STAT_SERVER_MEMORY_HEAP_SIZE, (int64_t)(m.arena + m.hblkhd));
     set(s, STAT_SERVER_MEMORY_PHYSICAL_SIZE, (int64_t)mem_resident(false));
     set(s, STAT_SERVER_TOTAL_CONNECTIONS, (int64_t)total_connections);
+}
+
+void server_stats_files(struct server_stats *s, const int64_t values[FILESYSTEM_STAT_COUNT])
+{
+    for (unsigned i = 0; i < FILESYSTEM_STAT_COUNT; i++)
+        stat_set(s->others[SCOPE_FILESYSTEM], STAT_SLOT_MAIN, i, values[i]);
 }

@@ -1,4 +1,5 @@
-/* server.*: what the process says of itself. Updated by main from its timer. */
+/* server.*, runtime.*, filesystem.* and others: what the process says of itself. Updated by main
+ * from its timer. */
 #pragma once
 
 #include <stdbool.h>
@@ -29,6 +30,8 @@
     X(FIPS_MODE, "compilation_settings.fips_mode", GAUGE)                                          \
     X(SECONDS_UNTIL_FIRST_OCSP_RESPONSE_EXPIRING, "seconds_until_first_ocsp_response_expiring",    \
       GAUGE)                                                                                       \
+    X(WATCHDOG_MISS, "watchdog_miss", COUNTER_BY(STAT_OF_ALL | STAT_NO_SUM))                       \
+    X(WATCHDOG_MEGA_MISS, "watchdog_mega_miss", COUNTER_BY(STAT_OF_ALL | STAT_NO_SUM))             \
     X(INITIALIZATION_TIME_MS, "initialization_time_ms", HISTOGRAM)
 
 enum server_stat {
@@ -39,8 +42,26 @@ enum server_stat {
 };
 extern const struct stat_schema server_stat_schema;
 
+#define FILESYSTEM_STAT_LIST(X)                                                                    \
+    X(FLUSHED_BY_TIMER, "flushed_by_timer", COUNTER)                                               \
+    X(REOPEN_FAILED, "reopen_failed", COUNTER)                                                     \
+    X(WRITE_BUFFERED, "write_buffered", COUNTER)                                                   \
+    X(WRITE_COMPLETED, "write_completed", COUNTER)                                                 \
+    X(WRITE_FAILED, "write_failed", COUNTER)                                                       \
+    X(WRITE_TOTAL_BUFFERED, "write_total_buffered", GAUGE)
+
+enum filesystem_stat {
+#define X(id, name, kind) STAT_FILESYSTEM_##id,
+    FILESYSTEM_STAT_LIST(X)
+#undef X
+        FILESYSTEM_STAT_COUNT
+};
+
+enum { SERVER_SCOPES = 5 };
+
 struct server_stats {
     struct stat_scope *scope;
+    struct stat_scope *others[SERVER_SCOPES];
     uint64_t start_wall_ns;
     bool was_live;
 };
@@ -52,3 +73,5 @@ void server_stats_fini(struct server_stats *s);
 /* state: enum admin_state. */
 void server_stats_update(struct server_stats *s, unsigned state, uint64_t now_wall_ns,
                          uint64_t total_connections);
+/* What was done to access log files so far. */
+void server_stats_files(struct server_stats *s, const int64_t values[FILESYSTEM_STAT_COUNT]);

@@ -42,6 +42,8 @@ struct builder *builder_new(const struct builder_table *table, const struct buil
     b->cm_stats = stat_scope_get(o->stats, BYTES("cluster_manager"), &cluster_manager_stat_schema);
     b->lm_stats =
         stat_scope_get(o->stats, BYTES("listener_manager"), &listener_manager_stat_schema);
+    b->async_stats =
+        stat_scope_get(o->stats, BYTES("http.async-client"), &async_client_stat_schema);
     b->decode_stats = stat_scope_get(o->stats, BYTES("xylem.config"), &decode_stat_schema);
     return b;
 }
@@ -80,6 +82,7 @@ void builder_free(struct builder **bp)
     stat_scope_unref(&b->cm_stats);
     stat_scope_unref(&b->lm_stats);
     stat_scope_unref(&b->decode_stats);
+    stat_scope_unref(&b->async_stats);
     for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++) {
         mem_free(b->type_versions[t]);
         mem_free(b->sorted[t]);

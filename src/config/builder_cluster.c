@@ -29,6 +29,8 @@ static void set_gauge(struct resource_version *v, unsigned id, uint32_t value)
 static bool count_membership(struct resource_version *v, const struct host_set *before)
 {
     struct host_set_counts n = host_set_count(v->hosts);
+    if (v->cluster->type == CLUSTER_STATIC && !before && n.total == 0)
+        return false; /* as Envoy: nothing is written */
     set_gauge(v, STAT_MEMBERSHIP_TOTAL, n.total);
     set_gauge(v, STAT_MEMBERSHIP_HEALTHY, n.healthy);
     set_gauge(v, STAT_MEMBERSHIP_DEGRADED, n.degraded);
@@ -39,6 +41,15 @@ static bool count_membership(struct resource_version *v, const struct host_set *
         return false;
     stat_inc(v->state->stats, STAT_SLOT_CONFIG, STAT_MEMBERSHIP_CHANGE);
     return true;
+}
+
+/* Envoy chooses a transport socket for each host as it is made; here there is one to choose. */
+static void count_matches(struct resource_version *v)
+{
+    if (v->hosts->n_made == 0)
+        return;
+    stat_add(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_TRANSPORT_MATCHES, v->hosts->n_made);
+    v->hosts->n_made = 0;
 }
 
 /* Takes over hs. An equal set is dropped: the node that is there stays. True: changed. */
@@ -52,6 +63,7 @@ static bool replace_hosts(struct builder *b, struct resource_version *v, struct 
     }
     v->hosts = hs;
     if (v == v->resource->active) {
+        count_matches(v);
         if (count_membership(v, old))
             stat_inc(b->cm_stats, STAT_SLOT_CONFIG, STAT_CM_CLUSTER_UPDATED);
         builder_mark_dirty(b, v->resource);
@@ -107,6 +119,7 @@ void builder_cluster_promote(struct builder *b, struct resource *r)
     r->active = v;
     b->n_warming[RESOURCE_CLUSTER]--;
     set_gauge(v, STAT_CLUSTER_WARMING_STATE, 0);
+    count_matches(v);
     count_membership(v, old ? old->hosts : NULL);
     builder_drop_version(b, &old);
     builder_mark_dirty(b, r);
@@ -284,6 +297,7 @@ static void take_hosts(struct builder *b, struct resource *r, struct resource_ve
 {
     const struct cluster *c = v->cluster;
     if (c->type == CLUSTER_EDS) {
+        stat_add(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_SUBSCRIBES, 0);
         v->deps = &v->cluster_dep;
         builder_depend(b, v, &c->eds_source, RESOURCE_ENDPOINT, c->eds_service_name);
         take_known_endpoints(b, r, v);

@@ -138,6 +138,7 @@ static struct chain_binding *make_binding(struct builder *b, const struct listen
         strbuf_printf(&s, "%s.http.%.*s", e->stats->prefix, BYTES_ARG(c->manager->stat_prefix));
         x->listener_http_stats =
             stat_scope_get(b->options.stats, strbuf_bytes(&s), &listener_http_stat_schema);
+        stat_add(c->manager->stats, STAT_SLOT_CONFIG, STAT_HTTP_CONFIGURED, 0);
         strbuf_fini(&s);
     }
     return x;
@@ -153,6 +154,7 @@ static struct stat_scope *listener_scope(struct builder *b, const struct listene
     name = stat_name_of(a, name);
     struct bytes prefix = bytes_of(arena_printf(a, "listener.%.*s", BYTES_ARG(name)));
     struct stat_scope *s = stat_scope_get(b->options.stats, prefix, &listener_stat_schema);
+    stat_add(s, STAT_SLOT_CONFIG, STAT_LISTENER_CONFIGURED, 0);
     arena_free(&a);
     return s;
 }

@@ -9,7 +9,7 @@ struct builder {
     struct builder_options options;
     struct decode_context ctx;
     struct store store;
-    struct stat_scope *cm_stats, *lm_stats, *decode_stats;
+    struct stat_scope *cm_stats, *lm_stats, *decode_stats, *async_stats;
     char *type_versions[RESOURCE_TYPE_COUNT];
     uint64_t decoded[RESOURCE_TYPE_COUNT];
     uint64_t full_updates, dns_generations;

@@ -48,6 +48,7 @@ static void set_version(struct resource *r, const struct incoming *in)
             continue;
         stat_set(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_UPDATE_TIME, time);
         stat_set(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_VERSION, version);
+        stat_set_text(v->state->stats, STAT_CLUSTER_VERSION_TEXT, in->u->version);
     }
 }
 

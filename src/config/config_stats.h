@@ -31,6 +31,12 @@
     X(LM_WORKERS_PINNED, "workers_pinned", GAUGE)                                                  \
     X(LM_WORKERS_STARTED, "workers_started", GAUGE)
 
+/* thread_local_cluster_manager.THREAD.*: clusters that a thread can send to. */
+#define THREAD_CLUSTERS_STAT_LIST(X)                                                               \
+    X(CLUSTERS_INFLATED, "clusters_inflated", GAUGE_BY(STAT_OF_ALL | STAT_NO_SUM))
+enum { STAT_CLUSTERS_INFLATED };
+extern const struct stat_schema thread_clusters_stat_schema;
+
 /* http.PREFIX.rds.NAME.* */
 #define RDS_STAT_LIST(X)                                                                           \
     X(RDS_CONFIG_RELOAD, "config_reload", COUNTER)                                                 \

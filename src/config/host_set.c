@@ -61,6 +61,7 @@ static void attach_states(struct host_set *hs, const struct host_set *previous)
         struct host_state *old = slot && *slot ? previous->hosts[*slot - 1].state : NULL;
         if (old)
             host_state_ref(old);
+        hs->n_made += !old;
         h->state = old ? old : host_state_new();
     }
     mem_free(x.slots);

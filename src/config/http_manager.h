@@ -21,6 +21,22 @@ enum escaped_slashes {
     ESCAPED_SLASHES_UNESCAPE_FORWARD,
 };
 
+/* What the router counts, in http.PREFIX and in http.async-client. */
+#define ROUTER_STAT_LIST(X, kind)                                                                  \
+    X(NO_ROUTE, "no_route", kind)                                                                  \
+    X(NO_CLUSTER, "no_cluster", kind)                                                              \
+    X(REDIRECT_BAD_LOCATION, "passthrough_internal_redirect_bad_location", kind)                   \
+    X(REDIRECT_NO_ROUTE, "passthrough_internal_redirect_no_route", kind)                           \
+    X(REDIRECT_PREDICATE, "passthrough_internal_redirect_predicate", kind)                         \
+    X(REDIRECT_TOO_MANY, "passthrough_internal_redirect_too_many_redirects", kind)                 \
+    X(REDIRECT_UNSAFE_SCHEME, "passthrough_internal_redirect_unsafe_scheme", kind)                 \
+    X(RQ_REDIRECT, "rq_redirect", kind)                                                            \
+    X(RQ_DIRECT_RESPONSE, "rq_direct_response", kind)                                              \
+    X(RQ_TOTAL, "rq_total", kind)                                                                  \
+    X(RQ_RESET_AFTER_DOWNSTREAM_RESPONSE_STARTED, "rq_reset_after_downstream_response_started",    \
+      kind)                                                                                        \
+    X(RQ_OVERLOAD_LOCAL_REPLY, "rq_overload_local_reply", kind)
+
 /* Statistics http.PREFIX.*: X(enumerator, name, kind). */
 #define HTTP_STAT_LIST(X)                                                                          \
     X(DOWNSTREAM_CX_TOTAL, "downstream_cx_total", COUNTER)                                         \
@@ -51,6 +67,7 @@ enum escaped_slashes {
     X(DOWNSTREAM_CX_MAX_REQUESTS_REACHED, "downstream_cx_max_requests_reached", COUNTER)           \
     X(DOWNSTREAM_CX_OVERLOAD_DISABLE_KEEPALIVE, "downstream_cx_overload_disable_keepalive",        \
       COUNTER)                                                                                     \
+    X(DOWNSTREAM_CX_HTTP1_SOFT_DRAIN, "downstream_cx_http1_soft_drain", COUNTER)                   \
     X(DOWNSTREAM_CX_DELAYED_CLOSE_TIMEOUT, "downstream_cx_delayed_close_timeout", COUNTER)         \
     X(DOWNSTREAM_CX_PROTOCOL_ERROR, "downstream_cx_protocol_error", COUNTER)                       \
     X(DOWNSTREAM_CX_LENGTH_MS, "downstream_cx_length_ms", HISTOGRAM)                               \
@@ -86,15 +103,13 @@ enum escaped_slashes {
     X(DOWNSTREAM_RQ_FAILED_PATH_NORMALIZATION, "downstream_rq_failed_path_normalization", COUNTER) \
     X(DOWNSTREAM_RQ_TIME, "downstream_rq_time", HISTOGRAM)                                         \
     X(RS_TOO_LARGE, "rs_too_large", COUNTER)                                                       \
-    X(NO_ROUTE, "no_route", COUNTER)                                                               \
-    X(NO_CLUSTER, "no_cluster", COUNTER)                                                           \
-    X(RQ_REDIRECT, "rq_redirect", COUNTER)                                                         \
-    X(RQ_DIRECT_RESPONSE, "rq_direct_response", COUNTER)                                           \
-    X(RQ_TOTAL, "rq_total", COUNTER)                                                               \
-    X(RQ_RESET_AFTER_DOWNSTREAM_RESPONSE_STARTED, "rq_reset_after_downstream_response_started",    \
-      COUNTER)                                                                                     \
-    X(RQ_RETRY_SKIPPED_NO_ROUTE, "rq_retry_skipped_request_not_complete", COUNTER)                 \
-    X(RQ_OVERLOAD_LOCAL_REPLY, "rq_overload_local_reply", COUNTER)
+    X(CONFIGURED, "", MARK) /* by a listener: not admin's */                                       \
+    ROUTER_STAT_LIST(X, COUNTER_AFTER(STAT_HTTP_CONFIGURED))                                       \
+    X(TRACING_CLIENT_ENABLED, "tracing.client_enabled", COUNTER_AFTER(STAT_HTTP_CONFIGURED))       \
+    X(TRACING_HEALTH_CHECK, "tracing.health_check", COUNTER_AFTER(STAT_HTTP_CONFIGURED))           \
+    X(TRACING_NOT_TRACEABLE, "tracing.not_traceable", COUNTER_AFTER(STAT_HTTP_CONFIGURED))         \
+    X(TRACING_RANDOM_SAMPLING, "tracing.random_sampling", COUNTER_AFTER(STAT_HTTP_CONFIGURED))     \
+    X(TRACING_SERVICE_FORCED, "tracing.service_forced", COUNTER_AFTER(STAT_HTTP_CONFIGURED))
 
 enum http_stat {
 #define X(id, name, kind) STAT_HTTP_##id,
@@ -102,6 +117,7 @@ enum http_stat {
 #undef X
         HTTP_STAT_COUNT
 };
+extern const struct stat_schema async_client_stat_schema;
 extern const struct stat_schema http_stat_schema;
 
 /* Position is the key, not the name: the same filter may stand in a chain several times. */

@@ -11,9 +11,9 @@
 #include "config/node.h"
 
 /* listener.ADDRESS.* */
-#define LISTENER_STAT_LIST(X)                                                                      \
-    X(CX_TOTAL, "downstream_cx_total", COUNTER)                                                    \
-    X(CX_ACTIVE, "downstream_cx_active", GAUGE)                                                    \
+#define LISTENER_STAT_LIST_OF(X, threads)                                                          \
+    X(CX_TOTAL, "downstream_cx_total", COUNTER_BY(threads))                                        \
+    X(CX_ACTIVE, "downstream_cx_active", GAUGE_BY(threads))                                        \
     X(CX_DESTROY, "downstream_cx_destroy", COUNTER)                                                \
     X(CX_OVERFLOW, "downstream_cx_overflow", COUNTER)                                              \
     X(CX_OVERLOAD_REJECT, "downstream_cx_overload_reject", COUNTER)                                \
@@ -25,8 +25,13 @@
     X(LISTENER_FILTER_REMOTE_CLOSE, "downstream_listener_filter_remote_close", COUNTER)            \
     X(LISTENER_FILTER_ERROR, "downstream_listener_filter_error", COUNTER)                          \
     X(NO_FILTER_CHAIN_MATCH, "no_filter_chain_match", COUNTER)                                     \
-    X(EXTENSION_CONFIG_MISSING, "extension_config_missing", COUNTER)                               \
-    X(NETWORK_EXTENSION_CONFIG_MISSING, "network_extension_config_missing", COUNTER)
+    X(ACCEPTED_PER_EVENT, "connections_accepted_per_socket_event", HISTOGRAM)                      \
+    X(CONFIGURED, "", MARK) /* by a resource: not admin's */                                       \
+    X(EXTENSION_CONFIG_MISSING, "extension_config_missing",                                        \
+      COUNTER_AFTER(STAT_LISTENER_CONFIGURED))                                                     \
+    X(NETWORK_EXTENSION_CONFIG_MISSING, "network_extension_config_missing",                        \
+      COUNTER_AFTER(STAT_LISTENER_CONFIGURED))
+#define LISTENER_STAT_LIST(X) LISTENER_STAT_LIST_OF(X, STAT_OF_WORKERS)
 
 enum listener_stat {
 #define X(id, name, kind) STAT_LISTENER_##id,
@@ -35,6 +40,7 @@ enum listener_stat {
         LISTENER_STAT_COUNT
 };
 extern const struct stat_schema listener_stat_schema;
+extern const struct stat_schema admin_listener_stat_schema; /* the same, of main's thread */
 
 /* listener.ADDRESS.http.PREFIX.*: only what Envoy keeps there. */
 #define LISTENER_HTTP_STAT_LIST(X)                                                                 \

@@ -115,6 +115,8 @@ static void adopt(struct post *p)
     if (!now)
         return;
     cluster_manager_adopt(&s->main_worker, old, now);
+    stat_set(s->thread_clusters, STAT_SLOT_MAIN, STAT_CLUSTERS_INFLATED,
+             (int64_t)now->clusters.count);
     config_thread_return(s->config, (struct snapshot *)old);
 }
 
@@ -191,6 +193,7 @@ static bool make_workers(struct server *s, struct error *err)
             .config = s->config,
             .stats = s->stats,
             .access_log = s->access_log,
+            .clusters = s->thread_clusters,
             .drain_ms = (uint64_t)s->options->drain_time_s * 1000,
         };
         struct worker_thread *t = worker_thread_new(&o, err);
@@ -260,6 +263,8 @@ struct server *server_new(const struct options *o, struct error *err)
     s->registry = listener_registry_new(o->concurrency);
     s->listener_manager =
         stat_scope_get(s->stats, BYTES("listener_manager"), &listener_manager_stat_schema);
+    s->thread_clusters = stat_scope_get(s->stats, BYTES("thread_local_cluster_manager"),
+                                        &thread_clusters_stat_schema);
     s->access_log =
         access_log_writer_new(o->file_flush_interval_ms, (size_t)o->file_flush_min_size_kb * 1024);
     node_set_pin_slots(STAT_SLOT_WORKER0 + o->concurrency);
@@ -373,6 +378,7 @@ void server_free(struct server **sp)
     chunk_pool_free(&s->main_worker.chunks);
     stat_scope_unref(&s->listener_manager);
     stat_scope_unref(&s->sandbox);
+    stat_scope_unref(&s->thread_clusters);
     validator_free(&s->validator);
     descriptors_free(&s->descriptors);
     field_report_fini(&s->report);

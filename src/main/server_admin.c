@@ -267,7 +267,7 @@ static struct listener_entry *make_entry(struct server *s, struct http_manager *
         stat_scope_get(s->stats, BYTES("listener.admin.http.admin"), &listener_http_stat_schema);
     e->listener = l;
     e->default_chain = binding;
-    e->stats = stat_scope_get(s->stats, BYTES("listener.admin"), &listener_stat_schema);
+    e->stats = stat_scope_get(s->stats, BYTES("listener.admin"), &admin_listener_stat_schema);
     return e;
 }
 
@@ -292,7 +292,14 @@ static void on_accept(struct acceptor *acceptor, int fd, const struct address *r
     http_conn_accept(&a->worker, fd, remote, a->entry, a->entry->default_chain);
 }
 
-static const struct acceptor_ops acceptor_ops = {.on_accept = on_accept};
+static void on_accepted(struct acceptor *acceptor, unsigned n)
+{
+    struct server_admin *a = acceptor->owner;
+    stat_record(a->entry->stats, STAT_SLOT_MAIN, STAT_LISTENER_ACCEPTED_PER_EVENT, n);
+}
+
+static const struct acceptor_ops acceptor_ops = {.on_accept = on_accept,
+                                                 .on_accepted = on_accepted};
 
 static bool write_address(const struct server_admin *a, const char *path, struct error *err)
 {
@@ -420,12 +427,26 @@ static uint64_t connections(const struct server *s)
     return n;
 }
 
+static void show_files(struct server *s)
+{
+    struct access_log_counts c = access_log_writer_counts(s->access_log);
+    int64_t values[FILESYSTEM_STAT_COUNT] = {
+        [STAT_FILESYSTEM_FLUSHED_BY_TIMER] = (int64_t)c.flushed_by_timer,
+        [STAT_FILESYSTEM_REOPEN_FAILED] = (int64_t)c.open_failures,
+        [STAT_FILESYSTEM_WRITE_BUFFERED] = (int64_t)c.lines,
+        [STAT_FILESYSTEM_WRITE_COMPLETED] = (int64_t)c.blocks_written,
+        [STAT_FILESYSTEM_WRITE_FAILED] = (int64_t)c.write_failures,
+        [STAT_FILESYSTEM_WRITE_TOTAL_BUFFERED] = (int64_t)c.waiting_bytes};
+    server_stats_files(&s->admin->stats, values);
+}
+
 void server_admin_tick(struct server *s)
 {
     struct server_admin *a = s->admin;
     if (!a)
         return;
     server_stats_update(&a->stats, state(s), clock_real.wall_ns(&clock_real), connections(s));
+    show_files(s);
     if (++a->ticks % FLUSH_TICKS == 0)
         admin_stats_flush(a->admin);
 }

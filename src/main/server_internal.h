@@ -38,7 +38,7 @@ struct server {
     struct signal_watch term, interrupt, usr1, hup;
     enum server_state state;
     bool health_failed;
-    struct stat_scope *listener_manager, *sandbox;
+    struct stat_scope *listener_manager, *thread_clusters, *sandbox;
     struct timer second; /* statistics that main keeps up to date */
     uint64_t start_wall_ns;
     struct server_admin *admin;

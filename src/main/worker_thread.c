@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "config/config_stats.h"
 #include "dataplane/http/http_conn.h"
 #include "dataplane/net/acceptor.h"
 #include "dataplane/net/chunk.h"
@@ -63,7 +64,13 @@ static void on_exhausted(struct acceptor *a, int error, uint64_t retry_ms)
         BYTES_ARG(l->entry->listener->name), strerror(error), (unsigned long long)retry_ms);
 }
 
-static const struct acceptor_ops acceptor_ops = {on_accept, on_exhausted};
+static void on_accepted(struct acceptor *a, unsigned n)
+{
+    struct worker_listener *l = a->owner;
+    stat_record(l->entry->stats, l->thread->worker.slot, STAT_LISTENER_ACCEPTED_PER_EVENT, n);
+}
+
+static const struct acceptor_ops acceptor_ops = {on_accept, on_exhausted, on_accepted};
 
 static struct worker_listener *find_listener(struct worker_thread *t, const char *key)
 {
@@ -176,6 +183,7 @@ static void adopt(struct post *p)
     if (!now)
         return;
     cluster_manager_adopt(&t->worker, old, now); /* sets worker.snapshot */
+    stat_set(t->o.clusters, t->worker.slot, STAT_CLUSTERS_INFLATED, (int64_t)now->clusters.count);
     pmap_diff(old ? &old->listeners : &none, &now->listeners, listener_changed, &changed);
     if (changed.any) {
         sync_listeners(t);

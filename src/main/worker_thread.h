@@ -16,7 +16,8 @@ struct worker_thread_options {
     struct config_thread *config;
     struct stat_store *stats;
     struct access_log_writer *access_log;
-    uint64_t drain_ms; /* --drain-time-s */
+    struct stat_scope *clusters; /* thread_local_cluster_manager */
+    uint64_t drain_ms;           /* --drain-time-s */
 };
 
 struct worker_thread {

@@ -102,6 +102,7 @@ static void write_waiting(struct access_log_writer *s, struct log_file *f)
     f->complained = !written;
     pthread_mutex_lock(&s->lock);
     f->waiting_bytes -= b->len;
+    s->counts.waiting_bytes -= b->len;
     s->counts.blocks_written += written;
     s->counts.open_failures += !opened;
     s->counts.write_failures += opened && !written;
@@ -278,7 +279,11 @@ struct access_log_buffer {
 
 static void on_flush_timer(struct timer *t)
 {
-    access_log_buffer_flush(t->owner);
+    struct access_log_buffer *w = t->owner;
+    access_log_buffer_flush(w);
+    pthread_mutex_lock(&w->writer->lock);
+    w->writer->counts.flushed_by_timer++;
+    pthread_mutex_unlock(&w->writer->lock);
 }
 
 struct access_log_buffer *access_log_buffer_new(struct access_log_writer *s, struct loop *loop)
@@ -313,6 +318,7 @@ static void hand_over(struct access_log_buffer *w, struct open_block *o)
         give_back(s, b);
     } else {
         o->file->waiting_bytes += b->len;
+        s->counts.waiting_bytes += b->len;
         list_push_back(&o->file->waiting, &b->link);
         s->busy = true;
         pthread_cond_signal(&s->work);

@@ -18,6 +18,7 @@ struct access_log_writer;
 
 struct access_log_counts {
     uint64_t lines, dropped_lines, blocks_written, write_failures, open_failures, reopens;
+    uint64_t flushed_by_timer, waiting_bytes;
 };
 
 /* flush_ms: how long a line may wait in a worker, 0 takes 1000. flush_bytes: how many bytes are

@@ -366,6 +366,7 @@ static void start_connection(struct http_conn *c)
     count(c, STAT_HTTP_DOWNSTREAM_CX_HTTP1_ACTIVE, 1);
     stat_inc(c->listener_stats, slot, STAT_LISTENER_CX_TOTAL);
     stat_inc(c->listener_stats, slot, STAT_LISTENER_CX_ACTIVE);
+    stat_add(c->listener_stats, slot, STAT_LISTENER_PRE_CX_ACTIVE, 0); /* it has been, and went */
     connection_set_buffer_limit(c->connection, c->buffer_limit);
     uint32_t need = codec_input_need(&c->codec->options);
     if (c->buffer_limit && c->buffer_limit < need)

@@ -67,15 +67,19 @@ static void exhausted(struct acceptor *a, int error)
 
 static void accept_some(struct acceptor *a)
 {
-    for (unsigned i = 0; i < a->max_per_event && a->disabled == 0; i++) {
-        int error = accept_one(a);
-        if (error > 0)
-            exhausted(a, error);
-        else if (error == 0)
+    unsigned n = 0;
+    int error = 0;
+    while (error == 0 && n < a->max_per_event && a->disabled == 0) {
+        error = accept_one(a);
+        if (error == 0) {
             a->backoff_ms = 0;
-        if (error != 0)
-            return;
+            n++;
+        }
     }
+    if (error > 0)
+        exhausted(a, error);
+    if (n > 0 && a->ops->on_accepted)
+        a->ops->on_accepted(a, n);
 }
 
 static void on_readable(struct io_watch *w, unsigned events UNUSED)

@@ -16,6 +16,8 @@ struct acceptor_ops {
     /* Optional: the process has no descriptor or memory left (errno); accepting pauses for retry_ms
      * and goes on by itself. */
     void (*on_exhausted)(struct acceptor *a, int error, uint64_t retry_ms);
+    /* Optional: an event has ended, which brought n > 0 connections. */
+    void (*on_accepted)(struct acceptor *a, unsigned n);
 };
 
 struct acceptor {

@@ -416,6 +416,7 @@ struct upstream_conn *upstream_conn_new(struct conn_pool *p)
     cluster_stat_inc(c, STAT_UPSTREAM_CX_TOTAL);
     cluster_stat_inc(c, STAT_UPSTREAM_CX_ACTIVE);
     cluster_stat_inc(c, STAT_UPSTREAM_CX_HTTP1_TOTAL);
+    cluster_stat_add(c, STAT_CLUSTER_HTTP1, 0);
     atomic_fetch_add_explicit(&p->host->cx_total, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&p->host->cx_active, 1, memory_order_relaxed);
     breaker_inc(c, p->priority, BREAKER_CX);
