@@ -8,6 +8,7 @@
 
 #include "config/header_mutation.h"
 #include "config/matcher.h"
+#include "config/request_stats.h"
 #include "config/node.h"
 
 struct descriptors;
@@ -123,6 +124,7 @@ struct route_extras {
     struct header_mutations request, response;
     struct route_filter_configs filters;
     struct regex_list regexes;
+    struct stat_scope *stats; /* of stat_prefix; NULL: none */
 };
 
 struct route {
@@ -160,6 +162,7 @@ struct virtual_host {
     struct header_mutations request, response;
     struct route_filter_configs filters;
     bool include_request_attempt_count, include_attempt_count_in_response;
+    struct virtual_clusters *clusters; /* whose requests are counted; NULL: none */
 };
 
 struct vhost_ref {
@@ -191,6 +194,7 @@ struct route_decode_context {
     struct descriptors *descriptors; /* TypedStruct; may be NULL in tests */
     uint64_t vhosts_decoded, routes_decoded;
     uint32_t max_direct_response_body; /* set by route_config_decode */
+    struct bytes vhost;                /* name of the one that is being decoded */
     /* Validation rules and what is not implemented, asked for each part that is decoded anew: a
      * large table costs what changed. NULL: the caller has checked the whole. */
     bool (*check)(void *arg, const char *message, struct bytes wire, struct error *err);

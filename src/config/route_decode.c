@@ -200,6 +200,7 @@ static void route_fini(struct node *n)
     struct route *r = (struct route *)n;
     if (r->extras != &no_extras) {
         regex_list_fini(&r->extras->regexes);
+        stat_scope_unref(&r->extras->stats);
         route_filter_configs_fini(&r->extras->filters);
     }
     const struct weighted_clusters *w =
@@ -232,7 +233,11 @@ static bool route_decode_into(struct route_decode_context *ctx, struct bytes wir
     if (!route_action_decode(ctx, m, r, err) ||
         !filter_configs_decode(ctx, a, wire, 13, &r->extras->filters, err))
         return false;
-    return LEVEL_MUTATIONS(route, m, a, &r->extras->request, &r->extras->response, err);
+    if (!LEVEL_MUTATIONS(route, m, a, &r->extras->request, &r->extras->response, err))
+        return false;
+    r->extras->stats =
+        route_stat_scope(ctx->filters->stats, ctx->vhost, upb_bytes(RT(stat_prefix)(m)));
+    return true;
 }
 
 /* From the decoder's stack into the node, if there is anything in it. */
@@ -296,6 +301,7 @@ static void vhost_fini(struct node *n)
 {
     struct virtual_host *v = (struct virtual_host *)n;
     route_filter_configs_fini(&v->filters);
+    virtual_clusters_fini(v->clusters);
     for (unsigned i = 0; i < v->n_routes; i++)
         NODE_UNREF(&v->routes[i].route);
 }
@@ -392,7 +398,9 @@ static bool vhost_fields(struct route_decode_context *ctx, struct bytes wire,
     v->include_request_attempt_count = VH(include_request_attempt_count)(m);
     v->include_attempt_count_in_response = VH(include_attempt_count_in_response)(m);
     ctx->filters->arena = a;
+    ctx->vhost = v->name;
     return vhost_domains(m, v, err) &&
+           virtual_clusters_decode(m, a, ctx->filters->stats, &v->clusters, err) &&
            LEVEL_MUTATIONS(vhost, m, a, &v->request, &v->response, err) &&
            filter_configs_decode(ctx, a, wire, 15, &v->filters, err);
 }

@@ -3,6 +3,7 @@
 #include "config/config_stats.h"
 #include "config/http_manager.h"
 #include "config/listener.h"
+#include "config/request_stats.h"
 
 #define ROW(id, name, kind) {name, STAT_##kind},
 #define SCHEMA(schema, list)                                                                       \
@@ -21,5 +22,6 @@ SCHEMA(listener_http_stat_schema, LISTENER_HTTP_STAT_LIST)
 SCHEMA(cluster_manager_stat_schema, CLUSTER_MANAGER_STAT_LIST)
 SCHEMA(listener_manager_stat_schema, LISTENER_MANAGER_STAT_LIST)
 SCHEMA(thread_clusters_stat_schema, THREAD_CLUSTERS_STAT_LIST)
+SCHEMA(request_stat_schema, REQUEST_STAT_LIST)
 SCHEMA(rds_stat_schema, RDS_STAT_LIST)
 SCHEMA(decode_stat_schema, DECODE_STAT_LIST)

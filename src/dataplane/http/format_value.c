@@ -235,6 +235,8 @@ static bool upstream_value(struct stream *s, enum format_op op, struct strbuf *o
         return add(out, i->upstream_failure_reason);
     case FORMAT_ROUTE_NAME:
         return s->route_matched && s->route.route && add(out, s->route.route->name);
+    case FORMAT_VIRTUAL_CLUSTER_NAME:
+        return add(out, i->virtual_cluster);
     default:
         return connection_value(s, op, out);
     }

@@ -98,6 +98,9 @@ static enum header_id id_of_long(const char *d, size_t len)
         IS(X_ENVOY_ATTEMPT_COUNT, "x-envoy-attempt-count");
         IS(X_ENVOY_ORIGINAL_PATH, "x-envoy-original-path");
         break;
+    case 23:
+        IS(X_ENVOY_UPSTREAM_CANARY, "x-envoy-upstream-canary");
+        break;
     case 24:
         IS(X_ENVOY_EXTERNAL_ADDRESS, "x-envoy-external-address");
         break;

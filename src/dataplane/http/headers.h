@@ -49,6 +49,7 @@
     X(X_ENVOY_ORIGINAL_PATH, "x-envoy-original-path")                                              \
     X(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, "x-envoy-expected-rq-timeout-ms")                            \
     X(X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS, "x-envoy-upstream-rq-timeout-ms")                            \
+    X(X_ENVOY_UPSTREAM_CANARY, "x-envoy-upstream-canary")                                          \
     X(X_ENVOY_UPSTREAM_SERVICE_TIME, "x-envoy-upstream-service-time")                              \
     X(X_ENVOY_ATTEMPT_COUNT, "x-envoy-attempt-count")                                              \
     X(X_ENVOY_OVERLOADED, "x-envoy-overloaded")                                                    \

@@ -213,3 +213,17 @@ struct bytes route_cluster_name(const struct route_match_result *m, const struct
         return headers_get_name(h, header);
     return m->route->cluster->cluster;
 }
+
+const struct virtual_cluster *route_virtual_cluster(const struct virtual_host *v,
+                                                    const struct headers *h)
+{
+    for (unsigned i = 0; v->clusters && i < v->clusters->n; i++) {
+        const struct virtual_cluster *c = &v->clusters->entries[i];
+        unsigned held = 0;
+        while (held < c->n_headers && header_matcher_match(&c->headers[held], headers_values, h))
+            held++;
+        if (held == c->n_headers)
+            return c;
+    }
+    return NULL;
+}

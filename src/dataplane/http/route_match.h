@@ -29,5 +29,8 @@ struct route_match_result route_match(const struct route_config *config,
 /* The plain reading, one route after the other: what the index must equal. For tests. */
 struct route_match_result route_match_linear(const struct route_config *config,
                                              const struct route_query *q);
+/* The virtual cluster that counts the request, or NULL. */
+const struct virtual_cluster *route_virtual_cluster(const struct virtual_host *v,
+                                                    const struct headers *h);
 /* Name of the cluster that the result leads to; empty when its header is missing. */
 struct bytes route_cluster_name(const struct route_match_result *m, const struct headers *h);

@@ -37,6 +37,7 @@ struct stream_info {
     const char *termination_details;
     struct bytes upstream_failure_reason; /* UPSTREAM_TRANSPORT_FAILURE_REASON */
     struct bytes upstream_cluster, upstream_cluster_raw;
+    struct bytes virtual_cluster; /* BYTES_NONE: none */
     struct address upstream_address, upstream_local_address;
     bool has_upstream_address, has_upstream_local_address;
     unsigned attempts;

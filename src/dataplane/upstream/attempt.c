@@ -53,6 +53,7 @@ static void send_all(struct attempt *a)
     a->state = ATTEMPT_ACTIVE;
     note_upstream(a);
     note_tx(a);
+    a->ops->on_sent(a);
     pool_request_send_headers(&a->request, a->request_headers, end && !body);
     if (body)
         pool_request_send_data(&a->request, &a->body, end);

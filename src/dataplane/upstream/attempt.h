@@ -13,6 +13,7 @@ struct stream;
 
 /* Calls to the router. After on_failed() or attempt_reset() nothing follows. */
 struct attempt_ops {
+    void (*on_sent)(struct attempt *a); /* there is a connection: the request begins to go out */
     void (*on_informational)(struct attempt *a);
     void (*on_headers)(struct attempt *a, bool end);
     void (*on_data)(struct attempt *a, struct buffer *data, bool end);

@@ -27,6 +27,7 @@ static void on_timeout(struct timer *t)
         if (!a->headers_seen)
             router_charge_code(r, 504, a->host);
     }
+    router_count_request(r, STAT_REQUEST_TIMEOUT);
     router_fail(r, stream_error_get(STREAM_ERROR_UPSTREAM_TIMEOUT), NULL, NULL);
 }
 
@@ -59,6 +60,11 @@ static unsigned status_of(const struct headers *h)
                                                                                  : 0;
 }
 
+static void on_sent(struct attempt *a)
+{
+    router_count_request(a->owner, STAT_REQUEST_TOTAL);
+}
+
 static void on_informational(struct attempt *a)
 {
     struct router *r = a->owner;
@@ -76,6 +82,8 @@ static void on_headers(struct attempt *a, bool end)
     s->response_headers = a->response_headers;
     s->info.details = "via_upstream";
     s->info.status = status_of(&s->response_headers);
+    r->canary =
+        bytes_eq(headers_get(&s->response_headers, HEADER_X_ENVOY_UPSTREAM_CANARY), BYTES("true"));
     router_charge_code(r, s->info.status, a->host);
     router_finish_headers(r);
     if (end)
@@ -115,6 +123,7 @@ static void on_watermark(struct attempt *a, bool above)
 }
 
 static const struct attempt_ops attempt_callbacks = {
+    .on_sent = on_sent,
     .on_informational = on_informational,
     .on_headers = on_headers,
     .on_data = on_data,
@@ -171,6 +180,16 @@ static bool start_attempt(struct router *r, bool end)
     return false;
 }
 
+static void note_counted(struct router *r)
+{
+    struct stream *s = r->stream;
+    const struct virtual_cluster *v = route_virtual_cluster(s->route.vhost, &s->request_headers);
+    if (v)
+        s->info.virtual_cluster = v->name;
+    r->counted[0] = v ? v->stats : NULL;
+    r->counted[1] = s->route.route->extras->stats;
+}
+
 static enum filter_status proxy_request(struct router *r, bool end)
 {
     struct stream *s = r->stream;
@@ -180,6 +199,7 @@ static enum filter_status proxy_request(struct router *r, bool end)
     if (!r->cluster)
         return cluster_missing(r);
     cluster_runtime_use(r->cluster);
+    note_counted(r);
     s->info.upstream_cluster = arena_dup(s->arena, r->cluster->name);
     s->info.upstream_cluster_raw = s->info.upstream_cluster;
     r->internal =

@@ -15,6 +15,7 @@ struct router {
     const struct router_config *config;
     const struct cluster_action *action; /* NULL: nothing is proxied */
     struct cluster_runtime *cluster;     /* used; NULL: none */
+    struct stat_scope *counted[2];       /* virtual cluster, route; NULL: not counted */
     struct list attempts;                /* the set: first, (retries, hedges) */
     struct attempt *chosen;              /* whose response goes down; NULL: none yet */
     struct timer timeout;                /* of the route; from the end of the request */
@@ -22,6 +23,7 @@ struct router {
     uint64_t request_end_ns;             /* 0: the request goes on */
     bool downstream_full;                /* the response is to be read no further for now */
     bool timer_ready, internal;
+    bool canary; /* so the response says */
     bool response_started;
     bool done; /* answered or failed: nothing more is sent down */
 };
@@ -43,6 +45,8 @@ void router_rewrite_path(struct router *r, const struct bytes *prefix_rewrite,
 /* router_reply.c: statistics and failures. */
 void router_charge_code(struct router *r, unsigned status, struct host_state *host);
 void router_charge_time(struct router *r);
+/* In the virtual cluster's and the route's statistics. */
+void router_count_request(struct router *r, enum request_stat id);
 /* Headers of a final response: service time, mutations, attempt count. */
 void router_finish_headers(struct router *r);
 /* Ends the stream: a local reply, or a reset when the response has begun. */

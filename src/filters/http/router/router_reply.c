@@ -9,6 +9,23 @@ static void charge(struct router *r, enum cluster_stat completed, enum cluster_s
     cluster_stat_inc(c, completed);
 }
 
+void router_count_request(struct router *r, enum request_stat id)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(r->counted); i++) {
+        if (r->counted[i])
+            stat_inc(r->counted[i], r->stream->worker->slot, id);
+    }
+}
+
+static void charge_request(struct router *r, unsigned status)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(r->counted); i++) {
+        if (r->counted[i])
+            stat_code(r->counted[i], r->stream->worker->slot, STAT_REQUEST_CODES, status);
+    }
+    router_count_request(r, STAT_REQUEST_COMPLETED);
+}
+
 /* host: also counts the host's success or error; NULL: not. */
 void router_charge_code(struct router *r, unsigned status, struct host_state *host)
 {
@@ -22,6 +39,9 @@ void router_charge_code(struct router *r, unsigned status, struct host_state *ho
         charge(r, STAT_INTERNAL_UPSTREAM_RQ_COMPLETED, STAT_INTERNAL_UPSTREAM_RQ, status);
     else
         charge(r, STAT_EXTERNAL_UPSTREAM_RQ_COMPLETED, STAT_EXTERNAL_UPSTREAM_RQ, status);
+    if (r->canary)
+        charge(r, STAT_CANARY_UPSTREAM_RQ_COMPLETED, STAT_CANARY_UPSTREAM_RQ, status);
+    charge_request(r, status);
 }
 
 static uint64_t since_request_end_ms(const struct router *r)
@@ -38,6 +58,12 @@ void router_charge_time(struct router *r)
     stat_record(c->stats, c->worker->slot, STAT_UPSTREAM_RQ_TIME, ms);
     stat_record(c->stats, c->worker->slot,
                 r->internal ? STAT_INTERNAL_UPSTREAM_RQ_TIME : STAT_EXTERNAL_UPSTREAM_RQ_TIME, ms);
+    if (r->canary)
+        stat_record(c->stats, c->worker->slot, STAT_CANARY_UPSTREAM_RQ_TIME, ms);
+    for (unsigned i = 0; i < ARRAY_SIZE(r->counted); i++) {
+        if (r->counted[i])
+            stat_record(r->counted[i], c->worker->slot, STAT_REQUEST_TIME, ms);
+    }
 }
 
 static void add_attempt_count(struct router *r)
@@ -76,8 +102,6 @@ void router_fail(struct router *r, const struct stream_error *e, const char *bod
         details = e->details;
     if (r->response_started) {
         s->info.details = details;
-        stat_inc(s->manager->stats, s->worker->slot,
-                 STAT_HTTP_RQ_RESET_AFTER_DOWNSTREAM_RESPONSE_STARTED);
         stream_reset(s, e);
         return;
     }
