@@ -20,6 +20,7 @@ struct loading {
     const struct bootstrap_source *source;
     struct arena *arena;
     struct field_report *report;
+    struct source_text *text;
     struct strbuf body; /* of all parts so far: protobuf merges what is joined */
     struct error *err;
 };
@@ -138,6 +139,7 @@ static bool add_tree(struct loading *l, struct yaml_node *tree)
     struct error err = ERROR_INIT;
     struct bytes body;
     bootstrap_add_types(l->arena, tree);
+    l->text->trees[l->text->n++] = tree;
     bool ok = json_read(l->d, tree, BYTES(BOOTSTRAP), &options, l->arena, &body, &err);
     if (ok)
         strbuf_add_bytes(&l->body, body);
@@ -215,8 +217,10 @@ static bool scan_rest(struct loading *l, struct bytes body)
               unsupported_check(&found, false, &err) &&
               unknown_fields_check(&found,
                                    l->source->allow_unknown ? UNKNOWN_ALLOW : UNKNOWN_REJECT, &err);
-    if (!ok)
+    if (!ok) {
+        source_text_locate(l->text, &err);
         error_append(l->err, "\n", "%s", error_text(&err));
+    }
     for (size_t i = 0; i < found.n; i++)
         field_report_add(l->report, found.entries[i].class, bytes_of(found.entries[i].path),
                          found.entries[i].detail);
@@ -240,15 +244,17 @@ static bool load_parts(struct loading *l)
 
 bool bootstrap_load(struct descriptors *d, struct validator *v,
                     const struct bootstrap_source *source, struct arena *a, struct bytes *body,
-                    struct field_report *report, struct error *err)
+                    struct source_text *text, struct field_report *report, struct error *err)
 {
     struct error found = ERROR_INIT;
-    struct loading l = {.d = d, .source = source, .arena = a, .report = report, .err = &found};
+    struct loading l = {
+        .d = d, .source = source, .arena = a, .report = report, .text = text, .err = &found};
+    *text = (struct source_text){.n = 0};
     bool ok = load_parts(&l) && merge(&l, body);
     strbuf_fini(&l.body);
     if (ok) {
         struct error invalid = ERROR_INIT;
-        ok = validate_message(v, BYTES(BOOTSTRAP), *body, &invalid);
+        ok = validate_text(v, BYTES(BOOTSTRAP), *body, text, &invalid);
         if (!ok)
             error_append(&found, "\n", "%s", error_text(&invalid));
         error_fini(&invalid);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "config/descriptors.h"
 #include "config/field_report.h"
+#include "config/source_text.h"
 #include "config/validate.h"
 
 struct bootstrap_source {
@@ -17,12 +18,13 @@ struct bootstrap_source {
     bool allow_unknown; /* --allow-unknown-static-fields */
 };
 
-/* Body is in the arena; report gets unknown fields (allowed ones), deprecated ones and those that
- * are not implemented, but the latter not inside static_resources: the decoders of these report
- * them. All errors at once, one a line. */
+/* Body is in the arena, and so are the trees that text refers to; report gets unknown fields
+ * (allowed ones), deprecated ones and those that are not implemented, but the latter not inside
+ * static_resources: the decoders of these report them. All errors at once, one a line. */
 MUST_CHECK bool bootstrap_load(struct descriptors *d, struct validator *v,
                                const struct bootstrap_source *source, struct arena *a,
-                               struct bytes *body, struct field_report *report, struct error *err);
+                               struct bytes *body, struct source_text *text,
+                               struct field_report *report, struct error *err);
 
 /* "envoy.filters.http.router" gives "envoy.extensions.filters.http.router.v3.Router"; NULL: a name
  * that never loaded by itself. Aliases of old ("envoy.router") are known too. */

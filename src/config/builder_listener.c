@@ -281,12 +281,10 @@ struct known {
     struct error *err;
 };
 
-static bool check_cluster(void *arg, struct bytes name)
+static bool check_cluster(void *arg, struct bytes name, const struct route_place *at)
 {
     struct known *k = arg;
-    if (k->b->ctx.cluster_known(k->b, name))
-        return true;
-    return error_set(k->err, "route: unknown cluster '%.*s'", BYTES_ARG(name));
+    return k->b->ctx.cluster_known(k->b, name) || route_cluster_unknown(name, at, k->err);
 }
 
 /* Rule M10: unknown clusters are fine unless validate_clusters says otherwise. */

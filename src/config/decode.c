@@ -94,7 +94,7 @@ bool take_socket_address(const struct envoy_config_core_v3_SocketAddress *m, str
     if (port > 65535)
         return error_set(err, "socket_address.port_value: %u is no port", port);
     if (!address_parse_ip(ip, (uint16_t)port, out))
-        return error_set(err, "malformed IP address: %.*s", BYTES_ARG(ip));
+        return error_set(err, "socket_address.address: malformed IP address: %.*s", BYTES_ARG(ip));
     return true;
 }
 
@@ -108,7 +108,7 @@ bool take_address(const struct envoy_config_core_v3_Address *m, struct address *
     if (!p)
         return error_set(err, envoy_config_core_v3_Address_envoy_internal_address(m)
                                   ? "envoy_internal_address is not implemented"
-                                  : "address: expected socket_address or pipe");
+                                  : "expected socket_address or pipe");
     struct bytes path = upb_bytes(envoy_config_core_v3_Pipe_path(p));
     if (memchr(path.data ? path.data : "", '\0', path.len) || !address_from_path(path, out))
         return error_set(err, "pipe.path: \"%.*s\" is no usable path (at most 107 bytes)",

@@ -129,7 +129,7 @@ static bool take_host(struct host_set *hs, const group_msg *g, size_t at, const 
     const envoy_config_endpoint_v3_Endpoint *e = ENTRY(endpoint)(entry);
     struct host *h = &hs->hosts[hs->n_hosts];
     if (!take_address(ENDPOINT(address)(e), &h->address, err)) {
-        if (strncmp(error_text(err), "malformed IP address", 20) == 0)
+        if (strstr(error_text(err), "malformed IP address"))
             error_append(err, ". ",
                          "Consider setting resolver_name or setting cluster type to 'STRICT_DNS' "
                          "or 'LOGICAL_DNS'");
@@ -161,6 +161,7 @@ struct host_set *host_set_of_message(const cla_msg *m, struct error *err)
                 continue;
             hs->n_hosts = 0;
             NODE_UNREF(&hs);
+            error_prefix(err, "endpoints[%zu].lb_endpoints[%zu].endpoint.address: ", i, k);
             return NULL;
         }
     }
@@ -216,7 +217,8 @@ bool dns_targets_of_message(struct cluster *c, const cla_msg *m, struct error *e
         const entry_msg *const *entries = entries_of(groups[i], &n);
         for (size_t k = 0; k < n; k++) {
             if (!take_target(c, groups[i], i, entries[k], err))
-                return false;
+                return error_prefix(err, "endpoints[%zu].lb_endpoints[%zu].endpoint.address: ", i,
+                                    k);
         }
     }
     return true;

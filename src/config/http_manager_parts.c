@@ -162,12 +162,10 @@ struct known {
     struct error *err;
 };
 
-static bool check_cluster(void *arg, struct bytes name)
+static bool check_cluster(void *arg, struct bytes name, const struct route_place *at)
 {
     struct known *k = arg;
-    if (k->ctx->cluster_known(k->ctx->owner, name))
-        return true;
-    return error_set(k->err, "route: unknown cluster '%.*s'", BYTES_ARG(name));
+    return k->ctx->cluster_known(k->ctx->owner, name) || route_cluster_unknown(name, at, k->err);
 }
 
 static bool take_inline(struct decode_context *ctx, struct http_manager *m, struct bytes wire,
@@ -185,7 +183,7 @@ static bool take_inline(struct decode_context *ctx, struct http_manager *m, stru
     struct known k = {ctx, err};
     if (ctx->cluster_known && (rc->validate_clusters || !rc->validate_clusters_set))
         route_config_clusters(rc, check_cluster, &k);
-    return !error_is_set(err);
+    return !error_is_set(err) || error_prefix(err, "route_config: ");
 }
 
 bool http_manager_take_routes(struct decode_context *ctx, struct http_manager *m, struct bytes wire,

@@ -53,8 +53,10 @@ static bool take_one_address(const envoy_config_core_v3_Address *m, struct liste
     const envoy_config_core_v3_SocketAddress *s =
         m ? envoy_config_core_v3_Address_socket_address(m) : NULL;
     const envoy_config_core_v3_Pipe *p = m ? envoy_config_core_v3_Address_pipe(m) : NULL;
-    if (!m || !take_address(m, &out->address, err))
+    if (!m)
         return error_set(err, "address is necessary");
+    if (!take_address(m, &out->address, err))
+        return error_prefix(err, "address: ");
     if (s)
         out->ipv4_compat = envoy_config_core_v3_SocketAddress_ipv4_compat(s);
     if (p)
@@ -80,7 +82,7 @@ static bool take_addresses(struct listener *l, const listener_msg *m, struct err
             return error_set(err, "additional_addresses[%zu].socket_options is not implemented", i);
         if (!take_one_address(envoy_config_listener_v3_AdditionalAddress_address(more[i]),
                               &l->addresses[i + 1], err))
-            return error_prefix(err, "additional_addresses[%zu].address: ", i);
+            return error_prefix(err, "additional_addresses[%zu]: ", i);
     }
     return true;
 }

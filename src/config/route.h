@@ -207,9 +207,16 @@ struct route_decode_context {
 struct route_config *route_config_decode(struct route_decode_context *ctx, struct bytes wire,
                                          const struct route_config *previous, struct error *err);
 
+/* Where a route configuration names a cluster. */
+struct route_place {
+    unsigned vhost, route;
+    int weighted; /* position in the weighted clusters; -1: it is the route's only one */
+};
 /* Calls fn for every cluster that a route names (not cluster_header); stops when fn is false. */
-typedef bool route_cluster_fn(void *arg, struct bytes cluster);
+typedef bool route_cluster_fn(void *arg, struct bytes cluster, const struct route_place *at);
 void route_config_clusters(const struct route_config *rc, route_cluster_fn *fn, void *arg);
+/* Returns false. */
+bool route_cluster_unknown(struct bytes cluster, const struct route_place *at, struct error *err);
 
 /* Parts, for the files that make up the decoder. */
 struct envoy_config_route_v3_Route;

@@ -304,7 +304,8 @@ static bool rewrites_decode(const envoy_config_route_v3_RouteAction *m, struct r
     if (!rewrite_decode(RA(regex_rewrite)(m), r, &w.regex, err))
         return error_prefix(err, "regex_rewrite.");
     if (w.has_prefix && w.regex.regex)
-        return error_set(err, "Cannot specify both prefix_rewrite and regex_rewrite");
+        return error_set(err,
+                         "prefix_rewrite: Cannot specify both prefix_rewrite and regex_rewrite");
     w.append_x_forwarded_host = RA(append_x_forwarded_host)(m);
     if (!host_rewrite_decode(m, r, &w, err))
         return false;
@@ -403,19 +404,22 @@ static bool read_file(struct bytes path, size_t max, struct arena *a, struct byt
 static bool body_decode(const envoy_config_core_v3_DataSource *m, size_t max, struct arena *a,
                         struct bytes *out, struct error *err)
 {
-    const char *value;
+    const char *value, *field = "inline_string";
     switch (DS(specifier_case)(m)) {
     case DS(specifier_inline_string):
         *out = arena_dup(a, upb_bytes(DS(inline_string)(m)));
         break;
     case DS(specifier_inline_bytes):
+        field = "inline_bytes";
         *out = arena_dup(a, upb_bytes(DS(inline_bytes)(m)));
         break;
     case DS(specifier_filename):
+        field = "filename";
         if (!read_file(upb_bytes(DS(filename)(m)), max, a, out, err))
             return false;
         break;
     case DS(specifier_environment_variable):
+        field = "environment_variable";
         value = getenv(arena_str(a, upb_bytes(DS(environment_variable)(m))));
         if (!value)
             return error_set(err, "environment_variable: '%.*s' is not set",
@@ -426,8 +430,8 @@ static bool body_decode(const envoy_config_core_v3_DataSource *m, size_t max, st
         return error_set(err, "specifier: expected one of filename, inline_bytes, inline_string, "
                               "environment_variable");
     }
-    return out->len <= max ||
-           error_set(err, "response body size is %zu bytes; maximum is %zu", out->len, max);
+    return out->len <= max || error_set(err, "%s: response body size is %zu bytes; maximum is %zu",
+                                        field, out->len, max);
 }
 
 static bool direct_decode(struct route_decode_context *ctx,

@@ -534,9 +534,9 @@ static bool check_vhost_names(const struct route_config *rc, struct error *err)
         struct bytes name = rc->vhosts[i].vhost->name;
         if (map_set(&names, name, rc->vhosts[i].vhost))
             ok = error_set(err,
-                           "Only unique names for virtual hosts are permitted. Duplicate "
-                           "entry of virtual host %.*s",
-                           BYTES_ARG(name));
+                           "virtual_hosts[%u].name: Only unique names for virtual hosts are "
+                           "permitted. Duplicate entry of virtual host %.*s",
+                           i, BYTES_ARG(name));
     }
     map_fini(&names);
     return ok;
@@ -566,15 +566,18 @@ struct route_config *route_config_decode(struct route_decode_context *ctx, struc
     return rc;
 }
 
-static bool route_clusters(const struct route *r, route_cluster_fn *fn, void *arg)
+static bool route_clusters(const struct route *r, struct route_place at, route_cluster_fn *fn,
+                           void *arg)
 {
     if (r->action != ROUTE_CLUSTER)
         return true;
-    if (r->cluster->cluster.len && !fn(arg, r->cluster->cluster))
+    at.weighted = -1;
+    if (r->cluster->cluster.len && !fn(arg, r->cluster->cluster, &at))
         return false;
     const struct weighted_clusters *w = r->cluster->weighted;
     for (uint32_t i = 0; w && i < w->n; i++) {
-        if (w->list[i].name.len && !fn(arg, w->list[i].name))
+        at.weighted = (int)i;
+        if (w->list[i].name.len && !fn(arg, w->list[i].name, &at))
             return false;
     }
     return true;
@@ -585,8 +588,19 @@ void route_config_clusters(const struct route_config *rc, route_cluster_fn *fn, 
     for (unsigned i = 0; i < rc->n_vhosts; i++) {
         const struct virtual_host *v = rc->vhosts[i].vhost;
         for (unsigned j = 0; j < v->n_routes; j++) {
-            if (!route_clusters(v->routes[j].route, fn, arg))
+            struct route_place at = {.vhost = i, .route = j};
+            if (!route_clusters(v->routes[j].route, at, fn, arg))
                 return;
         }
     }
+}
+
+bool route_cluster_unknown(struct bytes cluster, const struct route_place *at, struct error *err)
+{
+    error_set(err, "route: unknown cluster '%.*s'", BYTES_ARG(cluster));
+    if (at->weighted < 0)
+        return error_prefix(err, "virtual_hosts[%u].routes[%u].route.cluster: ", at->vhost,
+                            at->route);
+    return error_prefix(err, "virtual_hosts[%u].routes[%u].route.weighted_clusters.clusters[%d]: ",
+                        at->vhost, at->route, at->weighted);
 }

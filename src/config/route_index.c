@@ -328,8 +328,10 @@ static bool add_domain(struct vhost_index *ix, struct domains *d, struct bytes d
     unsigned kind = domain_sort(domain);
     if (kind == DOMAIN_ANY) {
         if (ix->any >= 0)
-            return error_set(err, "Only a single wildcard domain is permitted in route %.*s",
-                             BYTES_ARG(config_name));
+            return error_set(err,
+                             "virtual_hosts[%u].domains: Only a single wildcard domain is "
+                             "permitted in route %.*s",
+                             vhost, BYTES_ARG(config_name));
         ix->any = (int)vhost;
         return true;
     }
@@ -348,9 +350,10 @@ static bool check_unique(const struct domains *d, struct bytes config_name, stru
             struct bytes key = d->lists[k][i].key;
             if (bytes_eq(key, d->lists[k][i - 1].key))
                 return error_set(err,
-                                 "Only unique values for domains are permitted. Duplicate entry of "
-                                 "domain %s%.*s%s in route %.*s",
-                                 before[k], BYTES_ARG(key), after[k], BYTES_ARG(config_name));
+                                 "virtual_hosts[%u].domains: Only unique values for domains are "
+                                 "permitted. Duplicate entry of domain %s%.*s%s in route %.*s",
+                                 d->lists[k][i].position, before[k], BYTES_ARG(key), after[k],
+                                 BYTES_ARG(config_name));
         }
     }
     return true;

@@ -28,6 +28,7 @@ struct validation {
     struct arena *scratch; /* unwrapped TypedStructs */
     upb_Arena *messages;
     unsigned nesting, n_errors;
+    const struct source_text *text; /* NULL: failures are joined in one line */
     struct error *err;
 };
 
@@ -75,17 +76,22 @@ static struct message_rules *rules_of(struct validator *v, const upb_MessageDef 
 PRINTF(2, 3) static void fail(struct validation *c, const char *fmt, ...)
 {
     struct strbuf text = STRBUF_INIT;
+    struct error one = ERROR_INIT;
+    const char *separator = c->text ? "\n" : "; ";
     va_list ap;
     if (c->n_errors++ >= VALIDATE_MAX_ERRORS) {
         if (c->n_errors == VALIDATE_MAX_ERRORS + 1)
-            error_append(c->err, "; ", "more errors follow");
+            error_append(c->err, separator, "more errors follow");
         return;
     }
     va_start(ap, fmt);
     strbuf_vprintf(&text, fmt, ap);
     va_end(ap);
-    error_append(c->err, "; ", "%s%s%s", strbuf_str(&c->path), c->path.len > 0 ? ": " : "",
-                 strbuf_str(&text));
+    error_set(&one, "%s%s%s", strbuf_str(&c->path), c->path.len > 0 ? ": " : "", strbuf_str(&text));
+    if (c->text)
+        source_text_locate(c->text, &one);
+    error_append(c->err, separator, "%s", error_text(&one));
+    error_fini(&one);
     strbuf_fini(&text);
 }
 
@@ -487,11 +493,11 @@ static void check_message(struct validation *c, const upb_MessageDef *m, const u
     c->nesting--;
 }
 
-bool validate_message(struct validator *v, struct bytes message, struct bytes body,
-                      struct error *err)
+bool validate_text(struct validator *v, struct bytes message, struct bytes body,
+                   const struct source_text *text, struct error *err)
 {
     struct error found = ERROR_INIT;
-    struct validation c = {.v = v, .err = &found};
+    struct validation c = {.v = v, .text = text, .err = &found};
     const upb_MessageDef *m = descriptors_message(v->d, message);
     if (!m)
         return error_set(err, "no message type %.*s is known", BYTES_ARG(message));
@@ -508,4 +514,10 @@ bool validate_message(struct validator *v, struct bytes message, struct bytes bo
         return true;
     error_move(err, &found);
     return false;
+}
+
+bool validate_message(struct validator *v, struct bytes message, struct bytes body,
+                      struct error *err)
+{
+    return validate_text(v, message, body, NULL, err);
 }

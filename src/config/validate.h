@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "config/descriptors.h"
+#include "config/source_text.h"
 
 struct validator;
 
@@ -19,5 +20,8 @@ enum { VALIDATE_MAX_ERRORS = 50 };
 /* Failures joined with "; ". Bytes that are no such message are a failure too. */
 MUST_CHECK bool validate_message(struct validator *v, struct bytes message, struct bytes body,
                                  struct error *err);
+/* The same for what was read from text: one failure a line, each with its position. */
+MUST_CHECK bool validate_text(struct validator *v, struct bytes message, struct bytes body,
+                              const struct source_text *text, struct error *err);
 /* How many rules of the types seen so far this code does not know: 0, as a test makes sure. */
 size_t validator_unknown_rules(const struct validator *v);

@@ -160,14 +160,16 @@ static void watch_signals(struct server *s)
 
 /* ---- making ---- */
 
-static bool load_bootstrap(struct server *s, struct bytes *body, struct error *err)
+static bool load_bootstrap(struct server *s, struct bytes *body, struct source_text *text,
+                           struct error *err)
 {
     struct bootstrap_source source = {s->options->config_path, s->options->config_yaml,
                                       s->options->allow_unknown_static};
     s->descriptors = descriptors_new();
     s->validator = validator_new(s->descriptors);
     s->arena = arena_new(64 * 1024);
-    return bootstrap_load(s->descriptors, s->validator, &source, s->arena, body, &s->report, err);
+    return bootstrap_load(s->descriptors, s->validator, &source, s->arena, body, text, &s->report,
+                          err);
 }
 
 static void make_main_worker(struct server *s)
@@ -241,12 +243,17 @@ static bool load(struct server *s, struct error *err)
     struct node_overrides node = {given(s->options->service_node),
                                   given(s->options->service_cluster),
                                   given(s->options->service_zone)};
+    struct source_text text;
     struct bytes body;
-    return load_bootstrap(s, &body, err) && make_config(s, err) && make_workers(s, err) &&
-           (dialer_init(&s->dialer, &s->main_worker, config_thread_loop(s->config)),
-            s->dns = dns_driver_new(s->loop, config_thread_loop(s->config), dns_answer, s), true) &&
-           config_thread_load(s->config, body, &node, err) &&
-           (dns_driver_set_options(s->dns, config_thread_bootstrap(s->config)->dns_options), true);
+    if (!load_bootstrap(s, &body, &text, err) || !make_config(s, err) || !make_workers(s, err))
+        return false;
+    dialer_init(&s->dialer, &s->main_worker, config_thread_loop(s->config));
+    s->dns = dns_driver_new(s->loop, config_thread_loop(s->config), dns_answer, s);
+    if (!config_thread_load(s->config, body, &node, err))
+        return source_text_locate(&text, err);
+    dns_driver_set_options(s->dns, config_thread_bootstrap(s->config)->dns_options);
+    arena_free(&s->arena); /* the text and its tree, which only errors need */
+    return true;
 }
 
 struct server *server_new(const struct options *o, struct error *err)

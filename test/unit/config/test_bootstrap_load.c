@@ -65,7 +65,8 @@ static bool load(const char *path, const char *yaml, bool allow, struct bytes *b
                  struct field_report *report, struct error *err)
 {
     struct bootstrap_source source = {.path = path, .yaml = yaml, .allow_unknown = allow};
-    return bootstrap_load(pool, validator, &source, arena, body, report, err);
+    struct source_text text;
+    return bootstrap_load(pool, validator, &source, arena, body, &text, report, err);
 }
 
 static const char *load_json(const char *path, const char *yaml)
@@ -154,7 +155,8 @@ START_TEST(errors_of_both_parts)
                              "(envoy.config.bootstrap.v3.Admin), got 1",
                              path, path));
     check_error(NULL, "static_resources: {clusters: [{}]}",
-                "static_resources.clusters[0].name: value length must be at least 1 characters");
+                "--config-yaml:1:31: static_resources.clusters[0].name: value length must be at "
+                "least 1 characters");
     check_error(NULL, "a: [",
                 "--config-yaml:2:1: did not find expected node content (while "
                 "parsing a flow node, line 2)");
@@ -193,7 +195,8 @@ START_TEST(what_is_not_implemented)
     ck_assert_uint_eq(report.counts[FIELD_IGNORED], 2);
     field_report_fini(&report);
     check_error(NULL, "admin: {allow_paths: [{exact: /stats}]}",
-                "not implemented: admin.allow_paths (it is the only lock of the admin pages)");
+                "--config-yaml:1:22: not implemented: admin.allow_paths (it is the only lock of "
+                "the admin pages)");
 }
 END_TEST
 

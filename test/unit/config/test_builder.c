@@ -214,7 +214,9 @@ START_TEST(a08_refused_endpoints_do_not_exist)
                                       "{cluster_name: web, endpoints: [{lb_endpoints: [{endpoint: "
                                       "{address: {socket_address: {address: not-an-ip, port_value: "
                                       "1}}}}]}]}");
-    ck_assert_ptr_nonnull(strstr(text, "web: malformed IP address: not-an-ip. Consider setting"));
+    ck_assert_ptr_nonnull(strstr(text, "web: endpoints[0].lb_endpoints[0].endpoint.address: "
+                                       "socket_address.address: malformed IP address: not-an-ip. "
+                                       "Consider setting"));
     ck_assert_uint_eq(port_of("web"), 0);
     fixture_update(&f, RESOURCE_ENDPOINT, "web", CLA("web", "80"));
     fixture_update(&f, RESOURCE_ENDPOINT, "web",
@@ -356,7 +358,9 @@ START_TEST(m10_validate_clusters)
         &f, RESOURCE_ROUTE, "r",
         "{name: r, validate_clusters: true, virtual_hosts: [{name: v, domains: ['*'], routes: "
         "[{match: {prefix: /}, route: {cluster: nobody}}]}]}");
-    ck_assert_ptr_nonnull(strstr(text, "r: route: unknown cluster 'nobody'"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "r: virtual_hosts[0].routes[0].route.cluster: route: unknown cluster "
+                     "'nobody'"));
     /* inline routes are validated by default */
     text = fixture_update(
         &f, RESOURCE_LISTENER, "i",

@@ -87,7 +87,8 @@ static const struct {
     {"{name: c, transport_socket_matches: [{name: x}]}", "transport_socket_matches"},
     {"{name: c, filters: [{name: x}]}", "filters"},
     {"{name: c, " ONE("a.test", "80") "}",
-     "load_assignment: malformed IP address: a.test. Consider setting resolver_name or setting "
+     "load_assignment: endpoints[0].lb_endpoints[0].endpoint.address: socket_address.address: "
+     "malformed IP address: a.test. Consider setting resolver_name or setting "
      "cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'"},
     {"{name: c, " ONE("1.2.3.4", "70000") "}", "port_value"},
     {"{name: c, type: LOGICAL_DNS}", "LOGICAL_DNS clusters must have a single host"},

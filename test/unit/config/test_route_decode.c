@@ -116,9 +116,9 @@ START_TEST(clusters)
 }
 END_TEST
 
-static bool list_cluster(void *arg, struct bytes name)
+static bool list_cluster(void *arg, struct bytes name, const struct route_place *at)
 {
-    strbuf_printf(arg, "%.*s ", BYTES_ARG(name));
+    strbuf_printf(arg, "%u.%u.%d %.*s ", at->vhost, at->route, at->weighted, BYTES_ARG(name));
     return true;
 }
 
@@ -141,7 +141,7 @@ START_TEST(weighted_clusters)
     ck_assert(bytes_eq_str(c->weighted->list[2].cluster_header, "x-c"));
     struct strbuf names = STRBUF_INIT;
     route_config_clusters(rc, list_cluster, &names);
-    ck_assert_str_eq(strbuf_str(&names), "a b ");
+    ck_assert_str_eq(strbuf_str(&names), "0.0.0 a 0.0.1 b ");
     strbuf_fini(&names);
     NODE_UNREF(&rc);
     node_reap();
@@ -260,7 +260,7 @@ static const char *const refused[][2] = {
     {"{" MATCH "route: {cluster: c, cluster_not_found_response_code: 7}}",
      "route.cluster_not_found_response_code: 7 is not a defined value"},
     {"{" MATCH "route: {cluster: c, prefix_rewrite: /a, regex_rewrite: {pattern: {regex: a}}}}",
-     "route.Cannot specify both prefix_rewrite and regex_rewrite"},
+     "route.prefix_rewrite: Cannot specify both prefix_rewrite and regex_rewrite"},
     {"{" MATCH "route: {cluster: c, regex_rewrite: {}}}",
      "route.regex_rewrite.pattern: value is required"},
     {"{" MATCH
@@ -295,7 +295,7 @@ static const char *const refused[][2] = {
     {"{" MATCH "direct_response: {status: 200, body: {environment_variable: XYLEM_NO_SUCH}}}",
      "direct_response.body.environment_variable: 'XYLEM_NO_SUCH' is not set"},
     {"{" MATCH "direct_response: {status: 200, body: {inline_string: \"" BODY_4097 "\"}}}",
-     "direct_response.body.response body size is 4097 bytes; maximum is 4096"},
+     "direct_response.body.inline_string: response body size is 4097 bytes; maximum is 4096"},
     {"{" MATCH "route: {cluster: c}, typed_per_filter_config: {x: {" CSRF "}}}",
      "typed_per_filter_config['x']: Didn't find a registered implementation for 'x' with type "
      "URL: 'envoy.extensions.filters.http.csrf.v3.CsrfPolicy'"},
@@ -340,9 +340,12 @@ static const char *const refused_configs[][2] = {
      "virtual_hosts[0].domains[0]: expected one"},
     {"{name: r, virtual_hosts: [{name: a}]}", "virtual_hosts[0].domains: value must contain"},
     {"{name: r, virtual_hosts: [{name: a, domains: [x]}, {name: a, domains: [z]}]}",
-     "Only unique names for virtual hosts are permitted. Duplicate entry of virtual host a"},
-    {TWO_HOSTS("['*']", "['*']"), "Only a single wildcard domain is permitted"},
-    {TWO_HOSTS("[x.y]", "[X.Y]"), "Only unique values for domains are permitted."},
+     "virtual_hosts[1].name: Only unique names for virtual hosts are permitted. Duplicate entry of "
+     "virtual host a"},
+    {TWO_HOSTS("['*']", "['*']"),
+     "virtual_hosts[1].domains: Only a single wildcard domain is permitted"},
+    {TWO_HOSTS("[x.y]", "[X.Y]"),
+     "virtual_hosts[1].domains: Only unique values for domains are permitted."},
     {"{name: r, virtual_hosts: [{name: a, domains: ['*'], matcher: {}}]}",
      "virtual_hosts[0].matcher: matcher trees are not implemented"},
     {"{name: r, typed_per_filter_config: {x: {" CSRF "}}}", "typed_per_filter_config['x']: Didn't"},

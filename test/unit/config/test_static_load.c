@@ -110,7 +110,7 @@ static const struct {
     {"{" LISTENERS(TCP("name: a, ", "1") ", " TCP("name: a, ", "2")) "}",
      "static_resources.listeners[1]: error adding listener: there are two listeners named 'a'"},
     {"{admin: {address: {socket_address: {address: nowhere, port_value: 1}}}}",
-     "admin.address: malformed IP address: nowhere"},
+     "admin.address: socket_address.address: malformed IP address: nowhere"},
 };
 
 START_TEST(refuses)

@@ -400,9 +400,9 @@ START_TEST(test_refusals_name_the_field)
         wire_put_bytes(&vhost, 2, BYTES("a.test"));
         put_sub(&twice, 2, &vhost);
     }
-    refused(strbuf_bytes(&twice),
-            "Only unique values for domains are permitted. Duplicate entry of "
-            "domain a.test");
+    refused(strbuf_bytes(&twice), "virtual_hosts[1].domains: Only unique values for domains are "
+                                  "permitted. Duplicate entry of "
+                                  "domain a.test");
     strbuf_fini(&twice);
     refused(BYTES("\x12\xff"), "no envoy.config.route.v3.RouteConfiguration");
     struct strbuf none = STRBUF_INIT, vhost = STRBUF_INIT;
