@@ -1,4 +1,5 @@
 """Fixtures of the end-to-end suite: which proxies to run and how to start them."""
+import functools
 import itertools
 
 import pytest
@@ -62,19 +63,26 @@ def closing(request):
 
 
 @pytest.fixture
-def start(request, kind, tmp_path, closing):
-    """start(config, ...) runs the proxy under test until the scenario ends."""
-    assert binary(kind).exists(), f"no program for {kind}: {binary(kind)}"
+def start_both(request, tmp_path, closing):
+    """start_both(config, kind=..., ...) runs a proxy of that kind: a scenario that compares the
+    two needs both, whichever is under test."""
     count = itertools.count()
     request.node.started = getattr(request.node, "started", [])
 
-    def run(config, ready=True, **kw):
+    def run(config, kind, ready=True, **kw):
+        assert binary(kind).exists(), f"no program for {kind}: {binary(kind)}"
         proxy = Proxy(kind, tmp_path / f"{kind}{next(count)}", config, **kw)
         request.node.started.append(proxy)
         closing(proxy)
         return proxy.start(ready)
 
     return run
+
+
+@pytest.fixture
+def start(kind, start_both):
+    """start(config, ...) runs the proxy under test until the scenario ends."""
+    return functools.partial(start_both, kind=kind)
 
 
 @pytest.fixture

@@ -190,3 +190,29 @@ def test_added_header_must_have_a_name(kind, tmp_path, name):
     code, out, err = run_once(kind, ["-c", "bootstrap.yaml", "--mode", "validate"], tmp_path)
     assert code == (0 if kind == "envoy" else 1), out + err
     assert kind == "envoy" or "header.key: expected letters, digits" in out + err
+
+
+JOINED = {
+    "request": ["accept", "accept-encoding", "authorization", "cache-control", "content-type",
+                "if-none-match", "origin", "referer", "user-agent", "via", "x-forwarded-host",
+                "x-request-id", "x-envoy-original-path"],
+    "apart": ["x-a", "cookie", "accept-language", "range", "etag", "vary", "forwarded"],
+    "response": ["cache-control", "content-type", "etag", "expires", "vary", "via", "location",
+                 "access-control-allow-origin", "grpc-status", "date"],
+    "response, apart": ["x-a", "set-cookie", "accept", "link", "server-timing", "www-authenticate"],
+}
+
+
+def test_repeated_headers_of_known_names_become_one_line(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")],
+                                           preserve_external_request_id=True)],
+                            [cluster("one", origin)]))
+    with proxy.client() as client:
+        for name in JOINED["request"] + JOINED["apart"]:
+            client.get("/", headers=[(name, "1"), ("x-b", "2"), (name, ""), (name, "3")])
+            apart = name in JOINED["apart"]
+            assert origin.last.all(name) == (["1", "", "3"] if apart else ["1,3"]), name
+        for name in JOINED["response"] + JOINED["response, apart"]:
+            origin.reply = Reply(headers=[(name, "1"), ("x-b", "2"), (name, ""), (name, "3")])
+            apart = name in JOINED["response, apart"]
+            assert client.get("/").all(name) == (["1", "", "3"] if apart else ["1,3"]), name

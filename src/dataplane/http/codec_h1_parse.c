@@ -190,8 +190,11 @@ const struct codec_error *h1_parse_fields(struct codec_h1 *h, char *data, size_t
         char *next = line_end(h, p, end, &text_end);
         if (!next)
             return &h1_error_codec;
-        if (text_end == p)
+        if (text_end == p) {
+            if (out && !trailers)
+                headers_join_lines(out);
             return next == end ? NULL : &h1_error_codec;
+        }
         char *q = p;
         for (char c; (c = token_lower[(unsigned char)*q]) != 0; q++)
             *q = c;

@@ -24,7 +24,7 @@ static void add_header(const struct header_addition *add, struct stream *s, stru
         if (name.data[0] == ':')
             headers_set(h, name, value); /* there is only one */
         else
-            headers_add(h, name, value);
+            headers_append(h, name, value);
         return;
     case ADD_IF_ABSENT:
         if (!headers_get_name(h, name).data)

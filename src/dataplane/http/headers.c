@@ -10,6 +10,69 @@ static const struct bytes names[HEADER_ID_COUNT] = {
 #undef X
 };
 
+/* The headers that Envoy keeps once, as one line: a second one is joined to the first. */
+enum { IN_REQUEST = 1, IN_RESPONSE = 2, IN_BOTH = 3 };
+
+static const uint8_t one_line[HEADER_ID_COUNT] = {
+    [HEADER_ACCEPT] = IN_REQUEST,
+    [HEADER_ACCEPT_ENCODING] = IN_REQUEST,
+    [HEADER_ACCESS_CONTROL_ALLOW_CREDENTIALS] = IN_RESPONSE,
+    [HEADER_ACCESS_CONTROL_ALLOW_HEADERS] = IN_RESPONSE,
+    [HEADER_ACCESS_CONTROL_ALLOW_METHODS] = IN_RESPONSE,
+    [HEADER_ACCESS_CONTROL_ALLOW_ORIGIN] = IN_RESPONSE,
+    [HEADER_ACCESS_CONTROL_ALLOW_PRIVATE_NETWORK] = IN_RESPONSE,
+    [HEADER_ACCESS_CONTROL_EXPOSE_HEADERS] = IN_RESPONSE,
+    [HEADER_ACCESS_CONTROL_MAX_AGE] = IN_RESPONSE,
+    [HEADER_ACCESS_CONTROL_REQUEST_HEADERS] = IN_REQUEST,
+    [HEADER_ACCESS_CONTROL_REQUEST_METHOD] = IN_REQUEST,
+    [HEADER_ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK] = IN_REQUEST,
+    [HEADER_AGE] = IN_RESPONSE,
+    [HEADER_AUTHORIZATION] = IN_REQUEST,
+    [HEADER_CACHE_CONTROL] = IN_BOTH,
+    [HEADER_CONTENT_ENCODING] = IN_BOTH,
+    [HEADER_CONTENT_TYPE] = IN_BOTH,
+    [HEADER_DATE] = IN_RESPONSE,
+    [HEADER_ETAG] = IN_RESPONSE,
+    [HEADER_EXPECT] = IN_REQUEST,
+    [HEADER_EXPIRES] = IN_RESPONSE,
+    [HEADER_GRPC_ACCEPT_ENCODING] = IN_REQUEST,
+    [HEADER_GRPC_MESSAGE] = IN_RESPONSE,
+    [HEADER_GRPC_STATUS] = IN_RESPONSE,
+    [HEADER_GRPC_TIMEOUT] = IN_REQUEST,
+    [HEADER_IF_MATCH] = IN_REQUEST,
+    [HEADER_IF_MODIFIED_SINCE] = IN_REQUEST,
+    [HEADER_IF_NONE_MATCH] = IN_REQUEST,
+    [HEADER_IF_RANGE] = IN_REQUEST,
+    [HEADER_IF_UNMODIFIED_SINCE] = IN_REQUEST,
+    [HEADER_LAST_MODIFIED] = IN_RESPONSE,
+    [HEADER_LOCATION] = IN_RESPONSE,
+    [HEADER_ORIGIN] = IN_REQUEST,
+    [HEADER_PRAGMA] = IN_REQUEST,
+    [HEADER_PROXY_STATUS] = IN_BOTH,
+    [HEADER_REFERER] = IN_REQUEST,
+    [HEADER_USER_AGENT] = IN_REQUEST,
+    [HEADER_VARY] = IN_RESPONSE,
+    [HEADER_VIA] = IN_BOTH,
+    [HEADER_X_CLIENT_TRACE_ID] = IN_REQUEST,
+    [HEADER_X_ENVOY_ATTEMPT_COUNT] = IN_BOTH,
+    [HEADER_X_ENVOY_DECORATOR_OPERATION] = IN_BOTH,
+    [HEADER_X_ENVOY_DEGRADED] = IN_RESPONSE,
+    [HEADER_X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER] = IN_REQUEST,
+    [HEADER_X_ENVOY_DOWNSTREAM_SERVICE_NODE] = IN_REQUEST,
+    [HEADER_X_ENVOY_EXTERNAL_ADDRESS] = IN_REQUEST,
+    [HEADER_X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL] = IN_RESPONSE,
+    [HEADER_X_ENVOY_IS_TIMEOUT_RETRY] = IN_REQUEST,
+    [HEADER_X_ENVOY_ORIGINAL_HOST] = IN_REQUEST,
+    [HEADER_X_ENVOY_ORIGINAL_PATH] = IN_REQUEST,
+    [HEADER_X_ENVOY_UPSTREAM_CANARY] = IN_RESPONSE,
+    [HEADER_X_ENVOY_UPSTREAM_HEALTHCHECKED_CLUSTER] = IN_RESPONSE,
+    [HEADER_X_FORWARDED_FOR] = IN_REQUEST,
+    [HEADER_X_FORWARDED_HOST] = IN_REQUEST,
+    [HEADER_X_FORWARDED_PORT] = IN_REQUEST,
+    [HEADER_X_FORWARDED_PROTO] = IN_REQUEST,
+    [HEADER_X_REQUEST_ID] = IN_BOTH,
+};
+
 /* Length first: at most a few names share one. The list may grow; a name that is missing here is
  * found by the unit test. */
 #define IS(id, text)                                                                               \
@@ -24,37 +87,85 @@ static enum header_id id_of_short(const char *d, size_t len)
         break;
     case 3:
         IS(VIA, "via");
+        IS(AGE, "age");
         break;
     case 4:
         IS(HOST, "host");
         IS(DATE, "date");
+        IS(ETAG, "etag");
+        IS(VARY, "vary");
         break;
     case 5:
         IS(PATH, ":path");
         break;
     case 6:
-        IS(COOKIE, "cookie");
         IS(EXPECT, "expect");
         IS(SERVER, "server");
+        IS(COOKIE, "cookie");
+        IS(ACCEPT, "accept");
+        IS(ORIGIN, "origin");
+        IS(PRAGMA, "pragma");
         break;
     case 7:
-        IS(STATUS, ":status");
         IS(METHOD, ":method");
         IS(SCHEME, ":scheme");
-        IS(UPGRADE, "upgrade");
+        IS(STATUS, ":status");
         IS(TRAILER, "trailer");
+        IS(UPGRADE, "upgrade");
+        IS(REFERER, "referer");
+        IS(EXPIRES, "expires");
         break;
     case 8:
         IS(LOCATION, "location");
+        IS(IF_MATCH, "if-match");
+        IS(IF_RANGE, "if-range");
         break;
     case 9:
         IS(PROTOCOL, ":protocol");
         break;
+    }
+    return HEADER_OTHER;
+}
+
+static enum header_id id_of_medium(const char *d, size_t len)
+{
+    switch (len) {
     case 10:
-        IS(USER_AGENT, "user-agent");
-        IS(CONNECTION, "connection");
         IS(AUTHORITY, ":authority");
+        IS(CONNECTION, "connection");
         IS(KEEP_ALIVE, "keep-alive");
+        IS(USER_AGENT, "user-agent");
+        break;
+    case 11:
+        IS(GRPC_STATUS, "grpc-status");
+        break;
+    case 12:
+        IS(CONTENT_TYPE, "content-type");
+        IS(X_REQUEST_ID, "x-request-id");
+        IS(GRPC_MESSAGE, "grpc-message");
+        IS(GRPC_TIMEOUT, "grpc-timeout");
+        IS(PROXY_STATUS, "proxy-status");
+        break;
+    case 13:
+        IS(AUTHORIZATION, "authorization");
+        IS(CACHE_CONTROL, "cache-control");
+        IS(IF_NONE_MATCH, "if-none-match");
+        IS(LAST_MODIFIED, "last-modified");
+        break;
+    case 14:
+        IS(CONTENT_LENGTH, "content-length");
+        break;
+    case 15:
+        IS(X_FORWARDED_FOR, "x-forwarded-for");
+        IS(ACCEPT_ENCODING, "accept-encoding");
+        break;
+    case 16:
+        IS(PROXY_CONNECTION, "proxy-connection");
+        IS(X_FORWARDED_HOST, "x-forwarded-host");
+        IS(X_FORWARDED_PORT, "x-forwarded-port");
+        IS(X_ENVOY_INTERNAL, "x-envoy-internal");
+        IS(CONTENT_ENCODING, "content-encoding");
+        IS(X_ENVOY_DEGRADED, "x-envoy-degraded");
         break;
     }
     return HEADER_OTHER;
@@ -63,53 +174,79 @@ static enum header_id id_of_short(const char *d, size_t len)
 static enum header_id id_of_long(const char *d, size_t len)
 {
     switch (len) {
-    case 11:
-        IS(GRPC_STATUS, "grpc-status");
-        break;
-    case 12:
-        IS(CONTENT_TYPE, "content-type");
-        IS(X_REQUEST_ID, "x-request-id");
-        IS(GRPC_MESSAGE, "grpc-message");
-        break;
-    case 13:
-        IS(AUTHORIZATION, "authorization");
-        break;
-    case 14:
-        IS(CONTENT_LENGTH, "content-length");
-        break;
-    case 15:
-        IS(X_FORWARDED_FOR, "x-forwarded-for");
-        break;
-    case 16:
-        IS(X_FORWARDED_HOST, "x-forwarded-host");
-        IS(X_FORWARDED_PORT, "x-forwarded-port");
-        IS(X_ENVOY_INTERNAL, "x-envoy-internal");
-        IS(PROXY_CONNECTION, "proxy-connection");
-        break;
     case 17:
         IS(TRANSFER_ENCODING, "transfer-encoding");
         IS(X_FORWARDED_PROTO, "x-forwarded-proto");
         IS(X_CLIENT_TRACE_ID, "x-client-trace-id");
+        IS(IF_MODIFIED_SINCE, "if-modified-since");
         break;
     case 18:
         IS(X_ENVOY_OVERLOADED, "x-envoy-overloaded");
         break;
+    case 19:
+        IS(IF_UNMODIFIED_SINCE, "if-unmodified-since");
+        break;
+    case 20:
+        IS(GRPC_ACCEPT_ENCODING, "grpc-accept-encoding");
+        break;
     case 21:
-        IS(X_ENVOY_ATTEMPT_COUNT, "x-envoy-attempt-count");
         IS(X_ENVOY_ORIGINAL_PATH, "x-envoy-original-path");
+        IS(X_ENVOY_ATTEMPT_COUNT, "x-envoy-attempt-count");
+        IS(X_ENVOY_ORIGINAL_HOST, "x-envoy-original-host");
+        break;
+    case 22:
+        IS(ACCESS_CONTROL_MAX_AGE, "access-control-max-age");
         break;
     case 23:
         IS(X_ENVOY_UPSTREAM_CANARY, "x-envoy-upstream-canary");
         break;
+    }
+    return HEADER_OTHER;
+}
+
+static enum header_id id_of_longest(const char *d, size_t len)
+{
+    switch (len) {
     case 24:
         IS(X_ENVOY_EXTERNAL_ADDRESS, "x-envoy-external-address");
+        IS(X_ENVOY_IS_TIMEOUT_RETRY, "x-envoy-is-timeout-retry");
+        break;
+    case 27:
+        IS(X_ENVOY_DECORATOR_OPERATION, "x-envoy-decorator-operation");
+        IS(ACCESS_CONTROL_ALLOW_ORIGIN, "access-control-allow-origin");
+        break;
+    case 28:
+        IS(ACCESS_CONTROL_ALLOW_HEADERS, "access-control-allow-headers");
+        IS(ACCESS_CONTROL_ALLOW_METHODS, "access-control-allow-methods");
         break;
     case 29:
         IS(X_ENVOY_UPSTREAM_SERVICE_TIME, "x-envoy-upstream-service-time");
+        IS(ACCESS_CONTROL_REQUEST_METHOD, "access-control-request-method");
+        IS(ACCESS_CONTROL_EXPOSE_HEADERS, "access-control-expose-headers");
         break;
     case 30:
         IS(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, "x-envoy-expected-rq-timeout-ms");
         IS(X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS, "x-envoy-upstream-rq-timeout-ms");
+        IS(ACCESS_CONTROL_REQUEST_HEADERS, "access-control-request-headers");
+        break;
+    case 31:
+        IS(X_ENVOY_DOWNSTREAM_SERVICE_NODE, "x-envoy-downstream-service-node");
+        break;
+    case 32:
+        IS(ACCESS_CONTROL_ALLOW_CREDENTIALS, "access-control-allow-credentials");
+        break;
+    case 34:
+        IS(X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, "x-envoy-downstream-service-cluster");
+        break;
+    case 35:
+        IS(X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL, "x-envoy-immediate-health-check-fail");
+        break;
+    case 36:
+        IS(ACCESS_CONTROL_ALLOW_PRIVATE_NETWORK, "access-control-allow-private-network");
+        break;
+    case 38:
+        IS(ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK, "access-control-request-private-network");
+        IS(X_ENVOY_UPSTREAM_HEALTHCHECKED_CLUSTER, "x-envoy-upstream-healthchecked-cluster");
         break;
     }
     return HEADER_OTHER;
@@ -118,7 +255,9 @@ static enum header_id id_of_long(const char *d, size_t len)
 
 enum header_id header_id_of(struct bytes n)
 {
-    return n.len <= 10 ? id_of_short(n.data, n.len) : id_of_long(n.data, n.len);
+    if (n.len <= 16)
+        return n.len < 10 ? id_of_short(n.data, n.len) : id_of_medium(n.data, n.len);
+    return n.len <= 23 ? id_of_long(n.data, n.len) : id_of_longest(n.data, n.len);
 }
 
 struct bytes header_name(enum header_id id)
@@ -179,6 +318,8 @@ static void add(struct headers *h, enum header_id id, struct bytes name, struct 
         index_rebuild(h);
     else if (id != HEADER_OTHER && !h->first[id])
         h->first[id] = (uint16_t)(at + 1);
+    else if (id != HEADER_OTHER)
+        h->repeated = true;
 }
 
 void headers_add(struct headers *h, struct bytes lower_name, struct bytes value)
@@ -248,6 +389,67 @@ struct bytes headers_get_all(const struct headers *h, struct bytes lower_name)
     }
     *p = '\0';
     return bytes_from(joined, len);
+}
+
+static bool is_one_line(const struct headers *h, enum header_id id)
+{
+    if (h->first[HEADER_METHOD])
+        return one_line[id] & IN_REQUEST;
+    return h->first[HEADER_STATUS] && one_line[id] & IN_RESPONSE;
+}
+
+static struct bytes joined(struct arena *a, struct bytes list, struct bytes value)
+{
+    if (list.len == 0 || value.len == 0)
+        return list.len ? list : value;
+    char *text = arena_alloc(a, list.len + 1 + value.len);
+    memcpy(text, list.data, list.len);
+    text[list.len] = ',';
+    memcpy(text + list.len + 1, value.data, value.len);
+    return bytes_from(text, list.len + 1 + value.len);
+}
+
+void headers_append(struct headers *h, struct bytes lower_name, struct bytes value)
+{
+    enum header_id id = header_id_of(lower_name);
+    if (h->first[id] && is_one_line(h, id))
+        headers_set_id(h, id, joined(h->arena, headers_get(h, id), value));
+    else
+        add(h, id, lower_name, value);
+}
+
+/* All values of a name that have any text, joined: one allocation, however many there are. */
+static struct bytes join_all(struct headers *h, enum header_id id)
+{
+    size_t len = 0, n = 0;
+    for (uint32_t i = 0; i < h->n; i++)
+        if (h->entries[i].id == id)
+            len += h->entries[i].value.len + 1;
+    char *text = arena_alloc(h->arena, len);
+    for (uint32_t i = 0; i < h->n; i++) {
+        const struct header *e = &h->entries[i];
+        if (e->id != id || e->value.len == 0)
+            continue;
+        if (n)
+            text[n++] = ',';
+        memcpy(text + n, e->value.data, e->value.len);
+        n += e->value.len;
+    }
+    return bytes_from(text, n);
+}
+
+void headers_join_lines(struct headers *h)
+{
+    if (!h->repeated)
+        return;
+    h->repeated = false;
+    for (uint32_t i = h->n; i-- > 0;) {
+        enum header_id id = h->entries[i].id;
+        if (id != HEADER_OTHER && i + 1u != h->first[id] && is_one_line(h, id)) {
+            headers_set_id(h, id, join_all(h, id));
+            i = h->n;
+        }
+    }
 }
 
 bool headers_values(const void *headers, struct bytes lower_name, uint32_t *at, struct bytes *value)

@@ -56,7 +56,45 @@
     X(GRPC_STATUS, "grpc-status")                                                                  \
     X(GRPC_MESSAGE, "grpc-message")                                                                \
     X(COOKIE, "cookie")                                                                            \
-    X(AUTHORIZATION, "authorization")
+    X(AUTHORIZATION, "authorization")                                                              \
+    X(ACCEPT, "accept")                                                                            \
+    X(ACCEPT_ENCODING, "accept-encoding")                                                          \
+    X(ACCESS_CONTROL_REQUEST_HEADERS, "access-control-request-headers")                            \
+    X(ACCESS_CONTROL_REQUEST_METHOD, "access-control-request-method")                              \
+    X(ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK, "access-control-request-private-network")            \
+    X(CACHE_CONTROL, "cache-control")                                                              \
+    X(CONTENT_ENCODING, "content-encoding")                                                        \
+    X(GRPC_ACCEPT_ENCODING, "grpc-accept-encoding")                                                \
+    X(GRPC_TIMEOUT, "grpc-timeout")                                                                \
+    X(IF_MATCH, "if-match")                                                                        \
+    X(IF_MODIFIED_SINCE, "if-modified-since")                                                      \
+    X(IF_NONE_MATCH, "if-none-match")                                                              \
+    X(IF_RANGE, "if-range")                                                                        \
+    X(IF_UNMODIFIED_SINCE, "if-unmodified-since")                                                  \
+    X(ORIGIN, "origin")                                                                            \
+    X(PRAGMA, "pragma")                                                                            \
+    X(PROXY_STATUS, "proxy-status")                                                                \
+    X(REFERER, "referer")                                                                          \
+    X(X_ENVOY_DECORATOR_OPERATION, "x-envoy-decorator-operation")                                  \
+    X(X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, "x-envoy-downstream-service-cluster")                    \
+    X(X_ENVOY_DOWNSTREAM_SERVICE_NODE, "x-envoy-downstream-service-node")                          \
+    X(X_ENVOY_IS_TIMEOUT_RETRY, "x-envoy-is-timeout-retry")                                        \
+    X(X_ENVOY_ORIGINAL_HOST, "x-envoy-original-host")                                              \
+    X(AGE, "age")                                                                                  \
+    X(ETAG, "etag")                                                                                \
+    X(EXPIRES, "expires")                                                                          \
+    X(LAST_MODIFIED, "last-modified")                                                              \
+    X(VARY, "vary")                                                                                \
+    X(X_ENVOY_DEGRADED, "x-envoy-degraded")                                                        \
+    X(X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL, "x-envoy-immediate-health-check-fail")                  \
+    X(X_ENVOY_UPSTREAM_HEALTHCHECKED_CLUSTER, "x-envoy-upstream-healthchecked-cluster")            \
+    X(ACCESS_CONTROL_ALLOW_CREDENTIALS, "access-control-allow-credentials")                        \
+    X(ACCESS_CONTROL_ALLOW_HEADERS, "access-control-allow-headers")                                \
+    X(ACCESS_CONTROL_ALLOW_METHODS, "access-control-allow-methods")                                \
+    X(ACCESS_CONTROL_ALLOW_ORIGIN, "access-control-allow-origin")                                  \
+    X(ACCESS_CONTROL_ALLOW_PRIVATE_NETWORK, "access-control-allow-private-network")                \
+    X(ACCESS_CONTROL_EXPOSE_HEADERS, "access-control-expose-headers")                              \
+    X(ACCESS_CONTROL_MAX_AGE, "access-control-max-age")
 
 enum header_id {
     HEADER_OTHER,
@@ -76,6 +114,7 @@ struct headers {
     struct header *entries;
     uint32_t n, cap;
     uint32_t byte_size;              /* names and values */
+    bool repeated;                   /* a name with a number was added twice */
     uint16_t first[HEADER_ID_COUNT]; /* position + 1 of the first entry with that id; 0: none */
 };
 
@@ -102,6 +141,11 @@ static inline bool headers_has(const struct headers *h, enum header_id id)
 /* Adds at the end (pseudo headers: after the other pseudo headers). */
 void headers_add(struct headers *h, struct bytes lower_name, struct bytes value);
 void headers_add_id(struct headers *h, enum header_id id, struct bytes value);
+/* A header that a request or a response has once is a list to which this joins ("a,b"); others get
+ * one more entry. */
+void headers_append(struct headers *h, struct bytes lower_name, struct bytes value);
+/* The same for a head that a codec has read line by line with headers_add(). */
+void headers_join_lines(struct headers *h);
 /* Replaces every entry of that name by one (at the first one's place), or adds. */
 void headers_set(struct headers *h, struct bytes lower_name, struct bytes value);
 void headers_set_id(struct headers *h, enum header_id id, struct bytes value);

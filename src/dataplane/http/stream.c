@@ -240,16 +240,18 @@ const struct route_match_result *stream_route(struct stream *s)
 {
     if (s->route_matched)
         return &s->route;
+    struct bytes proto = headers_get(&s->request_headers, HEADER_X_FORWARDED_PROTO);
     struct route_query q = {
         .headers = &s->request_headers,
         .host = s->request.authority,
         .path = s->request.path,
         .random = s->priv->random,
-        .is_tls =
-            bytes_eq(headers_get(&s->request_headers, HEADER_X_FORWARDED_PROTO), BYTES("https")),
+        .is_tls = bytes_eq(proto, BYTES("https")),
         .is_internal = s->remote_is_internal,
     };
-    s->route = route_match(s->routes, &q);
+    s->route = (struct route_match_result){0};
+    if (proto.len > 0) /* as Envoy, to which one without it is no client's request */
+        s->route = route_match(s->routes, &q);
     s->route_matched = true;
     return &s->route;
 }

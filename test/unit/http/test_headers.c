@@ -82,6 +82,57 @@ START_TEST(test_many)
 }
 END_TEST
 
+static void add_lines(struct headers *h, enum header_id first, const char *name)
+{
+    headers_add_id(h, first, BYTES("x"));
+    headers_add(h, bytes_of(name), BYTES(""));
+    headers_add(h, BYTES("x-other"), BYTES("1"));
+    headers_add(h, bytes_of(name), BYTES("a"));
+    headers_add(h, BYTES("x-other"), BYTES("2"));
+    headers_add(h, bytes_of(name), BYTES(""));
+    headers_add(h, bytes_of(name), BYTES("b"));
+    headers_add(h, BYTES("cookie"), BYTES("c"));
+    headers_add(h, BYTES("cookie"), BYTES("d"));
+    headers_join_lines(h);
+}
+
+static void check_joined(enum header_id first, const char *name, bool joined)
+{
+    struct arena *a = arena_new(0);
+    struct headers h;
+    uint32_t at = 0;
+    struct bytes value;
+    headers_init(&h, a);
+    add_lines(&h, first, name);
+    ck_assert_uint_eq(h.n, joined ? 6 : 9);
+    ck_assert(headers_values(&h, bytes_of(name), &at, &value));
+    ck_assert_msg(bytes_eq_str(value, joined ? "a,b" : ""), "%s: %.*s", name, BYTES_ARG(value));
+    ck_assert(headers_values(&h, bytes_of(name), &at, &value) == !joined);
+    headers_append(&h, bytes_of(name), BYTES("e"));
+    ck_assert(bytes_eq_str(headers_get_all(&h, bytes_of(name)), joined ? "a,b,e" : ",a,,b,e"));
+    headers_append(&h, BYTES("x-new"), BYTES("1"));
+    ck_assert(bytes_eq_str(headers_get_all(&h, BYTES("x-new")), "1"));
+    size_t size = 0;
+    for (const struct header *e = h.entries; e < h.entries + h.n; e++)
+        size += e->name.len + e->value.len;
+    ck_assert_uint_eq(h.byte_size, size);
+    arena_free(&a);
+}
+
+/* Which headers are one line depends on what they stand in. */
+START_TEST(test_known_lists_are_joined)
+{
+    check_joined(HEADER_METHOD, "accept", true);
+    check_joined(HEADER_STATUS, "accept", false);
+    check_joined(HEADER_STATUS, "vary", true);
+    check_joined(HEADER_METHOD, "vary", false);
+    check_joined(HEADER_METHOD, "via", true);
+    check_joined(HEADER_STATUS, "via", true);
+    check_joined(HEADER_TE, "via", false);
+    check_joined(HEADER_METHOD, "x-mine", false);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("headers");
@@ -90,6 +141,7 @@ int main(void)
     tcase_add_test(t, test_add_get_set_remove);
     tcase_add_test(t, test_grows_to_its_bound);
     tcase_add_test(t, test_many);
+    tcase_add_test(t, test_known_lists_are_joined);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
