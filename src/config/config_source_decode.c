@@ -66,8 +66,9 @@ static bool take_service(struct decode_context *ctx, struct arena *a,
 
 static bool check_api(const api_msg *m, struct error *err)
 {
-    if (API(transport_api_version)(m) != envoy_config_core_v3_V3)
-        return error_set(err, "transport_api_version: only V3 is supported");
+    if (API(transport_api_version)(m) == envoy_config_core_v3_V2) /* AUTO is V3 by now */
+        return error_set(err, "transport_api_version: the V2 xDS transport protocol version is no "
+                              "longer supported; use V3");
     switch (API(api_type)(m)) {
     case API(GRPC):
         return true;
@@ -103,10 +104,7 @@ static bool take_source(struct decode_context *ctx, struct arena *a,
                         const envoy_config_core_v3_ConfigSource *m, struct config_source *out,
                         struct error *err)
 {
-    int32_t version = SOURCE(resource_api_version)(m);
     size_t n;
-    if (version == envoy_config_core_v3_V2)
-        return error_set(err, "resource_api_version: only V3 is supported");
     SOURCE(authorities)(m, &n);
     if (n)
         return error_set(err, "authorities is not implemented");

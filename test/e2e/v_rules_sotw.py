@@ -149,16 +149,26 @@ def test_S13_the_control_planes_name_is_shown(stub, start):
              what="the identifier")
 
 
-def test_S14_other_api_versions_are_refused(kind, stub, tmp_path):
+@pytest.mark.parametrize("version, accepted", [("V2", False), ("V3", True), ("AUTO", True)])
+def test_S14_other_api_versions_are_refused(kind, stub, tmp_path, version, accepted):
     import json
 
     from harness.proxy import run_once
     config = ads_bootstrap(stub())
-    config["dynamic_resources"]["ads_config"]["transport_api_version"] = "V2"
+    config["dynamic_resources"]["ads_config"]["transport_api_version"] = version
     path = tmp_path / "b.yaml"
     path.write_text(json.dumps(config))
     code, _, _ = run_once(kind, ["-c", str(path), "--mode", "validate"], tmp_path)
-    assert code == 1
+    assert code == (0 if accepted else 1)
+
+
+def test_S14_api_versions_that_are_not_said_are_the_third(stub, start):
+    control = stub(listener(routes=[direct(200, "served")]))
+    config = ads_bootstrap(control)
+    del config["dynamic_resources"]["ads_config"]["transport_api_version"]
+    for kind in ("lds_config", "cds_config"):
+        config["dynamic_resources"][kind]["resource_api_version"] = "V2"
+    assert start(config).get("/").text == "served"
 
 
 def test_A01_each_response_is_answered_once(world):

@@ -98,8 +98,8 @@ static const struct {
      "api_type: DELTA_GRPC is not implemented"},
     {"{dynamic_resources: {cds_config: {path_config_source: {path: /x}}}}",
      "dynamic_resources.cds_config: path_config_source is not implemented"},
-    {"{dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: "
-     "{cluster_name: xds}}]}}}",
+    {"{dynamic_resources: {ads_config: {api_type: GRPC, transport_api_version: V2, "
+     "grpc_services: [{envoy_grpc: {cluster_name: xds}}]}}}",
      "transport_api_version"},
     {"{" CLUSTERS("{name: a}, {name: a}") "}",
      "static_resources.clusters[1]: cluster manager: duplicate cluster 'a'"},
