@@ -144,7 +144,7 @@ struct http_manager {
     struct bytes server_name; /* "envoy" */
     enum server_header server_header;
     struct bytes via;
-    struct bytes user_agent, downstream_node; /* add_user_agent; empty: not added */
+    struct bytes user_agent, downstream_node; /* add_user_agent; data NULL: not added */
     uint64_t stream_idle_timeout_ms;          /* 300000 */
     uint64_t request_timeout_ms, request_headers_timeout_ms;
     uint64_t drain_timeout_ms, delayed_close_timeout_ms; /* 5000, 1000 */

@@ -143,7 +143,7 @@ static bool take_names(const struct decode_context *ctx, struct http_manager *m,
     m->server_name = server.len ? arena_dup(a, server) : BYTES("envoy");
     m->via = arena_dup(a, upb_bytes(HCM(via)(msg)));
     if (upb_bool(HCM(add_user_agent)(msg), false)) {
-        m->user_agent = arena_dup(a, ctx->node_cluster);
+        m->user_agent = ctx->node_cluster.len ? arena_dup(a, ctx->node_cluster) : BYTES("");
         m->downstream_node = arena_dup(a, ctx->node_id);
     }
     switch (HCM(server_header_transformation)(msg)) {

@@ -249,3 +249,26 @@ def test_rewritten_target_stays_a_path(start, origin, kind, case):
                             [cluster("one", origin)]))
     assert proxy.get(path).status == 200
     assert origin.last.head.split(b"\r\n")[0] == (envoy if kind == "envoy" else xylem)
+
+
+@pytest.mark.parametrize("status", [200, 201, 300, 302, 304, 399, 404])
+def test_direct_response_that_speaks_of_a_place_names_the_requests_own(start, status):
+    proxy = start(bootstrap([http_listener(routes=[direct(status)])]))
+    place = proxy.get("/a?b=c").header("location")
+    assert place == ("http://a.test/a?b=c" if status == 201 or 300 <= status < 400 else None)
+
+
+def test_redirect_to_a_path_without_a_slash_gets_one(start):
+    proxy = start(bootstrap([http_listener(routes=[redirect("/", regex_rewrite={
+        "pattern": {"regex": "/"}, "substitution": "-"})])]))
+    assert proxy.get("/a/b").header("location") == "http://a.test/-a-b"
+
+
+def test_headers_of_a_redirect_to_https_stay_as_they_are(start):
+    add = [{"header": {"key": "x-added", "value": "%RESP(:STATUS)%"}}]
+    proxy = start(bootstrap([http_listener(
+        vhosts=[vhost("a", ["a.test"], redirect("/"), require_tls="ALL"),
+                vhost("b", ["b.test"], redirect("/"))],
+        route_config={"response_headers_to_add": add})]))
+    assert proxy.get("/").header("x-added") is None
+    assert proxy.get("/", host="b.test").header("x-added") == "301"

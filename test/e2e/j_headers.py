@@ -192,6 +192,19 @@ def test_added_header_must_have_a_name(kind, tmp_path, name):
     assert kind == "envoy" or "header.key: expected letters, digits" in out + err
 
 
+def test_conditions_of_one_level_see_what_was_there_before_it(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one", request_headers_to_add=[
+        add_header("x-new", "appended", "APPEND_IF_EXISTS_OR_ADD"),
+        add_header("x-new", "overwritten", "OVERWRITE_IF_EXISTS"),
+        add_header("x-new", "absent", "ADD_IF_ABSENT"),
+        add_header("x-old", "appended", "APPEND_IF_EXISTS_OR_ADD"),
+        add_header("x-old", "%REQ(x-old)% again", "OVERWRITE_IF_EXISTS"),
+    ])])], [cluster("one", origin)]))
+    proxy.get("/", headers={"x-old": "1"})
+    assert origin.last.all("x-new") == ["appended", "absent"]
+    assert origin.last.all("x-old") == ["1 again", "appended"]
+
+
 JOINED = {
     "request": ["accept", "accept-encoding", "authorization", "cache-control", "content-type",
                 "if-none-match", "origin", "referer", "user-agent", "via", "x-forwarded-host",

@@ -273,7 +273,7 @@ static bool time_value(struct stream *s, const struct format_part *part, struct 
 static bool add_response_code(struct strbuf *out, const struct stream *s)
 {
     struct bytes status = headers_get(&s->response_headers, HEADER_STATUS);
-    if (!s->info.status && !s->priv->finished && status.len)
+    if (!s->info.status && !s->priv->finished && !s->priv->local_reply && status.len)
         return add(out, status);
     return add_u64(out, s->info.status);
 }

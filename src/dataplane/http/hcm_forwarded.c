@@ -161,13 +161,13 @@ static void add_user_agent(struct stream *s)
 {
     struct headers *h = &s->request_headers;
     const struct http_manager *m = s->manager;
-    if (m->user_agent.len == 0)
+    if (!m->user_agent.data)
         return;
-    headers_set(h, BYTES("x-envoy-downstream-service-cluster"), m->user_agent);
+    headers_set_id(h, HEADER_X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, m->user_agent);
     if (headers_get(h, HEADER_USER_AGENT).len == 0)
         headers_set_id(h, HEADER_USER_AGENT, m->user_agent);
     if (m->downstream_node.len > 0)
-        headers_set(h, BYTES("x-envoy-downstream-service-node"), m->downstream_node);
+        headers_set_id(h, HEADER_X_ENVOY_DOWNSTREAM_SERVICE_NODE, m->downstream_node);
 }
 
 /* Returns whether an address for the client was found; *single: for the internal rule. */

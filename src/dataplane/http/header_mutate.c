@@ -1,7 +1,7 @@
 #include "dataplane/http/header_mutate.h"
 
 #include "dataplane/http/format.h"
-#include "dataplane/http/stream.h"
+#include "dataplane/http/stream_internal.h"
 
 static struct bytes value_of(const struct header_addition *add, struct stream *s)
 {
@@ -14,40 +14,54 @@ static struct bytes name_of(struct bytes name)
     return bytes_eq(name, BYTES("host")) ? BYTES(":authority") : name;
 }
 
-static void add_header(const struct header_addition *add, struct stream *s, struct headers *h)
+/* What becomes of one addition; data NULL: nothing. */
+struct decided {
+    struct bytes name, value;
+    bool overwrites;
+};
+
+static struct decided decide(const struct header_addition *add, struct stream *s,
+                             const struct headers *h)
 {
-    struct bytes value = value_of(add, s), name = name_of(add->name);
-    if (value.len == 0 && !add->keep_empty_value)
-        return;
+    struct decided d = {name_of(add->name), value_of(add, s), false},
+                   nothing = {.overwrites = false};
+    if (d.value.len == 0 && !add->keep_empty_value)
+        return nothing;
     switch (add->action) {
     case APPEND_IF_EXISTS_OR_ADD:
-        if (name.data[0] == ':')
-            headers_set(h, name, value); /* there is only one */
-        else
-            headers_append(h, name, value);
-        return;
+        d.overwrites = d.name.data[0] == ':'; /* there is only one */
+        return d;
     case ADD_IF_ABSENT:
-        if (!headers_get_name(h, name).data)
-            headers_add(h, name, value);
-        return;
+        return headers_get_name(h, d.name).data ? nothing : d;
     case OVERWRITE_IF_EXISTS_OR_ADD:
-        headers_set(h, name, value);
-        return;
+        d.overwrites = true;
+        return d;
     case OVERWRITE_IF_EXISTS:
-        if (headers_get_name(h, name).data)
-            headers_set(h, name, value);
-        return;
+        d.overwrites = true;
+        return headers_get_name(h, d.name).data ? d : nothing;
     }
+    return nothing;
 }
 
+/* All values and conditions see the headers as they were after the removals; then those that
+ * overwrite come first. */
 static void mutate(const struct header_mutations *m, struct stream *s, struct headers *h)
 {
     if (!m)
         return;
     for (unsigned i = 0; i < m->n_remove; i++)
         headers_remove(h, m->remove[i]);
+    if (m->n_add == 0)
+        return;
+    struct decided *all = ARENA_ARRAY(s->arena, struct decided, m->n_add);
     for (unsigned i = 0; i < m->n_add; i++)
-        add_header(&m->add[i], s, h);
+        all[i] = decide(&m->add[i], s, h);
+    for (unsigned i = 0; i < m->n_add; i++)
+        if (all[i].name.data && all[i].overwrites)
+            headers_set(h, all[i].name, all[i].value);
+    for (unsigned i = 0; i < m->n_add; i++)
+        if (all[i].name.data && !all[i].overwrites)
+            headers_append(h, all[i].name, all[i].value);
 }
 
 /* The cluster weight's come first; the other three from the most specific on, so that the least
@@ -55,7 +69,7 @@ static void mutate(const struct header_mutations *m, struct stream *s, struct he
 static void mutate_all(struct stream *s, struct headers *h, bool response)
 {
     const struct route_match_result *m = &s->route;
-    if (!s->route_matched || !m->vhost || !m->route)
+    if (!s->route_matched || !m->vhost || !m->route || m->tls_redirect)
         return;
     const struct header_mutations *levels[3] = {
         response ? &m->route->extras->response : &m->route->extras->request,
@@ -77,4 +91,12 @@ void header_mutate_request(struct stream *s)
 void header_mutate_response(struct stream *s)
 {
     mutate_all(s, &s->response_headers, true);
+}
+
+void header_mutate_reply(struct stream *s, unsigned status)
+{
+    s->priv->local_reply = true; /* %RESPONSE_CODE% is not known yet */
+    headers_set_id(&s->response_headers, HEADER_STATUS,
+                   bytes_of(arena_printf(s->arena, "%u", status)));
+    header_mutate_response(s);
 }

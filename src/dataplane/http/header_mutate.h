@@ -9,3 +9,5 @@ struct stream;
 void header_mutate_request(struct stream *s);
 /* To s->response_headers. */
 void header_mutate_response(struct stream *s);
+/* The same for an answer of our own, which has nothing but a status so far. */
+void header_mutate_reply(struct stream *s, unsigned status);

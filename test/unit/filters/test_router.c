@@ -363,7 +363,7 @@ START_TEST(test_mutations)
     check_not(sent, "x-ow: client");
     proxy_answer(p, OK);
     const char *got = proxy_received(p);
-    check_has(got, "x-envoy-upstream-service-time: 0\nx-o: cluster\n");
+    check_has(got, "x-envoy-upstream-service-time: 0\nx-ow: rc\nx-o: cluster\n");
     check_has(got, "x-o: route\nx-o: vhost\nx-o: rc\nx-envoy-attempt-count: 1\n");
     check_has(got, "x-ow: rc\n");
     check_not(got, "x-ow: route");

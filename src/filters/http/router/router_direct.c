@@ -37,52 +37,57 @@ static struct bytes redirect_path(struct router *r, const struct redirect_action
     return a->strip_query && query >= 0 ? bytes_first(path, (size_t)query) : path;
 }
 
-static void reply_location(struct router *r, unsigned status, const char *location)
+static const char *location(struct router *r, const struct redirect_action *a)
 {
     struct stream *s = r->stream;
-    r->done = true;
-    s->info.details = "direct_response";
-    headers_set_id(&s->response_headers, HEADER_LOCATION, bytes_of(location));
-    header_mutate_response(s);
-    stat_inc(s->manager->stats, s->worker->slot, STAT_HTTP_RQ_DIRECT_RESPONSE);
-    stream_direct_reply(s, status, BYTES(""), "direct_response");
-}
-
-void router_redirect(struct router *r, const struct redirect_action *a)
-{
-    struct stream *s = r->stream;
-    if (a->has_prefix_rewrite)
-        router_rewrite_path(r, &a->prefix_rewrite, NULL);
-    else if (a->regex_rewrite.regex)
-        router_rewrite_path(r, NULL, &a->regex_rewrite);
     struct bytes scheme = a->https            ? BYTES("https")
                           : a->scheme.len > 0 ? a->scheme
                                               : s->request.scheme;
     struct bytes host = a->host.len > 0 ? a->host : redirect_host(r, scheme, a->port != 0);
     struct bytes path = redirect_path(r, a);
+    const char *slash = path.len > 0 && path.data[0] != '/' ? "/" : "";
     char port[16] = "";
     if (a->port != 0)
         snprintf(port, sizeof(port), ":%u", a->port);
-    reply_location(r, a->status,
-                   arena_printf(s->arena, "%.*s://%.*s%s%.*s", BYTES_ARG(scheme), BYTES_ARG(host),
-                                port, BYTES_ARG(path)));
+    return arena_printf(s->arena, "%.*s://%.*s%s%s%.*s", BYTES_ARG(scheme), BYTES_ARG(host), port,
+                        slash, BYTES_ARG(path));
+}
+
+/* where NULL: the answer leads nowhere else. */
+static void reply(struct router *r, unsigned status, struct bytes body, const char *where)
+{
+    struct stream *s = r->stream;
+    r->done = true;
+    s->info.details = "direct_response";
+    if (where)
+        headers_set_id(&s->response_headers, HEADER_LOCATION, bytes_of(where));
+    header_mutate_reply(s, status);
+    stat_inc(s->manager->stats, s->worker->slot, STAT_HTTP_RQ_DIRECT_RESPONSE);
+    stream_direct_reply(s, status, body, "direct_response");
+}
+
+void router_redirect(struct router *r, const struct redirect_action *a)
+{
+    if (a->has_prefix_rewrite)
+        router_rewrite_path(r, &a->prefix_rewrite, NULL);
+    else if (a->regex_rewrite.regex)
+        router_rewrite_path(r, NULL, &a->regex_rewrite);
+    reply(r, a->status, BYTES(""), location(r, a));
 }
 
 void router_tls_redirect(struct router *r)
 {
     struct stream *s = r->stream;
     struct bytes path = headers_get(&s->request_headers, HEADER_PATH);
-    reply_location(r, 301,
-                   arena_printf(s->arena, "https://%.*s%.*s", BYTES_ARG(s->request.authority),
-                                BYTES_ARG(path)));
+    reply(r, 301, BYTES(""),
+          arena_printf(s->arena, "https://%.*s%.*s", BYTES_ARG(s->request.authority),
+                       BYTES_ARG(path)));
 }
 
+/* One whose status speaks of a place names the request's own, as Envoy's does. */
 void router_direct_response(struct router *r, const struct direct_response *a)
 {
-    struct stream *s = r->stream;
-    r->done = true;
-    s->info.details = "direct_response";
-    header_mutate_response(s);
-    stat_inc(s->manager->stats, s->worker->slot, STAT_HTTP_RQ_DIRECT_RESPONSE);
-    stream_direct_reply(s, a->status, a->body, "direct_response");
+    static const struct redirect_action same = {.status = 0};
+    bool leads = a->status == 201 || a->status / 100 == 3;
+    reply(r, a->status, a->body, leads ? location(r, &same) : NULL);
 }

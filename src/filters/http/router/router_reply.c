@@ -107,7 +107,7 @@ void router_fail(struct router *r, const struct stream_error *e, const char *bod
     }
     s->info.flags |= e->flags;
     s->info.details = details;
-    header_mutate_response(s);
+    header_mutate_reply(s, e->status);
     if (e == stream_error_get(STREAM_ERROR_UPSTREAM_OVERFLOW) && !r->config->suppress_envoy_headers)
         headers_set_id(&s->response_headers, HEADER_X_ENVOY_OVERLOADED, BYTES("true"));
     if (r->cluster)

@@ -1,8 +1,6 @@
 #include "dataplane/http/header_mutate.h"
 #include "filters/http/router/router_internal.h"
 
-static const struct bytes original_host = {"x-envoy-original-host", 21};
-
 /* How much of the path, without its query, the route matched. */
 static size_t matched_len(const struct route *route, size_t path_len)
 {
@@ -51,7 +49,7 @@ void router_rewrite_path(struct router *r, const struct bytes *prefix_rewrite,
     /* "http://elsewhere/" taken out of a client's path would be read as another host's. */
     if (now.data[0] != '/')
         now = bytes_of(arena_printf(s->arena, "/%.*s", BYTES_ARG(now)));
-    if (!r->config->suppress_envoy_headers && !headers_has(h, HEADER_X_ENVOY_ORIGINAL_PATH))
+    if (!r->config->suppress_envoy_headers)
         headers_set_id(h, HEADER_X_ENVOY_ORIGINAL_PATH, path);
     headers_set_id(h, HEADER_PATH, now);
 }
@@ -69,7 +67,7 @@ static void set_authority(struct router *r, struct bytes authority, bool append_
     struct headers *h = &s->request_headers;
     struct bytes before = headers_get(h, HEADER_AUTHORITY);
     if (before.len > 0 && !r->config->suppress_envoy_headers)
-        headers_set(h, original_host, before);
+        headers_set_id(h, HEADER_X_ENVOY_ORIGINAL_HOST, before);
     if (append_forwarded && before.len > 0) {
         struct bytes list = headers_get_all(h, header_name(HEADER_X_FORWARDED_HOST));
         if (list.len == 0)
@@ -150,9 +148,9 @@ void router_prepare_request(struct router *r)
     set_timeout(r);
     if (s->route.vhost->include_request_attempt_count)
         headers_set_id(&s->request_headers, HEADER_X_ENVOY_ATTEMPT_COUNT, BYTES("1"));
-    header_mutate_request(s);
     if (s->route.weight && s->route.weight->host_rewrite.len > 0)
-        set_authority(r, s->route.weight->host_rewrite, false);
+        headers_set_id(&s->request_headers, HEADER_AUTHORITY, s->route.weight->host_rewrite);
+    header_mutate_request(s);
     rewrite_host(r);
     if (a->rewrite->has_prefix)
         router_rewrite_path(r, &a->rewrite->prefix, NULL);
