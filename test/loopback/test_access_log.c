@@ -60,6 +60,34 @@ START_TEST(test_default_format)
 }
 END_TEST
 
+/* Longer than what is collected before it is written: still one whole line, between its
+ * neighbours. */
+START_TEST(test_long_lines_are_written)
+{
+    enum { TIMES = 3, LEN = 50000 };
+    struct strbuf request = STRBUF_INIT, format = STRBUF_INIT;
+    struct stat st;
+    for (unsigned i = 0; i < TIMES; i++)
+        strbuf_add_str(&format, "%REQ(x)%");
+    strbuf_add_str(&format, "\n");
+    loopback_log_to(&lb, path, strbuf_str(&format));
+    strbuf_add_str(&request, "GET /ok HTTP/1.1\r\nHost: a\r\nX: ");
+    for (unsigned i = 0; i < LEN; i++)
+        strbuf_add_char(&request, 'x');
+    strbuf_add_str(&request, "\r\n\r\n");
+    client_send(&c, REQ("/ok", "X: y\r\n"));
+    client_send(&c, strbuf_str(&request));
+    client_send(&c, REQ("/ok", "X: z\r\n"));
+    const char *text = flushed();
+    ck_assert_msg(bytes_starts_with(bytes_of(text), BYTES("yyy\nxxx")), "%.20s", text);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_size, 4 + TIMES * LEN + 1 + 4);
+    ck_assert_uint_eq(access_log_writer_counts(lb.log_writer).dropped_lines, 0);
+    strbuf_fini(&request);
+    strbuf_fini(&format);
+}
+END_TEST
+
 static const struct {
     const char *format, *line;
 } operators[] = {
@@ -217,5 +245,6 @@ int main(void)
     tcase_add_test(t, test_reopen_after_rotation);
     tcase_add_test(t, test_file_that_cannot_be_written);
     tcase_add_test(t, test_full_disk);
+    tcase_add_test(t, test_long_lines_are_written);
     return run_suite(t);
 }

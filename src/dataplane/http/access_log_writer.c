@@ -14,11 +14,13 @@
 enum { END_PATIENCE_S = 2 };
 enum { BLOCK_SIZE = 64 * 1024, FREE_BLOCKS_MAX = 64, WAITING_MAX = 16 * 1024 * 1024 };
 
+/* A line that is longer than a block gets one of its own, so that nobody hides a request behind a
+ * long header. */
 struct block {
     struct list link;
-    size_t len;
+    size_t len, size;
     uint32_t lines;
-    char data[BLOCK_SIZE];
+    char data[];
 };
 
 /* One destination. Never freed before the service: a path seen once is likely to come again. */
@@ -73,7 +75,7 @@ static bool write_block(int fd, const struct block *b)
 
 static void give_back(struct access_log_writer *s, struct block *b)
 {
-    if (s->n_free >= FREE_BLOCKS_MAX) {
+    if (s->n_free >= FREE_BLOCKS_MAX || b->size != BLOCK_SIZE) {
         mem_free(b);
         return;
     }
@@ -348,33 +350,43 @@ static struct open_block *find_open(struct access_log_buffer *w, const struct ac
     return &w->open[w->n_open++];
 }
 
-static struct block *take_block(struct access_log_writer *s)
+static struct block *block_new(size_t size)
 {
-    struct block *b = NULL;
+    struct block *b = mem_try(sizeof(*b) + size);
+    if (!b)
+        return NULL;
+    list_init(&b->link);
+    b->size = size;
+    b->len = b->lines = 0;
+    return b;
+}
+
+/* Room for a line. */
+static struct block *take_block(struct access_log_writer *s, size_t len)
+{
+    if (len > BLOCK_SIZE)
+        return len <= WAITING_MAX ? block_new(len) : NULL;
     pthread_mutex_lock(&s->lock);
     struct list *l = list_pop_front(&s->free_blocks);
-    if (l) {
-        b = LIST_ENTRY(l, struct block, link);
+    if (l)
         s->n_free--;
-    }
     pthread_mutex_unlock(&s->lock);
-    if (!b)
-        b = mem_try(sizeof(*b));
-    if (b) {
-        list_init(&b->link);
-        b->len = b->lines = 0;
-    }
+    if (!l)
+        return block_new(BLOCK_SIZE);
+    struct block *b = LIST_ENTRY(l, struct block, link);
+    list_init(&b->link);
+    b->len = b->lines = 0;
     return b;
 }
 
 void access_log_write(struct access_log_buffer *w, const struct access_log *log, struct bytes line)
 {
     struct open_block *o = find_open(w, log);
-    if (o->block && o->block->len + line.len > BLOCK_SIZE)
+    if (o->block && o->block->len + line.len > o->block->size)
         hand_over(w, o);
     if (!o->block)
-        o->block = take_block(w->writer);
-    if (!o->block || line.len > BLOCK_SIZE) {
+        o->block = take_block(w->writer, line.len);
+    if (!o->block) {
         pthread_mutex_lock(&w->writer->lock);
         w->writer->counts.dropped_lines++;
         pthread_mutex_unlock(&w->writer->lock);
