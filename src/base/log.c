@@ -264,10 +264,14 @@ bool log_set_path(const char *path, struct error *err)
 void log_reopen(void)
 {
     pthread_mutex_lock(&sink.lock);
-    int fd = sink.path ? open_log(sink.path) : -1;
+    bool wanted = sink.path != NULL;
+    int fd = wanted ? open_log(sink.path) : -1, error = errno;
     if (fd >= 0) {
         close(sink.fd);
         sink.fd = fd;
     }
     pthread_mutex_unlock(&sink.lock);
+    if (wanted && fd < 0) /* into the file that was: better than nowhere */
+        LOG(LOG_FILE, LOG_WARNING, "cannot reopen the log: %s; writing on into the old file",
+            strerror(error));
 }

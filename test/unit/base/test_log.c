@@ -148,6 +148,26 @@ START_TEST(reopens_after_rotation)
 }
 END_TEST
 
+START_TEST(a_log_that_cannot_be_reopened_goes_on)
+{
+    struct error err = ERROR_INIT;
+    char folder[] = "/tmp/xylem-log-XXXXXX", other[64], file[80];
+    begin();
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(file, sizeof(file), "%s/log", folder);
+    ck_assert(log_set_path(file, &err));
+    snprintf(other, sizeof(other), "%s.moved", folder);
+    ck_assert_int_eq(rename(folder, other), 0);
+    log_reopen();
+    LOG(LOG_MAIN, LOG_INFO, "and on");
+    snprintf(file, sizeof(file), "%s/log", other);
+    ck_assert_str_eq(contents(file), "cannot reopen the log: No such file or directory; writing on "
+                                     "into the old file\nand on\n");
+    ck_assert(unlink(file) == 0 && rmdir(other) == 0);
+    end();
+}
+END_TEST
+
 static void *write_lines(void *id)
 {
     for (unsigned i = 0; i < 200; i++)
@@ -180,4 +200,4 @@ START_TEST(lines_of_threads_stay_whole)
 END_TEST
 
 SUITE("log", levels_gate, names, format_specs, time_specs, reopens_after_rotation,
-      lines_of_threads_stay_whole)
+      a_log_that_cannot_be_reopened_goes_on, lines_of_threads_stay_whole)
