@@ -1,5 +1,8 @@
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "base/bytes.h"
@@ -48,11 +51,42 @@ static void tell_notices(const struct options *o)
     }
 }
 
+/* The soft limit as high as the hard one, which is returned. */
+static rlim_t raise_limit(int what)
+{
+    struct rlimit l;
+    if (getrlimit(what, &l) < 0)
+        return RLIM_INFINITY;
+    if (l.rlim_cur != l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        (void)setrlimit(what, &l);
+    }
+    return l.rlim_max;
+}
+
+/* As many descriptors as may be had: the soft limit of most systems is 1,024. */
+static void raise_limits(const struct options *o)
+{
+    enum { FEW_FILES = 4096 };
+    rlim_t files = raise_limit(RLIMIT_NOFILE);
+    if (files < FEW_FILES)
+        LOG(LOG_MAIN, LOG_WARNING,
+            "at most %llu files and connections may be open at a time: raise the hard limit "
+            "(ulimit -Hn) for more",
+            (unsigned long long)files);
+    if (!o->core_dump)
+        return;
+    raise_limit(RLIMIT_CORE);
+    if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0)
+        LOG(LOG_MAIN, LOG_WARNING, "--enable-core-dump: %s", strerror(errno));
+}
+
 static int run(const struct options *o)
 {
     struct error err = ERROR_INIT;
     const char *path = o->config_path ? o->config_path : "--config-yaml";
     tell_notices(o);
+    raise_limits(o);
     struct server *s = server_new(o, &err);
     if (!s) {
         LOG(LOG_MAIN, LOG_CRITICAL, "error initializing configuration '%s': %s", path,
@@ -70,16 +104,6 @@ static int run(const struct options *o)
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* As many descriptors as may be had: the soft limit of most systems is 1,024. */
-static void raise_file_limit(void)
-{
-    struct rlimit l;
-    if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur == l.rlim_max)
-        return;
-    l.rlim_cur = l.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &l);
-}
-
 int main(int argc, char **argv)
 {
     struct options o;
@@ -88,7 +112,6 @@ int main(int argc, char **argv)
     int status = EXIT_FAILURE;
     random_seed_os(&seed);
     bytes_hash_set_seed(random_u64(&seed));
-    raise_file_limit();
     enum options_result r = options_parse(&o, argc, argv, &err);
     if (r == OPTIONS_DONE)
         status = EXIT_SUCCESS;

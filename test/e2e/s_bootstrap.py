@@ -1,9 +1,12 @@
 """The command line and the bootstrap: what is read, merged, validated and refused."""
 import json
+import re
+import resource
+from pathlib import Path
 
 import pytest
 
-from harness import bootstrap, cluster, difference, direct, http_listener, route
+from harness import Proxy, bootstrap, cluster, difference, direct, http_listener, route
 from harness.config import socket_address
 from harness.proxy import run_once
 
@@ -290,3 +293,31 @@ def test_signals_end_cleanly(start, signal_name):
     proxy = start(bootstrap([http_listener(routes=[direct(200)])]))
     proxy.process.send_signal(getattr(signal, signal_name))
     assert proxy.wait_exit() == 0
+
+
+def limits_of(proxy):
+    """name -> (soft, hard), as the kernel tells them."""
+    text = Path(f"/proc/{proxy.process.pid}/limits").read_text()
+    return dict((m[1], (m[2], m[3])) for m in re.finditer(
+        r"^(Max .*?)  +(\S+) +(\S+)", text, re.M))
+
+
+class Limited(Proxy):
+    """A proxy that starts with a soft limit of its own."""
+
+    def popen(self, **kw):
+        return super().popen(preexec_fn=lambda: resource.setrlimit(*self.limit), **kw)
+
+
+@pytest.mark.only("xylem", "Envoy leaves the limits as they are")
+def test_core_dumps_and_few_files(kind, tmp_path, closing):
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    made = closing(Limited(kind, tmp_path / "core", GOOD, args=["--enable-core-dump"]))
+    made.limit = (resource.RLIMIT_CORE, (0, hard))
+    soft, hard = limits_of(made.start())["Max core file size"]
+    assert soft == hard
+    made = closing(Limited(kind, tmp_path / "files", GOOD))
+    made.limit = (resource.RLIMIT_NOFILE, (100, 200))
+    assert limits_of(made.start())["Max open files"] == ("200", "200")
+    assert "at most 200 files and connections may be open" in made.log()
+    assert made.get("/").text == "ok"
