@@ -245,6 +245,23 @@ START_TEST(test_headers_beyond_every_limit)
 }
 END_TEST
 
+/* An origin that goes on with 1xx for ever is given up: each takes memory of the request. */
+START_TEST(test_informational_flood)
+{
+    enum { MAX = 100 };
+    for (unsigned n = MAX; n <= MAX + 1; n++) {
+        struct codec_log l;
+        codec_log_init(&l, &codec_log_client);
+        l.stream = l.codec->ops->stream_new(l.codec, &l, &l.headers);
+        for (unsigned i = 0; i < n; i++)
+            codec_log_feed(&l, BYTES("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"), 0);
+        codec_log_feed(&l, BYTES("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), 0);
+        ck_assert((l.error != NULL) == (n > MAX));
+        codec_log_fini(&l);
+    }
+}
+END_TEST
+
 /* A body read in full chunks is handed on by reference: nothing is copied. */
 START_TEST(test_body_is_not_copied)
 {
@@ -278,6 +295,7 @@ int main(void)
     tcase_add_test(t, test_reset_gives_no_more_events);
     tcase_add_test(t, test_cut_response_is_an_error);
     tcase_add_test(t, test_headers_beyond_every_limit);
+    tcase_add_test(t, test_informational_flood);
     tcase_add_test(t, test_body_is_not_copied);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
