@@ -28,6 +28,7 @@ enum {
     FIELD_CDS_CONFIG = 2,
     FIELD_ADS_CONFIG = 3,
     FIELD_ADMIN = 12,
+    FIELD_OVERLOAD_MANAGER = 15,
     FIELD_LAYERED_RUNTIME = 17,
     FIELD_ADMIN_ACCESS_LOG = 5,
     FIELD_NAME = 1,
@@ -110,6 +111,13 @@ static bool take_runtime(struct decode_context *ctx, struct bootstrap_config *c,
            error_prefix(err, "layered_runtime.");
 }
 
+static bool take_overload(struct decode_context *ctx, struct bootstrap_config *c, struct error *err)
+{
+    struct bytes wire = wire_message(c->arena, c->wire, FIELD_OVERLOAD_MANAGER);
+    return overload_decode(ctx, c->arena, wire, &c->overload, err) ||
+           error_prefix(err, "overload_manager.");
+}
+
 static bool take_stats(struct bootstrap_config *c, const bootstrap_msg *m, struct error *err)
 {
     const envoy_config_metrics_v3_StatsConfig *s = BOOTSTRAP(stats_config)(m);
@@ -152,7 +160,7 @@ struct bootstrap_config *bootstrap_config_decode(struct decode_context *ctx, str
     if (ok)
         take_node(c, m);
     ok = ok && take_dynamic(ctx, c, err) && take_runtime(ctx, c, err) &&
-         take_admin(ctx, c, m, err) && take_stats(c, m, err) &&
+         take_overload(ctx, c, err) && take_admin(ctx, c, m, err) && take_stats(c, m, err) &&
          dns_options_of_bootstrap(ctx, a, m, &c->dns_options, err);
     ctx->control_cluster_ok = check;
     upb_Arena_Free(arena);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "config/builder.h"
 #include "config/config_source.h"
+#include "config/overload.h"
 #include "config/runtime.h"
 
 struct stat_tag {
@@ -32,6 +33,7 @@ struct bootstrap_config {
 
     struct runtime runtime;
     const struct dns_options *dns_options; /* of clusters that name no resolver */
+    struct overload overload;
 
     uint64_t stats_flush_interval_ms; /* 5000 */
     bool stats_flush_on_admin;

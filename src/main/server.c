@@ -196,6 +196,7 @@ static bool make_workers(struct server *s, struct error *err)
             .stats = s->stats,
             .access_log = s->access_log,
             .clusters = s->thread_clusters,
+            .connections = &s->connections,
             .drain_ms = (uint64_t)s->options->drain_time_s * 1000,
         };
         struct worker_thread *t = worker_thread_new(&o, err);
@@ -251,7 +252,9 @@ static bool load(struct server *s, struct error *err)
     s->dns = dns_driver_new(s->loop, config_thread_loop(s->config), dns_answer, s);
     if (!config_thread_load(s->config, body, &node, err))
         return source_text_locate(&text, err);
-    dns_driver_set_options(s->dns, config_thread_bootstrap(s->config)->dns_options);
+    const struct bootstrap_config *b = config_thread_bootstrap(s->config);
+    dns_driver_set_options(s->dns, b->dns_options);
+    s->connections.max = b->overload.max_connections;
     arena_free(&s->arena); /* the text and its tree, which only errors need */
     return true;
 }

@@ -4,6 +4,7 @@
 #include "base/stats.h"
 #include "config/bootstrap_load.h"
 #include "config/static_load.h"
+#include "dataplane/net/conn_limit.h"
 #include "dataplane/net/loop.h"
 #include "dataplane/net/worker.h"
 #include "main/config_thread.h"
@@ -31,8 +32,9 @@ struct server {
     struct access_log_writer *access_log;
     struct worker_thread **workers;
     unsigned n_workers;
-    struct worker main_worker; /* slot 0: admin, control channels */
-    struct snapshot_slot slot; /* main's own copy of the snapshot */
+    struct worker main_worker;     /* slot 0: admin, control channels */
+    struct snapshot_slot slot;     /* main's own copy of the snapshot */
+    struct conn_limit connections; /* downstream, of all workers */
     struct dialer dialer;
     struct dns_driver *dns;
     struct signal_watch term, interrupt, usr1, hup;

@@ -12,6 +12,7 @@
 #include "dataplane/http/http_conn.h"
 #include "dataplane/net/acceptor.h"
 #include "dataplane/net/chunk.h"
+#include "dataplane/net/conn_limit.h"
 #include "dataplane/upstream/cluster_manager.h"
 #include "main/config_thread.h"
 #include "main/post_call.h"
@@ -48,11 +49,19 @@ static void on_accept(struct acceptor *a, int fd, const struct address *remote)
         close(fd);
         return;
     }
+    bool limited = http_conn_limited(w, l->entry);
+    if (limited && !conn_limit_take(w->connections)) {
+        stat_inc(l->entry->stats, w->slot, STAT_LISTENER_GLOBAL_CX_OVERFLOW);
+        close(fd);
+        return;
+    }
     struct chain_binding *chain = listener_find_chain(l->entry, &q);
     if (chain && chain->manager) {
         http_conn_accept(w, fd, remote, l->entry, chain);
         return;
     }
+    if (limited)
+        conn_limit_give_back(w->connections);
     stat_inc(l->entry->stats, w->slot, STAT_LISTENER_NO_FILTER_CHAIN_MATCH); /* rule M16 */
     close(fd);
 }
@@ -213,7 +222,8 @@ struct worker_thread *worker_thread_new(const struct worker_thread_options *o, s
                                 .loop = loop,
                                 .chunks = chunk_pool_new(0),
                                 .stats = o->stats,
-                                .access_log = o->access_log};
+                                .access_log = o->access_log,
+                                .connections = o->connections};
     random_seed_os(&t->worker.random);
     list_init(&t->acceptors);
     snapshot_slot_init(&t->slot, loop, adopt, t);

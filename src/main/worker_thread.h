@@ -16,8 +16,9 @@ struct worker_thread_options {
     struct config_thread *config;
     struct stat_store *stats;
     struct access_log_writer *access_log;
-    struct stat_scope *clusters; /* thread_local_cluster_manager */
-    uint64_t drain_ms;           /* --drain-time-s */
+    struct stat_scope *clusters;    /* thread_local_cluster_manager */
+    struct conn_limit *connections; /* of all workers; its max is set before they run */
+    uint64_t drain_ms;              /* --drain-time-s */
 };
 
 struct worker_thread {

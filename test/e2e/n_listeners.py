@@ -1,10 +1,12 @@
 """Addresses of listeners and upstreams: UDS, IPv6, several at once."""
+import json
 import socket
 
 import pytest
 
 from harness import (Client, Origin, bootstrap, cluster, direct, http_listener, route, wait_for)
 from harness.config import hcm, socket_address
+from harness.proxy import run_once
 
 
 def ipv6_works():
@@ -129,3 +131,42 @@ def test_connection_limit_of_a_listener(start):
         proxy.wait_stat("listener.127.0.0.1_0.downstream_cx_overflow", 1)
     proxy.wait_stat("listener.127.0.0.1_0.downstream_cx_active", 0)
     assert proxy.get("/").status == 200
+
+
+MONITOR = "envoy.resource_monitors.global_downstream_max_connections"
+CONNECTIONS = ("type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3."
+               "DownstreamConnectionsConfig")
+
+
+def connections_at_most(count, name=MONITOR):
+    return {"name": name, "typed_config": {
+        "@type": CONNECTIONS, "max_active_downstream_connections": count}}
+
+
+def test_connection_limit_of_the_process(start):
+    """All listeners together, on all workers; not one that ignores it, nor the admin address."""
+    proxy = start(bootstrap([
+        http_listener("one", routes=[direct(200)]), http_listener("two", routes=[direct(200)]),
+        http_listener("free", routes=[direct(200)], listener={"ignore_global_conn_limit": True})],
+        overload_manager={"resource_monitors": [connections_at_most(2)]}), concurrency=2)
+    with proxy.client("one") as one, proxy.client("two") as two:
+        assert one.get("/").status == two.get("/").status == 200
+        for name in ("one", "two"):
+            with proxy.client(name) as three:
+                assert three.closed()
+        with proxy.client("free") as free:
+            assert free.get("/").status == 200
+        wait_for(lambda: sum(proxy.stats().matching(
+            r"^listener\..*downstream_global_cx_overflow$").values()) == 2)
+    wait_for(lambda: sum(proxy.stats().matching(
+        r"^listener\.127.*downstream_cx_active$").values()) == 0)
+    with proxy.client("one") as one, proxy.client("one") as two:
+        assert one.get("/").status == two.get("/").status == 200
+
+
+def test_connections_are_limited_once(kind, tmp_path):
+    twice = {"resource_monitors": [connections_at_most(2), connections_at_most(3)]}
+    (tmp_path / "bootstrap.yaml").write_text(json.dumps(bootstrap(overload_manager=twice)))
+    code, out, err = run_once(kind, ["-c", "bootstrap.yaml", "--mode", "validate"], tmp_path)
+    assert code == 1
+    assert f"Duplicate resource monitor {MONITOR}" in out + err

@@ -6,6 +6,7 @@
 #include "dataplane/http/http_conn_list.h"
 #include "dataplane/http/stream_internal.h"
 #include "dataplane/http/stream_pool.h"
+#include "dataplane/net/conn_limit.h"
 
 enum { HELD_INPUT_MAX = 64 * 1024 }; /* pipelined bytes kept while a response is under way */
 
@@ -290,6 +291,8 @@ static void on_connection_close(struct connection *connection, enum close_reason
     timer_stop(&c->idle_timer);
     timer_stop(&c->duration_timer);
     timer_stop(&c->drain_timer);
+    if (c->limited)
+        conn_limit_give_back(c->worker->connections);
     list_remove(&c->link);
     c->worker->http_conns->n--;
     c->codec->ops->free(&c->codec);
@@ -376,6 +379,11 @@ static void start_connection(struct http_conn *c)
         timer_start(&c->duration_timer, m->max_connection_duration_ms);
 }
 
+bool http_conn_limited(const struct worker *w, const struct listener_entry *l)
+{
+    return conn_limit_counts(w->connections) && !l->listener->ignore_global_conn_limit;
+}
+
 static struct http_conn *conn_make(struct worker *w, const struct listener_entry *l,
                                    struct chain_binding *b)
 {
@@ -391,6 +399,7 @@ static struct http_conn *conn_make(struct worker *w, const struct listener_entry
     c->buffer_limit = l->listener->buffer_limit;
     c->stats = stat_scope_ref(b->manager->stats);
     c->listener_stats = stat_scope_ref(l->stats);
+    c->limited = http_conn_limited(w, l);
     buffer_init(&c->out, w->chunks);
     timer_init(&c->idle_timer, w->loop, on_idle_timer, c);
     timer_init(&c->duration_timer, w->loop, on_duration_timer, c);

@@ -34,6 +34,7 @@ struct http_conn {
     struct timer idle_timer, duration_timer, drain_timer;
     uint64_t id, rx_counted, tx_counted;
     uint32_t requests, buffer_limit;
+    bool limited; /* counts for worker->connections: has taken its place there */
     bool in_input, draining, drain_counted, closing, chain_gone, is_tls;
     bool input_left, input_held; /* pipelined bytes wait; so many that reading is paused */
 };
@@ -44,7 +45,10 @@ void http_worker_init(struct worker *w);
 void http_worker_fini(struct worker *w);
 
 /* Takes over a connection (accepted, handshake done or not). `l` and `b` are of the worker's
- * current snapshot. Counts it on the listener and on the connection manager. */
+ * current snapshot. Counts it on the listener and on the connection manager. Where the process
+ * has a limit of connections (http_conn_limited()) its place was taken, and is given back at the
+ * end. */
+bool http_conn_limited(const struct worker *w, const struct listener_entry *l);
 struct http_conn *http_conn_new(struct worker *w, struct connection *c,
                                 const struct listener_entry *l, struct chain_binding *b);
 /* The same over an accepted, non-blocking descriptor, which it takes over. */

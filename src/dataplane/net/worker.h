@@ -11,6 +11,7 @@
 
 struct access_log_writer;
 struct chunk_pool;
+struct conn_limit;
 struct cluster_manager;
 struct loop;
 struct snapshot;
@@ -30,6 +31,7 @@ struct worker {
     struct access_log_writer *access_log; /* http/: where finished lines go */
     struct http_conn_list *http_conns;    /* http/: live downstream connections */
     struct stream_pool *streams;          /* http/: free list of streams and arenas */
+    struct conn_limit *connections;       /* of the process, net/conn_limit.h; NULL: no limit */
     bool draining;                        /* the process drains: answer with "Connection: close" */
     uint64_t next_stream_id, next_connection_id;
 };

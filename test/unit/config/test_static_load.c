@@ -148,6 +148,29 @@ START_TEST(control_cluster_may_speak_http2)
 }
 END_TEST
 
+#define MONITORS(...) "{overload_manager: {resource_monitors: [" __VA_ARGS__ "]}}"
+#define CONNECTIONS(max)                                                                           \
+    "{name: c, typed_config: {'@type': type.googleapis.com/envoy.extensions.resource_monitors."    \
+    "downstream_connections.v3.DownstreamConnectionsConfig, "                                      \
+    "max_active_downstream_connections: " max "}}"
+#define HEAP                                                                                       \
+    "{name: h, typed_config: {'@type': type.googleapis.com/envoy.extensions.resource_monitors."    \
+    "fixed_heap.v3.FixedHeapConfig, max_heap_size_bytes: 1000000}}"
+
+START_TEST(reads_the_limit_of_connections)
+{
+    ck_assert_str_eq(load("{}"), "");
+    ck_assert_uint_eq(config->overload.max_connections, UINT64_MAX);
+    ck_assert_str_eq(load(MONITORS(HEAP ", " CONNECTIONS("7"))), "");
+    ck_assert_uint_eq(config->overload.max_connections, 7);
+    ck_assert_str_eq(load(MONITORS(CONNECTIONS("7") ", " CONNECTIONS("8"))),
+                     "overload_manager.resource_monitors[1]: Duplicate resource monitor c");
+    ck_assert_str_eq(load(MONITORS(CONNECTIONS("-1"))),
+                     "overload_manager.resource_monitors[0]: typed_config."
+                     "max_active_downstream_connections: value must be greater than 0");
+}
+END_TEST
+
 #define LAYERS(...) "{layered_runtime: {layers: [" __VA_ARGS__ "]}}"
 #define LAYER(name, values) "{name: " name ", static_layer: " values "}"
 #define LIMIT(name) "envoy.resource_limits.listener." name ".connection_limit"
@@ -184,6 +207,7 @@ static Suite *suite(void)
     tcase_add_test(t, reads_a_bootstrap);
     tcase_add_loop_test(t, refuses, 0, (int)ARRAY_SIZE(bad));
     tcase_add_test(t, listeners_without_a_name);
+    tcase_add_test(t, reads_the_limit_of_connections);
     tcase_add_test(t, reads_runtime_layers);
     tcase_add_test(t, control_cluster_may_speak_http2);
     suite_add_tcase(s, t);
