@@ -262,6 +262,7 @@ static void update_one(struct builder *b, struct resource *r, const struct incom
     if (update_by_type(b, r, in, &unchanged, &err)) {
         result->n_accepted++;
         result->n_unchanged += unchanged;
+        r->absent = r->timed_out = false;
         resource_clear_rejected(r);
     } else {
         resource_reject(r, in->u->wire, in->u->version, error_text(&err), in->wall_ns);

@@ -182,5 +182,10 @@ struct resource_view {
 typedef bool resource_view_fn(void *ctx, const struct resource_view *v);
 size_t builder_each(struct builder *b, enum resource_type type, size_t from, resource_view_fn *fn,
                     void *ctx);
+/* What is held of a type from a source: the newest accepted version of each resource that the
+ * server has not removed since. Any order; nothing may change meanwhile. */
+typedef void builder_held_fn(void *arg, struct bytes name, struct bytes version);
+void builder_each_held(const struct builder *b, const struct config_source *source,
+                       enum resource_type type, builder_held_fn *fn, void *arg);
 /* version_info of the last full response of clusters or listeners ("" before). */
 const char *builder_type_version(const struct builder *b, enum resource_type type);

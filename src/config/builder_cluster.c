@@ -192,7 +192,6 @@ static bool endpoint_update(struct builder *b, struct resource *r, const struct 
     struct resource_version *v = builder_version(b, r, in);
     resource_version_free(&r->active);
     r->active = v;
-    r->absent = r->timed_out = false;
     for (unsigned i = 0; i < r->n_dependants; i++)
         replace_hosts(b, all[i].version, all[i].hosts);
     mem_free(all);

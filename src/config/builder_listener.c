@@ -345,7 +345,6 @@ static bool route_update(struct builder *b, struct resource *r, const struct inc
     }
     node_make_pinnable(&v->route->node);
     r->active = v;
-    r->absent = r->timed_out = false;
     resource_version_free(&old);
     builder_mark_dirty(b, r);
     LIST_EACH(it, &r->dependants)

@@ -95,3 +95,15 @@ size_t builder_each(struct builder *b, enum resource_type type, size_t from, res
     }
     return SIZE_MAX;
 }
+
+void builder_each_held(const struct builder *b, const struct config_source *source,
+                       enum resource_type type, builder_held_fn *fn, void *arg)
+{
+    LIST_EACH(it, &b->store.lists[type])
+    {
+        const struct resource *r = LIST_ENTRY(it, struct resource, link);
+        const struct resource_version *v = r->pending ? r->pending : r->active;
+        if (v && !r->is_static && !r->absent && bytes_eq(r->source->source.key, source->key))
+            fn(arg, r->name, bytes_of(v->version->text));
+    }
+}

@@ -11,8 +11,7 @@ enum config_source_kind {
     SOURCE_NONE,
     SOURCE_ADS,
     SOURCE_SELF, /* resolved to the parent's source by whoever decodes the parent */
-    SOURCE_GRPC, /* own stream, state of the world */
-    SOURCE_DELTA_GRPC,
+    SOURCE_GRPC, /* own stream */
     SOURCE_PATH,
     SOURCE_REST,
 };
@@ -27,7 +26,7 @@ struct grpc_service {
 };
 
 struct api_config_source {
-    bool delta;
+    bool delta; /* the incremental dialect */
     bool set_node_on_first_message_only;
     struct grpc_service *services;
     unsigned n_services;
@@ -37,6 +36,6 @@ struct config_source {
     enum config_source_kind kind;
     struct bytes key;                  /* identity: "ads", or the bytes of the ConfigSource */
     uint64_t initial_fetch_timeout_ms; /* default 15000; 0: wait for ever (rule T01) */
-    struct api_config_source api;      /* SOURCE_GRPC, SOURCE_DELTA_GRPC, ads_config */
+    struct api_config_source api;      /* SOURCE_GRPC, ads_config */
     struct bytes path, watched_directory;
 };

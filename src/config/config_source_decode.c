@@ -64,16 +64,16 @@ static bool take_service(struct decode_context *ctx, struct arena *a,
     return true;
 }
 
-static bool check_api(const api_msg *m, struct error *err)
+static bool check_api(const api_msg *m, bool *delta, struct error *err)
 {
     if (API(transport_api_version)(m) == envoy_config_core_v3_V2) /* AUTO is V3 by now */
         return error_set(err, "transport_api_version: the V2 xDS transport protocol version is no "
                               "longer supported; use V3");
     switch (API(api_type)(m)) {
     case API(GRPC):
-        return true;
     case API(DELTA_GRPC):
-        return error_set(err, "api_type: DELTA_GRPC is not implemented");
+        *delta = API(api_type)(m) == API(DELTA_GRPC);
+        return true;
     case API(REST):
         return error_set(err, "api_type: REST is not implemented");
     default:
@@ -85,7 +85,7 @@ static bool take_api(struct decode_context *ctx, struct arena *a, const api_msg 
                      struct api_config_source *out, struct error *err)
 {
     size_t n;
-    if (!check_api(m, err))
+    if (!check_api(m, &out->delta, err))
         return false;
     const envoy_config_core_v3_GrpcService *const *services = API(grpc_services)(m, &n);
     if (n == 0 || n > 2)

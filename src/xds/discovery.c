@@ -10,6 +10,11 @@ enum {
     RESPONSE_NONCE = 5,
     RESPONSE_CONTROL_PLANE = 6,
     RESPONSE_RESOURCE_ERRORS = 7,
+    /* DeltaDiscoveryResponse, where it differs */
+    DELTA_REMOVED_RESOURCES = 6,
+    DELTA_CONTROL_PLANE = 7,
+    DELTA_RESOURCE_ERRORS = 9,
+    RESOURCE_ALIASES = 4,
 };
 
 static bool read_any(struct bytes any, struct bytes *type_url, struct bytes *value)
@@ -32,6 +37,7 @@ static bool read_wrapper(struct discovery_resource *r)
     struct bytes rest = r->wire;
     struct wire_field f;
     bool has = false;
+    r->wrapper = r->wire;
     r->wire = BYTES_NONE;
     r->name = BYTES("");
     while (wire_next(&rest, &f)) {
@@ -78,12 +84,14 @@ static void add_error(struct discovery_response *out, struct bytes error)
     e->message = wire_find_bytes(detail, 2);
 }
 
+static const struct discovery_response nothing = {
+    .version = {"", 0}, .type_url = {"", 0}, .nonce = {"", 0}};
+
 bool discovery_response_read(struct bytes message, struct discovery_response *out)
 {
     struct wire_field f;
     bool ok = true;
-    *out = (struct discovery_response){
-        .version = BYTES(""), .type_url = BYTES(""), .nonce = BYTES("")};
+    *out = nothing;
     while (ok && wire_next(&message, &f)) {
         if (f.type != WIRE_BYTES)
             continue;
@@ -106,8 +114,60 @@ bool discovery_response_read(struct bytes message, struct discovery_response *ou
     return false;
 }
 
+static bool add_wrapped(struct discovery_response *out, struct bytes resource)
+{
+    GROW(out->resources, out->cap_resources, out->n_resources + 1);
+    struct discovery_resource *r = &out->resources[out->n_resources++];
+    *r = (struct discovery_resource){.wire = resource};
+    return read_wrapper(r);
+}
+
+bool delta_response_read(struct bytes message, struct discovery_response *out)
+{
+    struct wire_field f;
+    bool ok = true;
+    *out = nothing;
+    while (ok && wire_next(&message, &f)) {
+        if (f.type != WIRE_BYTES)
+            continue;
+        if (f.number == RESPONSE_VERSION_INFO) {
+            out->version = f.bytes;
+        } else if (f.number == RESPONSE_RESOURCES) {
+            ok = add_wrapped(out, f.bytes);
+        } else if (f.number == RESPONSE_TYPE_URL) {
+            out->type_url = f.bytes;
+        } else if (f.number == RESPONSE_NONCE) {
+            out->nonce = f.bytes;
+        } else if (f.number == DELTA_REMOVED_RESOURCES) {
+            GROW(out->removed, out->cap_removed, out->n_removed + 1);
+            out->removed[out->n_removed++] = f.bytes;
+        } else if (f.number == DELTA_CONTROL_PLANE) {
+            out->control_plane = wire_find_bytes(f.bytes, 1);
+        } else if (f.number == DELTA_RESOURCE_ERRORS) {
+            add_error(out, f.bytes);
+        }
+    }
+    if (ok && message.len == 0)
+        return true;
+    discovery_response_fini(out);
+    return false;
+}
+
+bool discovery_next_alias(struct bytes *rest, struct bytes *alias)
+{
+    struct wire_field f;
+    while (wire_next(rest, &f)) {
+        if (f.number == RESOURCE_ALIASES && f.type == WIRE_BYTES) {
+            *alias = f.bytes;
+            return true;
+        }
+    }
+    return false;
+}
+
 void discovery_response_fini(struct discovery_response *r)
 {
+    mem_free(r->removed);
     mem_free(r->resources);
     mem_free(r->errors);
     *r = (struct discovery_response){0};

@@ -1,4 +1,5 @@
-/* envoy.service.discovery.v3.DiscoveryResponse, read off the wire without copying. Pure. */
+/* envoy.service.discovery.v3.DiscoveryResponse and DeltaDiscoveryResponse, read off the wire
+ * without copying. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,6 +12,7 @@ struct discovery_resource {
     struct bytes version;  /* of the wrapper; empty: the response's */
     struct bytes type_url; /* of the Any */
     struct bytes wire;     /* the Any's value; data NULL: a wrapper without a resource */
+    struct bytes wrapper;  /* the Resource message: its aliases; data NULL: none */
 };
 
 struct discovery_error {
@@ -27,8 +29,15 @@ struct discovery_response {
     size_t n_resources, cap_resources;
     struct discovery_error *errors;
     size_t n_errors, cap_errors;
+    struct bytes *removed; /* delta's */
+    size_t n_removed, cap_removed;
 };
 
-/* False: the bytes are no DiscoveryResponse (rule A13: a stream error). */
+/* False: the bytes are no DiscoveryResponse (rule A13: a stream error). version is then
+ * version_info. */
 MUST_CHECK bool discovery_response_read(struct bytes message, struct discovery_response *out);
+/* The same of a DeltaDiscoveryResponse; version is system_version_info (D04). */
+MUST_CHECK bool delta_response_read(struct bytes message, struct discovery_response *out);
+/* The other names of a resource, one after the other (D12): *rest is its wrapper at first. */
+bool discovery_next_alias(struct bytes *rest, struct bytes *alias);
 void discovery_response_fini(struct discovery_response *r);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "config/wire.h"
 #include "xds/discovery.h"
 
 enum { BACKOFF_BASE_MS = 500, BACKOFF_MAX_MS = 30000, CODE_NOT_FOUND = 5 };
@@ -66,7 +67,7 @@ struct mux *mux_new(const struct mux_options *o)
         char *url = mem_alloc(128);
         snprintf(url, 128, "type.googleapis.com/%s", resource_type_name((enum resource_type)t));
         p->type = (enum resource_type)t;
-        subscription_init(&p->sub, url, resource_type_is_wildcard(p->type));
+        subscription_init(&p->sub, url, resource_type_is_wildcard(p->type), m->source.api.delta);
         if (topic_scopes[t])
             p->stats = stat_scope_get(o->table->stats, bytes_of(topic_scopes[t]),
                                       &subscription_stat_schema);
@@ -178,22 +179,39 @@ static struct topic *topic_of(struct mux *m, struct bytes type_url)
     return t == RESOURCE_TYPE_COUNT ? NULL : &m->topics[t];
 }
 
-/* Rules S10 and S12: what spoils the whole response. */
+static bool resource_valid(const struct topic *t, const struct discovery_resource *x,
+                           struct map *names, struct error *err)
+{
+    if (x->wire.data && !bytes_eq_str(x->type_url, t->sub.type_url))
+        return error_set(err,
+                         "type URL %.*s embedded in an individual Any does not match the "
+                         "message-wide type URL %s in %sDiscoveryResponse",
+                         BYTES_ARG(x->type_url), t->sub.type_url, t->sub.delta ? "Delta" : "");
+    struct bytes own_name = wire_find_bytes(x->wire, 1);
+    if (t->sub.wildcard_type && own_name.data && !bytes_eq(own_name, x->name))
+        return error_set(err, "resource '%.*s' contains one named '%.*s'", BYTES_ARG(x->name),
+                         BYTES_ARG(own_name));
+    if (!map_set(names, x->name, names))
+        return true;
+    if (t->sub.delta)
+        return error_set(err, "duplicate name %.*s found among added/updated resources",
+                         BYTES_ARG(x->name));
+    return error_set(err, "duplicate resource %.*s found in response of type %s",
+                     BYTES_ARG(x->name), t->sub.type_url);
+}
+
+/* Rules S10, S12 and D06: what spoils the whole response. */
 static bool response_valid(const struct topic *t, const struct discovery_response *r,
                            struct error *err)
 {
     struct map names = MAP_INIT;
     bool ok = true;
-    for (size_t i = 0; ok && i < r->n_resources; i++) {
-        const struct discovery_resource *x = &r->resources[i];
-        if (x->wire.data && !bytes_eq_str(x->type_url, t->sub.type_url))
-            ok = error_set(err,
-                           "type URL %.*s embedded in an individual Any does not match the "
-                           "message-wide type URL %s in DiscoveryResponse",
-                           BYTES_ARG(x->type_url), t->sub.type_url);
-        else if (map_set(&names, x->name, (void *)r))
-            ok = error_set(err, "duplicate resource %.*s found in response of type %s",
-                           BYTES_ARG(x->name), t->sub.type_url);
+    for (size_t i = 0; ok && i < r->n_resources; i++)
+        ok = resource_valid(t, &r->resources[i], &names, err);
+    for (size_t i = 0; ok && i < r->n_removed; i++) {
+        if (map_set(&names, r->removed[i], &names))
+            ok = error_set(err, "duplicate name %.*s found in the union of added+removed resources",
+                           BYTES_ARG(r->removed[i]));
     }
     map_fini(&names);
     return ok;
@@ -206,18 +224,40 @@ struct batch {
     size_t n_removed, cap_removed;
 };
 
-/* Rule S11: what nobody asked for is passed over. */
+/* What a resource is called here: rules S11 (what nobody asked for is passed over: data NULL) and
+ * D12 (who asked by an alias gets it by that). */
+static struct bytes wanted_name(const struct topic *t, const struct discovery_resource *x)
+{
+    struct bytes rest = x->wrapper, alias;
+    if (subscription_is_wildcard(&t->sub) || subscription_wants(&t->sub, x->name))
+        return x->name;
+    while (discovery_next_alias(&rest, &alias)) {
+        if (subscription_wants(&t->sub, alias))
+            return alias;
+    }
+    return BYTES_NONE;
+}
+
+static void add_removed(struct batch *b, struct bytes name)
+{
+    GROW(b->removed, b->cap_removed, b->n_removed + 1);
+    b->removed[b->n_removed++] = name;
+}
+
 static void batch_resources(struct topic *t, const struct discovery_response *r, struct batch *b)
 {
     for (size_t i = 0; i < r->n_resources; i++) {
         const struct discovery_resource *x = &r->resources[i];
-        if (!x->wire.data ||
-            (!subscription_is_wildcard(&t->sub) && !subscription_wants(&t->sub, x->name)))
+        struct bytes name = wanted_name(t, x);
+        if (!x->wire.data || !name.data)
             continue;
+        /* Empty is a version too where each resource has its own (D13). */
+        struct bytes version = t->sub.delta || x->version.len ? x->version : r->version;
         GROW(b->updates, b->cap_updates, b->n_updates + 1);
-        b->updates[b->n_updates++] = (struct resource_update){
-            x->name, x->version.len ? x->version : r->version, x->type_url, x->wire};
+        b->updates[b->n_updates++] = (struct resource_update){name, version, x->type_url, x->wire};
     }
+    for (size_t i = 0; i < r->n_removed; i++)
+        add_removed(b, r->removed[i]);
 }
 
 /* Rule A11: NOT_FOUND removes the named resource, any other code keeps what is cached. */
@@ -232,9 +272,8 @@ static void batch_errors(struct mux *m, struct topic *t, const struct discovery_
             "%s: the server reports an error for resource '%.*s': %d, %.*s",
             resource_type_short(t->type), BYTES_ARG(e->name), e->code, BYTES_ARG(e->message));
         if (e->code == CODE_NOT_FOUND) {
-            GROW(b->removed, b->cap_removed, b->n_removed + 1);
-            b->removed[b->n_removed++] = e->name;
-        } else if (known && known->active && resource_type_is_wildcard(t->type)) {
+            add_removed(b, e->name);
+        } else if (known && known->active && resource_type_is_wildcard(t->type) && !t->sub.delta) {
             GROW(b->updates, b->cap_updates, b->n_updates + 1);
             b->updates[b->n_updates++] =
                 (struct resource_update){known->name, bytes_of(known->active->version->text),
@@ -267,7 +306,7 @@ static void apply(struct mux *m, struct topic *t, const struct discovery_respons
     struct batch b = {0};
     struct update_result result = {0};
     struct strbuf text = STRBUF_INIT;
-    bool full = subscription_is_wildcard(&t->sub);
+    bool full = subscription_is_wildcard(&t->sub) && !t->sub.delta;
     if (!response_valid(t, r, err)) {
         config_update_failed(m->builder, &m->source, t->type);
         return;
@@ -308,9 +347,10 @@ static void on_message(void *owner, struct bytes message)
 {
     struct mux *m = owner;
     struct discovery_response r;
-    if (!discovery_response_read(message, &r)) {
-        LOG(LOG_CONFIG, LOG_WARNING, "%s: a message of %zu bytes is no DiscoveryResponse",
-            m->method, message.len);
+    bool delta = m->source.api.delta;
+    if (!(delta ? delta_response_read(message, &r) : discovery_response_read(message, &r))) {
+        LOG(LOG_CONFIG, LOG_WARNING, "%s: a message of %zu bytes is no %sDiscoveryResponse",
+            m->method, message.len, delta ? "Delta" : "");
         lost(m);
         return;
     }
@@ -388,12 +428,25 @@ void mux_unwant(struct mux *m, enum resource_type type, struct bytes name)
     subscription_unwant(&topic_used(m, type)->sub, name);
 }
 
+struct held {
+    const struct mux *m;
+    enum resource_type type;
+};
+
+static void each_held(void *ctx, subscription_held_fn *fn, void *arg)
+{
+    const struct held *h = ctx;
+    builder_each_held(h->m->builder, &h->m->source, h->type, fn, arg);
+}
+
 static void send_request(struct mux *m, struct topic *t)
 {
     struct strbuf request = STRBUF_INIT;
+    struct held ctx = {m, t->type};
+    struct subscription_held held = {each_held, &ctx};
     bool node = !m->node_sent || !m->source.api.set_node_on_first_message_only;
     bool first = !t->sub.requested;
-    subscription_take(&t->sub, node ? m->node : BYTES_NONE, &request);
+    subscription_take(&t->sub, node ? m->node : BYTES_NONE, &held, &request);
     m->node_sent = true;
     if (first)
         count(t, STAT_SUB_UPDATE_ATTEMPT);
@@ -416,7 +469,7 @@ void mux_flush(struct mux *m)
     }
     for (unsigned i = 0; i < m->n_order; i++) {
         struct topic *t = &m->topics[m->order[i]];
-        if (subscription_due(&t->sub))
+        while (subscription_due(&t->sub))
             send_request(m, t);
     }
 }

@@ -49,8 +49,8 @@ struct mux_options {
     struct grpc_runtime *grpc;
     struct builder *builder;
     const struct config_source *source; /* copied shallowly: its memory outlives the mux */
-    const char *method;
-    struct bytes node; /* core.v3.Node bytes; outlive the mux */
+    const char *method;                 /* of the dialect that source->api.delta says */
+    struct bytes node;                  /* core.v3.Node bytes; outlive the mux */
 };
 
 struct mux *mux_new(const struct mux_options *o);

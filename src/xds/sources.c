@@ -12,13 +12,20 @@ struct xds_sources {
     struct map muxes; /* source key, and the type for a source that is not aggregated */
 };
 
-static const char ads_method[] =
-    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
-static const char *const type_methods[RESOURCE_TYPE_COUNT] = {
-    [RESOURCE_CLUSTER] = "/envoy.service.cluster.v3.ClusterDiscoveryService/StreamClusters",
-    [RESOURCE_ENDPOINT] = "/envoy.service.endpoint.v3.EndpointDiscoveryService/StreamEndpoints",
-    [RESOURCE_LISTENER] = "/envoy.service.listener.v3.ListenerDiscoveryService/StreamListeners",
-    [RESOURCE_ROUTE] = "/envoy.service.route.v3.RouteDiscoveryService/StreamRoutes",
+/* [false]: state of the world, [true]: delta. */
+static const char *const ads_methods[2] = {
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
+};
+static const char *const type_methods[RESOURCE_TYPE_COUNT][2] = {
+    [RESOURCE_CLUSTER] = {"/envoy.service.cluster.v3.ClusterDiscoveryService/StreamClusters",
+                          "/envoy.service.cluster.v3.ClusterDiscoveryService/DeltaClusters"},
+    [RESOURCE_ENDPOINT] = {"/envoy.service.endpoint.v3.EndpointDiscoveryService/StreamEndpoints",
+                           "/envoy.service.endpoint.v3.EndpointDiscoveryService/DeltaEndpoints"},
+    [RESOURCE_LISTENER] = {"/envoy.service.listener.v3.ListenerDiscoveryService/StreamListeners",
+                           "/envoy.service.listener.v3.ListenerDiscoveryService/DeltaListeners"},
+    [RESOURCE_ROUTE] = {"/envoy.service.route.v3.RouteDiscoveryService/StreamRoutes",
+                        "/envoy.service.route.v3.RouteDiscoveryService/DeltaRoutes"},
 };
 
 struct xds_sources *xds_sources_new(const struct xds_sources_options *o)
@@ -66,19 +73,19 @@ static struct mux *mux_make(struct xds_sources *s, const struct config_source *s
 static struct mux *mux_for(struct xds_sources *s, const struct config_source *source,
                            enum resource_type type)
 {
-    const char *method = type_methods[type];
+    const char *const *methods = type_methods[type];
     struct strbuf key = STRBUF_INIT;
     strbuf_add_bytes(&key, source->key);
     if (source->kind == SOURCE_ADS) {
         source = s->o.ads;
-        method = ads_method;
+        methods = ads_methods;
     } else {
         strbuf_printf(&key, "|%s", resource_type_short(type));
     }
     struct mux *m = map_get(&s->muxes, strbuf_bytes(&key));
     bool served = source && (source->kind == SOURCE_ADS || source->kind == SOURCE_GRPC);
     if (!m && served && source->api.n_services)
-        m = mux_make(s, source, method, strbuf_bytes(&key));
+        m = mux_make(s, source, methods[source->api.delta], strbuf_bytes(&key));
     strbuf_fini(&key);
     return m;
 }

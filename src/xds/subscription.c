@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "config/wire.h"
+#include "xds/subscription_internal.h"
 
 /* Field numbers of DiscoveryRequest and google.rpc.Status. */
 enum {
@@ -19,9 +20,10 @@ enum {
 
 static char wanted; /* what the map holds: presence is all that counts */
 
-void subscription_init(struct subscription *s, const char *type_url, bool wildcard_type)
+void subscription_init(struct subscription *s, const char *type_url, bool wildcard_type, bool delta)
 {
-    *s = (struct subscription){.type_url = type_url, .wildcard_type = wildcard_type};
+    *s =
+        (struct subscription){.type_url = type_url, .wildcard_type = wildcard_type, .delta = delta};
 }
 
 static void set_text(char **field, char *value)
@@ -42,6 +44,7 @@ static char *copy_bytes(struct bytes b)
 void subscription_fini(struct subscription *s)
 {
     map_fini(&s->names);
+    map_fini(&s->gone);
     set_text(&s->version, NULL);
     set_text(&s->nonce, NULL);
     set_text(&s->nack, NULL);
@@ -49,16 +52,24 @@ void subscription_fini(struct subscription *s)
 
 bool subscription_want(struct subscription *s, struct bytes name)
 {
-    if (map_set(&s->names, name, &wanted))
+    if (map_has(&s->names, name))
         return false;
+    if (s->delta)
+        delta_want(s, name);
+    else
+        map_set(&s->names, name, &wanted);
     s->names_changed = true;
     return true;
 }
 
 bool subscription_unwant(struct subscription *s, struct bytes name)
 {
-    if (!map_remove(&s->names, name))
+    if (!map_has(&s->names, name))
         return false;
+    if (s->delta)
+        delta_unwant(s, name);
+    else
+        map_remove(&s->names, name);
     s->names_changed = true;
     return true;
 }
@@ -90,6 +101,8 @@ void subscription_stream_closed(struct subscription *s)
     s->requested = s->explicit_sent = s->answer_due = s->names_changed = false;
     set_text(&s->nonce, NULL);
     set_text(&s->nack, NULL);
+    if (s->delta)
+        delta_reset(s);
 }
 
 void subscription_pause(struct subscription *s)
@@ -108,7 +121,7 @@ void subscription_answer(struct subscription *s, struct bytes version, struct by
 {
     set_text(&s->nonce, copy_bytes(nonce));
     set_text(&s->nack, error ? copy_bytes(bytes_first(bytes_of(error), NACK_TEXT_MAX)) : NULL);
-    if (!error)
+    if (!error && !s->delta)
         set_text(&s->version, copy_bytes(version));
     s->answer_due = true;
 }
@@ -118,7 +131,7 @@ bool subscription_due(const struct subscription *s)
     if (!s->stream_open || s->paused)
         return false;
     if (s->requested)
-        return s->answer_due || s->names_changed;
+        return s->answer_due || (s->delta ? delta_due(s) : s->names_changed);
     return map_count(&s->names) > 0; /* never an empty first request of a named type (W07) */
 }
 
@@ -127,15 +140,22 @@ static int name_order(const void *a, const void *b)
     return bytes_cmp(*(const struct bytes *)a, *(const struct bytes *)b);
 }
 
-/* Sorted, so that equal wishes are equal bytes. */
+struct bytes *subscription_sorted(const struct map *names, size_t *n)
+{
+    size_t at = 0, it = 0;
+    struct bytes *list = mem_alloc((map_count(names) + 1) * sizeof(*list)), key;
+    void *value;
+    while (map_next(names, &it, &key, &value))
+        list[at++] = key;
+    qsort(list, at, sizeof(list[0]), name_order);
+    *n = at;
+    return list;
+}
+
 static void put_names(struct subscription *s, struct strbuf *out)
 {
-    size_t n = map_count(&s->names), at = 0, it = 0;
-    struct bytes *list = mem_alloc((n + 1) * sizeof(*list)), key;
-    void *value;
-    while (map_next(&s->names, &it, &key, &value))
-        list[at++] = key;
-    qsort(list, n, sizeof(list[0]), name_order);
+    size_t n;
+    struct bytes *list = subscription_sorted(&s->names, &n);
     bool legacy = s->wildcard_type && !s->explicit_sent && n == 1 && bytes_eq_str(list[0], "*");
     for (size_t i = 0; i < n && !legacy; i++)
         wire_put_bytes(out, REQUEST_RESOURCE_NAMES, list[i]);
@@ -143,33 +163,43 @@ static void put_names(struct subscription *s, struct strbuf *out)
     mem_free(list);
 }
 
-static void put_text(struct strbuf *out, uint32_t number, const char *text)
+void subscription_put_text(struct strbuf *out, uint32_t number, const char *text)
 {
     if (text && *text)
         wire_put_bytes(out, number, bytes_of(text));
 }
 
-static void put_error(struct strbuf *out, const char *text)
+void subscription_put_error(struct strbuf *out, uint32_t number, const char *text)
 {
     struct strbuf status = STRBUF_INIT;
     wire_put_varint(&status, STATUS_CODE << 3 | WIRE_VARINT);
     wire_put_varint(&status, GRPC_STATUS_INTERNAL);
     wire_put_bytes(&status, STATUS_MESSAGE, bytes_of(text));
-    wire_put_bytes(out, REQUEST_ERROR_DETAIL, strbuf_bytes(&status));
+    wire_put_bytes(out, number, strbuf_bytes(&status));
     strbuf_fini(&status);
 }
 
-void subscription_take(struct subscription *s, struct bytes node, struct strbuf *out)
+/* Everything, each time: version, names, and the answer to the newest response. */
+static void world_take(struct subscription *s, struct bytes node, struct strbuf *out)
 {
-    CHECK(subscription_due(s));
-    put_text(out, REQUEST_VERSION_INFO, s->version);
+    subscription_put_text(out, REQUEST_VERSION_INFO, s->version);
     if (node.data)
         wire_put_bytes(out, REQUEST_NODE, node);
     put_names(s, out);
-    put_text(out, REQUEST_TYPE_URL, s->type_url);
-    put_text(out, REQUEST_RESPONSE_NONCE, s->nonce);
+    subscription_put_text(out, REQUEST_TYPE_URL, s->type_url);
+    subscription_put_text(out, REQUEST_RESPONSE_NONCE, s->nonce);
     if (s->nack)
-        put_error(out, s->nack);
+        subscription_put_error(out, REQUEST_ERROR_DETAIL, s->nack);
+}
+
+void subscription_take(struct subscription *s, struct bytes node,
+                       const struct subscription_held *held, struct strbuf *out)
+{
+    CHECK(subscription_due(s));
+    if (s->delta)
+        delta_take(s, node, held, out);
+    else
+        world_take(s, node, out);
     set_text(&s->nack, NULL);
     s->requested = true;
     s->answer_due = s->names_changed = false;

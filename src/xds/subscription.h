@@ -1,9 +1,10 @@
 /* struct subscription: what one type of resource wants from one server, and what was answered.
- * Pure: names, streams and answers in, requests out; no thread, no gRPC, no clock. The
- * state-of-the-world dialect; delta has the same events and other requests (struct
- * subscription_request). Config thread; owned by its mux.
+ * Pure: names, streams and answers in, requests out; no thread, no gRPC, no clock. Both dialects:
+ * state of the world, where each request says all (subscription.c), and delta, where a request
+ * either answers or says what changed (subscription_delta.c). Config thread; owned by its mux.
  *
- * Rules of docs/rules.md it implements: S02-S06, S08, A01-A06, W01-W05, W07, W08, T04. */
+ * Rules of docs/rules.md it implements: S02-S06, S08, A01-A06, W01-W08, T04; delta: D01-D03, D07,
+ * D10, D15, D17, D18. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,8 +18,11 @@ enum { NACK_TEXT_MAX = 4096, GRPC_STATUS_INTERNAL = 13 };
 struct subscription {
     const char *type_url; /* constant */
     bool wildcard_type;   /* listeners and clusters: an empty first list asks for all (W04) */
-    struct map names;     /* wanted names; "*" is one of them */
-    char *version;        /* last accepted; survives streams (S05); NULL: none */
+    bool delta;           /* the dialect; constant */
+    struct map names;     /* wanted names; "*" is one of them; delta: whether they were said */
+    struct map gone;      /* delta: names to unsubscribe on this stream */
+    size_t n_unsaid;      /* delta: of names, those to subscribe on this stream */
+    char *version;        /* last accepted; survives streams (S05); NULL: none; not of delta */
     char *nonce;          /* newest of this stream (S03, S04); NULL: none */
     char *nack;           /* error text of the answer that is due; sent once (A04) */
     bool answer_due;      /* a response waits for its ACK or NACK (A01) */
@@ -29,7 +33,8 @@ struct subscription {
     unsigned paused; /* counted: nothing goes out meanwhile (M13) */
 };
 
-void subscription_init(struct subscription *s, const char *type_url, bool wildcard_type);
+void subscription_init(struct subscription *s, const char *type_url, bool wildcard_type,
+                       bool delta);
 void subscription_fini(struct subscription *s);
 
 /* Both return whether anything changed. */
@@ -49,9 +54,19 @@ void subscription_resume(struct subscription *s);
 void subscription_answer(struct subscription *s, struct bytes version, struct bytes nonce,
                          const char *error);
 
-/* Is there something to say now? One request answers a response and carries all changes of names.
- */
+/* Is there something to say now? State of the world: one request answers a response and carries all
+ * changes of names. Delta: one request after the other (Q03, Q04). */
 bool subscription_due(const struct subscription *s);
-/* Encodes the due request (envoy.service.discovery.v3.DiscoveryRequest) and takes it as sent. node:
- * bytes of core.v3.Node, data NULL: left out (S01). */
-void subscription_take(struct subscription *s, struct bytes node, struct strbuf *out);
+
+/* What is held of the type, name by name with its version: told to a delta server by the first
+ * request of a stream (D02). */
+typedef void subscription_held_fn(void *arg, struct bytes name, struct bytes version);
+struct subscription_held {
+    void (*each)(void *ctx, subscription_held_fn *fn, void *arg);
+    void *ctx;
+};
+
+/* Encodes a due request (envoy.service.discovery.v3.DiscoveryRequest or DeltaDiscoveryRequest) and
+ * takes it as sent. node: bytes of core.v3.Node, data NULL: left out (S01). held: delta's. */
+void subscription_take(struct subscription *s, struct bytes node,
+                       const struct subscription_held *held, struct strbuf *out);

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from harness import Origin, Proxy, Stub
+from harness import Origin, Proxy, Stub, xds
 from harness.proxy import binary
 from harness.stub import stub_binary
 
@@ -114,3 +114,15 @@ def stub(request, tmp_path, closing):
         return made.start()
 
     return run
+
+
+@pytest.fixture(params=[xds.STATE_OF_THE_WORLD, xds.DELTA], ids=["world", "delta"])
+def dialect(request):
+    """The dialect of the control channel, as api_type; a scenario that asks for it runs in both."""
+    return request.param
+
+
+@pytest.fixture
+def ads_bootstrap(dialect):
+    """harness.xds.ads_bootstrap, in both dialects."""
+    return functools.partial(xds.ads_bootstrap, api_type=dialect)

@@ -4,14 +4,14 @@ import socket
 import pytest
 
 from harness import Client, Traffic, direct, route, vhost, wait_for
-from harness.config import add_header, endpoint, socket_address
+from harness.config import add_header, bootstrap, endpoint, socket_address
 from harness.stub import resource
-from harness.xds import (ads_bootstrap, eds_cluster, endpoints, listener, rds_listener, routes,
-                         static_cluster)
+from harness.xds import (DELTA, api_source, eds_cluster, endpoints, listener, names_of,
+                         rds_listener, routes, static_cluster, xds_cluster)
 
 
 @pytest.fixture
-def world(stub, start, origin):
+def world(stub, start, origin, ads_bootstrap):
     """A stub that serves one of each type, and a proxy that runs on it."""
     control = stub(rds_listener(), routes(route("/", "one")), eds_cluster("one"),
                    endpoints("one", origin))
@@ -32,7 +32,7 @@ def test_boot_over_ads(world, origin):
     assert stats["control_plane.connected_state"] == 1
 
 
-def test_inline_routes_over_lds(stub, start):
+def test_inline_routes_over_lds(stub, start, ads_bootstrap):
     control = stub(listener(routes=[direct(200, "inline")]))
     proxy = start(ads_bootstrap(control))
     assert proxy.get("/").text == "inline"
@@ -102,7 +102,7 @@ def test_cluster_is_added_and_used(world, origins):
     assert proxy.stat("cluster_manager.cluster_removed") == 1
 
 
-def test_cluster_changes_under_traffic(stub, start, origin):
+def test_cluster_changes_under_traffic(stub, start, origin, ads_bootstrap):
     control = stub(rds_listener(), routes(route("/", "one")), static_cluster("one", origin))
     proxy = start(ads_bootstrap(control))
     with Traffic(proxy.port(), expect=["origin"]) as traffic:
@@ -149,7 +149,7 @@ def refuses(port):
     return False
 
 
-def test_removed_listener_lets_a_request_finish(stub, start, origin):
+def test_removed_listener_lets_a_request_finish(stub, start, origin, ads_bootstrap):
     hold = origin.hold()
     origin.reply.hold = hold
     control = stub(rds_listener(), routes(route("/", "one")), static_cluster("one", origin))
@@ -166,7 +166,7 @@ def test_removed_listener_lets_a_request_finish(stub, start, origin):
         assert (answer.status, answer.text) == (200, "origin")
 
 
-def test_route_table_is_shared_by_two_listeners(stub, start):
+def test_route_table_is_shared_by_two_listeners(stub, start, ads_bootstrap):
     control = stub(rds_listener("one"), rds_listener("two"), routes(direct(200, "v1")))
     proxy = start(ads_bootstrap(control))
     assert proxy.get("/", name="one").text == proxy.get("/", name="two").text == "v1"
@@ -174,10 +174,12 @@ def test_route_table_is_shared_by_two_listeners(stub, start):
         control.put(routes(direct(200, "v2")))
         first.wait_only("v2")
         second.wait_only("v2")
-    assert [e["resource_names"] for e in control.events("rds")][-1] == ["routes"]
+    asked = [names_of(e) for e in control.events("rds")]
+    assert [names for names in asked if names][-1] == ["routes"]
+    assert len(control.events(event="open")) == 1
 
 
-def test_many_resources_at_once(stub, start, origin):
+def test_many_resources_at_once(stub, start, origin, ads_bootstrap):
     control = stub(
         rds_listener(),
         routes(*[route(f"/c{n}/", f"c{n}") for n in range(100)]),
@@ -206,7 +208,7 @@ def test_virtual_hosts_come_and_go(world):
         traffic.go_on()
 
 
-def test_running_request_keeps_its_route(stub, start, origin):
+def test_running_request_keeps_its_route(stub, start, origin, ads_bootstrap):
     hold = origin.hold()
     origin.on["/slow"] = type(origin.reply)(hold=hold)
     control = stub(
@@ -234,18 +236,23 @@ def test_change_of_the_manager_takes_effect_without_closing(world):
     assert proxy.port() == port
 
 
-def test_config_dump_shows_dynamic_resources(world):
+def test_config_dump_shows_dynamic_resources(world, dialect):
     control, proxy = world
+
+    def accepted(kind, version):
+        """Of a type in the one dialect, of a resource in the other."""
+        return version == control.status(kind)["version_acked"] or version and dialect == DELTA
+
     dump = {c["@type"].rpartition(".")[2]: c for c in proxy.config_dump("?include_eds")}
     active, = dump["ClustersConfigDump"]["dynamic_active_clusters"]
-    assert active["version_info"] == control.status("cds")["version_acked"]
+    assert accepted("cds", active["version_info"])
     assert active["cluster"] == control.served[("cds", "one")]
     made, = dump["ListenersConfigDump"]["dynamic_listeners"]
     assert made["name"] == "ingress"
-    assert made["active_state"]["version_info"] == control.status("lds")["version_acked"]
+    assert accepted("lds", made["active_state"]["version_info"])
     assert made["active_state"]["listener"]["name"] == "ingress"
     table, = dump["RoutesConfigDump"]["dynamic_route_configs"]
-    assert table["version_info"] == control.status("rds")["version_acked"]
+    assert accepted("rds", table["version_info"])
     assert table["route_config"] == control.served[("rds", "routes")]
     ends = dump["EndpointsConfigDump"]["dynamic_endpoint_configs"]
     assert [e["endpoint_config"]["cluster_name"] for e in ends] == ["one"]
@@ -253,7 +260,7 @@ def test_config_dump_shows_dynamic_resources(world):
     assert "one::added_via_api::true\n" in proxy.admin("/clusters").text
 
 
-def test_listener_that_goes_and_comes_back_at_once(stub, start):
+def test_listener_that_goes_and_comes_back_at_once(stub, start, ads_bootstrap):
     control = stub()
     proxy = start(ads_bootstrap(control), concurrency=2)
     with socket.socket() as probe:
@@ -268,3 +275,25 @@ def test_listener_that_goes_and_comes_back_at_once(stub, start):
             wait_for(lambda: "ingress" in [x["name"] for x in proxy.listeners()], what="listener")
             with Client(address["socket_address"]["port_value"]) as client:
                 assert client.get("/").text.startswith(f"{number}")
+
+
+def test_each_type_from_a_stream_of_its_own(stub, start, origins, dialect):
+    one, two = origins("one", "two")
+    control = stub()
+    source = api_source(dialect)
+    made = rds_listener()
+    made["filter_chains"][0]["filters"][0]["typed_config"]["rds"]["config_source"] = source
+    control.put(made, routes(route("/", "web")), endpoints("web", one), resource("cds", {
+        "name": "web", "type": "EDS", "eds_cluster_config": {"eds_config": source}}))
+    proxy = start(bootstrap([], [xds_cluster(control)], node={"id": "test", "cluster": "e2e"},
+                            dynamic_resources={"cds_config": source, "lds_config": source}))
+    assert proxy.get("/").text == "one"
+    assert len(control.events(event="open")) == 4
+    with Traffic(proxy.port(), expect=["one", "two"]) as traffic:
+        control.put(endpoints("web", two))
+        traffic.wait_only("two")
+    control.put(routes(direct(200, "routes")))
+    control.wait("rds")
+    wait_for(lambda: proxy.get("/").text == "routes", what="the new routes")
+    control.remove("lds", "ingress")
+    wait_for(lambda: proxy.listeners() == [], what="the listener to go")

@@ -3,14 +3,15 @@ from .config import bootstrap, cluster, hcm, load_assignment, socket_address, vh
 from .stub import resource
 
 ADS = {"ads": {}, "resource_api_version": "V3"}
+STATE_OF_THE_WORLD, DELTA = "GRPC", "DELTA_GRPC"  # the dialects, as api_type
 H2 = {"explicit_http_config": {"http2_protocol_options": {}}}
 
 
 def ads_bootstrap(stub, clusters=(), listeners=(), node="test", grpc=None, cds=True, lds=True,
-                  **fields):
+                  api_type=STATE_OF_THE_WORLD, **fields):
     """A bootstrap that gets everything over one ADS stream from the stub."""
     dynamic = {"ads_config": {
-        "api_type": "GRPC", "transport_api_version": "V3",
+        "api_type": api_type, "transport_api_version": "V3",
         "grpc_services": [{"envoy_grpc": {"cluster_name": "xds", **(grpc or {})}}]}}
     if cds:
         dynamic["cds_config"] = dict(ADS, **fields.pop("cds_fields", {}))
@@ -19,6 +20,13 @@ def ads_bootstrap(stub, clusters=(), listeners=(), node="test", grpc=None, cds=T
     return bootstrap(
         listeners, [xds_cluster(stub), *clusters], node={"id": node, "cluster": "e2e"},
         dynamic_resources=dynamic, **fields)
+
+
+def api_source(api_type, cluster_name="xds"):
+    """A source with a stream of its own."""
+    return {"resource_api_version": "V3", "api_config_source": {
+        "api_type": api_type, "transport_api_version": "V3",
+        "grpc_services": [{"envoy_grpc": {"cluster_name": cluster_name}}]}}
 
 
 def xds_cluster(stub, **fields):
@@ -35,6 +43,11 @@ def eds_cluster(name, **fields):
 
 def static_cluster(name, *targets, **fields):
     return resource("cds", cluster(name, *targets, **fields))
+
+
+def names_of(request):
+    """The names that a request asks for, in either dialect."""
+    return request.get("resource_names") or request.get("resource_names_subscribe")
 
 
 def endpoints(name, *targets):

@@ -93,9 +93,9 @@ static const struct {
     {"{dynamic_resources: {ads_config: {api_type: GRPC, transport_api_version: V3, "
      "grpc_services: [{google_grpc: {target_uri: x, stat_prefix: y1}}]}}}",
      "google_grpc is not implemented"},
-    {"{dynamic_resources: {ads_config: {api_type: DELTA_GRPC, transport_api_version: V3, "
+    {"{dynamic_resources: {ads_config: {api_type: REST, transport_api_version: V3, "
      "grpc_services: [{envoy_grpc: {cluster_name: xds}}]}}}",
-     "api_type: DELTA_GRPC is not implemented"},
+     "api_type: REST is not implemented"},
     {"{dynamic_resources: {cds_config: {path_config_source: {path: /x}}}}",
      "dynamic_resources.cds_config: path_config_source is not implemented"},
     {"{dynamic_resources: {ads_config: {api_type: GRPC, transport_api_version: V2, "

@@ -64,6 +64,58 @@ START_TEST(test_fields_and_wrapped_resources)
 }
 END_TEST
 
+START_TEST(test_delta_fields_aliases_and_heartbeats)
+{
+    struct strbuf r = STRBUF_INIT, body = STRBUF_INIT, resource = STRBUF_INIT;
+    struct discovery_response d;
+    wire_put_bytes(&body, 1, BYTES("inner"));
+    wire_put_bytes(&resource, 3, BYTES("name"));
+    wire_put_bytes(&resource, 4, BYTES("alias1"));
+    put_any(&resource, 2, route, strbuf_bytes(&body));
+    wire_put_bytes(&resource, 1, BYTES("v9"));
+    wire_put_bytes(&resource, 4, BYTES("alias2"));
+    wire_put_bytes(&r, 1, BYTES("system"));
+    wire_put_bytes(&r, 2, strbuf_bytes(&resource));
+    strbuf_reset(&resource);
+    wire_put_bytes(&resource, 3, BYTES("heartbeat"));
+    wire_put_bytes(&r, 2, strbuf_bytes(&resource));
+    wire_put_bytes(&r, 4, bytes_of(route));
+    wire_put_bytes(&r, 5, BYTES("n1"));
+    wire_put_bytes(&r, 6, BYTES("gone1"));
+    wire_put_bytes(&r, 6, BYTES("gone2"));
+    strbuf_reset(&resource);
+    wire_put_bytes(&resource, 1, BYTES("cp"));
+    wire_put_bytes(&r, 7, strbuf_bytes(&resource));
+    ck_assert(delta_response_read(strbuf_bytes(&r), &d));
+    ck_bytes(d.version, "system");
+    ck_bytes(d.nonce, "n1");
+    ck_bytes(d.type_url, route);
+    ck_bytes(d.control_plane, "cp");
+    ck_assert_uint_eq(d.n_resources, 2);
+    ck_bytes(d.resources[0].name, "name");
+    ck_bytes(d.resources[0].version, "v9");
+    ck_bytes(wire_find_bytes(d.resources[0].wire, 1), "inner");
+    ck_bytes(d.resources[1].name, "heartbeat");
+    ck_assert_ptr_null(d.resources[1].wire.data);
+    ck_assert_uint_eq(d.n_removed, 2);
+    ck_bytes(d.removed[1], "gone2");
+    struct bytes rest = d.resources[0].wrapper, alias; /* rule D12 */
+    ck_assert(discovery_next_alias(&rest, &alias));
+    ck_bytes(alias, "alias1");
+    ck_assert(discovery_next_alias(&rest, &alias));
+    ck_bytes(alias, "alias2");
+    ck_assert(!discovery_next_alias(&rest, &alias));
+    discovery_response_fini(&d);
+    ck_assert(!delta_response_read(BYTES("\x12\x05"
+                                         "ab"),
+                                   &d));
+    ck_assert(!delta_response_read(BYTES("\x12\x04\x12\x02\x0a\x09"), &d));
+    strbuf_fini(&r);
+    strbuf_fini(&body);
+    strbuf_fini(&resource);
+}
+END_TEST
+
 /* Rule A13: what is no message is a stream error. */
 START_TEST(test_A13_corrupt_bytes_are_refused)
 {
@@ -89,6 +141,8 @@ START_TEST(test_random_bytes_do_no_harm)
         strbuf_cut(&wire, (size_t)random_below(&random, wire.len + 1));
         if (discovery_response_read(strbuf_bytes(&wire), &r))
             discovery_response_fini(&r);
+        if (delta_response_read(strbuf_bytes(&wire), &r))
+            discovery_response_fini(&r);
         strbuf_fini(&wire);
     }
 }
@@ -99,6 +153,7 @@ int main(void)
     Suite *s = suite_create("discovery");
     TCase *t = tcase_create("all");
     tcase_add_test(t, test_fields_and_wrapped_resources);
+    tcase_add_test(t, test_delta_fields_aliases_and_heartbeats);
     tcase_add_test(t, test_A13_corrupt_bytes_are_refused);
     tcase_add_test(t, test_random_bytes_do_no_harm);
     suite_add_tcase(s, t);

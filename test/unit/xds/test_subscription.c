@@ -16,7 +16,7 @@ static struct strbuf request;
 
 static void begin(const char *type, bool wildcard)
 {
-    subscription_init(&sub, type, wildcard);
+    subscription_init(&sub, type, wildcard, false);
     strbuf_reset(&request);
 }
 
@@ -31,7 +31,7 @@ static void take(struct bytes node)
 {
     ck_assert(subscription_due(&sub));
     strbuf_reset(&request);
-    subscription_take(&sub, node, &request);
+    subscription_take(&sub, node, NULL, &request);
     ck_assert(!subscription_due(&sub));
 }
 
