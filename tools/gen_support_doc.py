@@ -31,7 +31,8 @@ itself reads: do not edit.
 - **implemented**: does what the API says.
 - **in part**: implemented but for what the note says; the rest is refused with a clear error.
 - **accepted and listed**: not implemented, and harmless. The resource is used; the field is counted
-  and listed with its path.
+  (`xylem.config.fields_ignored`), logged once and listed by `/config_dump` with its path. `--strict`
+  refuses the resource.
 - **refused**: not implemented, and to ignore it would weaken security or send traffic elsewhere. The
   resource is rejected with the path of the field.
 

@@ -214,7 +214,7 @@ static bool scan_rest(struct loading *l, struct bytes body)
         if (f.number != STATIC_RESOURCES)
             strbuf_add_bytes(&rest, f.raw);
     bool ok = unsupported_scan(l->d, BYTES(BOOTSTRAP), strbuf_bytes(&rest), &found, &err) &&
-              unsupported_check(&found, false, &err) &&
+              unsupported_check(&found, l->source->strict, &err) &&
               unknown_fields_check(&found,
                                    l->source->allow_unknown ? UNKNOWN_ALLOW : UNKNOWN_REJECT, &err);
     if (!ok) {

@@ -16,6 +16,7 @@ struct bootstrap_source {
     const char *path;   /* .yaml .yml .json .pb; NULL: none */
     const char *yaml;   /* YAML or JSON text; NULL: none */
     bool allow_unknown; /* --allow-unknown-static-fields */
+    bool strict;        /* what is not implemented is refused */
 };
 
 /* Body is in the arena, and so are the trees that text refers to; report gets unknown fields

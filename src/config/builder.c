@@ -397,7 +397,7 @@ bool builder_add_static(struct builder *b, enum resource_type type, const struct
     b->ctx.is_static = true;
     b->ctx.default_name = u->name;
     b->ctx.self = NULL;
-    b->ctx.reject_unknown = false;
+    b->ctx.reject_unknown = b->options.reject_unknown_static;
     bool ok = update_by_type(b, r, &in, &unchanged, err);
     b->ctx.is_static = false;
     if (!ok)

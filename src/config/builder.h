@@ -66,7 +66,7 @@ struct builder_options {
     const struct filter_registry *filters;
     struct stat_store *stats;
     struct field_report *report; /* what is accepted and not acted on; NULL: not wanted */
-    bool strict, reject_unknown_dynamic;
+    bool strict, reject_unknown_static, reject_unknown_dynamic;
 };
 
 struct builder *builder_new(const struct builder_table *table, const struct builder_options *o);

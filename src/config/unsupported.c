@@ -233,17 +233,31 @@ bool unsupported_scan(struct descriptors *d, struct bytes message, struct bytes 
     return ok;
 }
 
+/* "PATH: not implemented (why)", for each. */
+static void add_refusals(const struct field_report *report, enum field_class class,
+                         const char *words, struct error *err)
+{
+    enum { SHOWN_MAX = 20 };
+    unsigned shown = 0;
+    for (size_t i = 0; i < report->n && shown < SHOWN_MAX; i++) {
+        const struct field_entry *e = &report->entries[i];
+        if (e->class != class)
+            continue;
+        shown++;
+        error_append(err, "; ", "%s: %s%s%s%s", e->path, words, e->detail[0] ? " (" : "", e->detail,
+                     e->detail[0] ? ")" : "");
+    }
+    if (report->counts[class] > shown)
+        error_append(err, "; ", "and %zu more", report->counts[class] - shown);
+}
+
 bool unsupported_check(const struct field_report *report, bool strict, struct error *err)
 {
-    struct strbuf paths = STRBUF_INIT;
-    bool ok = true;
-    if (report->counts[FIELD_REFUSED] > 0) {
-        field_report_join(report, FIELD_REFUSED, ", ", 20, &paths);
-        ok = error_set(err, "not implemented: %s", strbuf_str(&paths));
-    } else if (strict && report->counts[FIELD_IGNORED] > 0) {
-        field_report_join(report, FIELD_IGNORED, ", ", 20, &paths);
-        ok = error_set(err, "not implemented, and refused in strict mode: %s", strbuf_str(&paths));
-    }
-    strbuf_fini(&paths);
-    return ok;
+    if (report->counts[FIELD_REFUSED] > 0)
+        add_refusals(report, FIELD_REFUSED, "not implemented", err);
+    else if (strict && report->counts[FIELD_IGNORED] > 0)
+        add_refusals(report, FIELD_IGNORED, "not implemented, and refused in strict mode", err);
+    else
+        return true;
+    return false;
 }

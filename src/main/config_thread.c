@@ -122,7 +122,7 @@ static void tell_report(struct config_thread *c)
     enum { TOLD_MAX = 10000 };
     for (size_t i = 0; i < c->report.n; i++) {
         const struct field_entry *e = &c->report.entries[i];
-        if (e->class == FIELD_UNKNOWN)
+        if (e->class == FIELD_UNKNOWN && !c->o.quiet_unknown)
             stat_inc(c->server, STAT_SLOT_CONFIG, STAT_SERVER_DYNAMIC_UNKNOWN_FIELDS);
         if (e->class == FIELD_IGNORED)
             stat_inc(c->config, STAT_SLOT_CONFIG, STAT_FIELDS_IGNORED);
@@ -285,6 +285,7 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
                                 .stats = o->stats,
                                 .report = &c->report,
                                 .strict = o->strict,
+                                .reject_unknown_static = o->reject_unknown_static,
                                 .reject_unknown_dynamic = o->reject_unknown_dynamic};
     c->builder = builder_new(&c->builder_table, &b);
     return c;

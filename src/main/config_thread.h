@@ -33,8 +33,8 @@ struct config_thread_options {
     struct validator *validator;
     const struct filter_registry *filters;
     struct stat_store *stats;
-    bool strict, reject_unknown_dynamic;
-    bool quiet_unknown, quiet_deprecated; /* no log line, only the count */
+    bool strict, reject_unknown_static, reject_unknown_dynamic;
+    bool quiet_unknown, quiet_deprecated; /* no log line; unknown fields are not counted either */
 };
 
 struct config_thread *config_thread_new(const struct config_thread_options *o, struct error *err);

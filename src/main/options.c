@@ -124,6 +124,8 @@ static const struct flag flags[] = {
      "Not Envoy's: a file or folder that may be read, and no other; repeatable"},
     {"sandbox-write", NULL, FLAG_PATH, AT(sandbox.write), false,
      "Not Envoy's: a file or folder that may be written, and no other; repeatable"},
+    {"strict", NULL, FLAG_BOOL, AT(strict), false,
+     "Not Envoy's: refuse fields that are known and not implemented, wherever they come from"},
     {"version", NULL, FLAG_VERSION, 0, false, "Print the version and exit"},
     {"help", "h", FLAG_HELP, 0, false, "Print this text and exit"},
 };

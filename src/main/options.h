@@ -24,6 +24,7 @@ struct options {
     uint32_t base_id, restart_epoch, drain_time_s, parent_shutdown_time_s;
     uint32_t file_flush_interval_ms, file_flush_min_size_kb;
     bool log_format_escaped, allow_unknown_static, reject_unknown_dynamic, ignore_unknown_dynamic;
+    bool strict;
     bool skip_deprecated_logs, disable_hot_restart, use_dynamic_base_id, cpuset_threads;
     bool mutex_tracing, core_dump, fine_grain_logging, log_stacktrace_single_entry;
     bool skip_hot_restart_on_no_parent, skip_hot_restart_parent_stats;

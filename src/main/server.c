@@ -164,7 +164,7 @@ static bool load_bootstrap(struct server *s, struct bytes *body, struct source_t
                            struct error *err)
 {
     struct bootstrap_source source = {s->options->config_path, s->options->config_yaml,
-                                      s->options->allow_unknown_static};
+                                      s->options->allow_unknown_static, s->options->strict};
     s->descriptors = descriptors_new();
     s->validator = validator_new(s->descriptors);
     s->arena = arena_new(64 * 1024);
@@ -226,6 +226,8 @@ static bool make_config(struct server *s, struct error *err)
         .validator = s->validator,
         .filters = &filter_registry,
         .stats = s->stats,
+        .strict = s->options->strict,
+        .reject_unknown_static = !s->options->allow_unknown_static,
         .reject_unknown_dynamic = s->options->reject_unknown_dynamic,
         .quiet_unknown = s->options->ignore_unknown_dynamic,
         .quiet_deprecated = s->options->skip_deprecated_logs,

@@ -195,7 +195,7 @@ START_TEST(what_is_not_implemented)
     ck_assert_uint_eq(report.counts[FIELD_IGNORED], 2);
     field_report_fini(&report);
     check_error(NULL, "admin: {allow_paths: [{exact: /stats}]}",
-                "--config-yaml:1:22: not implemented: admin.allow_paths (it is the only lock of "
+                "--config-yaml:1:22: admin.allow_paths: not implemented (it is the only lock of "
                 "the admin pages)");
 }
 END_TEST

@@ -148,11 +148,11 @@ START_TEST(check)
     ck_assert(unsupported_check(&report, false, &err));
     ck_assert(!unsupported_check(&report, true, &err));
     ck_assert_str_eq(error_text(&err),
-                     "not implemented, and refused in strict mode: outlier_detection");
+                     "outlier_detection: not implemented, and refused in strict mode");
     error_fini(&err);
     scan(CLUSTER, "{name: a, filters: [{}]}", &report);
     ck_assert(!unsupported_check(&report, false, &err));
-    ck_assert_str_eq(error_text(&err), "not implemented: filters");
+    ck_assert_str_eq(error_text(&err), "filters: not implemented");
     error_fini(&err);
     field_report_fini(&report);
 }
