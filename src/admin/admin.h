@@ -13,8 +13,9 @@
 #include "config/builder.h"
 #include "config/snapshot.h"
 
-struct loop;
 struct admin;
+struct field_report;
+struct loop;
 
 enum { ADMIN_SLICE = 64 * 1024 };
 
@@ -30,10 +31,11 @@ struct admin_table {
     struct loop *loop; /* main's */
     const struct clock *clock;
     struct stat_store *stats;
-    struct descriptors *descriptors; /* used on the config thread only */
-    const char *version;             /* "sha/1.40.0/..." */
-    struct bytes node;               /* bytes of core.v3.Node */
-    struct bytes bootstrap;          /* bytes of the bootstrap */
+    struct descriptors *descriptors;             /* used on the config thread only */
+    const char *version;                         /* "sha/1.40.0/..." */
+    struct bytes node;                           /* bytes of core.v3.Node */
+    struct bytes bootstrap;                      /* bytes of the bootstrap */
+    const struct field_report *bootstrap_report; /* what it says in vain; NULL: nothing */
     uint64_t start_wall_ns;
     const struct admin_option *options;
     unsigned n_options;

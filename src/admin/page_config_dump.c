@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "admin/dump_entries.h"
+#include "admin/dump_ignored.h"
 #include "admin/pages.h"
 #include "base/memory.h"
 #include "config/json_write.h"
@@ -19,7 +20,8 @@ enum section {
 #define X(id, name) SECTION_##id,
     SECTION_LIST(X)
 #undef X
-        SECTION_COUNT
+        SECTION_COUNT,
+    SECTION_IGNORED = SECTION_COUNT, /* not Envoy's, and last */
 };
 static const char *const section_messages[] = {
 #define X(id, name) "envoy.admin.v3." name "ConfigDump",
@@ -59,7 +61,7 @@ static const struct part {
     {"dynamic_warming_secrets", "DynamicSecret", SECTION_SECRETS, RESOURCE_TYPE_COUNT, NULL},
 };
 
-enum { SLICE_LOOKED_AT = 512 };
+enum { SLICE_LOOKED_AT = 512, SCAN_COSTS = 8 };
 
 struct dump {
     struct admin_page page;
@@ -76,6 +78,8 @@ struct dump {
     const struct part *part; /* of the section; NULL: its head comes first */
     size_t from;             /* position in the part's resources */
     unsigned looked_at;
+    enum resource_type ignored_type; /* in SECTION_IGNORED */
+    struct json_out ignored;         /* depth 0: nothing was ignored so far */
 };
 
 static struct bytes section_url(enum section s, char out[160])
@@ -274,12 +278,85 @@ static void next_section(struct dump *d)
     d->section_begun = false;
     d->part = NULL;
     d->section++;
-    d->finished = d->section == SECTION_COUNT;
+    if (d->section == SECTION_IGNORED)
+        d->finished = d->mask.len > 0; /* a mask names fields of the other sections */
+}
+
+/* ---- what is ignored ---- */
+
+/* A google.protobuf.Struct, which every reader of a ConfigDump can resolve; only if there is
+ * something to tell. The first entry begins it. */
+static struct json_out *ignored_out(struct dump *d, struct json_out *entry, struct strbuf *text)
+{
+    *entry = d->ignored;
+    entry->out = text;
+    if (d->ignored.depth)
+        return entry;
+    strbuf_add_char(text, '{');
+    *entry = (struct json_out){.out = text, .depth = 3, .first = true};
+    json_string(entry, "@type", BYTES("type.googleapis.com/google.protobuf.Struct"));
+    json_begin(entry, "value", '{');
+    json_begin(entry, "ignored_fields", '[');
+    return entry;
+}
+
+static void keep_ignored(struct dump *d, const struct json_out *entry, bool any)
+{
+    if (any && !d->ignored.depth)
+        begin_element(d);
+    if (any) {
+        strbuf_add_bytes(&d->text, strbuf_bytes(entry->out));
+        d->ignored = *entry;
+    }
+    strbuf_fini(entry->out);
+}
+
+static bool add_ignored(void *ctx, const struct resource_view *v)
+{
+    struct dump *d = ctx;
+    struct json_out entry;
+    struct strbuf text = STRBUF_INIT;
+    if (name_wanted(d, v->name)) {
+        ignored_out(d, &entry, &text);
+        keep_ignored(d, &entry, dump_ignored_resource(d->admin->table.descriptors, v, &entry));
+    }
+    d->looked_at += SCAN_COSTS;
+    return d->text.len < ADMIN_SLICE && d->looked_at < SLICE_LOOKED_AT;
+}
+
+static void add_ignored_bootstrap(struct dump *d)
+{
+    const struct admin_table *t = &d->admin->table;
+    struct json_out entry;
+    struct strbuf text = STRBUF_INIT;
+    ignored_out(d, &entry, &text);
+    keep_ignored(d, &entry, dump_ignored_bootstrap(t->bootstrap_report, t->start_wall_ns, &entry));
+}
+
+/* A slice. */
+static void build_ignored(struct dump *d, struct builder *b)
+{
+    if (d->ignored_type == 0 && d->from == 0 && !d->ignored.depth && !d->name_regex)
+        add_ignored_bootstrap(d);
+    d->from = builder_each(b, d->ignored_type, d->from, add_ignored, d);
+    if (d->from != SIZE_MAX)
+        return;
+    d->from = 0;
+    d->ignored_type++;
+    d->finished = d->ignored_type == RESOURCE_TYPE_COUNT;
+    if (!d->finished || !d->ignored.depth)
+        return;
+    d->ignored.out = &d->text;
+    json_end(&d->ignored, ']');
+    json_end(&d->ignored, '}');
+    json_end(&d->ignored, '}');
 }
 
 static void build_section(struct dump *d, struct builder *b)
 {
-    if (d->section == SECTION_BOOTSTRAP) {
+    if (d->section == SECTION_IGNORED) {
+        build_ignored(d, b);
+    } else if (d->section == SECTION_BOOTSTRAP) {
         build_bootstrap(d);
         next_section(d);
     } else if (!d->section_begun && ((d->section == SECTION_ENDPOINTS && !d->include_eds) ||

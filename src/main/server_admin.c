@@ -342,6 +342,7 @@ static void make_admin(struct server *s, struct server_admin *a)
                                 .version = version_text(),
                                 .node = config_thread_node(s->config),
                                 .bootstrap = b->wire,
+                                .bootstrap_report = &s->report,
                                 .start_wall_ns = s->start_wall_ns,
                                 .options = a->options,
                                 .n_options = a->n_options,

@@ -305,7 +305,32 @@ START_TEST(listeners)
 }
 END_TEST
 
-SUITE("page_config_dump", sections_are_in_envoys_order, what_was_received_is_echoed,
-      refused_resources_say_why, endpoints_are_the_hosts_as_they_stand, resources_masks_and_names,
-      refusals_are_envoys, routes_inside_a_listener_that_changed, many_resources_take_many_turns,
-      init_dump_tells_who_waits, listeners)
+START_TEST(what_is_ignored_comes_last)
+{
+    static const char begin[] =
+        ",\n  {\n   \"@type\": \"type.googleapis.com/google.protobuf.Struct\",\n   \"value\": {\n"
+        "    \"ignored_fields\": [\n     {\n"
+        "      \"resource\": \"envoy.config.cluster.v3.Cluster\",\n      \"name\": \"dc\",\n";
+    static const char end[] = "      \"fields\": [\n       {\n"
+                              "        \"path\": \"track_timeout_budgets\",\n"
+                              "        \"class\": \"ignored\"\n       }\n      ]\n     }\n    ]\n"
+                              "   }\n  }\n ]\n}\n";
+    setup();
+    ck_assert(!has(world_get(&w, "/config_dump"), "ignored_fields"));
+    fixture_update(&w.f, RESOURCE_CLUSTER, "dc", "{name: dc, track_timeout_budgets: true}");
+    const char *text = world_get(&w, "/config_dump");
+    expect_has(text, begin);
+    expect_has(text, "\"last_updated\": \"1970-01-01T");
+    ck_assert(bytes_ends_with(bytes_of(text), bytes_of(end)));
+    ck_assert(!has(world_get(&w, "/config_dump?mask=bootstrap"), "ignored_fields"));
+    ck_assert(!has(world_get(&w, "/config_dump?name_regex=sc"), "ignored_fields"));
+    fixture_update(&w.f, RESOURCE_CLUSTER, "dc", "{name: dc}");
+    ck_assert(!has(world_get(&w, "/config_dump"), "ignored_fields"));
+    world_fini(&w);
+}
+END_TEST
+
+SUITE("page_config_dump", what_is_ignored_comes_last, sections_are_in_envoys_order,
+      what_was_received_is_echoed, refused_resources_say_why, endpoints_are_the_hosts_as_they_stand,
+      resources_masks_and_names, refusals_are_envoys, routes_inside_a_listener_that_changed,
+      many_resources_take_many_turns, init_dump_tells_who_waits, listeners)
