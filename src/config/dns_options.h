@@ -21,7 +21,7 @@ struct dns_options {
     bool no_hosts_file;
     bool filter_unroutable; /* only families that an interface has an address of */
     bool reopen_on_timeout; /* start anew when no server answered */
-    uint64_t timeout_ms;    /* of one try; 0: 5000 */
+    uint64_t timeout_ms;    /* of one try, at most an hour; 0: 5000 */
     uint64_t max_age_ms;    /* start anew after so long; 0: never */
     unsigned tries;         /* 0: 4 */
     unsigned edns_size;     /* EDNS0 payload; 0: no EDNS0 */

@@ -9,6 +9,7 @@
 #include "envoy/config/core/v3/extension.upb.h"
 #include "envoy/config/core/v3/resolver.upb.h"
 #include "envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver.upb.h"
+#include "google/protobuf/any.upb.h"
 
 #define CARES(f) envoy_extensions_network_dns_resolver_cares_v3_CaresDnsResolverConfig_##f
 #define LEGACY(f) envoy_config_core_v3_DnsResolutionConfig_##f
@@ -131,11 +132,21 @@ static bool take_legacy(struct arena *a, const envoy_config_core_v3_DnsResolutio
     return take_servers(a, o, servers, n, "dns_resolution_config.resolvers", err);
 }
 
+/* As Envoy: one without a type is none. */
+static const envoy_config_core_v3_TypedExtensionConfig *
+with_type(const envoy_config_core_v3_TypedExtensionConfig *m)
+{
+    const google_protobuf_Any *any =
+        m ? envoy_config_core_v3_TypedExtensionConfig_typed_config(m) : NULL;
+    return any && google_protobuf_Any_type_url(any).size ? m : NULL;
+}
+
 bool dns_options_of_cluster(struct decode_context *ctx, struct arena *a,
                             const envoy_config_cluster_v3_Cluster *m,
                             const struct dns_options **out, struct error *err)
 {
-    const envoy_config_core_v3_TypedExtensionConfig *typed = CLUSTER(typed_dns_resolver_config)(m);
+    const envoy_config_core_v3_TypedExtensionConfig *typed =
+        with_type(CLUSTER(typed_dns_resolver_config)(m));
     const envoy_config_core_v3_DnsResolutionConfig *legacy = CLUSTER(dns_resolution_config)(m);
     struct dns_options *o = ARENA_NEW(a, struct dns_options);
     size_t n = 0, n_old = 0;
@@ -163,7 +174,7 @@ bool dns_options_of_bootstrap(struct decode_context *ctx, struct arena *a,
                               const struct dns_options **out, struct error *err)
 {
     const envoy_config_core_v3_TypedExtensionConfig *typed =
-        BOOTSTRAP(typed_dns_resolver_config)(m);
+        with_type(BOOTSTRAP(typed_dns_resolver_config)(m));
     const envoy_config_core_v3_DnsResolutionConfig *legacy = BOOTSTRAP(dns_resolution_config)(m);
     struct dns_options *o = ARENA_NEW(a, struct dns_options);
     bool ok = true;

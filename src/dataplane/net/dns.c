@@ -2,6 +2,7 @@
 
 #include <ares.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -133,14 +134,27 @@ static bool has_other_servers(ares_channel channel)
     return other;
 }
 
+/* c-ares doubles the wait at each try and adds some chance, in an int: no more tries than fit. The
+ * last that fits waits for a day. */
+static int tries_of(const struct dns_options *o, int timeout_ms)
+{
+    unsigned wanted = o->tries ? o->tries : TRIES_DEFAULT, tries = 1;
+    const int64_t chance = 16;
+
+    for (int64_t wait = timeout_ms; tries < wanted && 2 * wait * chance < INT_MAX; wait *= 2)
+        tries++;
+    return (int)tries;
+}
+
 static bool open_channel(struct dns_resolver *r, struct error *err)
 {
+    int timeout_ms = (int)(r->options.timeout_ms ? r->options.timeout_ms : TIMEOUT_DEFAULT_MS);
     char lookups[] = "b";
     struct ares_options o = {
         .sock_state_cb = on_socket_state,
         .sock_state_cb_data = r,
-        .timeout = (int)(r->options.timeout_ms ? r->options.timeout_ms : TIMEOUT_DEFAULT_MS),
-        .tries = (int)(r->options.tries ? r->options.tries : TRIES_DEFAULT),
+        .timeout = timeout_ms,
+        .tries = tries_of(&r->options, timeout_ms),
         .lookups = lookups,
         .ednspsz = (int)r->options.edns_size,
     };

@@ -207,6 +207,10 @@ START_TEST(reads_the_resolver)
     ck_assert_str_eq(decode("{name: c, type: STRICT_DNS}"), "");
     ck_assert_ptr_null(last->dns_options);
     ck_assert_str_eq(decode("{name: c, type: STRICT_DNS, use_tcp_for_dns_lookups: true}"), "");
+    ck_assert_ptr_null(last->dns_options);
+    ck_assert_str_eq(decode("{name: c, type: LOGICAL_DNS, typed_dns_resolver_config: {name: r, "
+                            "typed_config: {}}, " ONE("a", "1") "}"),
+                     "");
     ck_assert_ptr_null(last->dns_options); /* as Envoy: it belongs to dns_resolvers */
     ck_assert_str_eq(
         decode("{name: c, type: STRICT_DNS, " CARES(

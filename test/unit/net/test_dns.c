@@ -177,8 +177,8 @@ static void use(struct dns_options o)
     starts = 0;
     o.servers = &server_at;
     o.n_servers = 1;
-    o.timeout_ms = 30;
-    o.tries = 2;
+    o.timeout_ms = o.timeout_ms ? o.timeout_ms : 30;
+    o.tries = o.tries ? o.tries : 2;
     o.no_search = true;
     resolver = dns_resolver_new(f.loop, &o, &err);
     ck_assert_msg(resolver != NULL, "%s", error_text(&err));
@@ -330,6 +330,23 @@ START_TEST(silence_starts_anew_where_asked)
 }
 END_TEST
 
+/* The longest patience that a configuration can ask for. */
+START_TEST(tries_are_bounded)
+{
+    struct dns_options o = {.timeout_ms = DNS_TIMEOUT_MAX_S * 1000, .tries = UINT32_MAX};
+
+    use(o);
+    expect_one(resolve("four.test", DNS_V4_ONLY), "10.0.0.4:8080", 30);
+    o.timeout_ms = 1;
+    use(o);
+    asked_a = 0;
+    struct answer never = {0};
+    dns_resolve(resolver, BYTES("silent.test"), 1, DNS_V4_ONLY, on_result, &never);
+    RUN_UNTIL(&f, asked_a == 5);
+    ck_assert(!never.done);
+}
+END_TEST
+
 START_TEST(age_starts_anew)
 {
     use((struct dns_options){.max_age_ms = 1});
@@ -392,6 +409,7 @@ int main(void)
     tcase_add_test(t, cancelled);
     tcase_add_test(t, a_failed_start_is_not_for_ever);
     tcase_add_test(t, silence_starts_anew_where_asked);
+    tcase_add_test(t, tries_are_bounded);
     tcase_add_test(t, age_starts_anew);
     tcase_add_test(t, a_fallback_waits_for_the_system_to_have_no_server);
     tcase_add_test(t, families_without_an_interface_are_left_out);
