@@ -326,6 +326,7 @@ struct cluster {
     struct config_source eds_source;
     enum dns_lookup_family dns_family;
     uint64_t dns_refresh_ms; /* 5000 */
+    uint64_t dns_jitter_ms;  /* at most so much is added to it */
     uint64_t dns_failure_refresh_base_ms, dns_failure_refresh_max_ms;
     bool respect_dns_ttl;
     const struct dns_options *dns_options; /* NULL: the process's resolver */

@@ -2,7 +2,6 @@
 #include "config/cluster_protocol.h"
 #include "config/decode.h"
 #include "config/decode_util.h"
-#include "config/dns_options_decode.h"
 #include "config/host_set_build.h"
 #include "config/wire_slice.h"
 #include "envoy/config/cluster/v3/circuit_breaker.upb.h"
@@ -19,12 +18,11 @@ typedef envoy_config_cluster_v3_Cluster cluster_msg;
 
 enum { FIELD_EDS_CLUSTER_CONFIG = 3, FIELD_EDS_CONFIG = 1, NAME_MAX_LEN = 4096 };
 
-static bool take_type(struct cluster *c, const cluster_msg *m, struct error *err)
+static bool take_type(struct decode_context *ctx, struct cluster *c, const cluster_msg *m,
+                      struct error *err)
 {
-    const envoy_config_cluster_v3_Cluster_CustomClusterType *custom = CLUSTER(cluster_type)(m);
-    if (custom)
-        return error_set(err, "cluster_type: '%.*s' is not implemented",
-                         BYTES_ARG(upb_bytes(CLUSTER(CustomClusterType_name)(custom))));
+    if (CLUSTER(cluster_type)(m))
+        return cluster_custom_decode(ctx, c, m, err);
     switch (CLUSTER(type)(m)) {
     case CLUSTER(STATIC):
         c->type = CLUSTER_STATIC;
@@ -63,43 +61,6 @@ static bool take_eds(struct decode_context *ctx, struct cluster *c, const cluste
         return error_set(err, "cannot create an EDS cluster without an EDS config");
     if (!config_source_decode(ctx, a, config, &c->eds_source, err))
         return error_prefix(err, "eds_cluster_config.eds_config: ");
-    return true;
-}
-
-static bool take_dns(struct decode_context *ctx, struct cluster *c, const cluster_msg *m,
-                     struct error *err)
-{
-    const envoy_config_cluster_v3_Cluster_RefreshRate *failure =
-        CLUSTER(dns_failure_refresh_rate)(m);
-    int32_t family = CLUSTER(dns_lookup_family)(m);
-    if (family < 0 || family > (int32_t)DNS_ALL)
-        return error_set(err, "dns_lookup_family: %d is not known", family);
-    c->dns_family = (enum dns_lookup_family)family;
-    c->dns_refresh_ms = 5000;
-    c->respect_dns_ttl = CLUSTER(respect_dns_ttl)(m);
-    bool named = c->type == CLUSTER_STRICT_DNS || c->type == CLUSTER_LOGICAL_DNS;
-    if (named && !dns_options_of_cluster(ctx, c->node.arena, m, &c->dns_options, err))
-        return false;
-    if (!take_duration_ms(CLUSTER(dns_refresh_rate)(m), "dns_refresh_rate", &c->dns_refresh_ms,
-                          err))
-        return false;
-    if (c->dns_refresh_ms == 0)
-        return error_set(err, "dns_refresh_rate: expected more than 1 ms");
-    c->dns_failure_refresh_base_ms = c->dns_failure_refresh_max_ms = c->dns_refresh_ms;
-    if (!failure)
-        return true;
-    if (!take_duration_ms(CLUSTER(RefreshRate_base_interval)(failure),
-                          "dns_failure_refresh_rate.base_interval", &c->dns_failure_refresh_base_ms,
-                          err))
-        return false;
-    c->dns_failure_refresh_max_ms = c->dns_failure_refresh_base_ms * 10;
-    if (!take_duration_ms(CLUSTER(RefreshRate_max_interval)(failure),
-                          "dns_failure_refresh_rate.max_interval", &c->dns_failure_refresh_max_ms,
-                          err))
-        return false;
-    if (c->dns_failure_refresh_max_ms < c->dns_failure_refresh_base_ms)
-        return error_set(err, "dns_failure_refresh_rate must have max_interval greater than or "
-                              "equal to the base_interval");
     return true;
 }
 
@@ -222,10 +183,11 @@ static bool take_cluster(struct decode_context *ctx, struct cluster *c, const cl
     c->stat_name = stat_name_of(a, alt.len ? alt : name);
     c->observability_name = alt.len ? arena_dup(a, alt) : c->name;
     c->wait_for_warm_on_init = upb_bool(CLUSTER(wait_for_warm_on_init)(m), true);
-    return take_type(c, m, err) && check_refused(ctx, c, m, err) && take_connection(c, m, err) &&
-           take_breakers(c, m, err) && cluster_lb_decode(ctx, c, m, err) &&
-           cluster_protocol_decode(ctx, c, m, err) && take_eds(ctx, c, m, wire, err) &&
-           take_dns(ctx, c, m, err) && take_hosts(c, m, err);
+    return take_type(ctx, c, m, err) && check_refused(ctx, c, m, err) &&
+           take_connection(c, m, err) && take_breakers(c, m, err) &&
+           cluster_lb_decode(ctx, c, m, err) && cluster_protocol_decode(ctx, c, m, err) &&
+           take_eds(ctx, c, m, wire, err) && cluster_dns_decode(ctx, c, m, err) &&
+           take_hosts(c, m, err);
 }
 
 struct cluster *cluster_decode(struct decode_context *ctx, struct bytes wire, struct error *err)

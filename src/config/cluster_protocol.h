@@ -15,3 +15,11 @@ MUST_CHECK bool cluster_protocol_decode(struct decode_context *ctx, struct clust
 MUST_CHECK bool cluster_lb_decode(struct decode_context *ctx, struct cluster *c,
                                   const struct envoy_config_cluster_v3_Cluster *m,
                                   struct error *err);
+/* The look-up of names: Cluster's own fields, unless it has a cluster_type. */
+MUST_CHECK bool cluster_dns_decode(struct decode_context *ctx, struct cluster *c,
+                                   const struct envoy_config_cluster_v3_Cluster *m,
+                                   struct error *err);
+/* cluster_type, which must be there: envoy.clusters.dns or nothing. Sets c->type. */
+MUST_CHECK bool cluster_custom_decode(struct decode_context *ctx, struct cluster *c,
+                                      const struct envoy_config_cluster_v3_Cluster *m,
+                                      struct error *err);

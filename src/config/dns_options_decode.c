@@ -169,6 +169,20 @@ bool dns_options_of_cluster(struct decode_context *ctx, struct arena *a,
     return ok;
 }
 
+bool dns_options_of_typed(struct decode_context *ctx, struct arena *a,
+                          const envoy_config_core_v3_TypedExtensionConfig *m,
+                          const struct dns_options **out, struct error *err)
+{
+    struct dns_options *o = ARENA_NEW(a, struct dns_options);
+    m = with_type(m);
+    if (!m)
+        return true;
+    bool ok = take_typed(ctx, a, m, o, err);
+    finish(a, o);
+    *out = o;
+    return ok;
+}
+
 bool dns_options_of_bootstrap(struct decode_context *ctx, struct arena *a,
                               const envoy_config_bootstrap_v3_Bootstrap *m,
                               const struct dns_options **out, struct error *err)

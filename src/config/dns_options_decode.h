@@ -11,6 +11,12 @@ struct envoy_config_bootstrap_v3_Bootstrap;
 MUST_CHECK bool dns_options_of_cluster(struct decode_context *ctx, struct arena *a,
                                        const struct envoy_config_cluster_v3_Cluster *m,
                                        const struct dns_options **out, struct error *err);
+struct envoy_config_core_v3_TypedExtensionConfig;
+
+/* m may be NULL. */
+MUST_CHECK bool dns_options_of_typed(struct decode_context *ctx, struct arena *a,
+                                     const struct envoy_config_core_v3_TypedExtensionConfig *m,
+                                     const struct dns_options **out, struct error *err);
 MUST_CHECK bool dns_options_of_bootstrap(struct decode_context *ctx, struct arena *a,
                                          const struct envoy_config_bootstrap_v3_Bootstrap *m,
                                          const struct dns_options **out, struct error *err);

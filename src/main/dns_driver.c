@@ -36,7 +36,7 @@ struct job {
     struct shared_resolver *shared;
     enum dns_lookup_family family;
     bool respect_ttl;
-    uint64_t refresh_ms, failure_base_ms, failure_max_ms;
+    uint64_t refresh_ms, jitter_ms, failure_base_ms, failure_max_ms;
     struct target *targets;
     unsigned n_targets;
 };
@@ -154,7 +154,8 @@ static uint64_t next_ms(struct target *t, bool ok, uint32_t ttl_s)
     if (ok) {
         t->backoff_ms = 0;
         bool use_ttl = j->respect_ttl && ttl_s && ttl_s != UINT32_MAX;
-        return use_ttl ? (uint64_t)ttl_s * 1000 : j->refresh_ms;
+        return (use_ttl ? (uint64_t)ttl_s * 1000 : j->refresh_ms) +
+               random_below(&j->driver->random, j->jitter_ms + 1);
     }
     if (!j->failure_base_ms)
         return j->refresh_ms;
@@ -225,6 +226,7 @@ static struct job *job_new(struct dns_driver *d, const struct cluster *c, uint64
                       .family = c->dns_family,
                       .respect_ttl = c->respect_dns_ttl,
                       .refresh_ms = c->dns_refresh_ms,
+                      .jitter_ms = c->dns_jitter_ms,
                       .failure_base_ms = c->dns_failure_refresh_base_ms,
                       .failure_max_ms = c->dns_failure_refresh_max_ms};
     list_init(&j->link);

@@ -318,6 +318,58 @@ def test_logical_dns_keeps_the_connections_that_it_has(start, dns, closing):
         assert client.response().text == "one"
 
 
+def extended(server, port, *names, one=False, other=None, **fields):
+    """A cluster of names in the words of envoy.clusters.dns."""
+    made = cluster("one", load_assignment=assignment(port, *names), cluster_type={
+        "name": "envoy.clusters.dns", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster",
+            "dns_lookup_family": "V4_ONLY", "dns_refresh_rate": "0.05s",
+            "typed_dns_resolver_config": cares(server), **fields,
+            **({"all_addresses_in_single_endpoint": True} if one else {})}}, **(other or {}))
+    del made["type"]
+    return made
+
+
+@pytest.mark.parametrize("one", [False, True])
+def test_the_extension_serves_as_the_types_do(start, dns, closing, one):
+    first = closing(Origin("one"))
+    closing(Origin("two", address="127.0.0.2", port=first.port))
+    server = dns(a=["127.0.0.1", "127.0.0.3"])
+    proxy = start(listening(extended(server, first.port, "a", one=one)))
+    assert hosts(proxy) == (["127.0.0.1"] if one else ["127.0.0.1", "127.0.0.3"])
+    server["a"] = ["127.0.0.2"]
+    wait_for(lambda: hosts(proxy) == ["127.0.0.2"], what="the new address")
+    assert proxy.get("/").text == "two"
+
+
+def test_the_extension_has_words_of_its_own(start, dns, origin):
+    """The fields of Cluster that it replaces do not count beside it."""
+    server = dns(a=["127.0.0.1", "::1"])
+    made = extended(server, origin.port, "a", other={
+        "dns_lookup_family": "V6_ONLY", "dns_refresh_rate": "3600s"})
+    proxy = start(listening(made))
+    assert hosts(proxy) == ["127.0.0.1"]
+    wait_for(lambda: server.count("a") >= 3, what="the rate of the extension")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_family_of_the_extension(start, dns, origin, family):
+    server = dns(a=["127.0.0.1", "127.0.0.2", "::1"])
+    made = extended(server, origin.port, "a", dns_lookup_family=family)
+    assert sorted(hosts(start(listening(made)))) == FAMILIES[family]
+
+
+@pytest.mark.parametrize("extension", [False, True])
+def test_jitter_is_added_to_the_rate(start, dns, origin, extension):
+    server = dns(a=["127.0.0.1"], b=["127.0.0.1"])
+    plain = {**named(server, origin.port, "b"), "name": "two"}
+    slow = extended(server, origin.port, "a", dns_jitter="360000s") \
+        if extension else named(server, origin.port, "a", dns_jitter="360000s")
+    start(listening(slow, plain))
+    wait_for(lambda: server.count("b") >= 5, what="the name without jitter")
+    assert server.count("a") == 1
+
+
 LIES = {
     "cut short": lambda query, kind: message(query, record("127.0.0.2", 60))[:-3],
     "truncated, and cut short over TCP": lambda query, kind: message(

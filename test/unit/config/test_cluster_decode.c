@@ -41,6 +41,9 @@ static const char *decode(const char *yaml)
     "typed_dns_resolver_config: {name: r, typed_config: {'@type': "                                \
     "type.googleapis.com/envoy.extensions.network.dns_resolver." type more "}}"
 #define CARES(more) RESOLVER("cares.v3.CaresDnsResolverConfig", more)
+#define DNS_CLUSTER(more)                                                                          \
+    "cluster_type: {name: envoy.clusters.dns, typed_config: {'@type': "                            \
+    "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster" more "}}"
 #define LB(name, type, more)                                                                       \
     "load_balancing_policy: {policies: [{typed_extension_config: {name: " name                     \
     ", typed_config: {'@type': type.googleapis.com/envoy.extensions.load_balancing_policies." type \
@@ -128,6 +131,19 @@ static const struct {
     {"{name: c, type: STRICT_DNS, dns_refresh_rate: 1s, dns_failure_refresh_rate: "
      "{base_interval: 5s, max_interval: 1s}}",
      "dns_failure_refresh_rate must have max_interval greater than or equal to the base_interval"},
+    {"{name: c, " DNS_CLUSTER(
+         ", dns_failure_refresh_rate: {base_interval: 5s, max_interval: 1s}") "}",
+     "cluster_type.typed_config.dns_failure_refresh_rate must have max_interval greater than"},
+    {"{name: c, " DNS_CLUSTER(", dns_refresh_rate: 0s") "}", "dns_refresh_rate"},
+    {"{name: c, " DNS_CLUSTER(", all_addresses_in_single_endpoint: true") "}",
+     "LOGICAL_DNS clusters must have a single host"},
+    {"{name: c, " DNS_CLUSTER(", " RESOLVER("apple.v3.AppleDnsResolverConfig", "")) "}",
+     "cluster_type.typed_config.typed_dns_resolver_config: 'r'"},
+    {"{name: c, cluster_type: {name: x, typed_config: {'@type': "
+     "type.googleapis.com/envoy.extensions."
+     "clusters.aggregate.v3.ClusterConfig, clusters: [a]}}}",
+     "cluster_type: 'x' with type URL 'type.googleapis.com/envoy.extensions.clusters.aggregate.v3."
+     "ClusterConfig' is not implemented"},
     {"{name: c, type: STRICT_DNS, " CARES(", resolvers: [{pipe: {path: /x}}]") "}",
      "typed_dns_resolver_config.resolvers[0]: expected socket_address"},
     {"{name: c, type: STRICT_DNS, " CARES(
@@ -231,6 +247,33 @@ START_TEST(reads_the_resolver)
     ck_assert_uint_eq(o->tries, 2);
     ck_assert_uint_eq(o->edns_size, 1232);
     ck_assert_uint_eq(o->max_age_ms, 60000);
+}
+END_TEST
+
+START_TEST(reads_the_extension_of_names)
+{
+    ck_assert_str_eq(
+        decode("{name: c, dns_refresh_rate: 9s, respect_dns_ttl: true, " DNS_CLUSTER("") "}"), "");
+    ck_assert_int_eq(last->type, CLUSTER_STRICT_DNS);
+    ck_assert_int_eq(last->dns_family, DNS_AUTO);
+    ck_assert_uint_eq(last->dns_refresh_ms, 5000); /* the fields of Cluster do not count */
+    ck_assert(!last->respect_dns_ttl);
+    ck_assert_uint_eq(last->dns_failure_refresh_base_ms, 5000);
+    ck_assert_ptr_null(last->dns_options);
+    ck_assert_str_eq(
+        decode("{name: c, " ONE("a", "1") ", " DNS_CLUSTER(
+            ", all_addresses_in_single_endpoint: true, dns_lookup_family: ALL, respect_dns_ttl: "
+            "true, dns_refresh_rate: 2s, dns_jitter: 1s, dns_failure_refresh_rate: "
+            "{base_interval: 3s}, " CARES(", query_tries: 7")) "}"),
+        "");
+    ck_assert_int_eq(last->type, CLUSTER_LOGICAL_DNS);
+    ck_assert_int_eq(last->dns_family, DNS_ALL);
+    ck_assert_uint_eq(last->dns_refresh_ms, 2000);
+    ck_assert_uint_eq(last->dns_jitter_ms, 1000);
+    ck_assert_uint_eq(last->dns_failure_refresh_base_ms, 3000);
+    ck_assert_uint_eq(last->dns_failure_refresh_max_ms, 30000);
+    ck_assert_uint_eq(last->dns_options->tries, 7);
+    ck_assert(last->respect_dns_ttl);
 }
 END_TEST
 
@@ -344,6 +387,7 @@ static Suite *suite(void)
     tcase_add_test(t, has_envoys_defaults);
     tcase_add_test(t, reads_what_is_set);
     tcase_add_test(t, reads_the_resolver);
+    tcase_add_test(t, reads_the_extension_of_names);
     tcase_add_test(t, equal_resolvers_have_equal_keys);
     tcase_add_test(t, takes_the_first_policy_it_knows);
     tcase_add_test(t, reads_protocol_options);
