@@ -1,11 +1,10 @@
 #include "config/route.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config/cluster.h"
+#include "config/file_read.h"
 #include "config/filter_factory.h"
 #include "config/upb_util.h"
 #include "envoy/config/core/v3/base.upb.h"
@@ -388,19 +387,6 @@ static bool redirect_decode(const envoy_config_route_v3_RedirectAction *m, struc
     return redirect_path(m, r, err);
 }
 
-static bool read_file(struct bytes path, size_t max, struct arena *a, struct bytes *out,
-                      struct error *err)
-{
-    char *name = arena_str(a, path), *data = arena_alloc(a, max + 2);
-    FILE *f = fopen(name, "re");
-    if (!f)
-        return error_set(err, "filename: cannot read '%s': %s", name, strerror(errno));
-    size_t n = fread(data, 1, max + 1, f);
-    fclose(f);
-    *out = bytes_from(data, n);
-    return true;
-}
-
 static bool body_decode(const envoy_config_core_v3_DataSource *m, size_t max, struct arena *a,
                         struct bytes *out, struct error *err)
 {
@@ -415,8 +401,8 @@ static bool body_decode(const envoy_config_core_v3_DataSource *m, size_t max, st
         break;
     case DS(specifier_filename):
         field = "filename";
-        if (!read_file(upb_bytes(DS(filename)(m)), max, a, out, err))
-            return false;
+        if (!file_read(upb_bytes(DS(filename)(m)), max, a, out, err))
+            return error_prefix(err, "filename: ");
         break;
     case DS(specifier_environment_variable):
         field = "environment_variable";

@@ -1,8 +1,11 @@
 """What a route does: clusters by header and weight, redirects, rewrites, direct responses."""
+import json
+
 import pytest
 
 from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, redirect, route,
                      vhost)
+from harness.proxy import run_once
 
 
 def test_cluster_header_names_the_cluster(start, origins):
@@ -272,3 +275,13 @@ def test_headers_of_a_redirect_to_https_stay_as_they_are(start):
         route_config={"response_headers_to_add": add})]))
     assert proxy.get("/").header("x-added") is None
     assert proxy.get("/", host="b.test").header("x-added") == "301"
+
+
+@pytest.mark.parametrize("path", ["/proc/self/environ", "/dev/zero"])
+def test_direct_response_shows_nothing_of_the_kernel(kind, tmp_path, path):
+    made = direct(200)
+    made["direct_response"]["body"] = {"filename": path}
+    (tmp_path / "bootstrap.yaml").write_text(json.dumps(bootstrap([http_listener(routes=[made])])))
+    code, out, err = run_once(kind, ["-c", "bootstrap.yaml", "--mode", "validate"], tmp_path)
+    assert code == 1
+    assert f"Invalid path: {path}" in out + err
