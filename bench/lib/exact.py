@@ -290,7 +290,7 @@ GOALS = {
 }
 
 
-def section(report, options):
+def exact(report, options):
     proxies = [n for n in peers.NAMES if peers.program(n) and n != "envoy"]
     run = Exact(proxies, (100, 1000, 10000))
     run.measure(PARTS)

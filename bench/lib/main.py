@@ -1,15 +1,24 @@
 """bench/run: measures, and writes bench/results/. See bench/README.md for what each figure means."""
 import argparse
+import importlib
+import os
 import sys
 import time
 
 import exact
 import peers
-import ratios
-from processes import BenchError, say
+from processes import LOAD_CPU, BenchError, cpus, say
 from report import Report
 
-SECTIONS = {"exact": exact.section, **ratios.SECTIONS}
+# section -> the file with a function of its name
+SECTIONS = {"exact": "exact", "cpu": "ratios", "latency": "ratios", "connections": "ratios",
+            "bulk": "ratios", "routes": "ratios", "memory": "memory", "start": "scale",
+            "push": "scale", "churn": "scale", "manager": "scale"}
+
+
+def section(name):
+    """Some need Python packages that the gate does without."""
+    return getattr(importlib.import_module(SECTIONS[name]), name)
 
 
 def parse():
@@ -21,6 +30,7 @@ def parse():
     parser.add_argument("--gate", metavar="PARTS", nargs="?", const=",".join(exact.PARTS),
                         help="exact, Xylem alone: TAP against bench/expected.json; parts: "
                              + ",".join(exact.PARTS))
+    parser.add_argument("--rounds", type=int, default=12, help="pairs of each ratio (12)")
     parser.add_argument("--keep", action="store_true", help="print only, store nothing")
     options = parser.parse_args()
     for name in options.sections:
@@ -41,13 +51,14 @@ def main():
     options = parse()
     if options.gate:
         return gate(options)
+    os.sched_setaffinity(0, {cpus()[LOAD_CPU % len(cpus())]})   # the proxy has the other to itself
     report = Report()
     report.load()
     begun = time.monotonic()
     for name in options.sections or SECTIONS:
         say(f"== {name} ({time.monotonic() - begun:.0f} s)")
         report.forget(name)
-        SECTIONS[name](report, options)
+        section(name)(report, options)
         print(report.markdown(name), flush=True)
         if not options.keep:
             report.save(peers.versions())

@@ -130,7 +130,7 @@ master_process off;
 error_log {folder}/error.log;
 pid {folder}/nginx.pid;
 worker_rlimit_nofile 40000;
-events {{ worker_connections 20000; }}
+events {{ worker_connections 8192; }}
 http {{
     access_log {log};
     keepalive_requests 100000000;

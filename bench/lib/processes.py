@@ -23,8 +23,12 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+ALLOWED = sorted(os.sched_getaffinity(0))
+
+
 def cpus():
-    return sorted(os.sched_getaffinity(0))
+    """Those that were ours at the start."""
+    return ALLOWED
 
 
 def tool(name):
@@ -163,10 +167,13 @@ class Bench:
         made = self.start(command, words, LOAD_CPU, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           text=True)
 
-        def ask(line):
+        def tell(line):
             made.popen.stdin.write(line + "\n")
             made.popen.stdin.flush()
+
+        def ask(line):
+            tell(line)
             return made.answer()
         made.answer = lambda: json.loads(made.popen.stdout.readline())
-        made.ask = ask
+        made.tell, made.ask = tell, ask
         return made

@@ -12,7 +12,6 @@ import measure
 import peers
 from processes import Bench, BenchError, say
 
-ROUNDS = 12
 RATE = 6000
 HOUSE = "xylem"
 
@@ -32,7 +31,7 @@ def sample(bench, process, port, **load):
     return told
 
 
-def rounds(title, contenders, count=ROUNDS):
+def rounds(title, contenders, count):
     """contenders: key -> function that gives a sample. key -> samples of the good rounds."""
     found = {key: [] for key in contenders}
     bad = 0
@@ -109,7 +108,7 @@ def cpu(report, options):
                 for n in available() if n != "floor"}
         found = rounds("cpu", {**{n: contender(bench, p, **load) for n, p in bare.items()},
                                **{f"{n}+": contender(bench, p, **load)
-                                  for n, p in full.items()}})
+                                  for n, p in full.items()}}, options.rounds)
         cpu_rows(report, found)
         calls_rows(report, bench, bare, load)
     with_bench(run)
@@ -169,7 +168,7 @@ def latency(report, options):
         load = {"rate": rate, "seconds": 1.5, "warm_up": 0.2}
         found = rounds("latency", {
             "direct": lambda: sample(bench, None, origin.port, **load),
-            **{n: contender(bench, p, **load) for n, p in proxies.items()}})
+            **{n: contender(bench, p, **load) for n, p in proxies.items()}}, options.rounds)
         say(f"  direct: {medians(found, 'p50_us')['direct']:.0f} µs")
         for field, name in (("p50_us", "p50"), ("p99_us", "p99")):
             added = {n: [{field: max(1.0, s[field] - d[field])}
@@ -189,7 +188,7 @@ def connections(report, options):
         proxies = {n: peers.start(bench, n, origin.port) for n in available()}
         found = rounds("connections", {
             n: contender(bench, p, rate=1000, seconds=1, connections=64, close=True)
-            for n, p in proxies.items()})
+            for n, p in proxies.items()}, options.rounds)
         report.add("connections", "CPU a request with a connection of its own, 1,000/s",
                    medians(found, "cpu_us"), "µs")
         against(report, "connections", "... ratio", found, "cpu_us",
@@ -204,7 +203,7 @@ def bulk(report, options):
         proxies = {n: peers.start(bench, n, origin.port) for n in available()}
         found = rounds("bulk", {
             n: contender(bench, p, rate=150, seconds=1.2, path=f"/size={size}")
-            for n, p in proxies.items()})
+            for n, p in proxies.items()}, options.rounds)
         report.add("bulk", "CPU of a 1 MiB answer, 150/s", medians(found, "cpu_us", 1000 / size),
                    "ns a byte")
         against(report, "bulk", "... ratio", found, "cpu_us",
@@ -225,7 +224,8 @@ def routes(report, options):
                 contenders[f"{name} first"] = contender(bench, proxy, path="/r0/x", **load)
                 contenders[f"{name} last"] = contender(bench, proxy, path=f"/r{count - 1}/x",
                                                        **load)
-            found = rounds(f"{count:,} routes", contenders, ROUNDS if count == 10000 else 5)
+            found = rounds(f"{count:,} routes", contenders,
+                           options.rounds if count == 10000 else min(5, options.rounds))
             values, spreads = {}, {}
             for name in [k[:-6] for k in contenders if k.endswith(" first")]:
                 value = ratio(found, f"{name} last", f"{name} first", "cpu_us")
@@ -235,7 +235,3 @@ def routes(report, options):
             bench.stop()
             origin = bench.origin()
     with_bench(run)
-
-
-SECTIONS = {"cpu": cpu, "latency": latency, "connections": connections, "bulk": bulk,
-            "routes": routes}

@@ -2,22 +2,11 @@
 import json
 import time
 
+import svg
 from processes import ROOT
 
 RESULTS = ROOT / "bench" / "results"
 ORDER = ("xylem", "floor", "haproxy", "nginx", "envoy")
-
-
-def number(value):
-    """Three or four digits that matter."""
-    if value is None:
-        return "–"
-    if isinstance(value, str):
-        return value
-    size = abs(value)
-    if size >= 100 or value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if size >= 10 else f"{value:.2f}" if size >= 0.095 else f"{value:.3g}"
 
 
 class Report:
@@ -61,9 +50,9 @@ class Report:
     def _cell(row, column):
         if column not in row["values"]:
             return ""
-        text = number(row["values"][column])
+        text = svg.number(row["values"][column])
         spread = row["spread"].get(column)
-        return f"{text} ({number(spread[0])}–{number(spread[1])})" if spread else text
+        return f"{text} ({svg.number(spread[0])}–{svg.number(spread[1])})" if spread else text
 
     # The stored run: sections that were not measured again keep their rows.
 
@@ -82,6 +71,8 @@ class Report:
         (RESULTS / "results.json").write_text(json.dumps(
             {"date": time.strftime("%Y-%m-%d"), "versions": versions, "rows": self.rows,
              "pictures": self.pictures, "notes": self.notes}, indent=1) + "\n")
+        for name, picture in self.pictures.items():
+            (RESULTS / f"{name}.svg").write_text(svg.bars(picture["title"], picture["bars"]))
         head = [f"# Measured on {time.strftime('%Y-%m-%d')}", "", "Written by `bench/run`; what each "
                 "row means: `bench/README.md`.", "", "| | version |", "|---|---|",
                 *(f"| {name} | {text} |" for name, text in versions.items()), ""]

@@ -12,7 +12,8 @@ import pytest
 from harness import Client, route, wait_for
 from harness.config import add_header
 from harness.proxy import binary
-from harness.xds import ads_bootstrap, eds_cluster, endpoints, rds_listener, routes
+from harness.world import World
+from harness.xds import ads_bootstrap, eds_cluster, endpoints, routes
 
 BOUND = 60.0
 SANITIZED = binary("xylem").exists() and b"AddressSanitizer" in binary("xylem").read_bytes()
@@ -26,23 +27,6 @@ def cpu_ms(proxy):
 def pss_mib(proxy):
     text = Path(f"/proc/{proxy.process.pid}/smaps_rollup").read_text()
     return int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1)) / 1024
-
-
-class World:
-    """N EDS clusters of two endpoints and one table of N routes, /cN/ to cluster cN."""
-
-    def __init__(self, size, origins):
-        self.size, self.origins = size, origins
-        self.middle = size // 2
-
-    def table(self, **middle):
-        return routes(*[route(f"/c{n}/", f"c{n}", **(middle if n == self.middle else {}))
-                        for n in range(self.size)])
-
-    def resources(self):
-        clusters = [eds_cluster(f"c{n}") for n in range(self.size)]
-        ends = [endpoints(f"c{n}", *self.origins) for n in range(self.size)]
-        return [rds_listener(), self.table(), *clusters, *ends]
 
 
 @pytest.fixture

@@ -1,0 +1,385 @@
+"""Scale: many clusters, routes and endpoints over ADS, beside Envoy; xylem-stub serves both.
+
+A change is pushed as one response that the stub is told word by word; its clock and the prober's are
+the same (CLOCK_MONOTONIC), so "push → served" runs from the moment the stub hands the response to
+gRPC to the moment the first changed answer is in the prober's hands.
+"""
+import base64
+import json
+import statistics
+import tempfile
+import time
+import urllib.request
+
+import measure
+import peers
+import wire
+from processes import LOAD_CPU, PROXY_CPU, Bench, Process, free_port, say, tool, wait_for
+
+from harness.config import add_header, route, socket_address
+from harness.stub import Stub, type_url
+from harness.world import World
+from harness.xds import ads_bootstrap, endpoints, rds_listener, static_cluster
+
+SIZES = (1000, 10000)
+NAMES = ("xylem", "envoy")
+
+
+def available():
+    return [name for name in NAMES if peers.program(name)]
+
+
+class Control(Stub):
+    """The stub, telling each response word by word."""
+
+    number = 0
+    seq = 0
+
+    def push(self, kind, body):
+        """Send these resources (wire.resources) as one response of a type; its nonce."""
+        Control.number += 1
+        nonce = f"b-{Control.number}"
+        data = wire.response(type_url(kind), nonce, nonce, body)
+        self.fault(type=type_url(kind), send={
+            "version_info": nonce, "nonce": nonce, "type_url": type_url(kind),
+            "raw": base64.b64encode(data).decode()})
+        return nonce
+
+    def told(self, nonces, bound=30.0):
+        """nonce -> (sent, answered) in microseconds of the monotonic clock, once all are answered."""
+        sent, answered, wanted = {}, {}, set(nonces)
+
+        def read():
+            lines = self.ask(f"/events?since={self.seq}").text.splitlines()
+            for event in map(json.loads, lines):
+                self.seq = max(self.seq, event["seq"])
+                nonce = event.get("nonce") or event.get("response_nonce")
+                if nonce not in wanted:
+                    continue
+                if event["kind"] == "literal":
+                    sent[nonce] = event["mono_us"]
+                elif event["kind"] == "request" and event.get("meaning") != "change":
+                    answered.setdefault(nonce, (event["mono_us"], event.get("meaning")))
+            return set(answered) >= wanted
+        wait_for(read, f"answers to {len(wanted)} pushes", bound, 0.05)
+        bad = [n for n in wanted if answered[n][1] == "nack"]
+        if bad:
+            raise AssertionError(f"refused: {bad}")
+        return {n: (sent[n], answered[n][0]) for n in wanted}
+
+
+def start_proxy(bench, name, control, args=(), env=None, label=""):
+    folder = bench.home(f"{name}{label}")
+    config = folder / "bootstrap.json"
+    config.write_text(json.dumps(ads_bootstrap(control)))
+    (folder / "admin").unlink(missing_ok=True)
+    words = [peers.program(name), "-c", config, "--concurrency", "1", "--disable-hot-restart", "-l",
+             "error", "--admin-address-path", folder / "admin", *args]
+    return bench.add(Process(name, folder, words, PROXY_CPU, env))
+
+
+def get(port, path, bound=60.0):
+    """Status and headers of one GET, or None while it cannot be had."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=bound) as answer:
+            return answer.status, dict(answer.headers)
+    except (OSError, ValueError):
+        return None
+
+
+def wait_served(proxy, port, path, bound=120.0):
+    def served():
+        proxy.check()
+        return get(port, path)
+    return wait_for(served, f"{proxy.name} to serve {path}", bound, 0.005)
+
+
+class Place:
+    """A stub with a world of a size, and the port of its listener."""
+
+    def __init__(self, bench, size, names=("a", "b"), **stub):
+        self.bench = bench
+        self.origin = bench.origin(*names)
+        self.world = World(size, self.origin.ports)
+        self.port = free_port()
+        self.control = Control(bench.home("stub"), self.resources(), **stub)
+        bench.add(self.control)
+        self.control.start()
+
+    def resources(self):
+        """The world, and a static cluster whose endpoint can be moved."""
+        listener = rds_listener(address=socket_address(self.port))
+        return [listener, self.table(), self.moving(0), *self.world.clusters(),
+                *self.world.endpoints()]
+
+    def table(self, **middle):
+        return self.world.table(first=[route("/moving/", "moving")], **middle)
+
+    def moving(self, turn):
+        return static_cluster("moving", self.origin.ports[turn % 2])
+
+
+def with_place(size, function, **more):
+    with tempfile.TemporaryDirectory(prefix="xylem-bench-") as folder:
+        bench = Bench(folder)
+        try:
+            function(Place(bench, size, **more))
+        finally:
+            bench.stop()
+
+
+# start: cold, with a full control plane; memory; what comes back
+
+def start(report, options):
+    wall, cpu, pss, back = {}, {}, {}, {}
+
+    def one(place, name, number):
+        size = place.world.size
+        begun = time.monotonic()
+        proxy = start_proxy(place.bench, name, place.control, label=number)
+        wait_served(proxy, place.port, f"/c{size - 1}/")
+        wall.setdefault((name, size), []).append(time.monotonic() - begun)
+        cpu.setdefault((name, size), []).append(measure.cpu_ns(proxy.pid) / 1e9)
+        say(f"  {name} {size:,}: {wall[name, size][-1]:.2f} s, CPU {cpu[name, size][-1]:.2f} s")
+        return proxy
+
+    def at_size(place):
+        for name in available():
+            for number in range(3 if name == "xylem" else 2):
+                proxy = one(place, name, number)
+                if number == 0:
+                    pss[name, place.world.size] = measure.settled_pss_kib(proxy.pid)
+                place.bench.end(proxy)
+            place.control.seq = 0
+        if place.world.size == max(SIZES):
+            for name in available():
+                back[name] = shrink(place, name)
+
+    for size in SIZES:
+        with_place(size, at_size)
+    for size in SIZES:
+        names = available()
+        report.add("start", f"{size:,} clusters, endpoint sets, routes: start to the last served",
+                   {n: statistics.median(wall[n, size]) for n in names}, "s")
+        report.add("start", "... CPU meanwhile", {n: statistics.median(cpu[n, size]) for n in names},
+                   "s", "≤ 0.5" if size == 10000 else None,
+                   statistics.median(cpu["xylem", size]) <= 0.5 if size == 10000 else None)
+        report.add("start", f"... Pss with {size:,}", {n: pss[n, size] / 1024 for n in names}, "MiB")
+    each = {n: (pss[n, SIZES[1]] - pss[n, SIZES[0]]) / (SIZES[1] - SIZES[0]) for n in available()}
+    report.add("start", "Pss for one cluster, its route and 2 endpoints", each, "KiB", "≤ 2.5",
+               each["xylem"] <= 2.5)
+    part = {}
+    for name, (full, after) in back.items():
+        part[name] = 100 * (full - after) / (full - pss[name, SIZES[0]])
+    report.add("start", "of nine tenths that were removed, memory that came back", part, "%",
+               "≥ 90", part["xylem"] >= 90)
+    report.pictures["memory"] = {
+        "title": "Memory for one cluster, its route and 2 endpoints (KiB)", "bars": each}
+
+
+def shrink(place, name):
+    """(Pss in KiB full, and with a tenth); the stub's world is as before afterwards."""
+    world, few = place.world, place.world.size // 10
+    proxy = start_proxy(place.bench, name, place.control, label="shrink")
+    wait_served(proxy, place.port, f"/c{world.size - 1}/")
+    full = measure.settled_pss_kib(proxy.pid)
+    small = World(few, place.origin.ports)
+    place.control.push("rds", wire.resources("rds", [
+        small.table(first=[route("/moving/", "moving")])]))
+    nonce = place.control.push("cds", wire.resources("cds", [place.moving(0), *small.clusters()]))
+    place.control.told([nonce])
+    wait_for(lambda: get(place.port, f"/c{world.size - 1}/") is None, f"{name} to forget", 60, 0.1)
+    time.sleep(6)       # two flushes of statistics; our reaper runs each second
+    after = measure.settled_pss_kib(proxy.pid)
+    place.bench.end(proxy)
+    say(f"  {name}: Pss {full / 1024:.1f} MiB, with a tenth {after / 1024:.1f} MiB")
+    return full, after
+
+
+# push: from the push to the first changed answer
+
+class Changes:
+    """kind -> (type, path, bytes of a turn, text that the changed answer holds)"""
+
+    def __init__(self, place):
+        self.place, self.middle = place, place.world.middle
+        self.clusters = wire.resources("cds", place.world.clusters())
+        self.table = wire.message("rds", place.table(
+            response_headers_to_add=[add_header("x-turn", "t0.")]))
+        hosts = self.table.virtual_hosts[0].routes
+        self.header = next(r for r in hosts if r.response_headers_to_add)
+        path = f"/c{self.middle}/"
+        self.kinds = {
+            "endpoint": ("eds", path, self.endpoint, lambda turn: f"x-origin: {'ab'[turn % 2]}"),
+            "route": ("rds", path, self.route, lambda turn: f"x-turn: t{turn}."),
+            "cluster": ("cds", "/moving/", self.cluster,
+                        lambda turn: f"x-origin: {'ab'[turn % 2]}"),
+            "listener": ("lds", path, self.listener, lambda turn: f"server: t{turn}.")}
+
+    def endpoint(self, turn):
+        return wire.resources("eds", [
+            endpoints(f"c{self.middle}", self.place.origin.ports[turn % 2])])
+
+    def route(self, turn):
+        self.header.response_headers_to_add[0].header.value = f"t{turn}."
+        return wire.resource(self.table)
+
+    def cluster(self, turn):
+        return wire.resources("cds", [self.place.moving(turn)]) + self.clusters
+
+    def listener(self, turn):
+        return wire.resources("lds", [rds_listener(
+            address=socket_address(self.place.port), server_name=f"t{turn}.")])
+
+
+def push(report, options):
+    times, cpu, acks = {}, {}, {}
+
+    def at_size(place):
+        for name in available():
+            proxy = start_proxy(place.bench, name, place.control)
+            wait_served(proxy, place.port, f"/c{place.world.size - 1}/")
+            measure.settled_pss_kib(proxy.pid)
+            place.control.seq = 0
+            for kind, what in Changes(place).kinds.items():
+                key = (name, kind)
+                times[key], acks[key], cpu[key] = push_kind(place, proxy, what, kind)
+                say(f"  {name} {kind}: p50 {statistics.median(times[key]):.1f} ms, p99 "
+                    f"{measure.percentile(times[key], 0.99):.1f} ms, CPU {cpu[key]:.2f} ms")
+            place.bench.end(proxy)
+    with_place(10000, at_size)
+    for kind in ("endpoint", "route", "cluster", "listener"):
+        small = kind == "endpoint"
+        for part, label in ((0.5, "p50"), (0.99, "p99")):
+            values = {n: measure.percentile(times[n, kind], part) for n in available()}
+            goal = small and label == "p99"
+            report.add("push", f"one {kind} of 10,000: push → served, {label}", values, "ms",
+                       "≤ 5" if goal else None, values["xylem"] <= 5 if goal else None)
+        report.add("push", f"... CPU a change of one {kind}", {n: cpu[n, kind] for n in available()},
+                   "ms")
+    for kind in ("route", "cluster"):
+        values = {n: cpu[n, kind] * 1000 / 10000 for n in available()}
+        report.add("push", f"CPU of an unchanged {kind} that is sent again", values, "µs", "≤ 1",
+                   values["xylem"] <= 1)
+    report.pictures["push"] = {
+        "title": "One change in 10,000: push to served, median (ms)",
+        "bars": {f"{n}, {k}": statistics.median(times[n, k])
+                 for k in ("endpoint", "route", "cluster", "listener") for n in available()}}
+
+
+def push_kind(place, proxy, what, kind):
+    """(milliseconds to served of each of 50 changes, to the ACK, CPU in ms of a change)"""
+    type_, path, resources, text = what
+    fresh = {"fresh": True} if kind == "listener" else {}
+    probe = place.bench.talker("probe", place.port, path=path, **fresh)
+    turns = 50
+    seen, nonces = [], []
+    for turn in range(1, turns + 1):
+        made = resources(turn)
+        probe.tell(text(turn))
+        nonces.append(place.control.push(type_, made))
+        seen.append(probe.answer()["seen_ns"])
+    told = place.control.told(nonces)
+    place.bench.end(probe)
+    served = [(s / 1000 - told[n][0]) / 1000 for s, n in zip(seen, nonces)]
+    acked = [(told[n][1] - told[n][0]) / 1000 for n in nonces]
+    return served, acked, push_cpu(place, proxy, type_, resources)
+
+
+def push_cpu(place, proxy, type_, resources):
+    """CPU of a change without a prober: the process does nothing else. What it does in the same
+    time without a change is taken off."""
+    turns = 10
+    begun, before = time.monotonic(), measure.cpu_ns(proxy.pid)
+    nonces = [place.control.push(type_, resources(turn)) for turn in range(101, 101 + turns)]
+    place.control.told(nonces)
+    time.sleep(0.5)
+    used, took = measure.cpu_ns(proxy.pid) - before, time.monotonic() - begun
+    before = measure.cpu_ns(proxy.pid)
+    time.sleep(2)
+    idle = (measure.cpu_ns(proxy.pid) - before) / 2 * took
+    return max(0.0, used - idle) / turns / 1e6
+
+
+# churn: updates under load
+
+def churn(report, options):
+    found = {}
+
+    def at_size(place):
+        for name in available():
+            proxy = start_proxy(place.bench, name, place.control)
+            wait_served(proxy, place.port, f"/c{place.world.size - 1}/")
+            place.control.seq = 0
+            for _ in range(3):
+                for rate in (0, 10, 100):
+                    found.setdefault((name, rate), []).append(churn_once(place, proxy, rate))
+            place.bench.end(proxy)
+    with_place(10000, at_size)
+    names = available()
+    for rate in (10, 100):
+        ratio = {n: statistics.median(c["p99_us"] / q["p99_us"] for c, q in
+                                      zip(found[n, rate], found[n, 0])) for n in names}
+        report.add("churn", f"{rate} endpoint updates a second in 10,000 clusters: p99 against none",
+                   ratio, "ratio", "≤ 1.10" if rate == 100 else None,
+                   ratio["xylem"] <= 1.10 if rate == 100 else None)
+        failed = {n: sum(c["failed"] + c["closed"] for c in found[n, rate]) for n in names}
+        report.add("churn", "... failed requests and closed connections", failed, "", "0",
+                   failed["xylem"] == 0)
+        lag = {n: max(measure.percentile(c["lag_ms"], 0.99) for c in found[n, rate]) for n in names}
+        report.add("churn", "... ACK behind the push, p99", lag, "ms", "≤ 50", lag["xylem"] <= 50)
+
+
+def churn_once(place, proxy, rate):
+    """One run of load with so many updates a second."""
+    seconds = 4
+    words = [tool("load"), "run", "--port", place.port, "--rate", 1000, "--seconds", seconds,
+             "--path", f"/c{place.world.middle}/"]
+    load = Process("load", place.bench.home("load"), words, LOAD_CPU, stdout=-1, text=True)
+    nonces, number, begun = [], 0, time.monotonic()
+    while rate and time.monotonic() - begun < seconds - 0.2:
+        cluster = f"c{number * 7 % place.world.size}"
+        nonces.append(place.control.push("eds", wire.resources("eds", [
+            endpoints(cluster, place.origin.ports[number % 2])])))
+        number += 1
+        time.sleep(max(0.0, begun + number / rate - time.monotonic()))
+    told = json.loads(load.popen.communicate()[0])
+    answers = place.control.told(nonces) if nonces else {}
+    told["lag_ms"] = [(b - a) / 1000 for a, b in answers.values()]
+    say(f"  {proxy.name}, {rate} updates a second ({len(nonces)} done): p99 {told['p99_us']:.0f} µs, "
+        f"failed {told['failed']}")
+    return told
+
+
+# manager: an HTTP connection manager changes under 200 live connections
+
+def manager(report, options):
+    closed, behind = {}, {}
+
+    def at_size(place):
+        for name in available():
+            proxy = start_proxy(place.bench, name, place.control, ["--drain-time-s", "5"])
+            wait_served(proxy, place.port, "/c0/")
+            hold = place.bench.talker("hold", place.port, connections=200, path="/c0/")
+            hold.answer()
+            control, asks = place.control, 0
+            for turn in range(5):
+                nonce = control.push("lds", Changes(place).listener(turn))
+                control.told([nonce])
+                wait_for(lambda t=turn: (get(place.port, "/c0/") or (0, {}))[1].get("server")
+                         == f"t{t}.", "the change", 10)
+                asked = hold.ask(f"ask server: t{turn}.")
+                asks += asked["asked"]
+                behind[name] = behind.get(name, 0) + asked["asked"] - asked["with"]
+            end = time.monotonic() + 8      # the drain time passes
+            while time.monotonic() < end and hold.ask("ask x")["answered"]:
+                time.sleep(0.5)
+            closed[name] = hold.ask("ask x")["closed"]
+            say(f"  {name}: {closed[name]} of 200 closed; {behind[name]} of {asks} answers old")
+            place.bench.end(hold)
+            place.bench.end(proxy)
+    with_place(10, at_size)
+    report.add("manager", "5 changes of a connection manager: of 200 live connections closed",
+               closed, "", "0", closed["xylem"] == 0)
+    report.add("manager", "... of 1,000 next requests that did not see the change", behind, "", "0",
+               behind["xylem"] == 0)
