@@ -127,9 +127,11 @@ static void scope_free(struct stat_scope *s)
 {
     for (unsigned i = 0; i < s->n_slots; i++)
         free_block(s, i);
-    for (unsigned id = 0; s->texts && id < s->schema->count; id++)
-        mem_free(atomic_load(&s->texts[id]));
-    mem_free((void *)s->texts);
+    for (struct stat_text *t = atomic_load(&s->texts), *next; t; t = next) {
+        next = t->next;
+        mem_free(atomic_load(&t->text));
+        mem_free(t);
+    }
     mem_free(s->prefix);
     for (unsigned id = 0; link_of(s)->code_baselines && id < s->schema->count; id++)
         mem_free(link_of(s)->code_baselines[id]);
@@ -303,9 +305,14 @@ void stat_set_text(struct stat_scope *scope, unsigned id, struct bytes text)
         memcpy(copy, text.data, text.len);
     copy[text.len] = '\0';
     pthread_mutex_lock(&scope->store->lock);
-    if (!scope->texts)
-        scope->texts = mem_zalloc(scope->schema->count * sizeof(*scope->texts));
-    char *old = atomic_exchange(&scope->texts[id], copy);
+    struct stat_text *t = text_of(scope, id);
+    if (!t) {
+        t = NEW(struct stat_text);
+        t->id = id;
+        t->next = atomic_load(&scope->texts);
+        atomic_store_explicit(&scope->texts, t, memory_order_release);
+    }
+    char *old = atomic_exchange(&t->text, copy);
     pthread_mutex_unlock(&scope->store->lock);
     mem_free(old);
 }

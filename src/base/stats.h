@@ -58,6 +58,7 @@ struct stat_schema {
 enum { STAT_THREADS_MAX = 130, STAT_SLOT_MAIN = 0, STAT_SLOT_CONFIG = 1, STAT_SLOT_WORKER0 = 2 };
 
 struct stat_block;
+struct stat_text;
 struct stat_store;
 
 struct stat_scope {
@@ -67,7 +68,7 @@ struct stat_scope {
     uint32_t refs;
     unsigned n_slots;
     struct list in_store;
-    _Atomic(char *) *texts; /* one per schema entry, made at the first stat_set_text() */
+    _Atomic(struct stat_text *) texts; /* of the entries that stat_set_text() was called for */
     _Atomic(struct stat_block *) blocks[];
 };
 

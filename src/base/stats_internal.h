@@ -26,6 +26,22 @@ struct stat_block {
     _Atomic(struct stat_page *) pages[];
 };
 
+/* Lives as long as the scope; few scopes have one, none has many. */
+struct stat_text {
+    struct stat_text *next;
+    unsigned id;
+    _Atomic(char *) text;
+};
+
+static inline struct stat_text *text_of(const struct stat_scope *s, unsigned id)
+{
+    struct stat_text *t =
+        atomic_load_explicit((_Atomic(struct stat_text *) *)&s->texts, memory_order_acquire);
+    while (t && t->id != id)
+        t = t->next;
+    return t;
+}
+
 struct code_count {
     _Atomic uint32_t code; /* 0: free */
     _Atomic uint64_t count;

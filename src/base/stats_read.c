@@ -211,7 +211,8 @@ static void visit_entry(struct visit *v, const struct stat_scope *s, unsigned id
     if (d->kind == STAT_COUNTER && link_of(s)->baseline)
         view.value -= link_of(s)->baseline[id];
     if (d->kind == STAT_TEXT) {
-        view.text = s->texts ? atomic_load(&s->texts[id]) : NULL;
+        const struct stat_text *t = text_of(s, id);
+        view.text = t ? atomic_load(&t->text) : NULL;
         view.used = view.text != NULL;
     }
     if (d->kind == STAT_CODES)
