@@ -47,7 +47,7 @@ static void put_host(struct strbuf *out, const struct host *h)
     struct strbuf host = STRBUF_INIT, endpoint = STRBUF_INIT;
     put_address(&endpoint, 1, &h->address);
     wire_put_bytes(&endpoint, 2, BYTES("")); /* health_check_config */
-    dump_put_text(&endpoint, 3, h->hostname);
+    dump_put_text(&endpoint, 3, host_name(h));
     dump_put_message(&host, 1, &endpoint);
     dump_put_varint(&host, 2, health_of(h));
     put_wrapped(&host, 4, h->weight);

@@ -35,7 +35,7 @@ enum { HOST_STATS = 9 };
 /* In the order of the text page: by name. */
 static void host_stats(const struct host *h, struct host_stat out[HOST_STATS])
 {
-    const struct host_state *s = h->state;
+    const struct host_use *s = host_state_seen(h->state);
     const struct host_stat all[HOST_STATS] = {
         {"cx_active", s->cx_active, true},    {"cx_connect_fail", s->cx_connect_fail, false},
         {"cx_total", s->cx_total, false},     {"rq_active", s->rq_active, true},
@@ -63,7 +63,7 @@ static void text_host(const struct cluster_entry *e, const struct host *h, struc
         strbuf_printf(out, "%s%s::%llu\n", strbuf_str(&head), stats[i].name,
                       (unsigned long long)stats[i].value);
     const char *p = strbuf_str(&head);
-    strbuf_printf(out, "%shostname::%.*s\n%shealth_flags::", p, BYTES_ARG(h->hostname), p);
+    strbuf_printf(out, "%shostname::%.*s\n%shealth_flags::", p, BYTES_ARG(host_name(h)), p);
     health_flags(flags_of(h), out);
     strbuf_printf(out, "\n%sweight::%u\n%sregion::%.*s\n%szone::%.*s\n%ssub_zone::%.*s\n", p,
                   h->weight, p, BYTES_ARG(l->region), p, BYTES_ARG(l->zone), p,
@@ -160,7 +160,7 @@ static void json_host(const struct cluster_entry *e, const struct host *h, struc
     json_string(j, "eds_health_status", bytes_of(eds));
     json_end(j, '}');
     json_number(j, "weight", h->weight);
-    json_text(j, "hostname", h->hostname);
+    json_text(j, "hostname", host_name(h));
     if (h->priority)
         json_number(j, "priority", h->priority);
     json_begin(j, "locality", '{');

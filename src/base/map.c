@@ -5,19 +5,24 @@
 void map_fini(struct map *m)
 {
     for (uint32_t i = 0; i < m->n_slots; i++)
-        mem_free((void *)m->slots[i].key.data);
+        mem_free(m->slots[i].key);
     mem_free(m->slots);
     mem_free(m->index);
     *m = (struct map)MAP_INIT;
 }
 
-/* Index position of key, or of the free place where the search ended. */
-static uint32_t probe(const struct map *m, struct bytes key, uint64_t hash)
+static struct bytes key_of(const struct map_slot *s)
 {
-    uint32_t mask = m->index_size - 1, at = (uint32_t)hash & mask;
+    return bytes_from(s->key, s->key_len);
+}
+
+/* Index position of key, or of the free place where the search ended. */
+static uint32_t probe(const struct map *m, struct bytes key, uint32_t hash)
+{
+    uint32_t mask = m->index_size - 1, at = hash & mask;
     while (m->index[at]) {
         const struct map_slot *s = &m->slots[m->index[at] - 1];
-        if (s->hash == hash && s->key.data && bytes_eq(s->key, key))
+        if (s->hash == hash && s->key && bytes_eq(key_of(s), key))
             return at;
         at = (at + 1) & mask;
     }
@@ -28,7 +33,7 @@ static struct map_slot *find(const struct map *m, struct bytes key)
 {
     if (m->n_live == 0)
         return NULL;
-    uint32_t at = probe(m, key, bytes_hash(key));
+    uint32_t at = probe(m, key, (uint32_t)bytes_hash(key));
     return m->index[at] ? &m->slots[m->index[at] - 1] : NULL;
 }
 
@@ -50,10 +55,10 @@ static void rebuild(struct map *m, uint32_t index_size)
     m->index = mem_zalloc(index_size * sizeof(*m->index));
     m->index_size = index_size;
     for (uint32_t i = 0; i < m->n_slots; i++) {
-        if (!m->slots[i].key.data)
+        if (!m->slots[i].key)
             continue;
         m->slots[live] = m->slots[i];
-        uint32_t at = (uint32_t)m->slots[live].hash & (index_size - 1);
+        uint32_t at = m->slots[live].hash & (index_size - 1);
         while (m->index[at])
             at = (at + 1) & (index_size - 1);
         m->index[at] = ++live;
@@ -67,7 +72,7 @@ static void rebuild(struct map *m, uint32_t index_size)
 
 void *map_set(struct map *m, struct bytes key, void *value)
 {
-    CHECK(value);
+    CHECK(value && key.len < UINT32_MAX);
     struct map_slot *s = find(m, key);
     if (s) {
         void *old = s->value;
@@ -85,9 +90,9 @@ void *map_set(struct map *m, struct bytes key, void *value)
     if (key.len)
         memcpy(copy, key.data, key.len);
     copy[key.len] = '\0';
-    uint64_t hash = bytes_hash(key);
+    uint32_t hash = (uint32_t)bytes_hash(key);
     uint32_t at = probe(m, key, hash);
-    m->slots[m->n_slots] = (struct map_slot){{copy, key.len}, hash, value};
+    m->slots[m->n_slots] = (struct map_slot){copy, (uint32_t)key.len, hash, value};
     m->index[at] = ++m->n_slots;
     m->n_live++;
     return NULL;
@@ -99,8 +104,8 @@ void *map_remove(struct map *m, struct bytes key)
     if (!s)
         return NULL;
     void *old = s->value;
-    mem_free((void *)s->key.data);
-    s->key = BYTES_NONE;
+    mem_free(s->key);
+    s->key = NULL;
     s->value = NULL;
     m->n_live--;
     return old;
@@ -110,9 +115,9 @@ bool map_next(const struct map *m, size_t *it, struct bytes *key, void **value)
 {
     while (*it < m->n_slots) {
         const struct map_slot *s = &m->slots[(*it)++];
-        if (!s->key.data)
+        if (!s->key)
             continue;
-        *key = s->key;
+        *key = key_of(s);
         *value = s->value;
         return true;
     }

@@ -8,8 +8,8 @@
 #include "base/bytes.h"
 
 struct map_slot {
-    struct bytes key; /* owned by the map; data NULL: removed */
-    uint64_t hash;
+    char *key; /* owned by the map; NULL: removed */
+    uint32_t key_len, hash;
     void *value;
 };
 

@@ -298,7 +298,7 @@ static void take_hosts(struct builder *b, struct resource *r, struct resource_ve
     if (c->type == CLUSTER_EDS) {
         stat_add(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_SUBSCRIBES, 0);
         v->deps = &v->cluster_dep;
-        builder_depend(b, v, &c->eds_source, RESOURCE_ENDPOINT, c->eds_service_name);
+        builder_depend(b, v, c->eds_source, RESOURCE_ENDPOINT, c->eds_service_name);
         take_known_endpoints(b, r, v);
     } else if (is_dns(c)) {
         v->dns = mem_zalloc((c->n_dns_targets + 1u) * sizeof(v->dns[0]));

@@ -196,6 +196,12 @@ struct circuit_breaker {
     bool track_remaining;
 };
 
+/* The gauges of tracked breakers and what they show. */
+struct breaker_gauges {
+    struct stat_scope *scope;
+    _Atomic uint32_t shown[N_BREAKERS];
+};
+
 /* Shared by all threads, atomics only; carried over by cluster name. The breakers count over all
  * workers, so that the limits are the process's. */
 struct cluster_state {
@@ -204,9 +210,7 @@ struct cluster_state {
     struct {
         _Atomic uint32_t connections, pending, requests, retries;
         _Atomic uint8_t open; /* 1 << enum breaker: at its limit (the *_open gauges) */
-        /* track_remaining: its gauges (NULL: not tracked) and what they show. */
-        _Atomic(struct stat_scope *) remaining;
-        _Atomic uint32_t shown[N_BREAKERS];
+        _Atomic(struct breaker_gauges *) tracked; /* track_remaining; NULL: not tracked */
     } in_use[N_ROUTING_PRIORITIES];
 };
 struct cluster_state *cluster_state_new(struct stat_store *store, struct bytes stat_name);
@@ -230,18 +234,31 @@ enum health_flag {
     HEALTH_FAILED_OUTLIER = 1 << 4,
 };
 
-/* Shared atomics of one host; carried over by cluster name and address. cx_*, rq_* are Envoy's
- * per-host statistics, printed by /clusters. */
-struct host_state {
-    uint32_t refs;           /* config thread; workers hold theirs through pins of the host set
-                                or through host_state_hold() */
-    _Atomic uint32_t holds;  /* pools and attempts of workers; freed when refs and holds are 0 */
-    _Atomic uint32_t health; /* enum health_flag bits set at run time (active HC, outlier) */
+/* What a host has once it is used. cx_*, rq_* are Envoy's per-host statistics, printed by
+ * /clusters. */
+struct host_use {
+    _Atomic uint32_t holds; /* pools and attempts of workers */
     _Atomic uint32_t rq_active, cx_active;
     _Atomic uint64_t cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout;
+};
+
+/* Shared atomics of one host; carried over by cluster name and address. Small: most hosts of a
+ * large world are never used by one proxy. */
+struct host_state {
+    uint32_t refs;           /* config thread; workers hold theirs through pins of the host set
+                                or through host_state_hold(); freed when refs and holds are 0 */
+    _Atomic uint32_t health; /* enum health_flag bits set at run time (active HC, outlier) */
+    _Atomic(struct host_use *) used;
     struct host_state *next_retired;
 };
 struct host_state *host_state_new(void);
+/* What it was used for; all zero before its first use. Any thread. */
+const struct host_use *host_state_seen(const struct host_state *s);
+/* The same, to be counted in: of a state that the caller holds. */
+static inline struct host_use *host_state_use(struct host_state *s)
+{
+    return atomic_load_explicit(&s->used, memory_order_acquire);
+}
 void host_state_ref(struct host_state *s);
 void host_state_unref(struct host_state **s);  /* config thread */
 void host_state_hold(struct host_state *s);    /* workers */
@@ -251,7 +268,7 @@ unsigned host_state_reap(void);                /* config thread, with node_reap(
 /* One endpoint. Kept small: a host set of 10,000 is common. */
 struct host {
     struct address address;
-    struct bytes hostname; /* endpoint.hostname, or the DNS name */
+    const struct bytes *name; /* endpoint.hostname, or the DNS name; NULL: none */
     struct host_state *state;
     uint32_t weight;   /* >= 1 */
     uint16_t locality; /* index into host_set.localities */
@@ -259,21 +276,27 @@ struct host {
     uint8_t health; /* enum health_flag bits that the resource sets */
 };
 
+static inline struct bytes host_name(const struct host *h)
+{
+    return h->name ? *h->name : BYTES("");
+}
+
 struct locality {
     struct bytes region, zone, sub_zone;
     uint32_t weight;
     uint8_t priority;
 };
 
-/* The hosts of one priority, whatever their health: the balancer sorts them by it. */
+/* The hosts of one priority, whatever their health: the balancer sorts them by it. Part of the host
+ * set's array. */
 struct priority_set {
-    const struct host *const *hosts;
+    const struct host *hosts;
     uint32_t n_hosts;
 };
 
 struct host_set {
     struct node node;
-    struct host *hosts; /* all, in the resource's order */
+    struct host *hosts; /* all, by priority, else in the resource's order */
     uint32_t n_hosts;
     struct locality *localities;
     uint32_t n_localities;
@@ -323,7 +346,7 @@ struct cluster {
     bool has_bind_address;
     struct address bind_address;
     struct bytes eds_service_name; /* CLUSTER_EDS: the name asked for */
-    struct config_source eds_source;
+    const struct config_source *eds_source;
     enum dns_lookup_family dns_family;
     uint64_t dns_refresh_ms; /* 5000 */
     uint64_t dns_jitter_ms;  /* at most so much is added to it */

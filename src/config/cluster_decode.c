@@ -43,6 +43,20 @@ static bool take_type(struct decode_context *ctx, struct cluster *c, const clust
     }
 }
 
+/* Nearly every cluster has its endpoints from ADS: they share it. */
+static const struct config_source *keep_source(struct arena *a, const struct config_source *s)
+{
+    static const struct config_source ads = {
+        .kind = SOURCE_ADS, .key = {"ads", 3}, .initial_fetch_timeout_ms = 15000};
+    struct config_source *copy;
+    if (s->kind == SOURCE_ADS && !s->api.n_services &&
+        s->initial_fetch_timeout_ms == ads.initial_fetch_timeout_ms)
+        return &ads;
+    copy = arena_alloc(a, sizeof(*copy));
+    *copy = *s;
+    return copy;
+}
+
 static bool take_eds(struct decode_context *ctx, struct cluster *c, const cluster_msg *m,
                      struct bytes wire, struct error *err)
 {
@@ -54,13 +68,15 @@ static bool take_eds(struct decode_context *ctx, struct cluster *c, const cluste
     if (c->type != CLUSTER_EDS)
         return error_set(err, "eds_cluster_config set in a non-EDS cluster");
     struct bytes name = upb_bytes(CLUSTER(EdsClusterConfig_service_name)(eds));
-    c->eds_service_name = arena_dup(a, name.len ? name : c->name);
+    c->eds_service_name = name.len ? arena_dup(a, name) : c->name;
     struct bytes config = wire_message(a, wire, FIELD_EDS_CLUSTER_CONFIG);
     config = wire_message(a, config, FIELD_EDS_CONFIG);
     if (!config.data)
         return error_set(err, "cannot create an EDS cluster without an EDS config");
-    if (!config_source_decode(ctx, a, config, &c->eds_source, err))
+    struct config_source source;
+    if (!config_source_decode(ctx, a, config, &source, err))
         return error_prefix(err, "eds_cluster_config.eds_config: ");
+    c->eds_source = keep_source(a, &source);
     return true;
 }
 
@@ -180,8 +196,10 @@ static bool take_cluster(struct decode_context *ctx, struct cluster *c, const cl
     if (name.len == 0 || name.len > NAME_MAX_LEN || memchr(name.data, '\0', name.len))
         return error_set(err, "name: expected 1 to %d characters, none of them NUL", NAME_MAX_LEN);
     c->name = arena_dup(a, name);
-    c->stat_name = stat_name_of(a, alt.len ? alt : name);
     c->observability_name = alt.len ? arena_dup(a, alt) : c->name;
+    c->stat_name = c->observability_name;
+    if (memchr(c->stat_name.data, ':', c->stat_name.len))
+        c->stat_name = stat_name_of(a, c->stat_name);
     c->wait_for_warm_on_init = upb_bool(CLUSTER(wait_for_warm_on_init)(m), true);
     return take_type(ctx, c, m, err) && check_refused(ctx, c, m, err) &&
            take_connection(c, m, err) && take_breakers(c, m, err) &&
@@ -201,7 +219,7 @@ struct cluster *cluster_decode(struct decode_context *ctx, struct bytes wire, st
     if (!m) {
         error_set(err, "the bytes are no Cluster");
     } else {
-        c = node_new(NODE_CLUSTER, sizeof(*c), 3 * wire.len + 64, cluster_fini);
+        c = node_new(NODE_CLUSTER, sizeof(*c), wire.len + 8, cluster_fini);
         if (!take_cluster(ctx, c, m, wire, err))
             NODE_UNREF(&c);
     }

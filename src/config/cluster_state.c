@@ -58,35 +58,37 @@ uint32_t circuit_breaker_limit(const struct circuit_breaker *cb, enum breaker b)
 void cluster_state_show_remaining(struct cluster_state *s, unsigned slot, unsigned priority,
                                   enum breaker b, uint32_t limit)
 {
-    struct stat_scope *scope =
-        atomic_load_explicit(&s->in_use[priority].remaining, memory_order_acquire);
-    if (!scope)
+    struct breaker_gauges *g =
+        atomic_load_explicit(&s->in_use[priority].tracked, memory_order_acquire);
+    if (!g)
         return;
     uint32_t used =
         atomic_load_explicit(cluster_state_in_use(s, priority, b), memory_order_relaxed);
     uint32_t left = used < limit ? limit - used : 0;
-    uint32_t before =
-        atomic_exchange_explicit(&s->in_use[priority].shown[b], left, memory_order_relaxed);
-    stat_add(scope, slot, b, (int64_t)left - before);
+    uint32_t before = atomic_exchange_explicit(&g->shown[b], left, memory_order_relaxed);
+    stat_add(g->scope, slot, b, (int64_t)left - before);
+}
+
+static void track(struct cluster_state *s, struct bytes stat_name, unsigned priority)
+{
+    static const char *const names[N_ROUTING_PRIORITIES] = {"default", "high"};
+    struct breaker_gauges *g = NEW(struct breaker_gauges);
+    struct strbuf prefix = STRBUF_INIT;
+    strbuf_printf(&prefix, "cluster.%.*s.circuit_breakers.%s", BYTES_ARG(stat_name),
+                  names[priority]);
+    g->scope = stat_scope_get(s->stats->store, strbuf_bytes(&prefix), &breaker_stat_schema);
+    strbuf_fini(&prefix);
+    atomic_store_explicit(&s->in_use[priority].tracked, g, memory_order_release);
 }
 
 void cluster_state_track(struct cluster_state *s, struct bytes stat_name,
                          const struct circuit_breaker breakers[N_ROUTING_PRIORITIES])
 {
-    static const char *const names[N_ROUTING_PRIORITIES] = {"default", "high"};
     for (unsigned p = 0; p < N_ROUTING_PRIORITIES; p++) {
         if (!breakers[p].track_remaining)
             continue;
-        if (!atomic_load_explicit(&s->in_use[p].remaining, memory_order_relaxed)) {
-            struct strbuf prefix = STRBUF_INIT;
-            strbuf_printf(&prefix, "cluster.%.*s.circuit_breakers.%s", BYTES_ARG(stat_name),
-                          names[p]);
-            atomic_store_explicit(
-                &s->in_use[p].remaining,
-                stat_scope_get(s->stats->store, strbuf_bytes(&prefix), &breaker_stat_schema),
-                memory_order_release);
-            strbuf_fini(&prefix);
-        }
+        if (!atomic_load_explicit(&s->in_use[p].tracked, memory_order_relaxed))
+            track(s, stat_name, p);
         for (unsigned b = 0; b < N_BREAKERS; b++)
             cluster_state_show_remaining(s, STAT_SLOT_CONFIG, p, (enum breaker)b,
                                          circuit_breaker_limit(&breakers[p], (enum breaker)b));
@@ -106,10 +108,12 @@ void cluster_state_unref(struct cluster_state **sp)
     if (!s || --s->refs)
         return;
     for (unsigned p = 0; p < N_ROUTING_PRIORITIES; p++) {
-        struct stat_scope *remaining = atomic_load(&s->in_use[p].remaining);
-        for (unsigned b = 0; remaining && b < N_BREAKERS; b++)
-            stat_add(remaining, STAT_SLOT_CONFIG, b, -(int64_t)atomic_load(&s->in_use[p].shown[b]));
-        stat_scope_unref(&remaining);
+        struct breaker_gauges *g = atomic_load(&s->in_use[p].tracked);
+        for (unsigned b = 0; g && b < N_BREAKERS; b++)
+            stat_add(g->scope, STAT_SLOT_CONFIG, b, -(int64_t)atomic_load(&g->shown[b]));
+        if (g)
+            stat_scope_unref(&g->scope);
+        mem_free(g);
     }
     stat_scope_unref(&s->stats);
     mem_free(s);
@@ -139,14 +143,34 @@ void host_state_unref(struct host_state **sp)
     retired = s;
 }
 
+const struct host_use *host_state_seen(const struct host_state *s)
+{
+    static const struct host_use none;
+    const struct host_use *u = host_state_use((struct host_state *)s);
+    return u ? u : &none;
+}
+
+/* Two workers may meet here: the first one's is taken. */
+static struct host_use *first_use(struct host_state *s)
+{
+    struct host_use *mine = NEW(struct host_use), *other = NULL;
+    if (atomic_compare_exchange_strong(&s->used, &other, mine))
+        return mine;
+    mem_free(mine);
+    return other;
+}
+
 void host_state_hold(struct host_state *s)
 {
-    atomic_fetch_add_explicit(&s->holds, 1, memory_order_relaxed);
+    struct host_use *u = host_state_use(s);
+    if (UNLIKELY(!u))
+        u = first_use(s);
+    atomic_fetch_add_explicit(&u->holds, 1, memory_order_relaxed);
 }
 
 void host_state_release(struct host_state *s)
 {
-    uint32_t before = atomic_fetch_sub_explicit(&s->holds, 1, memory_order_release);
+    uint32_t before = atomic_fetch_sub_explicit(&host_state_use(s)->holds, 1, memory_order_release);
     CHECK(before > 0);
 }
 
@@ -158,11 +182,12 @@ unsigned host_state_reap(void)
     while (list) {
         struct host_state *s = list;
         list = s->next_retired;
-        if (atomic_load_explicit(&s->holds, memory_order_acquire)) {
+        if (atomic_load_explicit(&host_state_seen(s)->holds, memory_order_acquire)) {
             s->next_retired = retired;
             retired = s;
             waiting++;
         } else {
+            mem_free(host_state_use(s));
             mem_free(s);
         }
     }

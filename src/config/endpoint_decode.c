@@ -100,6 +100,17 @@ static bool check_message(const cla_msg *m, size_t *n_hosts, size_t *n_groups, s
     return true;
 }
 
+/* One group that says nothing of itself, as most assignments have: they share it. */
+static struct locality plain_locality;
+
+static bool is_plain(const cla_msg *m)
+{
+    size_t n;
+    const group_msg *const *groups = CLA(endpoints)(m, &n);
+    return n == 1 && !GROUP(locality)(groups[0]) && !GROUP(load_balancing_weight)(groups[0]) &&
+           GROUP(priority)(groups[0]) == 0;
+}
+
 static void take_shape(struct host_set *hs, const cla_msg *m)
 {
     struct arena *a = hs->node.arena;
@@ -108,6 +119,11 @@ static void take_shape(struct host_set *hs, const cla_msg *m)
     const group_msg *const *groups = CLA(endpoints)(m, &n);
     if (policy)
         hs->overprovisioning_factor = upb_u32(POLICY(overprovisioning_factor)(policy), 140);
+    if (is_plain(m)) {
+        hs->localities = &plain_locality;
+        hs->n_localities = hs->n_priorities = 1;
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         const envoy_config_core_v3_Locality *l = GROUP(locality)(groups[i]);
         struct locality *to = &hs->localities[hs->n_localities++];
@@ -135,7 +151,7 @@ static bool take_host(struct host_set *hs, const group_msg *g, size_t at, const 
                          "or 'LOGICAL_DNS'");
         return false;
     }
-    h->hostname = arena_dup(hs->node.arena, upb_bytes(ENDPOINT(hostname)(e)));
+    h->name = host_set_name(hs, upb_bytes(ENDPOINT(hostname)(e)));
     h->weight = upb_u32(ENTRY(load_balancing_weight)(entry), 1);
     if (h->weight == 0)
         h->weight = 1;
@@ -151,7 +167,7 @@ struct host_set *host_set_of_message(const cla_msg *m, struct error *err)
     size_t n_hosts, n_groups, n;
     if (!check_message(m, &n_hosts, &n_groups, err))
         return NULL;
-    struct host_set *hs = host_set_begin(n_hosts, n_groups);
+    struct host_set *hs = host_set_begin(n_hosts, is_plain(m) ? 0 : n_groups);
     take_shape(hs, m);
     const group_msg *const *groups = CLA(endpoints)(m, &n_groups);
     for (size_t i = 0; i < n_groups; i++) {
@@ -207,7 +223,7 @@ bool dns_targets_of_message(struct cluster *c, const cla_msg *m, struct error *e
     if (c->type == CLUSTER_LOGICAL_DNS && (n_hosts != 1 || n_groups != 1))
         return error_set(err, "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a "
                               "single lb_endpoint");
-    struct host_set *shape = host_set_begin(0, n_groups);
+    struct host_set *shape = host_set_begin(0, is_plain(m) ? 0 : n_groups);
     take_shape(shape, m);
     host_set_finish(shape, NULL, false);
     c->inline_hosts = shape;

@@ -69,21 +69,35 @@ static void attach_states(struct host_set *hs, const struct host_set *previous)
 
 enum { NOT_SERVING = HEALTH_FAILED_EDS | HEALTH_DRAINING };
 
+/* Stable, and nothing to do for nearly every resource. */
+static void sort_by_priority(struct host_set *hs, const uint32_t counts[256])
+{
+    uint32_t at[256], sum = 0, i = 1;
+    while (i < hs->n_hosts && hs->hosts[i - 1].priority <= hs->hosts[i].priority)
+        i++;
+    if (i >= hs->n_hosts)
+        return;
+    struct host *sorted = mem_alloc(hs->n_hosts * sizeof(*sorted));
+    for (unsigned p = 0; p < 256; p++) {
+        at[p] = sum;
+        sum += counts[p];
+    }
+    for (i = 0; i < hs->n_hosts; i++)
+        sorted[at[hs->hosts[i].priority]++] = hs->hosts[i];
+    memcpy(hs->hosts, sorted, hs->n_hosts * sizeof(*sorted));
+    mem_free(sorted);
+}
+
 static void fill_priorities(struct host_set *hs)
 {
-    struct arena *a = hs->node.arena;
-    uint32_t counts[256] = {0};
+    uint32_t counts[256] = {0}, first = 0;
     for (uint32_t i = 0; i < hs->n_hosts; i++)
         counts[hs->hosts[i].priority]++;
-    hs->priorities = ARENA_ARRAY(a, struct priority_set, hs->n_priorities);
+    sort_by_priority(hs, counts);
+    hs->priorities = ARENA_ARRAY(hs->node.arena, struct priority_set, hs->n_priorities);
     for (uint32_t p = 0; p < hs->n_priorities; p++) {
-        const struct host **hosts = ARENA_ARRAY(a, const struct host *, counts[p]);
-        struct priority_set *set = &hs->priorities[p];
-        set->hosts = hosts;
-        for (uint32_t i = 0; i < hs->n_hosts; i++) {
-            if (hs->hosts[i].priority == p)
-                hosts[set->n_hosts++] = &hs->hosts[i];
-        }
+        hs->priorities[p] = (struct priority_set){hs->hosts + first, counts[p]};
+        first += counts[p];
     }
 }
 
@@ -96,8 +110,8 @@ static void host_set_fini(struct node *n)
 
 struct host_set *host_set_begin(size_t n_hosts, size_t n_localities)
 {
-    size_t more = n_hosts * (sizeof(struct host) + sizeof(struct host *)) +
-                  n_localities * sizeof(struct locality) + sizeof(struct priority_set);
+    size_t more = n_hosts * sizeof(struct host) + n_localities * sizeof(struct locality) +
+                  sizeof(struct priority_set);
     struct host_set *hs = node_new(NODE_HOST_SET, sizeof(*hs), more, host_set_fini);
     hs->hosts = ARENA_ARRAY(hs->node.arena, struct host, n_hosts);
     hs->localities = ARENA_ARRAY(hs->node.arena, struct locality, n_localities);
@@ -122,6 +136,15 @@ struct host_set *host_set_empty(void)
     return hs;
 }
 
+struct bytes *host_set_name(struct host_set *hs, struct bytes name)
+{
+    if (name.len == 0)
+        return NULL;
+    struct bytes *copy = arena_alloc(hs->node.arena, sizeof(*copy));
+    *copy = arena_dup(hs->node.arena, name);
+    return copy;
+}
+
 static void copy_localities(struct host_set *to, const struct host_set *from)
 {
     struct arena *a = to->node.arena;
@@ -144,7 +167,7 @@ struct host_set *host_set_attach(const struct host_set *from, const struct host_
     for (uint32_t i = 0; i < from->n_hosts; i++) {
         hs->hosts[i] = from->hosts[i];
         hs->hosts[i].state = NULL;
-        hs->hosts[i].hostname = arena_dup(hs->node.arena, from->hosts[i].hostname);
+        hs->hosts[i].name = host_set_name(hs, host_name(&from->hosts[i]));
     }
     hs->n_hosts = from->n_hosts;
     host_set_finish(hs, previous, true);
@@ -154,12 +177,11 @@ struct host_set *host_set_attach(const struct host_set *from, const struct host_
 static void add_resolved(struct host_set *hs, const struct dns_target *t,
                          const struct dns_result *r, unsigned most)
 {
-    struct bytes name = t->hostname.len ? t->hostname : t->name;
-    name = arena_dup(hs->node.arena, name);
+    struct bytes *name = host_set_name(hs, t->hostname.len ? t->hostname : t->name);
     for (unsigned i = 0; i < r->n_addresses && i < most; i++) {
         struct host *h = &hs->hosts[hs->n_hosts++];
         *h = (struct host){.address = r->addresses[i],
-                           .hostname = name,
+                           .name = name,
                            .weight = t->weight,
                            .locality = t->locality,
                            .priority = t->priority,
@@ -202,7 +224,7 @@ struct host_set_counts host_set_count(const struct host_set *hs)
 
 static bool host_equal(const struct host *a, const struct host *b)
 {
-    return address_eq(&a->address, &b->address) && bytes_eq(a->hostname, b->hostname) &&
+    return address_eq(&a->address, &b->address) && bytes_eq(host_name(a), host_name(b)) &&
            a->weight == b->weight && a->locality == b->locality && a->priority == b->priority &&
            a->health == b->health;
 }

@@ -9,6 +9,8 @@ struct envoy_config_endpoint_v3_ClusterLoadAssignment;
 
 /* Arrays of that size, counts 0. */
 struct host_set *host_set_begin(size_t n_hosts, size_t n_localities);
+/* A host's name, copied; NULL for an empty one. */
+struct bytes *host_set_name(struct host_set *hs, struct bytes name);
 /* Drops duplicates, shares host states with `previous` (unless with_states is false), and sorts the
  * hosts by priority and health. */
 void host_set_finish(struct host_set *hs, const struct host_set *previous, bool with_states);

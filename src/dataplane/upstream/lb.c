@@ -34,25 +34,25 @@ static bool weights_differ(const struct host *const *hosts, uint32_t n)
     return false;
 }
 
-/* Fills the hosts of one source; the host set's own list is used when it is the same. */
+/* Fills the hosts of one source, LB_ALL first: the others use its list when it is the same. */
 static void source_init(struct lb *lb, const struct priority_set *set, enum lb_source source,
                         uint32_t n)
 {
-    struct lb_hosts *h = &lb->priorities[set - lb->set->priorities].sources[source];
+    struct lb_hosts *all = lb->priorities[set - lb->set->priorities].sources;
+    struct lb_hosts *h = &all[source];
     h->next = lb->seed;
     h->n = n;
     if (n == 0)
         return;
-    if (n == set->n_hosts) {
-        h->hosts = set->hosts;
+    if (source != LB_ALL && n == set->n_hosts) {
+        h->hosts = all[LB_ALL].hosts;
     } else {
-        h->own = mem_alloc(n * sizeof(*h->own));
         uint32_t k = 0;
+        h->hosts = h->own = mem_alloc(n * sizeof(*h->own));
         for (uint32_t i = 0; i < set->n_hosts; i++) {
-            if (host_source(set->hosts[i]) == source)
-                h->own[k++] = set->hosts[i];
+            if (source == LB_ALL || host_source(&set->hosts[i]) == source)
+                h->own[k++] = &set->hosts[i];
         }
-        h->hosts = h->own;
     }
     h->weighted = weights_differ(h->hosts, n);
 }
@@ -64,7 +64,7 @@ static void priorities_init(struct lb *lb, double panic_threshold)
         const struct priority_set *set = &lb->set->priorities[p];
         counts[p].total = set->n_hosts;
         for (uint32_t i = 0; i < set->n_hosts; i++) {
-            enum lb_source source = host_source(set->hosts[i]);
+            enum lb_source source = host_source(&set->hosts[i]);
             counts[p].healthy += source == LB_HEALTHY;
             counts[p].degraded += source == LB_DEGRADED;
         }

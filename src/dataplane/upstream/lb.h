@@ -37,7 +37,7 @@ struct lb_hosts {
     bool weighted;           /* weights differ */
     uint32_t next;           /* round robin over equal weights */
     struct lb_edf *edf;      /* weighted; made at the first pick */
-    const struct host **own; /* storage of hosts when the host set has no such list; or NULL */
+    const struct host **own; /* storage of hosts; NULL: those of LB_ALL */
 };
 
 struct lb;

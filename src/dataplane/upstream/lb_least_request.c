@@ -4,7 +4,7 @@
 
 static uint32_t active(const struct host *host)
 {
-    return atomic_load_explicit(&host->state->rq_active, memory_order_relaxed);
+    return atomic_load_explicit(&host_state_seen(host->state)->rq_active, memory_order_relaxed);
 }
 
 /* Weights differ: they fall with the requests in flight. */

@@ -29,7 +29,7 @@ static void end_serving(struct upstream_conn *uc)
     if (!uc->serving)
         return;
     uc->serving = false;
-    atomic_fetch_sub_explicit(&uc->pool->host->rq_active, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&host_state_use(uc->pool->host)->rq_active, 1, memory_order_relaxed);
     cluster_stat_add(cluster_of(uc), STAT_UPSTREAM_RQ_ACTIVE, -1);
     breaker_dec(cluster_of(uc), uc->pool->priority, BREAKER_RQ);
     for (; uc->pauses > 0; uc->pauses--)
@@ -280,7 +280,8 @@ static void count_destroy(struct upstream_conn *uc, enum close_reason reason)
     }
     if (!uc->connected) {
         cluster_stat_inc(c, STAT_UPSTREAM_CX_CONNECT_FAIL);
-        atomic_fetch_add_explicit(&uc->pool->host->cx_connect_fail, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&host_state_use(uc->pool->host)->cx_connect_fail, 1,
+                                  memory_order_relaxed);
         if (reason == CLOSE_CONNECT_TIMEOUT)
             cluster_stat_inc(c, STAT_UPSTREAM_CX_CONNECT_TIMEOUT);
     }
@@ -294,7 +295,7 @@ static void release_counts(struct upstream_conn *uc)
 {
     struct cluster_runtime *c = cluster_of(uc);
     cluster_stat_add(c, STAT_UPSTREAM_CX_ACTIVE, -1);
-    atomic_fetch_sub_explicit(&uc->pool->host->cx_active, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&host_state_use(uc->pool->host)->cx_active, 1, memory_order_relaxed);
     breaker_dec(c, uc->pool->priority, BREAKER_CX);
 }
 
@@ -417,8 +418,8 @@ struct upstream_conn *upstream_conn_new(struct conn_pool *p)
     cluster_stat_inc(c, STAT_UPSTREAM_CX_ACTIVE);
     cluster_stat_inc(c, STAT_UPSTREAM_CX_HTTP1_TOTAL);
     cluster_stat_add(c, STAT_CLUSTER_HTTP1, 0);
-    atomic_fetch_add_explicit(&p->host->cx_total, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&p->host->cx_active, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&host_state_use(p->host)->cx_total, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&host_state_use(p->host)->cx_active, 1, memory_order_relaxed);
     breaker_inc(c, p->priority, BREAKER_CX);
     return uc;
 }
@@ -477,8 +478,8 @@ void upstream_conn_attach(struct upstream_conn *uc, struct pool_request *r)
         cluster_stat_inc(c, STAT_UPSTREAM_CX_MAX_REQUESTS);
     cluster_stat_inc(c, STAT_UPSTREAM_RQ_TOTAL);
     cluster_stat_inc(c, STAT_UPSTREAM_RQ_ACTIVE);
-    atomic_fetch_add_explicit(&uc->pool->host->rq_total, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&uc->pool->host->rq_active, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&host_state_use(uc->pool->host)->rq_total, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&host_state_use(uc->pool->host)->rq_active, 1, memory_order_relaxed);
     breaker_inc(c, uc->pool->priority, BREAKER_RQ);
     uc->stream = uc->codec->ops->stream_new(uc->codec, uc, r->response);
     uc->codec->ops->set_trailers(uc->stream, r->trailers);

@@ -47,7 +47,10 @@ static void setup(void)
 START_TEST(text_lines)
 {
     setup();
-    fixture_cluster(&w.f, "one")->hosts->hosts[0].state->cx_total = 7;
+    struct host_state *used = fixture_cluster(&w.f, "one")->hosts->hosts[0].state;
+    host_state_hold(used);
+    host_state_use(used)->cx_total = 7;
+    host_state_release(used);
     ck_assert_str_eq(world_get(&w, "/clusters"),
                      HEAD("one", "one") "one::added_via_api::false\n" HOST(
                          "one::127.0.0.1:80::", "7", "healthy", "1")

@@ -139,7 +139,7 @@ START_TEST(m04_dns_cluster_waits_for_a_name)
     ck_assert_uint_eq(fixture_cluster(&f, "d")->hosts->n_hosts, 1);
     ck_assert_ptr_eq(fixture_cluster(&f, "d")->hosts->hosts[0].state, state);
     ck_assert_uint_eq(fixture_cluster(&f, "d")->hosts->hosts[0].address.port, 80);
-    expect(arena_str(f.arena, fixture_cluster(&f, "d")->hosts->hosts[0].hostname), "a.test");
+    expect(arena_str(f.arena, host_name(&fixture_cluster(&f, "d")->hosts->hosts[0])), "a.test");
     ck_assert_int_eq(fixture_stat(&f, "cluster.d.update_failure"), 1);
 }
 END_TEST

@@ -367,7 +367,7 @@ START_TEST(reads_endpoints)
     ck_assert_uint_eq(hs->priorities[0].n_hosts, 4);
     ck_assert_uint_eq(hs->priorities[1].n_hosts, 1);
     ck_assert_uint_eq(hs->hosts[0].weight, 4);
-    ck_assert(bytes_eq_str(hs->hosts[0].hostname, "h"));
+    ck_assert(bytes_eq_str(host_name(&hs->hosts[0]), "h"));
     ck_assert(bytes_eq_str(hs->localities[0].zone, "z"));
     struct host_set_counts n = host_set_count(hs);
     ck_assert_uint_eq(n.total, 5);

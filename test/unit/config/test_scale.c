@@ -81,6 +81,43 @@ START_TEST(a_route_costs_300_bytes)
 }
 END_TEST
 
+/* N resources that differ by name: "c0", "c1" ... */
+static struct resource_update *many(enum resource_type type, const char *format)
+{
+    struct resource_update *u = mem_zalloc(N * sizeof(*u));
+    for (unsigned i = 0; i < N; i++) {
+        const char *name = arena_printf(f.arena, "c%u", i);
+        const char *text = arena_printf(f.arena, format, name);
+        u[i] = (struct resource_update){bytes_of(name), BYTES("v"), BYTES_NONE,
+                                        fixture_wire(&f, resource_type_name(type), text)};
+    }
+    return u;
+}
+
+#define ENDPOINT(port)                                                                             \
+    "{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: " #port "}}}}"
+#define ENDPOINTS(list) "{cluster_name: %s, endpoints: [{lb_endpoints: [" list "]}]}"
+#define TEN_MORE                                                                                   \
+    ENDPOINT(11)                                                                                   \
+    "," ENDPOINT(12) "," ENDPOINT(13) "," ENDPOINT(14) "," ENDPOINT(15) "," ENDPOINT(              \
+        16) "," ENDPOINT(17) "," ENDPOINT(18) "," ENDPOINT(19) "," ENDPOINT(20)
+
+START_TEST(a_cluster_and_its_endpoints)
+{
+    struct resource_update *clusters = many(
+        RESOURCE_CLUSTER, "{name: %s, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}");
+    struct resource_update *two = many(RESOURCE_ENDPOINT, ENDPOINTS(ENDPOINT(1) "," ENDPOINT(2)));
+    struct resource_update *twelve =
+        many(RESOURCE_ENDPOINT, ENDPOINTS(ENDPOINT(1) "," ENDPOINT(2) "," TEN_MORE));
+    within("a cluster", cost(RESOURCE_CLUSTER, clusters, N, N), 1620);
+    within("its two endpoints", cost(RESOURCE_ENDPOINT, two, N, N), 730);
+    within("a further endpoint", cost(RESOURCE_ENDPOINT, twelve, N, 10 * N), 110);
+    mem_free(clusters);
+    mem_free(two);
+    mem_free(twelve);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("scale");
@@ -88,6 +125,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, a_route_costs_300_bytes);
+    tcase_add_test(t, a_cluster_and_its_endpoints);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
     srunner_run_all(sr, CK_ENV);

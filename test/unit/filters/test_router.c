@@ -55,7 +55,7 @@ START_TEST(test_proxy)
     check_not(got, "x-envoy-attempt-count");
     ck_assert_int_eq(world_stat(p->w, 0, STAT_UPSTREAM_RQ_COMPLETED), 1);
     ck_assert_int_eq(world_stat(p->w, 0, STAT_EXTERNAL_UPSTREAM_RQ_COMPLETED), 1);
-    ck_assert_uint_eq(p->w->states[0]->rq_success, 1);
+    ck_assert_uint_eq(host_state_seen(p->w->states[0])->rq_success, 1);
     ck_assert_int_eq(proxy_http_stat(p, STAT_HTTP_RQ_TOTAL), 1);
     for (unsigned i = 0; i < 20; i++) {
         proxy_get(p, "/a", "");
@@ -133,7 +133,7 @@ START_TEST(test_overflow)
     check_has(got, "HTTP/1.1 503 Service Unavailable\n");
     check_has(got, "x-envoy-overloaded: true\n");
     check_has(got, "\n\n" BEFORE "overflow");
-    ck_assert_uint_eq(p->w->states[0]->rq_error, 0);
+    ck_assert_uint_eq(host_state_seen(p->w->states[0])->rq_error, 0);
 }
 END_TEST
 
@@ -158,7 +158,7 @@ START_TEST(test_terminated)
     const char *got = proxy_received(p);
     check_has(got, "HTTP/1.1 503 Service Unavailable\n");
     check_has(got, "\n\n" BEFORE "connection termination");
-    ck_assert_uint_eq(p->w->states[0]->rq_error, 1);
+    ck_assert_uint_eq(host_state_seen(p->w->states[0])->rq_error, 1);
 }
 END_TEST
 
@@ -201,7 +201,7 @@ START_TEST(test_timeout)
     check_has(got, "\n\nupstream request timeout");
     ck_assert_int_eq(world_stat(p->w, 0, STAT_UPSTREAM_RQ_TIMEOUT), 1);
     ck_assert_int_eq(world_stat(p->w, 0, STAT_UPSTREAM_CX_ACTIVE), 0);
-    ck_assert_uint_eq(p->w->states[0]->rq_timeout, 1);
+    ck_assert_uint_eq(host_state_seen(p->w->states[0])->rq_timeout, 1);
 }
 END_TEST
 
@@ -317,7 +317,8 @@ END_TEST
 START_TEST(test_auto_host_rewrite)
 {
     start("route: {cluster: c0, auto_host_rewrite: true}");
-    p->w->hosts[0][0][0].hostname = BYTES("ep.host");
+    static const struct bytes name = {"ep.host", 7};
+    p->w->hosts[0][0][0].name = &name;
     proxy_get(p, "/a", "");
     check_has(proxy_forwarded(p), "host: ep.host\n");
 }

@@ -143,7 +143,7 @@ START_TEST(test_removed_host)
     ck_assert_ptr_nonnull(origin_of_port(8000)->connection);
     ck_assert_ptr_nonnull(origin_of_port(8002)->connection);
     ck_assert_uint_eq(cluster_manager_pools(w->manager), 2);
-    ck_assert_uint_eq(w->states[1]->holds, 0);
+    ck_assert_uint_eq(host_state_seen(w->states[1])->holds, 0);
     struct cluster_runtime *runtime = cluster_runtime_get(&w->worker, BYTES("c0"));
     for (unsigned i = 0; i < 10; i++)
         ck_assert_uint_ne(cluster_runtime_pick(runtime, NULL)->address.port, 8001);
@@ -167,7 +167,7 @@ START_TEST(test_removed_host_drains)
     origin_send(world_origin(w, 0), OK);
     check_log(c, LOG_OK);
     ck_assert_uint_eq(cluster_manager_connections(w->manager), 0);
-    ck_assert_uint_eq(w->states[0]->holds, 0);
+    ck_assert_uint_eq(host_state_seen(w->states[0])->holds, 0);
     client_free(c);
 }
 END_TEST

@@ -69,7 +69,7 @@ START_TEST(test_connect_and_reuse)
     ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_RQ_ACTIVE), 0);
     ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_RQ_PENDING_TOTAL), 1);
     ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_RQ_PENDING_ACTIVE), 0);
-    ck_assert_uint_eq(w->states[0]->rq_total, 6);
+    ck_assert_uint_eq(host_state_seen(w->states[0])->rq_total, 6);
     client_free(c);
 }
 END_TEST
@@ -204,7 +204,7 @@ START_TEST(test_remaining_is_tracked)
     struct cluster *c = one_host();
     c->breakers[0].max_requests = 2;
     world_adopt(w);
-    ck_assert_ptr_null(state->in_use[0].remaining); /* nobody asked for it */
+    ck_assert_ptr_null(state->in_use[0].tracked); /* nobody asked for it */
     c->breakers[0].track_remaining = true;
     cluster_state_track(state, BYTES("x"), c->breakers);
     world_snapshot(w);
@@ -212,15 +212,15 @@ START_TEST(test_remaining_is_tracked)
     c->breakers[0].max_requests = 2;
     c->breakers[0].track_remaining = true;
     world_adopt(w);
-    ck_assert_int_eq(stat_read(state->in_use[0].remaining, BREAKER_RQ, &(bool){false}), 2);
+    ck_assert_int_eq(stat_read(state->in_use[0].tracked->scope, BREAKER_RQ, &(bool){false}), 2);
     struct client *a = client_new(w);
     client_get(w, a, 0);
     world_run(w);
-    ck_assert_int_eq(stat_read(state->in_use[0].remaining, BREAKER_RQ, &(bool){false}), 1);
-    ck_assert_int_eq(stat_read(state->in_use[0].remaining, BREAKER_CX, &(bool){false}), 1023);
+    ck_assert_int_eq(stat_read(state->in_use[0].tracked->scope, BREAKER_RQ, &(bool){false}), 1);
+    ck_assert_int_eq(stat_read(state->in_use[0].tracked->scope, BREAKER_CX, &(bool){false}), 1023);
     client_free(a);
     world_run(w);
-    ck_assert_int_eq(stat_read(state->in_use[0].remaining, BREAKER_RQ, &(bool){false}), 2);
+    ck_assert_int_eq(stat_read(state->in_use[0].tracked->scope, BREAKER_RQ, &(bool){false}), 2);
 }
 END_TEST
 

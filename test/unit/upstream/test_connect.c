@@ -56,7 +56,7 @@ START_TEST(test_refused)
     ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_CX_DESTROY_REMOTE), 2);
     ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_RQ_PENDING_FAILURE_EJECT), 2);
     ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_CX_ACTIVE), 0);
-    ck_assert_uint_eq(w->states[0]->cx_connect_fail, 2);
+    ck_assert_uint_eq(host_state_seen(w->states[0])->cx_connect_fail, 2);
     client_free(a);
     client_free(b);
     close(fd);

@@ -12,7 +12,7 @@ enum { MAX_HOSTS = 32 };
 struct world {
     struct host hosts[MAX_HOSTS];
     struct host_state states[MAX_HOSTS];
-    const struct host *lists[MAX_HOSTS];
+    struct host_use uses[MAX_HOSTS];
     struct priority_set priorities[4];
     struct host_set set;
     struct cluster cluster;
@@ -26,9 +26,9 @@ static struct world *world_new(enum lb_policy policy, unsigned n, const uint32_t
     for (unsigned i = 0; i < n; i++) {
         w->hosts[i].state = &w->states[i];
         w->hosts[i].weight = weights ? weights[i] : 1;
-        w->lists[i] = &w->hosts[i];
+        w->states[i].used = &w->uses[i];
     }
-    w->priorities[0].hosts = w->lists;
+    w->priorities[0].hosts = w->hosts;
     w->priorities[0].n_hosts = n;
     w->set.hosts = w->hosts;
     w->set.n_hosts = n;
@@ -141,7 +141,7 @@ START_TEST(test_least_request_two_choices)
     struct world *w = world_new(LB_LEAST_REQUEST, 2, NULL);
     unsigned count[2] = {0};
     build(w);
-    atomic_store(&w->states[0].rq_active, 5);
+    atomic_store(&w->uses[0].rq_active, 5);
     for (unsigned i = 0; i < 40000; i++)
         count[pick(w)]++;
     ck_assert_msg(abs((int)count[0] - 10000) < 500, "busy host: %u", count[0]);
@@ -154,8 +154,8 @@ START_TEST(test_least_request_many_choices)
     struct world *w = world_new(LB_LEAST_REQUEST, 3, NULL);
     w->cluster.least_request_choices = 64;
     build(w);
-    atomic_store(&w->states[0].rq_active, 2);
-    atomic_store(&w->states[2].rq_active, 1);
+    atomic_store(&w->uses[0].rq_active, 2);
+    atomic_store(&w->uses[2].rq_active, 1);
     for (unsigned i = 0; i < 100; i++)
         ck_assert_uint_eq(pick(w), 1);
     world_free(w);
@@ -173,7 +173,7 @@ START_TEST(test_least_request_weighted)
         count[pick(w)]++;
     ck_assert_uint_ge(count[1], 399);
     ck_assert_uint_le(count[1], 401);
-    atomic_store(&w->states[1].rq_active, 3);
+    atomic_store(&w->uses[1].rq_active, 3);
     for (unsigned i = 0; i < 10; i++)
         pick(w);
     count[0] = count[1] = 0;
@@ -282,7 +282,7 @@ START_TEST(test_priorities)
     struct world *w = world_new(LB_ROUND_ROBIN, 4, NULL);
     unsigned p0 = 0;
     w->priorities[0].n_hosts = 2;
-    w->priorities[1].hosts = w->lists + 2;
+    w->priorities[1].hosts = w->hosts + 2;
     w->priorities[1].n_hosts = 2;
     w->set.n_priorities = 2;
     w->hosts[1].health = HEALTH_FAILED_EDS;

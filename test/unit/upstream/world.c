@@ -107,9 +107,10 @@ void world_free(struct world *w)
         cluster_state_unref(&w->cluster_states[i]);
     }
     for (unsigned i = 0; i < WORLD_HOSTS; i++) {
-        ck_assert_uint_eq(w->states[i]->holds, 0);
-        ck_assert_uint_eq(w->states[i]->rq_active, 0);
-        ck_assert_uint_eq(w->states[i]->cx_active, 0);
+        const struct host_use *u = host_state_seen(w->states[i]);
+        ck_assert_uint_eq(u->holds, 0);
+        ck_assert_uint_eq(u->rq_active, 0);
+        ck_assert_uint_eq(u->cx_active, 0);
         host_state_unref(&w->states[i]);
     }
     ck_assert_uint_eq(host_state_reap(), 0);
@@ -144,15 +145,14 @@ static void fill_hosts(struct world *w, unsigned s, unsigned index, unsigned mas
     for (unsigned i = 0; i < WORLD_HOSTS; i++) {
         if (!(mask & 1u << i))
             continue;
-        struct host *h = &w->hosts[s][index][set->n_hosts];
+        struct host *h = &w->hosts[s][index][set->n_hosts++];
         h->address = address_ipv4(10, 0, 0, 1, (uint16_t)(8000 + i));
         h->state = w->states[i];
         h->weight = 1;
-        w->lists[s][index][set->n_hosts++] = h;
     }
     set->hosts = w->hosts[s][index];
     set->priorities = &w->priorities[s][index];
-    set->priorities[0].hosts = w->lists[s][index];
+    set->priorities[0].hosts = w->hosts[s][index];
     set->priorities[0].n_hosts = set->n_hosts;
     set->n_priorities = 1;
     set->overprovisioning_factor = 140;

@@ -42,7 +42,6 @@ struct world {
     struct host_set sets[WORLD_SNAPSHOTS][WORLD_CLUSTERS];
     struct priority_set priorities[WORLD_SNAPSHOTS][WORLD_CLUSTERS];
     struct host hosts[WORLD_SNAPSHOTS][WORLD_CLUSTERS][WORLD_HOSTS];
-    const struct host *lists[WORLD_SNAPSHOTS][WORLD_CLUSTERS][WORLD_HOSTS];
     unsigned n_snapshots; /* the one being made is n_snapshots - 1 */
 };
 

@@ -23,7 +23,8 @@ static void on_timeout(struct timer *t)
             continue;
         cluster_stat_inc(r->cluster, STAT_UPSTREAM_RQ_TIMEOUT);
         if (a->host)
-            atomic_fetch_add_explicit(&a->host->rq_timeout, 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&host_state_use(a->host)->rq_timeout, 1,
+                                      memory_order_relaxed);
         if (!a->headers_seen)
             router_charge_code(r, 504, a->host);
     }

@@ -29,8 +29,9 @@ static void charge_request(struct router *r, unsigned status)
 /* host: also counts the host's success or error; NULL: not. */
 void router_charge_code(struct router *r, unsigned status, struct host_state *host)
 {
-    if (host)
-        atomic_fetch_add_explicit(status >= 500 ? &host->rq_error : &host->rq_success, 1,
+    struct host_use *u = host ? host_state_use(host) : NULL;
+    if (u)
+        atomic_fetch_add_explicit(status >= 500 ? &u->rq_error : &u->rq_success, 1,
                                   memory_order_relaxed);
     if (!r->config->dynamic_stats)
         return;

@@ -110,8 +110,8 @@ static void rewrite_host(struct router *r)
 void router_rewrite_for_host(struct router *r, const struct host *host)
 {
     const struct route_rewrite *w = r->action->rewrite;
-    if (w->host == HOST_REWRITE_AUTO && host->hostname.len > 0)
-        set_authority(r, arena_dup(r->stream->arena, host->hostname), w->append_x_forwarded_host);
+    if (w->host == HOST_REWRITE_AUTO && host->name)
+        set_authority(r, arena_dup(r->stream->arena, *host->name), w->append_x_forwarded_host);
 }
 
 static bool header_ms(struct headers *h, enum header_id id, uint64_t *ms)
