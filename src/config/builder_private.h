@@ -23,7 +23,8 @@ struct builder {
     struct listener **releases;      /* bound, and to be released after the next publish */
     size_t n_releases, cap_releases;
 
-    struct list want_changes; /* resource.want_link */
+    struct list want_changes;  /* resource.want_link */
+    struct fetch_wait *asking; /* of the names that are being told */
     enum init_stage stage;
     bool closing; /* builder_free(): sources and names are told nothing more */
     struct source_ref *cds, *lds;
@@ -31,6 +32,14 @@ struct builder {
     unsigned n_warming[RESOURCE_TYPE_COUNT];
 
     struct resource **sorted[RESOURCE_TYPE_COUNT]; /* for views; NULL: make it anew */
+};
+
+/* Names that were asked for together wait together: one timer, and one commit when it runs out. */
+struct fetch_wait {
+    struct builder *b;
+    uint64_t ms;
+    void *timer;
+    struct list resources; /* resource.wait_link */
 };
 
 /* One resource of an update, while it is dealt with. */

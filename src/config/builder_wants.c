@@ -20,7 +20,6 @@ void builder_depend(struct builder *b, struct resource_version *v,
     struct resource *r = store_find(&b->store, source, type, name);
     if (!r) {
         r = store_add(&b->store, source, type, name);
-        r->builder = b;
         r->fetch_timeout_ms = source->initial_fetch_timeout_ms;
         forget_sorted(b, type);
     }
@@ -47,9 +46,16 @@ void builder_undepend(struct builder *b, struct resource_version *v)
 
 static void stop_timer(struct builder *b, struct resource *r)
 {
-    if (r->timer)
-        b->table.timer_cancel(b->table.ctx, r->timer);
-    r->timer = NULL;
+    struct fetch_wait *w = r->wait;
+    r->wait = NULL;
+    list_remove(&r->wait_link);
+    if (!w || !list_empty(&w->resources))
+        return;
+    if (w->timer) /* NULL: it is running out now */
+        b->table.timer_cancel(b->table.ctx, w->timer);
+    if (b->asking == w)
+        b->asking = NULL;
+    mem_free(w);
 }
 
 static void count_timeout(struct builder *b, struct resource *r)
@@ -62,15 +68,32 @@ static void count_timeout(struct builder *b, struct resource *r)
 /* Rule T01: goes on without it. */
 static void fetch_expired(void *arg)
 {
-    struct resource *r = arg;
-    struct builder *b = r->builder;
-    r->timer = NULL;
-    r->timed_out = true;
-    count_timeout(b, r);
-    builder_settle(b, r);
+    struct fetch_wait *w = arg;
+    struct builder *b = w->b;
+    w->timer = NULL;
+    for (struct list *l = list_first(&w->resources), *next; l; l = next) {
+        struct resource *r = LIST_ENTRY(l, struct resource, wait_link);
+        next = l->next == &w->resources ? NULL : l->next;
+        r->timed_out = true;
+        count_timeout(b, r);
+        builder_settle(b, r); /* with the last one w is gone */
+    }
     builder_flush_wants(b);
     builder_init_advance(b);
     builder_commit(b);
+}
+
+static void start_timer(struct builder *b, struct resource *r)
+{
+    struct fetch_wait *w = b->asking;
+    if (!w || w->ms != r->fetch_timeout_ms) {
+        w = b->asking = NEW(struct fetch_wait);
+        *w = (struct fetch_wait){.b = b, .ms = r->fetch_timeout_ms};
+        list_init(&w->resources);
+        w->timer = b->table.timer_start(b->table.ctx, w->ms, fetch_expired, w);
+    }
+    r->wait = w;
+    list_push_back(&w->resources, &r->wait_link);
 }
 
 /* Rule M14: what a later stage needs is not asked for before. */
@@ -85,7 +108,7 @@ static void tell(struct builder *b, struct resource *r)
     r->told = true;
     builder_subscription_count(r, SUBSCRIPTION_ATTEMPT);
     if (!r->settled && !r->active && r->fetch_timeout_ms)
-        r->timer = b->table.timer_start(b->table.ctx, r->fetch_timeout_ms, fetch_expired, r);
+        start_timer(b, r);
     b->table.want(b->table.ctx, &r->source->source, r->type, r->name);
 }
 
@@ -106,6 +129,7 @@ static void forget(struct builder *b, struct resource *r)
 void builder_flush_wants(struct builder *b)
 {
     bool any = false;
+    b->asking = NULL;
     LIST_EACH(it, &b->want_changes)
     {
         struct resource *r = LIST_ENTRY(it, struct resource, want_link);
@@ -217,11 +241,11 @@ static struct resource *want_all(struct builder *b, const struct source_ref *sou
     r->type = type;
     r->name = BYTES("*");
     r->source = store_source(&b->store, &source->source);
-    r->builder = b;
     r->n_dependants = 1; /* the process */
     r->fetch_timeout_ms = source->source.initial_fetch_timeout_ms;
     list_init(&r->dependants);
     list_init(&r->want_link);
+    list_init(&r->wait_link);
     want_changed(b, r);
     return r;
 }

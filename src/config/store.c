@@ -135,6 +135,7 @@ struct resource *store_add(struct store *s, const struct config_source *source,
     list_init(&r->dirty_link);
     list_init(&r->dependants);
     list_init(&r->want_link);
+    list_init(&r->wait_link);
     list_push_back(&s->lists[type], &r->link);
     s->counts[type]++;
     if (++s->n > s->n_buckets) {
@@ -149,7 +150,7 @@ struct resource *store_add(struct store *s, const struct config_source *source,
 
 static void resource_free(struct store *s, struct resource *r)
 {
-    CHECK(!r->active && !r->pending && !r->timer && r->n_dependants == 0);
+    CHECK(!r->active && !r->pending && !r->wait && r->n_dependants == 0);
     list_remove(&r->link);
     list_remove(&r->dirty_link);
     list_remove(&r->want_link);

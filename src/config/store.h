@@ -90,8 +90,8 @@ struct resource {
     unsigned n_dependants;
     struct list dependants;    /* struct dependency */
     uint64_t fetch_timeout_ms; /* 0: for ever */
-    void *timer;
-    struct builder *builder;
+    struct fetch_wait *wait;   /* its timeout runs; with wait_link */
+    struct list wait_link;
     struct stat_scope *stats; /* RESOURCE_ROUTE */
     struct list want_link;    /* told differs from what is needed */
 };

@@ -118,6 +118,24 @@ START_TEST(a_cluster_and_its_endpoints)
 }
 END_TEST
 
+/* Rule T01 for many: one timer and one snapshot. */
+START_TEST(names_that_time_out_together)
+{
+    struct resource_update *clusters = many(
+        RESOURCE_CLUSTER, "{name: %s, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}");
+    struct update_result r;
+    config_update(f.builder, &f.ads, RESOURCE_CLUSTER, clusters, N, NULL, 0, true, BYTES("v"), &r);
+    update_result_fini(&r);
+    builder_commit(f.builder);
+    fixture_log(&f);
+    ck_assert(fixture_expire(&f));
+    ck_assert_str_eq(fixture_log(&f), "publish 1;");
+    ck_assert_uint_eq(builder_snapshot(f.builder)->clusters.count, N);
+    ck_assert(!fixture_expire(&f));
+    mem_free(clusters);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("scale");
@@ -126,6 +144,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, a_route_costs_300_bytes);
     tcase_add_test(t, a_cluster_and_its_endpoints);
+    tcase_add_test(t, names_that_time_out_together);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
     srunner_run_all(sr, CK_ENV);
