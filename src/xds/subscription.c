@@ -45,6 +45,7 @@ void subscription_fini(struct subscription *s)
 {
     map_fini(&s->names);
     map_fini(&s->gone);
+    strbuf_fini(&s->list);
     set_text(&s->version, NULL);
     set_text(&s->nonce, NULL);
     set_text(&s->nack, NULL);
@@ -59,6 +60,7 @@ bool subscription_want(struct subscription *s, struct bytes name)
     else
         map_set(&s->names, name, &wanted);
     s->names_changed = true;
+    s->list_made = false;
     return true;
 }
 
@@ -71,6 +73,7 @@ bool subscription_unwant(struct subscription *s, struct bytes name)
     else
         map_remove(&s->names, name);
     s->names_changed = true;
+    s->list_made = false;
     return true;
 }
 
@@ -92,6 +95,7 @@ bool subscription_active(const struct subscription *s)
 void subscription_stream_opened(struct subscription *s)
 {
     subscription_stream_closed(s);
+    s->list_made = false; /* the first list of a stream is another where it stands for all */
     s->stream_open = true;
 }
 
@@ -152,7 +156,7 @@ struct bytes *subscription_sorted(const struct map *names, size_t *n)
     return list;
 }
 
-static void put_names(struct subscription *s, struct strbuf *out)
+static void encode_names(struct subscription *s, struct strbuf *out)
 {
     size_t n;
     struct bytes *list = subscription_sorted(&s->names, &n);
@@ -161,6 +165,16 @@ static void put_names(struct subscription *s, struct strbuf *out)
         wire_put_bytes(out, REQUEST_RESOURCE_NAMES, list[i]);
     s->explicit_sent |= n > 0 && !legacy;
     mem_free(list);
+}
+
+static void put_names(struct subscription *s, struct strbuf *out)
+{
+    if (!s->list_made) {
+        strbuf_fini(&s->list);
+        encode_names(s, &s->list);
+        s->list_made = true;
+    }
+    strbuf_add_bytes(out, strbuf_bytes(&s->list));
 }
 
 void subscription_put_text(struct strbuf *out, uint32_t number, const char *text)

@@ -21,6 +21,7 @@ struct subscription {
     bool delta;           /* the dialect; constant */
     struct map names;     /* wanted names; "*" is one of them; delta: whether they were said */
     struct map gone;      /* delta: names to unsubscribe on this stream */
+    struct strbuf list;   /* not of delta: names as each request has them, while list_made */
     size_t n_unsaid;      /* delta: of names, those to subscribe on this stream */
     char *version;        /* last accepted; survives streams (S05); NULL: none; not of delta */
     char *nonce;          /* newest of this stream (S03, S04); NULL: none */
@@ -29,7 +30,7 @@ struct subscription {
     bool names_changed;   /* since the last request of this stream */
     bool requested;       /* a request went out on this stream */
     bool explicit_sent;   /* ... that named something: wildcard is then "*" (W05) */
-    bool stream_open;
+    bool stream_open, list_made;
     unsigned paused; /* counted: nothing goes out meanwhile (M13) */
 };
 
