@@ -9,6 +9,7 @@ enum { LAYERS = 1, LAYER_NAME = 1, LAYER_STATIC = 2 };
 
 #define LIMIT_BEFORE "envoy.resource_limits.listener."
 #define LIMIT_AFTER ".connection_limit"
+#define LIMIT_OF_ALL "overload.global_downstream_max_connections"
 
 struct reading {
     struct arena *arena;
@@ -54,7 +55,7 @@ static void put(struct reading *r, struct bytes key, uint64_t number)
 static bool take_value(struct reading *r, struct bytes key, const struct yaml_node *value)
 {
     uint64_t number;
-    if (!is_listener_limit(key)) {
+    if (!is_listener_limit(key) && !bytes_eq_str(key, LIMIT_OF_ALL)) {
         ignored(r, key);
         return true;
     }
@@ -119,9 +120,20 @@ uint64_t runtime_listener_connection_limit(const struct runtime *r, struct bytes
 {
     for (unsigned i = 0; r && i < r->n; i++) {
         struct bytes key = r->values[i].key;
+        if (!is_listener_limit(key))
+            continue;
         struct bytes name = bytes_skip(key, strlen(LIMIT_BEFORE));
         name.len -= strlen(LIMIT_AFTER);
         if (bytes_eq(name, listener))
+            return r->values[i].number;
+    }
+    return UINT64_MAX;
+}
+
+uint64_t runtime_connection_limit(const struct runtime *r)
+{
+    for (unsigned i = 0; i < r->n; i++) {
+        if (bytes_eq_str(r->values[i].key, LIMIT_OF_ALL))
             return r->values[i].number;
     }
     return UINT64_MAX;

@@ -27,3 +27,6 @@ MUST_CHECK bool runtime_decode(struct arena *a, struct bytes wire, struct field_
                                struct runtime *out, struct error *err);
 /* envoy.resource_limits.listener.NAME.connection_limit; UINT64_MAX: none. r may be NULL. */
 uint64_t runtime_listener_connection_limit(const struct runtime *r, struct bytes listener);
+/* overload.global_downstream_max_connections: the old way to limit all listeners together, for
+ * where the overload manager does not say it; UINT64_MAX: none. */
+uint64_t runtime_connection_limit(const struct runtime *r);

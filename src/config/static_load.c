@@ -114,8 +114,11 @@ static bool take_runtime(struct decode_context *ctx, struct bootstrap_config *c,
 static bool take_overload(struct decode_context *ctx, struct bootstrap_config *c, struct error *err)
 {
     struct bytes wire = wire_message(c->arena, c->wire, FIELD_OVERLOAD_MANAGER);
-    return overload_decode(ctx, c->arena, wire, &c->overload, err) ||
-           error_prefix(err, "overload_manager.");
+    if (!overload_decode(ctx, c->arena, wire, &c->overload, err))
+        return error_prefix(err, "overload_manager.");
+    if (c->overload.max_connections == UINT64_MAX)
+        c->overload.max_connections = runtime_connection_limit(&c->runtime);
+    return true;
 }
 
 static bool take_stats(struct bootstrap_config *c, const bootstrap_msg *m, struct error *err)

@@ -170,3 +170,15 @@ def test_connections_are_limited_once(kind, tmp_path):
     code, out, err = run_once(kind, ["-c", "bootstrap.yaml", "--mode", "validate"], tmp_path)
     assert code == 1
     assert f"Duplicate resource monitor {MONITOR}" in out + err
+
+
+@pytest.mark.only("xylem", "Envoy counts the admin address too, and shuts the operator out")
+def test_connection_limit_by_the_old_runtime_key(start):
+    proxy = start(bootstrap([http_listener(routes=[direct(200)])], layered_runtime={
+        "layers": [{"name": "static", "static_layer": {
+            "overload": {"global_downstream_max_connections": 1}}}]}))
+    with proxy.client() as one:
+        assert one.get("/").status == 200
+        with proxy.client() as two:
+            assert two.closed()
+        proxy.wait_stat("listener.127.0.0.1_0.downstream_global_cx_overflow", 1)

@@ -157,6 +157,10 @@ END_TEST
     "{name: h, typed_config: {'@type': type.googleapis.com/envoy.extensions.resource_monitors."    \
     "fixed_heap.v3.FixedHeapConfig, max_heap_size_bytes: 1000000}}"
 
+#define OLD_LIMIT                                                                                  \
+    "{layered_runtime: {layers: [{name: x, static_layer: {overload: "                              \
+    "{global_downstream_max_connections: 9}}}]}"
+
 START_TEST(reads_the_limit_of_connections)
 {
     ck_assert_str_eq(load("{}"), "");
@@ -168,6 +172,12 @@ START_TEST(reads_the_limit_of_connections)
     ck_assert_str_eq(load(MONITORS(CONNECTIONS("-1"))),
                      "overload_manager.resource_monitors[0]: typed_config."
                      "max_active_downstream_connections: value must be greater than 0");
+    ck_assert_str_eq(load(OLD_LIMIT "}"), "");
+    ck_assert_uint_eq(config->overload.max_connections, 9);
+    ck_assert_uint_eq(runtime_listener_connection_limit(&config->runtime, BYTES("a")), UINT64_MAX);
+    ck_assert_str_eq(
+        load(OLD_LIMIT ", overload_manager: {resource_monitors: [" CONNECTIONS("7") "]}}"), "");
+    ck_assert_uint_eq(config->overload.max_connections, 7);
 }
 END_TEST
 
