@@ -60,8 +60,8 @@ bool decode_check(struct decode_context *ctx, const char *message, struct bytes 
     return ok;
 }
 
-/* Longest duration of the protobuf specification, in seconds. */
-#define DURATION_MAX_S 315576000000ll
+/* As Envoy, which counts them in nanoseconds. */
+#define DURATION_MAX_S 9223372035ll
 
 bool take_duration_ms(const struct google_protobuf_Duration *d, const char *field, uint64_t *out,
                       struct error *err)

@@ -299,7 +299,7 @@ struct yaml_node *json_parse(struct arena *a, const char *file, struct bytes tex
     r.end = r.at + text.len;
     size_t bad = utf8_check(text);
     if (bad < text.len) {
-        error_set(err, "%s: byte %zu: not UTF-8", file, bad);
+        yaml_fail_byte(file, text, bad, "not UTF-8", err);
         return NULL;
     }
     bool ok = read_value(&r, 1, &n);

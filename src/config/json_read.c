@@ -15,6 +15,8 @@ enum { VALUE_NULL = 1, VALUE_NUMBER, VALUE_STRING, VALUE_BOOL, VALUE_STRUCT, VAL
 
 static bool read_message(struct json_reading *r, const upb_MessageDef *m, const struct yaml_node *n,
                          upb_Message *msg);
+static bool read_fields(struct json_reading *r, const upb_MessageDef *m, const struct yaml_node *n,
+                        upb_Message *msg);
 
 static const upb_FieldDef *field_number(const upb_MessageDef *m, uint32_t number)
 {
@@ -39,6 +41,9 @@ static bool read_single(struct json_reading *r, const upb_FieldDef *f, const str
     upb_Message *sub = upb_Message_New(m, r->arena);
     CHECK(sub != NULL);
     out->msg_val = sub;
+    upb_WellKnown kind = upb_MessageDef_WellKnownType(m);
+    if (yaml_is_null(n) && (kind == kUpb_WellKnown_Unspecified || kind == kUpb_WellKnown_Struct))
+        return true; /* an element that says nothing */
     return read_message(r, m, n, sub);
 }
 
@@ -161,7 +166,11 @@ static bool read_any(struct json_reading *r, const upb_MessageDef *any, const st
         return unknown_type(r, type, type->text);
     upb_Message *inner = upb_Message_New(m, r->arena);
     CHECK(inner != NULL);
-    if (!read_any_content(r, m, n, inner))
+    unsigned outside = r->nesting;
+    r->nesting = 0; /* its bytes are read by themselves */
+    bool ok = read_any_content(r, m, n, inner);
+    r->nesting = outside;
+    if (!ok)
         return false;
     struct error err = ERROR_INIT;
     struct bytes body;
@@ -184,6 +193,8 @@ static bool read_time(struct json_reading *r, const upb_MessageDef *m, const str
 {
     int64_t seconds;
     int32_t nanos;
+    if (n->kind == YAML_MAPPING) /* {seconds: 1}, the message itself */
+        return read_fields(r, m, n, msg);
     bool ok =
         json_reading_is_string(n) && (duration ? json_scalar_duration(n->text, &seconds, &nanos)
                                                : json_scalar_timestamp(n->text, &seconds, &nanos));
@@ -221,6 +232,8 @@ static bool read_wrapper(struct json_reading *r, const upb_MessageDef *m, const 
     upb_MessageValue v;
     bool skip = false;
     const upb_FieldDef *f = field_number(m, 1);
+    if (n->kind == YAML_MAPPING) /* {value: 1}, the message itself */
+        return read_fields(r, m, n, msg);
     if (!json_reading_value(r, f, n, &v, &skip))
         return false;
     set(r, msg, f, v);
@@ -282,6 +295,7 @@ static bool read_map_field(struct json_reading *r, const upb_FieldDef *f, const 
     const upb_FieldDef *value_field = field_number(entry, kUpb_MapEntry_ValueFieldNumber);
     upb_Map *map = upb_Message_Mutable(msg, f, r->arena).map;
     bool ok = true;
+    r->nesting++; /* an entry is a message too */
     for (size_t i = 0; i < n->count; i++) {
         const struct yaml_entry *e = &n->entries[i];
         struct yaml_node quoted = *e->key_node; /* a key is a string whatever it looks like */
@@ -297,6 +311,7 @@ static bool read_map_field(struct json_reading *r, const upb_FieldDef *f, const 
         ok = ok && good;
         strbuf_cut(&r->path, at);
     }
+    r->nesting--;
     return ok;
 }
 
@@ -394,8 +409,8 @@ static bool read_fields(struct json_reading *r, const upb_MessageDef *m, const s
     return ok;
 }
 
-static bool read_message(struct json_reading *r, const upb_MessageDef *m, const struct yaml_node *n,
-                         upb_Message *msg)
+static bool read_kind(struct json_reading *r, const upb_MessageDef *m, const struct yaml_node *n,
+                      upb_Message *msg)
 {
     switch (upb_MessageDef_WellKnownType(m)) {
     case kUpb_WellKnown_Unspecified:
@@ -426,6 +441,18 @@ static bool read_message(struct json_reading *r, const upb_MessageDef *m, const 
         return read_map_field(r, field_number(m, 1), n, msg);
     }
     return false;
+}
+
+static bool read_message(struct json_reading *r, const upb_MessageDef *m, const struct yaml_node *n,
+                         upb_Message *msg)
+{
+    if (r->nesting >= DESCRIPTORS_MAX_DEPTH)
+        return json_reading_fail(r, n, "nested too deeply: at most %d messages inside each other",
+                                 DESCRIPTORS_MAX_DEPTH);
+    r->nesting++;
+    bool ok = read_kind(r, m, n, msg);
+    r->nesting--;
+    return ok;
 }
 
 bool json_read(struct descriptors *d, const struct yaml_node *root, struct bytes message,

@@ -100,7 +100,7 @@ static bool read_bool(struct json_reading *r, const struct yaml_node *n, upb_Mes
             out->bool_val = n->text.len == 4;
             return true;
         }
-        if (!n->quoted && !n->json && yaml_scalar_is_bool(n->text, &out->bool_val))
+        if (!n->json && yaml_scalar_is_bool(n->text, &out->bool_val)) /* also in quotes */
             return true;
     }
     return json_reading_expected(r, n, "true or false");
@@ -223,6 +223,18 @@ static bool enum_unknown(struct json_reading *r, const upb_EnumDef *e, const str
     return false;
 }
 
+/* Case does not matter; no enum of the API has two names that differ in it alone. */
+static const upb_EnumValueDef *find_value(const upb_EnumDef *e, struct bytes name)
+{
+    const upb_EnumValueDef *v = upb_EnumDef_FindValueByNameWithSize(e, name.data, name.len);
+    for (int i = 0; !v && i < upb_EnumDef_ValueCount(e); i++) {
+        const upb_EnumValueDef *other = upb_EnumDef_Value(e, i);
+        if (bytes_eq_nocase(bytes_of(upb_EnumValueDef_Name(other)), name))
+            v = other;
+    }
+    return v;
+}
+
 static bool read_enum(struct json_reading *r, const upb_FieldDef *f, const struct yaml_node *n,
                       upb_MessageValue *out, bool *skip)
 {
@@ -234,12 +246,13 @@ static bool read_enum(struct json_reading *r, const upb_FieldDef *f, const struc
     }
     if (n->kind != YAML_SCALAR || yaml_is_null(n))
         return json_reading_expected(r, n, "the name of an enum value");
-    const upb_EnumValueDef *v = upb_EnumDef_FindValueByNameWithSize(e, n->text.data, n->text.len);
+    const upb_EnumValueDef *v = find_value(e, n->text);
     if (v) {
         out->int32_val = upb_EnumValueDef_Number(v);
         return true;
     }
-    if (scalar_i64(n, &number)) {
+    bool whole = bytes_find_char(n->text, '.') < 0; /* 1.0 is a number and names no value */
+    if (whole && scalar_i64(n, &number)) {
         if (number < INT32_MIN || number > INT32_MAX)
             return json_reading_expected(r, n, "a 32-bit enum number");
         out->int32_val = (int32_t)number;

@@ -15,7 +15,7 @@ struct json_reading {
     upb_Arena *arena;
     struct strbuf path;          /* of the value being read */
     const struct yaml_node *any; /* the mapping in which @type is no field */
-    unsigned n_errors;
+    unsigned n_errors, nesting;
     struct error *err;
 };
 

@@ -9,6 +9,7 @@ struct reader {
     yaml_parser_t parser;
     struct arena *arena;
     const char *file;
+    struct bytes input;
     struct map anchors; /* name -> yaml_node */
     struct error *err;
 };
@@ -25,7 +26,7 @@ static bool fail_parser(struct reader *r)
     if (p->error == YAML_MEMORY_ERROR)
         return error_set(r->err, "%s: not enough memory", r->file);
     if (p->error == YAML_READER_ERROR)
-        return error_set(r->err, "%s: byte %zu: %s", r->file, p->problem_offset, problem);
+        return yaml_fail_byte(r->file, r->input, p->problem_offset, problem, r->err);
     if (p->context)
         return error_set(r->err, "%s:%zu:%zu: %s (%s, line %zu)", r->file, p->problem_mark.line + 1,
                          p->problem_mark.column + 1, problem, p->context, p->context_mark.line + 1);
@@ -255,7 +256,7 @@ static bool read_document(struct reader *r, struct yaml_node **out)
 static bool reader_init(struct reader *r, struct arena *a, const char *file, struct bytes text,
                         struct error *err)
 {
-    *r = (struct reader){.arena = a, .err = err};
+    *r = (struct reader){.arena = a, .input = text, .err = err};
     r->file = arena_str(a, bytes_of(file));
     if (!yaml_parser_initialize(&r->parser))
         return error_set(err, "%s: not enough memory", file);

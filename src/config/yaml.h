@@ -57,6 +57,11 @@ bool yaml_is_null(const struct yaml_node *n); /* null, ~ or nothing, not in quot
 /* "a string", "a number", "a mapping"...: what the node looks like, for messages. */
 const char *yaml_kind_name(const struct yaml_node *n);
 
+/* "FILE:LINE:COL: problem" for a byte that cannot be read; columns are characters. Returns
+ * false. */
+bool yaml_fail_byte(const char *file, struct bytes text, size_t at, const char *problem,
+                    struct error *err);
+
 /* Building nodes, for readers that add to a tree (position taken from `at`). */
 struct yaml_node *yaml_scalar(struct arena *a, const struct yaml_node *at, struct bytes text,
                               bool quoted);

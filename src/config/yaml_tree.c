@@ -77,3 +77,18 @@ void yaml_add(struct arena *a, struct yaml_node *mapping, struct bytes key, stru
     };
     mapping->weight += value->weight;
 }
+
+bool yaml_fail_byte(const char *file, struct bytes text, size_t at, const char *problem,
+                    struct error *err)
+{
+    size_t line = 1, column = 1;
+    for (size_t i = 0; i < at && i < text.len; i++) {
+        if (text.data[i] == '\n') {
+            line++;
+            column = 1;
+        } else if (((unsigned char)text.data[i] & 0xc0) != 0x80) {
+            column++;
+        }
+    }
+    return error_set(err, "%s:%zu:%zu: %s", file, line, column, problem);
+}

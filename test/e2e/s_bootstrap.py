@@ -243,6 +243,43 @@ def test_filter_by_name_alone(kind, tmp_path):
     assert code == (0 if kind == "xylem" else 1), text
 
 
+ODD_SPELLINGS = {
+    "a duration as its message": ("connect_timeout: {seconds: 3}", {"connect_timeout": "3s"}),
+    "a wrapper as its message": ("per_connection_buffer_limit_bytes: {value: 7}",
+                                 {"per_connection_buffer_limit_bytes": 7}),
+    "a number as text": ('per_connection_buffer_limit_bytes: "7"',
+                         {"per_connection_buffer_limit_bytes": 7}),
+    "a number with an exponent": ("per_connection_buffer_limit_bytes: 1e3",
+                                  {"per_connection_buffer_limit_bytes": 1000}),
+    "an enum in lower case": ("lb_policy: random", {"lb_policy": "RANDOM"}),
+    "an enum by number": ("lb_policy: 3", {"lb_policy": "RANDOM"}),
+    "an enum by number as text": ('lb_policy: "3"', {"lb_policy": "RANDOM"}),
+    "yes": ("respect_dns_ttl: yes", {"respect_dns_ttl": True}),
+    "yes in quotes": ('respect_dns_ttl: "yes"', {"respect_dns_ttl": True}),
+    "lower camel case": ("connectTimeout: 3s", {"connect_timeout": "3s"}),
+    "null in a list": ("load_assignment: {cluster_name: a, endpoints: [null]}",
+                       {"load_assignment": {"cluster_name": "a", "endpoints": [{}]}}),
+    "null in a map": ("metadata: {filter_metadata: {a: null}}",
+                      {"metadata": {"filter_metadata": {"a": {}}}}),
+    "null for a field": ("lb_policy: null", {}),
+    "an anchor and its alias": ("alt_stat_name: &a one, metadata: {filter_metadata: {b: {c: *a}}}",
+                                {"alt_stat_name": "one",
+                                 "metadata": {"filter_metadata": {"b": {"c": "one"}}}}),
+    "numbers in a struct": ("metadata: {filter_metadata: {a: {b: 1, c: true, d: null, e: 5000000000}}}",
+                            {"metadata": {"filter_metadata": {"a": {
+                                "b": 1, "c": True, "d": None, "e": "5000000000"}}}}),
+}
+
+
+@pytest.mark.parametrize("case", ODD_SPELLINGS)
+def test_odd_spellings_mean_the_same(start, case):
+    text, expected = ODD_SPELLINGS[case]
+    proxy = start("admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}\n"
+                  "static_resources:\n  clusters:\n  - {name: a, " + text + "}\n")
+    seen = proxy.config_dump()[0]["bootstrap"]["static_resources"]["clusters"]
+    assert seen == [{"name": "a", **expected}]
+
+
 def test_unknown_filter_is_refused_by_name(kind, tmp_path):
     config = bootstrap([http_listener(routes=[direct(200)], filters=[
         {"name": "my.filter", "typed_config": {
