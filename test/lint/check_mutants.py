@@ -13,7 +13,7 @@ import lint
 
 RULES = "docs/rules.md"
 MUTANTS = "test/mutants/"
-RULE = r"[SAWRMT]\d\d"
+RULE = r"[SADWRMT]\d\d"
 ATTACK = r"(?:E|H|N|O|V|Istio|http-garden)\b"
 
 
