@@ -45,6 +45,7 @@ struct dns_driver {
     struct loop *main_loop, *config_loop;
     struct map resolvers;              /* key of the options -> struct shared_resolver * */
     const struct dns_options *options; /* of clusters that name none; NULL: as the system has it */
+    struct stat_scope *stats;
     dns_answer_fn *answer;
     void *ctx;
     struct list jobs;
@@ -60,9 +61,10 @@ struct answer {
 };
 
 struct dns_driver *dns_driver_new(struct loop *main_loop, struct loop *config_loop,
-                                  dns_answer_fn *answer, void *ctx)
+                                  struct stat_store *stats, dns_answer_fn *answer, void *ctx)
 {
     struct dns_driver *d = NEW(struct dns_driver);
+    d->stats = stat_scope_get(stats, BYTES("dns.cares"), &dns_stat_schema);
     d->main_loop = main_loop;
     d->config_loop = config_loop;
     d->answer = answer;
@@ -118,6 +120,7 @@ void dns_driver_free(struct dns_driver **dp)
     LIST_EACH(l, &d->jobs)
     job_free(LIST_ENTRY(l, struct job, link));
     map_fini(&d->resolvers);
+    stat_scope_unref(&d->stats);
     mem_free(d);
 }
 
@@ -182,7 +185,9 @@ static void resolve(struct timer *timer)
     struct job *j = t->job;
     struct dns_resolver **r = &j->shared->resolver;
     struct error err = ERROR_INIT;
-    if (!*r && !(*r = dns_resolver_new(j->driver->main_loop, &j->options, &err))) {
+    if (!*r && (*r = dns_resolver_new(j->driver->main_loop, &j->options, &err)))
+        dns_resolver_set_stats(*r, j->driver->stats);
+    if (!*r) {
         LOG(LOG_DNS, LOG_ERROR, "dns: %s", error_text(&err));
         error_fini(&err);
         send_answer(t, false, NULL, 0);

@@ -9,6 +9,7 @@
 
 struct dns_driver;
 struct loop;
+struct stat_store;
 
 /* Config thread: one name of a cluster was resolved, or could not be (ok false). addresses live
  * during the call. */
@@ -17,7 +18,7 @@ typedef void dns_answer_fn(void *ctx, struct bytes cluster, uint64_t generation,
 
 /* Main. The resolver is made when it is first needed. */
 struct dns_driver *dns_driver_new(struct loop *main_loop, struct loop *config_loop,
-                                  dns_answer_fn *answer, void *ctx);
+                                  struct stat_store *stats, dns_answer_fn *answer, void *ctx);
 void dns_driver_free(struct dns_driver **d); /* no other thread runs any more */
 
 /* Of clusters that name no resolver. Before the first start; kept. */

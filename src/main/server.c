@@ -251,7 +251,7 @@ static bool load(struct server *s, struct error *err)
     if (!load_bootstrap(s, &body, &text, err) || !make_config(s, err) || !make_workers(s, err))
         return false;
     dialer_init(&s->dialer, &s->main_worker, config_thread_loop(s->config));
-    s->dns = dns_driver_new(s->loop, config_thread_loop(s->config), dns_answer, s);
+    s->dns = dns_driver_new(s->loop, config_thread_loop(s->config), s->stats, dns_answer, s);
     if (!config_thread_load(s->config, body, &node, err))
         return source_text_locate(&text, err);
     const struct bootstrap_config *b = config_thread_bootstrap(s->config);

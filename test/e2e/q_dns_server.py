@@ -318,6 +318,27 @@ def test_logical_dns_keeps_the_connections_that_it_has(start, dns, closing):
         assert client.response().text == "one"
 
 
+COUNTS = {
+    "an address": (["127.0.0.1"], {"resolve_total": 1}),
+    "no such name": (NXDOMAIN, {"resolve_total": 1, "not_found": 1}),
+    "no address": ([], {"resolve_total": 1, "not_found": 1}),
+    "a failure": (SERVFAIL, {"resolve_total": 1, "get_addr_failure": 1, "reinits": 1}),
+    "silence": (None, {"resolve_total": 1, "timeouts": 2}),
+}
+
+
+@pytest.mark.parametrize("case", COUNTS)
+def test_answers_are_counted(start, dns, origin, case):
+    value, expected = COUNTS[case]
+    proxy = start(listening(named(
+        dns(a=value), origin.port, "a", dns_refresh_rate="3600s",
+        resolver={"query_timeout_seconds": 1, "query_tries": 2})))
+    names = ["resolve_total", "pending_resolutions", "not_found", "get_addr_failure", "timeouts",
+             "reinits"]
+    assert proxy.stats().matching(r"^dns\.cares\.") == {
+        f"dns.cares.{name}": expected.get(name, 0) for name in names}
+
+
 def extended(server, port, *names, one=False, other=None, **fields):
     """A cluster of names in the words of envoy.clusters.dns."""
     made = cluster("one", load_assignment=assignment(port, *names), cluster_type={

@@ -13,6 +13,11 @@
 
 enum { NAME_MAX_LEN = 255, TIMEOUT_DEFAULT_MS = 5000, TRIES_DEFAULT = 4, ADDRESSES_MAX = 4096 };
 
+#define X(id, name, kind) {name, STAT_##kind},
+static const struct stat_desc dns_stats[] = {DNS_STAT_LIST(X)};
+#undef X
+const struct stat_schema dns_stat_schema = {dns_stats, ARRAY_SIZE(dns_stats)};
+
 /* A socket of c-ares, watched as it asks for. */
 struct dns_socket {
     struct list link;
@@ -31,6 +36,7 @@ struct dns_resolver {
     unsigned in_flight; /* asked of c-ares and not answered */
     bool dirty;         /* its servers failed: to be opened anew before the next query */
     uint64_t opened_ns;
+    struct stat_scope *stats; /* or NULL */
     bool closing;
 };
 
@@ -52,6 +58,18 @@ struct dns_query {
     uint32_t ttl_s;
     char name[NAME_MAX_LEN + 1];
 };
+
+static void count(struct dns_resolver *r, enum dns_stat id, int n)
+{
+    if (r->stats)
+        stat_add(r->stats, STAT_SLOT_MAIN, id, n);
+}
+
+void dns_resolver_set_stats(struct dns_resolver *r, struct stat_scope *stats)
+{
+    stat_scope_unref(&r->stats);
+    r->stats = stat_scope_ref(stats);
+}
 
 /* --- c-ares on the loop --- */
 
@@ -252,6 +270,7 @@ void dns_resolver_free(struct dns_resolver **resolver)
         free_query(LIST_ENTRY(it, struct dns_query, link));
     }
     timer_stop(&r->timer);
+    stat_scope_unref(&r->stats);
     mem_free(r->servers);
     mem_free(r);
 }
@@ -313,19 +332,36 @@ static bool fall_back(struct dns_query *q)
     return true;
 }
 
-static void on_ares(void *ctx, int status, int timeouts UNUSED, struct ares_addrinfo *info)
+/* One name and family: how it ended. */
+static void count_answer(struct dns_resolver *r, int status, int timeouts)
+{
+    bool silent = status == ARES_ETIMEOUT;
+    count(r, STAT_DNS_TIMEOUTS, timeouts);
+    if (status == ARES_ENODATA || status == ARES_ENOTFOUND)
+        count(r, STAT_DNS_NOT_FOUND, 1);
+    else if (status != ARES_SUCCESS && !silent)
+        count(r, STAT_DNS_GET_ADDR_FAILURE, 1);
+    if (status == ARES_ECONNREFUSED || (silent && r->options.reopen_on_timeout)) {
+        count(r, STAT_DNS_REINITS, !r->dirty);
+        r->dirty = true;
+    }
+}
+
+static void on_ares(void *ctx, int status, int timeouts, struct ares_addrinfo *info)
 {
     struct dns_query *q = ctx;
     struct dns_resolver *r = q->resolver;
 
     q->in_flight = false;
     r->in_flight--;
+    count(r, STAT_DNS_PENDING_RESOLUTIONS, -1);
     if (q->cancelled || r->closing) {
         if (info)
             ares_freeaddrinfo(info);
         free_query(q);
         return;
     }
+    count_answer(r, status, timeouts);
     for (struct ares_addrinfo_node *n = info ? info->nodes : NULL; n; n = n->ai_next) {
         struct address a = address_from_sockaddr(n->ai_addr, (socklen_t)n->ai_addrlen);
         a.port = q->port;
@@ -335,8 +371,6 @@ static void on_ares(void *ctx, int status, int timeouts UNUSED, struct ares_addr
     }
     if (info)
         ares_freeaddrinfo(info);
-    if (status == ARES_ECONNREFUSED || (status == ARES_ETIMEOUT && r->options.reopen_on_timeout))
-        r->dirty = true;
     if (q->count > 0)
         finish_query(q, DNS_OK, NULL);
     else if (fall_back(q))
@@ -401,6 +435,8 @@ static void ask(struct dns_query *q)
     }
     q->in_flight = true;
     q->resolver->in_flight++;
+    count(q->resolver, STAT_DNS_RESOLVE_TOTAL, 1);
+    count(q->resolver, STAT_DNS_PENDING_RESOLUTIONS, 1);
     ares_getaddrinfo(q->resolver->channel, q->name, NULL, &hints, on_ares, q);
 }
 
@@ -416,6 +452,8 @@ static bool refresh(struct dns_resolver *r, struct error *err)
 {
     if (r->channel && (r->in_flight > 0 || (!r->dirty && !is_old(r))))
         return true;
+    if (!r->dirty)
+        count(r, STAT_DNS_REINITS, 1); /* or it was counted when it became due */
     r->dirty = false;
     if (r->channel)
         ares_destroy(r->channel);
