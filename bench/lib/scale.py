@@ -87,7 +87,7 @@ def get(port, path, bound=60.0):
         return None
 
 
-def wait_served(proxy, port, path, bound=120.0):
+def wait_served(proxy, port, path, bound=300.0):
     def served():
         proxy.check()
         return get(port, path)
@@ -104,7 +104,7 @@ class Place:
         self.port = free_port()
         self.control = Control(bench.home("stub"), self.resources(), **stub)
         bench.add(self.control)
-        self.control.start()
+        self.control.start(120)
 
     def resources(self):
         """The world, and a static cluster whose endpoint can be moved."""

@@ -57,7 +57,7 @@ class Stub:
         self.served = {}
         self._put(resources)
 
-    def start(self):
+    def start(self, bound=10.0):
         self.ready_file.unlink(missing_ok=True)
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
@@ -65,7 +65,7 @@ class Stub:
                  "--control", f"127.0.0.1:{self.control_port}", "--ready-file",
                  str(self.ready_file), "--no-watch", "--verbose", *self.args],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_for(self._ready, what="the stub to be ready")
+        wait_for(self._ready, bound, "the stub to be ready")
         told = json.loads(self.ready_file.read_text())
         self.xds_port, self.control_port = told["xds_port"], told["control_port"]
         return self
