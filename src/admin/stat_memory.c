@@ -77,8 +77,6 @@ static void flush_one(void *ctx, const struct stat_view *v)
 {
     struct stat_memory *m = ctx;
     struct stat_histogram h;
-    if (v->kind != STAT_HISTOGRAM || !v->used)
-        return;
     stat_read_histogram(v->scope, v->id, &h);
     struct remembered *now = remember(&h, map_get(&m->histograms, v->name));
     struct remembered *old = map_set(&m->histograms, v->name, now);
@@ -92,7 +90,7 @@ void stat_memory_flush(struct stat_memory *m, struct stat_store *stats)
     size_t it = 0;
     struct bytes name;
     void *value;
-    stat_visit(stats, flush_one, m);
+    stat_visit_histograms(stats, flush_one, m);
     while (map_next(&m->histograms, &it, &name, &value)) { /* the gone ones are forgotten */
         struct remembered *r = value;
         if (!r->fresh) {

@@ -123,6 +123,8 @@ struct stat_view {
 };
 typedef void stat_visit_fn(void *ctx, const struct stat_view *view);
 void stat_visit(struct stat_store *store, stat_visit_fn *fn, void *ctx);
+/* The histograms that were written: the others cost a look, however many names there are. */
+void stat_visit_histograms(struct stat_store *store, stat_visit_fn *fn, void *ctx);
 /* The statistics of one scope; the caller holds a reference. Takes no lock. */
 void stat_visit_scope(struct stat_scope *scope, stat_visit_fn *fn, void *ctx);
 /* All scopes, each with a reference that the caller drops, in an array that it frees with

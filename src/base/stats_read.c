@@ -223,13 +223,19 @@ static void visit_entry(struct visit *v, const struct stat_scope *s, unsigned id
         visit_threads(v, &view, prefix);
 }
 
-static void visit_scope(struct visit *v, const struct stat_scope *s)
+/* Returns the length of what stands before each name. */
+static size_t put_prefix(struct visit *v, const struct stat_scope *s)
 {
     strbuf_reset(&v->name);
     strbuf_add_str(&v->name, s->prefix);
     if (v->name.len)
         strbuf_add_char(&v->name, '.');
-    size_t prefix = v->name.len;
+    return v->name.len;
+}
+
+static void visit_scope(struct visit *v, const struct stat_scope *s)
+{
+    size_t prefix = put_prefix(v, s);
     for (unsigned id = 0; id < s->schema->count; id++)
         visit_entry(v, s, id, prefix);
 }
@@ -240,6 +246,26 @@ void stat_visit(struct stat_store *store, stat_visit_fn *fn, void *ctx)
     pthread_mutex_lock(&store->lock);
     LIST_EACH(it, &store->scopes)
     visit_scope(&v, scope_at(it));
+    pthread_mutex_unlock(&store->lock);
+    strbuf_fini(&v.name);
+}
+
+void stat_visit_histograms(struct stat_store *store, stat_visit_fn *fn, void *ctx)
+{
+    struct visit v = {fn, ctx, STRBUF_INIT};
+    bool used;
+    pthread_mutex_lock(&store->lock);
+    LIST_EACH(it, &store->scopes)
+    {
+        const struct stat_scope *s = scope_at(it);
+        for (unsigned id = 0; id < s->schema->count; id++) {
+            if (s->schema->stats[id].kind != STAT_HISTOGRAM)
+                continue;
+            stat_read(s, id, &used);
+            if (used)
+                visit_entry(&v, s, id, put_prefix(&v, s));
+        }
+    }
     pthread_mutex_unlock(&store->lock);
     strbuf_fini(&v.name);
 }

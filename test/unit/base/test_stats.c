@@ -266,6 +266,26 @@ START_TEST(scopes_are_visited_one_by_one)
 }
 END_TEST
 
+/* Of two scopes with a histogram each, the written one alone is named. */
+START_TEST(written_histograms_are_visited)
+{
+    struct stat_store *store = stat_store_new(4);
+    struct stat_scope *a = stat_scope_get(store, BYTES("a"), &schema);
+    struct stat_scope *b = stat_scope_get(store, BYTES("b"), &schema);
+    struct printed p = {STRBUF_INIT, false};
+    stat_inc(a, 1, ST_TOTAL);
+    stat_visit_histograms(store, print, &p);
+    ck_assert_str_eq(strbuf_str(&p.text), "");
+    stat_record(b, 2, ST_TIME, 5);
+    stat_visit_histograms(store, print, &p);
+    ck_assert_str_eq(strbuf_str(&p.text), "b.rq_time=0\n");
+    strbuf_fini(&p.text);
+    stat_scope_unref(&a);
+    stat_scope_unref(&b);
+    stat_store_free(&store);
+}
+END_TEST
+
 START_TEST(histogram_edges)
 {
     static struct stat_histogram h;
@@ -431,5 +451,6 @@ END_TEST
 
 SUITE("stats", used_means_written, codes_and_classes, reset_is_a_baseline, scope_belongs_to_a_name,
       many_scopes_come_and_go, histogram_quantiles, histogram_quantiles_are_envoys,
-      scopes_are_visited_one_by_one, histogram_edges, histogram_steps_grow, some_names_come_later,
-      threads_have_names_of_their_own, threads_write_while_one_reads)
+      scopes_are_visited_one_by_one, written_histograms_are_visited, histogram_edges,
+      histogram_steps_grow, some_names_come_later, threads_have_names_of_their_own,
+      threads_write_while_one_reads)
