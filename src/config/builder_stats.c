@@ -1,5 +1,6 @@
 /* Statistics of named subscriptions, where Envoy keeps them: those of endpoints with their cluster
  * (cluster.NAME.update_success), those of routes by themselves (http.PREFIX.rds.NAME.*). */
+#include "base/xxhash64.h"
 #include "config/builder_private.h"
 
 struct names {
@@ -35,7 +36,7 @@ void builder_subscription_count(struct resource *r, enum subscription_event e)
 static void set_version(struct resource *r, const struct incoming *in)
 {
     int64_t time = (int64_t)(in->wall_ns / NS_PER_MS);
-    int64_t version = (int64_t)(bytes_hash_seeded(in->u->version, 0) >> 1);
+    int64_t version = (int64_t)xxhash64(in->u->version);
     if (r->stats) {
         stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RDS_UPDATE_TIME, time);
         stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RDS_VERSION, version);

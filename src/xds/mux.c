@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/xxhash64.h"
 #include "config/wire.h"
 #include "xds/discovery.h"
 
@@ -295,8 +296,7 @@ static void update_stats(struct mux *m, struct topic *t, struct bytes version, b
         return;
     stat_set(t->stats, STAT_SLOT_CONFIG, STAT_SUB_UPDATE_TIME,
              (int64_t)(c->wall_ns(c) / NS_PER_MS));
-    stat_set(t->stats, STAT_SLOT_CONFIG, STAT_SUB_VERSION,
-             (int64_t)(bytes_hash_seeded(version, 0) >> 1));
+    stat_set(t->stats, STAT_SLOT_CONFIG, STAT_SUB_VERSION, (int64_t)xxhash64(version));
     stat_set_text(t->stats, STAT_SUB_VERSION_TEXT, version);
 }
 

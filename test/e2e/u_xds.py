@@ -297,3 +297,40 @@ def test_each_type_from_a_stream_of_its_own(stub, start, origins, dialect):
     wait_for(lambda: proxy.get("/").text == "routes", what="the new routes")
     control.remove("lds", "ingress")
     wait_for(lambda: proxy.listeners() == [], what="the listener to go")
+
+
+def xxh64(text):
+    """XXH64 of at most 31 bytes, by its specification."""
+    ones = (1 << 64) - 1
+    p1, p2, p3, p4, p5 = (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9,
+                          0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5)
+    data = text.encode()
+    assert len(data) < 32
+
+    def turn(value, by):
+        return (value << by | value >> (64 - by)) & ones
+
+    value = (p5 + len(data)) & ones
+    while len(data) >= 8:
+        lane = turn(int.from_bytes(data[:8], "little") * p2 & ones, 31) * p1 & ones
+        value = (turn(value ^ lane, 27) * p1 + p4) & ones
+        data = data[8:]
+    if len(data) >= 4:
+        value ^= int.from_bytes(data[:4], "little") * p1 & ones
+        value = (turn(value, 23) * p2 + p3) & ones
+        data = data[4:]
+    for byte in data:
+        value = turn(value ^ byte * p5 & ones, 11) * p1 & ones
+    value = (value ^ value >> 33) * p2 & ones
+    value = (value ^ value >> 29) * p3 & ones
+    return value ^ value >> 32
+
+
+def test_version_statistics_are_hashes_of_the_version(world):
+    """Two proxies with the same version can be told by a gauge: xxHash64 of the string."""
+    control, proxy = world
+    proxy.wait_stat("cluster.one.update_success", 1)
+    stats = proxy.stats()
+    for kind, name in {"cds": "cluster_manager.cds", "eds": "cluster.one",
+                       "lds": "listener_manager.lds", "rds": "http.ingress.rds.routes"}.items():
+        assert stats[name + ".version"] == xxh64(control.status(kind)["version_acked"]), name
