@@ -16,6 +16,7 @@
 struct admin;
 struct field_report;
 struct loop;
+struct stats_config;
 
 enum { ADMIN_SLICE = 64 * 1024 };
 
@@ -36,6 +37,8 @@ struct admin_table {
     struct bytes node;                           /* bytes of core.v3.Node */
     struct bytes bootstrap;                      /* bytes of the bootstrap */
     const struct field_report *bootstrap_report; /* what it says in vain; NULL: nothing */
+    const struct stats_config *stats_config;     /* NULL: nothing was said */
+    bool flush_on_admin;                         /* stats_flush_on_admin */
     uint64_t start_wall_ns;
     const struct admin_option *options;
     unsigned n_options;

@@ -6,9 +6,10 @@
 
 const double histogram_quantiles[HISTOGRAM_QUANTILES] = {0,    0.25, 0.5,   0.75,  0.9,
                                                          0.95, 0.99, 0.995, 0.999, 1};
-const double histogram_buckets[HISTOGRAM_BUCKETS] = {
-    0.5,  1,    5,     10,    25,    50,     100,    250,     500,    1000,
-    2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000};
+static const double bounds[] = {0.5,   1,      5,      10,      25,     50,    100,
+                                250,   500,    1000,   2500,    5000,   10000, 30000,
+                                60000, 300000, 600000, 1800000, 3600000};
+const struct stat_buckets histogram_buckets = {.bounds = bounds, .n = ARRAY_SIZE(bounds)};
 
 bool histogram_mode_parse(struct bytes text, enum histogram_mode *mode)
 {
@@ -85,21 +86,21 @@ static void text_quantiles(struct strbuf *out, const struct stat_histogram *inte
 }
 
 /* How many values are in bucket i, or in it and those below it. */
-static unsigned long long in_bucket(const struct stat_histogram *h, size_t i,
-                                    enum histogram_mode mode)
+static unsigned long long in_bucket(const struct stat_histogram *h, const struct stat_buckets *b,
+                                    size_t i, enum histogram_mode mode)
 {
-    uint64_t n = stat_histogram_below(h, histogram_buckets[i]);
+    uint64_t n = stat_histogram_below(h, b->bounds[i]);
     if (mode == HISTOGRAM_DISJOINT && i)
-        n -= stat_histogram_below(h, histogram_buckets[i - 1]);
+        n -= stat_histogram_below(h, b->bounds[i - 1]);
     return n;
 }
 
-static void text_buckets(struct strbuf *out, enum histogram_mode mode,
+static void text_buckets(struct strbuf *out, enum histogram_mode mode, const struct stat_buckets *b,
                          const struct stat_histogram *interval, const struct stat_histogram *all)
 {
-    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        strbuf_printf(out, "%sB%g(%llu,%llu)", i ? " " : "", histogram_buckets[i],
-                      in_bucket(interval, i, mode), in_bucket(all, i, mode));
+    for (size_t i = 0; i < b->n; i++) {
+        strbuf_printf(out, "%sB%g(%llu,%llu)", i ? " " : "", b->bounds[i],
+                      in_bucket(interval, b, i, mode), in_bucket(all, b, i, mode));
     }
 }
 
@@ -113,7 +114,7 @@ static void each_step(const struct stat_histogram *h, step_fn *fn, void *ctx)
     for (unsigned d = 0; d < STAT_DECADES; d++, scale *= 10) {
         for (unsigned i = 0; i < STAT_STEPS; i++) {
             if (h->steps[d][i])
-                fn(ctx, (10 + i) * scale / 10, scale / 10, h->steps[d][i]);
+                fn(ctx, stat_histogram_low(d, i), scale / 10, h->steps[d][i]);
         }
     }
 }
@@ -137,7 +138,8 @@ static void text_detailed(struct strbuf *out, const struct stat_histogram *inter
 }
 
 void histogram_text(struct strbuf *out, struct bytes name, enum histogram_mode mode,
-                    const struct stat_histogram *interval, const struct stat_histogram *all)
+                    const struct stat_buckets *buckets, const struct stat_histogram *interval,
+                    const struct stat_histogram *all)
 {
     strbuf_printf(out, "%.*s:", BYTES_ARG(name));
     if (mode != HISTOGRAM_DETAILED || all->count == 0)
@@ -151,7 +153,7 @@ void histogram_text(struct strbuf *out, struct bytes name, enum histogram_mode m
             break;
         case HISTOGRAM_CUMULATIVE:
         case HISTOGRAM_DISJOINT:
-            text_buckets(out, mode, interval, all);
+            text_buckets(out, mode, buckets ? buckets : &histogram_buckets, interval, all);
             break;
         case HISTOGRAM_DETAILED:
             text_detailed(out, interval, all);
@@ -205,15 +207,15 @@ static void json_quantiles(struct json_out *j, const char *key,
     json_end(j, ']');
 }
 
-static void json_buckets(struct json_out *j, enum histogram_mode mode,
+static void json_buckets(struct json_out *j, enum histogram_mode mode, const struct stat_buckets *b,
                          const struct stat_histogram *interval, const struct stat_histogram *all)
 {
     json_begin(j, "buckets", '[');
-    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+    for (size_t i = 0; i < b->n; i++) {
         json_begin(j, NULL, '{');
-        json_double(j, "upper_bound", histogram_buckets[i]);
-        json_number(j, "interval", (int64_t)in_bucket(interval, i, mode));
-        json_number(j, "cumulative", (int64_t)in_bucket(all, i, mode));
+        json_double(j, "upper_bound", b->bounds[i]);
+        json_number(j, "interval", (int64_t)in_bucket(interval, b, i, mode));
+        json_number(j, "cumulative", (int64_t)in_bucket(all, b, i, mode));
         json_end(j, '}');
     }
     json_end(j, ']');
@@ -237,7 +239,8 @@ static void json_steps(struct json_out *j, const char *key, const struct stat_hi
 }
 
 void histogram_json(struct json_out *j, struct bytes name, enum histogram_mode mode,
-                    const struct stat_histogram *interval, const struct stat_histogram *all)
+                    const struct stat_buckets *buckets, const struct stat_histogram *interval,
+                    const struct stat_histogram *all)
 {
     json_begin(j, NULL, '{');
     json_string(j, "name", name);
@@ -247,7 +250,7 @@ void histogram_json(struct json_out *j, struct bytes name, enum histogram_mode m
         break;
     case HISTOGRAM_CUMULATIVE:
     case HISTOGRAM_DISJOINT:
-        json_buckets(j, mode, interval, all);
+        json_buckets(j, mode, buckets ? buckets : &histogram_buckets, interval, all);
         break;
     case HISTOGRAM_DETAILED:
         json_steps(j, "totals", all);

@@ -32,7 +32,8 @@ struct sample {
 };
 
 struct family {
-    struct bytes name;
+    struct bytes key;  /* the name without tags, as it stands: the order */
+    struct bytes name; /* as Prometheus writes it */
     struct sample *first, *last;
 };
 
@@ -42,7 +43,7 @@ struct prometheus_page {
     struct stat_list list;
     struct stat_tags tags;
     struct arena *arena;    /* samples of the kind */
-    struct map families;    /* name -> struct family * */
+    struct map families;    /* name without tags -> struct family * */
     struct family **sorted; /* not NULL: printing */
     size_t n_sorted, at;
     struct strbuf name, labels; /* of the sample at hand */
@@ -84,15 +85,16 @@ static void add_label(struct strbuf *out, struct bytes name, struct bytes value)
 
 static struct family *family_of(struct prometheus_page *p)
 {
+    struct family *f = map_get(&p->families, strbuf_bytes(&p->tags.name));
+    if (f)
+        return f;
     strbuf_reset(&p->name);
     strbuf_add_str(&p->name, "envoy_");
     add_name(&p->name, strbuf_bytes(&p->tags.name));
-    struct family *f = map_get(&p->families, strbuf_bytes(&p->name));
-    if (!f) {
-        f = ARENA_NEW(p->arena, struct family);
-        f->name = arena_dup(p->arena, strbuf_bytes(&p->name));
-        map_set(&p->families, f->name, f);
-    }
+    f = ARENA_NEW(p->arena, struct family);
+    f->key = arena_dup(p->arena, strbuf_bytes(&p->tags.name));
+    f->name = arena_dup(p->arena, strbuf_bytes(&p->name));
+    map_set(&p->families, f->key, f);
     return f;
 }
 
@@ -153,14 +155,18 @@ static void print_summary(const struct family *f, const struct sample *s,
     }
 }
 
-static void print_buckets(const struct family *f, const struct sample *s,
-                          const struct stat_histogram *h, struct strbuf *out)
+static void print_buckets(const struct prometheus_page *p, const struct family *f,
+                          const struct sample *s, const struct stat_histogram *h,
+                          struct strbuf *out)
 {
+    const struct stat_buckets *b = stats_config_buckets(p->admin->table.stats_config, s->name);
+    if (!b)
+        b = &histogram_buckets;
     const char *comma = s->labels.len ? "," : "";
-    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+    for (size_t i = 0; i < b->n; i++)
         strbuf_printf(out, "%.*s_bucket{%.*s%sle=\"%.15g\"} %llu\n", BYTES_ARG(f->name),
-                      BYTES_ARG(s->labels), comma, histogram_buckets[i],
-                      (unsigned long long)stat_histogram_below(h, histogram_buckets[i]));
+                      BYTES_ARG(s->labels), comma, b->bounds[i],
+                      (unsigned long long)stat_histogram_below(h, b->bounds[i]));
     strbuf_printf(out, "%.*s_bucket{%.*s%sle=\"+Inf\"} %llu\n", BYTES_ARG(f->name),
                   BYTES_ARG(s->labels), comma, (unsigned long long)h->count);
 }
@@ -177,7 +183,7 @@ static void print_histogram(struct prometheus_page *p, const struct family *f,
     if (p->summary)
         print_summary(f, s, &h, out);
     else
-        print_buckets(f, s, &h, out);
+        print_buckets(p, f, s, &h, out);
     strbuf_printf(out, "%.*s_sum{%.*s} ", BYTES_ARG(f->name), BYTES_ARG(s->labels));
     add_number(out, h.sum);
     strbuf_printf(out, "\n%.*s_count{%.*s} %llu\n", BYTES_ARG(f->name), BYTES_ARG(s->labels),
@@ -214,7 +220,7 @@ static bool print_next(struct prometheus_page *p, struct strbuf *out)
 
 static int by_name(const void *a, const void *b)
 {
-    return bytes_cmp((*(struct family *const *)a)->name, (*(struct family *const *)b)->name);
+    return bytes_cmp((*(struct family *const *)a)->key, (*(struct family *const *)b)->key);
 }
 
 static void sort_families(struct prometheus_page *p)
@@ -302,11 +308,14 @@ struct admin_page *page_stats_prometheus(struct admin *a, const struct query *q)
     const char *refused = check(query_get(q, "histogram_buckets"), p);
     p->admin = a;
     p->texts = query_has(q, "text_readouts");
+    if (a->table.flush_on_admin)
+        admin_stats_flush(a);
     p->page = (struct admin_page){.status = 200,
                                   .content_type = TEXT_PLAIN,
                                   .next = prometheus_next,
                                   .free = prometheus_free};
-    if (!refused && stat_list_init(&p->list, q, false, a->table.stats, &err)) {
+    if (!refused &&
+        stat_list_init(&p->list, q, false, a->table.stats, a->table.stats_config, &err)) {
         start_kind(p);
         return &p->page;
     }

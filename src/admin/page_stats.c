@@ -33,7 +33,9 @@ static void print_text(struct stats_page *p, const struct stat_entry *e, struct 
     case STAT_HISTOGRAM:
         stat_read_histogram(e->scope, e->id, &all);
         stat_memory_interval(p->admin->memory, e->name, &interval);
-        histogram_text(out, e->name, p->mode, &interval, &all);
+        histogram_text(out, e->name, p->mode,
+                       stats_config_buckets(p->admin->table.stats_config, e->name), &interval,
+                       &all);
         break;
     case STAT_COUNTER:
     case STAT_GAUGE:
@@ -53,7 +55,9 @@ static void print_json(struct stats_page *p, const struct stat_entry *e, struct 
         if (!p->any_histogram)
             histogram_json_begin(&j, p->mode);
         p->any_histogram = true;
-        histogram_json(&j, e->name, p->mode, &interval, &all);
+        histogram_json(&j, e->name, p->mode,
+                       stats_config_buckets(p->admin->table.stats_config, e->name), &interval,
+                       &all);
     } else {
         json_begin(&j, NULL, '{');
         json_string(&j, "name", e->name);
@@ -168,7 +172,10 @@ struct admin_page *page_stats(struct admin *a, const struct query *q)
     struct stats_page *p = NEW(struct stats_page);
     const char *refused = check(q, p);
     p->admin = a;
-    if (!refused && stat_list_init(&p->list, q, true, a->table.stats, &err)) {
+    if (a->table.flush_on_admin)
+        admin_stats_flush(a);
+    if (!refused &&
+        stat_list_init(&p->list, q, true, a->table.stats, a->table.stats_config, &err)) {
         p->page = (struct admin_page){.status = 200,
                                       .content_type = content_type(p->format),
                                       .next = stats_next,

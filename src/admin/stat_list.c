@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "config/stats_config.h"
 
 static const struct {
     const char *name;
@@ -45,6 +46,8 @@ static void add(void *ctx, const struct stat_view *v)
     struct stat_list *l = ctx;
     if (!(l->now & 1u << v->kind) || (l->used_only && !v->used))
         return;
+    if (!stats_config_has(l->config, v->name))
+        return;
     if (l->filter && regex_partial_match(l->filter, v->name) == l->inverted)
         return;
     GROW(l->entries, l->cap, l->n + 1);
@@ -80,12 +83,13 @@ static bool read_hidden(struct stat_list *l, struct bytes hidden, struct error *
 }
 
 bool stat_list_init(struct stat_list *l, const struct query *q, bool with_type,
-                    struct stat_store *stats, struct error *err)
+                    struct stat_store *stats, const struct stats_config *config, struct error *err)
 {
     struct bytes filter = query_get(q, "filter");
     struct error why = ERROR_INIT;
     *l = (struct stat_list){.used_only = query_has(q, "usedonly"),
-                            .inverted = query_has(q, "invert_filter")};
+                            .inverted = query_has(q, "invert_filter"),
+                            .config = config};
     if (!read_type(l, query_get(q, "type"), err) || !read_hidden(l, query_get(q, "hidden"), err))
         return false;
     if (!with_type)

@@ -6,6 +6,8 @@
 #include "base/stats.h"
 #include "regex/regex.h"
 
+struct stats_config;
+
 struct stat_entry {
     struct bytes name; /* until the next group is read */
     enum stat_kind kind;
@@ -25,15 +27,17 @@ struct stat_list {
     unsigned kinds; /* 1 << enum stat_kind: asked for by ?type= */
     unsigned now;   /* those of the current pass */
     struct regex *filter;
+    const struct stats_config *config;
 };
 
 #define STAT_KINDS_ALL                                                                             \
     (1u << STAT_COUNTER | 1u << STAT_GAUGE | 1u << STAT_HISTOGRAM | 1u << STAT_TEXT)
 
 /* Reads usedonly, filter, invert_filter, hidden and type (which is checked, but not obeyed, unless
- * with_type). False: *err is the body of the answer 400. */
+ * with_type). What config leaves out is not there. False: *err is the body of the answer 400. */
 MUST_CHECK bool stat_list_init(struct stat_list *l, const struct query *q, bool with_type,
-                               struct stat_store *stats, struct error *err);
+                               struct stat_store *stats, const struct stats_config *config,
+                               struct error *err);
 /* Starts a pass over the statistics of these kinds, from the first name. */
 void stat_list_start(struct stat_list *l, unsigned kinds);
 /* NULL: go on in a later turn, unless the pass is over. *looked_at counts what was looked at. */

@@ -83,6 +83,8 @@ static bool find_worker(struct bytes n, const char *arg, struct found *out)
         at = 7;
     else if (bytes_starts_with(n, BYTES("listener_manager.")))
         at = 17;
+    else if (bytes_starts_with(n, BYTES("thread_local_cluster_manager.")))
+        at = 29;
     if (at == 0 || !bytes_starts_with(bytes_skip(n, at), BYTES("worker_")))
         return false;
     at += 7;
@@ -399,7 +401,7 @@ void stat_tags_extract(const struct stat_tag_rules *rules, struct bytes name, st
         const struct default_rule *d = &default_rules[i];
         const struct user_rule *u = user_rule_of(rules, d->tag);
         struct found f;
-        if (u ? !u->use_default : rules && rules->no_defaults)
+        if (rules && rules->no_defaults && !(u && u->use_default))
             continue;
         if (d->find(name, d->arg, &f))
             take(out, bytes_of(d->tag), &f);

@@ -106,7 +106,9 @@ struct stat_histogram {
 void stat_read_histogram(const struct stat_scope *scope, unsigned id, struct stat_histogram *out);
 /* Value at quantile q in [0, 1], interpolated inside its step as Envoy does; NAN when empty. */
 double stat_histogram_quantile(const struct stat_histogram *h, double q);
-/* Number of values <= bound. */
+/* The least value of step (decade, step), as Envoy computes it. */
+double stat_histogram_low(unsigned decade, unsigned step);
+/* Number of values up to bound, to a step: as in Envoy, one that begins at the bound counts. */
 uint64_t stat_histogram_below(const struct stat_histogram *h, double bound);
 
 /* Visits every statistic of every scope, in no particular order. For STAT_CODES entries fn is

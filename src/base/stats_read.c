@@ -74,7 +74,15 @@ void stat_read_histogram(const struct stat_scope *scope, unsigned id, struct sta
 
 static double step_low(unsigned step, double scale)
 {
-    return (10 + step) * scale / 10;
+    return (10 + step) / 10.0 * scale;
+}
+
+double stat_histogram_low(unsigned decade, unsigned step)
+{
+    double scale = 1;
+    while (decade-- > 0)
+        scale *= 10;
+    return step_low(step, scale);
 }
 
 /* As Envoy: the k-th of the n values of a step stands at k / (n + 1) of its width. */

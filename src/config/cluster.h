@@ -127,7 +127,7 @@ enum { PRIORITY_DEFAULT, PRIORITY_HIGH, N_ROUTING_PRIORITIES };
     X(UPSTREAM_INTERNAL_REDIRECT_FAILED, "upstream_internal_redirect_failed_total", COUNTER)       \
     X(UPSTREAM_INTERNAL_REDIRECT_SUCCEEDED, "upstream_internal_redirect_succeeded_total", COUNTER) \
     X(UPSTREAM_HTTP3_BROKEN, "upstream_http3_broken", COUNTER)                                     \
-    X(UPSTREAM_QUEUE_OVERLOADED, "upstream_queue_overloaded", COUNTER)                             \
+    X(UPSTREAM_QUEUE_OVERLOADED, "upstream_queue_overloaded", GAUGE)                               \
     X(UPSTREAM_FLOW_CONTROL_BACKED_UP_TOTAL, "upstream_flow_control_backed_up_total", COUNTER)     \
     X(UPSTREAM_FLOW_CONTROL_DRAINED_TOTAL, "upstream_flow_control_drained_total", COUNTER)         \
     X(UPSTREAM_FLOW_CONTROL_PAUSED_READING_TOTAL, "upstream_flow_control_paused_reading_total",    \

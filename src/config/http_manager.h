@@ -67,7 +67,7 @@ enum escaped_slashes {
     X(DOWNSTREAM_CX_MAX_REQUESTS_REACHED, "downstream_cx_max_requests_reached", COUNTER)           \
     X(DOWNSTREAM_CX_OVERLOAD_DISABLE_KEEPALIVE, "downstream_cx_overload_disable_keepalive",        \
       COUNTER)                                                                                     \
-    X(DOWNSTREAM_CX_HTTP1_SOFT_DRAIN, "downstream_cx_http1_soft_drain", COUNTER)                   \
+    X(DOWNSTREAM_CX_HTTP1_SOFT_DRAIN, "downstream_cx_http1_soft_drain", GAUGE)                     \
     X(DOWNSTREAM_CX_DELAYED_CLOSE_TIMEOUT, "downstream_cx_delayed_close_timeout", COUNTER)         \
     X(DOWNSTREAM_CX_PROTOCOL_ERROR, "downstream_cx_protocol_error", COUNTER)                       \
     X(DOWNSTREAM_CX_LENGTH_MS, "downstream_cx_length_ms", HISTOGRAM)                               \

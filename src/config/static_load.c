@@ -132,6 +132,8 @@ static bool take_stats(struct bootstrap_config *c, const bootstrap_msg *m, struc
     if (!take_duration_ms(BOOTSTRAP(stats_flush_interval)(m), "stats_flush_interval",
                           &c->stats_flush_interval_ms, err))
         return false;
+    if (!stats_config_decode(s, c->arena, &c->stats, err))
+        return false;
     if (!s)
         return true;
     c->use_all_default_tags = upb_bool(STATS(use_all_default_tags)(s), true);
@@ -180,6 +182,7 @@ void bootstrap_config_free(struct bootstrap_config **cp)
         return;
     for (unsigned i = 0; i < c->n_admin_access_logs; i++)
         access_log_fini(c->admin_access_logs[i]);
+    stats_config_fini(&c->stats);
     struct arena *a = c->arena;
     arena_free(&a);
 }

@@ -9,6 +9,7 @@
 #include "config/config_source.h"
 #include "config/overload.h"
 #include "config/runtime.h"
+#include "config/stats_config.h"
 
 struct stat_tag {
     struct bytes name, regex, fixed_value;
@@ -40,6 +41,7 @@ struct bootstrap_config {
     bool use_all_default_tags; /* true */
     struct stat_tag *stat_tags;
     unsigned n_stat_tags;
+    struct stats_config stats;
     struct bytes header_prefix; /* empty: x-envoy */
 };
 

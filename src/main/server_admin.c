@@ -20,7 +20,7 @@
 #include "main/post_call.h"
 #include "main/server_internal.h"
 
-enum { MAX_OPTIONS = 48, FLUSH_TICKS = 5 };
+enum { MAX_OPTIONS = 48 };
 
 struct server_admin {
     struct server *server;
@@ -33,9 +33,9 @@ struct server_admin {
     bool listening;
     struct address bound;
     struct admin_option options[MAX_OPTIONS];
-    unsigned n_options, ticks;
+    unsigned n_options;
     struct arena *arena;
-    struct timer quit, drained;
+    struct timer quit, drained, flush;
     bool drain_inbound_only;
 };
 
@@ -343,6 +343,8 @@ static void make_admin(struct server *s, struct server_admin *a)
                                 .node = config_thread_node(s->config),
                                 .bootstrap = b->wire,
                                 .bootstrap_report = &s->report,
+                                .stats_config = &b->stats,
+                                .flush_on_admin = b->stats_flush_on_admin,
                                 .start_wall_ns = s->start_wall_ns,
                                 .options = a->options,
                                 .n_options = a->n_options,
@@ -357,6 +359,13 @@ static void make_admin(struct server *s, struct server_admin *a)
     a->admin = admin_new(&table);
 }
 
+static void on_flush(struct timer *t)
+{
+    struct server_admin *a = t->owner;
+    admin_stats_flush(a->admin);
+    timer_start(t, config_thread_bootstrap(a->server->config)->stats_flush_interval_ms);
+}
+
 bool server_admin_start(struct server *s, struct error *err)
 {
     const struct bootstrap_config *b = config_thread_bootstrap(s->config);
@@ -365,12 +374,14 @@ bool server_admin_start(struct server *s, struct error *err)
     a->arena = arena_new(4096);
     timer_init(&a->quit, s->loop, on_quit, s->loop);
     timer_init(&a->drained, s->loop, on_drained, a);
+    timer_init(&a->flush, s->loop, on_flush, a);
     server_stats_init(&a->stats, s->stats, s->options->concurrency, s->start_wall_ns,
                       version_text());
     options_first(a, s->options);
     options_second(a, s->options);
     make_admin(s, a);
     server_admin_tick(s);
+    timer_start(&a->flush, b->stats_flush_interval_ms);
     if (!b->has_admin)
         return true;
     struct http_manager *manager = make_manager(s, err);
@@ -394,6 +405,7 @@ void server_admin_close(struct server *s)
         return;
     timer_stop(&a->quit);
     timer_stop(&a->drained);
+    timer_stop(&a->flush);
     if (a->listening)
         acceptor_fini(&a->acceptor);
     a->listening = false;
@@ -448,6 +460,4 @@ void server_admin_tick(struct server *s)
         return;
     server_stats_update(&a->stats, state(s), clock_real.wall_ns(&clock_real), connections(s));
     show_files(s);
-    if (++a->ticks % FLUSH_TICKS == 0)
-        admin_stats_flush(a->admin);
 }

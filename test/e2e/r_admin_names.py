@@ -47,6 +47,7 @@ def both(tmp_path_factory):
         proxy = Proxy(kind, folder, world.config())
         things.append(proxy)
         proxy.start()
+        wait_for(lambda p=proxy: "server.worker_0.watchdog_miss" in read(p), 10, "the worker")
         before = read(proxy)
         world.run(proxy)
         seen[kind] = {"before": before, "after": read(proxy), "proxy": proxy}
@@ -88,3 +89,22 @@ def test_the_same_are_used(both):
         return len(envoy) > 100
 
     wait_for(same, 10, "the same to be used")
+
+
+def families(proxy, query=""):
+    """The lines of /stats/prometheus without their values."""
+    lines = []
+    for line in proxy.admin("/stats/prometheus" + query).text.splitlines():
+        name = line if line.startswith("#") else line.rpartition(" ")[0]
+        if not re.search(r"envoy_(overload|envoy|xylem)_", name):
+            lines.append(name)
+    return lines
+
+
+@pytest.mark.parametrize("query", ["", "?text_readouts", "?filter=rq_", "?histogram_buckets=summary"])
+def test_prometheus_is_the_same(both, query):
+    """Families, labels and their order."""
+    envoy, xylem = (families(both[kind]["proxy"], query) for kind in ["envoy", "xylem"])
+    difference = [(e, x) for e, x in zip(envoy, xylem) if e != x]
+    assert difference[:3] == []
+    assert len(envoy) == len(xylem) > 100

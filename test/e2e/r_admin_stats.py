@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from harness import bootstrap, cluster, direct, http_listener, route, wait_for
+from harness import Reply, bootstrap, cluster, difference, direct, http_listener, route, wait_for
 
 
 @pytest.fixture
@@ -170,3 +170,118 @@ def test_stat_prefix_and_alt_stat_name(start, origin):
     assert stats["cluster.other_name.upstream_rq_total"] == 1
     text = proxy.admin("/clusters").text
     assert "one::observability_name::other:name\n" in text
+
+
+def configured(start, origin, **stats_config):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])], [cluster("one", origin)],
+                            stats_flush_interval="0.1s", stats_config=stats_config))
+    proxy.get("/")
+    return proxy
+
+
+def names(proxy):
+    return {line.partition(": ")[0] for line in proxy.admin("/stats").text.splitlines()}
+
+
+def test_inclusion_list(start, origin):
+    proxy = configured(start, origin, stats_matcher={"inclusion_list": {"patterns": [
+        {"prefix": "cluster.one.membership"}, {"suffix": ".rq_total"}, {"exact": "server.live"},
+        {"safe_regex": {"regex": r"http\..*\.downstream_rq_2xx"}},
+        {"contains": "LISTENERS_WARMING", "ignore_case": True}, {"suffix": "rq_time"}]}})
+    assert names(proxy) == {
+        "cluster.one.membership_change", "cluster.one.membership_degraded",
+        "cluster.one.membership_excluded", "cluster.one.membership_healthy",
+        "cluster.one.membership_total", "http.async-client.rq_total", "http.ingress.rq_total",
+        "http.admin.downstream_rq_2xx", "http.ingress.downstream_rq_2xx", "server.live",
+        "listener_manager.total_listeners_warming",
+        "cluster.one.upstream_rq_time", "cluster.one.external.upstream_rq_time",
+        "http.admin.downstream_rq_time", "http.ingress.downstream_rq_time"}
+    families = re.findall("^# TYPE (\\S+)", proxy.admin("/stats/prometheus").text, re.M)
+    assert "envoy_server_live" in families and "envoy_server_state" not in families
+
+
+def test_exclusion_list(start, origin):
+    proxy = configured(start, origin, stats_matcher={"exclusion_list": {"patterns": [
+        {"prefix": "cluster."}, {"prefix": "http."}]}})
+    assert not [n for n in names(proxy) if n.startswith(("cluster.", "http."))]
+    assert {"cluster_manager.active_clusters", "server.live"} <= names(proxy)
+
+
+@pytest.mark.parametrize("reject", [True, False])
+def test_reject_all(start, origin, reject):
+    proxy = configured(start, origin, stats_matcher={"reject_all": reject})
+    assert bool(names(proxy)) != reject
+    assert bool(proxy.admin("/stats/prometheus").text) != reject
+
+
+def test_histogram_bucket_settings(start, origin):
+    proxy = configured(start, origin, histogram_bucket_settings=[
+        {"match": {"prefix": "cluster.one.upstream_cx"}, "buckets": [1, 100.5, 7]},
+        {"match": {"suffix": "rq_time"}, "buckets": [3]}])
+    text = proxy.admin("/stats/prometheus?filter=^(cluster|http)").text
+
+    def bounds(family):
+        return re.findall(family + r'_bucket\{.*,le="([^"]+)"\}', text)
+
+    assert bounds("envoy_cluster_upstream_cx_connect_ms") == ["1", "7", "100.5", "+Inf"]
+    assert bounds("envoy_cluster_upstream_rq_time") == ["3", "+Inf"]
+    assert len(bounds("envoy_cluster_upstream_rq_per_cx")) == 20
+    query = "/stats?filter=one.upstream_cx_connect_ms&histogram_buckets=cumulative"
+    wait_for(lambda: re.fullmatch(r"cluster\.one\.upstream_cx_connect_ms: B1\(\d,1\) "
+                                  r"B7\(\d,1\) B100.5\(\d,1\)\n", proxy.admin(query).text),
+             10, "the histogram with its own bounds")
+
+
+def test_a_tag_of_the_name_of_a_default_one(start, origin):
+    """The default comes first; what the own rule would find is not taken."""
+    proxy = configured(start, origin, stats_tags=[
+        {"tag_name": "envoy.cluster_name", "regex": r"^cluster\.((on)e\.)"},
+        {"tag_name": "own", "regex": r"^cluster\.((o)ne\.)"}])
+    text = proxy.admin("/stats/prometheus?filter=^cluster.one.upstream_cx_total").text
+    assert 'envoy_cluster_upstream_cx_total{envoy_cluster_name="one",own="o"} 1\n' in text
+
+
+@pytest.mark.parametrize("config", [
+    {"stats_matcher": {"inclusion_list": {"patterns": [{"safe_regex": {"regex": "("}}]}}},
+    {"histogram_bucket_settings": [{"buckets": [1]}]},
+    {"stats_matcher": {}}])
+def test_broken_stats_config_is_refused(start, config):
+    with pytest.raises(RuntimeError, match="ended with 1"):
+        start(bootstrap([http_listener(routes=[direct(200)])], [], stats_config=config))
+
+
+def test_buckets_count_as_envoy_counts(start, origin):
+    """A histogram of known values: how many requests a connection carried."""
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])], [cluster("one", origin)],
+                            stats_flush_interval="0.1s"))
+    sizes = [1, 1, 2, 4, 5, 6, 9, 10, 11, 24, 25, 26, 49, 50, 51]
+    with proxy.client() as client:
+        for size in sizes:
+            for i in range(size):
+                origin.reply = Reply(close=i == size - 1)
+                assert client.get("/").status == 200
+            proxy.wait_stat("cluster.one.upstream_cx_active", 0)
+    query = "?filter=upstream_rq_per_cx"
+    wait_for(lambda: f"}} {len(sizes)}\n" in proxy.admin("/stats/prometheus" + query).text, 10,
+             "the histogram to be merged")
+    counts = re.findall(r'le="([^"]+)"\} (\d+)', proxy.admin("/stats/prometheus" + query).text)
+    assert dict(counts[:8]) == {"0.5": "0", "1": "2", "5": "5", "10": "8", "25": "11", "50": "14",
+                                "100": "15", "250": "15"}
+    text = proxy.admin("/stats" + query + "&histogram_buckets=detailed").text
+    assert ("totals=1,0.1:2, 2,0.1:1, 4,0.1:1, 5,0.1:1, 6,0.1:1, 9,0.1:1, 10,1:1, 11,1:1, 24,1:1, "
+            "25,1:1, 26,1:1, 49,1:1, 50,1:1, 51,1:1\n") in text
+
+
+@difference("The sum of what was recorded is known exactly: averages come out right.",
+            envoy="adds up the middles of the histogram's steps", xylem="the exact sum")
+def test_sum_of_a_histogram(start, origin, kind):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])], [cluster("one", origin)],
+                            stats_flush_interval="0.1s"))
+    origin.reply = Reply(close=True)
+    proxy.get("/")
+
+    def total():
+        text = proxy.admin("/stats/prometheus?filter=upstream_rq_per_cx").text
+        found = re.search(r"_sum\{.*\} (\S+)\n.*_count\{.*\} 1\n", text)
+        return found and float(found.group(1))
+    assert (wait_for(total, 10, "the histogram to be merged") == 1) == (kind == "xylem")

@@ -31,7 +31,7 @@ static void expect_text(enum histogram_mode mode, const struct stat_histogram *i
                         const struct stat_histogram *a, const char *expected)
 {
     struct strbuf out = STRBUF_INIT;
-    histogram_text(&out, BYTES("h"), mode, i, a);
+    histogram_text(&out, BYTES("h"), mode, NULL, i, a);
     ck_assert_str_eq(strbuf_str(&out), expected);
     strbuf_fini(&out);
 }
@@ -82,8 +82,8 @@ static void expect_json(enum histogram_mode mode, const char *start, const char 
     struct strbuf out = STRBUF_INIT;
     struct json_out j = {.out = &out, .compact = true, .first = true};
     histogram_json_begin(&j, mode);
-    histogram_json(&j, BYTES("h"), mode, &none, &all);
-    histogram_json(&j, BYTES("i"), mode, &none, &none);
+    histogram_json(&j, BYTES("h"), mode, NULL, &none, &all);
+    histogram_json(&j, BYTES("i"), mode, NULL, &none, &none);
     histogram_json_end(&j, mode);
     struct bytes got = strbuf_bytes(&out);
     ck_assert_msg(bytes_starts_with(got, bytes_of(start)), "%s", strbuf_str(&out));

@@ -118,14 +118,15 @@ START_TEST(summaries)
 }
 END_TEST
 
+/* A default rule comes before an own one of its name, as in Envoy. */
 START_TEST(tags_of_the_bootstrap)
 {
     setup("{stats_config: {stats_tags: [{tag_name: pod.name, fixed_value: p1}, "
           "{tag_name: envoy.cluster_name, regex: '^cluster\\.((\\w)\\w+\\.)'}]}}");
     expect("/stats/prometheus?filter=x_total",
            "# TYPE envoy_cluster_x_total counter\n"
-           "envoy_cluster_x_total{pod_name=\"p1\",envoy_cluster_name=\"o\"} 3\n"
-           "envoy_cluster_x_total{pod_name=\"p1\",envoy_cluster_name=\"t\"} 4\n");
+           "envoy_cluster_x_total{pod_name=\"p1\",envoy_cluster_name=\"one\"} 3\n"
+           "envoy_cluster_x_total{pod_name=\"p1\",envoy_cluster_name=\"two\"} 4\n");
     teardown();
 }
 END_TEST

@@ -40,7 +40,7 @@ static char *names(const char *target, unsigned kinds)
     struct query q;
     unsigned looked_at = 0;
     query_parse(a, bytes_of(target), BYTES_NONE, &q);
-    ck_assert_msg(stat_list_init(&l, &q, true, store, &err), "%s", error_text(&err));
+    ck_assert_msg(stat_list_init(&l, &q, true, store, NULL, &err), "%s", error_text(&err));
     stat_list_start(&l, kinds);
     while (!stat_list_over(&l)) {
         const struct stat_entry *e = stat_list_next(&l, &looked_at);
@@ -103,7 +103,7 @@ static void refuse(const char *target, const char *expected)
     struct stat_list l;
     struct query q;
     query_parse(a, bytes_of(target), BYTES_NONE, &q);
-    ck_assert(!stat_list_init(&l, &q, true, store, &err));
+    ck_assert(!stat_list_init(&l, &q, true, store, NULL, &err));
     ck_assert_str_eq(error_text(&err), expected);
     stat_list_fini(&l);
     error_fini(&err);
@@ -131,7 +131,7 @@ START_TEST(scopes_may_go)
     unsigned looked_at = 0, n = 0;
     setup();
     query_parse(a, BYTES("/stats"), BYTES_NONE, &q);
-    ck_assert(stat_list_init(&l, &q, true, store, &err));
+    ck_assert(stat_list_init(&l, &q, true, store, NULL, &err));
     stat_list_start(&l, 1u << STAT_COUNTER);
     ck_assert(stat_list_next(&l, &looked_at) != NULL);
     for (unsigned i = 0; i < 4; i++)
