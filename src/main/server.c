@@ -197,7 +197,8 @@ static bool make_workers(struct server *s, struct error *err)
             .access_log = s->access_log,
             .clusters = s->thread_clusters,
             .connections = &s->connections,
-            .drain_ms = (uint64_t)s->options->drain_time_s * 1000,
+            .drain = {.time_ms = (uint64_t)s->options->drain_time_s * 1000,
+                      .immediately = strcmp(s->options->drain_strategy, "immediate") == 0},
         };
         struct worker_thread *t = worker_thread_new(&o, err);
         if (!t)

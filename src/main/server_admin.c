@@ -12,6 +12,7 @@
 #include "admin/server_stats.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "config/config_stats.h"
 #include "config/wire.h"
 #include "dataplane/http/access_log_writer.h"
 #include "dataplane/http/http_conn.h"
@@ -36,7 +37,7 @@ struct server_admin {
     unsigned n_options;
     struct arena *arena;
     struct timer quit, drained, flush;
-    bool drain_inbound_only;
+    bool draining, drain_inbound_only, inbound_stopped, all_stopped;
 };
 
 /* ---- the table ---- */
@@ -107,23 +108,41 @@ static void reopen_logs(void *ctx)
     log_reopen();
 }
 
-static void drain_workers(struct server *s, bool on)
-{
-    for (unsigned i = 0; i < s->n_workers; i++)
-        worker_thread_drain(s->workers[i], on);
-}
-
 static void fail_health(void *ctx, bool fail)
 {
     struct server *s = ctx;
     s->health_failed = fail;
-    drain_workers(s, fail);
+    for (unsigned i = 0; i < s->n_workers; i++)
+        worker_thread_fail_health(s->workers[i], fail);
     server_admin_tick(s);
+}
+
+struct stopping {
+    bool inbound_only, but_inbound;
+    int64_t n;
+};
+
+static bool count_stopped(void *ctx, struct bytes name, void *value)
+{
+    struct stopping *s = ctx;
+    const struct listener_entry *e = value;
+    bool inbound = e->listener->direction == DIRECTION_INBOUND;
+    s->n += inbound ? !s->but_inbound : !s->inbound_only;
+    return true;
 }
 
 /* New clients are refused; those that wait to be accepted still are. */
 static void stop_listeners(struct server *s, bool inbound_only)
 {
+    struct server_admin *a = s->admin;
+    struct stopping stopping = {.inbound_only = inbound_only, .but_inbound = a->inbound_stopped};
+    if (a->all_stopped || (inbound_only && a->inbound_stopped))
+        return;
+    if (s->main_worker.snapshot)
+        pmap_each(&s->main_worker.snapshot->listeners, count_stopped, &stopping);
+    stat_add(s->listener_manager, STAT_SLOT_MAIN, STAT_LM_LISTENER_STOPPED, stopping.n);
+    a->inbound_stopped = true;
+    a->all_stopped = !inbound_only;
     for (unsigned i = 0; i < s->n_workers; i++)
         worker_thread_stop_accepting(s->workers[i], inbound_only);
     listener_registry_close(s->registry, inbound_only);
@@ -138,10 +157,17 @@ static void on_drained(struct timer *t)
 static void drain(void *ctx, bool inbound_only, bool graceful, bool skip_exit)
 {
     struct server *s = ctx;
-    drain_workers(s, true);
     if (!graceful) {
-        stop_listeners(s, inbound_only);
-    } else if (!skip_exit) {
+        if (!skip_exit) /* as Envoy */
+            stop_listeners(s, inbound_only);
+        return;
+    }
+    if (s->admin->draining)
+        return; /* one drain goes on */
+    s->admin->draining = true;
+    for (unsigned i = 0; i < s->n_workers; i++)
+        worker_thread_drain(s->workers[i], inbound_only);
+    if (!skip_exit) {
         s->admin->drain_inbound_only = inbound_only;
         timer_start(&s->admin->drained, (uint64_t)s->options->drain_time_s * 1000);
     }

@@ -197,16 +197,18 @@ static void adopt(struct post *p)
     if (changed.any) {
         sync_listeners(t);
         if (http_conn_list_drain_gone(&t->worker) && !timer_pending(&t->drain))
-            timer_start(&t->drain, t->o.drain_ms);
+            timer_start(&t->drain, t->o.drain.time_ms);
     }
     config_thread_return(t->o.config, (struct snapshot *)old);
 }
 
-/* The drain time is over. Chains that went away later have drained for less: the longest waits. */
+/* Of the chains that went first; each drains for its whole time. */
 static void on_drained(struct timer *timer)
 {
     struct worker_thread *t = timer->owner;
-    http_conn_list_close_gone(&t->worker);
+    uint64_t next_ms = http_conn_list_close_gone(&t->worker);
+    if (next_ms)
+        timer_start(&t->drain, next_ms);
 }
 
 struct worker_thread *worker_thread_new(const struct worker_thread_options *o, struct error *err)
@@ -222,6 +224,7 @@ struct worker_thread *worker_thread_new(const struct worker_thread_options *o, s
                                 .loop = loop,
                                 .chunks = chunk_pool_new(0),
                                 .stats = o->stats,
+                                .drain = o->drain,
                                 .access_log = o->access_log,
                                 .connections = o->connections};
     random_seed_os(&t->worker.random);
@@ -261,17 +264,27 @@ void worker_thread_accept(struct worker_thread *t)
     post_call(t->worker.loop, begin_accepting, t, NULL);
 }
 
-static void set_draining(void *a, void *b)
+static void set_health(void *a, void *b)
 {
-    struct worker_thread *t = a;
-    t->worker.draining = b != NULL;
-    if (b)
-        http_conn_list_drain_all(&t->worker);
+    ((struct worker_thread *)a)->worker.drain.health_failed = b != NULL;
 }
 
-void worker_thread_drain(struct worker_thread *t, bool on)
+void worker_thread_fail_health(struct worker_thread *t, bool fail)
 {
-    post_call(t->worker.loop, set_draining, t, on ? t : NULL);
+    post_call(t->worker.loop, set_health, t, fail ? t : NULL);
+}
+
+static void begin_drain(void *a, void *b)
+{
+    struct worker *w = &((struct worker_thread *)a)->worker;
+    w->drain.begun = true;
+    w->drain.inbound_only = b != NULL;
+    w->drain.begun_ns = loop_now_ns(w->loop);
+}
+
+void worker_thread_drain(struct worker_thread *t, bool inbound_only)
+{
+    post_call(t->worker.loop, begin_drain, t, inbound_only ? t : NULL);
 }
 
 static void drop_matching(struct worker_thread *t, bool inbound_only)

@@ -18,7 +18,7 @@ struct worker_thread_options {
     struct access_log_writer *access_log;
     struct stat_scope *clusters;    /* thread_local_cluster_manager */
     struct conn_limit *connections; /* of all workers; its max is set before they run */
-    uint64_t drain_ms;              /* --drain-time-s */
+    struct worker_drain drain;      /* --drain-time-s and --drain-strategy */
 };
 
 struct worker_thread {
@@ -34,8 +34,9 @@ struct worker_thread {
 struct worker_thread *worker_thread_new(const struct worker_thread_options *o, struct error *err);
 void worker_thread_run(struct worker_thread *t);
 /* Any thread. */
-void worker_thread_accept(struct worker_thread *t);         /* from now on (rule M14) */
-void worker_thread_drain(struct worker_thread *t, bool on); /* answers carry "Connection: close" */
+void worker_thread_accept(struct worker_thread *t); /* from now on (rule M14) */
+void worker_thread_fail_health(struct worker_thread *t, bool fail);
+void worker_thread_drain(struct worker_thread *t, bool inbound_only); /* for good */
 /* Closes the listening sockets: all, or those of inbound listeners. */
 void worker_thread_stop_accepting(struct worker_thread *t, bool inbound_only);
 /* Main: ends the loop, joins, closes every connection and gives the snapshot back. */

@@ -104,7 +104,7 @@ static void change_configuration(struct sim *s)
     struct world *w = s->world;
     other_chain.key = BYTES("other");
     if (s->fault == SIM_DRAIN) {
-        http_conn_list_drain_all(&w->worker);
+        w->worker.drain.begun = true;
         return;
     }
     world_snapshot(w);

@@ -191,9 +191,107 @@ START_TEST(test_listener_gone_closes_after_drain_time)
     NODE_UNREF(&chain);
     NODE_UNREF(&old);
     ck_assert(!c.ended);
-    http_conn_list_close_gone(&lb.worker);
+    ck_assert_uint_eq(http_conn_list_close_gone(&lb.worker), 0);
     loopback_run(&lb);
     ck_assert(c.ended);
+    client_fini(&c);
+}
+END_TEST
+
+static void swap_chain(const char *key)
+{
+    struct chain_binding *old = lb.binding;
+    struct filter_chain *chain = (struct filter_chain *)old->chain;
+    loopback_swap(&lb, key);
+    NODE_UNREF(&chain);
+    NODE_UNREF(&old);
+}
+
+/* One that goes while another drains gets its whole time all the same. */
+START_TEST(test_each_chain_drains_for_its_time)
+{
+    struct client first, second;
+    lb.worker.drain.time_ms = 1000;
+    client_connect(&first, &lb);
+    swap_chain("second");
+    client_connect(&second, &lb);
+    loopback_advance(&lb, 600);
+    swap_chain("third");
+    ck_assert_uint_eq(http_conn_list_close_gone(&lb.worker), 400);
+    loopback_advance(&lb, 400);
+    ck_assert_uint_eq(http_conn_list_close_gone(&lb.worker), 600);
+    loopback_run(&lb);
+    ck_assert(first.ended);
+    ck_assert(!second.ended);
+    loopback_advance(&lb, 600);
+    ck_assert_uint_eq(http_conn_list_close_gone(&lb.worker), 0);
+    loopback_run(&lb);
+    ck_assert(second.ended);
+    client_fini(&first);
+    client_fini(&second);
+}
+END_TEST
+
+static bool says_close(struct client *c)
+{
+    client_send(c, "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
+    return strstr(client_take(c), "connection: close") != NULL;
+}
+
+/* Nobody at its start, everybody at its end, some of those in between. */
+START_TEST(test_drain_is_gradual)
+{
+    enum { CLIENTS = 64 };
+    static struct client clients[CLIENTS];
+    unsigned closed = 0;
+    lb.worker.drain =
+        (struct worker_drain){.time_ms = 1000, .begun = true, .begun_ns = loop_now_ns(lb.loop)};
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        client_connect(&clients[i], &lb);
+        ck_assert(!says_close(&clients[i]));
+    }
+    loopback_advance(&lb, 500);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        closed += says_close(&clients[i]);
+    ck_assert_uint_gt(closed, 0);
+    ck_assert_uint_lt(closed, CLIENTS);
+    loopback_advance(&lb, 500);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        ck_assert(clients[i].ended || says_close(&clients[i]));
+        client_fini(&clients[i]);
+    }
+}
+END_TEST
+
+START_TEST(test_drain_at_once)
+{
+    struct client c;
+    lb.worker.drain = (struct worker_drain){
+        .time_ms = 1000, .begun = true, .begun_ns = loop_now_ns(lb.loop), .immediately = true};
+    client_connect(&c, &lb);
+    ck_assert(says_close(&c));
+    client_fini(&c);
+}
+END_TEST
+
+START_TEST(test_failed_health_closes)
+{
+    struct client c;
+    lb.worker.drain = (struct worker_drain){.time_ms = 1000, .health_failed = true};
+    client_connect(&c, &lb);
+    ck_assert(says_close(&c));
+    client_fini(&c);
+}
+END_TEST
+
+START_TEST(test_inbound_drain_leaves_others)
+{
+    struct client c;
+    client_connect(&c, &lb);
+    lb.worker.drain = (struct worker_drain){.begun = true, .inbound_only = true};
+    ck_assert(!says_close(&c));
+    lb.worker.drain.inbound_only = false;
+    ck_assert(says_close(&c));
     client_fini(&c);
 }
 END_TEST
@@ -202,7 +300,7 @@ START_TEST(test_process_drain)
 {
     struct client c;
     client_connect(&c, &lb);
-    http_conn_list_drain_all(&lb.worker);
+    lb.worker.drain.begun = true;
     ck_assert_uint_eq(http_conn_list_count(&lb.worker), 1);
     client_send(&c, "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
     ck_assert_ptr_nonnull(strstr(client_take(&c), "connection: close"));
@@ -223,6 +321,11 @@ int main(void)
     tcase_add_test(t, test_manager_replaced_in_flight);
     tcase_add_test(t, test_chain_gone_drains);
     tcase_add_test(t, test_listener_gone_closes_after_drain_time);
+    tcase_add_test(t, test_each_chain_drains_for_its_time);
+    tcase_add_test(t, test_drain_is_gradual);
+    tcase_add_test(t, test_drain_at_once);
+    tcase_add_test(t, test_failed_health_closes);
+    tcase_add_test(t, test_inbound_drain_leaves_others);
     tcase_add_test(t, test_process_drain);
     return run_suite(t);
 }

@@ -59,9 +59,29 @@ void http_conn_drain(struct http_conn *c)
     c->codec->ops->drain(c->codec);
 }
 
+/* Of a drain that began then. */
+static bool closes_by_chance(const struct worker *w, uint64_t begun_ns)
+{
+    uint64_t passed_ms = (loop_now_ns(w->loop) - begun_ns) / NS_PER_MS;
+    if (w->drain.immediately || passed_ms >= w->drain.time_ms)
+        return true;
+    return passed_ms > random_u64((struct random_source *)&w->random) % w->drain.time_ms;
+}
+
+static bool drains(const struct http_conn *c)
+{
+    const struct worker *w = c->worker;
+    if (w->drain.health_failed && !c->modify_only)
+        return true;
+    if (c->chain_gone && closes_by_chance(w, c->gone_ns))
+        return true;
+    return w->drain.begun && (c->inbound || !w->drain.inbound_only) &&
+           closes_by_chance(w, w->drain.begun_ns);
+}
+
 void http_conn_before_response(struct http_conn *c)
 {
-    if (!c->worker->draining && !c->chain_gone)
+    if (!drains(c))
         return;
     http_conn_drain(c);
     if (!c->drain_counted)
@@ -114,7 +134,7 @@ void http_conn_refresh(struct http_conn *c)
     struct chain_binding *b = l ? listener_find_chain_key(l, c->binding->chain->key) : NULL;
     if (!b || !b->manager) {
         c->chain_gone = true;
-        http_conn_drain(c);
+        c->gone_ns = loop_now_ns(c->worker->loop);
     } else if (b != c->binding) {
         struct chain_binding *old = c->binding;
         node_pin(&b->node, c->worker->slot);
@@ -131,8 +151,6 @@ static void *on_stream_begin(void *owner, struct codec_stream *cs, struct header
     CHECK(!c->stream);
     http_conn_refresh(c);
     timer_stop(&c->idle_timer);
-    if (c->worker->draining)
-        http_conn_drain(c);
     uint32_t max = c->binding->manager->max_requests_per_connection;
     c->requests++;
     if (max && c->requests == max) {
@@ -397,6 +415,8 @@ static struct http_conn *conn_make(struct worker *w, const struct listener_entry
     c->texts = arena_new(256);
     c->listener_name = arena_dup(c->texts, l->listener->name);
     c->buffer_limit = l->listener->buffer_limit;
+    c->inbound = l->listener->direction == DIRECTION_INBOUND;
+    c->modify_only = l->listener->modify_only_drain;
     c->stats = stat_scope_ref(b->manager->stats);
     c->listener_stats = stat_scope_ref(l->stats);
     c->limited = http_conn_limited(w, l);

@@ -36,6 +36,8 @@ struct http_conn {
     uint32_t requests, buffer_limit;
     bool limited; /* counts for worker->connections: has taken its place there */
     bool in_input, draining, drain_counted, closing, chain_gone, is_tls;
+    bool inbound, modify_only;   /* of the listener: what drains it */
+    uint64_t gone_ns;            /* when the chain went */
     bool input_left, input_held; /* pipelined bytes wait; so many that reading is paused */
 };
 
@@ -58,10 +60,8 @@ struct http_conn *http_conn_accept(struct worker *w, int fd, const struct addres
 /* After a swap of worker->snapshot: connections whose chain is gone start to drain (their next
  * response says close). Returns how many there are. */
 unsigned http_conn_list_drain_gone(struct worker *w);
-/* The drain time is over: closes those connections now. */
-void http_conn_list_close_gone(struct worker *w);
-/* The process drains: every next response says close. */
-void http_conn_list_drain_all(struct worker *w);
+/* Closes those whose drain time is over. Returns how many ms later the next one's is; 0: none. */
+uint64_t http_conn_list_close_gone(struct worker *w);
 void http_conn_list_close_all(struct worker *w);
 unsigned http_conn_list_count(const struct worker *w);
 unsigned http_conn_list_active_requests(const struct worker *w);

@@ -85,22 +85,21 @@ unsigned http_conn_list_drain_gone(struct worker *w)
     return gone;
 }
 
-void http_conn_list_close_gone(struct worker *w)
+uint64_t http_conn_list_close_gone(struct worker *w)
 {
+    uint64_t now = loop_now_ns(w->loop), next_ms = 0;
     LIST_EACH(l, &w->http_conns->conns)
     {
-        if (CONN(l)->chain_gone)
-            http_conn_close(CONN(l), CLOSE_DRAIN);
+        struct http_conn *c = CONN(l);
+        uint64_t passed_ms = (now - c->gone_ns) / NS_PER_MS;
+        if (!c->chain_gone || c->closing)
+            continue;
+        if (passed_ms >= w->drain.time_ms)
+            http_conn_close(c, CLOSE_DRAIN);
+        else if (next_ms == 0 || w->drain.time_ms - passed_ms < next_ms)
+            next_ms = w->drain.time_ms - passed_ms;
     }
-}
-
-void http_conn_list_drain_all(struct worker *w)
-{
-    w->draining = true; /* each connection sees it at its next request */
-    LIST_EACH(l, &w->http_conns->conns)
-    {
-        http_conn_drain(CONN(l));
-    }
+    return next_ms;
 }
 
 void http_conn_list_close_all(struct worker *w)

@@ -18,6 +18,16 @@ struct snapshot;
 
 enum { WORKER_MAGIC = 0x776f726b };
 
+/* A drain begins at some time and takes time_ms. Until it is over an answer closes its connection
+ * with the probability of the time that has passed, so that clients do not all come back at once;
+ * immediately: with certainty. */
+struct worker_drain {
+    uint64_t time_ms;                        /* --drain-time-s */
+    bool immediately;                        /* --drain-strategy */
+    bool health_failed, begun, inbound_only; /* of the process */
+    uint64_t begun_ns;
+};
+
 struct worker {
     uint32_t magic;
     unsigned slot; /* of statistics and pins: STAT_SLOT_WORKER0 + index */
@@ -32,6 +42,6 @@ struct worker {
     struct http_conn_list *http_conns;    /* http/: live downstream connections */
     struct stream_pool *streams;          /* http/: free list of streams and arenas */
     struct conn_limit *connections;       /* of the process, net/conn_limit.h; NULL: no limit */
-    bool draining;                        /* the process drains: answer with "Connection: close" */
+    struct worker_drain drain;            /* when answers say "Connection: close" */
     uint64_t next_stream_id, next_connection_id;
 };
