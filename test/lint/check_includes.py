@@ -25,7 +25,7 @@ STUB = r"(control-plane-stub|test/unit/stub)/"
 DOORWAYS = [
     (r"ev\.h$", [r"src/dataplane/net/loop[._]", STUB, r"bench/"]),
     (r"openssl/", [r"src/dataplane/net/tls"]),
-    (r"ares", [r"src/dataplane/net/dns[._]"]),
+    (r"ares", [r"src/dataplane/net/dns[._]", r"test/fuzz/targets/dns\.c$"]),
     (r"seccomp\.h$", [r"src/main/sandbox_calls\.c$"]),
     (r"nghttp2/", [r"src/dataplane/http/codec_h2\.c$"]),
     (r"grpc/", [r"src/xds/grpc_stream\.c$", STUB]),
@@ -41,6 +41,7 @@ DOORWAYS = [
             r"src/(config|xds)/.*\.c$",
             r"src/filters/.*_(config|proto)\.c$",
             r"test/unit/(api|config|xds|filters)/",
+            r"test/fuzz/",
         ],
     ),
 ]

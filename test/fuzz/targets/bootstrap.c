@@ -1,0 +1,190 @@
+/* Text of a human: a bootstrap or a resource in YAML or JSON. Refused with file, line and column,
+ * or read to bytes that written as JSON are read to the same bytes; a bootstrap is loaded whole.
+ *
+ *     how, text */
+#include "../config_world.h"
+#include "config/bootstrap_load.h"
+#include "config/json_read.h"
+#include "config/json_write.h"
+#include "config/static_load.h"
+#include "config/yaml.h"
+
+#define BOOTSTRAP "envoy.config.bootstrap.v3.Bootstrap"
+
+static const char *const messages[] = {
+    BOOTSTRAP,
+    "envoy.config.cluster.v3.Cluster",
+    "envoy.config.listener.v3.Listener",
+    "envoy.config.route.v3.RouteConfiguration",
+    "envoy.config.endpoint.v3.ClusterLoadAssignment",
+    "google.protobuf.Struct",
+    "google.protobuf.Any",
+    "envoy.service.discovery.v3.DiscoveryResponse",
+};
+
+/* "fuzz:12:3: what" or, where the bytes are no text, "fuzz: byte 12: what". */
+static bool has_position(struct bytes line)
+{
+    struct bytes rest = line;
+    uint64_t n;
+    if (!bytes_eq(bytes_split(&rest, ':'), BYTES("fuzz")))
+        return false;
+    if (bytes_starts_with(rest, BYTES(" byte ")))
+        return true;
+    bool row = bytes_to_u64(bytes_split(&rest, ':'), &n) && n > 0;
+    bool column = row && bytes_to_u64(bytes_split(&rest, ':'), &n) && n > 0;
+    return column && rest.len > 1;
+}
+
+static void check_error(const struct error *err)
+{
+    struct bytes rest = bytes_of(error_text(err));
+    FUZZ_CHECK(rest.len, "refused without a word");
+    /* A line end inside a quoted text is part of the sentence: only the first line is looked at. */
+    struct bytes first = bytes_split(&rest, '\n');
+    FUZZ_CHECK(has_position(first), "no line and column: %s", error_text(err));
+}
+
+static void check_same_again(struct arena *a, struct bytes message, struct bytes wire)
+{
+    struct json_write_options compact = {.compact = true};
+    struct strbuf text = STRBUF_INIT;
+    struct error err = ERROR_INIT;
+    struct bytes again;
+    bool ok = json_write(world_descriptors, message, wire, &compact, &text, &err);
+    FUZZ_CHECK(ok, "cannot be written: %s", error_text(&err));
+    struct yaml_node *n = json_parse(a, "again", strbuf_bytes(&text), &err);
+    FUZZ_CHECK(n, "no JSON: %s\n%s", error_text(&err), strbuf_str(&text));
+    ok = json_read(world_descriptors, n, message, NULL, a, &again, &err);
+    FUZZ_CHECK(ok, "cannot be read again: %s\n%s", error_text(&err), strbuf_str(&text));
+    fuzz_same("bytes", wire, again);
+    strbuf_fini(&text);
+}
+
+static void load(struct arena *a, struct bytes wire, const struct source_text *places)
+{
+    static struct config_world w;
+    struct error err = ERROR_INIT;
+    config_world_init(&w, false);
+    struct bytes copy = arena_dup(a, wire);
+    struct bootstrap_config *c =
+        bootstrap_config_decode(builder_decode_context(w.builder), copy, &err);
+    if (c && static_load(w.builder, c, &err)) {
+        builder_start(w.builder, &c->cds, &c->lds);
+        builder_commit(w.builder);
+        config_world_look(&w);
+        while (config_world_expire(&w))
+            ;
+        builder_commit(w.builder);
+        config_world_look(&w);
+    } else {
+        FUZZ_CHECK(*error_text(&err), "refused without a word");
+        source_text_locate(places, &err);
+    }
+    error_fini(&err);
+    config_world_fini(&w);
+    bootstrap_config_free(&c);
+}
+
+static void read_one(struct arena *a, const struct yaml_node *n, struct bytes message)
+{
+    struct error err = ERROR_INIT;
+    struct bytes wire;
+    if (json_read(world_descriptors, n, message, NULL, a, &wire, &err)) {
+        check_same_again(a, message, wire);
+        if (bytes_eq_str(message, BOOTSTRAP))
+            load(a, wire, &(struct source_text){{n}, 1});
+    } else {
+        check_error(&err);
+    }
+    error_fini(&err);
+}
+
+static void read_yaml(struct arena *a, struct bytes text, struct bytes message)
+{
+    struct error err = ERROR_INIT;
+    size_t n = 0;
+    struct yaml_node **docs = yaml_parse_all(a, "fuzz", text, &n, &err);
+    FUZZ_CHECK(!docs == error_is_set(&err), "an error or none");
+    if (!docs)
+        check_error(&err);
+    for (size_t i = 0; docs && i < n; i++)
+        read_one(a, docs[i], message);
+    error_fini(&err);
+}
+
+static void read_json(struct arena *a, struct bytes text, struct bytes message)
+{
+    struct error err = ERROR_INIT;
+    struct yaml_node *n = json_parse(a, "fuzz", text, &err);
+    FUZZ_CHECK(!n == error_is_set(&err), "an error or none");
+    if (n)
+        read_one(a, n, message);
+    else
+        check_error(&err);
+    error_fini(&err);
+}
+
+/* As -c and --config-yaml do. */
+static void load_text(struct arena *a, struct bytes text)
+{
+    struct error err = ERROR_INIT;
+    struct field_report report = FIELD_REPORT_INIT;
+    struct bootstrap_source source = {.yaml = arena_str(a, text), .allow_unknown = text.len & 1};
+    struct source_text places = {{NULL}, 0};
+    struct bytes wire;
+    if (bootstrap_load(world_descriptors, world_validator, &source, a, &wire, &places, &report,
+                       &err))
+        load(a, wire, &places);
+    else
+        FUZZ_CHECK(*error_text(&err), "refused without a word");
+    field_report_fini(&report);
+    error_fini(&err);
+}
+
+static void run(struct bytes input)
+{
+    struct fuzz_in in = {input};
+    uint8_t how = fuzz_u8(&in);
+    struct bytes message = bytes_of(messages[how >> 2 & 7]);
+    struct arena *a = arena_new(0);
+    switch (how & 3) {
+    case 0:
+        load_text(a, in.rest);
+        break;
+    case 1:
+        read_json(a, in.rest, message);
+        break;
+    default:
+        read_yaml(a, in.rest, message);
+    }
+    arena_free(&a);
+}
+
+/* A template in place of the text, or libFuzzer's mutation of it. */
+static void mutate(struct random_source *random, struct bytes input, struct strbuf *out)
+{
+    if (input.len > 1 && random_below(random, 60)) {
+        size_t cap = input.len + 64;
+        strbuf_reserve(out, cap);
+        memcpy(out->data, input.data, input.len);
+        size_t n = fuzz_mutate_bytes((uint8_t *)out->data + 1, input.len - 1, cap - 1);
+        out->len = n + 1;
+        return;
+    }
+    unsigned at = (unsigned)random_below(random, n_templates), message = 0;
+    while (strcmp(messages[message], templates[at].message) != 0)
+        message++;
+    unsigned how =
+        message ? 1 + (unsigned)random_below(random, 2) : (unsigned)random_below(random, 3);
+    strbuf_add_char(out, (char)(how | message << 2));
+    struct json_write_options o = {.compact = random_below(random, 2)};
+    struct error err = ERROR_INIT;
+    if (how != 1)
+        strbuf_add_str(out, templates[at].yaml);
+    else if (!json_write(world_descriptors, bytes_of(templates[at].message), template_wire(at), &o,
+                         out, &err))
+        error_fini(&err);
+}
+
+const struct fuzz_target fuzz_target = {.run = run, .setup = config_world_setup, .mutate = mutate};

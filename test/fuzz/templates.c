@@ -1,0 +1,114 @@
+#include "config_world.h"
+
+#define HCM "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+#define URL "'@type': type.googleapis.com/"
+#define ROUTER                                                                                     \
+    "{name: envoy.filters.http.router, typed_config: {" URL                                        \
+    "envoy.extensions.filters.http.router.v3.Router, dynamic_stats: true}}"
+#define ROUTES                                                                                     \
+    "virtual_hosts: [{name: v, domains: ['*', 'a.test', '*.a.test', 'b.*'], routes: [{name: nn, "  \
+    "match: {prefix: /a, case_sensitive: false, headers: [{name: x, string_match: {safe_regex: "   \
+    "{regex: 'a.*'}}}, {name: yy, present_match: true, invert_match: true}, {name: z, "            \
+    "range_match: {start: 1, end: 5}}], query_parameters: [{name: q, string_match: {prefix: "      \
+    "p}}]}, route: {cluster: c, timeout: 1s, prefix_rewrite: /b, host_rewrite_literal: h.test}, "  \
+    "request_headers_to_add: [{header: {key: x-a, value: '%REQ(x-b)%'}, append_action: "           \
+    "OVERWRITE_IF_EXISTS_OR_ADD}], response_headers_to_remove: [x-c]}, {match: {path: /b}, "       \
+    "direct_response: {status: 200, body: {inline_string: x}}}, {match: {path_separated_prefix: "  \
+    "/s}, route: {weighted_clusters: {clusters: [{name: c, weight: 1}, {name: d, weight: 2}]}, "   \
+    "regex_rewrite: {pattern: {regex: '/s(.*)'}, substitution: '/\\1'}}}, {match: {safe_regex: "   \
+    "{regex: '/r.*'}}, redirect: {https_redirect: true, host_redirect: h.test, path_redirect: "    \
+    "/x}}, {match: {prefix: /, runtime_fraction: {default_value: {numerator: 5}}}, route: "        \
+    "{cluster_header: x-cluster, idle_timeout: 1s}}]}]"
+#define LOG                                                                                        \
+    "access_log: [{name: f, filter: {and_filter: {filters: [{status_code_filter: {comparison: "    \
+    "{op: GE, value: {default_value: 400, runtime_key: k}}}}, {header_filter: {header: {name: x, " \
+    "string_match: {exact: a}}}}, {or_filter: {filters: [{response_flag_filter: {flags: [UH]}}, "  \
+    "{not_health_check_filter: {}}]}}]}}, typed_config: {" URL                                     \
+    "envoy.extensions.access_loggers.file.v3.FileAccessLog, path: /dev/null, log_format: "         \
+    "{json_format: {a: '%REQ(X?Y):3%', b: [1, {c: '%PROTOCOL%'}], d: true}}}}]"
+
+const struct template templates[] = {
+    {"envoy.config.cluster.v3.Cluster",
+     "{name: c, type: EDS, eds_cluster_config: {service_name: e, eds_config: {ads: {}, "
+     "resource_api_version: V3}}, connect_timeout: 1s, lb_policy: LEAST_REQUEST, least_request_lb_"
+     "config: {choice_count: 3}, circuit_breakers: {thresholds: [{max_requests: 5, "
+     "track_remaining: true}]}, typed_extension_protocol_options: "
+     "{envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {" URL
+     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: "
+     "{http_protocol_options: {}}}}}"},
+    {"envoy.config.cluster.v3.Cluster",
+     "{name: d, type: STRICT_DNS, dns_lookup_family: V4_ONLY, respect_dns_ttl: true, "
+     "dns_refresh_rate: 5s, load_assignment: {cluster_name: d, endpoints: [{lb_endpoints: "
+     "[{endpoint: {address: {socket_address: {address: h.test, port_value: 80}}}}]}]}, "
+     "common_lb_config: {healthy_panic_threshold: {value: 20}}}"},
+    {"envoy.config.cluster.v3.Cluster",
+     "{name: s, type: STATIC, load_balancing_policy: {policies: [{typed_extension_config: {name: "
+     "x, typed_config: {" URL
+     "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin}}}]"
+     "}, load_assignment: {cluster_name: s, endpoints: [{lb_endpoints: [{endpoint: {address: "
+     "{socket_address: {address: 127.0.0.1, port_value: 80}}}}]}]}}"},
+    {"envoy.config.endpoint.v3.ClusterLoadAssignment",
+     "{cluster_name: e, endpoints: [{locality: {region: r, zone: z}, priority: 1, "
+     "load_balancing_weight: 2, lb_endpoints: [{endpoint: {address: {socket_address: {address: "
+     "127.0.0.1, port_value: 80}}, hostname: h}, load_balancing_weight: 3, health_status: "
+     "DRAINING, metadata: {filter_metadata: {envoy.lb: {canary: true}}}}, {endpoint: {address: "
+     "{pipe: {path: /x}}}}]}, {lb_endpoints: [{endpoint: {address: {socket_address: {address: "
+     "'::1', port_value: 81}}}}]}], policy: {overprovisioning_factor: 150, drop_overloads: "
+     "[]}}"},
+    {"envoy.config.listener.v3.Listener",
+     "{name: l, address: {socket_address: {address: 127.0.0.1, port_value: 80}}, filter_chains: "
+     "[{filter_chain_match: {destination_port: 1, prefix_ranges: [{address_prefix: 1.1.1.0, "
+     "prefix_len: 24}], server_names: ['*.a.test'], source_type: EXTERNAL, source_ports: [5]}, "
+     "filters: [{name: hcm, typed_config: {" URL HCM
+     ", stat_prefix: p, rds: {route_config_name: r, "
+     "config_source: {ads: {}}}, http_filters: [" ROUTER "], " LOG "}}]}], "
+     "default_filter_chain: {name: d, filters: [{name: hcm, typed_config: {" URL HCM
+     ", stat_prefix: q, codec_type: HTTP1, normalize_path: true, server_name: s, "
+     "common_http_protocol_options: {idle_timeout: 5s, headers_with_underscores_action: "
+     "REJECT_REQUEST}, http_protocol_options: {accept_http_10: true}, route_config: {name: "
+     "i, " ROUTES "}, http_filters: [" ROUTER "]}}]}}"},
+    {"envoy.config.listener.v3.Listener",
+     "{name: m, address: {pipe: {path: /tmp/x}}, connection_balance_config: {exact_balance: {}}, "
+     "filter_chains: [{filters: [{name: hcm, typed_config: {'@type': "
+     "type.googleapis.com/xds.type.v3.TypedStruct, type_url: type.googleapis.com/" HCM
+     ", value: {stat_prefix: t, route_config: {name: u}, http_filters: [{name: "
+     "envoy.filters.http.router, typed_config: {" URL
+     "envoy.extensions.filters.http.router.v3.Router}}]}}}]}]}"},
+    {"envoy.config.route.v3.RouteConfiguration",
+     "{name: r, " ROUTES
+     ", internal_only_headers: [x-i], max_direct_response_body_size_bytes: 100, "
+     "validate_clusters: false}"},
+    {"envoy.config.route.v3.RouteConfiguration",
+     "{name: r, virtual_hosts: [{name: w, domains: ['*'], require_tls: ALL, "
+     "include_request_attempt_count: true, routes: [{match: {prefix: /}, route: {cluster: s}}]}]}"},
+    {"envoy.config.route.v3.RouteConfiguration",
+     "{name: r, typed_per_filter_config: {envoy.filters.http.router: {" URL
+     "envoy.config.route.v3.FilterConfig, disabled: true, is_optional: true, config: {" URL
+     "envoy.extensions.filters.http.router.v3.Router}}}, virtual_hosts: [{name: v, domains: "
+     "[a.test], routes: [{match: {path: /}, route: {weighted_clusters: {clusters: [{name: c, "
+     "weight: 1, typed_per_filter_config: {x: {" URL "envoy.config.route.v3.FilterConfig, "
+     "is_optional: true}}}]}}}]}]}"},
+    {"envoy.config.cluster.v3.Cluster",
+     "{name: c, type: LOGICAL_DNS, dns_failure_refresh_rate: {base_interval: 1s, max_interval: "
+     "5s}, "
+     "upstream_connection_options: {tcp_keepalive: {keepalive_time: 5}}, upstream_bind_config: "
+     "{source_address: {address: 127.0.0.1, port_value: 0}}, load_assignment: {cluster_name: c, "
+     "endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: h.test, "
+     "port_value: 80}}}}]}]}}"},
+    {"envoy.config.bootstrap.v3.Bootstrap",
+     "{node: {id: nn, cluster: k, locality: {zone: z}, metadata: {a: [1, 2.5, null, {b: x}]}}, "
+     "admin: "
+     "{address: {socket_address: {address: 127.0.0.1, port_value: 0}}}, dynamic_resources: "
+     "{ads_config: {api_type: GRPC, transport_api_version: V3, grpc_services: [{envoy_grpc: "
+     "{cluster_name: x}}]}, cds_config: {ads: {}, resource_api_version: V3}, lds_config: {ads: "
+     "{}}}, "
+     "static_resources: {clusters: [{name: x, load_assignment: {cluster_name: x, endpoints: "
+     "[{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: "
+     "1}}}}]}]}}], listeners: [{name: l, address: {socket_address: {address: 127.0.0.1, "
+     "port_value: "
+     "2}}, filter_chains: [{filters: [{name: envoy.filters.network.http_connection_manager, "
+     "typed_config: {" URL HCM ", stat_prefix: p, route_config: {name: r, " ROUTES
+     "}, http_filters: [" ROUTER "]}}]}]}]}, layered_runtime: {layers: [{name: s, static_layer: "
+     "{envoy.resource_limits.listener.l.connection_limit: 5}}]}, stats_flush_interval: 5s}"},
+};
+const unsigned n_templates = ARRAY_SIZE(templates);
