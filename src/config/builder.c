@@ -294,6 +294,7 @@ static void remove_named(struct builder *b, const struct config_source *source,
         remove_one(b, r, result);
         return;
     }
+    resource_clear_rejected(r);
     r->absent = true; /* what it had stays until its parent goes */
     builder_settle(b, r);
 }
@@ -363,6 +364,21 @@ void config_update(struct builder *b, const struct config_source *source, enum r
     builder_flush_wants(b);
     builder_init_advance(b);
     builder_count(b);
+}
+
+void config_source_begins(struct builder *b, const struct config_source *source,
+                          enum resource_type type)
+{
+    struct update_result nothing = {0};
+    LIST_EACH(it, &b->store.lists[type])
+    {
+        struct resource *r = LIST_ENTRY(it, struct resource, link);
+        if (r->is_static || !same_source(r, source) || !r->rejected)
+            continue;
+        resource_clear_rejected(r);
+        if (resource_type_is_wildcard(type) && !r->active && !r->pending)
+            remove_one(b, r, &nothing);
+    }
 }
 
 void config_update_failed(struct builder *b, const struct config_source *source,

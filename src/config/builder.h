@@ -115,6 +115,10 @@ void config_update(struct builder *b, const struct config_source *source, enum r
  * their first answer on this source and type stop waiting (T01, M15). */
 void config_update_failed(struct builder *b, const struct config_source *source,
                           enum resource_type type);
+/* A delta stream of a source begins: what is held is told to the server, which sends again what it
+ * refused to hold so far. Until then nothing is known of the last refusals. */
+void config_source_begins(struct builder *b, const struct config_source *source,
+                          enum resource_type type);
 /* The stream of a source was lost, or could not be had: counted where its resources have their
  * statistics (rule A12); everything stays as it is (T03). */
 void config_source_failed(struct builder *b, const struct config_source *source);

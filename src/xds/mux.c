@@ -446,6 +446,8 @@ static void send_request(struct mux *m, struct topic *t)
     struct subscription_held held = {each_held, &ctx};
     bool node = !m->node_sent || !m->source.api.set_node_on_first_message_only;
     bool first = !t->sub.requested;
+    if (first && t->sub.delta)
+        config_source_begins(m->builder, &m->source, t->type);
     subscription_take(&t->sub, node ? m->node : BYTES_NONE, &held, &request);
     m->node_sent = true;
     if (first)

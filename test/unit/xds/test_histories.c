@@ -1,0 +1,530 @@
+/* Whatever happens on the way, the end is that of a fresh start: random histories of publishing,
+ * removing, cut streams, restarts, late, duplicate and crossing messages, in both dialects, through
+ * the real mux, subscriptions and builder; only gRPC and the server are models.
+ *
+ *     XYLEM_HISTORIES=N   how many (10,000)
+ *     XYLEM_HISTORY=SEED  one alone, with its steps
+ *
+ * One that fails is shrunk to the steps that it takes. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../config/config_fixture.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "model_server.h"
+#include "xds/grpc_stream.h"
+#include "xds/mux.h"
+
+enum { STEPS_MAX = 60, TIMERS = 4096, ROUNDS_MAX = 10000 };
+
+/* ---- the model of gRPC: a stream is a pair of queues ---- */
+
+struct grpc_runtime {
+    char nothing;
+};
+
+struct grpc_stream {
+    const struct grpc_stream_ops *ops;
+    void *owner;
+};
+
+static struct model_server server;
+static struct grpc_stream *stream; /* of the client that is under test */
+
+struct grpc_stream *grpc_stream_new(struct grpc_runtime *rt, const struct grpc_stream_options *o,
+                                    const struct grpc_stream_ops *ops, void *owner)
+{
+    ck_assert_ptr_null(stream);
+    stream = NEW(struct grpc_stream);
+    *stream = (struct grpc_stream){ops, owner};
+    model_cut(&server);
+    return stream;
+}
+
+void grpc_stream_send(struct grpc_stream *s, struct bytes message)
+{
+    ck_assert_ptr_eq(s, stream);
+    ck_assert(model_push(&server.to_server, message));
+}
+
+void grpc_stream_free(struct grpc_stream **s)
+{
+    if (*s)
+        stream = NULL;
+    mem_free(*s);
+    *s = NULL;
+}
+
+struct grpc_runtime *grpc_runtime_new(grpc_post_fn *post, void (*run_posted)(void *ctx), void *ctx)
+{
+    return NULL;
+}
+
+void grpc_runtime_free(struct grpc_runtime **rt)
+{
+}
+
+/* ---- the client ---- */
+
+struct timer_entry {
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+struct client {
+    struct fixture f; /* its builder is replaced by one that has a mux */
+    struct builder *builder;
+    struct mux *mux;
+    struct random_source random;
+    struct xds_table table;
+    struct timer_entry timers[TIMERS];
+    dial_fn *dialled;
+    void *dial_arg;
+};
+
+static struct client client;
+
+static void *timer_start(void *ctx, uint64_t ms, void (*fn)(void *arg), void *arg)
+{
+    for (unsigned i = 0; i < TIMERS; i++) {
+        if (!client.timers[i].fn) {
+            client.timers[i] = (struct timer_entry){fn, arg};
+            return &client.timers[i];
+        }
+    }
+    ck_abort_msg("too many timers");
+    return NULL;
+}
+
+static void timer_cancel(void *ctx, void *timer)
+{
+    ((struct timer_entry *)timer)->fn = NULL;
+}
+
+/* The timer after so many others. */
+static bool timer_fire(unsigned skip)
+{
+    for (unsigned i = 0; i < TIMERS; i++) {
+        struct timer_entry t = client.timers[i];
+        if (!t.fn || skip-- > 0)
+            continue;
+        client.timers[i].fn = NULL;
+        t.fn(t.arg);
+        return true;
+    }
+    return false;
+}
+
+static void *dial(void *ctx, struct bytes cluster, dial_fn *fn, void *arg)
+{
+    client.dialled = fn;
+    client.dial_arg = arg;
+    return &client;
+}
+
+static void dial_cancel(void *ctx, void *d)
+{
+    client.dialled = NULL;
+}
+
+static bool connect_client(void)
+{
+    static const struct dial_result connected = {.fd = 0};
+    dial_fn *fn = client.dialled;
+    client.dialled = NULL;
+    if (fn)
+        fn(client.dial_arg, &connected);
+    return fn != NULL;
+}
+
+static void publish(void *ctx, struct snapshot *s)
+{
+    s->holders = 0;
+}
+
+static bool bind_addresses(void *ctx, const struct listener *l, struct error *err)
+{
+    return true;
+}
+
+static void release_addresses(void *ctx, const struct listener *l)
+{
+}
+
+static void want(void *ctx, const struct config_source *source, enum resource_type type,
+                 struct bytes name)
+{
+    mux_want(client.mux, type, name);
+}
+
+static void unwant(void *ctx, const struct config_source *source, enum resource_type type,
+                   struct bytes name)
+{
+    mux_unwant(client.mux, type, name);
+}
+
+static void wants_done(void *ctx)
+{
+    mux_flush(client.mux);
+}
+
+static void initialised(void *ctx)
+{
+}
+
+static struct grpc_service service = {.cluster_name = {"xds", 3}};
+static struct config_source ads = {.kind = SOURCE_ADS,
+                                   .key = {"ads", 3},
+                                   .initial_fetch_timeout_ms = 15000,
+                                   .api = {.services = &service, .n_services = 1}};
+
+static void client_start(bool delta)
+{
+    struct builder_table table = {.clock = &client.f.clock.clock,
+                                  .publish = publish,
+                                  .bind = bind_addresses,
+                                  .release = release_addresses,
+                                  .want = want,
+                                  .unwant = unwant,
+                                  .wants_done = wants_done,
+                                  .timer_start = timer_start,
+                                  .timer_cancel = timer_cancel,
+                                  .initialised = initialised};
+    struct builder_options o = {.descriptors = client.f.descriptors,
+                                .validator = client.f.validator,
+                                .filters = &fixture_registry,
+                                .stats = client.f.stats};
+    client.builder = builder_new(&table, &o);
+    builder_decode_context(client.builder)->ads_configured = true;
+    client.table = (struct xds_table){.clock = &client.f.clock.clock,
+                                      .random = &client.random,
+                                      .stats = client.f.stats,
+                                      .timer_start = timer_start,
+                                      .timer_cancel = timer_cancel,
+                                      .dial = dial,
+                                      .dial_cancel = dial_cancel};
+    ads.api.delta = delta;
+    struct mux_options m = {.table = &client.table,
+                            .builder = client.builder,
+                            .source = &ads,
+                            .method = "/model/Aggregated",
+                            .node = BYTES("")};
+    client.mux = mux_new(&m);
+    builder_start(client.builder, &ads, &ads);
+}
+
+static void client_stop(void)
+{
+    mux_free(&client.mux);
+    builder_free(&client.builder);
+    memset(client.timers, 0, sizeof(client.timers));
+    client.dialled = NULL;
+    while (builder_reap(NULL) > 0)
+        ;
+}
+
+/* ---- a history ---- */
+
+#define STEP_LIST(X)                                                                               \
+    X(SET) X(READ) X(ANSWER) X(AGAIN) X(DELIVER) X(CUT) X(RESTART) X(CONNECT) X(TIMER)
+enum step_kind {
+#define X(id) STEP_##id,
+    STEP_LIST(X)
+#undef X
+        STEP_KINDS
+};
+static const char *const step_names[] = {
+#define X(id) #id,
+    STEP_LIST(X)
+#undef X
+};
+
+struct step {
+    enum step_kind kind;
+    enum resource_type type; /* SET, ANSWER, AGAIN */
+    uint8_t name, variant;   /* SET; TIMER: which */
+};
+
+struct history {
+    bool delta, lenient;
+    struct step steps[STEPS_MAX];
+    unsigned n;
+};
+
+static bool deliver(void)
+{
+    struct strbuf *message = stream ? model_pop(&server.to_client) : NULL;
+    if (message)
+        stream->ops->on_message(stream->owner, strbuf_bytes(message));
+    return message != NULL;
+}
+
+static void cut(void)
+{
+    model_cut(&server);
+    if (stream)
+        stream->ops->on_closed(stream->owner, 14, "cut");
+}
+
+static void take_step(const struct step *s)
+{
+    switch (s->kind) {
+    case STEP_SET:
+        model_set(&server, s->type, s->name, s->variant);
+        break;
+    case STEP_READ:
+        model_read(&server);
+        break;
+    case STEP_ANSWER:
+    case STEP_AGAIN:
+        if (stream)
+            model_answer(&server, s->type, s->kind == STEP_AGAIN);
+        break;
+    case STEP_DELIVER:
+        deliver();
+        break;
+    case STEP_CUT:
+        cut();
+        break;
+    case STEP_RESTART:
+        cut();
+        model_restart(&server, s->variant + 1u);
+        break;
+    case STEP_CONNECT:
+        connect_client();
+        break;
+    case STEP_TIMER:
+        timer_fire(s->name);
+        break;
+    case STEP_KINDS:
+        break;
+    }
+}
+
+/* Until nobody has anything to say. */
+static bool settle(void)
+{
+    for (unsigned round = 0; round < ROUNDS_MAX; round++) {
+        bool any = connect_client();
+        while (model_read(&server))
+            any = true;
+        for (unsigned t = 0; stream && t < RESOURCE_TYPE_COUNT; t++)
+            any |= model_answer(&server, (enum resource_type)t, false);
+        while (deliver())
+            any = true;
+        if (!any && !stream)
+            any = timer_fire(0);
+        if (!any)
+            return true;
+    }
+    return false;
+}
+
+/* The final world is whole: what is named is there, and nothing is bad. */
+static void make_whole(void)
+{
+    static const enum resource_type last_first[] = {RESOURCE_LISTENER, RESOURCE_ROUTE,
+                                                    RESOURCE_CLUSTER, RESOURCE_ENDPOINT};
+    for (unsigned t = 0; t < ARRAY_SIZE(last_first); t++) {
+        for (unsigned i = 0; i < MODEL_NAMES; i++) {
+            enum resource_type type = last_first[t];
+            uint8_t now = server.world.variant[type][i];
+            if (now == MODEL_BAD || (now == 0 && !resource_type_is_wildcard(type)))
+                model_set(&server, type, i, 1);
+        }
+    }
+}
+
+struct picture {
+    struct strbuf text;
+    enum resource_type type;
+};
+
+static bool draw(void *ctx, const struct resource_view *v)
+{
+    struct picture *p = ctx;
+    const struct resource_version *a = v->active;
+    strbuf_printf(&p->text, "%s %.*s %016llx%s %s\n", resource_type_short(v->type),
+                  BYTES_ARG(v->name), a ? (unsigned long long)bytes_hash_seeded(a->wire, 1) : 0ull,
+                  v->warming ? " warming" : "", v->rejected ? "rejected" : "");
+    return true;
+}
+
+/* Every resource with its bytes, and where each cluster sends. */
+static void picture(struct strbuf *out)
+{
+    struct picture p = {STRBUF_INIT, RESOURCE_CLUSTER};
+    for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++)
+        builder_each(client.builder, (enum resource_type)t, 0, draw, &p);
+    struct snapshot *s = builder_snapshot(client.builder);
+    for (unsigned i = 0; s && i < MODEL_NAMES; i++) {
+        char name[3] = {'c', (char)('0' + i), '\0'};
+        struct cluster_entry *e = snapshot_cluster(s, bytes_of(name));
+        if (e)
+            strbuf_printf(&p.text, "%s -> %u\n", name,
+                          e->hosts->n_hosts ? e->hosts->hosts[0].address.port : 0u);
+    }
+    *out = p.text;
+}
+
+static struct model_bytes model_bytes;
+
+/* False: *text tells how the end differs. */
+static bool run(const struct history *h, struct strbuf *text)
+{
+    struct strbuf lived = STRBUF_INIT, fresh = STRBUF_INIT;
+    model_init(&server, &model_bytes, h->delta);
+    server.forgets_nothing = h->lenient;
+    client_start(h->delta);
+    for (unsigned i = 0; i < h->n; i++)
+        take_step(&h->steps[i]);
+    make_whole();
+    bool ok = settle();
+    picture(&lived);
+    client_stop();
+    model_restart(&server, 1000);
+    client_start(h->delta);
+    ok &= settle();
+    picture(&fresh);
+    client_stop();
+    model_fini(&server);
+    if (!ok)
+        strbuf_add_str(text, "it does not come to rest\n");
+    ok &= bytes_eq(strbuf_bytes(&lived), strbuf_bytes(&fresh));
+    ok &= !strstr(strbuf_str(&fresh), "warming") && !strstr(strbuf_str(&fresh), "rejected");
+    if (!ok)
+        strbuf_printf(text, "lived:\n%sfresh:\n%s", strbuf_str(&lived), strbuf_str(&fresh));
+    strbuf_fini(&lived);
+    strbuf_fini(&fresh);
+    return ok;
+}
+
+static void generate(struct history *h, uint64_t seed)
+{
+    /* How often each kind comes. */
+    static const unsigned weights[STEP_KINDS] = {
+        [STEP_SET] = 10,    [STEP_READ] = 8,    [STEP_ANSWER] = 8,
+        [STEP_AGAIN] = 1,   [STEP_DELIVER] = 8, [STEP_CUT] = 1,
+        [STEP_RESTART] = 1, [STEP_CONNECT] = 3, [STEP_TIMER] = 1,
+    };
+    struct random_source r;
+    random_seed(&r, seed);
+    *h = (struct history){.delta = random_below(&r, 2), .lenient = random_below(&r, 2)};
+    h->n = 1 + (unsigned)random_below(&r, STEPS_MAX);
+    for (unsigned i = 0; i < h->n; i++) {
+        unsigned at = (unsigned)random_below(&r, 41), kind = 0;
+        while (at >= weights[kind])
+            at -= weights[kind++];
+        h->steps[i] =
+            (struct step){.kind = (enum step_kind)kind,
+                          .type = (enum resource_type)random_below(&r, RESOURCE_TYPE_COUNT),
+                          .name = (uint8_t)random_below(&r, MODEL_NAMES),
+                          .variant = (uint8_t)random_below(&r, MODEL_BAD + 1)};
+    }
+}
+
+/* Takes out whatever it fails without. */
+static void shrink(struct history *h, struct strbuf *text)
+{
+    for (unsigned size = h->n / 2 ? h->n / 2 : 1; size > 0; size /= 2) {
+        for (unsigned at = 0; at + size <= h->n;) {
+            struct history less = *h;
+            memmove(&less.steps[at], &less.steps[at + size],
+                    (h->n - at - size) * sizeof(less.steps[0]));
+            less.n -= size;
+            strbuf_reset(text);
+            if (run(&less, text))
+                at += size;
+            else
+                *h = less;
+        }
+    }
+    strbuf_reset(text);
+    ck_assert(!run(h, text));
+}
+
+static void print(const struct history *h, uint64_t seed)
+{
+    fprintf(stderr, "history %llu, %s, %u steps:\n", (unsigned long long)seed,
+            h->delta ? "delta" : "state of the world", h->n);
+    for (unsigned i = 0; i < h->n; i++) {
+        const struct step *s = &h->steps[i];
+        fprintf(stderr, "  %s %s %u variant %u\n", step_names[s->kind],
+                resource_type_short(s->type), s->name, s->variant);
+    }
+}
+
+static void make_bytes(struct fixture *f)
+{
+    /* Of a name, a variant, a word and another name. */
+    static const char *const forms[RESOURCE_TYPE_COUNT] = {
+        [RESOURCE_CLUSTER] = "{name: c%1$u, type: EDS, connect_timeout: %2$us, lb_policy: %3$s, "
+                             "eds_cluster_config: {eds_config: {ads: {}}, service_name: c%4$u}}",
+        [RESOURCE_ENDPOINT] = "{cluster_name: c%1$u, endpoints: [{lb_endpoints: [{endpoint: "
+                              "{address: {socket_address: {port_value: %2$u, address: %3$s}}}}]}]}",
+        [RESOURCE_LISTENER] =
+            "{name: l%1$u, address: {socket_address: {address: 127.0.0.1, port_value: 80%1$u}}, "
+            "filter_chains: [{filters: [{name: hcm, typed_config: {'@type': "
+            "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3."
+            "HttpConnectionManager, stat_prefix: p%2$u, http_filters: [{name: %3$s}], rds: "
+            "{route_config_name: r%4$u, config_source: {ads: {}}}}}]}]}",
+        [RESOURCE_ROUTE] =
+            "{name: r%1$u, virtual_hosts: [{name: v%2$u, domains: ['*'], routes: [{match: "
+            "{safe_regex: {regex: '%3$s'}}, route: {cluster: c%4$u}}]}]}",
+    };
+    static const char *const good[] = {"ROUND_ROBIN", "127.0.0.1", "envoy.filters.http.router",
+                                       "/a"};
+    static const char *const bad[] = {"RING_HASH", "no.address", "no.such.filter", "/("};
+    for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++) {
+        for (unsigned i = 0; i < MODEL_NAMES; i++) {
+            for (unsigned v = 1; v <= MODEL_BAD; v++) {
+                const char *word = v == MODEL_BAD ? bad[t] : good[t];
+                char *yaml =
+                    arena_printf(f->arena, forms[t], i, v, word, (i + v - 1) % MODEL_NAMES);
+                model_bytes.wire[t][i][v] =
+                    fixture_wire(f, resource_type_name((enum resource_type)t), yaml);
+            }
+        }
+    }
+}
+
+START_TEST(test_the_end_is_that_of_a_fresh_start)
+{
+    const char *one = getenv("XYLEM_HISTORY"), *many = getenv("XYLEM_HISTORIES");
+    uint64_t from = one ? strtoull(one, NULL, 10) : 1;
+    uint64_t to = one ? from + 1 : from + (many ? strtoull(many, NULL, 10) : 10000);
+    struct strbuf text = STRBUF_INIT;
+    struct history h;
+    log_set_level(LOG_OFF);
+    fixture_init(&client.f);
+    make_bytes(&client.f);
+    for (uint64_t seed = from; seed < to; seed++) {
+        generate(&h, seed);
+        if (one)
+            print(&h, seed);
+        if (run(&h, &text))
+            continue;
+        shrink(&h, &text);
+        print(&h, seed);
+        ck_abort_msg("history %llu: %s", (unsigned long long)seed, strbuf_str(&text));
+    }
+    strbuf_fini(&text);
+    fixture_fini(&client.f);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("histories");
+    TCase *t = tcase_create("histories");
+    tcase_set_timeout(t, 600);
+    tcase_add_test(t, test_the_end_is_that_of_a_fresh_start);
+    suite_add_tcase(s, t);
+    SRunner *sr = srunner_create(s);
+    srunner_run_all(sr, CK_ENV);
+    int failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
