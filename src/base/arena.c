@@ -31,14 +31,17 @@ static void use_first(struct arena *a)
     a->end = a->first + a->first_size;
 }
 
-static void block_add(struct arena *a, size_t size)
+static bool block_add(struct arena *a, size_t size)
 {
-    struct block *b = mem_alloc(sizeof(*b) + size);
+    struct block *b = mem_try(sizeof(*b) + size);
+    if (!b)
+        return false;
     b->size = size;
     b->next = a->blocks;
     a->blocks = b;
     a->at = b->data;
     a->end = b->data + size;
+    return true;
 }
 
 struct arena *arena_new(size_t first)
@@ -75,23 +78,43 @@ void arena_reset(struct arena *a)
     use_first(a);
 }
 
-/* size bytes at a->at, or at the start of a new block. */
-static void *take(struct arena *a, size_t size)
+/* size bytes at a->at, or at the start of a new block; NULL: there is no memory. */
+static void *try_take(struct arena *a, size_t size)
 {
     if (ARENA_EMULATE || UNLIKELY(a->at > a->end || (size_t)(a->end - a->at) < size)) {
         if (a->blocks && a->block_size < ARENA_BLOCK_MAX)
             a->block_size *= 2;
-        block_add(a, size > a->block_size ? size : a->block_size);
+        if (!block_add(a, size > a->block_size ? size : a->block_size))
+            return NULL;
     }
     void *p = a->at;
     a->at += size;
     return p;
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+static void *take(struct arena *a, size_t size)
+{
+    void *p = try_take(a, size);
+    if (UNLIKELY(!p))
+        mem_exhausted(size);
+    return p;
+}
+
+static void align(struct arena *a)
 {
     a->at = (char *)(((uintptr_t)a->at + ARENA_ALIGN - 1) & ~(uintptr_t)(ARENA_ALIGN - 1));
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    align(a);
     return take(a, size);
+}
+
+void *arena_try(struct arena *a, size_t size)
+{
+    align(a);
+    return try_take(a, size);
 }
 
 void *arena_zalloc(struct arena *a, size_t size)

@@ -17,6 +17,8 @@ void arena_free(struct arena **a);
 void arena_reset(struct arena *a);
 void *arena_alloc(struct arena *a, size_t size); /* not zeroed */
 void *arena_zalloc(struct arena *a, size_t size);
+/* For what a peer or a control plane can size: NULL when there is no memory. */
+MUST_CHECK void *arena_try(struct arena *a, size_t size);
 struct bytes arena_dup(struct arena *a, struct bytes b); /* also NUL-terminated after len */
 char *arena_str(struct arena *a, struct bytes b);        /* a NUL-terminated copy */
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF(2, 3);

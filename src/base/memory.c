@@ -14,17 +14,20 @@ NORETURN void check_failed(const char *file, int line, const char *what)
     abort();
 }
 
-static NORETURN void out_of_memory(size_t size)
+NORETURN void mem_exhausted(size_t size)
 {
-    fprintf(stderr, "xylem: out of memory (%zu bytes)\n", size);
-    abort();
+    char text[64];
+    int n = snprintf(text, sizeof(text), "xylem: out of memory (%zu bytes)\n", size);
+    ssize_t written = write(STDERR_FILENO, text, (size_t)n);
+    (void)written;
+    _exit(EXIT_OUT_OF_MEMORY);
 }
 
 void *mem_alloc(size_t size)
 {
     void *p = malloc(size ? size : 1);
     if (!p)
-        out_of_memory(size);
+        mem_exhausted(size);
     return p;
 }
 
@@ -32,7 +35,7 @@ void *mem_zalloc(size_t size)
 {
     void *p = calloc(1, size ? size : 1);
     if (!p)
-        out_of_memory(size);
+        mem_exhausted(size);
     return p;
 }
 
@@ -40,7 +43,7 @@ void *mem_realloc(void *old, size_t size)
 {
     void *p = realloc(old, size ? size : 1);
     if (!p)
-        out_of_memory(size);
+        mem_exhausted(size);
     return p;
 }
 
@@ -58,6 +61,23 @@ void *mem_try(size_t size)
 void *mem_try_realloc(void *p, size_t size)
 {
     return realloc(p, size ? size : 1);
+}
+
+bool mem_try_grow(void *ptr_to_array, size_t *cap, size_t need, size_t item_size)
+{
+    void *old;
+    if (need <= *cap)
+        return true;
+    size_t n = *cap ? *cap * 2 : 8;
+    if (n < need)
+        n = need;
+    memcpy(&old, ptr_to_array, sizeof(old));
+    void *grown = mem_try_realloc(old, n * item_size);
+    if (!grown)
+        return false;
+    memcpy(ptr_to_array, &grown, sizeof(grown));
+    *cap = n;
+    return true;
 }
 
 void mem_free(void *p)

@@ -1,6 +1,6 @@
 /* Heap allocation for small objects of our own size: never returns NULL, ends the process with a
- * message when memory is exhausted. What a peer or a control plane can size uses mem_try(), whose
- * failure is answered with a status or a NACK. Any thread. */
+ * message and EXIT_OUT_OF_MEMORY when memory is exhausted. What a peer or a control plane can size
+ * uses mem_try(), whose failure is answered with a status or a NACK. Any thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,13 +8,16 @@
 
 #include "base/check.h"
 
+enum { EXIT_OUT_OF_MEMORY = 71 };
+
 void *mem_alloc(size_t size);  /* not zeroed */
 void *mem_zalloc(size_t size); /* zeroed */
 void *mem_realloc(void *p, size_t size);
 char *mem_strdup(const char *s);
 MUST_CHECK void *mem_try(size_t size); /* NULL when there is no memory */
 MUST_CHECK void *mem_try_realloc(void *p, size_t size);
-void mem_free(void *p); /* NULL allowed */
+void mem_free(void *p);                   /* NULL allowed */
+NORETURN void mem_exhausted(size_t size); /* says so and ends the process */
 
 /* What the process has in memory, in bytes; anonymous: without pages of files. 0: not known. Asks
  * the kernel, not the heap. */
@@ -33,3 +36,6 @@ size_t mem_resident(bool anonymous);
             (cap) = grow_n;                                                                        \
         }                                                                                          \
     } while (0)
+
+/* The same for what a peer or a control plane can size; false: there is no memory. */
+MUST_CHECK bool mem_try_grow(void *ptr_to_array, size_t *cap, size_t need, size_t item_size);

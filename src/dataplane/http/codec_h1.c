@@ -17,6 +17,7 @@ const struct codec_error
     h1_error_length_and_chunked = {400, "http1.content_length_and_chunked_not_allowed",
                                    "both Content-Length and Transfer-Encoding"},
     h1_error_too_large = {431, "http1.headers_too_large", "headers size exceeds limit"},
+    h1_error_no_memory = {503, "http1.out_of_memory", "no memory for the headers"},
     h1_error_too_many = {431, "http1.too_many_headers", "headers count exceeds limit"},
     h1_error_underscore = {400, "http1.unexpected_underscore", "header name contains underscores"},
     h1_error_connection_header = {400, "http1.connection_header_rejected",
@@ -159,7 +160,11 @@ static bool head_input(struct codec_h1 *h, struct buffer *in, const struct codec
     case H1_SCAN_FOUND:
         break;
     }
-    char *head = arena_alloc(h->stream.headers->arena, len);
+    char *head = arena_try(h->stream.headers->arena, len);
+    if (!head) {
+        *e = &h1_error_no_memory;
+        return true;
+    }
     buffer_copy(in, 0, head, len);
     buffer_drain(in, len);
     h->c.header_bytes = len;

@@ -82,7 +82,9 @@ static const struct codec_error *trailers(struct codec_h1 *h, struct buffer *in,
     case H1_SCAN_FOUND:
         break;
     }
-    char *copy = arena_alloc(h->stream.headers->arena, len);
+    char *copy = arena_try(h->stream.headers->arena, len);
+    if (!copy)
+        return &h1_error_no_memory;
     buffer_copy(in, 0, copy, len);
     buffer_drain(in, len);
     struct headers *out = h->c.options.enable_trailers ? h->stream.trailers : NULL;

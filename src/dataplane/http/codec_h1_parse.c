@@ -242,7 +242,8 @@ const struct codec_error *h1_parse_request(struct codec_h1 *h, char *head, size_
         return e;
     h->host_seen = false;
     h->host = BYTES_NONE;
-    headers_reserve(out, h->lines + 12);
+    if (!headers_try_reserve(out, h->lines + 12))
+        return &h1_error_no_memory;
     e = h1_parse_target(h, method, bytes_from(target, (size_t)(p - target)));
     if (!e)
         e = h1_parse_fields(h, lf + 1, len - (size_t)(lf + 1 - head), out, false);
@@ -285,7 +286,8 @@ const struct codec_error *h1_parse_response(struct codec_h1 *h, char *head, size
         return &h1_error_codec;
     h->c.protocol = line.data[7] == '0' ? PROTOCOL_HTTP10 : PROTOCOL_HTTP11;
     *status = v;
-    headers_reserve(h->stream.headers, h->lines + 12);
+    if (!headers_try_reserve(h->stream.headers, h->lines + 12))
+        return &h1_error_no_memory;
     headers_add_id(h->stream.headers, HEADER_STATUS, bytes_from(head + 9, 3));
     return h1_parse_fields(h, next, len - (size_t)(next - head), h->stream.headers, false);
 }

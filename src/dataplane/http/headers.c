@@ -1,6 +1,6 @@
 #include "dataplane/http/headers.h"
 
-#include "base/check.h"
+#include "base/memory.h"
 
 enum { HEADERS_FIRST_CAP = 24, HEADERS_MAX = 65000 };
 
@@ -272,16 +272,25 @@ void headers_init(struct headers *h, struct arena *a)
     h->arena = a;
 }
 
-void headers_reserve(struct headers *h, uint32_t n)
+bool headers_try_reserve(struct headers *h, uint32_t n)
 {
     if (n <= h->cap)
-        return;
+        return true;
     CHECK(n <= HEADERS_MAX);
-    struct header *grown = arena_alloc(h->arena, n * sizeof(*grown));
+    struct header *grown = arena_try(h->arena, n * sizeof(*grown));
+    if (!grown)
+        return false;
     if (h->n)
         memcpy(grown, h->entries, h->n * sizeof(*grown));
     h->entries = grown;
     h->cap = n;
+    return true;
+}
+
+void headers_reserve(struct headers *h, uint32_t n)
+{
+    if (!headers_try_reserve(h, n))
+        mem_exhausted(n * sizeof(struct header));
 }
 
 static bool is_pseudo(struct bytes name)

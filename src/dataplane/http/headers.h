@@ -121,6 +121,7 @@ struct headers {
 void headers_init(struct headers *h, struct arena *a);
 /* Room for n entries in all, so that adding them allocates once. */
 void headers_reserve(struct headers *h, uint32_t n);
+MUST_CHECK bool headers_try_reserve(struct headers *h, uint32_t n); /* false: no memory */
 /* The id of a lower-case name. */
 enum header_id header_id_of(struct bytes name);
 struct bytes header_name(enum header_id id);

@@ -69,6 +69,16 @@ static struct slice *new_chunk_slice(struct buffer *b)
     return s;
 }
 
+/* For bytes of our own: what a peer can size was bounded before. */
+static struct slice *must_chunk_slice(struct buffer *b)
+{
+    struct slice *s = new_chunk_slice(b);
+
+    if (!s)
+        mem_exhausted(sizeof(struct chunk));
+    return s;
+}
+
 void buffer_add(struct buffer *b, const void *data, size_t len)
 {
     const char *from = data;
@@ -76,8 +86,7 @@ void buffer_add(struct buffer *b, const void *data, size_t len)
     while (len > 0) {
         size_t room = tail_room(b);
         if (room == 0) {
-            struct slice *s = new_chunk_slice(b);
-            CHECK(s != NULL); /* out of memory: what a peer can size was bounded before */
+            struct slice *s = must_chunk_slice(b);
             push_slice(b, s);
             room = CHUNK_SIZE;
         }
@@ -273,8 +282,7 @@ struct bytes buffer_peek(struct buffer *b, size_t n)
         return bytes_from("", 0);
     if (b->head->len >= n)
         return bytes_from(b->head->data, n);
-    struct slice *s = new_chunk_slice(b);
-    CHECK(s != NULL);
+    struct slice *s = must_chunk_slice(b);
     buffer_copy(b, 0, s->chunk->data, n);
     buffer_drain(b, n);
     s->chunk->used = (uint32_t)n;

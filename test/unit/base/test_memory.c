@@ -56,8 +56,8 @@ START_TEST(arrays_grow)
 }
 END_TEST
 
-/* What the process says as it ends, and that it ended by SIGABRT. */
-static void dies_saying(void (*fn)(void), const char *want)
+/* What the process says as it ends, and that it ended so: by SIGABRT, or with an exit code. */
+static void dies_saying(void (*fn)(void), const char *want, int exit_code)
 {
     char text[512] = "";
     int fds[2], status;
@@ -77,7 +77,10 @@ static void dies_saying(void (*fn)(void), const char *want)
         n += (size_t)got;
     close(fds[0]);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    if (exit_code)
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == exit_code);
+    else
+        ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
     ck_assert_msg(strstr(text, want) != NULL, "%s", text);
 }
 
@@ -96,10 +99,47 @@ static void stale_object(void)
 
 START_TEST(checks_end_the_process)
 {
-    dies_saying(broken_promise, "1 + 1 == 3");
-    dies_saying(broken_promise, "test_memory.c:");
-    dies_saying(stale_object, "magic");
+    dies_saying(broken_promise, "1 + 1 == 3", 0);
+    dies_saying(broken_promise, "test_memory.c:", 0);
+    dies_saying(stale_object, "magic", 0);
 }
 END_TEST
 
-SUITE("memory", zero_bytes_are_something, zeroed, arrays_grow, checks_end_the_process)
+static void too_much(void)
+{
+    mem_free(mem_alloc(PTRDIFF_MAX));
+}
+
+static void nothing_left(void)
+{
+    mem_exhausted(17);
+}
+
+START_TEST(no_memory_ends_the_process)
+{
+    if (!HEAP_IS_WATCHED) /* a sanitizer says it in its own way */
+        dies_saying(too_much, "xylem: out of memory (9223372036854775807 bytes)", 71);
+    dies_saying(nothing_left, "xylem: out of memory (17 bytes)", 71);
+}
+END_TEST
+
+START_TEST(arrays_that_cannot_grow_say_so)
+{
+    int *list = NULL;
+    size_t cap = 0;
+    ck_assert(mem_try_grow(&list, &cap, 3, sizeof(*list)));
+    ck_assert_uint_eq(cap, 8);
+    list[2] = 7;
+    if (!HEAP_IS_WATCHED)
+        ck_assert(!mem_try_grow(&list, &cap, PTRDIFF_MAX / sizeof(*list), sizeof(*list)));
+    ck_assert_uint_eq(cap, 8);
+    ck_assert_int_eq(list[2], 7);
+    ck_assert(mem_try_grow(&list, &cap, 9, sizeof(*list)));
+    ck_assert_uint_eq(cap, 16);
+    ck_assert_int_eq(list[2], 7);
+    mem_free(list);
+}
+END_TEST
+
+SUITE("memory", zero_bytes_are_something, zeroed, arrays_grow, checks_end_the_process,
+      no_memory_ends_the_process, arrays_that_cannot_grow_say_so)
