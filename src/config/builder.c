@@ -253,19 +253,35 @@ static struct resource *target_of(struct builder *b, const struct incoming *in,
     return store_add(&b->store, in->source, type, in->u->name);
 }
 
+/* What a resource may take while it is decoded, per byte of it: upb alone takes 25 for clusters. */
+enum { ROOM_PER_BYTE = 32, SMALL_RESOURCE = 4096 };
+
+/* Asked for before the first byte is decoded, so that a resource too large for this machine is
+ * refused instead of ending the process. */
+static bool has_room(struct bytes wire, struct error *err)
+{
+    if (wire.len <= SMALL_RESOURCE)
+        return true;
+    void *room = wire.len < SIZE_MAX / ROOM_PER_BYTE ? mem_try(wire.len * ROOM_PER_BYTE) : NULL;
+    mem_free(room);
+    return room != NULL || error_set(err, "out of memory for a resource of %zu bytes", wire.len);
+}
+
 static void update_one(struct builder *b, struct resource *r, const struct incoming *in,
                        struct update_result *result)
 {
     struct error err = ERROR_INIT;
     bool unchanged = false;
     b->ctx.self = in->source;
-    if (update_by_type(b, r, in, &unchanged, &err)) {
+    bool room = has_room(in->u->wire, &err);
+    if (room && update_by_type(b, r, in, &unchanged, &err)) {
         result->n_accepted++;
         result->n_unchanged += unchanged;
         r->absent = r->timed_out = false;
         resource_clear_rejected(r);
     } else {
-        resource_reject(r, in->u->wire, in->u->version, error_text(&err), in->wall_ns);
+        resource_reject(r, room ? in->u->wire : BYTES_NONE, in->u->version, error_text(&err),
+                        in->wall_ns);
         add_error(result, in->u->name, error_text(&err));
     }
     error_fini(&err);

@@ -60,7 +60,9 @@ static bool read_wrapper(struct discovery_resource *r)
 
 static bool add_resource(struct discovery_response *out, struct bytes any)
 {
-    GROW(out->resources, out->cap_resources, out->n_resources + 1);
+    if (!mem_try_grow(&out->resources, &out->cap_resources, out->n_resources + 1,
+                      sizeof(*out->resources)))
+        return false;
     struct discovery_resource *r = &out->resources[out->n_resources++];
     *r = (struct discovery_resource){0};
     if (!read_any(any, &r->type_url, &r->wire))
@@ -74,14 +76,16 @@ static bool add_resource(struct discovery_response *out, struct bytes any)
 }
 
 /* ResourceError: resource_name = 1 { name = 1 }, error_detail = 2 { code = 1, message = 2 }. */
-static void add_error(struct discovery_response *out, struct bytes error)
+static bool add_error(struct discovery_response *out, struct bytes error)
 {
-    GROW(out->errors, out->cap_errors, out->n_errors + 1);
+    if (!mem_try_grow(&out->errors, &out->cap_errors, out->n_errors + 1, sizeof(*out->errors)))
+        return false;
     struct discovery_error *e = &out->errors[out->n_errors++];
     struct bytes detail = wire_find_bytes(error, 2);
     e->name = wire_find_bytes(wire_find_bytes(error, 1), 1);
     e->code = (int)wire_find_varint(detail, 1, 0);
     e->message = wire_find_bytes(detail, 2);
+    return true;
 }
 
 static const struct discovery_response nothing = {
@@ -106,7 +110,7 @@ bool discovery_response_read(struct bytes message, struct discovery_response *ou
         else if (f.number == RESPONSE_CONTROL_PLANE)
             out->control_plane = wire_find_bytes(f.bytes, 1);
         else if (f.number == RESPONSE_RESOURCE_ERRORS)
-            add_error(out, f.bytes);
+            ok = add_error(out, f.bytes);
     }
     if (ok && message.len == 0)
         return true;
@@ -116,10 +120,20 @@ bool discovery_response_read(struct bytes message, struct discovery_response *ou
 
 static bool add_wrapped(struct discovery_response *out, struct bytes resource)
 {
-    GROW(out->resources, out->cap_resources, out->n_resources + 1);
+    if (!mem_try_grow(&out->resources, &out->cap_resources, out->n_resources + 1,
+                      sizeof(*out->resources)))
+        return false;
     struct discovery_resource *r = &out->resources[out->n_resources++];
     *r = (struct discovery_resource){.wire = resource};
     return read_wrapper(r);
+}
+
+static bool add_removed(struct discovery_response *out, struct bytes name)
+{
+    if (!mem_try_grow(&out->removed, &out->cap_removed, out->n_removed + 1, sizeof(*out->removed)))
+        return false;
+    out->removed[out->n_removed++] = name;
+    return true;
 }
 
 bool delta_response_read(struct bytes message, struct discovery_response *out)
@@ -139,12 +153,11 @@ bool delta_response_read(struct bytes message, struct discovery_response *out)
         } else if (f.number == RESPONSE_NONCE) {
             out->nonce = f.bytes;
         } else if (f.number == DELTA_REMOVED_RESOURCES) {
-            GROW(out->removed, out->cap_removed, out->n_removed + 1);
-            out->removed[out->n_removed++] = f.bytes;
+            ok = add_removed(out, f.bytes);
         } else if (f.number == DELTA_CONTROL_PLANE) {
             out->control_plane = wire_find_bytes(f.bytes, 1);
         } else if (f.number == DELTA_RESOURCE_ERRORS) {
-            add_error(out, f.bytes);
+            ok = add_error(out, f.bytes);
         }
     }
     if (ok && message.len == 0)

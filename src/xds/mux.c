@@ -223,6 +223,7 @@ struct batch {
     size_t n_updates, cap_updates;
     struct bytes *removed;
     size_t n_removed, cap_removed;
+    bool no_memory; /* for the lists */
 };
 
 /* What a resource is called here: rules S11 (what nobody asked for is passed over: data NULL) and
@@ -241,8 +242,18 @@ static struct bytes wanted_name(const struct topic *t, const struct discovery_re
 
 static void add_removed(struct batch *b, struct bytes name)
 {
-    GROW(b->removed, b->cap_removed, b->n_removed + 1);
-    b->removed[b->n_removed++] = name;
+    if (mem_try_grow(&b->removed, &b->cap_removed, b->n_removed + 1, sizeof(*b->removed)))
+        b->removed[b->n_removed++] = name;
+    else
+        b->no_memory = true;
+}
+
+static void add_update(struct batch *b, struct resource_update u)
+{
+    if (mem_try_grow(&b->updates, &b->cap_updates, b->n_updates + 1, sizeof(*b->updates)))
+        b->updates[b->n_updates++] = u;
+    else
+        b->no_memory = true;
 }
 
 static void batch_resources(struct topic *t, const struct discovery_response *r, struct batch *b)
@@ -254,8 +265,7 @@ static void batch_resources(struct topic *t, const struct discovery_response *r,
             continue;
         /* Empty is a version too where each resource has its own (D13). */
         struct bytes version = t->sub.delta || x->version.len ? x->version : r->version;
-        GROW(b->updates, b->cap_updates, b->n_updates + 1);
-        b->updates[b->n_updates++] = (struct resource_update){name, version, x->type_url, x->wire};
+        add_update(b, (struct resource_update){name, version, x->type_url, x->wire});
     }
     for (size_t i = 0; i < r->n_removed; i++)
         add_removed(b, r->removed[i]);
@@ -275,10 +285,9 @@ static void batch_errors(struct mux *m, struct topic *t, const struct discovery_
         if (e->code == CODE_NOT_FOUND) {
             add_removed(b, e->name);
         } else if (known && known->active && resource_type_is_wildcard(t->type) && !t->sub.delta) {
-            GROW(b->updates, b->cap_updates, b->n_updates + 1);
-            b->updates[b->n_updates++] =
-                (struct resource_update){known->name, bytes_of(known->active->version->text),
-                                         bytes_of(known->active->type_url), known->active->wire};
+            add_update(b, (struct resource_update){
+                              known->name, bytes_of(known->active->version->text),
+                              bytes_of(known->active->type_url), known->active->wire});
         }
     }
 }
@@ -313,6 +322,13 @@ static void apply(struct mux *m, struct topic *t, const struct discovery_respons
     }
     batch_resources(t, r, &b);
     batch_errors(m, t, r, &b);
+    if (b.no_memory) {
+        error_set(err, "out of memory for the list of %zu resources", r->n_resources);
+        config_update_failed(m->builder, &m->source, t->type);
+        mem_free(b.updates);
+        mem_free(b.removed);
+        return;
+    }
     config_update(m->builder, &m->source, t->type, b.updates, b.n_updates, b.removed, b.n_removed,
                   full, r->version, &result);
     if (update_result_text(&result, t->type, &text))
@@ -349,7 +365,8 @@ static void on_message(void *owner, struct bytes message)
     struct discovery_response r;
     bool delta = m->source.api.delta;
     if (!(delta ? delta_response_read(message, &r) : discovery_response_read(message, &r))) {
-        LOG(LOG_CONFIG, LOG_WARNING, "%s: a message of %zu bytes is no %sDiscoveryResponse",
+        LOG(LOG_CONFIG, LOG_WARNING, "%s: a message of %zu bytes is no %sDiscoveryResponse, or there is no "
+            "memory for it",
             m->method, message.len, delta ? "Delta" : "");
         lost(m);
         return;
