@@ -21,6 +21,8 @@ const enum sim_fault_kind sim_fault_kinds[SIM_FAULTS] = {
 #undef X
 };
 
+void (*sim_on_play)(bool begins);
+
 static struct access_log_writer *writer;
 static struct arena *log_arena;
 static struct access_log access_log, *access_logs[1] = {&access_log};
@@ -150,6 +152,13 @@ void sim_point(struct sim *s, bool turn)
 
 /* --- a run --- */
 
+/* A line that found no memory is dropped, and counted as such. */
+static uint64_t log_lines(void)
+{
+    struct access_log_counts c = access_log_writer_counts(writer);
+    return c.lines + c.dropped_lines;
+}
+
 static void set_up(struct sim *s, struct route_config *routes)
 {
     s->proxy = proxy_new_with(routes);
@@ -169,7 +178,7 @@ static void set_up(struct sim *s, struct route_config *routes)
         s->scenario->setup(s);
     loop_fake_passes(s->world->loop, 1);
     s->n_clients = s->scenario->clients ? s->scenario->clients : 1;
-    s->log_lines = access_log_writer_counts(writer).lines;
+    s->log_lines = log_lines();
 }
 
 static bool settle(struct sim *s)
@@ -241,7 +250,7 @@ static void judge_counts(struct sim *s)
     if (http_conn_list_count(&s->world->worker))
         sim_wrong(s, "%u connections are left", http_conn_list_count(&s->world->worker));
     access_log_buffer_flush(s->world->worker.http_conns->log);
-    uint64_t lines = access_log_writer_counts(writer).lines - s->log_lines;
+    uint64_t lines = log_lines() - s->log_lines;
     int64_t requests = proxy_http_stat(s->proxy, STAT_HTTP_DOWNSTREAM_RQ_TOTAL);
     if (lines != (uint64_t)requests)
         sim_wrong(s, "%llu log lines for %lld requests", (unsigned long long)lines,
@@ -275,9 +284,14 @@ bool sim_run(const struct sim_scenario *sc, struct route_config *routes, struct 
     list_init(&s->origins);
     list_init(&s->taps);
     set_up(s, routes);
+    s->struck = fault == SIM_MEMORY;
+    if (sim_on_play)
+        sim_on_play(true);
     for (unsigned i = 0; i < s->n_clients; i++)
         sim_client_connect(s, i);
     play(s);
+    if (sim_on_play)
+        sim_on_play(false);
     serve_another(s);
     sim_judge_clients(s);
     sim_judge_origins(s);

@@ -33,7 +33,8 @@ enum { SIM_PIECES = 8, SIM_EXPECT = 4, SIM_CLIENTS = 3, SIM_POINTS = 4096, SIM_H
     X(CHAIN_GONE, "chain is replaced", CONFIG)                                                     \
     X(ROUTES_GONE, "routes are replaced", CONFIG)                                                  \
     X(DRAIN, "process drains", CONFIG)                                                             \
-    X(TIME, "time leaps", ORIGIN)
+    X(TIME, "time leaps", ORIGIN)                                                                  \
+    X(MEMORY, "no memory", ORIGIN)
 
 enum sim_fault_kind { SIM_KIND_NOTHING, SIM_KIND_CLIENT, SIM_KIND_ORIGIN, SIM_KIND_CONFIG };
 enum sim_fault {
@@ -107,6 +108,9 @@ struct sim {
 
 extern const char *const sim_fault_names[SIM_FAULTS];
 extern const enum sim_fault_kind sim_fault_kinds[SIM_FAULTS];
+
+/* Called when a run begins and ends to be played, if not NULL: for faults that no point shows. */
+extern void (*sim_on_play)(bool begins);
 
 /* For all runs of a scenario. */
 void sim_start(void);

@@ -347,6 +347,12 @@ static bool answer_ok(const struct sim *s, const struct sim_answer *want, bool n
     return m->status >= 400;
 }
 
+/* Nobody knows that a request was HEAD that there was no memory to read: the error has a body. */
+static bool head_was_not_read(const struct sim *s)
+{
+    return s->fault == SIM_MEMORY && s->scenario->expect[0].no_body;
+}
+
 static void judge_rest(struct sim *s, const struct sim_client *k, enum sim_parse p,
                        const struct sim_message *m, unsigned got, unsigned wanted)
 {
@@ -360,7 +366,7 @@ static void judge_rest(struct sim *s, const struct sim_client *k, enum sim_parse
         sim_wrong(s, "the client lacks answer %u", got + 1);
     else if (p == SIM_PART && kind == SIM_KIND_CONFIG && !s->scenario->cut)
         sim_wrong(s, "a change of configuration cut answer %u", got + 1);
-    else if (p == SIM_PART && got == wanted)
+    else if (p == SIM_PART && got == wanted && !head_was_not_read(s))
         sim_wrong(s, "the client got part of an answer too many");
 }
 

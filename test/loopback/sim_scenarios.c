@@ -7,6 +7,10 @@
 #define EXPECT "POST /s HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n"
 #define OK "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 #define OK_CHUNKED "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+#define X10 "xxxxxxxxxx"
+#define X100 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10
+#define X1000 X100 X100 X100 X100 X100 X100 X100 X100 X100 X100
+#define X10000 X1000 X1000 X1000 X1000 X1000 X1000 X1000 X1000 X1000 X1000
 #define LARGE 100000
 #define LARGE_TEXT "100000"
 #define HELLO                                                                                      \
@@ -150,6 +154,10 @@ const struct sim_scenario sim_scenarios[] = {
      .send = {GET GET},
      .answer = {"HTTP/1.1 204 No Content\r\n\r\n"},
      .expect = {{204, "", false}, {204, "", false}}},
+    {.name = "large heads",
+     .send = {"GET /s HTTP/1.1\r\nhost: a\r\nx-a: " X10000 X10000 "\r\n\r\n"},
+     .answer = {"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nx-b: " X10000 X10000 "\r\n\r\nhello"},
+     .expect = {HELLO}},
     {.name = "large upload",
      .send = {"POST /s HTTP/1.1\r\nhost: a\r\ncontent-length: " LARGE_TEXT "\r\n\r\n"},
      .upload = LARGE,

@@ -44,7 +44,7 @@ START_TEST(test_fault_at_every_point)
     run(sc, routes, other, SIM_NONE, 0, &first);
     ck_assert_uint_lt(first.points, SIM_POINTS);
     unsigned long step = stride();
-    for (enum sim_fault fault = SIM_NONE + 1; fault < SIM_FAULTS; fault++) {
+    for (enum sim_fault fault = SIM_NONE + 1; fault < SIM_MEMORY; fault++) {
         for (unsigned long at = 1 + (unsigned long)fault % step; at <= first.points; at += step) {
             if (sim_fault_kinds[fault] != SIM_KIND_CONFIG || first.is_turn[at])
                 run(sc, routes, other, fault, at, &s);
