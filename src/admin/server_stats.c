@@ -15,8 +15,6 @@ const struct stat_schema server_stat_schema = {stats, ARRAY_SIZE(stats)};
 #define X(id, name, kind) {name, STAT_##kind},
 static const struct stat_desc filesystem[] = {FILESYSTEM_STAT_LIST(X)};
 #undef X
-static const struct stat_desc watchdog[] = {{"watchdog_miss", STAT_COUNTER},
-                                            {"watchdog_mega_miss", STAT_COUNTER}};
 static const struct stat_desc http1[] = {
     {"dropped_headers_with_underscores", STAT_COUNTER},
     {"metadata_not_supported_error", STAT_COUNTER},
@@ -33,14 +31,12 @@ static const struct stat_desc runtime[] = {
     {"num_keys", STAT_GAUGE},
     {"num_layers", STAT_GAUGE}};
 
-enum { SCOPE_FILESYSTEM, SCOPE_MAIN_THREAD, SCOPE_WORKERS, SCOPE_HTTP1, SCOPE_RUNTIME };
+enum { SCOPE_FILESYSTEM, SCOPE_HTTP1, SCOPE_RUNTIME };
 static const struct {
     const char *prefix;
     struct stat_schema schema;
 } others[SERVER_SCOPES] = {
     [SCOPE_FILESYSTEM] = {"filesystem", {filesystem, ARRAY_SIZE(filesystem)}},
-    [SCOPE_MAIN_THREAD] = {"main_thread", {watchdog, ARRAY_SIZE(watchdog)}},
-    [SCOPE_WORKERS] = {"workers", {watchdog, ARRAY_SIZE(watchdog)}},
     [SCOPE_HTTP1] = {"http1", {http1, ARRAY_SIZE(http1)}},
     [SCOPE_RUNTIME] = {"runtime", {runtime, ARRAY_SIZE(runtime)}},
 };

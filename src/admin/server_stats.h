@@ -30,8 +30,6 @@
     X(FIPS_MODE, "compilation_settings.fips_mode", GAUGE)                                          \
     X(SECONDS_UNTIL_FIRST_OCSP_RESPONSE_EXPIRING, "seconds_until_first_ocsp_response_expiring",    \
       GAUGE)                                                                                       \
-    X(WATCHDOG_MISS, "watchdog_miss", COUNTER_BY(STAT_OF_ALL | STAT_NO_SUM))                       \
-    X(WATCHDOG_MEGA_MISS, "watchdog_mega_miss", COUNTER_BY(STAT_OF_ALL | STAT_NO_SUM))             \
     X(INITIALIZATION_TIME_MS, "initialization_time_ms", HISTOGRAM)
 
 enum server_stat {
@@ -57,7 +55,7 @@ enum filesystem_stat {
         FILESYSTEM_STAT_COUNT
 };
 
-enum { SERVER_SCOPES = 5 };
+enum { SERVER_SCOPES = 3 };
 
 struct server_stats {
     struct stat_scope *scope;

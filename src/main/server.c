@@ -242,6 +242,25 @@ static struct bytes given(const char *text)
     return text ? bytes_of(text) : BYTES_NONE;
 }
 
+static bool make_watchdog(struct server *s, struct error *err)
+{
+    struct watchdog_config main_thread, workers;
+    char name[24];
+    if (!watchdogs_decode(config_thread_bootstrap(s->config)->wire, &main_thread, &workers, err))
+        return false;
+    s->watchdog = watchdog_new(s->stats);
+    watchdog_add_group(s->watchdog, "main_thread", &main_thread);
+    watchdog_watch(s->watchdog, "main_thread", s->loop, false);
+    /* To build a large configuration takes a while and holds up no request. */
+    watchdog_watch(s->watchdog, "config", config_thread_loop(s->config), true);
+    watchdog_add_group(s->watchdog, "workers", &workers);
+    for (unsigned i = 0; i < s->n_workers; i++) {
+        snprintf(name, sizeof(name), "worker_%u", i);
+        watchdog_watch(s->watchdog, name, s->workers[i]->worker.loop, false);
+    }
+    return true;
+}
+
 static bool load(struct server *s, struct error *err)
 {
     struct node_overrides node = {given(s->options->service_node),
@@ -258,6 +277,8 @@ static bool load(struct server *s, struct error *err)
     const struct bootstrap_config *b = config_thread_bootstrap(s->config);
     dns_driver_set_options(s->dns, b->dns_options);
     s->connections.max = b->overload.max_connections;
+    if (!make_watchdog(s, err))
+        return source_text_locate(&text, err);
     arena_free(&s->arena); /* the text and its tree, which only errors need */
     return true;
 }
@@ -323,7 +344,9 @@ bool server_run(struct server *s, struct error *err)
     config_thread_run(s->config);
     timer_start(&s->second, SECOND_MS);
     LOG(LOG_MAIN, LOG_INFO, "starting main dispatch loop");
+    watchdog_start(s->watchdog);
     loop_run(s->loop);
+    watchdog_stop(s->watchdog);
     LOG(LOG_MAIN, LOG_INFO, "main dispatch loop exited");
     return true;
 }
@@ -384,6 +407,7 @@ void server_free(struct server **sp)
     config_thread_free(&s->config);
     for (unsigned i = 0; i < s->n_workers; i++)
         worker_thread_free(&s->workers[i]);
+    watchdog_free(&s->watchdog);
     mem_free(s->workers);
     access_log_writer_free(&s->access_log);
     listener_registry_free(&s->registry);

@@ -13,6 +13,7 @@
 #include "main/listener_registry.h"
 #include "main/options.h"
 #include "main/snapshot_slot.h"
+#include "main/watchdog.h"
 #include "main/worker_thread.h"
 
 enum server_state { SERVER_LIVE, SERVER_DRAINING, SERVER_PRE_INITIALIZING, SERVER_INITIALIZING };
@@ -44,6 +45,7 @@ struct server {
     struct timer second; /* statistics that main keeps up to date */
     uint64_t start_wall_ns;
     struct server_admin *admin;
+    struct watchdog *watchdog;
 };
 
 /* server_admin.c: the admin listener; *err when its address cannot be bound. */

@@ -365,7 +365,8 @@ static void on_message(void *owner, struct bytes message)
     struct discovery_response r;
     bool delta = m->source.api.delta;
     if (!(delta ? delta_response_read(message, &r) : discovery_response_read(message, &r))) {
-        LOG(LOG_CONFIG, LOG_WARNING, "%s: a message of %zu bytes is no %sDiscoveryResponse, or there is no "
+        LOG(LOG_CONFIG, LOG_WARNING,
+            "%s: a message of %zu bytes is no %sDiscoveryResponse, or there is no "
             "memory for it",
             m->method, message.len, delta ? "Delta" : "");
         lost(m);

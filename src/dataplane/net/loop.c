@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "dataplane/net/loop_core.h"
+#include "dataplane/net/loop_guard.h"
 
 struct loop {
     struct loop_core core; /* first member */
@@ -16,6 +17,8 @@ struct loop {
     struct ev_async async;     /* the mailbox has something */
     struct ev_idle idle;       /* runs while work is left over: do not sleep */
     uint64_t timer_at;         /* what the ev_timer is set to; 0: not set */
+    atomic_uint_fast64_t beat; /* odd inside of a turn; written by the loop alone */
+    struct loop_guard *guard;
 };
 
 _Static_assert(sizeof(struct ev_io) <= sizeof(((struct io_watch *)0)->backend), "ev_io");
@@ -52,15 +55,28 @@ static void end_turn(struct loop *loop)
     set_timer(loop);
 }
 
+/* A turn begins, or ends, if it had not. Sequentially consistent: see watchdog.c. */
+static void set_awake(struct loop *loop, bool awake)
+{
+    uint64_t beat = atomic_load_explicit(&loop->beat, memory_order_relaxed);
+    if (!loop->guard || (beat % 2 == 1) == awake)
+        return;
+    atomic_store(&loop->beat, beat + 1);
+    if (awake && atomic_load(&loop->guard->asleep) && atomic_exchange(&loop->guard->asleep, false))
+        loop->guard->wake(loop->guard);
+}
+
 static void on_prepare(struct ev_loop *ev, struct ev_prepare *w, int events UNUSED)
 {
     (void)ev;
     end_turn(w->data);
+    set_awake(w->data, false);
 }
 
 static void on_check(struct ev_loop *ev, struct ev_check *w, int events UNUSED)
 {
     (void)ev;
+    set_awake(w->data, true);
     loop_update_now(w->data);
 }
 
@@ -130,6 +146,8 @@ void loop_free(struct loop **loop)
 
 void loop_run(struct loop *loop)
 {
+    if (loop->guard)
+        loop->guard->running(loop->guard, loop);
     ev_now_update(loop->ev);
     loop_update_now(loop);
     ev_run(loop->ev, 0);
@@ -156,6 +174,16 @@ void loop_turn(struct loop *loop, bool wait)
 void loop_update_now(struct loop *loop)
 {
     loop->core.now_ns = loop->core.clock->monotonic_ns(loop->core.clock);
+}
+
+void loop_set_guard(struct loop *loop, struct loop_guard *guard)
+{
+    loop->guard = guard;
+}
+
+uint64_t loop_beat(const struct loop *loop)
+{
+    return atomic_load(&loop->beat);
 }
 
 void loop_core_wake(struct loop *loop)

@@ -190,8 +190,8 @@ START_TEST(what_is_not_implemented)
     struct field_report report = FIELD_REPORT_INIT;
     struct error err = ERROR_INIT;
     struct bytes body;
-    ck_assert(
-        load(NULL, "{enable_dispatcher_stats: true, watchdogs: {}}", false, &body, &report, &err));
+    ck_assert(load(NULL, "{enable_dispatcher_stats: true, perf_tracing_file_path: x}", false, &body,
+                   &report, &err));
     ck_assert_uint_eq(report.counts[FIELD_IGNORED], 2);
     field_report_fini(&report);
     check_error(NULL, "admin: {allow_paths: [{exact: /stats}]}",
