@@ -1,0 +1,273 @@
+"""What the kernel and the heap refuse: a shim (test/faults/fail_calls.c) under a running Xylem."""
+import errno
+import random
+import signal
+import struct
+
+import pytest
+
+from harness import config
+from harness.client import Client
+from harness.origin import Reply
+from harness.proxy import binary
+from harness.waiting import wait_for
+
+pytestmark = pytest.mark.only("xylem", "the shim knows whose allocations are Xylem's")
+
+CALLS = ["read", "sendmsg", "accept4", "connect", "epoll_wait", "socket", "open"]
+FIELDS = ["call", "error", "every", "left", "heap_at",
+          *(f"seen_{name}" for name in CALLS), "injected", "heap_seen"]
+ONE_BYTE, HANG = -1, -2
+OUT_OF_MEMORY = 71
+BODY = bytes(random.Random(1).randrange(256) for _ in range(3000))
+
+
+class Shim:
+    """The mapped file: 64-bit numbers by name."""
+
+    def __init__(self, folder):
+        self.library = binary("xylem").parent / "test/faults/libfail_calls.so"
+        if not self.library.exists():
+            pytest.skip("no shim in this build")
+        self.path = folder / "fail-calls"
+        self.path.write_bytes(struct.pack("q", -1).ljust(8 * len(FIELDS), b"\0"))
+        self.env = {"LD_PRELOAD": str(self.library), "FAIL_CALLS_FILE": str(self.path)}
+
+    def __getitem__(self, name):
+        return struct.unpack_from("q", self.path.read_bytes(), 8 * FIELDS.index(name))[0]
+
+    def __setitem__(self, name, value):
+        with open(self.path, "r+b") as file:
+            file.seek(8 * FIELDS.index(name))
+            file.write(struct.pack("q", value))
+
+    def fail(self, call, error, every, left):
+        self["call"] = -1
+        self["injected"], self["error"], self["every"], self["left"] = 0, error, every, left
+        self["call"] = CALLS.index(call)
+
+    def stop(self):
+        self["call"] = -1
+
+    def seen(self):
+        return sum(self[f"seen_{name}"] for name in CALLS)
+
+
+@pytest.fixture
+def shim(tmp_path):
+    return Shim(tmp_path)
+
+
+@pytest.fixture
+def proxy(start, shim, origin, tmp_path):
+    """One worker before an origin whose answers are known."""
+    origin.on["/known"] = Reply(body=BODY)
+    origin.on["/chunks"] = Reply(chunks=[BODY[:1], BODY[1:1000], BODY[1000:]])
+    manager = {"access_log": [config.file_log(tmp_path / "log", "%RESPONSE_CODE%\n")]}
+    made = start(config.bootstrap(
+        [config.http_listener(routes=[config.route("/", to="origin")], **manager)],
+        [config.cluster("origin", origin, max_requests_per_connection=1)]), env=shim.env)
+    made.target = made.port()
+    return made
+
+
+def ask(target, path, body):
+    """One request on a connection of its own: (status, body), or None when it was cut off."""
+    try:
+        with Client(target) as client:
+            answer = client.request("POST" if body else "GET", path, body=body,
+                                    headers=[("connection", "close")])
+            return answer.status, answer.body
+    except (OSError, EOFError):
+        return None
+    except AssertionError as cut:  # the harness: the peer closed inside of an answer
+        if "nothing came" in str(cut):
+            raise
+        return None
+
+
+def good(proxy, n=4):
+    """The proxy serves, byte for byte."""
+    with Client(proxy.target) as client:
+        for path in ["/known", "/chunks"] * (n // 2):
+            answer = client.request("POST", path, body=BODY)
+            assert (answer.status, answer.body) == (200, BODY)
+
+
+SOFT = {
+    "read": [errno.EAGAIN, errno.EINTR, ONE_BYTE],
+    "sendmsg": [errno.EAGAIN, errno.EINTR, ONE_BYTE],
+    "accept4": [errno.EAGAIN, errno.EINTR, errno.ECONNABORTED],
+    "connect": [errno.EINTR],
+    "epoll_wait": [errno.EINTR],
+}
+HARD = {
+    "read": [errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOBUFS],
+    "sendmsg": [errno.ECONNRESET, errno.EPIPE, errno.ENOBUFS],
+    "accept4": [errno.EMFILE, errno.ENFILE, errno.ENOBUFS],
+    "connect": [errno.ECONNREFUSED, errno.EAGAIN, errno.ENOBUFS, errno.ENETUNREACH],
+    "socket": [errno.EMFILE, errno.ENFILE, errno.ENOBUFS],
+    "open": [errno.EMFILE, errno.ENOENT],
+}
+
+
+def rounds(request):
+    return 12 if request.config.getoption("--scale") > 1000 else 2
+
+
+def check_no_spin(shim, before, requests):
+    """Moving each byte by itself is the most that a fault can cost."""
+    calls = shim.seen() - before
+    most = requests * (60 + 6 * len(BODY))
+    assert calls <= most, f"{calls} calls for {requests} requests"
+
+
+@pytest.mark.parametrize("call", SOFT)
+def test_calls_that_only_wait(proxy, shim, request, call):
+    """EAGAIN, EINTR, one byte at a time: no client sees any of it."""
+    for error in SOFT[call]:
+        for every in range(1, 2 + rounds(request)):
+            if every == 1 and error != ONE_BYTE:
+                continue  # for ever is no answer of a kernel
+            before = shim.seen()
+            shim.fail(call, error, every, 20000)
+            for path, body in [("/known", None), ("/chunks", BODY), ("/known", BODY)]:
+                what = f"{call} {error} every {every}: {path}"
+                assert ask(proxy.target, path, body) == (200, BODY), what
+            assert shim["injected"] > 0 or every > 2, f"{call} {error}: not once"
+            shim.stop()
+            check_no_spin(shim, before, 3)
+    good(proxy)
+
+
+@pytest.mark.parametrize("call", HARD)
+def test_calls_that_fail(proxy, shim, request, call):
+    """What cannot be helped costs the request it strikes: an error or a close, no wrong byte."""
+    for error in HARD[call]:
+        for every in range(1, 2 + rounds(request)):
+            before = shim.seen()
+            shim.fail(call, error, every, 3)
+            for path, body in [("/known", None), ("/chunks", BODY), ("/known", BODY)]:
+                got = ask(proxy.target, path, body)
+                assert got is None or got == (200, BODY) or got[0] >= 500, \
+                    f"{call} {error} every {every}: {path}: {got[0]}, {len(got[1])} bytes"
+            shim.stop()
+            check_no_spin(shim, before, 3)
+    good(proxy)
+
+
+def test_memory_while_serving(start, shim, origin, request):
+    """Whichever allocation of a request fails: a status, a close, or an end that says so."""
+    origin.on["/known"] = Reply(body=BODY)
+    boot = config.bootstrap([config.http_listener(routes=[config.route("/", to="origin")])],
+                            [config.cluster("origin", origin)])
+    proxy = start(boot, env=shim.env)
+    target, ended, at = proxy.port(), 0, 1
+    for at in range(1, 200, 20 // rounds(request)):
+        before = shim["injected"]
+        shim["heap_at"] = at
+        while shim["injected"] == before and proxy.running() and at:
+            got = ask(target, "/known", BODY)
+            assert got is None or got == (200, BODY) or got[0] >= 500
+            if shim["injected"] == before and got == (200, BODY):
+                at = 0  # served without so many allocations
+        shim["heap_at"] = 0
+        if not at and proxy.running():
+            break
+        if got is None:
+            wait_for(lambda: not proxy.running() or ask(target, "/known", None) == (200, BODY),
+                     what="the end or an answer")
+        if not proxy.running():
+            check_end(proxy, f"allocation {at}")
+            ended += 1
+            proxy = start(boot, env=shim.env)
+            target = proxy.port()
+    assert ask(target, "/known", None) == (200, BODY)
+    assert ended > 0
+
+
+def check_end(proxy, what):
+    """It ended by its own hand: out of memory, or a configuration that found no room."""
+    code = proxy.process.returncode
+    assert code in (OUT_OF_MEMORY, 1), f"{what}: exit code {code}\n{proxy.log()[-500:]}"
+    assert "out of memory" in proxy.log() or code == 1, what
+    assert proxy.log().strip(), what
+
+
+def worlds(origin, tmp_path):
+    """Bootstraps that make much of the start-up code allocate."""
+    routes = [config.route("/", to="origin")]
+    one = config.cluster("origin", origin)
+    yield "static", config.bootstrap([config.http_listener(routes=routes)], [one])
+    yield "routes", config.bootstrap([config.http_listener(routes=[
+        config.direct(200, "x", prefix=f"/{i}") for i in range(30)] + routes)], [one])
+    yield "log", config.bootstrap([config.http_listener(
+        routes=routes, access_log=[config.file_log(tmp_path / "log")])], [one])
+    yield "names", config.bootstrap([config.http_listener(routes=routes)], [
+        config.cluster("origin", ("localhost", origin.port), type="STRICT_DNS",
+                       dns_lookup_family="V4_ONLY")])
+    yield "clusters", config.bootstrap([config.http_listener(routes=routes)], [
+        one, *(config.cluster(f"c{i}", origin) for i in range(10))])
+    yield "node", config.bootstrap([config.http_listener(routes=routes)], [one], node={
+        "id": "n", "cluster": "c", "metadata": {"a": {"b": ["c", 1, True]}}})
+
+
+@pytest.mark.parametrize("world", ["static", "routes", "log", "names", "clusters", "node"])
+def test_memory_at_the_start(start, shim, origin, tmp_path, request, world):
+    """Whichever allocation of the start fails: it ends and says why, or it serves."""
+    boot = dict(worlds(origin, tmp_path))[world]
+    proxy = start(boot, env=shim.env)
+    total = shim["heap_seen"]
+    assert ask(proxy.port(), "/", None)[0] == 200
+    proxy.stop()
+    points = 4 * rounds(request)
+    for i in range(points):
+        at = 1 + total * i // points
+        shim["heap_seen"], shim["injected"], shim["heap_at"] = 0, 0, at
+        try:
+            proxy = start(boot, env=shim.env)
+        except RuntimeError as ended:
+            shim["heap_at"] = 0
+            assert "ended with" in str(ended)
+            wait_for(lambda p=request.node.started[-1]: not p.running(), what="the end")
+            check_end(request.node.started[-1], f"{world}: allocation {at} of {total}")
+            continue
+        shim["heap_at"] = 0
+        assert ask(proxy.port(), "/", None)[0] == 200
+        proxy.stop()
+
+
+def stuck(start, shim, origin, watchdog):
+    """A proxy whose only worker hangs in a read of its own, by the shim."""
+    origin.on["/known"] = Reply(body=BODY)
+    proxy = start(config.bootstrap(
+        [config.http_listener(routes=[config.route("/", to="origin")])],
+        [config.cluster("origin", origin)], watchdogs={"worker_watchdog": watchdog}), env=shim.env)
+    client = Client(proxy.port())
+    assert client.get("/known").body == BODY
+    shim.fail("read", HANG, 1, 1)
+    client.write_request("GET", "/known")
+    return proxy, client
+
+
+def test_a_stuck_worker_is_seen(start, shim, origin):
+    """Counted, logged with its stack, and forgotten once it comes back."""
+    proxy, client = stuck(start, shim, origin,
+                          {"miss_timeout": "0.05s", "megamiss_timeout": "0.1s"})
+    for name in ["workers", "server.worker_0"]:
+        proxy.wait_stat(f"{name}.watchdog_miss", 1)
+        proxy.wait_stat(f"{name}.watchdog_mega_miss", 1)
+    assert proxy.stat("main_thread.watchdog_miss") == 0
+    assert "watchdog: worker_0 (thread " in proxy.log()
+    assert "watchdog: worker_0 #1 " in proxy.log()
+    shim.stop()
+    assert client.response().body == BODY
+    client.close()
+
+
+def test_a_stuck_worker_ends_the_process(start, shim, origin):
+    """kill_timeout: the end, by SIGABRT, and why."""
+    proxy, client = stuck(start, shim, origin, {"kill_timeout": "0.1s"})
+    assert proxy.wait_exit(20) == -signal.SIGABRT
+    assert "stuck for more than watchdog_kill_timeout" in proxy.log()
+    client.close()

@@ -1,0 +1,205 @@
+/* Lets system calls and heap allocations of a running program fail: started with
+ *     LD_PRELOAD=libfail_calls.so FAIL_CALLS_FILE=file
+ * The file is mapped; a test writes what shall fail into its `wanted` half at any time and reads
+ * the counts. Calls count on sockets only (and epoll_wait, open), allocations only when made by the
+ * program itself: those inside of libraries are not its own to answer for. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define PUBLIC __attribute__((visibility("default")))
+
+/* The order is that of y_faults.py. */
+enum { HANG = -2 };
+
+enum call { READ, SEND, ACCEPT, CONNECT, EPOLL_WAIT, SOCKET, OPEN, CALLS };
+
+struct control {
+    /* wanted: every `every`-th call of a kind fails with `error`, `left` times; error -1: only one
+     * byte is moved, -2: it hangs until another call is wanted. heap_at: so many allocations from
+     * now; 0: none. */
+    _Atomic int64_t call, error, every, left, heap_at;
+    _Atomic int64_t seen[CALLS], injected, heap_seen;
+};
+
+static struct control none = {.call = -1};
+static struct control *control = &none;
+static uintptr_t program_start, program_end;
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t size);
+
+static int find_program(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        if (p->p_type != PT_LOAD || !(p->p_flags & PF_X))
+            continue;
+        program_start = info->dlpi_addr + p->p_vaddr;
+        program_end = program_start + p->p_memsz;
+    }
+    return 1; /* the first is the program */
+}
+
+__attribute__((constructor)) static void map_file(void)
+{
+    const char *path = getenv("FAIL_CALLS_FILE");
+    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return;
+    void *p = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (p == MAP_FAILED)
+        return;
+    control = p;
+    dl_iterate_phdr(find_program, NULL);
+}
+
+/* 0: go on; -1: move one byte; else the errno to fail with. */
+static int64_t strike(enum call call)
+{
+    int64_t n = atomic_fetch_add(&control->seen[call], 1) + 1;
+    if (control->call != (int64_t)call || control->every == 0 || n % control->every != 0 ||
+        atomic_fetch_sub(&control->left, 1) <= 0)
+        return 0;
+    atomic_fetch_add(&control->injected, 1);
+    if (control->error == HANG) {
+        while (control->call == (int64_t)call)
+            sched_yield();
+        return 0;
+    }
+    return control->error;
+}
+
+static bool is_socket(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+PUBLIC ssize_t read(int fd, void *buf, size_t len)
+{
+    static __typeof__(&read) real;
+    int64_t error = is_socket(fd) ? strike(READ) : 0;
+    real = real ? real : REAL(read);
+    if (error > 0) {
+        errno = (int)error;
+        return -1;
+    }
+    return real(fd, buf, error < 0 && len ? 1 : len);
+}
+
+PUBLIC ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    static __typeof__(&sendmsg) real;
+    int64_t error = strike(SEND);
+    real = real ? real : REAL(sendmsg);
+    if (error > 0) {
+        errno = (int)error;
+        return -1;
+    }
+    if (error < 0 && msg->msg_iovlen > 0 && msg->msg_iov[0].iov_len > 0) {
+        struct iovec one = {.iov_base = msg->msg_iov[0].iov_base, .iov_len = 1};
+        struct msghdr less = {.msg_iov = &one, .msg_iovlen = 1};
+        return real(fd, &less, flags);
+    }
+    return real(fd, msg, flags);
+}
+
+PUBLIC int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+    static __typeof__(&accept4) real;
+    int64_t error = strike(ACCEPT);
+    real = real ? real : REAL(accept4);
+    errno = (int)error;
+    return error > 0 ? -1 : real(fd, address, len, flags);
+}
+
+PUBLIC int connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    static __typeof__(&connect) real;
+    int64_t error = strike(CONNECT);
+    real = real ? real : REAL(connect);
+    if (error > 0) {
+        if (error == EINTR) /* the kernel goes on connecting all the same */
+            real(fd, address, len);
+        errno = (int)error;
+        return -1;
+    }
+    return real(fd, address, len);
+}
+
+PUBLIC int epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
+{
+    static __typeof__(&epoll_wait) real;
+    int64_t error = strike(EPOLL_WAIT);
+    real = real ? real : REAL(epoll_wait);
+    errno = (int)error;
+    return error > 0 ? -1 : real(fd, events, max, timeout);
+}
+
+PUBLIC int socket(int domain, int type, int protocol)
+{
+    static __typeof__(&socket) real;
+    int64_t error = strike(SOCKET);
+    real = real ? real : REAL(socket);
+    errno = (int)error;
+    return error > 0 ? -1 : real(domain, type, protocol);
+}
+
+PUBLIC int open(const char *path, int flags, ...)
+{
+    static __typeof__(&open) real;
+    va_list ap;
+    va_start(ap, flags);
+    int mode = flags & O_CREAT ? va_arg(ap, int) : 0;
+    va_end(ap);
+    int64_t error = strike(OPEN);
+    real = real ? real : REAL(open);
+    errno = (int)error;
+    return error > 0 ? -1 : real(path, flags, mode);
+}
+
+static bool no_memory(void *caller)
+{
+    uintptr_t from = (uintptr_t)caller;
+    if (from < program_start || from >= program_end)
+        return false;
+    atomic_fetch_add(&control->heap_seen, 1);
+    bool now = control->heap_at > 0 && atomic_fetch_sub(&control->heap_at, 1) == 1;
+    if (now)
+        atomic_fetch_add(&control->injected, 1);
+    return now;
+}
+
+PUBLIC void *malloc(size_t size)
+{
+    return no_memory(__builtin_return_address(0)) ? NULL : __libc_malloc(size);
+}
+
+PUBLIC void *calloc(size_t n, size_t size)
+{
+    return no_memory(__builtin_return_address(0)) ? NULL : __libc_calloc(n, size);
+}
+
+PUBLIC void *realloc(void *p, size_t size)
+{
+    return no_memory(__builtin_return_address(0)) ? NULL : __libc_realloc(p, size);
+}
