@@ -170,14 +170,9 @@ static bool can_be_written(const char *path, struct error *err)
     return true;
 }
 
-static bool take_file(struct decode_context *ctx, struct arena *a, struct bytes value,
-                      upb_Arena *arena, struct access_log *log, struct error *err)
+bool access_log_take_path(struct arena *a, struct bytes path, struct access_log *log,
+                          struct error *err)
 {
-    const envoy_extensions_access_loggers_file_v3_FileAccessLog *m =
-        LOGGERS(file_v3_FileAccessLog_parse)(value.data, value.len, arena);
-    if (!m)
-        return error_set(err, "the bytes are no FileAccessLog");
-    struct bytes path = upb_bytes(LOGGERS(file_v3_FileAccessLog_path)(m));
     if (path.len == 0 || path.len > 4096 || memchr(path.data, '\0', path.len))
         return error_set(err, "path: expected the path of a file");
     log->path = arena_dup(a, path);
@@ -186,7 +181,17 @@ static bool take_file(struct decode_context *ctx, struct arena *a, struct bytes 
         log->sink = ACCESS_LOG_STDOUT;
     if (bytes_eq_str(path, "/dev/stderr"))
         log->sink = ACCESS_LOG_STDERR;
-    if (log->sink == ACCESS_LOG_FILE && !can_be_written(arena_str(a, path), err))
+    return log->sink != ACCESS_LOG_FILE || can_be_written(arena_str(a, path), err);
+}
+
+static bool take_file(struct decode_context *ctx, struct arena *a, struct bytes value,
+                      upb_Arena *arena, struct access_log *log, struct error *err)
+{
+    const envoy_extensions_access_loggers_file_v3_FileAccessLog *m =
+        LOGGERS(file_v3_FileAccessLog_parse)(value.data, value.len, arena);
+    if (!m)
+        return error_set(err, "the bytes are no FileAccessLog");
+    if (!access_log_take_path(a, upb_bytes(LOGGERS(file_v3_FileAccessLog_path)(m)), log, err))
         return false;
     switch (LOGGERS(file_v3_FileAccessLog_access_log_format_case)(m)) {
     case LOGGERS(file_v3_FileAccessLog_access_log_format_format):

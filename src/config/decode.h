@@ -108,6 +108,9 @@ struct http_manager *http_manager_decode(struct decode_context *ctx, struct byte
  * before the arena goes. */
 MUST_CHECK bool access_log_decode(struct decode_context *ctx, struct arena *a, struct bytes wire,
                                   struct access_log **out, struct error *err);
+/* The file that a log is written to, which must be writable. */
+MUST_CHECK bool access_log_take_path(struct arena *a, struct bytes path, struct access_log *log,
+                                     struct error *err);
 void access_log_fini(struct access_log *log);
 /* envoy.config.core.v3.ConfigSource. SOURCE_SELF becomes ctx->self. */
 MUST_CHECK bool config_source_decode(struct decode_context *ctx, struct arena *a, struct bytes wire,

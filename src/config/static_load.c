@@ -48,15 +48,19 @@ static void take_node(struct bootstrap_config *c, const bootstrap_msg *m)
         c->node_zone = arena_dup(a, upb_bytes(envoy_config_core_v3_Locality_zone(l)));
 }
 
-/* admin.access_log_path: a file in the default format. */
+/* admin.access_log_path: one more, a file in the default format. */
 static bool take_old_admin_log(struct bootstrap_config *c, struct bytes path, struct error *err)
 {
+    unsigned n = c->n_admin_access_logs;
     struct access_log *log = ARENA_NEW(c->arena, struct access_log);
-    c->admin_access_logs = ARENA_NEW(c->arena, struct access_log *);
-    c->admin_access_logs[0] = log;
-    c->n_admin_access_logs = 1;
-    log->path = arena_dup(c->arena, path);
-    return format_compile(c->arena, bytes_of(access_log_default_format), &log->format, err);
+    struct access_log **logs = ARENA_ARRAY(c->arena, struct access_log *, n + 1);
+    for (unsigned i = 0; i < n; i++)
+        logs[i] = c->admin_access_logs[i];
+    logs[n] = log;
+    c->admin_access_logs = logs;
+    c->n_admin_access_logs = n + 1;
+    return access_log_take_path(c->arena, path, log, err) &&
+           format_compile(c->arena, bytes_of(access_log_default_format), &log->format, err);
 }
 
 static bool take_admin(struct decode_context *ctx, struct bootstrap_config *c,
@@ -76,7 +80,7 @@ static bool take_admin(struct decode_context *ctx, struct bootstrap_config *c,
     if (!access_logs_decode(ctx, c->arena, wire, FIELD_ADMIN_ACCESS_LOG, &c->admin_access_logs,
                             &c->n_admin_access_logs, err))
         return error_prefix(err, "admin.");
-    if (c->n_admin_access_logs == 0 && path.len)
+    if (path.len)
         return take_old_admin_log(c, path, err) || error_prefix(err, "admin.access_log_path: ");
     return true;
 }

@@ -270,8 +270,12 @@ static struct http_manager *make_manager(struct server *s, struct error *err)
     struct http_manager *m = http_manager_decode(
         builder_decode_context(config_thread_builder(s->config)), strbuf_bytes(&wire), NULL, err);
     strbuf_fini(&wire);
-    if (m)
-        m->delayed_close_timeout_ms = 0; /* as in Envoy: a slow reader gets all of a long page */
+    if (!m)
+        return NULL;
+    /* as in Envoy; a slow reader gets all of a long page */
+    m->delayed_close_timeout_ms = 0;
+    m->use_remote_address = true;
+    m->generate_request_id = false;
     return m;
 }
 
@@ -306,6 +310,7 @@ static void free_entry(struct listener_entry *e)
     stat_scope_unref(&e->stats);
     NODE_UNREF(&l);
     NODE_UNREF(&c);
+    ((struct http_manager *)b->manager)->n_access_logs = 0;
     NODE_UNREF(&b->manager);
     NODE_UNREF(&b);
     NODE_UNREF(&e);
@@ -407,7 +412,8 @@ bool server_admin_start(struct server *s, struct error *err)
     options_second(a, s->options);
     make_admin(s, a);
     server_admin_tick(s);
-    timer_start(&a->flush, b->stats_flush_interval_ms);
+    if (!b->stats_flush_on_admin)
+        timer_start(&a->flush, b->stats_flush_interval_ms);
     if (!b->has_admin)
         return true;
     struct http_manager *manager = make_manager(s, err);
@@ -415,6 +421,8 @@ bool server_admin_start(struct server *s, struct error *err)
         return false;
     manager->filters[0] = (struct http_filter_slot){
         .factory = &admin_filter_ops.factory, .name = BYTES("admin"), .config = a->admin};
+    manager->access_logs = b->admin_access_logs; /* the bootstrap's: given back before the end */
+    manager->n_access_logs = b->n_admin_access_logs;
     a->entry = make_entry(s, manager);
     a->snapshot.listeners = (struct pmap)PMAP_INIT(NULL);
     pmap_set(&a->snapshot.listeners, BYTES("admin"), a->entry);
