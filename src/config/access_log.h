@@ -16,6 +16,7 @@ enum access_log_sink { ACCESS_LOG_FILE, ACCESS_LOG_STDOUT, ACCESS_LOG_STDERR };
 #define FORMAT_OP_LIST(X)                                                                          \
     X(START_TIME, "START_TIME")                                                                    \
     X(START_TIME_LOCAL, "START_TIME_LOCAL")                                                        \
+    X(EMIT_TIME_LOCAL, "EMIT_TIME_LOCAL")                                                          \
     X(EMIT_TIME, "EMIT_TIME")                                                                      \
     X(REQ, "REQ")                                                                                  \
     X(RESP, "RESP")                                                                                \
@@ -37,6 +38,20 @@ enum access_log_sink { ACCESS_LOG_FILE, ACCESS_LOG_STDOUT, ACCESS_LOG_STDERR };
     X(RESPONSE_DURATION, "RESPONSE_DURATION")                                                      \
     X(RESPONSE_TX_DURATION, "RESPONSE_TX_DURATION")                                                \
     X(UPSTREAM_HOST, "UPSTREAM_HOST")                                                              \
+    X(COMMON_DURATION, "COMMON_DURATION")                                                          \
+    X(PATH, "PATH")                                                                                \
+    X(QUERY_PARAM, "QUERY_PARAM")                                                                  \
+    X(UPSTREAM_HOST_NAME, "UPSTREAM_HOST_NAME")                                                    \
+    X(UPSTREAM_HOST_NAME_WITHOUT_PORT, "UPSTREAM_HOST_NAME_WITHOUT_PORT")                          \
+    X(UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT, "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT")                  \
+    X(UPSTREAM_LOCAL_PORT, "UPSTREAM_LOCAL_PORT")                                                  \
+    X(UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT, "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT")                \
+    X(UPSTREAM_REMOTE_PORT, "UPSTREAM_REMOTE_PORT")                                                \
+    X(DOWNSTREAM_DIRECT_REMOTE_PORT, "DOWNSTREAM_DIRECT_REMOTE_PORT")                              \
+    X(DOWNSTREAM_DIRECT_LOCAL_ADDRESS, "DOWNSTREAM_DIRECT_LOCAL_ADDRESS")                          \
+    X(DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT,                                                \
+      "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT")                                              \
+    X(DOWNSTREAM_DIRECT_LOCAL_PORT, "DOWNSTREAM_DIRECT_LOCAL_PORT")                                \
     X(UPSTREAM_CLUSTER, "UPSTREAM_CLUSTER")                                                        \
     X(UPSTREAM_CLUSTER_RAW, "UPSTREAM_CLUSTER_RAW")                                                \
     X(UPSTREAM_LOCAL_ADDRESS, "UPSTREAM_LOCAL_ADDRESS")                                            \
@@ -79,11 +94,35 @@ enum format_op {
         FORMAT_OP_COUNT
 };
 
+/* COMMON_DURATION(FROM:TO:UNIT) */
+#define FORMAT_POINT_LIST(X)                                                                       \
+    X(DS_RX_BEG)                                                                                   \
+    X(DS_RX_END) X(US_TX_BEG) X(US_TX_END) X(US_RX_BEG) X(US_RX_END) X(DS_TX_BEG) X(DS_TX_END)
+enum format_point {
+#define X(id) POINT_##id,
+    FORMAT_POINT_LIST(X)
+#undef X
+        POINT_UNKNOWN /* an extension's: never reached */
+};
+/* PATH(WQ|NQ:...) */
+enum format_path { PATH_ORIGINAL_OR_CURRENT, PATH_ORIGINAL, PATH_CURRENT };
+
 struct format_part {
     enum format_op op;
     struct bytes text;        /* literal, header name, strftime format, variable name */
     struct bytes alternative; /* REQ(a?b) */
     uint32_t max_length;      /* 0: no limit */
+    union {
+        struct {
+            uint8_t from, to; /* enum format_point */
+            uint32_t unit_ns;
+        } duration;
+        struct {
+            uint8_t which; /* enum format_path */
+            bool without_query;
+        } path;
+        bool keep_spaces; /* RESPONSE_CODE_DETAILS */
+    };
 };
 
 struct format {

@@ -22,7 +22,14 @@ static enum format_op op_of(struct bytes name)
     return FORMAT_OP_COUNT;
 }
 
-enum parameter { PARAMETER_NONE, PARAMETER_OPTIONAL, PARAMETER_HEADER, PARAMETER_NAME };
+enum parameter {
+    PARAMETER_NONE,
+    PARAMETER_OPTIONAL,
+    PARAMETER_HEADER,
+    PARAMETER_NAME,
+    PARAMETER_POINTS,
+    PARAMETER_PATH
+};
 
 static enum parameter parameter_of(enum format_op op)
 {
@@ -33,7 +40,14 @@ static enum parameter parameter_of(enum format_op op)
     case FORMAT_REQ_WITHOUT_QUERY:
         return PARAMETER_HEADER;
     case FORMAT_ENVIRONMENT:
+    case FORMAT_QUERY_PARAM:
         return PARAMETER_NAME;
+    case FORMAT_COMMON_DURATION:
+        return PARAMETER_POINTS;
+    case FORMAT_PATH:
+        return PARAMETER_PATH;
+    case FORMAT_RESPONSE_CODE_DETAILS:
+    case FORMAT_EMIT_TIME_LOCAL:
     case FORMAT_START_TIME:
     case FORMAT_START_TIME_LOCAL:
     case FORMAT_EMIT_TIME:
@@ -127,6 +141,67 @@ static bool take_header(struct arena *a, const struct command *c, struct format_
     return true;
 }
 
+static enum format_point point_of(struct bytes name)
+{
+    static const char *const names[] = {
+#define X(id) #id,
+        FORMAT_POINT_LIST(X)
+#undef X
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        if (bytes_eq_str(name, names[i]))
+            return (enum format_point)i;
+    }
+    return POINT_UNKNOWN;
+}
+
+static bool take_points(const struct command *c, struct format_part *p, struct error *err)
+{
+    struct bytes rest = c->parameter, from = bytes_split(&rest, ':');
+    if (c->parameter.len == 0)
+        return error_set(err, "COMMON_DURATION requires parameters");
+    struct bytes to = rest.data ? bytes_split(&rest, ':') : BYTES_NONE, unit = rest;
+    if (!to.data || (unit.data && bytes_find_char(unit, ':') >= 0))
+        return error_set(err, "Invalid common duration configuration: %.*s.",
+                         BYTES_ARG(c->parameter));
+    if (bytes_starts_with(from, BYTES("US_CX_")) || bytes_starts_with(to, BYTES("US_CX_")) ||
+        bytes_eq_str(from, "US_HS_END") || bytes_eq_str(to, "US_HS_END"))
+        return error_set(err,
+                         "COMMON_DURATION(%.*s): the points of upstream connections are not "
+                         "implemented",
+                         BYTES_ARG(c->parameter));
+    p->duration.from = (uint8_t)point_of(from);
+    p->duration.to = (uint8_t)point_of(to);
+    p->duration.unit_ns = 1000000;
+    if (bytes_eq_str(unit, "us"))
+        p->duration.unit_ns = 1000;
+    else if (bytes_eq_str(unit, "ns"))
+        p->duration.unit_ns = 1;
+    else if (unit.data && !bytes_eq_str(unit, "ms"))
+        return error_set(err, "Invalid common duration precision: %.*s.", BYTES_ARG(unit));
+    return true;
+}
+
+static bool take_path(const struct command *c, struct format_part *p, struct error *err)
+{
+    struct bytes rest = c->parameter, query = bytes_split(&rest, ':');
+    struct bytes which = rest.data ? bytes_split(&rest, ':') : BYTES_NONE;
+    p->path.without_query = bytes_eq_str(query, "NQ");
+    if (query.len && !p->path.without_query && !bytes_eq_str(query, "WQ"))
+        return error_set(err, "Invalid PATH option: '%.*s', only 'WQ'/'NQ' are allowed",
+                         BYTES_ARG(query));
+    if (bytes_eq_str(which, "ORIG"))
+        p->path.which = PATH_ORIGINAL;
+    else if (bytes_eq_str(which, "PATH"))
+        p->path.which = PATH_CURRENT;
+    else if (which.len && !bytes_eq_str(which, "ORIG_OR_PATH"))
+        return error_set(err,
+                         "Invalid PATH option: '%.*s', only 'ORIG'/'PATH'/'ORIG_OR_PATH' are "
+                         "allowed",
+                         BYTES_ARG(which));
+    return true;
+}
+
 static bool take_parameter(struct arena *a, const struct command *c, struct format_part *p,
                            struct error *err)
 {
@@ -138,7 +213,13 @@ static bool take_parameter(struct arena *a, const struct command *c, struct form
         return true;
     case PARAMETER_OPTIONAL:
         p->text = c->has_parameter ? arena_dup(a, c->parameter) : BYTES_NONE;
+        if (p->op == FORMAT_RESPONSE_CODE_DETAILS)
+            p->keep_spaces = bytes_eq_str(p->text, "ALLOW_WHITESPACES");
         return true;
+    case PARAMETER_POINTS:
+        return take_points(c, p, err);
+    case PARAMETER_PATH:
+        return take_path(c, p, err);
     case PARAMETER_NAME:
         if (c->parameter.len == 0)
             return error_set(err, "%.*s requires parameters", BYTES_ARG(c->name));
@@ -165,7 +246,7 @@ static bool take_command(struct arena *a, const struct command *c, struct format
         return true;
     if (parameter_of(p->op) == PARAMETER_NONE)
         return error_set(err, "%.*s does not take any parameters or length", BYTES_ARG(c->name));
-    if (parameter_of(p->op) == PARAMETER_OPTIONAL)
+    if (parameter_of(p->op) == PARAMETER_OPTIONAL || parameter_of(p->op) == PARAMETER_POINTS)
         return error_set(err, "%.*s does not allow length to be specified.", BYTES_ARG(c->name));
     if (!bytes_to_u64(c->length, &length) || length == 0 || length > UINT32_MAX)
         return error_set(err, "%.*s: length must be an integer, given: %.*s", BYTES_ARG(c->name),

@@ -173,3 +173,104 @@ def test_status_filter_chooses_lines(start, tmp_path):
         proxy.get(path_name)
     proxy.stop()
     assert path.read_text() == "/bad\n"
+
+
+def one_line(start, origin, tmp_path, operators, path="/", routes=None, headers=()):
+    """What each operator printed for one request."""
+    log = tmp_path / "log"
+    proxy = start(bootstrap([http_listener(
+        routes=routes or [route("/", "one")], generate_request_id=False,
+        access_log=[file_log(log, "\n".join(f"%{op}%" for op in operators) + "\n")])],
+        [cluster("one", origin)]))
+    proxy.get(path, headers=headers)
+    proxy.stop()
+    return dict(zip(operators, log.read_text().splitlines(), strict=True)), proxy
+
+
+def test_paths_and_query_parameters(start, origin, tmp_path):
+    expected = {
+        "PATH": "/p/a?a=1&b=2%203&a=9&c", "PATH(NQ)": "/p/a", "PATH(WQ)": "/p/a?a=1&b=2%203&a=9&c",
+        "PATH(WQ:ORIG)": "/p/a?a=1&b=2%203&a=9&c", "PATH(WQ:PATH)": "/q/a?a=1&b=2%203&a=9&c",
+        "PATH(NQ:PATH)": "/q/a", "PATH(NQ:ORIG_OR_PATH):4": "/p/a", "PATH:3": "/p/",
+        "QUERY_PARAM(a)": "1", "QUERY_PARAM(b)": "2 3", "QUERY_PARAM(b):2": "2 ",
+        "QUERY_PARAM(c)": "", "QUERY_PARAM(d)": "-"}
+    got, _ = one_line(start, origin, tmp_path, list(expected), "/p/a?a=1&b=2%203&a=9&c",
+                      [route("/p", "one", prefix_rewrite="/q")])
+    assert got == expected
+
+
+def test_path_that_was_not_rewritten(start, origin, tmp_path):
+    expected = {"PATH": "/n", "PATH(WQ:ORIG)": "-", "PATH(NQ:ORIG)": "-", "PATH(WQ:PATH)": "/n",
+                "QUERY_PARAM(a)": "-"}
+    assert one_line(start, origin, tmp_path, list(expected), "/n")[0] == expected
+
+
+def test_addresses_in_parts(start, origin, tmp_path):
+    operators = [f"{name}{suffix}" for name in [
+        "UPSTREAM_LOCAL", "UPSTREAM_REMOTE", "DOWNSTREAM_DIRECT_REMOTE", "DOWNSTREAM_DIRECT_LOCAL"]
+        for suffix in ["_ADDRESS", "_ADDRESS_WITHOUT_PORT", "_PORT"]]
+    got, _ = one_line(start, origin, tmp_path, [
+        *operators, "UPSTREAM_HOST_NAME", "UPSTREAM_HOST_NAME_WITHOUT_PORT"])
+    for name in ["UPSTREAM_LOCAL", "UPSTREAM_REMOTE", "DOWNSTREAM_DIRECT_REMOTE",
+                 "DOWNSTREAM_DIRECT_LOCAL"]:
+        assert got[name + "_ADDRESS_WITHOUT_PORT"] == "127.0.0.1"
+        assert got[name + "_ADDRESS"] == "127.0.0.1:" + got[name + "_PORT"]
+    assert got["UPSTREAM_REMOTE_PORT"] == str(origin.port)
+    assert got["UPSTREAM_HOST_NAME"] == f"127.0.0.1:{origin.port}"
+    assert got["UPSTREAM_HOST_NAME_WITHOUT_PORT"] == "127.0.0.1"
+
+
+def test_durations_between_two_points(start, origin, tmp_path):
+    points = ["DS_RX_BEG", "DS_RX_END", "US_TX_BEG", "US_TX_END", "US_RX_BEG", "US_RX_END",
+              "DS_TX_BEG", "DS_TX_END"]
+    operators = [f"COMMON_DURATION({a}:{b}:us)" for a, b in zip(points, points[2:])]
+    got, _ = one_line(start, origin, tmp_path, [
+        *operators, "COMMON_DURATION(DS_RX_BEG:DS_TX_END)", "COMMON_DURATION(DS_RX_BEG:DS_TX_END:ms)",
+        "COMMON_DURATION(DS_RX_BEG:DS_TX_END:ns)", "COMMON_DURATION(US_RX_BEG:nowhere)"])
+    assert all(got[op].isdigit() for op in operators), got
+    assert got["COMMON_DURATION(DS_RX_BEG:DS_TX_END)"] == \
+        got["COMMON_DURATION(DS_RX_BEG:DS_TX_END:ms)"]
+    assert int(got["COMMON_DURATION(DS_RX_BEG:DS_TX_END:ns)"]) > 1000
+    assert got["COMMON_DURATION(US_RX_BEG:nowhere)"] == "-"
+
+
+def test_stream_id_is_the_request_id(start, origin, tmp_path):
+    name = "9c3a6a4c-0000-4000-8000-000000000000"
+    got, _ = one_line(start, origin, tmp_path, ["STREAM_ID"], headers=[("x-request-id", name)])
+    assert got == {"STREAM_ID": name}
+    log = tmp_path / "none"
+    log.mkdir()
+    assert one_line(start, origin, log, ["STREAM_ID"])[0] == {"STREAM_ID": "-"}
+
+
+def test_local_times(start, origin, tmp_path):
+    got, _ = one_line(start, origin, tmp_path, ["START_TIME_LOCAL", "EMIT_TIME_LOCAL",
+                                                "EMIT_TIME_LOCAL(%Y)", "START_TIME"])
+    local = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d{4}"
+    assert re.fullmatch(local, got["START_TIME_LOCAL"])
+    assert re.fullmatch(local, got["EMIT_TIME_LOCAL"])
+    assert re.fullmatch(r"\d{4}", got["EMIT_TIME_LOCAL(%Y)"])
+    assert re.fullmatch(local[:-len("[+-]\\d{4}")] + "Z", got["START_TIME"])
+
+
+def test_details_with_and_without_spaces(start, origin, tmp_path):
+    got, _ = one_line(start, origin, tmp_path, [
+        "RESPONSE_CODE_DETAILS", "RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)"])
+    assert set(got.values()) == {"via_upstream"}
+
+
+@pytest.mark.parametrize("operator, message", [
+    ("COMMON_DURATION", "COMMON_DURATION requires parameters"),
+    ("COMMON_DURATION(DS_RX_BEG)", "Invalid common duration configuration: DS_RX_BEG."),
+    ("COMMON_DURATION(a:b:ms:d)", "Invalid common duration configuration: a:b:ms:d."),
+    ("COMMON_DURATION(DS_RX_BEG:US_TX_BEG:xs)", "Invalid common duration precision: xs."),
+    ("COMMON_DURATION(DS_RX_BEG:DS_RX_END):3",
+     "COMMON_DURATION does not allow length to be specified."),
+    ("RESPONSE_CODE_DETAILS:3", "RESPONSE_CODE_DETAILS does not allow length to be specified."),
+    ("PATH(XX)", "Invalid PATH option: 'XX', only 'WQ'/'NQ' are allowed"),
+    ("PATH(WQ:YY)", "Invalid PATH option: 'YY', only 'ORIG'/'PATH'/'ORIG_OR_PATH' are allowed"),
+    ("QUERY_PARAM()", "QUERY_PARAM requires parameters")])
+def test_broken_operators_are_told(start, tmp_path, operator, message):
+    with pytest.raises(RuntimeError, match=re.escape(message)):
+        start(bootstrap([http_listener(routes=[direct(200)], access_log=[
+            file_log(tmp_path / "log", f"%{operator}%\n")])]))

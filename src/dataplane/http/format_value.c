@@ -17,6 +17,8 @@ static void add_time(struct strbuf *out, uint64_t wall_ns, struct bytes format, 
         localtime_r(&sec, &tm);
     else
         gmtime_r(&sec, &tm);
+    if (!format.len && local)
+        format = BYTES("%Y-%m-%dT%H:%M:%E3S%z");
     if (!format.len) {
         strbuf_printf(out, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900, tm.tm_mon + 1,
                       tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, ns / 1000000);
@@ -203,8 +205,16 @@ static bool connection_value(struct stream *s, enum format_op op, struct strbuf 
         return add_ip(out, connection_remote(c));
     case FORMAT_CONNECTION_ID:
         return add_u64(out, s->conn->id);
+    case FORMAT_DOWNSTREAM_DIRECT_REMOTE_PORT:
+        return add_port(out, connection_remote(c));
+    case FORMAT_DOWNSTREAM_DIRECT_LOCAL_ADDRESS:
+        return add_address(out, connection_local(c));
+    case FORMAT_DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT:
+        return add_ip(out, connection_local(c));
+    case FORMAT_DOWNSTREAM_DIRECT_LOCAL_PORT:
+        return add_port(out, connection_local(c));
     case FORMAT_STREAM_ID:
-        return add_u64(out, s->id);
+        return add(out, headers_get(&s->request_headers, HEADER_X_REQUEST_ID));
     case FORMAT_FILTER_CHAIN_NAME:
         return add(out, s->conn->binding->chain->name);
     case FORMAT_REQUESTED_SERVER_NAME:
@@ -214,15 +224,48 @@ static bool connection_value(struct stream *s, enum format_op op, struct strbuf 
     }
 }
 
+static bool upstream_address_value(const struct stream_info *i, enum format_op op,
+                                   struct strbuf *out)
+{
+    static const struct address none = {.kind = ADDRESS_NONE};
+    const struct address *host = i->has_upstream_address ? &i->upstream_address : &none;
+    const struct address *local =
+        i->has_upstream_local_address ? &i->upstream_local_address : &none;
+    switch ((int)op) {
+    case FORMAT_UPSTREAM_HOST_NAME:
+        return i->upstream_hostname.len ? add(out, i->upstream_hostname) : add_address(out, host);
+    case FORMAT_UPSTREAM_HOST_NAME_WITHOUT_PORT:
+        return i->upstream_hostname.len ? add(out, i->upstream_hostname) : add_ip(out, host);
+    case FORMAT_UPSTREAM_HOST:
+    case FORMAT_UPSTREAM_REMOTE_ADDRESS:
+        return add_address(out, host);
+    case FORMAT_UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT:
+        return add_ip(out, host);
+    case FORMAT_UPSTREAM_REMOTE_PORT:
+        return add_port(out, host);
+    case FORMAT_UPSTREAM_LOCAL_ADDRESS:
+        return add_address(out, local);
+    case FORMAT_UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT:
+        return add_ip(out, local);
+    default:
+        return add_port(out, local);
+    }
+}
+
 static bool upstream_value(struct stream *s, enum format_op op, struct strbuf *out)
 {
     const struct stream_info *i = &s->info;
     switch ((int)op) {
     case FORMAT_UPSTREAM_HOST:
+    case FORMAT_UPSTREAM_HOST_NAME:
+    case FORMAT_UPSTREAM_HOST_NAME_WITHOUT_PORT:
     case FORMAT_UPSTREAM_REMOTE_ADDRESS:
-        return i->has_upstream_address && add_address(out, &i->upstream_address);
+    case FORMAT_UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT:
+    case FORMAT_UPSTREAM_REMOTE_PORT:
     case FORMAT_UPSTREAM_LOCAL_ADDRESS:
-        return i->has_upstream_local_address && add_address(out, &i->upstream_local_address);
+    case FORMAT_UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT:
+    case FORMAT_UPSTREAM_LOCAL_PORT:
+        return upstream_address_value(i, op, out);
     case FORMAT_UPSTREAM_CLUSTER:
         return add(out, i->upstream_cluster);
     case FORMAT_UPSTREAM_CLUSTER_RAW:
@@ -242,6 +285,38 @@ static bool upstream_value(struct stream *s, enum format_op op, struct strbuf *o
     }
 }
 
+static uint64_t point_ns(const struct stream_info *i, unsigned point)
+{
+    switch ((enum format_point)point) {
+    case POINT_DS_RX_BEG:
+        return i->start_ns;
+    case POINT_DS_RX_END:
+        return i->request_end_ns;
+    case POINT_US_TX_BEG:
+        return i->upstream_first_tx_ns;
+    case POINT_US_TX_END:
+        return i->upstream_last_tx_ns;
+    case POINT_US_RX_BEG:
+        return i->upstream_first_rx_ns;
+    case POINT_US_RX_END:
+        return i->upstream_last_rx_ns;
+    case POINT_DS_TX_BEG:
+        return i->downstream_first_tx_ns;
+    case POINT_DS_TX_END:
+        return i->downstream_first_tx_ns ? i->end_ns : 0;
+    case POINT_UNKNOWN:
+        break;
+    }
+    return 0;
+}
+
+static bool add_common_duration(struct strbuf *out, const struct stream_info *i,
+                                const struct format_part *part)
+{
+    uint64_t from = point_ns(i, part->duration.from), to = point_ns(i, part->duration.to);
+    return from && to >= from && add_u64(out, (to - from) / part->duration.unit_ns);
+}
+
 static bool time_value(struct stream *s, const struct format_part *part, struct strbuf *out)
 {
     const struct stream_info *i = &s->info;
@@ -252,8 +327,11 @@ static bool time_value(struct stream *s, const struct format_part *part, struct 
         add_time(out, i->start_wall_ns, part->text, part->op == FORMAT_START_TIME_LOCAL);
         return true;
     case FORMAT_EMIT_TIME:
-        add_time(out, clock->wall_ns(clock), part->text, false);
+    case FORMAT_EMIT_TIME_LOCAL:
+        add_time(out, clock->wall_ns(clock), part->text, part->op == FORMAT_EMIT_TIME_LOCAL);
         return true;
+    case FORMAT_COMMON_DURATION:
+        return add_common_duration(out, i, part);
     case FORMAT_DURATION:
         return add_span(out, i->start_ns, i->end_ns);
     case FORMAT_REQUEST_DURATION:
@@ -267,6 +345,17 @@ static bool time_value(struct stream *s, const struct format_part *part, struct 
     default:
         return upstream_value(s, part->op, out);
     }
+}
+
+/* Spaces would end a field of a line. */
+static bool add_details(struct strbuf *out, struct bytes details, bool keep_spaces)
+{
+    for (size_t i = 0; i < details.len; i++) {
+        char c = details.data[i];
+        bool space = c == ' ' || (c >= '\t' && c <= '\r');
+        strbuf_add_char(out, space && !keep_spaces ? '_' : c);
+    }
+    return details.len > 0;
 }
 
 /* While the response is on its way through the filters its head says it. */
@@ -297,7 +386,11 @@ bool format_value(struct stream *s, const struct format_part *part, struct strbu
     case FORMAT_RESPONSE_CODE:
         return add_response_code(out, s);
     case FORMAT_RESPONSE_CODE_DETAILS:
-        return add(out, bytes_of(i->details));
+        return add_details(out, bytes_of(i->details), part->keep_spaces);
+    case FORMAT_PATH:
+        return format_path(s, part, out);
+    case FORMAT_QUERY_PARAM:
+        return format_query_param(s, part, out);
     case FORMAT_RESPONSE_FLAGS:
         return add_flags(out, i->flags, false);
     case FORMAT_RESPONSE_FLAGS_LONG:

@@ -38,6 +38,7 @@ struct stream_info {
     struct bytes upstream_failure_reason; /* UPSTREAM_TRANSPORT_FAILURE_REASON */
     struct bytes upstream_cluster, upstream_cluster_raw;
     struct bytes virtual_cluster; /* BYTES_NONE: none */
+    struct bytes upstream_hostname;
     struct address upstream_address, upstream_local_address;
     bool has_upstream_address, has_upstream_local_address;
     unsigned attempts;

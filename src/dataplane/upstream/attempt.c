@@ -152,6 +152,8 @@ bool attempt_start(struct attempt *a, const struct host *host, unsigned priority
     a->host = host->state;
     host_state_hold(a->host);
     a->host_address = host->address;
+    if (host->name)
+        a->stream->info.upstream_hostname = arena_dup(a->stream->arena, *host->name);
     a->request_headers = h;
     a->request_ended = end;
     switch (conn_pool_get(pool, &a->request)) {

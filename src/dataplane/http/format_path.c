@@ -1,0 +1,57 @@
+/* PATH(...) and QUERY_PARAM(...) of command strings. */
+#include "dataplane/http/format.h"
+#include "dataplane/http/stream_internal.h"
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* %XX as the byte that it means; what is no such sequence stays. */
+static void add_decoded(struct strbuf *out, struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        int high = i + 2 < text.len && text.data[i] == '%' ? hex(text.data[i + 1]) : -1;
+        int low = high >= 0 ? hex(text.data[i + 2]) : -1;
+        strbuf_add_char(out, low >= 0 ? (char)(high << 4 | low) : text.data[i]);
+        i += low >= 0 ? 2 : 0;
+    }
+}
+
+bool format_path(const struct stream *s, const struct format_part *part, struct strbuf *out)
+{
+    struct bytes original = headers_get(&s->request_headers, HEADER_X_ENVOY_ORIGINAL_PATH);
+    struct bytes path = headers_get(&s->request_headers, HEADER_PATH);
+    if (part->path.which == PATH_ORIGINAL ||
+        (part->path.which == PATH_ORIGINAL_OR_CURRENT && original.data))
+        path = original;
+    ptrdiff_t query = part->path.without_query ? bytes_find_char(path, '?') : -1;
+    strbuf_add_bytes(out, query < 0 ? path : bytes_first(path, (size_t)query));
+    return path.len > 0;
+}
+
+/* The first parameter of that name. */
+bool format_query_param(const struct stream *s, const struct format_part *part, struct strbuf *out)
+{
+    struct bytes rest = headers_get(&s->request_headers, HEADER_PATH);
+    size_t before = out->len;
+    bytes_split(&rest, '?');
+    if (rest.data) {
+        ptrdiff_t fragment = bytes_find_char(rest, '#');
+        rest = fragment < 0 ? rest : bytes_first(rest, (size_t)fragment);
+    }
+    while (rest.data) {
+        struct bytes value = bytes_split(&rest, '&'), name = bytes_split(&value, '=');
+        add_decoded(out, name);
+        bool found = bytes_eq(bytes_skip(strbuf_bytes(out), before), part->text);
+        strbuf_cut(out, before);
+        if (found) {
+            add_decoded(out, value);
+            return true;
+        }
+    }
+    return false;
+}
