@@ -25,6 +25,17 @@ static struct address bound(struct admin *a, const struct listener *l, unsigned 
     return address;
 }
 
+/* The names that there were when it was asked for; what has gone since is left out. */
+struct listeners_page {
+    struct admin_page page;
+    struct admin *admin;
+    struct arena *arena;
+    struct bytes *names;
+    size_t n, at;
+    bool is_json, any;
+    struct json_out json;
+};
+
 static void text_listener(struct admin *a, const struct listener *l, struct strbuf *out)
 {
     char text[ADDRESS_TEXT_MAX];
@@ -51,32 +62,65 @@ static void json_listener(struct admin *a, const struct listener *l, struct json
     json_end(j, '}');
 }
 
+static void print_one(struct listeners_page *p, const struct listener *l, struct strbuf *out)
+{
+    if (!p->is_json) {
+        text_listener(p->admin, l, out);
+        return;
+    }
+    if (!p->any)
+        json_begin(&p->json, "listener_statuses", '[');
+    p->any = true;
+    json_listener(p->admin, l, &p->json);
+}
+
+static bool listeners_next(struct admin_page *page, struct strbuf *out)
+{
+    struct listeners_page *p = (struct listeners_page *)page;
+    const struct snapshot *s = p->admin->table.snapshot(p->admin->table.ctx);
+    p->json.out = out;
+    if (p->is_json && p->json.depth == 0)
+        json_begin(&p->json, NULL, '{');
+    for (; p->at < p->n && out->len < ADMIN_SLICE; p->at++) {
+        const struct listener_entry *e = s ? snapshot_listener(s, p->names[p->at]) : NULL;
+        if (e)
+            print_one(p, e->listener, out);
+    }
+    if (p->at < p->n)
+        return true;
+    if (p->is_json) {
+        if (p->any)
+            json_end(&p->json, ']');
+        json_end(&p->json, '}');
+        strbuf_add_char(out, '\n');
+    }
+    return false;
+}
+
+static void listeners_free(struct admin_page *page)
+{
+    struct listeners_page *p = (struct listeners_page *)page;
+    arena_free(&p->arena);
+    mem_free(p);
+}
+
 struct admin_page *page_listeners(struct admin *a, const struct query *q)
 {
     const struct snapshot *s = a->table.snapshot(a->table.ctx);
-    struct bytes format = query_get(q, "format");
-    bool is_json = bytes_eq_str(format, "json");
-    struct text_page *t = text_page_new(200, is_json ? TEXT_JSON : TEXT_PLAIN);
+    struct listeners_page *p = NEW(struct listeners_page);
     struct pmap_pair *list = s ? pmap_sorted(&s->listeners) : NULL;
     size_t n = s ? s->listeners.count : 0;
-    struct json_out j = {.out = &t->text, .first = true};
-    if (is_json)
-        json_begin(&j, NULL, '{');
-    if (is_json && n)
-        json_begin(&j, "listener_statuses", '[');
-    for (size_t i = 0; i < n; i++) {
-        const struct listener *l = ((const struct listener_entry *)list[i].value)->listener;
-        if (is_json)
-            json_listener(a, l, &j);
-        else
-            text_listener(a, l, &t->text);
-    }
-    if (is_json && n)
-        json_end(&j, ']');
-    if (is_json) {
-        json_end(&j, '}');
-        strbuf_add_char(&t->text, '\n');
-    }
+    p->admin = a;
+    p->is_json = bytes_eq_str(query_get(q, "format"), "json");
+    p->json.first = true;
+    p->page = (struct admin_page){.status = 200,
+                                  .content_type = p->is_json ? TEXT_JSON : TEXT_PLAIN,
+                                  .next = listeners_next,
+                                  .free = listeners_free};
+    p->arena = arena_new(n * 64 + 64);
+    p->names = ARENA_ARRAY(p->arena, struct bytes, n + 1);
+    for (; p->n < n; p->n++)
+        p->names[p->n] = arena_dup(p->arena, list[p->n].key);
     mem_free(list);
-    return &t->page;
+    return &p->page;
 }

@@ -305,6 +305,33 @@ START_TEST(listeners)
 }
 END_TEST
 
+START_TEST(listeners_come_in_slices)
+{
+    enum { LISTENERS = 500, NAME_LEN = 200 };
+    char name[NAME_LEN + 1], yaml[1024];
+    setup();
+    for (unsigned i = 0; i < LISTENERS; i++) {
+        snprintf(name, sizeof(name), "l%0*u", NAME_LEN - 1, i);
+        snprintf(yaml, sizeof(yaml),
+                 "{name: %s, address: {pipe: {path: /l%u}}, filter_chains: [{filters: [{name: hcm, "
+                 "typed_config: {'@type': " HCM ", stat_prefix: p, http_filters: [" ROUTER "], " RDS
+                 "}}]}]}",
+                 name, i);
+        fixture_update(&w.f, RESOURCE_LISTENER, name, yaml);
+    }
+    const char *text = world_get(&w, "/listeners");
+    ck_assert_uint_gt(strlen(text), LISTENERS * NAME_LEN);
+    expect_has(text, "499::/l499\nsl::127.0.0.1:80\n");
+    ck_assert_uint_gt(w.n_slices, 1);
+    ck_assert_uint_lt(w.largest, ADMIN_SLICE + 1024);
+    text = world_get(&w, "/listeners?format=json");
+    expect_has(text, "\"path\": \"/l499\"\n");
+    ck_assert_ptr_nonnull(strstr(text, "\n ]\n}\n"));
+    ck_assert_uint_lt(w.largest, ADMIN_SLICE + 1024);
+    world_fini(&w);
+}
+END_TEST
+
 START_TEST(what_is_ignored_comes_last)
 {
     static const char begin[] =
@@ -333,4 +360,5 @@ END_TEST
 SUITE("page_config_dump", what_is_ignored_comes_last, sections_are_in_envoys_order,
       what_was_received_is_echoed, refused_resources_say_why, endpoints_are_the_hosts_as_they_stand,
       resources_masks_and_names, refusals_are_envoys, routes_inside_a_listener_that_changed,
-      many_resources_take_many_turns, init_dump_tells_who_waits, listeners)
+      many_resources_take_many_turns, init_dump_tells_who_waits, listeners,
+      listeners_come_in_slices)
