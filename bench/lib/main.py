@@ -2,6 +2,7 @@
 import argparse
 import importlib
 import os
+import signal
 import sys
 import time
 
@@ -67,6 +68,7 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # what was started is ended
     try:
         sys.exit(main())
     except BenchError as error:

@@ -36,6 +36,7 @@ def idle_with_ads(report):
     alone = pss.pop("libraries")
     report.add("memory", "Pss when idle, ADS connected", pss, "MiB", "≤ 15", pss["xylem"] <= 15)
     report.add("memory", "... of it the libraries with one idle ADS stream", {"xylem": alone}, "MiB")
+    report.pictures["idle"] = {"title": "Memory when idle, ADS connected (Pss, MiB)", "bars": pss}
     report.add("memory", "... ours", {"xylem": pss["xylem"] - alone}, "MiB", "≤ 4",
                pss["xylem"] - alone <= 4)
 
@@ -62,3 +63,5 @@ def connections(report):
             bench.stop()
     report.add("memory", "Pss when idle, one listener from a file", idle, "MiB")
     report.add("memory", "Pss of an idle connection", each, "KiB", "≤ 1", each["xylem"] <= 1)
+    report.pictures["connection"] = {"title": "Memory of an idle connection (Pss, KiB)",
+                                     "bars": each}

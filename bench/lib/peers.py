@@ -38,7 +38,8 @@ def version(name):
     if name in ("xylem", "envoy"):
         text = subprocess.run([program(name), "--version"], capture_output=True, text=True,
                               check=False).stdout
-        return re.search(r"/([\w.-]+/\w+/\w+)", text).group(1) if "/" in text else text.strip()
+        commit, number, _, build = re.search(r"version: (\w+)/([\w.]+)/(\w+)/(\w+)", text).groups()
+        return f"{number if name == 'envoy' else commit[:12]} ({build})"
     if name == "floor":
         return "bench/floor"
     text = subprocess.run([program(name), "-v"], capture_output=True, text=True, check=False)
