@@ -368,7 +368,7 @@ void config_update(struct builder *b, const struct config_source *source, enum r
     for (size_t i = 0; i < n_removed; i++)
         remove_named(b, source, type, removed[i], result);
     for (size_t i = 0; i < n_updates; i++) {
-        struct incoming in = {&updates[i], source, builder_wall_ns(b)};
+        struct incoming in = {&updates[i], source, builder_wall_ns(b), version};
         struct resource *r = target_of(b, &in, type);
         if (r)
             update_one(b, r, &in, result);
@@ -416,7 +416,7 @@ void config_update_failed(struct builder *b, const struct config_source *source,
 bool builder_add_static(struct builder *b, enum resource_type type, const struct resource_update *u,
                         struct error *err)
 {
-    struct incoming in = {u, NULL, builder_wall_ns(b)};
+    struct incoming in = {u, NULL, builder_wall_ns(b), u->version};
     bool unchanged = false;
     CHECK(resource_type_is_wildcard(type));
     if (store_find(&b->store, NULL, type, u->name))

@@ -47,6 +47,7 @@ struct incoming {
     const struct resource_update *u;
     const struct config_source *source; /* NULL: the bootstrap */
     uint64_t wall_ns;
+    struct bytes version; /* of the response: what statistics hash */
 };
 
 /* ---- builder.c ---- */

@@ -36,11 +36,11 @@ void builder_subscription_count(struct resource *r, enum subscription_event e)
 static void set_version(struct resource *r, const struct incoming *in)
 {
     int64_t time = (int64_t)(in->wall_ns / NS_PER_MS);
-    int64_t version = (int64_t)xxhash64(in->u->version);
+    int64_t version = (int64_t)xxhash64(in->version);
     if (r->stats) {
         stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RDS_UPDATE_TIME, time);
         stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RDS_VERSION, version);
-        stat_set_text(r->stats, STAT_RDS_VERSION_TEXT, in->u->version);
+        stat_set_text(r->stats, STAT_RDS_VERSION_TEXT, in->version);
     }
     LIST_EACH(it, &r->dependants)
     {
@@ -49,7 +49,7 @@ static void set_version(struct resource *r, const struct incoming *in)
             continue;
         stat_set(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_UPDATE_TIME, time);
         stat_set(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_VERSION, version);
-        stat_set_text(v->state->stats, STAT_CLUSTER_VERSION_TEXT, in->u->version);
+        stat_set_text(v->state->stats, STAT_CLUSTER_VERSION_TEXT, in->version);
     }
 }
 

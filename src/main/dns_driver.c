@@ -45,7 +45,8 @@ struct dns_driver {
     struct loop *main_loop, *config_loop;
     struct map resolvers;              /* key of the options -> struct shared_resolver * */
     const struct dns_options *options; /* of clusters that name none; NULL: as the system has it */
-    struct stat_scope *stats;
+    struct stat_store *store;
+    struct stat_scope *stats; /* from the first resolver on; NULL before */
     dns_answer_fn *answer;
     void *ctx;
     struct list jobs;
@@ -64,7 +65,7 @@ struct dns_driver *dns_driver_new(struct loop *main_loop, struct loop *config_lo
                                   struct stat_store *stats, dns_answer_fn *answer, void *ctx)
 {
     struct dns_driver *d = NEW(struct dns_driver);
-    d->stats = stat_scope_get(stats, BYTES("dns.cares"), &dns_stat_schema);
+    d->store = stats;
     d->main_loop = main_loop;
     d->config_loop = config_loop;
     d->answer = answer;
@@ -81,7 +82,10 @@ void dns_driver_set_options(struct dns_driver *d, const struct dns_options *o)
 
 static void use_resolver(struct job *j)
 {
-    struct map *resolvers = &j->driver->resolvers;
+    struct dns_driver *d = j->driver;
+    struct map *resolvers = &d->resolvers;
+    if (!d->stats)
+        d->stats = stat_scope_get(d->store, BYTES("dns.cares"), &dns_stat_schema);
     j->shared = map_get(resolvers, j->options.key);
     if (!j->shared) {
         j->shared = NEW(struct shared_resolver);

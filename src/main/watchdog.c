@@ -297,10 +297,7 @@ static struct stat_scope *make_scope(struct watchdog *d, const char *before, con
 {
     char full[64];
     snprintf(full, sizeof(full), "%s%s", before, name);
-    struct stat_scope *scope = stat_scope_get(d->store, bytes_of(full), &watchdog_stat_schema);
-    stat_add(scope, STAT_SLOT_MAIN, STAT_WATCHDOG_MISS, 0); /* shown before the first one */
-    stat_add(scope, STAT_SLOT_MAIN, STAT_WATCHDOG_MEGA_MISS, 0);
-    return scope;
+    return stat_scope_get(d->store, bytes_of(full), &watchdog_stat_schema);
 }
 
 static void look_as_often(struct watchdog *d, uint64_t ms)
@@ -332,7 +329,8 @@ void watchdog_watch(struct watchdog *d, const char *name, struct loop *loop, boo
     w->loop = loop;
     w->kill_never = kill_never;
     snprintf(w->name, sizeof(w->name), "%s", name);
-    w->stats = make_scope(d, "server.", name);
+    /* Envoy has no such thread as the one that is never killed. */
+    w->stats = make_scope(d, kill_never ? "xylem." : "server.", name);
     loop_set_guard(loop, &d->guard);
     list_push_back(&w->group->loops, &w->link);
 }

@@ -40,7 +40,8 @@ static void begin(struct world *w, const struct watchdog_config *c, bool kill_ne
     w->dog = watchdog_new(w->stats);
     watchdog_add_group(w->dog, "workers", c);
     watchdog_watch(w->dog, "worker_0", w->loop, kill_never);
-    w->scope = stat_scope_get(w->stats, BYTES("server.worker_0"), &watchdog_stat_schema);
+    w->scope = stat_scope_get(w->stats, bytes_of(kill_never ? "xylem.worker_0" : "server.worker_0"),
+                              &watchdog_stat_schema);
     w->group = stat_scope_get(w->stats, BYTES("workers"), &watchdog_stat_schema);
     CHECK(pthread_create(&w->thread, NULL, run, w) == 0);
     watchdog_start(w->dog);
