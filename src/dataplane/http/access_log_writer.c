@@ -200,9 +200,11 @@ void access_log_writer_free(struct access_log_writer **writer)
         abandoned = s; /* the thread that still uses it ends with the process */
         return;
     }
-    struct list *l;
+    struct list *l, *b;
     while ((l = list_pop_front(&s->files)) != NULL) {
         struct log_file *f = LIST_ENTRY(l, struct log_file, link);
+        while ((b = list_pop_front(&f->waiting)) != NULL) /* of a writer that never started */
+            mem_free(LIST_ENTRY(b, struct block, link));
         if (f->fd >= 0)
             close(f->fd);
         mem_free((char *)f->path.data);

@@ -17,7 +17,7 @@ static void writer_begin(struct head_writer *w, struct buffer *out, size_t bound
     *w = (struct head_writer){.out = out};
     if (space && room >= bound)
         w->start = w->p = space;
-    else
+    else if (space)
         buffer_commit(out, 0);
 }
 
