@@ -7,6 +7,7 @@ struct stat_store *stat_store_new(unsigned n_slots)
     CHECK(n_slots <= STAT_THREADS_MAX);
     struct stat_store *store = NEW(struct stat_store);
     pthread_mutex_init(&store->lock, NULL);
+    pthread_mutex_init(&store->text_lock, NULL);
     store->n_slots = n_slots;
     list_init(&store->scopes);
     return store;
@@ -18,6 +19,7 @@ void stat_store_free(struct stat_store **store)
         return;
     CHECK(list_empty(&(*store)->scopes));
     pthread_mutex_destroy(&(*store)->lock);
+    pthread_mutex_destroy(&(*store)->text_lock);
     mem_free((*store)->buckets);
     mem_free(*store);
     *store = NULL;
@@ -312,7 +314,9 @@ void stat_set_text(struct stat_scope *scope, unsigned id, struct bytes text)
         t->next = atomic_load(&scope->texts);
         atomic_store_explicit(&scope->texts, t, memory_order_release);
     }
+    pthread_mutex_lock(&scope->store->text_lock);
     char *old = atomic_exchange(&t->text, copy);
+    pthread_mutex_unlock(&scope->store->text_lock);
     pthread_mutex_unlock(&scope->store->lock);
     mem_free(old);
 }

@@ -69,6 +69,7 @@ struct hist {
 
 struct stat_store {
     pthread_mutex_t lock;
+    pthread_mutex_t text_lock; /* texts change while a page is made; inside lock */
     unsigned n_slots;
     struct list scopes; /* of stat_scope.in_store */
     struct stat_scope **buckets;

@@ -137,7 +137,7 @@ static void sum_codes(const struct stat_scope *s, unsigned id, uint64_t counts[C
 struct visit {
     stat_visit_fn *fn;
     void *ctx;
-    struct strbuf name;
+    struct strbuf name, text;
 };
 
 static void visit_one(struct visit *v, struct stat_view *view, size_t prefix, const char *name)
@@ -207,6 +207,20 @@ static bool is_there(const struct stat_scope *s, const struct stat_desc *d)
     return used && d->kind != STAT_MARK;
 }
 
+/* A copy: the next stat_set_text() frees the text. NULL: none was set. */
+static const char *copy_text(struct visit *v, const struct stat_scope *s, unsigned id)
+{
+    const struct stat_text *t = text_of(s, id);
+    if (!t)
+        return NULL;
+    pthread_mutex_lock(&s->store->text_lock);
+    const char *text = atomic_load(&t->text);
+    strbuf_reset(&v->text);
+    strbuf_add_str(&v->text, text ? text : "");
+    pthread_mutex_unlock(&s->store->text_lock);
+    return text ? strbuf_str(&v->text) : NULL;
+}
+
 static void visit_entry(struct visit *v, const struct stat_scope *s, unsigned id, size_t prefix)
 {
     const struct stat_desc *d = &s->schema->stats[id];
@@ -219,8 +233,7 @@ static void visit_entry(struct visit *v, const struct stat_scope *s, unsigned id
     if (d->kind == STAT_COUNTER && link_of(s)->baseline)
         view.value -= link_of(s)->baseline[id];
     if (d->kind == STAT_TEXT) {
-        const struct stat_text *t = text_of(s, id);
-        view.text = t ? atomic_load(&t->text) : NULL;
+        view.text = copy_text(v, s, id);
         view.used = view.text != NULL;
     }
     if (d->kind == STAT_CODES)
@@ -250,17 +263,18 @@ static void visit_scope(struct visit *v, const struct stat_scope *s)
 
 void stat_visit(struct stat_store *store, stat_visit_fn *fn, void *ctx)
 {
-    struct visit v = {fn, ctx, STRBUF_INIT};
+    struct visit v = {fn, ctx, STRBUF_INIT, STRBUF_INIT};
     pthread_mutex_lock(&store->lock);
     LIST_EACH(it, &store->scopes)
     visit_scope(&v, scope_at(it));
     pthread_mutex_unlock(&store->lock);
     strbuf_fini(&v.name);
+    strbuf_fini(&v.text);
 }
 
 void stat_visit_histograms(struct stat_store *store, stat_visit_fn *fn, void *ctx)
 {
-    struct visit v = {fn, ctx, STRBUF_INIT};
+    struct visit v = {fn, ctx, STRBUF_INIT, STRBUF_INIT};
     bool used;
     pthread_mutex_lock(&store->lock);
     LIST_EACH(it, &store->scopes)
@@ -276,13 +290,15 @@ void stat_visit_histograms(struct stat_store *store, stat_visit_fn *fn, void *ct
     }
     pthread_mutex_unlock(&store->lock);
     strbuf_fini(&v.name);
+    strbuf_fini(&v.text);
 }
 
 void stat_visit_scope(struct stat_scope *scope, stat_visit_fn *fn, void *ctx)
 {
-    struct visit v = {fn, ctx, STRBUF_INIT};
+    struct visit v = {fn, ctx, STRBUF_INIT, STRBUF_INIT};
     visit_scope(&v, scope);
     strbuf_fini(&v.name);
+    strbuf_fini(&v.text);
 }
 
 struct stat_scope **stat_scopes(struct stat_store *store, size_t *n)

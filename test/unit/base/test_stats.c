@@ -403,7 +403,7 @@ static void *write_all(void *arg)
         stat_add(w->scope, w->slot, ST_ACTIVE, i % 2 ? -1 : 1);
         stat_record(w->scope, w->slot, ST_TIME, i);
         stat_code(w->scope, w->slot, ST_CODES, 200 + i % 40);
-        if (i % 1000 == 0)
+        if (i % 50 == 0)
             stat_set_text(w->scope, ST_TEXT, BYTES("text"));
     }
     return NULL;
@@ -412,6 +412,8 @@ static void *write_all(void *arg)
 static void count_only(void *ctx, const struct stat_view *v)
 {
     *(int64_t *)ctx += v->value;
+    for (unsigned i = 0; v->text && i < 1000; i++) /* it is set anew meanwhile */
+        ck_assert_int_eq(strcmp(v->text, "text"), 0);
 }
 
 START_TEST(threads_write_while_one_reads)
@@ -433,6 +435,7 @@ START_TEST(threads_write_while_one_reads)
         last = now;
         stat_read_histogram(s, ST_TIME, &h);
         stat_visit(store, count_only, &sum);
+        stat_visit_scope(s, count_only, &sum);
         if (i % 100 == 0)
             stat_reset_counters(store);
         struct stat_scope *t = stat_scope_get(store, BYTES("other"), &schema);
