@@ -237,6 +237,10 @@ def tolerance(name):
         return 0, 80
     if "epoll_ctl" in name or "decoded" in name or "8,000 requests" in name:
         return 0, 0
+    if ": instructions, " in name:
+        # libc tidies its heap once in a while: in which change depends on the layout, and so on
+        # the size of everything else. Seen: 69,000 instructions, once in eight changes.
+        return 0.01, 12000
     if "instructions" in name:
         return 0.01, 50
     return 0.005, 2
