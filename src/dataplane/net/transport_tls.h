@@ -1,0 +1,51 @@
+/* TLS as a transport stacked on another (socket or memory pair): handshake, records, ALPN, SNI, the
+ * peer's certificate. On the thread of its loop. One system call reads what the kernel has, one
+ * writes what a flush gives; an idle connection holds no record buffer. A peer's renegotiation is
+ * refused unless the context allows it. Errors: transport.failure is Envoy's sentence
+ * ("TLS_error:|268435703:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER:TLS_error_end"). */
+#pragma once
+
+#include "base/arena.h"
+#include "dataplane/net/tls_context.h"
+#include "dataplane/net/transport.h"
+
+struct chunk_pool;
+
+/* Of one connection; nothing of it is kept by pointer. */
+struct tls_connect_options {
+    struct bytes server_name; /* client: SNI to send; empty: the context's */
+    const struct bytes *alpn; /* replaces the context's; n_alpn = 0: the context's */
+    unsigned n_alpn;
+    const struct bytes *verify_sans; /* client: replace the context's SAN matchers (exact) */
+    unsigned n_verify_sans;
+    struct stat_scope *stats;      /* NULL: not counted */
+    unsigned stat_slot, stat_base; /* stat_base: id of ssl.connection_error in the schema */
+};
+
+/* Takes over `below`, and a reference on the context for its own life. */
+struct transport *transport_tls_new(struct tls_context *c, struct transport *below,
+                                    struct chunk_pool *pool, const struct tls_connect_options *o);
+bool transport_is_tls(const struct transport *t);
+
+/* What formatters, x-forwarded-client-cert and filters ask; text is made in the arena, BYTES_NONE
+ * where there is none. Of the certificate that was presented in the first handshake of the session. */
+#define TLS_QUESTION_LIST(X)                                                                       \
+    X(VERSION)                                                                                     \
+    X(CIPHER)                                                                                      \
+    X(SESSION_ID) X(SERVER_NAME) X(PEER_SUBJECT) X(PEER_ISSUER) X(PEER_SERIAL)                     \
+        X(PEER_FINGERPRINT_256) X(PEER_FINGERPRINT_1) X(PEER_CERT_PEM_URLENCODED)                  \
+            X(PEER_CHAIN_PEM_URLENCODED) X(PEER_URI_SANS) X(PEER_DNS_SANS) X(PEER_IP_SANS)         \
+                X(PEER_EMAIL_SANS) X(LOCAL_SUBJECT) X(LOCAL_URI_SANS) X(LOCAL_DNS_SANS)            \
+                    X(PEER_VALID_FROM) X(PEER_VALID_UNTIL) X(FAILURE_REASON)
+enum tls_question {
+#define X(id) TLS_##id,
+    TLS_QUESTION_LIST(X)
+#undef X
+};
+/* Lists (…_SANS) are joined with ','. Times are RFC 3339 text. `t` may be no TLS: BYTES_NONE. */
+struct bytes transport_tls_text(const struct transport *t, enum tls_question q, struct arena *a);
+/* i-th SAN of the peer of a type; BYTES_NONE past the end. */
+struct bytes transport_tls_peer_san(const struct transport *t, enum tls_san_type type, unsigned i,
+                                    struct arena *a);
+bool transport_tls_peer_presented(const struct transport *t);
+bool transport_tls_peer_validated(const struct transport *t);
