@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "admin/name_list.h"
 #include "admin/pages.h"
 #include "base/memory.h"
 #include "regex/regex.h"
@@ -209,17 +210,14 @@ static void json_tail(const struct cluster_entry *e, struct json_out *j)
 
 /* ---- the page ---- */
 
-/* Names are sorted once; a slice looks its clusters up in the snapshot of its turn. One of very
- * many hosts takes several turns. */
+/* A cluster of very many hosts takes several turns. */
 enum { SLICE_HOSTS = 64 };
 
 struct clusters_page {
     struct admin_page page;
     struct admin *admin;
-    struct arena *arena;
-    struct bytes *names;
-    size_t n, at;
-    uint32_t host; /* the next one of names[at]; 0: its head comes first */
+    struct name_list names;
+    uint32_t host; /* the next one of the cluster; 0: its head comes first */
     bool is_json, any, in_hosts;
     struct json_out json;
 };
@@ -249,14 +247,14 @@ static void print_tail(struct clusters_page *p, const struct cluster_entry *e)
     }
     p->in_hosts = false;
     p->host = 0;
-    p->at++;
+    p->names.at++;
 }
 
 static void print_some(struct clusters_page *p, const struct snapshot *s, struct strbuf *out)
 {
-    const struct cluster_entry *e = s ? snapshot_cluster(s, p->names[p->at]) : NULL;
+    const struct cluster_entry *e = s ? snapshot_cluster(s, p->names.names[p->names.at]) : NULL;
     if (!e && p->host == 0) {
-        p->at++;
+        p->names.at++;
         return;
     }
     if (p->host == 0)
@@ -279,9 +277,9 @@ static bool clusters_next(struct admin_page *page, struct strbuf *out)
     p->json.out = out;
     if (p->is_json && p->json.depth == 0)
         json_begin(&p->json, NULL, '{');
-    while (p->at < p->n && out->len < ADMIN_SLICE)
+    while (p->names.at < p->names.n && out->len < ADMIN_SLICE)
         print_some(p, s, out);
-    if (p->at < p->n)
+    if (p->names.at < p->names.n)
         return true;
     if (p->is_json) {
         if (p->any)
@@ -295,23 +293,8 @@ static bool clusters_next(struct admin_page *page, struct strbuf *out)
 static void clusters_free(struct admin_page *page)
 {
     struct clusters_page *p = (struct clusters_page *)page;
-    arena_free(&p->arena);
+    name_list_fini(&p->names);
     mem_free(p);
-}
-
-static void read_names(struct clusters_page *p, const struct regex *filter)
-{
-    const struct admin_table *t = &p->admin->table;
-    const struct snapshot *s = t->snapshot(t->ctx);
-    struct pmap_pair *list = s ? pmap_sorted(&s->clusters) : NULL;
-    size_t n = s ? s->clusters.count : 0;
-    p->arena = arena_new(n * 64 + 64);
-    p->names = ARENA_ARRAY(p->arena, struct bytes, n + 1);
-    for (size_t i = 0; i < n; i++) {
-        if (!filter || regex_partial_match(filter, list[i].key))
-            p->names[p->n++] = arena_dup(p->arena, list[i].key);
-    }
-    mem_free(list);
 }
 
 struct admin_page *page_clusters(struct admin *a, const struct query *q)
@@ -331,7 +314,8 @@ struct admin_page *page_clusters(struct admin *a, const struct query *q)
                                   .content_type = p->is_json ? TEXT_JSON : TEXT_PLAIN,
                                   .next = clusters_next,
                                   .free = clusters_free};
-    read_names(p, filter);
+    const struct snapshot *s = a->table.snapshot(a->table.ctx);
+    name_list_init(&p->names, s ? &s->clusters : NULL, filter);
     regex_free(&filter);
     return &p->page;
 }

@@ -1,3 +1,4 @@
+#include "admin/name_list.h"
 #include "admin/pages.h"
 #include "base/memory.h"
 
@@ -25,13 +26,10 @@ static struct address bound(struct admin *a, const struct listener *l, unsigned 
     return address;
 }
 
-/* The names that there were when it was asked for; what has gone since is left out. */
 struct listeners_page {
     struct admin_page page;
     struct admin *admin;
-    struct arena *arena;
-    struct bytes *names;
-    size_t n, at;
+    struct name_list names;
     bool is_json, any;
     struct json_out json;
 };
@@ -81,12 +79,13 @@ static bool listeners_next(struct admin_page *page, struct strbuf *out)
     p->json.out = out;
     if (p->is_json && p->json.depth == 0)
         json_begin(&p->json, NULL, '{');
-    for (; p->at < p->n && out->len < ADMIN_SLICE; p->at++) {
-        const struct listener_entry *e = s ? snapshot_listener(s, p->names[p->at]) : NULL;
+    struct name_list *l = &p->names;
+    for (; l->at < l->n && out->len < ADMIN_SLICE; l->at++) {
+        const struct listener_entry *e = s ? snapshot_listener(s, l->names[l->at]) : NULL;
         if (e)
             print_one(p, e->listener, out);
     }
-    if (p->at < p->n)
+    if (l->at < l->n)
         return true;
     if (p->is_json) {
         if (p->any)
@@ -100,7 +99,7 @@ static bool listeners_next(struct admin_page *page, struct strbuf *out)
 static void listeners_free(struct admin_page *page)
 {
     struct listeners_page *p = (struct listeners_page *)page;
-    arena_free(&p->arena);
+    name_list_fini(&p->names);
     mem_free(p);
 }
 
@@ -108,8 +107,6 @@ struct admin_page *page_listeners(struct admin *a, const struct query *q)
 {
     const struct snapshot *s = a->table.snapshot(a->table.ctx);
     struct listeners_page *p = NEW(struct listeners_page);
-    struct pmap_pair *list = s ? pmap_sorted(&s->listeners) : NULL;
-    size_t n = s ? s->listeners.count : 0;
     p->admin = a;
     p->is_json = bytes_eq_str(query_get(q, "format"), "json");
     p->json.first = true;
@@ -117,10 +114,6 @@ struct admin_page *page_listeners(struct admin *a, const struct query *q)
                                   .content_type = p->is_json ? TEXT_JSON : TEXT_PLAIN,
                                   .next = listeners_next,
                                   .free = listeners_free};
-    p->arena = arena_new(n * 64 + 64);
-    p->names = ARENA_ARRAY(p->arena, struct bytes, n + 1);
-    for (; p->n < n; p->n++)
-        p->names[p->n] = arena_dup(p->arena, list[p->n].key);
-    mem_free(list);
+    name_list_init(&p->names, s ? &s->listeners : NULL, NULL);
     return &p->page;
 }
