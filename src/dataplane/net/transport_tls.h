@@ -33,11 +33,11 @@ bool transport_is_tls(const struct transport *t);
     X(VERSION)                                                                                     \
     X(CIPHER)                                                                                      \
     X(SESSION_ID)                                                                                  \
-    X(SERVER_NAME) X(PEER_SUBJECT) X(PEER_ISSUER) X(PEER_SERIAL) X(PEER_FINGERPRINT_256)           \
-        X(PEER_FINGERPRINT_1) X(PEER_CERT_PEM_URLENCODED) X(PEER_CHAIN_PEM_URLENCODED)             \
-            X(PEER_URI_SANS) X(PEER_DNS_SANS) X(PEER_IP_SANS) X(PEER_EMAIL_SANS) X(LOCAL_SUBJECT)  \
-                X(LOCAL_URI_SANS) X(LOCAL_DNS_SANS) X(PEER_VALID_FROM) X(PEER_VALID_UNTIL)         \
-                    X(FAILURE_REASON)
+    X(SERVER_NAME)                                                                                 \
+    X(PEER_SUBJECT) X(PEER_ISSUER) X(PEER_SERIAL) X(PEER_FINGERPRINT_256) X(PEER_FINGERPRINT_1)    \
+        X(PEER_CERT_PEM_URLENCODED) X(PEER_CHAIN_PEM_URLENCODED) X(PEER_URI_SANS) X(PEER_DNS_SANS) \
+            X(PEER_IP_SANS) X(PEER_EMAIL_SANS) X(LOCAL_SUBJECT) X(LOCAL_URI_SANS)                  \
+                X(LOCAL_DNS_SANS) X(PEER_VALID_FROM) X(PEER_VALID_UNTIL) X(FAILURE_REASON)
 enum tls_question {
 #define X(id) TLS_##id,
     TLS_QUESTION_LIST(X)
