@@ -1,7 +1,8 @@
 /* What TLS of a listener's filter chain or of a cluster means. Two layers:
  *
- *   tls_socket    the decoded Downstream- or UpstreamTlsContext, as it stands in the resource: part of
- *                 the filter chain's or the cluster's node. It may name secrets that arrive by SDS.
+ *   tls_socket    the decoded Downstream- or UpstreamTlsContext, as it stands in the resource:
+ *                 part of the filter chain's or the cluster's node. It may name secrets that arrive
+ *                 by SDS.
  *   tls_settings  the same with every secret filled in and every file read: what a context is made
  *                 of. Made anew by the builder whenever a secret or a file changes.
  *
@@ -140,8 +141,8 @@ struct tls_cert_infos {
 /* What main hands over. Config thread. */
 struct tls_factory {
     void *ctx;
-    /* All is checked: keys fit certificates, names of ciphers, curves and algorithms are known, a CRL
-     * and a bundle can be read. Nothing of `s` is kept by pointer. NULL: *err is a sentence as
+    /* All is checked: keys fit certificates, names of ciphers, curves and algorithms are known, a
+     * CRL and a bundle can be read. Nothing of `s` is kept by pointer. NULL: *err is a sentence as
      * Envoy's where there is one ("Failed to load certificate chain from ..."). The caller owns one
      * reference. */
     struct tls_context *(*make)(void *ctx, const struct tls_settings *s, struct error *err);
@@ -149,8 +150,8 @@ struct tls_factory {
     void (*cert_infos)(void *ctx, const struct tls_context *c, struct tls_cert_infos *out);
 };
 
-/* A context in a snapshot. Whoever needs it longer than its snapshot (a connection) takes a reference
- * on the context itself, which is counted atomically. */
+/* A context in a snapshot. Whoever needs it longer than its snapshot (a connection) takes a
+ * reference on the context itself, which is counted atomically. */
 struct tls_node {
     struct node node;
     const struct tls_factory *factory;

@@ -28,16 +28,30 @@ struct transport *transport_tls_new(struct tls_context *c, struct transport *bel
 bool transport_is_tls(const struct transport *t);
 
 /* What formatters, x-forwarded-client-cert and filters ask; text is made in the arena, BYTES_NONE
- * where there is none. Of the certificate that was presented in the first handshake of the session. */
+ * where there
+ * is none. Of the certificate that was presented in the first handshake of the session. */
 #define TLS_QUESTION_LIST(X)                                                                       \
     X(VERSION)                                                                                     \
     X(CIPHER)                                                                                      \
     X(SESSION_ID)                                                                                  \
     X(SERVER_NAME)                                                                                 \
-    X(PEER_SUBJECT) X(PEER_ISSUER) X(PEER_SERIAL) X(PEER_FINGERPRINT_256) X(PEER_FINGERPRINT_1)    \
-        X(PEER_CERT_PEM_URLENCODED) X(PEER_CHAIN_PEM_URLENCODED) X(PEER_URI_SANS) X(PEER_DNS_SANS) \
-            X(PEER_IP_SANS) X(PEER_EMAIL_SANS) X(LOCAL_SUBJECT) X(LOCAL_URI_SANS)                  \
-                X(LOCAL_DNS_SANS) X(PEER_VALID_FROM) X(PEER_VALID_UNTIL) X(FAILURE_REASON)
+    X(PEER_SUBJECT)                                                                                \
+    X(PEER_ISSUER)                                                                                 \
+    X(PEER_SERIAL)                                                                                 \
+    X(PEER_FINGERPRINT_256)                                                                        \
+    X(PEER_FINGERPRINT_1)                                                                          \
+    X(PEER_CERT_PEM_URLENCODED)                                                                    \
+    X(PEER_CHAIN_PEM_URLENCODED)                                                                   \
+    X(PEER_URI_SANS)                                                                               \
+    X(PEER_DNS_SANS)                                                                               \
+    X(PEER_IP_SANS)                                                                                \
+    X(PEER_EMAIL_SANS)                                                                             \
+    X(LOCAL_SUBJECT)                                                                               \
+    X(LOCAL_URI_SANS)                                                                              \
+    X(LOCAL_DNS_SANS)                                                                              \
+    X(PEER_VALID_FROM)                                                                             \
+    X(PEER_VALID_UNTIL)                                                                            \
+    X(FAILURE_REASON)
 enum tls_question {
 #define X(id) TLS_##id,
     TLS_QUESTION_LIST(X)
