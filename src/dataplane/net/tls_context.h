@@ -1,4 +1,4 @@
-/* struct tls_context: certificates, trust and policy for connections of one filter chain or cluster:
+/* struct tls_context: certificates, trust and policy for connections of one chain or cluster:
  * BoringSSL's SSL_CTX with what Envoy's API adds to it. Made on the config thread from struct
  * tls_settings, immutable then (but for session caches, which lock themselves), used by any thread,
  * counted atomically. The doorway of BoringSSL is net/tls*: nobody else includes it. */
