@@ -23,6 +23,7 @@
 #include "config/store.h"
 
 struct builder;
+struct tls_factory;
 
 typedef void builder_timer_fn(void *arg);
 
@@ -65,7 +66,8 @@ struct builder_options {
     struct validator *validator;
     const struct filter_registry *filters;
     struct stat_store *stats;
-    struct field_report *report; /* what is accepted and not acted on; NULL: not wanted */
+    const struct tls_factory *tls; /* NULL: TLS is refused */
+    struct field_report *report;   /* what is accepted and not acted on; NULL: not wanted */
     bool strict, reject_unknown_static, reject_unknown_dynamic;
 };
 

@@ -14,6 +14,9 @@
 #include "config/dns_options.h"
 #include "config/node.h"
 
+struct tls_node;
+struct tls_socket;
+
 enum cluster_type { CLUSTER_STATIC, CLUSTER_STRICT_DNS, CLUSTER_LOGICAL_DNS, CLUSTER_EDS };
 enum lb_policy { LB_ROUND_ROBIN, LB_LEAST_REQUEST, LB_RANDOM };
 enum dns_lookup_family { DNS_AUTO, DNS_V4_ONLY, DNS_V6_ONLY, DNS_V4_PREFERRED, DNS_ALL };
@@ -358,6 +361,7 @@ struct cluster {
     uint32_t n_dns_targets;
     const struct host_set *inline_hosts; /* CLUSTER_STATIC; a child node */
     struct bytes observability_name;     /* alt_stat_name or name, as written: /clusters */
+    const struct tls_socket *tls;        /* NULL: plain text */
 };
 
 /* What the snapshot's map holds for a cluster name: an active (warm) cluster. */
@@ -367,4 +371,8 @@ struct cluster_entry {
     const struct host_set *hosts;
     struct cluster_state *state;
     bool added_via_api;
+    /* cluster->tls is set and this is NULL: a secret has not come yet; connections fail and are
+     * counted (STAT_TLS_UPSTREAM_NOT_READY). */
+    struct tls_node *tls;
+    struct stat_scope *tls_stats; /* cluster.NAME.client_ssl_socket_factory; NULL: no TLS */
 };

@@ -9,6 +9,7 @@
 #include "config/filter_factory.h"
 #include "config/http_manager.h"
 #include "config/node.h"
+#include "config/tls.h"
 
 /* listener.ADDRESS.* */
 #define LISTENER_STAT_LIST_OF(X, threads)                                                          \
@@ -89,6 +90,7 @@ struct filter_chain {
     unsigned n_filters;
     bool is_http; /* ends in the HTTP connection manager (found through the binding) */
     uint64_t transport_connect_timeout_ms;
+    const struct tls_socket *tls; /* NULL: plain text */
 };
 
 enum traffic_direction { DIRECTION_UNSPECIFIED, DIRECTION_INBOUND, DIRECTION_OUTBOUND };
@@ -138,6 +140,9 @@ struct chain_binding {
     struct http_manager *manager;           /* NULL for a TCP chain; pinnable */
     struct route_config *routes;            /* NULL while RDS has none (404 NR); pinnable */
     struct stat_scope *listener_http_stats; /* NULL for TCP */
+    /* chain->tls is set and this is NULL: a secret has not come yet; the connection is closed and
+     * counted (STAT_TLS_DOWNSTREAM_NOT_READY). */
+    struct tls_node *tls;
 };
 
 /* What the snapshot's map holds for a listener name. */
@@ -148,6 +153,7 @@ struct listener_entry {
     unsigned n_chains;
     struct chain_binding *default_chain; /* or NULL */
     struct stat_scope *stats;            /* listener.ADDRESS */
+    struct stat_scope *tls_stats; /* listener.ADDRESS.server_ssl_socket_factory; NULL: no TLS */
 };
 
 /* What is known of a connection when its chain is chosen. */

@@ -4,6 +4,7 @@
 #include "config/http_manager.h"
 #include "config/listener.h"
 #include "config/request_stats.h"
+#include "config/tls.h"
 
 #define ROW(id, name, kind) {name, STAT_##kind},
 #define SCHEMA(schema, list)                                                                       \
@@ -25,3 +26,4 @@ SCHEMA(thread_clusters_stat_schema, THREAD_CLUSTERS_STAT_LIST)
 SCHEMA(request_stat_schema, REQUEST_STAT_LIST)
 SCHEMA(rds_stat_schema, RDS_STAT_LIST)
 SCHEMA(decode_stat_schema, DECODE_STAT_LIST)
+SCHEMA(tls_factory_stat_schema, TLS_FACTORY_STAT_LIST)

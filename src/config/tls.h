@@ -19,11 +19,26 @@
 #include "base/address.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/stats.h"
 #include "config/config_source.h"
 #include "config/matcher.h"
 #include "config/node.h"
 
 struct tls_context; /* the data plane's */
+
+/* listener.ADDRESS.server_ssl_socket_factory.*, cluster.NAME.client_ssl_socket_factory.* */
+#define TLS_FACTORY_STAT_LIST(X)                                                                   \
+    X(TLS_UPDATE_BY_SDS, "ssl_context_update_by_sds", COUNTER)                                     \
+    X(TLS_DOWNSTREAM_NOT_READY, "downstream_context_secrets_not_ready", COUNTER)                   \
+    X(TLS_UPSTREAM_NOT_READY, "upstream_context_secrets_not_ready", COUNTER)
+
+enum tls_factory_stat {
+#define X(id, name, kind) STAT_##id,
+    TLS_FACTORY_STAT_LIST(X)
+#undef X
+        TLS_FACTORY_STAT_COUNT
+};
+extern const struct stat_schema tls_factory_stat_schema;
 
 enum tls_version {
     TLS_VERSION_AUTO,
@@ -50,8 +65,8 @@ struct tls_certificate {
 
 struct tls_san_matcher {
     enum tls_san_type type;
-    struct bytes oid; /* TLS_SAN_OTHER_NAME: dotted */
-    struct string_matcher matcher;
+    struct bytes oid;              /* TLS_SAN_OTHER_NAME: dotted */
+    struct string_matcher matcher; /* text is also the pattern of a regex: to be compiled anew */
 };
 
 /* One trust domain of the SPIFFE validator. */
