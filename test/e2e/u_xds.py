@@ -333,4 +333,5 @@ def test_version_statistics_are_hashes_of_the_version(world):
     stats = proxy.stats()
     for kind, name in {"cds": "cluster_manager.cds", "eds": "cluster.one",
                        "lds": "listener_manager.lds", "rds": "http.ingress.rds.routes"}.items():
-        assert stats[name + ".version"] == xxh64(control.status(kind)["version_acked"]), name
+        acked = wait_for(lambda k=kind: control.status(k).get("version_acked"), what=f"{kind}'s ACK")
+        assert stats[name + ".version"] == xxh64(acked), name

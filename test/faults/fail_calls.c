@@ -74,8 +74,10 @@ __attribute__((constructor)) static void map_file(void)
 static int64_t strike(enum call call)
 {
     int64_t n = atomic_fetch_add(&control->seen[call], 1) + 1;
-    if (control->call != (int64_t)call || control->every == 0 || n % control->every != 0 ||
-        atomic_fetch_sub(&control->left, 1) <= 0)
+    bool spared =
+        control->error == HANG && gettid() == getpid(); /* a worker shall hang, not main */
+    if (spared || control->call != (int64_t)call || control->every == 0 ||
+        n % control->every != 0 || atomic_fetch_sub(&control->left, 1) <= 0)
         return 0;
     atomic_fetch_add(&control->injected, 1);
     if (control->error == HANG) {
