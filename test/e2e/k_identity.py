@@ -90,6 +90,31 @@ def test_forwarded_proto_of_an_outer_client_is_replaced(through, origin):
     assert origin.last.header("x-forwarded-proto") == "http"
 
 
+ABSOLUTE = "GET https://b.test:81/x HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"
+
+
+def test_an_absolute_target_tells_the_scheme(start):
+    """What the client said of its request counts, not how the last hop travelled."""
+    proxy = start(bootstrap([http_listener(routes=[
+        {"match": {"prefix": "/"}, "redirect": {"path_redirect": "/new"}}])]))
+    with proxy.client() as client:
+        client.send(ABSOLUTE)
+        assert client.response().header("location") == "https://b.test:81/new"
+    assert proxy.get("/").header("location") == "http://a.test/new"
+    answer = proxy.get("/", headers={"x-forwarded-proto": "https"})
+    assert answer.header("location") == "https://a.test/new"
+
+
+@pytest.mark.parametrize("hops, status", [(0, 403), (1, 200)])
+def test_https_target_on_plaintext_at_the_edge(through, origin, hops, status):
+    """A client that speaks plainly to the edge cannot ask for https."""
+    proxy = through(use_remote_address=True, xff_num_trusted_hops=hops)
+    with proxy.client() as client:
+        client.send(ABSOLUTE)
+        assert client.response().status == status
+    assert len(origin.requests) == (status == 200)
+
+
 def test_internal_headers_do_not_pass_from_outside(through, origin):
     through(use_remote_address=True, xff_num_trusted_hops=1).get("/", headers={
         "x-forwarded-for": "8.8.8.8", "x-envoy-internal": "true",

@@ -24,6 +24,7 @@ struct codec_options {
     uint32_t max_headers_count; /* 100 */
     bool accept_http_10, enable_trailers, allow_chunked_length, allow_absolute_url;
     bool allow_custom_methods;
+    bool refuse_https_url; /* "GET https://..." over plaintext is not this proxy's to serve */
     struct bytes default_host_for_http_10;
     enum { CODEC_UNDERSCORES_ALLOW, CODEC_UNDERSCORES_REJECT, CODEC_UNDERSCORES_DROP } underscores;
 };

@@ -9,6 +9,8 @@ const struct codec_error
     h1_error_invalid_chars = {400, "http1.invalid_characters", "invalid character"},
     h1_error_invalid_url = {400, "http1.invalid_url", "invalid request target"},
     h1_error_invalid_scheme = {400, "http1.invalid_scheme", "invalid scheme in request target"},
+    h1_error_https_url = {403, "http1.https_url_on_plaintext_connection",
+                          "https request target on a plaintext connection"},
     h1_error_invalid_authority = {400, "http.invalid_authority", "invalid Host"},
     h1_error_host_lines = {400, "http1.multiple_host_headers", "more than one Host line"},
     h1_error_low_version = {426, "low_version", "HTTP version is not 1.1"},

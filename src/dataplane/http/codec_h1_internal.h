@@ -112,4 +112,5 @@ extern const struct codec_error h1_error_codec, h1_error_invalid_chars, h1_error
     h1_error_invalid_scheme, h1_error_invalid_authority, h1_error_low_version,
     h1_error_transfer_encoding, h1_error_length_and_chunked, h1_error_too_large, h1_error_too_many,
     h1_error_no_memory, h1_error_underscore, h1_error_connection_header, h1_error_te_not_allowed,
-    h1_error_length_not_allowed, h1_error_chunk, h1_error_host_lines, h1_error_upgrade;
+    h1_error_length_not_allowed, h1_error_chunk, h1_error_host_lines, h1_error_upgrade,
+    h1_error_https_url;

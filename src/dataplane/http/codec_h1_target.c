@@ -88,12 +88,14 @@ const struct codec_error *h1_parse_version(struct codec_h1 *h, struct bytes v)
     return &h1_error_low_version;
 }
 
+/* :scheme stands only where the target told it: the connection manager adds it to the others. */
 static void add_pseudo(struct codec_h1 *h, struct bytes method, struct bytes scheme,
                        struct bytes authority, struct bytes path)
 {
     struct headers *out = h->stream.headers;
     headers_add_id(out, HEADER_METHOD, method);
-    headers_add_id(out, HEADER_SCHEME, scheme);
+    if (scheme.data)
+        headers_add_id(out, HEADER_SCHEME, scheme);
     headers_add_id(out, HEADER_AUTHORITY, authority);
     if (path.data)
         headers_add_id(out, HEADER_PATH, path);
@@ -110,6 +112,8 @@ static const struct codec_error *parse_absolute(struct codec_h1 *h, struct bytes
         scheme = BYTES("http");
     else
         return &h1_error_invalid_scheme;
+    if (h->c.options.refuse_https_url && scheme.len == 5)
+        return &h1_error_https_url;
     struct bytes rest = bytes_skip(target, scheme_len + 3);
     size_t n = 0;
     while (n < rest.len && rest.data[n] != '/' && rest.data[n] != '?' && rest.data[n] != '#')
@@ -141,17 +145,17 @@ const struct codec_error *h1_parse_target(struct codec_h1 *h, struct bytes metho
         if (colon <= 0 || (size_t)colon + 1 == target.len || !h1_authority_ok(target))
             return &h1_error_invalid_url;
         h->authority_from_target = true;
-        add_pseudo(h, method, BYTES("http"), target, BYTES_NONE);
+        add_pseudo(h, method, BYTES_NONE, target, BYTES_NONE);
         return NULL;
     }
     if (target.data[0] == '/') {
-        add_pseudo(h, method, BYTES("http"), BYTES(""), target);
+        add_pseudo(h, method, BYTES_NONE, BYTES(""), target);
         return NULL;
     }
     if (bytes_eq(target, BYTES("*"))) {
         if (!bytes_eq(method, BYTES("OPTIONS")))
             return &h1_error_invalid_url;
-        add_pseudo(h, method, BYTES("http"), BYTES(""), target);
+        add_pseudo(h, method, BYTES_NONE, BYTES(""), target);
         return NULL;
     }
     ptrdiff_t scheme = bytes_find(target, BYTES("://"));

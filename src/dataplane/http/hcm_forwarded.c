@@ -144,9 +144,12 @@ static void forwarded_port(struct stream *s)
     headers_set_id(h, HEADER_X_FORWARDED_PORT, arena_u64(s->arena, local->port));
 }
 
+/* What the client said (an absolute target) stays; the rest goes by the last proxy's word. */
 static void set_scheme(struct stream *s)
 {
     struct headers *h = &s->request_headers;
+    if (headers_has(h, HEADER_SCHEME))
+        return;
     struct bytes proto = headers_get(h, HEADER_X_FORWARDED_PROTO);
     if (bytes_eq_nocase(proto, BYTES("https")))
         headers_set_id(h, HEADER_SCHEME, BYTES("https"));

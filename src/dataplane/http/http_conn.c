@@ -358,6 +358,7 @@ static struct codec *make_codec(struct http_conn *c)
         .allow_chunked_length = m->allow_chunked_length,
         .allow_absolute_url = m->allow_absolute_url,
         .allow_custom_methods = m->allow_custom_methods,
+        .refuse_https_url = m->use_remote_address && m->xff_num_trusted_hops == 0 && !c->is_tls,
         .default_host_for_http_10 = m->default_host_for_http_10,
     };
     switch (m->underscores) {

@@ -10,7 +10,7 @@ struct message {
     bool client, http_10, eof;
 };
 
-#define GET_LINES "head|:method=GET|:scheme=http|:authority=a.test|:path=/x"
+#define GET_LINES "head|:method=GET|:authority=a.test|:path=/x"
 
 static const struct message messages[] = {
     {"get", "GET /x HTTP/1.1\r\nHost: a.test\r\n\r\n", GET_LINES "\nend\n"},
@@ -19,34 +19,34 @@ static const struct message messages[] = {
      GET_LINES "|x-foo=Bar baz|empty=\nend\n"},
     {"empty_lines_first", "\r\n\r\nGET /x HTTP/1.1\r\nhost: a.test\r\n\r\n", GET_LINES "\nend\n"},
     {"content_length", "POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello",
-     "head|:method=POST|:scheme=http|:authority=a.test|:path=/x|content-length=5\n"
+     "head|:method=POST|:authority=a.test|:path=/x|content-length=5\n"
      "body hello\nend\n"},
     {"content_length_0", "POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n",
-     "head|:method=POST|:scheme=http|:authority=a.test|:path=/x|content-length=0\nend\n"},
+     "head|:method=POST|:authority=a.test|:path=/x|content-length=0\nend\n"},
     {"chunked",
      "POST /x HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: Chunked\r\n\r\n"
      "5\r\nhello\r\n00000A;ext=\"v\"\r\n 0123456 z\r\n0\r\n\r\n",
-     "head|:method=POST|:scheme=http|:authority=a.test|:path=/x|transfer-encoding=Chunked\n"
+     "head|:method=POST|:authority=a.test|:path=/x|transfer-encoding=Chunked\n"
      "body hello 0123456 z\nend\n"},
     {"trailers",
      "POST /x HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n"
      "1\r\na\r\n0\r\nX-T: 1\r\nContent-Length: 9\r\nHost: evil\r\nX-U:2\r\n\r\n",
-     "head|:method=POST|:scheme=http|:authority=a.test|:path=/x|transfer-encoding=chunked\n"
+     "head|:method=POST|:authority=a.test|:path=/x|transfer-encoding=chunked\n"
      "body a\ntrailers|x-t=1|x-u=2\nend\n"},
     {"absolute_form_replaces_host", "GET http://u:p@B.test:81/p?q HTTP/1.1\r\nHost: a.test\r\n\r\n",
      "head|:method=GET|:scheme=http|:authority=B.test:81|:path=/p?q\nend\n"},
     {"absolute_form_without_path", "GET https://b.test HTTP/1.1\r\nHost: a.test\r\n\r\n",
      "head|:method=GET|:scheme=https|:authority=b.test|:path=/\nend\n"},
     {"asterisk", "OPTIONS * HTTP/1.1\r\nHost: a.test\r\n\r\n",
-     "head|:method=OPTIONS|:scheme=http|:authority=a.test|:path=*\nend\n"},
+     "head|:method=OPTIONS|:authority=a.test|:path=*\nend\n"},
     {"connect", "CONNECT b.test:443 HTTP/1.1\r\nHost: a.test\r\n\r\n",
-     "head|:method=CONNECT|:scheme=http|:authority=b.test:443\nend\n"},
+     "head|:method=CONNECT|:authority=b.test:443\nend\n"},
     {"no_host_is_for_the_manager_to_answer", "GET /x HTTP/1.1\r\n\r\n",
-     "head|:method=GET|:scheme=http|:path=/x\nend\n"},
+     "head|:method=GET|:path=/x\nend\n"},
     {"pipelined",
      "GET /x HTTP/1.1\r\nHost: a.test\r\n\r\nPOST /y HTTP/1.1\r\nHost: b\r\nContent-Length: 2\r\n"
      "\r\nokGET /x HTTP/1.1\r\nHost: a.test\r\n\r\n",
-     GET_LINES "\nend\nhead|:method=POST|:scheme=http|:authority=b|:path=/y|content-length=2\n"
+     GET_LINES "\nend\nhead|:method=POST|:authority=b|:path=/y|content-length=2\n"
                "body ok\nend\n" GET_LINES "\nend\n"},
     {"http_10", "GET /x HTTP/1.0\r\nHost: a.test\r\n\r\n", GET_LINES "\nend\n", .http_10 = true},
     {"response", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
