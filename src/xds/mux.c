@@ -1,38 +1,26 @@
 #include "xds/mux.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/xxhash64.h"
-#include "config/wire.h"
 #include "xds/discovery.h"
+#include "xds/topic.h"
 
-enum { BACKOFF_BASE_MS = 500, BACKOFF_MAX_MS = 30000, CODE_NOT_FOUND = 5 };
+enum { BACKOFF_BASE_MS = 500, BACKOFF_MAX_MS = 30000 };
 
 #define X(id, name, kind) {name, STAT_##kind},
 static const struct stat_desc control_plane_stats[] = {CONTROL_PLANE_STAT_LIST(X)};
-static const struct stat_desc subscription_stats[] = {SUBSCRIPTION_STAT_LIST(X)};
 #undef X
 const struct stat_schema control_plane_stat_schema = {control_plane_stats,
                                                       ARRAY_SIZE(control_plane_stats)};
-const struct stat_schema subscription_stat_schema = {subscription_stats,
-                                                     ARRAY_SIZE(subscription_stats)};
-
-/* One type of this server. */
-struct topic {
-    struct subscription sub;
-    enum resource_type type;
-    bool used;
-    struct stat_scope *stats; /* clusters and listeners; NULL for the others */
-};
 
 struct mux {
     const struct xds_table *table;
     struct grpc_runtime *grpc;
     struct builder *builder;
     struct config_source source;
+    struct topic_home home;
     const char *method;
     struct bytes node;
     struct topic topics[RESOURCE_TYPE_COUNT];
@@ -45,11 +33,6 @@ struct mux {
     struct stat_scope *stats; /* control_plane */
 };
 
-static const char *const topic_scopes[RESOURCE_TYPE_COUNT] = {
-    [RESOURCE_CLUSTER] = "cluster_manager.cds",
-    [RESOURCE_LISTENER] = "listener_manager.lds",
-};
-
 struct mux *mux_new(const struct mux_options *o)
 {
     struct mux *m = NEW(struct mux);
@@ -59,19 +42,13 @@ struct mux *mux_new(const struct mux_options *o)
     m->source = *o->source;
     m->method = o->method;
     m->node = o->node;
+    m->home = (struct topic_home){m->table, m->builder, &m->source};
     m->backoff_ms = 0;
     m->stats = stat_scope_get(o->table->stats, BYTES("control_plane"), &control_plane_stat_schema);
     stat_set(m->stats, STAT_SLOT_CONFIG, STAT_CONTROL_PLANE_CONNECTED_STATE, 0);
     stat_set(m->stats, STAT_SLOT_CONFIG, STAT_CONTROL_PLANE_PENDING_REQUESTS, 0);
     for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++) {
-        struct topic *p = &m->topics[t];
-        char *url = mem_alloc(128);
-        snprintf(url, 128, "type.googleapis.com/%s", resource_type_name((enum resource_type)t));
-        p->type = (enum resource_type)t;
-        subscription_init(&p->sub, url, resource_type_is_wildcard(p->type), m->source.api.delta);
-        if (topic_scopes[t])
-            p->stats = stat_scope_get(o->table->stats, bytes_of(topic_scopes[t]),
-                                      &subscription_stat_schema);
+        topic_init(&m->topics[t], &m->home, (enum resource_type)t);
     }
     return m;
 }
@@ -94,18 +71,10 @@ void mux_free(struct mux **mp)
         return;
     stop(m);
     for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++) {
-        mem_free((char *)m->topics[t].sub.type_url);
-        subscription_fini(&m->topics[t].sub);
-        stat_scope_unref(&m->topics[t].stats);
+        topic_fini(&m->topics[t]);
     }
     stat_scope_unref(&m->stats);
     mem_free(m);
-}
-
-static void count(struct topic *t, enum subscription_stat id)
-{
-    if (t->stats)
-        stat_inc(t->stats, STAT_SLOT_CONFIG, id);
 }
 
 bool mux_connected(const struct mux *m)
@@ -157,7 +126,7 @@ static void lost(struct mux *m)
     for (unsigned i = 0; i < m->n_order; i++) {
         struct topic *t = &m->topics[m->order[i]];
         subscription_stream_closed(&t->sub);
-        count(t, STAT_SUB_UPDATE_FAILURE);
+        topic_count(t, STAT_SUB_UPDATE_FAILURE);
     }
     if (m->builder)
         config_source_failed(m->builder, &m->source);
@@ -180,175 +149,14 @@ static struct topic *topic_of(struct mux *m, struct bytes type_url)
     return t == RESOURCE_TYPE_COUNT ? NULL : &m->topics[t];
 }
 
-static bool resource_valid(const struct topic *t, const struct discovery_resource *x,
-                           struct map *names, struct error *err)
-{
-    if (x->wire.data && !bytes_eq_str(x->type_url, t->sub.type_url))
-        return error_set(err,
-                         "type URL %.*s embedded in an individual Any does not match the "
-                         "message-wide type URL %s in %sDiscoveryResponse",
-                         BYTES_ARG(x->type_url), t->sub.type_url, t->sub.delta ? "Delta" : "");
-    struct bytes own_name = wire_find_bytes(x->wire, 1);
-    if (t->sub.wildcard_type && own_name.data && !bytes_eq(own_name, x->name))
-        return error_set(err, "resource '%.*s' contains one named '%.*s'", BYTES_ARG(x->name),
-                         BYTES_ARG(own_name));
-    if (!map_set(names, x->name, names))
-        return true;
-    if (t->sub.delta)
-        return error_set(err, "duplicate name %.*s found among added/updated resources",
-                         BYTES_ARG(x->name));
-    return error_set(err, "duplicate resource %.*s found in response of type %s",
-                     BYTES_ARG(x->name), t->sub.type_url);
-}
-
-/* Rules S10, S12 and D06: what spoils the whole response. */
-static bool response_valid(const struct topic *t, const struct discovery_response *r,
-                           struct error *err)
-{
-    struct map names = MAP_INIT;
-    bool ok = true;
-    for (size_t i = 0; ok && i < r->n_resources; i++)
-        ok = resource_valid(t, &r->resources[i], &names, err);
-    for (size_t i = 0; ok && i < r->n_removed; i++) {
-        if (map_set(&names, r->removed[i], &names))
-            ok = error_set(err, "duplicate name %.*s found in the union of added+removed resources",
-                           BYTES_ARG(r->removed[i]));
-    }
-    map_fini(&names);
-    return ok;
-}
-
-struct batch {
-    struct resource_update *updates;
-    size_t n_updates, cap_updates;
-    struct bytes *removed;
-    size_t n_removed, cap_removed;
-    bool no_memory; /* for the lists */
-};
-
-/* What a resource is called here: rules S11 (what nobody asked for is passed over: data NULL) and
- * D12 (who asked by an alias gets it by that). */
-static struct bytes wanted_name(const struct topic *t, const struct discovery_resource *x)
-{
-    struct bytes rest = x->wrapper, alias;
-    if (subscription_is_wildcard(&t->sub) || subscription_wants(&t->sub, x->name))
-        return x->name;
-    while (discovery_next_alias(&rest, &alias)) {
-        if (subscription_wants(&t->sub, alias))
-            return alias;
-    }
-    return BYTES_NONE;
-}
-
-static void add_removed(struct batch *b, struct bytes name)
-{
-    if (mem_try_grow(&b->removed, &b->cap_removed, b->n_removed + 1, sizeof(*b->removed)))
-        b->removed[b->n_removed++] = name;
-    else
-        b->no_memory = true;
-}
-
-static void add_update(struct batch *b, struct resource_update u)
-{
-    if (mem_try_grow(&b->updates, &b->cap_updates, b->n_updates + 1, sizeof(*b->updates)))
-        b->updates[b->n_updates++] = u;
-    else
-        b->no_memory = true;
-}
-
-static void batch_resources(struct topic *t, const struct discovery_response *r, struct batch *b)
-{
-    for (size_t i = 0; i < r->n_resources; i++) {
-        const struct discovery_resource *x = &r->resources[i];
-        struct bytes name = wanted_name(t, x);
-        if (!x->wire.data || !name.data)
-            continue;
-        /* Empty is a version too where each resource has its own (D13). */
-        struct bytes version = t->sub.delta || x->version.len ? x->version : r->version;
-        add_update(b, (struct resource_update){name, version, x->type_url, x->wire});
-    }
-    for (size_t i = 0; i < r->n_removed; i++)
-        add_removed(b, r->removed[i]);
-}
-
-/* Rule A11: NOT_FOUND removes the named resource, any other code keeps what is cached. */
-static void batch_errors(struct mux *m, struct topic *t, const struct discovery_response *r,
-                         struct batch *b)
-{
-    for (size_t i = 0; i < r->n_errors; i++) {
-        const struct discovery_error *e = &r->errors[i];
-        struct resource *known =
-            store_find(builder_store(m->builder), &m->source, t->type, e->name);
-        LOG(LOG_CONFIG, LOG_WARNING,
-            "%s: the server reports an error for resource '%.*s': %d, %.*s",
-            resource_type_short(t->type), BYTES_ARG(e->name), e->code, BYTES_ARG(e->message));
-        if (e->code == CODE_NOT_FOUND) {
-            add_removed(b, e->name);
-        } else if (known && known->active && resource_type_is_wildcard(t->type) && !t->sub.delta) {
-            add_update(b, (struct resource_update){
-                              known->name, bytes_of(known->active->version->text),
-                              bytes_of(known->active->type_url), known->active->wire});
-        }
-    }
-}
-
-static void update_stats(struct mux *m, struct topic *t, struct bytes version, bool ok,
-                         uint64_t started_ns)
-{
-    const struct clock *c = m->table->clock;
-    count(t, ok ? STAT_SUB_UPDATE_SUCCESS : STAT_SUB_UPDATE_REJECTED);
-    if (!t->stats)
-        return;
-    stat_record(t->stats, STAT_SLOT_CONFIG, STAT_SUB_UPDATE_DURATION,
-                (c->monotonic_ns(c) - started_ns) / NS_PER_MS);
-    if (!ok)
-        return;
-    stat_set(t->stats, STAT_SLOT_CONFIG, STAT_SUB_UPDATE_TIME,
-             (int64_t)(c->wall_ns(c) / NS_PER_MS));
-    stat_set(t->stats, STAT_SLOT_CONFIG, STAT_SUB_VERSION, (int64_t)xxhash64(version));
-    stat_set_text(t->stats, STAT_SUB_VERSION_TEXT, version);
-}
-
-static void apply(struct mux *m, struct topic *t, const struct discovery_response *r,
-                  struct error *err)
-{
-    struct batch b = {0};
-    struct update_result result = {0};
-    struct strbuf text = STRBUF_INIT;
-    bool full = subscription_is_wildcard(&t->sub) && !t->sub.delta;
-    if (!response_valid(t, r, err)) {
-        config_update_failed(m->builder, &m->source, t->type);
-        return;
-    }
-    batch_resources(t, r, &b);
-    batch_errors(m, t, r, &b);
-    if (b.no_memory) {
-        error_set(err, "out of memory for the list of %zu resources", r->n_resources);
-        config_update_failed(m->builder, &m->source, t->type);
-        mem_free(b.updates);
-        mem_free(b.removed);
-        return;
-    }
-    config_update(m->builder, &m->source, t->type, b.updates, b.n_updates, b.removed, b.n_removed,
-                  full, r->version, &result);
-    if (update_result_text(&result, t->type, &text))
-        error_set(err, "%s", strbuf_str(&text));
-    strbuf_fini(&text);
-    update_result_fini(&result);
-    mem_free(b.updates);
-    mem_free(b.removed);
-}
-
 static void respond(struct mux *m, struct topic *t, const struct discovery_response *r)
 {
     struct error err = ERROR_INIT;
-    uint64_t started = m->table->clock->monotonic_ns(m->table->clock);
     m->in_response = true;
     subscription_pause(&t->sub); /* rule M13: a type is paused while its response is applied */
-    apply(m, t, r, &err);
+    topic_apply(t, r, &err);
     subscription_resume(&t->sub);
     m->in_response = false;
-    update_stats(m, t, r->version, !error_is_set(&err), started);
     if (error_is_set(&err))
         LOG(LOG_CONFIG, LOG_WARNING, "gRPC config for %s rejected: %s", t->sub.type_url,
             error_text(&err));
@@ -469,14 +277,14 @@ static void send_request(struct mux *m, struct topic *t)
     subscription_take(&t->sub, node ? m->node : BYTES_NONE, &held, &request);
     m->node_sent = true;
     if (first)
-        count(t, STAT_SUB_UPDATE_ATTEMPT);
+        topic_count(t, STAT_SUB_UPDATE_ATTEMPT);
     grpc_stream_send(m->stream, strbuf_bytes(&request));
     strbuf_fini(&request);
 }
 
 void mux_fetch_timed_out(struct mux *m, enum resource_type type)
 {
-    count(&m->topics[type], STAT_SUB_INIT_FETCH_TIMEOUT);
+    topic_count(&m->topics[type], STAT_SUB_INIT_FETCH_TIMEOUT);
 }
 
 void mux_flush(struct mux *m)

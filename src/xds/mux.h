@@ -24,25 +24,7 @@ enum control_plane_stat {
         CONTROL_PLANE_STAT_COUNT
 };
 
-/* cluster_manager.cds.*, listener_manager.lds.* (rule A12). */
-#define SUBSCRIPTION_STAT_LIST(X)                                                                  \
-    X(UPDATE_ATTEMPT, "update_attempt", COUNTER)                                                   \
-    X(UPDATE_SUCCESS, "update_success", COUNTER)                                                   \
-    X(UPDATE_FAILURE, "update_failure", COUNTER)                                                   \
-    X(UPDATE_REJECTED, "update_rejected", COUNTER)                                                 \
-    X(INIT_FETCH_TIMEOUT, "init_fetch_timeout", COUNTER)                                           \
-    X(UPDATE_TIME, "update_time", GAUGE)                                                           \
-    X(UPDATE_DURATION, "update_duration", HISTOGRAM)                                               \
-    X(VERSION, "version", GAUGE)                                                                   \
-    X(VERSION_TEXT, "version_text", TEXT)
-
-enum subscription_stat {
-#define X(id, name, kind) STAT_SUB_##id,
-    SUBSCRIPTION_STAT_LIST(X)
-#undef X
-        SUBSCRIPTION_STAT_COUNT
-};
-extern const struct stat_schema control_plane_stat_schema, subscription_stat_schema;
+extern const struct stat_schema control_plane_stat_schema;
 
 struct mux_options {
     const struct xds_table *table;

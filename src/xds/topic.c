@@ -1,0 +1,207 @@
+#include "xds/topic.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/xxhash64.h"
+#include "config/wire.h"
+
+enum { CODE_NOT_FOUND = 5 };
+
+#define X(id, name, kind) {name, STAT_##kind},
+static const struct stat_desc subscription_stats[] = {SUBSCRIPTION_STAT_LIST(X)};
+#undef X
+const struct stat_schema subscription_stat_schema = {subscription_stats,
+                                                     ARRAY_SIZE(subscription_stats)};
+
+static const char *const topic_scopes[RESOURCE_TYPE_COUNT] = {
+    [RESOURCE_CLUSTER] = "cluster_manager.cds",
+    [RESOURCE_LISTENER] = "listener_manager.lds",
+};
+
+void topic_init(struct topic *t, const struct topic_home *home, enum resource_type type)
+{
+    const char *scope = topic_scopes[type];
+    *t = (struct topic){.home = home, .type = type};
+    subscription_init(&t->sub, resource_type_url(type), resource_type_is_wildcard(type),
+                      home->source->api.delta);
+    if (scope)
+        t->stats = stat_scope_get(home->table->stats, bytes_of(scope), &subscription_stat_schema);
+}
+
+void topic_fini(struct topic *t)
+{
+    subscription_fini(&t->sub);
+    stat_scope_unref(&t->stats);
+}
+
+void topic_count(struct topic *t, enum subscription_stat id)
+{
+    if (t->stats)
+        stat_inc(t->stats, STAT_SLOT_CONFIG, id);
+}
+
+static bool resource_valid(const struct topic *t, const struct discovery_resource *x,
+                           struct map *names, struct error *err)
+{
+    if (x->wire.data && !bytes_eq_str(x->type_url, t->sub.type_url))
+        return error_set(err,
+                         "type URL %.*s embedded in an individual Any does not match the "
+                         "message-wide type URL %s in %sDiscoveryResponse",
+                         BYTES_ARG(x->type_url), t->sub.type_url, t->sub.delta ? "Delta" : "");
+    struct bytes own_name = wire_find_bytes(x->wire, 1);
+    if (t->sub.wildcard_type && own_name.data && !bytes_eq(own_name, x->name))
+        return error_set(err, "resource '%.*s' contains one named '%.*s'", BYTES_ARG(x->name),
+                         BYTES_ARG(own_name));
+    if (!map_set(names, x->name, names))
+        return true;
+    if (t->sub.delta)
+        return error_set(err, "duplicate name %.*s found among added/updated resources",
+                         BYTES_ARG(x->name));
+    return error_set(err, "duplicate resource %.*s found in response of type %s",
+                     BYTES_ARG(x->name), t->sub.type_url);
+}
+
+/* Rules S10, S12 and D06: what spoils the whole response. */
+static bool response_valid(const struct topic *t, const struct discovery_response *r,
+                           struct error *err)
+{
+    struct map names = MAP_INIT;
+    bool ok = true;
+    for (size_t i = 0; ok && i < r->n_resources; i++)
+        ok = resource_valid(t, &r->resources[i], &names, err);
+    for (size_t i = 0; ok && i < r->n_removed; i++) {
+        if (map_set(&names, r->removed[i], &names))
+            ok = error_set(err, "duplicate name %.*s found in the union of added+removed resources",
+                           BYTES_ARG(r->removed[i]));
+    }
+    map_fini(&names);
+    return ok;
+}
+
+struct batch {
+    struct resource_update *updates;
+    size_t n_updates, cap_updates;
+    struct bytes *removed;
+    size_t n_removed, cap_removed;
+    bool no_memory; /* for the lists */
+};
+
+/* What a resource is called here: rules S11 (what nobody asked for is passed over: data NULL) and
+ * D12 (who asked by an alias gets it by that). */
+static struct bytes wanted_name(const struct topic *t, const struct discovery_resource *x)
+{
+    struct bytes rest = x->wrapper, alias;
+    if (subscription_is_wildcard(&t->sub) || subscription_wants(&t->sub, x->name))
+        return x->name;
+    while (discovery_next_alias(&rest, &alias)) {
+        if (subscription_wants(&t->sub, alias))
+            return alias;
+    }
+    return BYTES_NONE;
+}
+
+static void add_removed(struct batch *b, struct bytes name)
+{
+    if (mem_try_grow(&b->removed, &b->cap_removed, b->n_removed + 1, sizeof(*b->removed)))
+        b->removed[b->n_removed++] = name;
+    else
+        b->no_memory = true;
+}
+
+static void add_update(struct batch *b, struct resource_update u)
+{
+    if (mem_try_grow(&b->updates, &b->cap_updates, b->n_updates + 1, sizeof(*b->updates)))
+        b->updates[b->n_updates++] = u;
+    else
+        b->no_memory = true;
+}
+
+static void batch_resources(struct topic *t, const struct discovery_response *r, struct batch *b)
+{
+    for (size_t i = 0; i < r->n_resources; i++) {
+        const struct discovery_resource *x = &r->resources[i];
+        struct bytes name = wanted_name(t, x);
+        if (!x->wire.data || !name.data)
+            continue;
+        /* Empty is a version too where each resource has its own (D13). */
+        struct bytes version = t->sub.delta || x->version.len ? x->version : r->version;
+        add_update(b, (struct resource_update){name, version, x->type_url, x->wire});
+    }
+    for (size_t i = 0; i < r->n_removed; i++)
+        add_removed(b, r->removed[i]);
+}
+
+/* Rule A11: NOT_FOUND removes the named resource, any other code keeps what is cached. */
+static void batch_errors(struct topic *t, const struct discovery_response *r, struct batch *b)
+{
+    for (size_t i = 0; i < r->n_errors; i++) {
+        const struct discovery_error *e = &r->errors[i];
+        struct resource *known =
+            store_find(builder_store(t->home->builder), t->home->source, t->type, e->name);
+        LOG(LOG_CONFIG, LOG_WARNING,
+            "%s: the server reports an error for resource '%.*s': %d, %.*s",
+            resource_type_short(t->type), BYTES_ARG(e->name), e->code, BYTES_ARG(e->message));
+        if (e->code == CODE_NOT_FOUND) {
+            add_removed(b, e->name);
+        } else if (known && known->active && resource_type_is_wildcard(t->type) && !t->sub.delta) {
+            add_update(b, (struct resource_update){
+                              known->name, bytes_of(known->active->version->text),
+                              bytes_of(known->active->type_url), known->active->wire});
+        }
+    }
+}
+
+static void update_stats(struct topic *t, struct bytes version, bool ok, uint64_t started_ns)
+{
+    const struct clock *c = t->home->table->clock;
+    topic_count(t, ok ? STAT_SUB_UPDATE_SUCCESS : STAT_SUB_UPDATE_REJECTED);
+    if (!t->stats)
+        return;
+    stat_record(t->stats, STAT_SLOT_CONFIG, STAT_SUB_UPDATE_DURATION,
+                (c->monotonic_ns(c) - started_ns) / NS_PER_MS);
+    if (!ok)
+        return;
+    stat_set(t->stats, STAT_SLOT_CONFIG, STAT_SUB_UPDATE_TIME,
+             (int64_t)(c->wall_ns(c) / NS_PER_MS));
+    stat_set(t->stats, STAT_SLOT_CONFIG, STAT_SUB_VERSION, (int64_t)xxhash64(version));
+    stat_set_text(t->stats, STAT_SUB_VERSION_TEXT, version);
+}
+
+static void apply(struct topic *t, const struct discovery_response *r, struct error *err)
+{
+    struct batch b = {0};
+    struct update_result result = {0};
+    struct strbuf text = STRBUF_INIT;
+    bool full = subscription_is_wildcard(&t->sub) && !t->sub.delta;
+    if (!response_valid(t, r, err)) {
+        config_update_failed(t->home->builder, t->home->source, t->type);
+        return;
+    }
+    batch_resources(t, r, &b);
+    batch_errors(t, r, &b);
+    if (b.no_memory) {
+        error_set(err, "out of memory for the list of %zu resources", r->n_resources);
+        config_update_failed(t->home->builder, t->home->source, t->type);
+        mem_free(b.updates);
+        mem_free(b.removed);
+        return;
+    }
+    config_update(t->home->builder, t->home->source, t->type, b.updates, b.n_updates, b.removed,
+                  b.n_removed, full, r->version, &result);
+    if (update_result_text(&result, t->type, &text))
+        error_set(err, "%s", strbuf_str(&text));
+    strbuf_fini(&text);
+    update_result_fini(&result);
+    mem_free(b.updates);
+    mem_free(b.removed);
+}
+
+void topic_apply(struct topic *t, const struct discovery_response *r, struct error *err)
+{
+    const struct clock *c = t->home->table->clock;
+    uint64_t started = c->monotonic_ns(c);
+    apply(t, r, err);
+    update_stats(t, r->version, !error_is_set(err), started);
+}

@@ -1,0 +1,51 @@
+/* struct topic: one type of resource of one source: what is wanted of it, and what an answer does
+ * to the builder. The transports share it: a gRPC stream (mux.c) and what polls or watches. Config
+ * thread; embedded in its transport. */
+#pragma once
+
+#include "config/builder.h"
+#include "xds/discovery.h"
+#include "xds/subscription.h"
+#include "xds/xds_table.h"
+
+/* cluster_manager.cds.*, listener_manager.lds.* (rule A12). */
+#define SUBSCRIPTION_STAT_LIST(X)                                                                  \
+    X(UPDATE_ATTEMPT, "update_attempt", COUNTER)                                                   \
+    X(UPDATE_SUCCESS, "update_success", COUNTER)                                                   \
+    X(UPDATE_FAILURE, "update_failure", COUNTER)                                                   \
+    X(UPDATE_REJECTED, "update_rejected", COUNTER)                                                 \
+    X(INIT_FETCH_TIMEOUT, "init_fetch_timeout", COUNTER)                                           \
+    X(UPDATE_TIME, "update_time", GAUGE)                                                           \
+    X(UPDATE_DURATION, "update_duration", HISTOGRAM)                                               \
+    X(VERSION, "version", GAUGE)                                                                   \
+    X(VERSION_TEXT, "version_text", TEXT)
+
+enum subscription_stat {
+#define X(id, name, kind) STAT_SUB_##id,
+    SUBSCRIPTION_STAT_LIST(X)
+#undef X
+        SUBSCRIPTION_STAT_COUNT
+};
+extern const struct stat_schema subscription_stat_schema;
+
+/* Where a topic belongs; outlives it. */
+struct topic_home {
+    const struct xds_table *table;
+    struct builder *builder;
+    const struct config_source *source;
+};
+
+struct topic {
+    const struct topic_home *home;
+    struct subscription sub;
+    enum resource_type type;
+    bool used;
+    struct stat_scope *stats; /* clusters and listeners; NULL for the others */
+};
+
+void topic_init(struct topic *t, const struct topic_home *home, enum resource_type type);
+void topic_fini(struct topic *t);
+void topic_count(struct topic *t, enum subscription_stat id);
+/* Applies a response of this type and counts it. An error is the text of the NACK. The caller
+ * answers, then commits. */
+void topic_apply(struct topic *t, const struct discovery_response *r, struct error *err);
