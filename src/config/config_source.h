@@ -30,6 +30,8 @@ struct api_config_source {
     bool set_node_on_first_message_only;
     struct grpc_service *services;
     unsigned n_services;
+    uint32_t rate_tokens; /* requests at once, while rate_per_second is not 0 (rule T06) */
+    double rate_per_second;
 };
 
 struct config_source {

@@ -10,10 +10,12 @@
 #define SOURCE(f) envoy_config_core_v3_ConfigSource_##f
 #define API(f) envoy_config_core_v3_ApiConfigSource_##f
 #define GRPC(f) envoy_config_core_v3_GrpcService_##f
+#define RATE(f) envoy_config_core_v3_RateLimitSettings_##f
 
 typedef envoy_config_core_v3_ApiConfigSource api_msg;
 
-enum { INITIAL_FETCH_TIMEOUT_MS = 15000 };
+enum { INITIAL_FETCH_TIMEOUT_MS = 15000, RATE_TOKENS = 100, RATE_PER_SECOND = 10 };
+#define RATE_PER_SECOND_MIN (1.0 / (365 * 24 * 60 * 60)) /* once a year, as Envoy */
 
 static bool take_retry(const envoy_config_core_v3_RetryPolicy *p, struct grpc_service *out,
                        struct error *err)
@@ -81,6 +83,20 @@ static bool check_api(const api_msg *m, bool *delta, struct error *err)
     }
 }
 
+static void take_rate_limit(const envoy_config_core_v3_RateLimitSettings *m,
+                            struct api_config_source *out)
+{
+    if (!m)
+        return;
+    const google_protobuf_DoubleValue *rate = RATE(fill_rate)(m);
+    out->rate_tokens = upb_u32(RATE(max_tokens)(m), RATE_TOKENS);
+    out->rate_per_second = rate ? google_protobuf_DoubleValue_value(rate) : RATE_PER_SECOND;
+    if (out->rate_tokens == 0)
+        out->rate_tokens = 1; /* none would be a channel that never speaks */
+    if (out->rate_per_second < RATE_PER_SECOND_MIN)
+        out->rate_per_second = RATE_PER_SECOND_MIN;
+}
+
 static bool take_api(struct decode_context *ctx, struct arena *a, const api_msg *m,
                      struct api_config_source *out, struct error *err)
 {
@@ -91,6 +107,7 @@ static bool take_api(struct decode_context *ctx, struct arena *a, const api_msg 
     if (n == 0 || n > 2)
         return error_set(err, "grpc_services: expected one or two, got %zu", n);
     out->set_node_on_first_message_only = API(set_node_on_first_message_only)(m);
+    take_rate_limit(API(rate_limit_settings)(m), out);
     out->services = ARENA_ARRAY(a, struct grpc_service, n);
     for (size_t i = 0; i < n; i++) {
         if (!take_service(ctx, a, services[i], &out->services[i], err))

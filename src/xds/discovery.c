@@ -1,5 +1,6 @@
 #include "xds/discovery.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "config/wire.h"
 
@@ -15,7 +16,9 @@ enum {
     DELTA_CONTROL_PLANE = 7,
     DELTA_RESOURCE_ERRORS = 9,
     RESOURCE_ALIASES = 4,
+    RESOURCE_TTL = 6,
 };
+#define DURATION_MAX_S 315576000000 /* 10,000 years: what a Duration may be */
 
 static bool read_any(struct bytes any, struct bytes *type_url, struct bytes *value)
 {
@@ -29,6 +32,17 @@ static bool read_any(struct bytes any, struct bytes *type_url, struct bytes *val
             *value = f.bytes;
     }
     return any.len == 0;
+}
+
+/* google.protobuf.Duration: seconds = 1, nanos = 2. */
+static void read_ttl(struct bytes duration, struct discovery_resource *r)
+{
+    int64_t seconds = (int64_t)wire_find_varint(duration, 1, 0);
+    int64_t nanos = (int64_t)wire_find_varint(duration, 2, 0);
+    r->has_ttl = true;
+    r->ttl_bad = seconds < 0 || seconds > DURATION_MAX_S || nanos < 0 || nanos > 999999999;
+    if (!r->ttl_bad)
+        r->ttl_ms = (uint64_t)seconds * 1000 + (uint64_t)nanos / NS_PER_MS;
 }
 
 /* envoy.service.discovery.v3.Resource: version = 1, resource = 2, name = 3. */
@@ -47,6 +61,8 @@ static bool read_wrapper(struct discovery_resource *r)
             r->version = f.bytes;
         if (f.number == 3)
             r->name = f.bytes;
+        if (f.number == RESOURCE_TTL)
+            read_ttl(f.bytes, r);
         if (f.number == 2) {
             has = true;
             if (!read_any(f.bytes, &r->type_url, &r->wire))

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/bytes.h"
 
@@ -13,6 +14,8 @@ struct discovery_resource {
     struct bytes type_url; /* of the Any */
     struct bytes wire;     /* the Any's value; data NULL: a wrapper without a resource */
     struct bytes wrapper;  /* the Resource message: its aliases; data NULL: none */
+    bool has_ttl, ttl_bad; /* of the wrapper; bad: no duration, or a negative one */
+    uint64_t ttl_ms;
 };
 
 struct discovery_error {

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "xds/discovery.h"
+#include "xds/token_bucket.h"
 #include "xds/topic.h"
 
 enum { BACKOFF_BASE_MS = 500, BACKOFF_MAX_MS = 30000 };
@@ -28,6 +29,9 @@ struct mux {
     unsigned n_order;
     struct grpc_stream *stream;
     void *dial, *retry; /* under way, or NULL */
+    struct token_bucket tokens;
+    void *token_wait; /* the timer of the next token, or NULL */
+    bool had_pending;
     uint64_t backoff_ms;
     bool node_sent, in_response, answered;
     struct stat_scope *stats; /* control_plane */
@@ -42,6 +46,8 @@ struct mux *mux_new(const struct mux_options *o)
     m->source = *o->source;
     m->method = o->method;
     m->node = o->node;
+    token_bucket_init(&m->tokens, o->source->api.rate_tokens, o->source->api.rate_per_second,
+                      o->table->clock->monotonic_ns(o->table->clock));
     m->home = (struct topic_home){m->table, m->builder, &m->source};
     m->backoff_ms = 0;
     m->stats = stat_scope_get(o->table->stats, BYTES("control_plane"), &control_plane_stat_schema);
@@ -59,7 +65,9 @@ static void stop(struct mux *m)
         m->table->dial_cancel(m->table->ctx, m->dial);
     if (m->retry)
         m->table->timer_cancel(m->table->ctx, m->retry);
-    m->dial = m->retry = NULL;
+    if (m->token_wait)
+        m->table->timer_cancel(m->table->ctx, m->token_wait);
+    m->dial = m->retry = m->token_wait = NULL;
     grpc_stream_free(&m->stream);
 }
 
@@ -246,12 +254,12 @@ static struct topic *topic_used(struct mux *m, enum resource_type type)
 
 void mux_want(struct mux *m, enum resource_type type, struct bytes name)
 {
-    subscription_want(&topic_used(m, type)->sub, name);
+    topic_want(topic_used(m, type), name);
 }
 
 void mux_unwant(struct mux *m, enum resource_type type, struct bytes name)
 {
-    subscription_unwant(&topic_used(m, type)->sub, name);
+    topic_unwant(topic_used(m, type), name);
 }
 
 struct held {
@@ -282,6 +290,37 @@ static void send_request(struct mux *m, struct topic *t)
     strbuf_fini(&request);
 }
 
+static void on_token(void *arg)
+{
+    struct mux *m = arg;
+    m->token_wait = NULL;
+    mux_flush(m);
+}
+
+/* Rule T06: what is due waits for its token; it is written when it may go, so nothing is lost. */
+static bool may_send(struct mux *m)
+{
+    const struct clock *c = m->table->clock;
+    if (m->token_wait)
+        return false;
+    if (token_bucket_take(&m->tokens, c->monotonic_ns(c)))
+        return true;
+    stat_inc(m->stats, STAT_SLOT_CONFIG, STAT_CONTROL_PLANE_RATE_LIMIT_ENFORCED);
+    m->token_wait =
+        m->table->timer_start(m->table->ctx, token_bucket_wait_ms(&m->tokens), on_token, m);
+    return false;
+}
+
+static void count_pending(struct mux *m)
+{
+    int64_t n = 0;
+    for (unsigned i = 0; m->token_wait && i < m->n_order; i++)
+        n += subscription_due(&m->topics[m->order[i]].sub);
+    if (n || m->had_pending)
+        stat_set(m->stats, STAT_SLOT_CONFIG, STAT_CONTROL_PLANE_PENDING_REQUESTS, n);
+    m->had_pending = n > 0;
+}
+
 void mux_fetch_timed_out(struct mux *m, enum resource_type type)
 {
     topic_count(&m->topics[type], STAT_SUB_INIT_FETCH_TIMEOUT);
@@ -297,7 +336,8 @@ void mux_flush(struct mux *m)
     }
     for (unsigned i = 0; i < m->n_order; i++) {
         struct topic *t = &m->topics[m->order[i]];
-        while (subscription_due(&t->sub))
+        while (subscription_due(&t->sub) && may_send(m))
             send_request(m, t);
     }
+    count_pending(m);
 }

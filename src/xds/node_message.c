@@ -81,5 +81,6 @@ void node_message_build(struct bytes node, const struct node_overrides *o, struc
         put_locality(wire_find_bytes(node, NODE_LOCALITY), o->zone, out);
     wire_put_bytes(out, NODE_USER_AGENT_NAME, BYTES(NODE_USER_AGENT));
     put_build_version(out);
+    wire_put_bytes(out, NODE_CLIENT_FEATURES, BYTES("xds.config.supports-resource-ttl"));
     wire_put_bytes(out, NODE_CLIENT_FEATURES, BYTES("xds.config.supports-resource-in-sotw"));
 }

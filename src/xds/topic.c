@@ -20,12 +20,31 @@ static const char *const topic_scopes[RESOURCE_TYPE_COUNT] = {
     [RESOURCE_LISTENER] = "listener_manager.lds",
 };
 
+/* Rule T07: as if the server had removed them. */
+static void on_expired(void *owner, const struct bytes *names, size_t n)
+{
+    struct topic *t = owner;
+    struct builder *b = t->home->builder;
+    struct update_result result = {0};
+    struct strbuf version = STRBUF_INIT;
+    for (size_t i = 0; i < n; i++)
+        LOG(LOG_CONFIG, LOG_INFO, "%s: the time to live of '%.*s' is over",
+            resource_type_short(t->type), BYTES_ARG(names[i]));
+    strbuf_add_str(&version, builder_type_version(b, t->type));
+    config_update(b, t->home->source, t->type, NULL, 0, names, n, false, strbuf_bytes(&version),
+                  &result);
+    update_result_fini(&result);
+    strbuf_fini(&version);
+    builder_commit(b);
+}
+
 void topic_init(struct topic *t, const struct topic_home *home, enum resource_type type)
 {
     const char *scope = topic_scopes[type];
     *t = (struct topic){.home = home, .type = type};
     subscription_init(&t->sub, resource_type_url(type), resource_type_is_wildcard(type),
                       home->source->api.delta);
+    ttl_init(&t->ttl, home->table, on_expired, t);
     if (scope)
         t->stats = stat_scope_get(home->table->stats, bytes_of(scope), &subscription_stat_schema);
 }
@@ -33,13 +52,61 @@ void topic_init(struct topic *t, const struct topic_home *home, enum resource_ty
 void topic_fini(struct topic *t)
 {
     subscription_fini(&t->sub);
+    ttl_fini(&t->ttl);
     stat_scope_unref(&t->stats);
+}
+
+void topic_want(struct topic *t, struct bytes name)
+{
+    subscription_want(&t->sub, name);
+}
+
+void topic_unwant(struct topic *t, struct bytes name)
+{
+    subscription_unwant(&t->sub, name);
+    ttl_clear(&t->ttl, name);
 }
 
 void topic_count(struct topic *t, enum subscription_stat id)
 {
     if (t->stats)
         stat_inc(t->stats, STAT_SLOT_CONFIG, id);
+}
+
+/* What a resource is called here: rules S11 (what nobody asked for is passed over: data NULL) and
+ * D12 (who asked by an alias gets it by that). */
+static struct bytes wanted_name(const struct topic *t, const struct discovery_resource *x)
+{
+    struct bytes rest = x->wrapper, alias;
+    if (subscription_is_wildcard(&t->sub) || subscription_wants(&t->sub, x->name))
+        return x->name;
+    while (discovery_next_alias(&rest, &alias)) {
+        if (subscription_wants(&t->sub, alias))
+            return alias;
+    }
+    return BYTES_NONE;
+}
+
+static const struct resource_version *held_version(const struct topic *t, struct bytes name)
+{
+    struct resource *r =
+        store_find(builder_store(t->home->builder), t->home->source, t->type, name);
+    return r && r->pending ? r->pending : r ? r->active : NULL;
+}
+
+/* Rule T08: a resource without its body, at the version that is held, lives on. */
+static bool heartbeat_valid(const struct topic *t, const struct discovery_resource *x,
+                            struct error *err)
+{
+    struct bytes name = wanted_name(t, x);
+    const struct resource_version *v = name.data && !x->wire.data ? held_version(t, name) : NULL;
+    if (!name.data || x->wire.data)
+        return true;
+    const char *held = v ? t->sub.delta ? v->version->text : t->sub.version : NULL;
+    if (held && bytes_eq_str(x->version, held))
+        return true;
+    return error_set(err, "resource '%.*s' has no body, and no version '%.*s' of it is held",
+                     BYTES_ARG(x->name), BYTES_ARG(x->version));
 }
 
 static bool resource_valid(const struct topic *t, const struct discovery_resource *x,
@@ -54,6 +121,8 @@ static bool resource_valid(const struct topic *t, const struct discovery_resourc
     if (t->sub.wildcard_type && own_name.data && !bytes_eq(own_name, x->name))
         return error_set(err, "resource '%.*s' contains one named '%.*s'", BYTES_ARG(x->name),
                          BYTES_ARG(own_name));
+    if (x->ttl_bad)
+        return error_set(err, "resource '%.*s': its ttl is no valid duration", BYTES_ARG(x->name));
     if (!map_set(names, x->name, names))
         return true;
     if (t->sub.delta)
@@ -70,7 +139,8 @@ static bool response_valid(const struct topic *t, const struct discovery_respons
     struct map names = MAP_INIT;
     bool ok = true;
     for (size_t i = 0; ok && i < r->n_resources; i++)
-        ok = resource_valid(t, &r->resources[i], &names, err);
+        ok = resource_valid(t, &r->resources[i], &names, err) &&
+             heartbeat_valid(t, &r->resources[i], err);
     for (size_t i = 0; ok && i < r->n_removed; i++) {
         if (map_set(&names, r->removed[i], &names))
             ok = error_set(err, "duplicate name %.*s found in the union of added+removed resources",
@@ -88,20 +158,6 @@ struct batch {
     bool no_memory; /* for the lists */
 };
 
-/* What a resource is called here: rules S11 (what nobody asked for is passed over: data NULL) and
- * D12 (who asked by an alias gets it by that). */
-static struct bytes wanted_name(const struct topic *t, const struct discovery_resource *x)
-{
-    struct bytes rest = x->wrapper, alias;
-    if (subscription_is_wildcard(&t->sub) || subscription_wants(&t->sub, x->name))
-        return x->name;
-    while (discovery_next_alias(&rest, &alias)) {
-        if (subscription_wants(&t->sub, alias))
-            return alias;
-    }
-    return BYTES_NONE;
-}
-
 static void add_removed(struct batch *b, struct bytes name)
 {
     if (mem_try_grow(&b->removed, &b->cap_removed, b->n_removed + 1, sizeof(*b->removed)))
@@ -118,19 +174,53 @@ static void add_update(struct batch *b, struct resource_update u)
         b->no_memory = true;
 }
 
+static void take_ttl(struct topic *t, const struct discovery_resource *x, struct bytes name)
+{
+    if (x->has_ttl)
+        ttl_set(&t->ttl, name, x->ttl_ms);
+    else
+        ttl_clear(&t->ttl, name);
+}
+
+static void batch_heartbeat(struct topic *t, const struct discovery_resource *x, struct bytes name,
+                            struct batch *b)
+{
+    const struct resource_version *v = held_version(t, name);
+    take_ttl(t, x, name);
+    if (!t->sub.delta && t->sub.wildcard_type) /* it is named: not one that is gone (R01) */
+        add_update(b, (struct resource_update){v->resource->name, bytes_of(v->version->text),
+                                               bytes_of(v->type_url), v->wire});
+}
+
 static void batch_resources(struct topic *t, const struct discovery_response *r, struct batch *b)
 {
     for (size_t i = 0; i < r->n_resources; i++) {
         const struct discovery_resource *x = &r->resources[i];
         struct bytes name = wanted_name(t, x);
-        if (!x->wire.data || !name.data)
+        if (!name.data)
             continue;
+        if (!x->wire.data) {
+            batch_heartbeat(t, x, name, b);
+            continue;
+        }
+        take_ttl(t, x, name);
         /* Empty is a version too where each resource has its own (D13). */
         struct bytes version = t->sub.delta || x->version.len ? x->version : r->version;
         add_update(b, (struct resource_update){name, version, x->type_url, x->wire});
     }
-    for (size_t i = 0; i < r->n_removed; i++)
+    for (size_t i = 0; i < r->n_removed; i++) {
         add_removed(b, r->removed[i]);
+        ttl_clear(&t->ttl, r->removed[i]);
+    }
+}
+
+static bool only_heartbeats(const struct discovery_response *r)
+{
+    for (size_t i = 0; i < r->n_resources; i++) {
+        if (r->resources[i].wire.data)
+            return false;
+    }
+    return r->n_resources > 0;
 }
 
 /* Rule A11: NOT_FOUND removes the named resource, any other code keeps what is cached. */
@@ -174,7 +264,7 @@ static void apply(struct topic *t, const struct discovery_response *r, struct er
     struct batch b = {0};
     struct update_result result = {0};
     struct strbuf text = STRBUF_INIT;
-    bool full = subscription_is_wildcard(&t->sub) && !t->sub.delta;
+    bool full = subscription_is_wildcard(&t->sub) && !t->sub.delta && !only_heartbeats(r);
     if (!response_valid(t, r, err)) {
         config_update_failed(t->home->builder, t->home->source, t->type);
         return;

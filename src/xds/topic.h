@@ -6,6 +6,7 @@
 #include "config/builder.h"
 #include "xds/discovery.h"
 #include "xds/subscription.h"
+#include "xds/ttl.h"
 #include "xds/xds_table.h"
 
 /* cluster_manager.cds.*, listener_manager.lds.* (rule A12). */
@@ -41,10 +42,13 @@ struct topic {
     enum resource_type type;
     bool used;
     struct stat_scope *stats; /* clusters and listeners; NULL for the others */
+    struct ttl ttl;           /* survives streams (T07) */
 };
 
 void topic_init(struct topic *t, const struct topic_home *home, enum resource_type type);
 void topic_fini(struct topic *t);
+void topic_want(struct topic *t, struct bytes name);
+void topic_unwant(struct topic *t, struct bytes name);
 void topic_count(struct topic *t, enum subscription_stat id);
 /* Applies a response of this type and counts it. An error is the text of the NACK. The caller
  * answers, then commits. */

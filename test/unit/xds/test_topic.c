@@ -1,0 +1,204 @@
+/* What a response does: times to live and heartbeats, through a real builder. */
+#include "xds/topic.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+#include "../config/config_fixture.h"
+#include "config/wire.h"
+
+static struct fixture f;
+static struct topic topic;
+static struct xds_table table;
+static struct topic_home home;
+static xds_timer_fn *timer_fn;
+static void *timer_arg;
+
+static void *timer_start(void *ctx, uint64_t ms, xds_timer_fn *fn, void *arg)
+{
+    timer_fn = fn;
+    timer_arg = arg;
+    return &timer_fn;
+}
+
+static void timer_cancel(void *ctx, void *timer)
+{
+    timer_fn = NULL;
+}
+
+static void start(enum resource_type type, bool delta)
+{
+    fixture_init(&f);
+    fixture_start(&f);
+    f.ads.api.delta = delta;
+    table = (struct xds_table){.clock = &f.clock.clock,
+                               .stats = f.stats,
+                               .timer_start = timer_start,
+                               .timer_cancel = timer_cancel};
+    home = (struct topic_home){&table, f.builder, &f.ads};
+    timer_fn = NULL;
+    topic_init(&topic, &home, type);
+    topic_want(&topic, BYTES("*"));
+}
+
+static void stop(void)
+{
+    topic_fini(&topic);
+    fixture_fini(&f);
+}
+
+static void pass(uint64_t ms)
+{
+    clock_fake_advance(&f.clock, ms * NS_PER_MS);
+    xds_timer_fn *fn = timer_fn;
+    timer_fn = NULL;
+    if (fn)
+        fn(timer_arg);
+}
+
+struct sent {
+    const char *name, *version, *yaml; /* yaml NULL: a heartbeat */
+    uint64_t ttl_ms;                   /* 0: none */
+};
+
+/* envoy.service.discovery.v3.Resource */
+static struct strbuf wrapped(const struct sent *s)
+{
+    static const char url[] = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+    struct strbuf out = STRBUF_INIT, any = STRBUF_INIT, ttl = STRBUF_INIT;
+    wire_put_bytes(&out, 1, bytes_of(s->version));
+    wire_put_bytes(&out, 3, bytes_of(s->name));
+    wire_put_bytes(&any, 1, bytes_of(url));
+    if (s->yaml) {
+        wire_put_bytes(&any, 2, fixture_wire(&f, "envoy.config.cluster.v3.Cluster", s->yaml));
+        wire_put_bytes(&out, 2, strbuf_bytes(&any));
+    }
+    if (s->ttl_ms) {
+        wire_put_varint(&ttl, 1 << 3 | WIRE_VARINT);
+        wire_put_varint(&ttl, s->ttl_ms / 1000);
+        wire_put_varint(&ttl, 2 << 3 | WIRE_VARINT);
+        wire_put_varint(&ttl, s->ttl_ms % 1000 * NS_PER_MS);
+        wire_put_bytes(&out, 6, strbuf_bytes(&ttl));
+    }
+    strbuf_fini(&any);
+    strbuf_fini(&ttl);
+    return out;
+}
+
+/* A response in the dialect of the topic; the text of the NACK, "" for none. */
+static const char *respond(const struct sent *list, size_t n)
+{
+    struct strbuf r = STRBUF_INIT;
+    struct discovery_response d;
+    struct error err = ERROR_INIT;
+    wire_put_bytes(&r, 1, BYTES("v1"));
+    for (size_t i = 0; i < n; i++) {
+        struct strbuf one = wrapped(&list[i]), any = STRBUF_INIT;
+        wire_put_bytes(&any, 1, BYTES("type.googleapis.com/envoy.service.discovery.v3.Resource"));
+        wire_put_bytes(&any, 2, strbuf_bytes(&one));
+        wire_put_bytes(&r, 2, strbuf_bytes(topic.sub.delta ? &one : &any));
+        strbuf_fini(&one);
+        strbuf_fini(&any);
+    }
+    wire_put_bytes(&r, 4, bytes_of(topic.sub.type_url));
+    ck_assert(topic.sub.delta ? delta_response_read(strbuf_bytes(&r), &d)
+                              : discovery_response_read(strbuf_bytes(&r), &d));
+    topic_apply(&topic, &d, &err);
+    subscription_answer(&topic.sub, d.version, BYTES("n"),
+                        error_is_set(&err) ? error_text(&err) : NULL);
+    const char *text = arena_str(f.arena, bytes_of(error_is_set(&err) ? error_text(&err) : ""));
+    builder_commit(f.builder);
+    discovery_response_fini(&d);
+    strbuf_fini(&r);
+    error_fini(&err);
+    return text;
+}
+
+static bool there(const char *name)
+{
+    return fixture_cluster(&f, name) != NULL;
+}
+
+START_TEST(t07_a_resource_lives_as_long_as_its_server_says)
+{
+    start(RESOURCE_CLUSTER, _i);
+    struct sent both[] = {{"a", "v1", "{name: a}", 1500}, {"b", "v1", "{name: b}", 0}};
+    ck_assert_str_eq(respond(both, 2), "");
+    pass(1499);
+    ck_assert(there("a") && there("b"));
+    pass(1);
+    ck_assert(!there("a") && there("b"));
+    ck_assert_str_eq(respond(both, 2), ""); /* it may come back */
+    ck_assert(there("a"));
+    both[0].ttl_ms = 0; /* and stay */
+    ck_assert_str_eq(respond(both, 2), "");
+    pass(100000);
+    ck_assert(there("a"));
+    stop();
+}
+END_TEST
+
+START_TEST(t08_a_heartbeat_lets_it_live_on)
+{
+    start(RESOURCE_CLUSTER, _i);
+    struct sent first = {"a", "v1", "{name: a}", 1000}, beat = {"a", "v1", NULL, 1000};
+    struct sent stale = {"a", "v0", NULL, 1000};
+    ck_assert_str_eq(respond(&first, 1), "");
+    uint64_t decoded = builder_decoded(f.builder, RESOURCE_CLUSTER);
+    for (unsigned i = 0; i < 5; i++) {
+        pass(900);
+        ck_assert_str_eq(respond(&beat, 1), "");
+        ck_assert(there("a"));
+    }
+    ck_assert_uint_eq(builder_decoded(f.builder, RESOURCE_CLUSTER), decoded);
+    pass(900);
+    ck_assert_str_eq(respond(&stale, 1),
+                     "resource 'a' has no body, and no version 'v0' of it is held");
+    ck_assert(there("a"));
+    pass(100);
+    ck_assert(!there("a"));
+    ck_assert_str_ne(respond(&beat, 1), ""); /* of what is gone */
+    ck_assert(!there("a"));
+    stop();
+}
+END_TEST
+
+START_TEST(t08_a_heartbeat_names_what_it_keeps)
+{
+    start(RESOURCE_CLUSTER, false);
+    struct sent first[] = {{"a", "v1", "{name: a}", 0}, {"b", "v1", "{name: b}", 0}};
+    struct sent beat[] = {{"a", "v1", NULL, 1000}, {"c", "v1", "{name: c}", 0}};
+    ck_assert_str_eq(respond(first, 2), "");
+    ck_assert_str_eq(respond(beat, 1), ""); /* heartbeats alone take nothing away */
+    ck_assert(there("a") && there("b"));
+    ck_assert_str_eq(respond(beat, 2), ""); /* what is left out of others is gone (R01) */
+    ck_assert(there("a") && !there("b") && there("c"));
+    stop();
+}
+END_TEST
+
+START_TEST(a_ttl_that_is_none_spoils_the_response)
+{
+    start(RESOURCE_CLUSTER, _i);
+    struct sent bad = {"a", "v1", "{name: a}", UINT64_C(315576000001000)};
+    ck_assert_str_eq(respond(&bad, 1), "resource 'a': its ttl is no valid duration");
+    ck_assert(!there("a"));
+    stop();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("topic");
+    TCase *t = tcase_create("topic");
+    tcase_add_loop_test(t, t07_a_resource_lives_as_long_as_its_server_says, 0, 2);
+    tcase_add_loop_test(t, t08_a_heartbeat_lets_it_live_on, 0, 2);
+    tcase_add_test(t, t08_a_heartbeat_names_what_it_keeps);
+    tcase_add_loop_test(t, a_ttl_that_is_none_spoils_the_response, 0, 2);
+    suite_add_tcase(s, t);
+    SRunner *sr = srunner_create(s);
+    srunner_run_all(sr, CK_ENV);
+    int failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
