@@ -375,4 +375,5 @@ struct cluster_entry {
      * counted (STAT_TLS_UPSTREAM_NOT_READY). */
     struct tls_node *tls;
     struct stat_scope *tls_stats; /* cluster.NAME.client_ssl_socket_factory; NULL: no TLS */
+    struct stat_scope *ssl_stats; /* cluster.NAME with tls_stat_schema; NULL: no TLS */
 };

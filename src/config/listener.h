@@ -154,6 +154,7 @@ struct listener_entry {
     struct chain_binding *default_chain; /* or NULL */
     struct stat_scope *stats;            /* listener.ADDRESS */
     struct stat_scope *tls_stats; /* listener.ADDRESS.server_ssl_socket_factory; NULL: no TLS */
+    struct stat_scope *ssl_stats; /* listener.ADDRESS with tls_stat_schema; NULL: no TLS */
 };
 
 /* What is known of a connection when its chain is chosen. */

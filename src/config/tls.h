@@ -104,6 +104,9 @@ struct tls_settings {
     unsigned n_certificates;
     const struct tls_validation *validation; /* NULL: the peer's certificate is not looked at */
     struct tls_key_log key_log;
+    /* Sessions are resumed among contexts of one scope only: for a server the chain's match (its
+     * bytes), so that no chain takes what another one has let in. */
+    struct bytes session_scope;
     /* server */
     bool require_client_certificate, require_sni;
     bool disable_tickets, disable_session_cache;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """No internal name is also exported by a library that a program links: the wrong one could be called.
+And there is one TLS library in a program: BoringSSL, inside of it, of which no name is seen outside.
 
 usage: check_symbols.py BUILD_FOLDER
 """
@@ -14,6 +15,10 @@ GENERATED = ("libupb_api.a", "libapi_descriptors.a")
 HARMLESS = {
     "pmap_set": "libc's client of the RPC port mapper",
 }
+
+
+# Another TLS library would bring a second idea of what a certificate is.
+TLS_LIBRARIES = ("libssl.", "libcrypto.", "libgnutls.", "libmbedtls.", "libnss3.", "libgrpc.")
 
 
 def lines(*command):
@@ -36,7 +41,23 @@ def clashes(internal, exported):
     ]
 
 
+def strangers(libraries):
+    """Complaints about TLS libraries among the paths."""
+    names = (pathlib.Path(path).name for path in libraries)
+    found = (n for n in names if n.startswith(TLS_LIBRARIES))
+    return sorted(f"a second TLS library is linked: {n}" for n in found)
+
+
+def shown(text):
+    """Names of BoringSSL that a program exports: `nm -P -D` of it."""
+    return sorted(n for n in defined(text) if n.startswith(("SSL_", "EVP_", "X509_", "CRYPTO_")))
+
+
 def self_test():
+    assert strangers(["/usr/lib/libssl.so.3", "/lib/libc.so.6"]) == [
+        "a second TLS library is linked: libssl.so.3"
+    ]
+    assert shown(["SSL_new T 0 10", "main T 0 1", "EVP_x U"]) == ["SSL_new"]
     nm = defined(["f T 0 10", "g U", "h t 0 4", "d D 0 8"])
     assert nm == {"f", "d"}, nm
     assert clashes({"a.o": {"f", "g"}}, {"libx.so": {"g"}}) == [
@@ -77,8 +98,15 @@ def main():
     print(f"{'not ok' if found else 'ok'} 2 - {len(internal)} rooms, {len(exported)} libraries")
     for line in sorted(found):
         print(f"# {line}")
-    print("1..2")
-    sys.exit(1 if found else 0)
+    tls = strangers(libraries(build))
+    for name in ("xylem", "xylem-stub"):
+        if (build / name).is_file():
+            tls += [f"{name} exports {n}" for n in shown(lines("nm", "-P", "-D", str(build / name)))]
+    print(f"{'not ok' if tls else 'ok'} 3 - one TLS library, inside")
+    for line in tls:
+        print(f"# {line}")
+    print("1..3")
+    sys.exit(1 if found or tls else 0)
 
 
 if __name__ == "__main__":

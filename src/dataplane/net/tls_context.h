@@ -7,25 +7,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
-#include "base/stats.h"
 #include "config/tls.h"
-
-/* listener.ADDRESS.ssl.* and cluster.NAME.ssl.*: Envoy's names. The families with a label in their
- * name (ciphers, curves, sigalgs, versions) are counted apart (tls_stats). */
-#define TLS_STAT_LIST(X)                                                                           \
-    X(CONNECTION_ERROR, "ssl.connection_error", COUNTER)                                           \
-    X(HANDSHAKE, "ssl.handshake", COUNTER)                                                         \
-    X(SESSION_REUSED, "ssl.session_reused", COUNTER)                                               \
-    X(NO_CERTIFICATE, "ssl.no_certificate", COUNTER)                                               \
-    X(FAIL_VERIFY_NO_CERT, "ssl.fail_verify_no_cert", COUNTER)                                     \
-    X(FAIL_VERIFY_ERROR, "ssl.fail_verify_error", COUNTER)                                         \
-    X(FAIL_VERIFY_SAN, "ssl.fail_verify_san", COUNTER)                                             \
-    X(FAIL_VERIFY_CERT_HASH, "ssl.fail_verify_cert_hash", COUNTER)                                 \
-    X(OCSP_STAPLING_FAILED, "ssl.ocsp_staple_failed", COUNTER)                                     \
-    X(OCSP_STAPLING_OMITTED, "ssl.ocsp_staple_omitted", COUNTER)                                   \
-    X(OCSP_STAPLING_RESPONSES, "ssl.ocsp_staple_responses", COUNTER)                               \
-    X(OCSP_STAPLING_REQUESTS, "ssl.ocsp_staple_requests", COUNTER)                                 \
-    X(WAS_KEY_USAGE_INVALID, "ssl.was_key_usage_invalid", COUNTER)
 
 /* For struct tls_factory: ctx is not looked at. */
 struct tls_context *tls_context_new(const struct tls_settings *s, struct error *err);

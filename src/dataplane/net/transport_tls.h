@@ -9,6 +9,7 @@
 #include "dataplane/net/tls_context.h"
 #include "dataplane/net/transport.h"
 
+struct buffer;
 struct chunk_pool;
 
 /* Of one connection; nothing of it is kept by pointer. */
@@ -18,13 +19,17 @@ struct tls_connect_options {
     unsigned n_alpn;
     const struct bytes *verify_sans; /* client: replace the context's SAN matchers (exact) */
     unsigned n_verify_sans;
-    struct stat_scope *stats;      /* NULL: not counted */
-    unsigned stat_slot, stat_base; /* stat_base: id of ssl.connection_error in the schema */
+    const struct bytes *alpn_fallback; /* client: offered where neither says anything */
+    unsigned n_alpn_fallback;
+    struct stat_scope *stats; /* of tls_stat_schema; NULL: not counted */
+    unsigned stat_slot;
 };
 
 /* Takes over `below`, and a reference on the context for its own life. */
 struct transport *transport_tls_new(struct tls_context *c, struct transport *below,
                                     struct chunk_pool *pool, const struct tls_connect_options *o);
+/* Bytes of the peer that were read already (by a listener filter), before the handshake. */
+void transport_tls_prefill(struct transport *t, struct buffer *bytes);
 bool transport_is_tls(const struct transport *t);
 
 /* What formatters, x-forwarded-client-cert and filters ask; text is made in the arena, BYTES_NONE
