@@ -37,8 +37,6 @@ struct timer {
     void (*fn)(struct timer *t);
     void *owner;
     uint64_t expires_ns; /* when it is due; 0: not pending */
-    uint64_t key_ns;     /* where it stands in the queue; never later than expires_ns */
-    uint64_t seq;        /* equal times fire in the order they were set */
     uint32_t pos;        /* place in the queue plus one; 0: not queued */
 };
 

@@ -25,8 +25,8 @@ void loop_core_fini(struct loop_core *core)
     for (unsigned i = 0; i < 16 && loop_core_end_turn(core); i++)
         ;
     for (size_t i = 0; i < core->heap_len; i++) {
-        core->heap[i]->pos = 0;
-        core->heap[i]->expires_ns = 0;
+        core->heap[i].timer->pos = 0;
+        core->heap[i].timer->expires_ns = 0;
     }
     mem_free(core->heap);
     pthread_mutex_destroy(&core->mailbox_lock);
@@ -49,55 +49,57 @@ const struct clock *loop_clock(const struct loop *loop)
 
 /* --- the timer queue: a binary heap --- */
 
-static bool timer_before(const struct timer *a, const struct timer *b)
+static bool place_before(const struct timer_place *a, const struct timer_place *b)
 {
     return a->key_ns != b->key_ns ? a->key_ns < b->key_ns : a->seq < b->seq;
 }
 
-static void heap_put(struct loop_core *core, size_t at, struct timer *t)
+static void heap_put(struct loop_core *core, size_t at, struct timer_place p)
 {
-    core->heap[at] = t;
-    t->pos = (uint32_t)at + 1;
+    core->heap[at] = p;
+    p.timer->pos = (uint32_t)at + 1;
 }
 
-static void heap_up(struct loop_core *core, size_t at, struct timer *t)
+static void heap_up(struct loop_core *core, size_t at, struct timer_place p)
 {
     while (at > 0) {
         size_t parent = (at - 1) / 2;
-        if (!timer_before(t, core->heap[parent]))
+        if (!place_before(&p, &core->heap[parent]))
             break;
         heap_put(core, at, core->heap[parent]);
         at = parent;
     }
-    heap_put(core, at, t);
+    heap_put(core, at, p);
 }
 
-static void heap_down(struct loop_core *core, size_t at, struct timer *t)
+static void heap_down(struct loop_core *core, size_t at, struct timer_place p)
 {
+    const struct timer_place *heap = core->heap;
+
     for (;;) {
         size_t child = at * 2 + 1;
         if (child >= core->heap_len)
             break;
-        if (child + 1 < core->heap_len && timer_before(core->heap[child + 1], core->heap[child]))
+        if (child + 1 < core->heap_len && place_before(&heap[child + 1], &heap[child]))
             child++;
-        if (!timer_before(core->heap[child], t))
+        if (!place_before(&heap[child], &p))
             break;
-        heap_put(core, at, core->heap[child]);
+        heap_put(core, at, heap[child]);
         at = child;
     }
-    heap_put(core, at, t);
+    heap_put(core, at, p);
 }
 
 static void heap_remove(struct loop_core *core, struct timer *t)
 {
     size_t at = t->pos - 1;
-    struct timer *last = core->heap[--core->heap_len];
+    struct timer_place last = core->heap[--core->heap_len];
 
-    CHECK(core->heap[at] == t);
+    CHECK(core->heap[at].timer == t);
     t->pos = 0;
-    if (last == t)
+    if (last.timer == t)
         return;
-    if (at > 0 && timer_before(last, core->heap[(at - 1) / 2]))
+    if (at > 0 && place_before(&last, &core->heap[(at - 1) / 2]))
         heap_up(core, at, last);
     else
         heap_down(core, at, last);
@@ -115,16 +117,15 @@ void timer_start_ns(struct timer *t, uint64_t ns)
     t->expires_ns = ns > UINT64_MAX / 2 ? UINT64_MAX / 2 : core->now_ns + ns;
     if (t->expires_ns == 0)
         t->expires_ns = 1;
-    if (t->pos && t->expires_ns >= t->key_ns)
+    if (t->pos && t->expires_ns >= core->heap[t->pos - 1].key_ns)
         return; /* found to be early when its old time comes */
-    t->key_ns = t->expires_ns;
-    t->seq = core->next_seq++;
+    struct timer_place p = {t->expires_ns, core->next_seq++, t};
     if (t->pos) {
-        heap_up(core, t->pos - 1, t);
+        heap_up(core, t->pos - 1, p);
         return;
     }
     GROW(core->heap, core->heap_cap, core->heap_len + 1);
-    heap_up(core, core->heap_len++, t);
+    heap_up(core, core->heap_len++, p);
 }
 
 void timer_start(struct timer *t, uint64_t ms)
@@ -141,7 +142,7 @@ void timer_stop(struct timer *t)
 
 uint64_t loop_core_next_timer(const struct loop_core *core)
 {
-    return core->heap_len ? core->heap[0]->key_ns : UINT64_MAX;
+    return core->heap_len ? core->heap[0].key_ns : UINT64_MAX;
 }
 
 void loop_core_run_timers(struct loop_core *core)
@@ -149,12 +150,13 @@ void loop_core_run_timers(struct loop_core *core)
     uint64_t first_new = core->next_seq;
 
     while (core->heap_len > 0) {
-        struct timer *t = core->heap[0];
-        if (t->key_ns > core->now_ns || t->seq >= first_new)
+        struct timer_place p = core->heap[0];
+        struct timer *t = p.timer;
+        if (p.key_ns > core->now_ns || p.seq >= first_new)
             break;
-        if (t->expires_ns > t->key_ns) {
-            t->key_ns = t->expires_ns;
-            heap_down(core, 0, t);
+        if (t->expires_ns > p.key_ns) {
+            p.key_ns = t->expires_ns;
+            heap_down(core, 0, p);
             continue;
         }
         heap_remove(core, t);

@@ -6,10 +6,17 @@
 
 #include "dataplane/net/loop.h"
 
+/* A place in the queue: comparing two touches no timer. */
+struct timer_place {
+    uint64_t key_ns; /* never later than the timer's expires_ns */
+    uint64_t seq;    /* equal times fire in the order they were set */
+    struct timer *timer;
+};
+
 struct loop_core {
     const struct clock *clock;
     uint64_t now_ns;
-    struct timer **heap; /* by key_ns, then seq */
+    struct timer_place *heap; /* by key_ns, then seq */
     size_t heap_len, heap_cap;
     uint64_t next_seq;
     struct list defers[2]; /* by enum defer_stage */
