@@ -128,8 +128,11 @@ static struct chain_binding *make_binding(struct builder *b, const struct listen
     struct chain_binding *x = old && old->stats == e->stats ? find_binding(old, c, routes) : NULL;
     if (x)
         return NODE_REF(x);
-    x = node_new(NODE_BINDING, sizeof(*x), 0, binding_fini);
+    struct bytes name = e->listener->name;
+    size_t more = node_pins_size() + name.len + 1;
+    x = node_new(NODE_BINDING, sizeof(*x), more, binding_fini);
     node_make_pinnable(&x->node);
+    x->listener_name = arena_dup(x->node.arena, name);
     x->chain = NODE_REF(c->chain);
     x->manager = c->manager ? NODE_REF(c->manager) : NULL;
     x->routes = routes ? NODE_REF(routes) : NULL;

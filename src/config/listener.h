@@ -137,6 +137,7 @@ struct listener {
 struct chain_binding {
     struct node node; /* pinnable */
     const struct filter_chain *chain;
+    struct bytes listener_name;             /* the same in all versions */
     struct http_manager *manager;           /* NULL for a TCP chain; pinnable */
     struct route_config *routes;            /* NULL while RDS has none (404 NR); pinnable */
     struct stat_scope *listener_http_stats; /* NULL for TCP */

@@ -291,6 +291,7 @@ static struct listener_entry *make_entry(struct server *s, struct http_manager *
     chain->key = BYTES("admin");
     chain->is_http = true;
     binding->chain = chain;
+    binding->listener_name = l->name;
     binding->manager = manager;
     binding->routes = manager->inline_routes;
     binding->listener_http_stats =

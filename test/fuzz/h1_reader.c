@@ -117,7 +117,7 @@ void h1_reader_init(struct h1_reader *r, const struct codec_options *o, const ch
     r->arena = arena_new(0);
     buffer_init(&r->in, r->chunks);
     buffer_init(&r->out, r->chunks);
-    r->codec = codec_h1_new(o, &callbacks, r, &r->out, r->chunks);
+    r->codec = codec_h1_new(o, &callbacks, r, &r->out);
     if (!o->downstream)
         send_request(r, method);
 }
@@ -165,7 +165,7 @@ struct codec_options h1_options(bool downstream, uint8_t bits)
     if (bits & 64)
         o.underscores = bits & 128 ? CODEC_UNDERSCORES_REJECT : CODEC_UNDERSCORES_DROP;
     if (bits & 2 && bits & 128)
-        o.default_host_for_http_10 = BYTES("default.test");
+        o.default_host_for_http_10 = "default.test";
     return o;
 }
 

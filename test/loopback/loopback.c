@@ -13,6 +13,7 @@ static struct chain_binding *make_binding(struct loopback *lb, const char *key)
     struct chain_binding *b = node_new(NODE_BINDING, sizeof(*b), 0, NULL);
     node_make_pinnable(&b->node);
     b->chain = chain;
+    b->listener_name = BYTES("l");
     b->manager = lb->manager;
     b->listener_http_stats =
         stat_scope_get(lb->stats, BYTES("listener.l.http.test"), &listener_http_stat_schema);

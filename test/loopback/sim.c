@@ -91,6 +91,7 @@ static struct listener_entry *other_entry(struct sim *s, struct filter_chain *ch
     struct chain_binding *b = node_new(NODE_BINDING, sizeof(*b), 0, NULL);
     node_make_pinnable(&b->node);
     b->chain = chain;
+    b->listener_name = BYTES("l");
     b->manager = s->proxy->manager;
     b->routes = routes;
     b->listener_http_stats = s->proxy->binding->listener_http_stats;

@@ -18,15 +18,21 @@ struct codec_stream; /* the codec's half of a stream; `user` is the owner's */
 
 enum http_protocol { PROTOCOL_HTTP10, PROTOCOL_HTTP11, PROTOCOL_HTTP2 };
 
+enum codec_underscores {
+    CODEC_UNDERSCORES_ALLOW,
+    CODEC_UNDERSCORES_REJECT,
+    CODEC_UNDERSCORES_DROP,
+};
+
 struct codec_options {
-    bool downstream;            /* receives requests */
-    uint32_t max_headers_bytes; /* charged before anything is allocated; 431 */
-    uint32_t max_headers_count; /* 100 */
+    const char *default_host_for_http_10; /* NULL: none */
+    uint32_t max_headers_bytes;           /* charged before anything is allocated; 431 */
+    uint32_t max_headers_count;           /* 100 */
+    bool downstream;                      /* receives requests */
     bool accept_http_10, enable_trailers, allow_chunked_length, allow_absolute_url;
     bool allow_custom_methods;
     bool refuse_https_url; /* "GET https://..." over plaintext is not this proxy's to serve */
-    struct bytes default_host_for_http_10;
-    enum { CODEC_UNDERSCORES_ALLOW, CODEC_UNDERSCORES_REJECT, CODEC_UNDERSCORES_DROP } underscores;
+    uint8_t underscores;   /* enum codec_underscores */
 };
 
 /* How much input a codec with these options may leave unread while it waits for the rest of a
@@ -94,10 +100,9 @@ struct codec {
     const struct codec_ops *ops;
     const struct codec_callbacks *cb;
     void *owner;
-    struct buffer *out; /* queued output; the owner's, flushed after input */
-    struct chunk_pool *chunks;
+    struct buffer *out;           /* queued output; the owner's, flushed after input */
     struct codec_options options; /* by value: those of the connection's birth */
-    uint64_t header_bytes;        /* of the current message, wire bytes; for the statistics */
-    enum http_protocol protocol;  /* of the current message received */
+    uint32_t header_bytes;        /* of the current message, wire bytes; for the statistics */
+    uint8_t protocol;             /* enum http_protocol, of the current message received */
     bool sends_to_end; /* the message being sent, or broken off, ends where the connection does */
 };

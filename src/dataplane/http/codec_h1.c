@@ -70,16 +70,16 @@ static bool fail(struct codec_h1 *h, const struct codec_error *e)
 {
     h->recv = H1_RECV_BROKEN;
     h->keep_alive = false;
-    buffer_drain(&h->body, h->body.len);
     h->c.cb->on_error(h->c.owner, h->stream.user, e);
     return false;
 }
 
-static void deliver_body(struct codec_h1 *h, bool end)
+/* What the owner leaves of it is dropped. */
+static void deliver_body(struct codec_h1 *h, struct buffer *body, bool end)
 {
-    if (h->stream.user && (h->body.len || end))
-        h->c.cb->on_data(h->c.owner, h->stream.user, &h->body, end);
-    buffer_drain(&h->body, h->body.len);
+    if (h->stream.user && (body->len || end))
+        h->c.cb->on_data(h->c.owner, h->stream.user, body, end);
+    buffer_fini(body);
 }
 
 /* Returns false when there is nothing to begin with yet. */
@@ -176,13 +176,17 @@ static bool head_input(struct codec_h1 *h, struct buffer *in, const struct codec
 
 static void length_input(struct codec_h1 *h, struct buffer *in)
 {
-    size_t n = in->len < h->recv_left ? in->len : (size_t)h->recv_left;
-    buffer_move_n(&h->body, in, n);
-    h->recv_left -= n;
+    struct buffer part, *body = in;
+    if (in->len > h->recv_left) {
+        body = &part;
+        buffer_init(body, in->pool);
+        buffer_move_n(body, in, (size_t)h->recv_left);
+    }
+    h->recv_left -= body->len;
     bool end = h->recv_left == 0;
     if (end)
         h->recv = H1_RECV_DONE;
-    deliver_body(h, end);
+    deliver_body(h, body, end);
     if (end)
         recv_ended(h);
 }
@@ -190,13 +194,17 @@ static void length_input(struct codec_h1 *h, struct buffer *in)
 static bool chunked_input(struct codec_h1 *h, struct buffer *in, const struct codec_error **e)
 {
     bool progress = false;
-    *e = h1_chunked_input(h, in, &progress);
-    if (*e)
+    struct buffer body;
+    buffer_init(&body, in->pool);
+    *e = h1_chunked_input(h, in, &body, &progress);
+    if (*e) {
+        buffer_fini(&body);
         return true;
+    }
     bool end = h->recv == H1_RECV_DONE;
     struct headers *t = h->stream.trailers;
     bool has_trailers = end && h->c.options.enable_trailers && t && t->n;
-    deliver_body(h, end && !has_trailers);
+    deliver_body(h, &body, end && !has_trailers);
     if (has_trailers && h->stream.user)
         h->c.cb->on_trailers(h->c.owner, h->stream.user);
     if (end)
@@ -207,7 +215,7 @@ static bool chunked_input(struct codec_h1 *h, struct buffer *in, const struct co
 /* One step; false: wait for more bytes, or for the other direction. */
 static bool step(struct codec_h1 *h, struct buffer *in, const struct codec_error **e)
 {
-    switch (h->recv) {
+    switch ((enum h1_recv)h->recv) {
     case H1_RECV_IDLE:
         return h->c.options.downstream && begin(h, in, e);
     case H1_RECV_HEAD:
@@ -221,8 +229,7 @@ static bool step(struct codec_h1 *h, struct buffer *in, const struct codec_error
     case H1_RECV_TRAILERS:
         return chunked_input(h, in, e);
     case H1_RECV_UNTIL_CLOSE:
-        buffer_move(&h->body, in);
-        deliver_body(h, false);
+        deliver_body(h, in, false);
         return true;
     case H1_RECV_DONE:
     case H1_RECV_BROKEN:
@@ -252,12 +259,15 @@ static bool h1_input_eof(struct codec *c)
 {
     struct codec_h1 *h = of(c);
     h->keep_alive = false;
-    switch (h->recv) {
-    case H1_RECV_UNTIL_CLOSE:
+    switch ((enum h1_recv)h->recv) {
+    case H1_RECV_UNTIL_CLOSE: {
+        struct buffer body;
+        buffer_init(&body, h->c.out->pool);
         h->recv = H1_RECV_DONE;
-        deliver_body(h, true);
+        deliver_body(h, &body, true);
         recv_ended(h);
         return false;
+    }
     case H1_RECV_LENGTH:
     case H1_RECV_CHUNK_SIZE:
     case H1_RECV_CHUNK_DATA:
@@ -321,7 +331,6 @@ static void h1_free(struct codec **c)
     if (!*c)
         return;
     struct codec_h1 *h = of(*c);
-    buffer_fini(&h->body);
     mem_free(h);
     *c = NULL;
 }
@@ -343,20 +352,22 @@ static const struct codec_ops h1_ops = {
 };
 
 struct codec *codec_h1_new(const struct codec_options *options, const struct codec_callbacks *cb,
-                           void *owner, struct buffer *out, struct chunk_pool *chunks)
+                           void *owner, struct buffer *out)
 {
-    struct codec_h1 *h = NEW(struct codec_h1);
+    const char *host = options->default_host_for_http_10;
+    size_t host_size = host ? strlen(host) + 1 : 0;
+    struct codec_h1 *h = mem_zalloc(sizeof(*h) + host_size);
     h->c.ops = &h1_ops;
     h->c.cb = cb;
     h->c.owner = owner;
     h->c.out = out;
-    h->c.chunks = chunks;
     h->c.options = *options;
+    if (host)
+        h->c.options.default_host_for_http_10 = memcpy(h->default_host, host, host_size);
     if (h->c.options.max_headers_count > H1_HEADERS_MAX)
         h->c.options.max_headers_count = H1_HEADERS_MAX;
     h->c.protocol = PROTOCOL_HTTP11;
     h->keep_alive = true;
     h->stream.h1 = h;
-    buffer_init(&h->body, chunks);
     return &h->c;
 }

@@ -5,7 +5,6 @@
 
 #include "dataplane/http/codec.h"
 
-/* out and chunks are the owner's and outlive the codec. Options are copied, the text of
- * default_host_for_http_10 is borrowed. */
+/* out is the owner's and outlives the codec. Options are copied with their text. */
 struct codec *codec_h1_new(const struct codec_options *options, const struct codec_callbacks *cb,
-                           void *owner, struct buffer *out, struct chunk_pool *chunks);
+                           void *owner, struct buffer *out);

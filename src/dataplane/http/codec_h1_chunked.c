@@ -95,7 +95,8 @@ static const struct codec_error *trailers(struct codec_h1 *h, struct buffer *in,
     return e;
 }
 
-const struct codec_error *h1_chunked_input(struct codec_h1 *h, struct buffer *in, bool *progress)
+const struct codec_error *h1_chunked_input(struct codec_h1 *h, struct buffer *in,
+                                           struct buffer *body, bool *progress)
 {
     const struct codec_error *e = NULL;
     bool again = true;
@@ -107,7 +108,7 @@ const struct codec_error *h1_chunked_input(struct codec_h1 *h, struct buffer *in
             break;
         case H1_RECV_CHUNK_DATA: {
             size_t n = in->len < h->recv_left ? in->len : (size_t)h->recv_left;
-            buffer_move_n(&h->body, in, n);
+            buffer_move_n(body, in, n);
             h->recv_left -= n;
             if (!h->recv_left)
                 h->recv = H1_RECV_CHUNK_END;

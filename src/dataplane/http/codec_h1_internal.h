@@ -49,20 +49,21 @@ struct codec_stream {
 struct codec_h1 {
     struct codec c;
     struct codec_stream stream;
-    bool active; /* a message exchange is under way */
-    enum h1_recv recv;
-    enum h1_send send;
     uint64_t recv_left, send_left; /* of a body of known length, or of the chunk */
     /* The head being collected: how far it was scanned, where its last line began. */
     size_t scanned, line_start;
     uint32_t lines;
+    uint8_t recv, send; /* enum h1_recv, enum h1_send */
+    bool active;        /* a message exchange is under way */
     bool keep_alive, draining;
     bool request_is_head, request_is_connect;
     bool host_seen, authority_from_target;
-    struct bytes host;      /* of the head being parsed */
-    uint32_t informational; /* 1xx heads seen before the final one */
-    struct buffer body;     /* decoded, on its way to on_data */
+    uint8_t informational; /* 1xx heads seen before the final one */
+    struct bytes host;     /* of the head being parsed */
+    char default_host[];   /* what the options' pointer leads to, if there is one */
 };
+
+_Static_assert(H1_INFORMATIONAL_MAX < UINT8_MAX, "struct codec_h1.informational");
 
 enum h1_scan { H1_SCAN_MORE, H1_SCAN_FOUND, H1_SCAN_TOO_LARGE, H1_SCAN_TOO_MANY };
 
@@ -93,8 +94,9 @@ bool h1_authority_ok(struct bytes authority);
 const struct codec_error *h1_frame_request(struct codec_h1 *h);
 const struct codec_error *h1_frame_response(struct codec_h1 *h, unsigned status);
 
-/* codec_h1_chunked.c. Decodes what it can from `in` into h->body. NULL: good; h->recv tells. */
-const struct codec_error *h1_chunked_input(struct codec_h1 *h, struct buffer *in, bool *progress);
+/* codec_h1_chunked.c. Decodes what it can from `in` into `body`. NULL: good; h->recv tells. */
+const struct codec_error *h1_chunked_input(struct codec_h1 *h, struct buffer *in,
+                                           struct buffer *body, bool *progress);
 
 /* codec_h1_encode.c */
 void h1_send_headers(struct codec_stream *s, const struct headers *h, bool end);

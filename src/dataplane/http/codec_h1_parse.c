@@ -252,8 +252,8 @@ const struct codec_error *h1_parse_request(struct codec_h1 *h, char *head, size_
     if (h->authority_from_target)
         return NULL;
     if (!h->host_seen) {
-        if (h->c.protocol == PROTOCOL_HTTP10 && h->c.options.default_host_for_http_10.len) {
-            headers_set_id(out, HEADER_AUTHORITY, h->c.options.default_host_for_http_10);
+        if (h->c.protocol == PROTOCOL_HTTP10 && h->c.options.default_host_for_http_10) {
+            headers_set_id(out, HEADER_AUTHORITY, bytes_of(h->c.options.default_host_for_http_10));
             return NULL;
         }
         headers_remove_id(out, HEADER_AUTHORITY); /* the connection manager answers 400 */

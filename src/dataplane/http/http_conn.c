@@ -89,23 +89,25 @@ void http_conn_before_response(struct http_conn *c)
     c->drain_counted = true;
 }
 
-static void on_drain_timer(struct timer *t)
-{
-    struct http_conn *c = t->owner;
-    if (!c->stream)
-        http_conn_close(c, CLOSE_DRAIN);
-}
-
 void http_conn_start_drain(struct http_conn *c)
 {
     uint64_t ms = c->binding->manager->drain_timeout_ms;
     http_conn_drain(c);
-    timer_start(&c->drain_timer, ms);
+    c->closes_at_timer = true;
+    timer_start(&c->timer, ms);
 }
 
-static void on_idle_timer(struct timer *t)
+/* A connection that drains does not wait for requests any more: one timer is enough for both. It is
+ * left running while a request is served: starting it again later costs one store. */
+static void on_timer(struct timer *t)
 {
     struct http_conn *c = t->owner;
+    if (c->stream)
+        return;
+    if (c->closes_at_timer) {
+        http_conn_close(c, CLOSE_DRAIN);
+        return;
+    }
     count(c, STAT_HTTP_DOWNSTREAM_CX_IDLE_TIMEOUT, 1);
     http_conn_start_drain(c);
 }
@@ -120,8 +122,12 @@ static void on_duration_timer(struct timer *t)
 static void become_idle(struct http_conn *c)
 {
     uint64_t ms = c->binding->manager->idle_timeout_ms;
-    if (ms && !c->draining)
-        timer_start(&c->idle_timer, ms);
+    if (c->draining)
+        return;
+    if (ms)
+        timer_start(&c->timer, ms);
+    else
+        timer_stop(&c->timer);
 }
 
 void http_conn_refresh(struct http_conn *c)
@@ -130,7 +136,7 @@ void http_conn_refresh(struct http_conn *c)
     if (!now || now->version == c->seen || c->chain_gone)
         return;
     c->seen = now->version;
-    struct listener_entry *l = snapshot_listener(now, c->listener_name);
+    struct listener_entry *l = snapshot_listener(now, c->binding->listener_name);
     struct chain_binding *b = l ? listener_find_chain_key(l, c->binding->chain->key) : NULL;
     if (!b || !b->manager) {
         c->chain_gone = true;
@@ -150,7 +156,6 @@ static void *on_stream_begin(void *owner, struct codec_stream *cs, struct header
     struct http_conn *c = owner;
     CHECK(!c->stream);
     http_conn_refresh(c);
-    timer_stop(&c->idle_timer);
     uint32_t max = c->binding->manager->max_requests_per_connection;
     c->requests++;
     if (max && c->requests == max) {
@@ -306,9 +311,10 @@ static void on_connection_close(struct connection *connection, enum close_reason
         stream_on_disconnect(c->stream, remote);
     count_bytes(c);
     count_close(c, remote, active);
-    timer_stop(&c->idle_timer);
-    timer_stop(&c->duration_timer);
-    timer_stop(&c->drain_timer);
+    timer_stop(&c->timer);
+    if (c->duration_timer)
+        timer_stop(c->duration_timer);
+    mem_free(c->duration_timer);
     if (c->limited)
         conn_limit_give_back(c->worker->connections);
     list_remove(&c->link);
@@ -359,7 +365,8 @@ static struct codec *make_codec(struct http_conn *c)
         .allow_absolute_url = m->allow_absolute_url,
         .allow_custom_methods = m->allow_custom_methods,
         .refuse_https_url = m->use_remote_address && m->xff_num_trusted_hops == 0 && !c->is_tls,
-        .default_host_for_http_10 = m->default_host_for_http_10,
+        .default_host_for_http_10 =
+            m->default_host_for_http_10.len ? m->default_host_for_http_10.data : NULL,
     };
     switch (m->underscores) {
     case UNDERSCORES_ALLOW:
@@ -372,10 +379,7 @@ static struct codec *make_codec(struct http_conn *c)
         o.underscores = CODEC_UNDERSCORES_DROP;
         break;
     }
-    /* The text lives in a node that this connection may outlive. */
-    if (o.default_host_for_http_10.len)
-        o.default_host_for_http_10 = http_conn_keep_text(c, o.default_host_for_http_10);
-    return codec_h1_new(&o, &codec_callbacks, c, &c->out, c->worker->chunks);
+    return codec_h1_new(&o, &codec_callbacks, c, &c->out);
 }
 
 static void start_connection(struct http_conn *c)
@@ -394,8 +398,11 @@ static void start_connection(struct http_conn *c)
     if (c->buffer_limit && c->buffer_limit < need)
         connection_set_read_limit(c->connection, need);
     become_idle(c);
-    if (m->max_connection_duration_ms)
-        timer_start(&c->duration_timer, m->max_connection_duration_ms);
+    if (m->max_connection_duration_ms) {
+        c->duration_timer = NEW(struct timer);
+        timer_init(c->duration_timer, c->worker->loop, on_duration_timer, c);
+        timer_start(c->duration_timer, m->max_connection_duration_ms);
+    }
 }
 
 bool http_conn_limited(const struct worker *w, const struct listener_entry *l)
@@ -413,8 +420,6 @@ static struct http_conn *conn_make(struct worker *w, const struct listener_entry
     c->binding = b;
     node_pin(&b->node, w->slot);
     c->seen = w->snapshot ? w->snapshot->version : 0;
-    c->texts = arena_new(256);
-    c->listener_name = arena_dup(c->texts, l->listener->name);
     c->buffer_limit = l->listener->buffer_limit;
     c->inbound = l->listener->direction == DIRECTION_INBOUND;
     c->modify_only = l->listener->modify_only_drain;
@@ -422,18 +427,11 @@ static struct http_conn *conn_make(struct worker *w, const struct listener_entry
     c->listener_stats = stat_scope_ref(l->stats);
     c->limited = http_conn_limited(w, l);
     buffer_init(&c->out, w->chunks);
-    timer_init(&c->idle_timer, w->loop, on_idle_timer, c);
-    timer_init(&c->duration_timer, w->loop, on_duration_timer, c);
-    timer_init(&c->drain_timer, w->loop, on_drain_timer, c);
+    timer_init(&c->timer, w->loop, on_timer, c);
     c->codec = make_codec(c);
     list_push_back(&w->http_conns->conns, &c->link);
     w->http_conns->n++;
     return c;
-}
-
-struct bytes http_conn_keep_text(struct http_conn *c, struct bytes text)
-{
-    return arena_dup(c->texts, text);
 }
 
 struct http_conn *http_conn_new(struct worker *w, struct connection *connection,

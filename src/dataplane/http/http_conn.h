@@ -7,7 +7,6 @@
  * gone it answers with "Connection: close". */
 #pragma once
 
-#include "base/arena.h"
 #include "base/list.h"
 #include "config/listener.h"
 #include "dataplane/http/codec.h"
@@ -27,16 +26,16 @@ struct http_conn {
     struct buffer out;             /* the codec's output on its way to the connection */
     struct chain_binding *binding; /* pinned */
     uint64_t seen;                 /* version of the snapshot it was last looked up in */
-    struct arena *texts;           /* copies of configured text that outlive their node */
-    struct bytes listener_name;    /* in texts */
     struct stat_scope *stats, *listener_stats; /* own references: those of its birth */
     struct stream *stream;                     /* the current one, or NULL */
-    struct timer idle_timer, duration_timer, drain_timer;
+    struct timer timer;                        /* idle; once it drains: until it is closed */
+    struct timer *duration_timer;              /* NULL: it may live for ever */
     uint64_t id, rx_counted, tx_counted;
     uint32_t requests, buffer_limit;
     bool limited; /* counts for worker->connections: has taken its place there */
     bool in_input, draining, drain_counted, closing, chain_gone, is_tls;
-    bool inbound, modify_only;   /* of the listener: what drains it */
+    bool inbound, modify_only; /* of the listener: what drains it */
+    bool closes_at_timer;
     uint64_t gone_ns;            /* when the chain went */
     bool input_left, input_held; /* pipelined bytes wait; so many that reading is paused */
 };
@@ -79,6 +78,5 @@ void http_conn_stream_done(struct http_conn *c, bool reusable);
 void http_conn_drain(struct http_conn *c);
 /* The same, and closes it after the drain timeout. */
 void http_conn_start_drain(struct http_conn *c);
-struct bytes http_conn_keep_text(struct http_conn *c, struct bytes text);
 /* Looks the binding up again if the snapshot has changed. */
 void http_conn_refresh(struct http_conn *c);

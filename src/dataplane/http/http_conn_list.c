@@ -14,7 +14,6 @@ static void reap(struct defer *d)
     while ((l = list_pop_front(&list->dead)) != NULL) {
         struct http_conn *c = CONN(l);
         c->magic = 0;
-        arena_free(&c->texts);
         mem_free(c);
     }
 }

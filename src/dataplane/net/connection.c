@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,16 +21,9 @@ enum connection_state { CONNECTING, OPEN, FLUSHING, LINGERING, CLOSED };
 
 struct connection {
     uint32_t magic;
-    enum connection_state state;
-    struct loop *loop;
-    struct chunk_pool *pool;
-    struct transport *transport; /* NULL once CLOSED */
-    const struct connection_ops *ops;
-    void *owner;
-    struct buffer in, out;
-    uint32_t limit, read_limit; /* of the output, of input that the owner leaves; 0: none */
-    uint32_t pauses;
-    unsigned want;   /* what the transport was asked to report */
+    uint8_t state;   /* enum connection_state */
+    uint8_t want;    /* what the transport was asked to report */
+    uint8_t reason;  /* enum close_reason */
     bool above;      /* the output is above its limit */
     bool half_close; /* the peer's end does not close the connection */
     bool read_eof, eof_told;
@@ -41,21 +33,25 @@ struct connection {
     bool reread; /* show the input at the end of the turn */
     bool told_close;
     bool client;
-    enum close_reason reason;
-    uint64_t delay_ms;
-    struct defer work; /* the one flush of a turn, and what else waits for its end */
-    struct defer reap;
-    struct timer timer; /* connect timeout, later the delayed close */
+    uint32_t limit, read_limit; /* of the output, of input that the owner leaves; 0: none */
+    uint32_t pauses;
     int error;
     char *failure;
-    uint64_t id, created_ms, connect_ms, active_ms;
+    struct transport *transport; /* NULL once CLOSED */
+    const struct connection_ops *ops;
+    void *owner;
+    struct buffer in, out;
+    /* The one flush of a turn, and what else waits for its end; once CLOSED the reaper's. */
+    struct defer work;
+    struct timer timer; /* connect timeout, later the delayed close */
+    uint64_t delay_ms;
+    uint64_t created_ms, connect_ms;
     uint64_t bytes_read, bytes_written;
     struct address local, remote;
 };
 
-static atomic_uint_fast64_t next_id = 1;
-
 static void flush(struct connection *c);
+static void on_reap(struct defer *d);
 
 /* --- the end --- */
 
@@ -80,9 +76,10 @@ static void finish(struct connection *c, enum close_reason reason, bool reset)
         c->reason = reason;
     c->state = CLOSED;
     timer_stop(&c->timer);
-    defer_cancel(&c->work);
     transport_close(&c->transport, reset);
-    defer_schedule(&c->reap);
+    defer_cancel(&c->work);
+    defer_init(&c->work, connection_loop(c), DEFER_REAP, on_reap, c);
+    defer_schedule(&c->work);
 }
 
 static void tell_close(struct connection *c)
@@ -127,9 +124,9 @@ static bool may_read(const struct connection *c)
 
 static void update_want(struct connection *c)
 {
-    unsigned want = 0;
+    uint8_t want = 0;
 
-    switch (c->state) {
+    switch ((enum connection_state)c->state) {
     case CONNECTING: /* the handshake sees to it */
     case CLOSED:
         return;
@@ -196,7 +193,6 @@ static bool read_once(struct connection *c)
     buffer_commit(&c->in, n > 0 ? (size_t)n : 0);
     if (n > 0) {
         c->bytes_read += (size_t)n;
-        c->active_ms = loop_now_ms(c->loop);
         show_input(c);
         return (size_t)n == room;
     }
@@ -231,7 +227,7 @@ static void discard(struct connection *c)
     struct buffer dropped;
     size_t room;
 
-    buffer_init(&dropped, c->pool);
+    buffer_init(&dropped, c->in.pool);
     char *space = buffer_reserve(&dropped, &room);
     ssize_t n = space ? transport_read(c->transport, space, room) : IO_ERROR;
     if (space)
@@ -285,7 +281,6 @@ static void output_done(struct connection *c, bool wrote)
 static void after_write(struct connection *c, size_t n)
 {
     c->bytes_written += n;
-    c->active_ms = loop_now_ms(c->loop);
     if (c->state == FLUSHING && c->delay_ms)
         timer_start(&c->timer, c->delay_ms);
 }
@@ -346,7 +341,7 @@ static void handshake(struct connection *c)
     }
     c->state = OPEN;
     timer_stop(&c->timer);
-    c->connect_ms = loop_now_ms(c->loop) - c->created_ms;
+    c->connect_ms = loop_now_ms(connection_loop(c)) - c->created_ms;
     if (c->ops->on_connected)
         c->ops->on_connected(c);
     if (c->state == OPEN && transport_pending(c->transport))
@@ -422,18 +417,14 @@ static struct connection *make(struct loop *loop, struct chunk_pool *pool,
 
     CHECK(ops->on_data && ops->on_close);
     c->magic = CONNECTION_MAGIC;
-    c->loop = loop;
-    c->pool = pool;
     c->ops = ops;
     c->owner = owner;
-    c->id = atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed);
-    c->created_ms = c->active_ms = loop_now_ms(loop);
+    c->created_ms = loop_now_ms(loop);
     buffer_init(&c->in, pool);
     buffer_init(&c->out, pool);
     defer_init(&c->work, loop, DEFER_FLUSH, on_work, c);
-    defer_init(&c->reap, loop, DEFER_REAP, on_reap, c);
     timer_init(&c->timer, loop, on_timer, c);
-    c->want = ~0u; /* unknown: the handshake's */
+    c->want = UINT8_MAX; /* unknown: the handshake's */
     return c;
 }
 
@@ -584,7 +575,7 @@ void connection_write_bytes(struct connection *c, struct bytes x)
 {
     struct buffer b;
 
-    buffer_init(&b, c->pool);
+    buffer_init(&b, c->in.pool);
     buffer_add_bytes(&b, x);
     connection_write(c, &b);
 }
@@ -711,19 +702,14 @@ int connection_errno(const struct connection *c)
     return c->error;
 }
 
-uint64_t connection_id(const struct connection *c)
-{
-    return c->id;
-}
-
 struct loop *connection_loop(const struct connection *c)
 {
-    return c->loop;
+    return c->timer.loop;
 }
 
 struct chunk_pool *connection_pool(const struct connection *c)
 {
-    return c->pool;
+    return c->in.pool;
 }
 
 struct transport *connection_transport(const struct connection *c)
@@ -761,11 +747,6 @@ uint64_t connection_bytes_written(const struct connection *c)
 uint64_t connection_created_ms(const struct connection *c)
 {
     return c->created_ms;
-}
-
-uint64_t connection_active_ms(const struct connection *c)
-{
-    return c->active_ms;
 }
 
 uint64_t connection_connect_ms(const struct connection *c)

@@ -112,7 +112,6 @@ bool connection_is_connected(const struct connection *c); /* handshake done, not
 const char *connection_failure(const struct connection *c);
 int connection_errno(const struct connection *c);
 
-uint64_t connection_id(const struct connection *c); /* unique in the process */
 struct loop *connection_loop(const struct connection *c);
 struct chunk_pool *connection_pool(const struct connection *c);
 struct transport *connection_transport(const struct connection *c);
@@ -122,6 +121,5 @@ const struct address *connection_remote(const struct connection *c);
 uint64_t connection_bytes_read(const struct connection *c);
 uint64_t connection_bytes_written(const struct connection *c);
 uint64_t connection_created_ms(const struct connection *c);
-uint64_t connection_active_ms(const struct connection *c); /* last byte in or out */
 /* Milliseconds from the start to on_connected. */
 uint64_t connection_connect_ms(const struct connection *c);

@@ -373,7 +373,7 @@ static void make_codec(struct upstream_conn *uc)
         .enable_trailers = params->enable_trailers,
         .allow_chunked_length = params->allow_chunked_length,
     };
-    uc->codec = codec_h1_new(&o, &codec_callbacks, uc, &uc->out, cluster_of(uc)->worker->chunks);
+    uc->codec = codec_h1_new(&o, &codec_callbacks, uc, &uc->out);
 }
 
 static void connect_now(struct upstream_conn *uc)

@@ -166,7 +166,7 @@ static void there_and_back(struct bytes body, struct bytes cuts)
     h1_reader_init(&r, &server, NULL);
     buffer_init(&part, r.chunks);
     buffer_init(&out, r.chunks);
-    struct codec *c = codec_h1_new(&client, &none, NULL, &out, r.chunks);
+    struct codec *c = codec_h1_new(&client, &none, NULL, &out);
     struct codec_stream *s = c->ops->stream_new(c, NULL, NULL);
     headers_init(&h, r.arena);
     headers_add_id(&h, HEADER_METHOD, BYTES("POST"));

@@ -23,7 +23,7 @@ static void send_again(const struct h1_message *m, struct buffer *out, struct ch
 {
     static const struct codec_callbacks none;
     static const struct codec_options o = {.enable_trailers = true};
-    struct codec *c = codec_h1_new(&o, &none, NULL, out, chunks);
+    struct codec *c = codec_h1_new(&o, &none, NULL, out);
     struct codec_stream *s = c->ops->stream_new(c, NULL, NULL);
     bool end = !m->body.len && !m->trailers.n;
     c->ops->send_headers(s, &m->head, end);

@@ -55,7 +55,7 @@ static void serve(struct h1_reader *r, const char *method, struct buffer *out)
     struct server v = {.from = r};
     struct buffer in;
     buffer_init(&in, r->chunks);
-    v.codec = codec_h1_new(&o, &callbacks, &v, out, r->chunks);
+    v.codec = codec_h1_new(&o, &callbacks, &v, out);
     buffer_printf(&in, "%s / HTTP/1.1\r\nhost: a\r\n\r\n", method);
     v.codec->ops->input(v.codec, &in);
     v.codec->ops->free(&v.codec);

@@ -74,7 +74,7 @@ static struct bytes path_upstream(struct stream *s, struct h1_reader *origin)
     struct codec_options client = h1_options(false, 0), server = h1_options(true, 0);
     server.max_headers_bytes = 1 << 20;
     h1_reader_init(origin, &server, NULL);
-    struct codec *c = codec_h1_new(&client, &none, NULL, &origin->in, origin->chunks);
+    struct codec *c = codec_h1_new(&client, &none, NULL, &origin->in);
     struct codec_stream *up = c->ops->stream_new(c, NULL, NULL);
     c->ops->send_headers(up, &s->request_headers, true);
     origin->codec->ops->input(origin->codec, &origin->in);

@@ -84,6 +84,7 @@ static void listener_init(struct proxy *p)
     p->binding = node_new(NODE_BINDING, sizeof(*p->binding), 0, NULL);
     node_make_pinnable(&p->binding->node);
     p->binding->chain = &p->chain;
+    p->binding->listener_name = p->listener.name;
     p->binding->manager = p->manager;
     p->binding->routes = p->routes;
     p->binding->listener_http_stats =

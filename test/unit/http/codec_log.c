@@ -116,7 +116,7 @@ void codec_log_init(struct codec_log *l, const struct codec_options *options)
     buffer_init(&l->out, l->chunks);
     headers_init(&l->headers, l->arena);
     headers_init(&l->trailers, l->arena);
-    l->codec = codec_h1_new(options, &callbacks, l, &l->out, l->chunks);
+    l->codec = codec_h1_new(options, &callbacks, l, &l->out);
 }
 
 void codec_log_fini(struct codec_log *l)
