@@ -60,5 +60,5 @@ void json_number(struct json_out *j, const char *key, int64_t value)
 void json_unsigned(struct json_out *j, const char *key, uint64_t value)
 {
     item(j, key);
-    strbuf_printf(j->out, "%llu", (unsigned long long)value);
+    strbuf_add_u64(j->out, value);
 }

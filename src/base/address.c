@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include "base/digits.h"
 #include "base/memory.h"
 
 /* Paths are few (they come from configuration) and shared by every copy of an address. */
@@ -189,13 +190,26 @@ int address_family(const struct address *a)
     return AF_UNSPEC;
 }
 
+/* Returns what follows the text. */
+static char *format_ipv4(const struct address *a, char *p)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        if (i)
+            *p++ = '.';
+        p += digits_u64(p, a->ip[i]);
+    }
+    return p;
+}
+
 const char *address_format_ip(const struct address *a, char out[ADDRESS_TEXT_MAX])
 {
     out[0] = '\0';
     if (a->kind == ADDRESS_PIPE) {
         snprintf(out, ADDRESS_TEXT_MAX, "%s", a->path ? a->path : "");
-    } else if (address_is_ip(a)) {
-        inet_ntop(address_family(a), a->ip, out, ADDRESS_TEXT_MAX);
+    } else if (a->kind == ADDRESS_IPV4) {
+        *format_ipv4(a, out) = '\0';
+    } else if (a->kind == ADDRESS_IPV6) {
+        inet_ntop(AF_INET6, a->ip, out, ADDRESS_TEXT_MAX);
         size_t len = strlen(out);
         if (a->scope)
             snprintf(out + len, ADDRESS_TEXT_MAX - len, "%%%u", a->scope);
@@ -207,11 +221,17 @@ const char *address_format(const struct address *a, char out[ADDRESS_TEXT_MAX])
 {
     char ip[ADDRESS_TEXT_MAX];
 
-    if (!address_is_ip(a))
+    if (a->kind == ADDRESS_IPV4) {
+        char *p = format_ipv4(a, out);
+        *p++ = ':';
+        p += digits_u64(p, a->port);
+        *p = '\0';
+        return out;
+    }
+    if (a->kind != ADDRESS_IPV6)
         return address_format_ip(a, out);
     address_format_ip(a, ip);
-    snprintf(out, ADDRESS_TEXT_MAX, a->kind == ADDRESS_IPV6 ? "[%.100s]:%u" : "%.100s:%u", ip,
-             (unsigned)a->port);
+    snprintf(out, ADDRESS_TEXT_MAX, "[%.100s]:%u", ip, (unsigned)a->port);
     return out;
 }
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/digits.h"
 #include "base/memory.h"
 
 #define ARENA_EMULATE HEAP_IS_WATCHED
@@ -153,12 +154,9 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 
 struct bytes arena_u64(struct arena *a, uint64_t value)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
-    do
-        digits[--at] = (char)('0' + value % 10);
-    while (value /= 10);
-    return arena_dup(a, bytes_from(digits + at, sizeof(digits) - at));
+    char digits[DIGITS_U64_MAX];
+    unsigned n = digits_u64(digits, value);
+    return arena_dup(a, bytes_from(digits, n));
 }
 
 size_t arena_size(const struct arena *a)

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/digits.h"
 #include "base/memory.h"
 
 void strbuf_fini(struct strbuf *s)
@@ -28,28 +29,16 @@ void strbuf_reserve(struct strbuf *s, size_t extra)
     s->data = mem_realloc(s->data, s->cap);
 }
 
-void strbuf_add(struct strbuf *s, const void *data, size_t len)
-{
-    strbuf_reserve(s, len);
-    if (len)
-        memcpy(s->data + s->len, data, len);
-    s->len += len;
-    s->data[s->len] = '\0';
-}
-
-void strbuf_add_char(struct strbuf *s, char c)
-{
-    strbuf_add(s, &c, 1);
-}
-
 void strbuf_add_str(struct strbuf *s, const char *text)
 {
     strbuf_add(s, text, strlen(text));
 }
 
-void strbuf_add_bytes(struct strbuf *s, struct bytes b)
+void strbuf_add_u64(struct strbuf *s, uint64_t value)
 {
-    strbuf_add(s, b.data, b.len);
+    char digits[DIGITS_U64_MAX];
+    unsigned n = digits_u64(digits, value);
+    strbuf_add(s, digits, n);
 }
 
 void strbuf_vprintf(struct strbuf *s, const char *fmt, va_list ap)

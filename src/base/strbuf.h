@@ -21,10 +21,25 @@ struct strbuf {
 void strbuf_fini(struct strbuf *s);
 void strbuf_reset(struct strbuf *s); /* keeps the memory */
 void strbuf_reserve(struct strbuf *s, size_t extra);
-void strbuf_add(struct strbuf *s, const void *data, size_t len);
-void strbuf_add_char(struct strbuf *s, char c);
+static inline void strbuf_add(struct strbuf *s, const void *data, size_t len)
+{
+    if (UNLIKELY(s->cap - s->len <= len))
+        strbuf_reserve(s, len);
+    if (len)
+        memcpy(s->data + s->len, data, len);
+    s->len += len;
+    s->data[s->len] = '\0';
+}
+static inline void strbuf_add_bytes(struct strbuf *s, struct bytes b)
+{
+    strbuf_add(s, b.data, b.len);
+}
+static inline void strbuf_add_char(struct strbuf *s, char c)
+{
+    strbuf_add(s, &c, 1);
+}
 void strbuf_add_str(struct strbuf *s, const char *text);
-void strbuf_add_bytes(struct strbuf *s, struct bytes b);
+void strbuf_add_u64(struct strbuf *s, uint64_t value); /* in decimal */
 void strbuf_printf(struct strbuf *s, const char *fmt, ...) PRINTF(2, 3);
 void strbuf_vprintf(struct strbuf *s, const char *fmt, va_list ap);
 void strbuf_insert(struct strbuf *s, size_t at, const void *data, size_t len);

@@ -5,27 +5,47 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/digits.h"
 #include "dataplane/http/stream_internal.h"
+
+/* "2026-01-02T03:04:05.678Z": all but the milliseconds is made once a second and thread. */
+static void add_default_time(struct strbuf *out, time_t sec, unsigned ns)
+{
+    static _Thread_local char text[] = "0000-00-00T00:00:00.000Z";
+    static _Thread_local time_t made = -1;
+    if (sec != made) {
+        struct tm tm;
+        gmtime_r(&sec, &tm);
+        digits_fixed(text, (unsigned)tm.tm_year + 1900, 4);
+        digits_fixed(text + 5, (unsigned)tm.tm_mon + 1, 2);
+        digits_fixed(text + 8, (unsigned)tm.tm_mday, 2);
+        digits_fixed(text + 11, (unsigned)tm.tm_hour, 2);
+        digits_fixed(text + 14, (unsigned)tm.tm_min, 2);
+        digits_fixed(text + 17, (unsigned)tm.tm_sec, 2);
+        made = sec;
+    }
+    digits_fixed(text + 20, ns / (unsigned)NS_PER_MS, 3);
+    strbuf_add(out, text, sizeof(text) - 1);
+}
 
 /* strftime in UTC or local time with Envoy's additions: %3f (digits of the second), %s, %E3S. */
 static void add_time(struct strbuf *out, uint64_t wall_ns, struct bytes format, bool local)
 {
     time_t sec = (time_t)(wall_ns / NS_PER_S);
     unsigned ns = (unsigned)(wall_ns % NS_PER_S);
+    if (!format.len && !local) {
+        add_default_time(out, sec, ns);
+        return;
+    }
     struct tm tm;
     if (local)
         localtime_r(&sec, &tm);
     else
         gmtime_r(&sec, &tm);
-    if (!format.len && local)
+    if (!format.len)
         format = BYTES("%Y-%m-%dT%H:%M:%E3S%z");
-    if (!format.len) {
-        strbuf_printf(out, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900, tm.tm_mon + 1,
-                      tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, ns / 1000000);
-        return;
-    }
     char digits[10];
-    snprintf(digits, sizeof(digits), "%09u", ns);
+    *digits_fixed(digits, ns, 9) = '\0';
     for (size_t i = 0; i < format.len; i++) {
         const char *p = format.data + i;
         size_t left = format.len - i;
@@ -60,7 +80,7 @@ static bool add(struct strbuf *out, struct bytes b)
 
 static bool add_u64(struct strbuf *out, uint64_t v)
 {
-    strbuf_printf(out, "%llu", (unsigned long long)v);
+    strbuf_add_u64(out, v);
     return true;
 }
 

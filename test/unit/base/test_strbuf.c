@@ -1,5 +1,6 @@
 #include "base/strbuf.h"
 
+#include "base/digits.h"
 #include "base/memory.h"
 #include "suite.h"
 
@@ -25,6 +26,27 @@ START_TEST(grows_and_ends_with_nul)
     strbuf_fini(&s);
     ck_assert_ptr_null(s.data);
     strbuf_fini(&s);
+}
+END_TEST
+
+/* Against printf, at each power of ten and around it. */
+START_TEST(numbers)
+{
+    struct strbuf got = STRBUF_INIT, wanted = STRBUF_INIT;
+    uint64_t power = 1;
+    for (unsigned i = 0; i < 20; i++, power *= 10) {
+        uint64_t values[] = {power - 1, power, power + 1, UINT64_MAX / power};
+        for (unsigned k = 0; k < 4; k++) {
+            strbuf_add_u64(&got, values[k]);
+            strbuf_printf(&wanted, "%llu", (unsigned long long)values[k]);
+        }
+    }
+    ck_assert_str_eq(got.data, wanted.data);
+    char fixed[6] = "....";
+    ck_assert_ptr_eq(digits_fixed(fixed, 1047, 3), fixed + 3);
+    ck_assert_str_eq(fixed, "047.");
+    strbuf_fini(&got);
+    strbuf_fini(&wanted);
 }
 END_TEST
 
@@ -82,4 +104,4 @@ START_TEST(json_utf8)
 }
 END_TEST
 
-SUITE("strbuf", grows_and_ends_with_nul, insert_and_detach, json_controls, json_utf8)
+SUITE("strbuf", grows_and_ends_with_nul, numbers, insert_and_detach, json_controls, json_utf8)
