@@ -288,6 +288,7 @@ void builder_start(struct builder *b, const struct config_source *cds,
                    const struct config_source *lds)
 {
     CHECK(b->stage == INIT_IDLE);
+    b->ctx.reject_unknown = b->options.reject_unknown_dynamic; /* all that comes from now on */
     if (cds && cds->kind != SOURCE_NONE)
         b->cds = store_source(&b->store, cds);
     if (lds && lds->kind != SOURCE_NONE)

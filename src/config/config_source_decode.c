@@ -1,4 +1,7 @@
 /* Where resources come from: ADS, or a gRPC stream of its own, told apart by the key. */
+#include <string.h>
+#include <sys/stat.h>
+
 #include "config/decode.h"
 #include "config/decode_util.h"
 #include "config/wire_slice.h"
@@ -117,18 +120,48 @@ static bool take_api(struct decode_context *ctx, struct arena *a, const api_msg 
     return true;
 }
 
+/* The path of a Unix file that is there; the rest is found out when it is read. */
+static bool check_exists(struct arena *a, struct bytes path, bool folder, struct error *err)
+{
+    struct stat st;
+    if (memchr(path.data, 0, path.len) || stat(arena_str(a, path), &st) != 0)
+        return error_set(err,
+                         "paths must refer to an existing path in the system: '%.*s' does not "
+                         "exist",
+                         BYTES_ARG(path));
+    return !folder || S_ISDIR(st.st_mode) ||
+           error_set(err, "watched_directory: '%.*s' is no folder", BYTES_ARG(path));
+}
+
+static bool take_path(struct arena *a, struct bytes path,
+                      const envoy_config_core_v3_WatchedDirectory *watched,
+                      struct config_source *out, struct error *err)
+{
+    out->kind = SOURCE_PATH;
+    out->path = arena_dup(a, path);
+    if (watched)
+        out->watched_directory =
+            arena_dup(a, upb_bytes(envoy_config_core_v3_WatchedDirectory_path(watched)));
+    return check_exists(a, out->path, false, err) &&
+           (out->watched_directory.len == 0 || check_exists(a, out->watched_directory, true, err));
+}
+
 static bool take_source(struct decode_context *ctx, struct arena *a,
                         const envoy_config_core_v3_ConfigSource *m, struct config_source *out,
                         struct error *err)
 {
+    const envoy_config_core_v3_PathConfigSource *path;
     size_t n;
     SOURCE(authorities)(m, &n);
     if (n)
         return error_set(err, "authorities is not implemented");
     switch (SOURCE(config_source_specifier_case)(m)) {
     case SOURCE(config_source_specifier_path):
+        return take_path(a, upb_bytes(SOURCE(path)(m)), NULL, out, err);
     case SOURCE(config_source_specifier_path_config_source):
-        return error_set(err, "path_config_source is not implemented");
+        path = SOURCE(path_config_source)(m);
+        return take_path(a, upb_bytes(envoy_config_core_v3_PathConfigSource_path(path)),
+                         envoy_config_core_v3_PathConfigSource_watched_directory(path), out, err);
     case SOURCE(config_source_specifier_api_config_source):
         if (!take_api(ctx, a, SOURCE(api_config_source)(m), &out->api, err))
             return error_prefix(err, "api_config_source.");

@@ -189,7 +189,7 @@ static struct bytes *copy_list(struct arena *a, const struct bytes *list, unsign
     return out;
 }
 
-static void copy_source(struct arena *a, struct config_source *to, const struct config_source *from)
+void config_source_copy(struct arena *a, struct config_source *to, const struct config_source *from)
 {
     *to = *from;
     to->key = arena_dup(a, from->key);
@@ -214,7 +214,7 @@ struct source_ref *store_source(struct store *s, const struct config_source *sou
     if (!ref) {
         ref = NEW(struct source_ref);
         ref->arena = arena_new(0);
-        copy_source(ref->arena, &ref->source, source);
+        config_source_copy(ref->arena, &ref->source, source);
         map_set(&s->sources, source->key, ref);
     }
     ref->refs++;

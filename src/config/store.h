@@ -117,6 +117,9 @@ struct resource *store_add(struct store *s, const struct config_source *source,
 /* Without versions, dependants and timer. */
 void store_remove(struct store *s, struct resource *r);
 void store_fini(struct store *s);
+/* Into the arena, with all it refers to. */
+void config_source_copy(struct arena *a, struct config_source *to,
+                        const struct config_source *from);
 struct source_ref *store_source(struct store *s, const struct config_source *source);
 void store_source_unref(struct store *s, struct source_ref **ref);
 

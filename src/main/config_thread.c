@@ -12,6 +12,7 @@
 #include "config/field_report.h"
 #include "config/wire.h"
 #include "dataplane/net/loop.h"
+#include "main/file_watch.h"
 #include "main/post_call.h"
 #include "xds/sources.h"
 
@@ -30,8 +31,9 @@ struct config_thread {
     struct random_source random;
     struct strbuf node;
     struct timer reap;
-    size_t heap_kept;           /* resident and unused after the heap was trimmed last */
-    struct list timers;         /* struct config_timer */
+    size_t heap_kept;   /* resident and unused after the heap was trimmed last */
+    struct list timers; /* struct config_timer */
+    struct file_watch_set *watches;
     struct field_report report; /* accepted and not acted on, since the last look */
     struct map told;            /* paths that have been logged: once each */
     struct stat_scope *server, *config;
@@ -185,6 +187,20 @@ static void initialised(void *ctx)
         c->o.table->initialised(c->o.table->ctx);
 }
 
+static void *watch(void *ctx, struct bytes folder, struct bytes name, xds_watch_fn *fn, void *arg,
+                   struct error *err)
+{
+    struct config_thread *c = ctx;
+    return file_watch_new(c->watches, folder, name, fn, arg, err);
+}
+
+static void unwatch(void *ctx, void *w)
+{
+    struct config_thread *c = ctx;
+    struct file_watch *watch = w;
+    file_watch_free(c->watches, &watch);
+}
+
 struct posted {
     void (*fn)(void *arg);
     void *arg;
@@ -259,6 +275,7 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
     c->o = *o;
     c->loop = loop;
     list_init(&c->timers);
+    c->watches = file_watch_set_new(loop);
     random_seed_os(&c->random);
     c->server = stat_scope_get(o->stats, BYTES("server"), &server_stat_schema);
     c->config = stat_scope_get(o->stats, BYTES("xylem.config"), &config_schema);
@@ -325,6 +342,8 @@ bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
         .run_posted = run_all_posted,
         .timer_start = start_timer,
         .timer_cancel = cancel_timer,
+        .watch = watch,
+        .unwatch = unwatch,
         .dial = dial,
         .dial_cancel = dial_cancel,
     };
@@ -409,6 +428,7 @@ void config_thread_free(struct config_thread **cp)
     CHECK(host_state_reap() == 0);
     LIST_EACH(l, &c->timers)
     timer_drop(LIST_ENTRY(l, struct config_timer, link));
+    file_watch_set_free(&c->watches);
     loop_free(&c->loop);
     bootstrap_config_free(&c->bootstrap);
     strbuf_fini(&c->node);

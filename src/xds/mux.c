@@ -20,6 +20,7 @@ struct mux {
     const struct xds_table *table;
     struct grpc_runtime *grpc;
     struct builder *builder;
+    struct arena *arena; /* of the source */
     struct config_source source;
     struct topic_home home;
     const char *method;
@@ -34,6 +35,7 @@ struct mux {
     bool had_pending;
     uint64_t backoff_ms;
     bool node_sent, in_response, answered;
+    bool busy;                /* inside a callback of the stream */
     struct stat_scope *stats; /* control_plane */
 };
 
@@ -43,7 +45,8 @@ struct mux *mux_new(const struct mux_options *o)
     m->table = o->table;
     m->grpc = o->grpc;
     m->builder = o->builder;
-    m->source = *o->source;
+    m->arena = arena_new(0);
+    config_source_copy(m->arena, &m->source, o->source);
     m->method = o->method;
     m->node = o->node;
     token_bucket_init(&m->tokens, o->source->api.rate_tokens, o->source->api.rate_per_second,
@@ -82,6 +85,7 @@ void mux_free(struct mux **mp)
         topic_fini(&m->topics[t]);
     }
     stat_scope_unref(&m->stats);
+    arena_free(&m->arena);
     mem_free(m);
 }
 
@@ -97,6 +101,11 @@ static bool wants_stream(const struct mux *m)
             return true;
     }
     return false;
+}
+
+bool mux_idle(const struct mux *m)
+{
+    return !m->busy && !wants_stream(m);
 }
 
 static const struct grpc_service *service_of(const struct mux *m)
@@ -175,9 +184,8 @@ static void respond(struct mux *m, struct topic *t, const struct discovery_respo
     mux_flush(m);
 }
 
-static void on_message(void *owner, struct bytes message)
+static void take_message(struct mux *m, struct bytes message)
 {
-    struct mux *m = owner;
     struct discovery_response r;
     bool delta = m->source.api.delta;
     if (!(delta ? delta_response_read(message, &r) : discovery_response_read(message, &r))) {
@@ -200,6 +208,14 @@ static void on_message(void *owner, struct bytes message)
             "Ignoring the message for type URL %.*s as it has no current subscribers.",
             BYTES_ARG(r.type_url));
     discovery_response_fini(&r);
+}
+
+static void on_message(void *owner, struct bytes message)
+{
+    struct mux *m = owner;
+    m->busy = true;
+    take_message(m, message);
+    m->busy = false;
 }
 
 static const struct grpc_stream_ops stream_ops = {on_message, on_closed};

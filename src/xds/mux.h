@@ -30,7 +30,7 @@ struct mux_options {
     const struct xds_table *table;
     struct grpc_runtime *grpc;
     struct builder *builder;
-    const struct config_source *source; /* copied shallowly: its memory outlives the mux */
+    const struct config_source *source; /* copied */
     const char *method;                 /* of the dialect that source->api.delta says */
     struct bytes node;                  /* core.v3.Node bytes; outlive the mux */
 };
@@ -43,4 +43,6 @@ void mux_unwant(struct mux *m, enum resource_type type, struct bytes name);
 void mux_flush(struct mux *m);
 /* A wanted name did not come in time (rule T01): counted. */
 void mux_fetch_timed_out(struct mux *m, enum resource_type type);
+/* Nothing is wanted, and nothing of it is running: it may be freed. */
+bool mux_idle(const struct mux *m);
 bool mux_connected(const struct mux *m);

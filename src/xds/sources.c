@@ -3,13 +3,15 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "xds/file_source.h"
 #include "xds/mux.h"
 
 struct xds_sources {
     struct xds_sources_options o;
     struct grpc_runtime *grpc;
     struct builder *builder;
-    struct map muxes; /* source key, and the type for a source that is not aggregated */
+    /* By source key, and the type for a source that is not aggregated. */
+    struct map muxes, files;
 };
 
 /* [false]: state of the world, [true]: delta. */
@@ -48,12 +50,18 @@ void xds_sources_free(struct xds_sources **sp)
         return;
     size_t it = 0;
     struct bytes key;
-    void *mux;
+    void *mux, *file;
     while (map_next(&s->muxes, &it, &key, &mux)) {
         struct mux *m = mux;
         mux_free(&m);
     }
+    it = 0;
+    while (map_next(&s->files, &it, &key, &file)) {
+        struct file_source *f = file;
+        file_source_free(&f);
+    }
     map_fini(&s->muxes);
+    map_fini(&s->files);
     grpc_runtime_free(&s->grpc);
     mem_free(s);
 }
@@ -90,11 +98,32 @@ static struct mux *mux_for(struct xds_sources *s, const struct config_source *so
     return m;
 }
 
+/* NULL: the source is no file. */
+static struct file_source *file_for(struct xds_sources *s, const struct config_source *source,
+                                    enum resource_type type)
+{
+    struct strbuf key = STRBUF_INIT;
+    if (source->kind != SOURCE_PATH)
+        return NULL;
+    strbuf_add_bytes(&key, source->key);
+    strbuf_printf(&key, "|%s", resource_type_short(type));
+    struct file_source *f = map_get(&s->files, strbuf_bytes(&key));
+    if (!f) {
+        f = file_source_new(s->o.table, s->builder, source, type);
+        map_set(&s->files, strbuf_bytes(&key), f);
+    }
+    strbuf_fini(&key);
+    return f;
+}
+
 void xds_sources_want(struct xds_sources *s, const struct config_source *source,
                       enum resource_type type, struct bytes name)
 {
-    struct mux *m = mux_for(s, source, type);
-    if (m)
+    struct file_source *f = file_for(s, source, type);
+    struct mux *m = f ? NULL : mux_for(s, source, type);
+    if (f)
+        file_source_want(f, name);
+    else if (m)
         mux_want(m, type, name);
     else
         LOG(LOG_CONFIG, LOG_ERROR, "%s: no config source delivers '%.*s'",
@@ -104,24 +133,59 @@ void xds_sources_want(struct xds_sources *s, const struct config_source *source,
 void xds_sources_unwant(struct xds_sources *s, const struct config_source *source,
                         enum resource_type type, struct bytes name)
 {
-    struct mux *m = mux_for(s, source, type);
-    if (m)
+    struct file_source *f = file_for(s, source, type);
+    struct mux *m = f ? NULL : mux_for(s, source, type);
+    if (f)
+        file_source_unwant(f, name);
+    else if (m)
         mux_unwant(m, type, name);
 }
 
-void xds_sources_flush(struct xds_sources *s)
+static void flush_muxes(struct xds_sources *s)
 {
     size_t it = 0;
     struct bytes key;
     void *mux;
-    while (map_next(&s->muxes, &it, &key, &mux))
-        mux_flush(mux);
+    while (map_next(&s->muxes, &it, &key, &mux)) {
+        struct mux *m = mux;
+        if (mux_idle(m) && !bytes_eq_str(key, "ads")) { /* who named it is gone */
+            map_remove(&s->muxes, key);
+            mux_free(&m);
+        } else {
+            mux_flush(m);
+        }
+    }
+}
+
+static void flush_files(struct xds_sources *s)
+{
+    size_t it = 0;
+    struct bytes key;
+    void *file;
+    while (map_next(&s->files, &it, &key, &file)) {
+        struct file_source *f = file;
+        if (file_source_idle(f)) {
+            map_remove(&s->files, key);
+            file_source_free(&f);
+        } else {
+            file_source_flush(f);
+        }
+    }
+}
+
+void xds_sources_flush(struct xds_sources *s)
+{
+    flush_muxes(s);
+    flush_files(s);
 }
 
 void xds_sources_fetch_timed_out(struct xds_sources *s, const struct config_source *source,
                                  enum resource_type type)
 {
-    struct mux *m = mux_for(s, source, type);
-    if (m)
+    struct file_source *f = file_for(s, source, type);
+    struct mux *m = f ? NULL : mux_for(s, source, type);
+    if (f)
+        file_source_fetch_timed_out(f);
+    else if (m)
         mux_fetch_timed_out(m, type);
 }

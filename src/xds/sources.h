@@ -1,5 +1,5 @@
-/* The set of sources: one mux for each distinct server, found by the key of the ConfigSource. The
- * builder's wants and unwants come here. Config thread. */
+/* The set of sources: one mux for each distinct server and one file source for each file, found by
+ * the key of the ConfigSource. The builder's wants and unwants come here. Config thread. */
 #pragma once
 
 #include "config/builder.h"

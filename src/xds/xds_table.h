@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/random.h"
 #include "base/stats.h"
 
@@ -20,6 +21,7 @@ struct dial_result {
 
 typedef void dial_fn(void *arg, const struct dial_result *result);
 typedef void xds_timer_fn(void *arg);
+typedef void xds_watch_fn(void *arg);
 
 struct xds_table {
     void *ctx;
@@ -32,6 +34,12 @@ struct xds_table {
     void (*run_posted)(void *ctx);
     void *(*timer_start)(void *ctx, uint64_t ms, xds_timer_fn *fn, void *arg);
     void (*timer_cancel)(void *ctx, void *timer);
+    /* fn(arg) runs whenever something was moved to `name` in the folder, or written there and
+     * closed; name empty: to any name. It may not watch or unwatch. NULL and *err: it cannot be
+     * watched. */
+    void *(*watch)(void *ctx, struct bytes folder, struct bytes name, xds_watch_fn *fn, void *arg,
+                   struct error *err);
+    void (*unwatch)(void *ctx, void *watch);
     /* fn is called exactly once unless dial_cancel() came first. */
     void *(*dial)(void *ctx, struct bytes cluster, dial_fn *fn, void *arg);
     void (*dial_cancel)(void *ctx, void *dial);

@@ -335,3 +335,25 @@ def test_version_statistics_are_hashes_of_the_version(world):
                        "lds": "listener_manager.lds", "rds": "http.ingress.rds.routes"}.items():
         acked = wait_for(lambda k=kind: control.status(k).get("version_acked"), what=f"{kind}'s ACK")
         assert stats[name + ".version"] == xxh64(acked), name
+
+
+def test_a_stream_of_its_own_ends_with_who_named_it(stub, start, origins, ads_bootstrap, dialect):
+    one, two = origins("one", "two")
+
+    def closed():
+        return len([e for e in control.events(event="close")])
+
+    own = resource("cds", {"name": "web", "type": "EDS",
+                           "eds_cluster_config": {"eds_config": api_source(dialect)}})
+    control = stub(rds_listener(), routes(route("/", "web")), own, endpoints("web", one))
+    proxy = start(ads_bootstrap(control))
+    assert proxy.get("/").text == "one"
+    assert closed() == 0
+    control.remove("cds", "web")
+    wait_for(lambda: closed() == 1, what="the stream to end")
+    control.put(own)
+    wait_for(lambda: proxy.get("/").text == "one", what="the cluster to be back")
+    control.end_streams()
+    wait_for(lambda: closed() == 3, what="both streams to end")
+    control.put(endpoints("web", two))
+    wait_for(lambda: proxy.get("/").text == "two", what="both to be back")

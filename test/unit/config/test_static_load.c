@@ -97,7 +97,8 @@ static const struct {
      "grpc_services: [{envoy_grpc: {cluster_name: xds}}]}}}",
      "api_type: REST is not implemented"},
     {"{dynamic_resources: {cds_config: {path_config_source: {path: /x}}}}",
-     "dynamic_resources.cds_config: path_config_source is not implemented"},
+     "dynamic_resources.cds_config: paths must refer to an existing path in the system: '/x' does "
+     "not exist"},
     {"{dynamic_resources: {ads_config: {api_type: GRPC, transport_api_version: V2, "
      "grpc_services: [{envoy_grpc: {cluster_name: xds}}]}}}",
      "transport_api_version"},

@@ -1,0 +1,45 @@
+#include "config/discovery_file.h"
+
+#include "config/decode.h"
+#include "config/file_read.h"
+#include "config/json_read.h"
+#include "config/yaml.h"
+
+enum { DISCOVERY_FILE_MAX = 256 << 20 };
+
+static bool is_yaml(struct bytes path)
+{
+    return bytes_ends_with_nocase(path, BYTES(".yaml")) ||
+           bytes_ends_with_nocase(path, BYTES(".yml"));
+}
+
+static bool read_text(struct decode_context *ctx, struct bytes path, struct bytes text,
+                      struct arena *a, struct bytes *response, struct error *err)
+{
+    struct json_read_options o = {.allow_unknown = !ctx->reject_unknown, .report = ctx->report};
+    const char *name = arena_str(a, path);
+    struct yaml_node *tree =
+        is_yaml(path) ? yaml_parse(a, name, text, err) : json_parse(a, name, text, err);
+    if (!tree)
+        return false;
+    if (tree->line == 0)
+        return error_set(err, "%s: nothing in it: expected a DiscoveryResponse", name);
+    return json_read(ctx->descriptors, tree, BYTES("envoy.service.discovery.v3.DiscoveryResponse"),
+                     &o, a, response, err);
+}
+
+bool discovery_file_read(struct decode_context *ctx, struct bytes path, struct arena *a,
+                         struct bytes *response, struct error *err)
+{
+    struct bytes text;
+    if (bytes_ends_with_nocase(path, BYTES(".pb_text")) ||
+        bytes_ends_with_nocase(path, BYTES(".textproto")))
+        return error_set(err, "%.*s: protobuf text is not read; use YAML, JSON or .pb",
+                         BYTES_ARG(path));
+    if (!file_read(path, DISCOVERY_FILE_MAX, a, &text, err))
+        return false;
+    if (!bytes_ends_with_nocase(path, BYTES(".pb")))
+        return read_text(ctx, path, text, a, response, err);
+    *response = text;
+    return true;
+}
