@@ -374,6 +374,9 @@ ANSWERS = {
     "length and coding": b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked"
                          b"\r\n\r\n0\r\n\r\n",
     "not HTTP": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+    "not HTTP, and no line": b"220 mail",
+    "not HTTP after an interim answer": b"HTTP/1.1 103 Early Hints\r\n\r\nabc",
+    "first line folded": b"HTTP/1.1 200 OK\r\n x: ab\r\ncontent-length: 0\r\n\r\n",
     "bad status": b"HTTP/1.1 2x0 OK\r\ncontent-length: 0\r\n\r\n",
     "NUL in a value": b"HTTP/1.1 200 OK\r\nx: a\x00b\r\ncontent-length: 0\r\n\r\n",
     "bad name": b"HTTP/1.1 200 OK\r\nx y: ab\r\ncontent-length: 0\r\n\r\n",

@@ -146,13 +146,26 @@ static const struct codec_error *response_head(struct codec_h1 *h, char *head, s
     return NULL;
 }
 
+/* Can the first bytes still become a status line? No need to wait for the end of another. */
+static bool may_be_response(const struct buffer *in)
+{
+    static const char begin[] = "HTTP/1.";
+    char got[sizeof(begin) - 1];
+    size_t n = in->len < sizeof(got) ? in->len : sizeof(got);
+    buffer_copy(in, 0, got, n);
+    return memcmp(got, begin, n) == 0;
+}
+
 /* True: the head was complete and has been dealt with, or an error is in *e. */
 static bool head_input(struct codec_h1 *h, struct buffer *in, const struct codec_error **e)
 {
     size_t len;
     switch (h1_scan_head(h, in, &len)) {
     case H1_SCAN_MORE:
-        return false;
+        if (h->c.options.downstream || may_be_response(in))
+            return false;
+        *e = &h1_error_codec;
+        return true;
     case H1_SCAN_TOO_LARGE:
         *e = &h1_error_too_large;
         return true;

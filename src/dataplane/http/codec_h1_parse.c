@@ -268,10 +268,10 @@ const struct codec_error *h1_parse_request(struct codec_h1 *h, char *head, size_
 const struct codec_error *h1_parse_response(struct codec_h1 *h, char *head, size_t len,
                                             unsigned *status)
 {
-    char *text_end;
-    char *next = line_end(h, head, head + len, &text_end);
-    if (!next)
+    char *lf = memchr(head, '\n', len); /* nothing is folded into a status line */
+    if (!lf)
         return &h1_error_codec;
+    char *next = lf + 1, *text_end = lf > head && lf[-1] == '\r' ? lf - 1 : lf;
     struct bytes line = bytes_from(head, (size_t)(text_end - head));
     if (line.len < 12 || memcmp(line.data, "HTTP/1.", 7) != 0 || line.data[8] != ' ' ||
         (line.len > 12 && line.data[12] != ' ') || !h1_value_ok(line))
