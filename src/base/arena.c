@@ -96,6 +96,8 @@ static void *try_take(struct arena *a, size_t size)
 static void *take(struct arena *a, size_t size)
 {
     void *p = try_take(a, size);
+    if (UNLIKELY(!p) && mem_reserve_spend())
+        p = try_take(a, size);
     if (UNLIKELY(!p))
         mem_exhausted(size);
     return p;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 NORETURN void check_failed(const char *file, int line, const char *what)
@@ -23,27 +24,84 @@ NORETURN void mem_exhausted(size_t size)
     _exit(EXIT_OUT_OF_MEMORY);
 }
 
+/* Mapped, not allocated: the heap keeps its shape, and a map that is given up is free at once. */
+static _Thread_local struct {
+    void *room;
+    size_t size;
+} reserve;
+
+enum { RESERVE_LEAST = 256 * 1024 };
+
+bool mem_reserve_spend(void)
+{
+    if (!reserve.room)
+        return false;
+    munmap(reserve.room, reserve.size);
+    reserve.room = NULL;
+    reserve.size = 0;
+    return true;
+}
+
+static bool reserve_map(size_t size)
+{
+    void *room = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED)
+        return false;
+    reserve.room = room;
+    reserve.size = size;
+    return true;
+}
+
+bool mem_reserve(size_t size)
+{
+    size_t n = RESERVE_LEAST;
+    while (n < size && n <= SIZE_MAX / 2) /* few sizes: most often it is there already */
+        n *= 2;
+    if (reserve.size >= n)
+        return true;
+    mem_reserve_end();
+    if (reserve_map(n))
+        return true;
+    if (n > RESERVE_LEAST)
+        reserve_map(RESERVE_LEAST);
+    return false;
+}
+
+void mem_reserve_end(void)
+{
+    bool UNUSED had = mem_reserve_spend();
+}
+
 void *mem_alloc(size_t size)
 {
     void *p = malloc(size ? size : 1);
-    if (!p)
-        mem_exhausted(size);
+    while (UNLIKELY(!p)) {
+        if (!mem_reserve_spend())
+            mem_exhausted(size);
+        p = malloc(size ? size : 1);
+    }
     return p;
 }
 
 void *mem_zalloc(size_t size)
 {
     void *p = calloc(1, size ? size : 1);
-    if (!p)
-        mem_exhausted(size);
+    while (UNLIKELY(!p)) {
+        if (!mem_reserve_spend())
+            mem_exhausted(size);
+        p = calloc(1, size ? size : 1);
+    }
     return p;
 }
 
 void *mem_realloc(void *old, size_t size)
 {
     void *p = realloc(old, size ? size : 1);
-    if (!p)
-        mem_exhausted(size);
+    while (UNLIKELY(!p)) {
+        if (!mem_reserve_spend())
+            mem_exhausted(size);
+        p = realloc(old, size ? size : 1);
+    }
     return p;
 }
 

@@ -19,6 +19,16 @@ MUST_CHECK void *mem_try_realloc(void *p, size_t size);
 void mem_free(void *p);                   /* NULL allowed */
 NORETURN void mem_exhausted(size_t size); /* says so and ends the process */
 
+/* This thread's reserve: address space that it gives up once, when an allocation of its own finds
+ * no memory, and then tries again. Whoever is about to do much on behalf of a peer or a control
+ * plane sets it aside before: then either there is no room, and the peer is told so, or what was
+ * begun can be finished. Nothing of it is touched, so it costs no memory. false: there is no room
+ * for `size` bytes; some is kept, where there is any, so that this can be told. */
+MUST_CHECK bool mem_reserve(size_t size);
+void mem_reserve_end(void);
+/* true: it was given up now, and the allocation is worth another try. */
+MUST_CHECK bool mem_reserve_spend(void);
+
 /* What the process has in memory, in bytes; anonymous: without pages of files. 0: not known. Asks
  * the kernel, not the heap. */
 size_t mem_resident(bool anonymous);

@@ -254,17 +254,16 @@ static struct resource *target_of(struct builder *b, const struct incoming *in,
 }
 
 /* What a resource may take while it is decoded, per byte of it: upb alone takes 25 for clusters. */
-enum { ROOM_PER_BYTE = 32, SMALL_RESOURCE = 4096 };
+enum { ROOM_PER_BYTE = 32, ROOM_LEAST = 128 * 1024 };
 
-/* Asked for before the first byte is decoded, so that a resource too large for this machine is
- * refused instead of ending the process. */
+/* Set aside before the first byte is decoded, so that a resource too large for this machine is
+ * refused, and one that was begun is finished, instead of ending the process. */
 static bool has_room(struct bytes wire, struct error *err)
 {
-    if (wire.len <= SMALL_RESOURCE)
+    if (wire.len < SIZE_MAX / ROOM_PER_BYTE - ROOM_LEAST &&
+        mem_reserve(ROOM_LEAST + wire.len * ROOM_PER_BYTE))
         return true;
-    void *room = wire.len < SIZE_MAX / ROOM_PER_BYTE ? mem_try(wire.len * ROOM_PER_BYTE) : NULL;
-    mem_free(room);
-    return room != NULL || error_set(err, "out of memory for a resource of %zu bytes", wire.len);
+    return error_set(err, "out of memory for a resource of %zu bytes", wire.len);
 }
 
 static void update_one(struct builder *b, struct resource *r, const struct incoming *in,

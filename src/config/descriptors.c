@@ -99,9 +99,25 @@ static void index_files(struct descriptors *d)
     }
 }
 
+/* What upb would do without: most of it cannot go on from NULL. What is larger than any piece of
+ * ours, a message's share, is answered with "not enough memory". */
+static void *upb_memory(upb_alloc *alloc, void *p, size_t old_size, size_t size)
+{
+    static const size_t large = (size_t)4 * 1024 * 1024;
+    if (size == 0) {
+        mem_free(p);
+        return NULL;
+    }
+    if (size <= large)
+        return mem_realloc(p, size);
+    void *grown = mem_try_realloc(p, size);
+    return grown || !mem_reserve_spend() ? grown : mem_try_realloc(p, size);
+}
+
 struct descriptors *descriptors_new(void)
 {
     struct descriptors *d = NEW(struct descriptors);
+    upb_alloc_global.func = upb_memory; /* nothing of upb's runs yet */
     d->pool = upb_DefPool_New();
     CHECK(d->pool != NULL);
     d->blob = inflate_pack();

@@ -191,6 +191,8 @@ static void adopt(struct post *p)
     struct changed changed = {false};
     if (!now)
         return;
+    /* What a control plane sends is adopted even where an allocation fails. */
+    bool UNUSED spare = mem_reserve(1);
     cluster_manager_adopt(&t->worker, old, now); /* sets worker.snapshot */
     stat_set(t->o.clusters, t->worker.slot, STAT_CLUSTERS_INFLATED, (int64_t)now->clusters.count);
     pmap_diff(old ? &old->listeners : &none, &now->listeners, listener_changed, &changed);
@@ -200,6 +202,7 @@ static void adopt(struct post *p)
             timer_start(&t->drain, t->o.drain.time_ms);
     }
     config_thread_return(t->o.config, (struct snapshot *)old);
+    mem_reserve_end();
 }
 
 /* Of the chains that went first; each drains for its whole time. */

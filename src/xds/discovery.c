@@ -112,6 +112,7 @@ bool discovery_response_read(struct bytes message, struct discovery_response *ou
     struct wire_field f;
     bool ok = true;
     *out = nothing;
+    out->size = message.len;
     while (ok && wire_next(&message, &f)) {
         if (f.type != WIRE_BYTES)
             continue;
@@ -157,6 +158,7 @@ bool delta_response_read(struct bytes message, struct discovery_response *out)
     struct wire_field f;
     bool ok = true;
     *out = nothing;
+    out->size = message.len;
     while (ok && wire_next(&message, &f)) {
         if (f.type != WIRE_BYTES)
             continue;

@@ -34,6 +34,7 @@ struct discovery_response {
     size_t n_errors, cap_errors;
     struct bytes *removed; /* delta's */
     size_t n_removed, cap_removed;
+    size_t size; /* of the message */
 };
 
 /* False: the bytes are no DiscoveryResponse (rule A13: a stream error). version is then

@@ -182,6 +182,7 @@ static void respond(struct mux *m, struct topic *t, const struct discovery_respo
     error_fini(&err);
     builder_commit(m->builder);
     mux_flush(m);
+    mem_reserve_end();
 }
 
 static void take_message(struct mux *m, struct bytes message)

@@ -259,6 +259,12 @@ static void update_stats(struct topic *t, struct bytes version, bool ok, uint64_
     stat_set_text(t->stats, STAT_SUB_VERSION_TEXT, version);
 }
 
+static void refuse(struct topic *t, struct error *err, const char *fmt, size_t n)
+{
+    error_set(err, fmt, n);
+    config_update_failed(t->home->builder, t->home->source, t->type);
+}
+
 static void apply(struct topic *t, const struct discovery_response *r, struct error *err)
 {
     struct batch b = {0};
@@ -272,8 +278,7 @@ static void apply(struct topic *t, const struct discovery_response *r, struct er
     batch_resources(t, r, &b);
     batch_errors(t, r, &b);
     if (b.no_memory) {
-        error_set(err, "out of memory for the list of %zu resources", r->n_resources);
-        config_update_failed(t->home->builder, t->home->source, t->type);
+        refuse(t, err, "out of memory for the list of %zu resources", r->n_resources);
         mem_free(b.updates);
         mem_free(b.removed);
         return;
@@ -288,10 +293,16 @@ static void apply(struct topic *t, const struct discovery_response *r, struct er
     mem_free(b.removed);
 }
 
+/* What a response may take besides its resources: lists, their places in the maps, requests. */
+enum { ROOM_PER_BYTE = 4, ROOM_LEAST = 128 * 1024 };
+
 void topic_apply(struct topic *t, const struct discovery_response *r, struct error *err)
 {
     const struct clock *c = t->home->table->clock;
     uint64_t started = c->monotonic_ns(c);
-    apply(t, r, err);
+    if (mem_reserve(ROOM_LEAST + r->size * ROOM_PER_BYTE))
+        apply(t, r, err);
+    else
+        refuse(t, err, "out of memory for a response of %zu bytes", r->size);
     update_stats(t, r->version, !error_is_set(err), started);
 }

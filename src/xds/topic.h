@@ -51,5 +51,5 @@ void topic_want(struct topic *t, struct bytes name);
 void topic_unwant(struct topic *t, struct bytes name);
 void topic_count(struct topic *t, enum subscription_stat id);
 /* Applies a response of this type and counts it. An error is the text of the NACK. The caller
- * answers, then commits. */
+ * answers, commits, and ends the reserve (mem_reserve_end()). */
 void topic_apply(struct topic *t, const struct discovery_response *r, struct error *err);

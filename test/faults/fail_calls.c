@@ -1,8 +1,9 @@
 /* Lets system calls and heap allocations of a running program fail: started with
  *     LD_PRELOAD=libfail_calls.so FAIL_CALLS_FILE=file
  * The file is mapped; a test writes what shall fail into its `wanted` half at any time and reads
- * the counts. Calls count on sockets only (and epoll_wait, open), allocations only when made by the
- * program itself: those inside of libraries are not its own to answer for. */
+ * the counts. Calls count on sockets only (and epoll_wait, open, writes to files but its standard
+ * error), allocations and maps only when made by the program itself: those inside of libraries are
+ * not its own to answer for. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,16 +24,17 @@
 
 #define PUBLIC __attribute__((visibility("default")))
 
-/* The order is that of y_faults.py. */
+/* The order is that of harness/shim.py. RECEIVE and WRITE: all other calls that move bytes. */
 enum { HANG = -2 };
 
-enum call { READ, SEND, ACCEPT, CONNECT, EPOLL_WAIT, SOCKET, OPEN, CALLS };
+enum call { READ, SEND, ACCEPT, CONNECT, EPOLL_WAIT, SOCKET, OPEN, RECEIVE, WRITE, CALLS };
 
 struct control {
     /* wanted: every `every`-th call of a kind fails with `error`, `left` times; error -1: only one
      * byte is moved, -2: it hangs until another call is wanted. heap_at: so many allocations from
-     * now; 0: none. */
-    _Atomic int64_t call, error, every, left, heap_at;
+     * now; 0: none. heap_large: those of so many bytes or more, as long as it stands there; 0:
+     * none. */
+    _Atomic int64_t call, error, every, left, heap_at, heap_large;
     _Atomic int64_t seen[CALLS], injected, heap_seen;
 };
 
@@ -94,6 +96,25 @@ static bool is_socket(int fd)
     return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
+static bool is_stream(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof(type);
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+}
+
+static bool is_file(int fd)
+{
+    struct stat st;
+    return fd > STDERR_FILENO && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* How much of len moves: a datagram is never cut, nor an event. */
+static size_t moved(int fd, int64_t error, size_t len)
+{
+    return error < 0 && len && (is_stream(fd) || is_file(fd)) ? 1 : len;
+}
+
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 PUBLIC ssize_t read(int fd, void *buf, size_t len)
@@ -108,21 +129,123 @@ PUBLIC ssize_t read(int fd, void *buf, size_t len)
     return real(fd, buf, error < 0 && len ? 1 : len);
 }
 
+/* The first byte of it. */
+static struct msghdr shorter(const struct msghdr *msg, struct iovec *one)
+{
+    struct msghdr less = *msg;
+    size_t i = 0;
+    while (i + 1 < msg->msg_iovlen && msg->msg_iov[i].iov_len == 0)
+        i++;
+    if (msg->msg_iovlen == 0 || msg->msg_iov[i].iov_len == 0)
+        return less;
+    *one = (struct iovec){.iov_base = msg->msg_iov[i].iov_base, .iov_len = 1};
+    less.msg_iov = one;
+    less.msg_iovlen = 1;
+    return less;
+}
+
 PUBLIC ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
     static __typeof__(&sendmsg) real;
+    struct iovec one;
     int64_t error = strike(SEND);
     real = real ? real : REAL(sendmsg);
     if (error > 0) {
         errno = (int)error;
         return -1;
     }
-    if (error < 0 && msg->msg_iovlen > 0 && msg->msg_iov[0].iov_len > 0) {
-        struct iovec one = {.iov_base = msg->msg_iov[0].iov_base, .iov_len = 1};
-        struct msghdr less = {.msg_iov = &one, .msg_iovlen = 1};
-        return real(fd, &less, flags);
+    struct msghdr less = error < 0 && is_stream(fd) ? shorter(msg, &one) : *msg;
+    return real(fd, &less, flags);
+}
+
+PUBLIC ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    static __typeof__(&recvmsg) real;
+    struct iovec one;
+    int64_t error = strike(RECEIVE);
+    real = real ? real : REAL(recvmsg);
+    if (error > 0) {
+        errno = (int)error;
+        return -1;
     }
-    return real(fd, msg, flags);
+    if (error == 0 || !is_stream(fd))
+        return real(fd, msg, flags);
+    struct msghdr less = shorter(msg, &one);
+    ssize_t n = real(fd, &less, flags);
+    msg->msg_flags = less.msg_flags;
+    msg->msg_controllen = less.msg_controllen;
+    return n;
+}
+
+#define MOVE(result, kind, counted, call_fd, len, ...)                                             \
+    int64_t error = (counted) ? strike(kind) : 0;                                                  \
+    real = real ? real : REAL(result);                                                             \
+    if (error > 0) {                                                                               \
+        errno = (int)error;                                                                        \
+        return -1;                                                                                 \
+    }                                                                                              \
+    len = moved(call_fd, error, len);                                                              \
+    return real(__VA_ARGS__)
+
+PUBLIC ssize_t recv(int fd, void *buf, size_t len, int flags)
+{
+    static __typeof__(&recv) real;
+    MOVE(recv, RECEIVE, true, fd, len, fd, buf, len, flags);
+}
+
+PUBLIC ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from,
+                        socklen_t *from_len)
+{
+    static __typeof__(&recvfrom) real;
+    MOVE(recvfrom, RECEIVE, true, fd, len, fd, buf, len, flags, from, from_len);
+}
+
+PUBLIC ssize_t send(int fd, const void *buf, size_t len, int flags)
+{
+    static __typeof__(&send) real;
+    MOVE(send, WRITE, true, fd, len, fd, buf, len, flags);
+}
+
+PUBLIC ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to,
+                      socklen_t to_len)
+{
+    static __typeof__(&sendto) real;
+    MOVE(sendto, WRITE, true, fd, len, fd, buf, len, flags, to, to_len);
+}
+
+PUBLIC ssize_t write(int fd, const void *buf, size_t len)
+{
+    static __typeof__(&write) real;
+    MOVE(write, WRITE, is_socket(fd) || is_file(fd), fd, len, fd, buf, len);
+}
+
+static ssize_t move_vector(ssize_t (*real)(int, const struct iovec *, int), enum call kind, int fd,
+                           const struct iovec *v, int n)
+{
+    int64_t error = is_socket(fd) || is_file(fd) ? strike(kind) : 0;
+    if (error > 0) {
+        errno = (int)error;
+        return -1;
+    }
+    struct iovec one;
+    struct msghdr all = {.msg_iov = (struct iovec *)v, .msg_iovlen = (size_t)n};
+    if (error < 0 && moved(fd, error, 2) == 1)
+        all = shorter(&all, &one);
+    return real(fd, all.msg_iov, (int)all.msg_iovlen);
+}
+
+PUBLIC ssize_t readv(int fd, const struct iovec *v, int n)
+{
+    static __typeof__(&readv) real;
+    real = real ? real : REAL(readv);
+    return move_vector(real, RECEIVE, fd, v, n);
+}
+
+PUBLIC ssize_t writev(int fd, const struct iovec *v, int n)
+{
+    static __typeof__(&writev) real;
+    real = real ? real : REAL(writev);
+    return move_vector(real, WRITE, fd, v, n);
 }
 
 PUBLIC int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
@@ -179,13 +302,15 @@ PUBLIC int open(const char *path, int flags, ...)
     return error > 0 ? -1 : real(path, flags, mode);
 }
 
-static bool no_memory(void *caller)
+static bool no_memory(void *caller, size_t size)
 {
     uintptr_t from = (uintptr_t)caller;
     if (from < program_start || from >= program_end)
         return false;
     atomic_fetch_add(&control->heap_seen, 1);
-    bool now = control->heap_at > 0 && atomic_fetch_sub(&control->heap_at, 1) == 1;
+    int64_t large = control->heap_large;
+    bool now = (control->heap_at > 0 && atomic_fetch_sub(&control->heap_at, 1) == 1) ||
+               (large > 0 && size >= (size_t)large);
     if (now)
         atomic_fetch_add(&control->injected, 1);
     return now;
@@ -193,15 +318,26 @@ static bool no_memory(void *caller)
 
 PUBLIC void *malloc(size_t size)
 {
-    return no_memory(__builtin_return_address(0)) ? NULL : __libc_malloc(size);
+    return no_memory(__builtin_return_address(0), size) ? NULL : __libc_malloc(size);
 }
 
 PUBLIC void *calloc(size_t n, size_t size)
 {
-    return no_memory(__builtin_return_address(0)) ? NULL : __libc_calloc(n, size);
+    return no_memory(__builtin_return_address(0), n * size) ? NULL : __libc_calloc(n, size);
 }
 
 PUBLIC void *realloc(void *p, size_t size)
 {
-    return no_memory(__builtin_return_address(0)) ? NULL : __libc_realloc(p, size);
+    return no_memory(__builtin_return_address(0), size) ? NULL : __libc_realloc(p, size);
+}
+
+PUBLIC void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
+{
+    static __typeof__(&mmap) real;
+    real = real ? real : REAL(mmap);
+    if ((flags & MAP_ANONYMOUS) && no_memory(__builtin_return_address(0), size)) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    return real(at, size, protection, flags, fd, offset);
 }

@@ -2,7 +2,9 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -141,5 +143,50 @@ START_TEST(arrays_that_cannot_grow_say_so)
 }
 END_TEST
 
+START_TEST(a_reserve_is_given_up_once)
+{
+    ck_assert(!mem_reserve_spend());
+    ck_assert(mem_reserve(1));
+    ck_assert(mem_reserve(100000)); /* is there already */
+    ck_assert(mem_reserve_spend());
+    ck_assert(!mem_reserve_spend());
+    ck_assert(mem_reserve(10000000));
+    mem_reserve_end();
+    ck_assert(!mem_reserve_spend());
+    ck_assert(!mem_reserve(PTRDIFF_MAX));
+    ck_assert(mem_reserve_spend()); /* some was kept */
+}
+END_TEST
+
+/* The address space is full but for the reserve: as much is allocated, once. */
+static void full_but_for_the_reserve(void)
+{
+    enum { SIZE = 64 * 1024 * 1024 };
+    unsigned long pages = 0;
+    if (!mem_reserve(SIZE))
+        return;
+    FILE *f = fopen("/proc/self/statm", "r");
+    bool known = f && fscanf(f, "%lu", &pages) == 1;
+    rlim_t now = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
+    if (!known || setrlimit(RLIMIT_AS, &(struct rlimit){now, now}) != 0)
+        return;
+    mem_free(mem_try(100));
+    void *first = mem_try(SIZE / 2);
+    if (first)
+        return; /* there was room */
+    first = mem_alloc(SIZE / 2);
+    dprintf(STDERR_FILENO, "one ");
+    memset(first, 1, SIZE / 2);
+    mem_free(mem_alloc(SIZE));
+}
+
+START_TEST(a_reserve_saves_an_allocation)
+{
+    if (!HEAP_IS_WATCHED)
+        dies_saying(full_but_for_the_reserve, "one xylem: out of memory (67108864 bytes)", 71);
+}
+END_TEST
+
 SUITE("memory", zero_bytes_are_something, zeroed, arrays_grow, checks_end_the_process,
-      no_memory_ends_the_process, arrays_that_cannot_grow_say_so)
+      no_memory_ends_the_process, arrays_that_cannot_grow_say_so, a_reserve_is_given_up_once,
+      a_reserve_saves_an_allocation)
