@@ -2,55 +2,21 @@
 import errno
 import random
 import signal
-import struct
 
 import pytest
 
 from harness import config
 from harness.client import Client
+from harness.config import direct
+from harness.dns import DnsServer, cares
 from harness.origin import Reply
-from harness.proxy import binary
+from harness.shim import HANG, ONE_BYTE, Shim, check_end
 from harness.waiting import wait_for
+from harness.xds import ads_bootstrap, rds_listener, routes
 
 pytestmark = pytest.mark.only("xylem", "the shim knows whose allocations are Xylem's")
 
-CALLS = ["read", "sendmsg", "accept4", "connect", "epoll_wait", "socket", "open"]
-FIELDS = ["call", "error", "every", "left", "heap_at",
-          *(f"seen_{name}" for name in CALLS), "injected", "heap_seen"]
-ONE_BYTE, HANG = -1, -2
-OUT_OF_MEMORY = 71
 BODY = bytes(random.Random(1).randrange(256) for _ in range(3000))
-
-
-class Shim:
-    """The mapped file: 64-bit numbers by name."""
-
-    def __init__(self, folder):
-        self.library = binary("xylem").parent / "test/faults/libfail_calls.so"
-        if not self.library.exists():
-            pytest.skip("no shim in this build")
-        self.path = folder / "fail-calls"
-        self.path.write_bytes(struct.pack("q", -1).ljust(8 * len(FIELDS), b"\0"))
-        self.env = {"LD_PRELOAD": str(self.library), "FAIL_CALLS_FILE": str(self.path)}
-
-    def __getitem__(self, name):
-        return struct.unpack_from("q", self.path.read_bytes(), 8 * FIELDS.index(name))[0]
-
-    def __setitem__(self, name, value):
-        with open(self.path, "r+b") as file:
-            file.seek(8 * FIELDS.index(name))
-            file.write(struct.pack("q", value))
-
-    def fail(self, call, error, every, left):
-        self["call"] = -1
-        self["injected"], self["error"], self["every"], self["left"] = 0, error, every, left
-        self["call"] = CALLS.index(call)
-
-    def stop(self):
-        self["call"] = -1
-
-    def seen(self):
-        return sum(self[f"seen_{name}"] for name in CALLS)
 
 
 @pytest.fixture
@@ -156,6 +122,95 @@ def test_calls_that_fail(proxy, shim, request, call):
     good(proxy)
 
 
+def push(control, proxy, n):
+    """The n-th version of the routes, served in the end."""
+    control.put(routes(direct(200, f"v{n}")))
+    wait_for(lambda: ask(proxy.target, "/", None) == (200, f"v{n}".encode()),
+             what=f"version {n}")
+
+
+@pytest.mark.parametrize("call", ["read", "sendmsg", "receive", "connect", "socket"])
+def test_calls_of_the_control_stream(stub, start, shim, request, dialect, call):
+    """What fails on the way to the control plane costs the stream at most: the next one brings
+    what it missed, and what is served stays meanwhile."""
+    control = stub(rds_listener(), routes(direct(200, "v0")))
+    proxy = start(ads_bootstrap(control, api_type=dialect, grpc={"retry_policy": {
+        "retry_back_off": {"base_interval": "0.01s", "max_interval": "0.05s"}}}), env=shim.env)
+    proxy.target, n, struck = proxy.port(), 0, 0
+    errors = SOFT.get(call, [ONE_BYTE, errno.EINTR]) + HARD.get(call, [
+        errno.ECONNRESET, errno.ENOBUFS, errno.EPIPE])
+    for error in errors:
+        for every in range(1 if error == ONE_BYTE else 2, 2 + rounds(request)):
+            n += 1
+            shim.fail(call, error, every, 500 if error == ONE_BYTE else 3)
+            if call in ("connect", "socket"):
+                control.end_streams()
+            push(control, proxy, n)
+            struck += shim["injected"] > 0
+            shim.stop()
+    push(control, proxy, n + 1)
+    assert struck
+
+
+@pytest.mark.parametrize("call", ["receive", "write", "socket", "connect"])
+def test_calls_of_the_resolver(start, shim, origin, closing, call):
+    """Queries and answers that are lost are asked again; nothing spins, and the hosts come."""
+    server = closing(DnsServer(a=["127.0.0.1"], b=["127.0.0.1"]))
+    origin.on["/known"] = Reply(body=BODY)
+
+    def named(name, tcp):
+        return config.cluster(name, load_assignment={"cluster_name": name, "endpoints": [{
+            "lb_endpoints": [{"endpoint": {"address": {"socket_address": {
+                "address": f"{name}.test", "port_value": origin.port}}}}]}]},
+            type="STRICT_DNS", dns_lookup_family="V4_ONLY", dns_refresh_rate="0.05s",
+            typed_dns_resolver_config=cares(server, dns_resolver_options={
+                "no_default_search_domain": True, "use_tcp_for_dns_lookups": tcp}))
+
+    server.ttl = 0
+    proxy = start(config.bootstrap(
+        [config.http_listener(routes=[config.route("/", to="a")])],
+        [named("a", False), named("b", True)]), env=shim.env)
+    proxy.target = proxy.port()
+    wait_for(lambda: ask(proxy.target, "/known", None) == (200, BODY), what="an answer")
+    for error in [errno.EINTR, errno.EAGAIN, errno.ECONNREFUSED, errno.ENOBUFS, errno.EMFILE,
+                  ONE_BYTE]:
+        before = shim.seen()
+        shim.fail(call, error, 1, 20)
+        if error != ONE_BYTE or call in ("receive", "write"):
+            wait_for(lambda: shim["injected"] >= 5, what=f"{call} {error}: five faults")
+        shim.stop()
+        assert shim.seen() - before < 5000
+        asked = len(server.asked)
+        wait_for(lambda: len(server.asked) > asked + 2, what="more queries")
+        assert ask(proxy.target, "/known", None) == (200, BODY)
+
+
+@pytest.mark.parametrize("error", [ONE_BYTE, errno.EINTR, errno.ENOSPC, errno.EIO])
+def test_writes_of_the_access_log(start, shim, origin, tmp_path, error):
+    """Lines are whole and in order, whichever way their file takes them; what it does not take is
+    counted, and costs no request."""
+    proxy = start(config.bootstrap(
+        [config.http_listener(routes=[config.route("/", to="origin")], access_log=[
+            config.file_log(tmp_path / "log", "<%REQ(:PATH)%>\n")])],
+        [config.cluster("origin", origin)]), args=["--file-flush-interval-msec", "5"],
+        env=shim.env)
+    proxy.target = proxy.port()
+    shim.fail("write", error, 1, 10000 if error == ONE_BYTE else 2)
+    for n in range(60):
+        assert ask(proxy.target, f"/{n}", None)[0] == 200
+        if n % 20 == 19:
+            wait_for(lambda: shim["injected"] > 0, what="a fault")
+    shim.stop()
+    assert ask(proxy.target, "/last", None)[0] == 200
+    proxy.stop()
+    lines = (tmp_path / "log").read_text().splitlines()
+    sent = [f"</{n}>" for n in range(60)] + ["</last>"]
+    assert lines == [line for line in sent if line in set(lines)]
+    assert lines[-1] == "</last>"
+    if error in (ONE_BYTE, errno.EINTR):
+        assert lines == sent
+
+
 def test_memory_while_serving(start, shim, origin, request):
     """Whichever allocation of a request fails: a status, a close, or an end that says so."""
     origin.on["/known"] = Reply(body=BODY)
@@ -184,14 +239,6 @@ def test_memory_while_serving(start, shim, origin, request):
             target = proxy.port()
     assert ask(target, "/known", None) == (200, BODY)
     assert ended > 0
-
-
-def check_end(proxy, what):
-    """It ended by its own hand: out of memory, or a configuration that found no room."""
-    code = proxy.process.returncode
-    assert code in (OUT_OF_MEMORY, 1), f"{what}: exit code {code}\n{proxy.log()[-500:]}"
-    assert "out of memory" in proxy.log() or code == 1, what
-    assert proxy.log().strip(), what
 
 
 def worlds(origin, tmp_path):
