@@ -93,6 +93,7 @@ static void read_now(void *arg)
     error_fini(&err);
     arena_free(&a);
     builder_commit(f->home.builder);
+    mem_reserve_end();
     f->busy = false;
 }
 
