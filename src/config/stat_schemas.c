@@ -1,6 +1,7 @@
 /* The tables of statistics names that configuration objects own. */
 #include "config/cluster.h"
 #include "config/config_stats.h"
+#include "config/http2.h"
 #include "config/http_manager.h"
 #include "config/listener.h"
 #include "config/request_stats.h"
@@ -27,3 +28,4 @@ SCHEMA(request_stat_schema, REQUEST_STAT_LIST)
 SCHEMA(rds_stat_schema, RDS_STAT_LIST)
 SCHEMA(decode_stat_schema, DECODE_STAT_LIST)
 SCHEMA(tls_factory_stat_schema, TLS_FACTORY_STAT_LIST)
+SCHEMA(http2_stat_schema, HTTP2_STAT_LIST)

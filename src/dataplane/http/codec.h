@@ -66,6 +66,12 @@ struct codec_callbacks {
     void (*on_reset)(void *owner, void *user, const char *reason);
     /* The message could not be understood: the connection must close after the error's reply. */
     void (*on_error)(void *owner, void *user_or_null, const struct codec_error *e);
+    /* HTTP/2 alone, all optional. What waits to be sent of this stream has passed stream_limit (may
+     * come from inside a send), or has fallen to half of it. */
+    void (*on_stream_watermark)(void *owner, void *user, bool above);
+    void (*on_ping)(void *owner);     /* a PING was answered */
+    void (*on_settings)(void *owner); /* max_streams may have changed */
+    void (*on_count)(void *owner, unsigned http2_stat);
     /* Upstream HTTP/2 and HTTP/1 "Connection: close" seen: no further stream on this connection. */
     void (*on_no_more_streams)(void *owner);
 };
@@ -86,13 +92,24 @@ struct codec_ops {
     void (*send_informational)(struct codec_stream *s, const struct headers *h); /* 100, 103 */
     void (*send_data)(struct codec_stream *s, struct buffer *data, bool end);    /* moves data */
     void (*send_trailers)(struct codec_stream *s, const struct headers *h);
-    /* Gives up the stream: afterwards no callback names it. */
-    void (*stream_reset)(struct codec_stream *s);
+    /* Gives up the stream: afterwards no callback names it. What the user has sent to its end is
+     * still sent. http2_code: what the peer is told, where it can be told. */
+    void (*stream_reset)(struct codec_stream *s, uint32_t http2_code);
     /* May a further stream follow on this connection, or is it to be closed after the current one?
      * Valid from on_headers on; a message may only take it away. */
     bool (*reusable)(const struct codec *c);
-    /* Downstream drain: tell the peer to go ("Connection: close" on the next response; GOAWAY). */
+    /* Downstream drain: tell the peer to go ("Connection: close" on the next response; a GOAWAY
+     * that refuses nothing yet). */
     void (*drain)(struct codec *c);
+    /* HTTP/2 alone. No further stream is taken; those there are go on. */
+    void (*goaway)(struct codec *c);
+    void (*ping)(struct codec *c);
+    /* Stops and resumes reading this stream alone: its window is not given back meanwhile. NULL:
+     * the connection has to stop. */
+    void (*stream_pause)(struct codec_stream *s, bool paused);
+    /* Makes frames of what is queued, until `out` holds room bytes. Not from inside a callback of
+     * input: there it does nothing. */
+    void (*flush)(struct codec *c, size_t room);
     void (*free)(struct codec **c);
 };
 
@@ -104,5 +121,23 @@ struct codec {
     struct codec_options options; /* by value: those of the connection's birth */
     uint32_t header_bytes;        /* of the current message, wire bytes; for the statistics */
     uint8_t protocol;             /* enum http_protocol, of the current message received */
+    bool multiplexed;             /* HTTP/2: it is a codec_mux */
     bool sends_to_end; /* the message being sent, or broken off, ends where the connection does */
 };
+
+/* What a codec of many streams has besides. */
+struct codec_mux {
+    struct codec c;
+    bool over;             /* the connection is to be closed once `out` is written */
+    bool blocked;          /* flush() left frames for want of room */
+    bool remote_reset;     /* during on_reset: the peer did it */
+    uint32_t reset_code;   /* during on_reset */
+    uint32_t stream_limit; /* watermark of a stream's unsent bytes; 0: none */
+    uint32_t max_streams;  /* the peer's limit of streams at a time */
+    uint32_t open_streams; /* that are not closed, or not all sent yet */
+};
+static inline struct codec_mux *codec_mux(struct codec *c)
+{
+    CHECK(c->multiplexed);
+    return CONTAINER_OF(c, struct codec_mux, c);
+}

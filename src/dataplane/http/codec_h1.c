@@ -316,7 +316,7 @@ static void h1_set_trailers(struct codec_stream *s, struct headers *trailers)
     s->trailers = trailers;
 }
 
-static void h1_stream_reset(struct codec_stream *s)
+static void h1_stream_reset(struct codec_stream *s, uint32_t http2_code)
 {
     struct codec_h1 *h = s->h1;
     if (!h->active)

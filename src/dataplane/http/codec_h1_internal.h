@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dataplane/http/codec_h1.h"
+#include "dataplane/http/http_syntax.h"
 
 #define H1_RECV_LIST(X)                                                                            \
     X(IDLE)       /* between messages */                                                           \
@@ -73,8 +74,6 @@ void h1_scan_reset(struct codec_h1 *h);
 /* Offset of the first LF at or after `from`. */
 bool h1_find_lf(const struct buffer *in, size_t from, size_t *at);
 bool h1_is_token_char(char c);
-/* No control bytes but tab, no DEL. */
-bool h1_value_ok(struct bytes value);
 /* Parses a complete head (writable: names are lowered in place) into s->headers. NULL: good. */
 const struct codec_error *h1_parse_request(struct codec_h1 *h, char *head, size_t len);
 const struct codec_error *h1_parse_response(struct codec_h1 *h, char *head, size_t len,
@@ -88,7 +87,6 @@ const struct codec_error *h1_parse_target(struct codec_h1 *h, struct bytes metho
                                           struct bytes target);
 const struct codec_error *h1_parse_version(struct codec_h1 *h, struct bytes version);
 bool h1_method_known(struct bytes method);
-bool h1_authority_ok(struct bytes authority);
 
 /* codec_h1_framing.c. What body follows a parsed head: sets recv, recv_left, keep_alive. */
 const struct codec_error *h1_frame_request(struct codec_h1 *h);

@@ -21,7 +21,7 @@ void stream_finish(struct stream *s)
     access_log_stream(s);
     bool reusable = p->request_complete && p->response_complete && !p->reset;
     if (s->codec_stream && !reusable)
-        conn->codec->ops->stream_reset(s->codec_stream);
+        conn->codec->ops->stream_reset(s->codec_stream, p->reset_code);
     if (p->request_pauses && s->codec_stream)
         connection_read_resume(conn->connection);
     s->codec_stream = NULL;

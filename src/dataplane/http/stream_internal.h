@@ -26,6 +26,7 @@ struct stream_private {
     uint64_t idle_ms;
     struct timer idle_timer, request_timer, headers_timer, duration_timer;
     unsigned request_pauses, response_pauses;
+    uint32_t reset_code; /* HTTP/2's, when the stream is given up */
     bool headers_received, request_complete;
     bool response_begun; /* a head is on its way through the filters, or further */
     bool response_sent;  /* its head has been given to the codec */

@@ -442,7 +442,7 @@ void upstream_conn_drop(struct upstream_conn *uc)
 {
     struct conn_pool *p = uc->pool;
     if (uc->stream)
-        uc->codec->ops->stream_reset(uc->stream);
+        uc->codec->ops->stream_reset(uc->stream, 8);
     untie(uc);
     end_serving(uc);
     release_counts(uc);
@@ -493,7 +493,7 @@ void upstream_conn_detach(struct upstream_conn *uc)
     uc->aborted = uc->serving;
     end_serving(uc);
     if (uc->stream)
-        uc->codec->ops->stream_reset(uc->stream);
+        uc->codec->ops->stream_reset(uc->stream, 8);
     uc->stream = NULL;
     upstream_conn_close(uc, CLOSE_LOCAL_RESET);
 }

@@ -1,0 +1,114 @@
+/* Inside of the HTTP/2 codec, shared by its codec_h2_*.c files and nobody else. */
+#pragma once
+
+#include <nghttp2/nghttp2.h>
+
+#include "base/list.h"
+#include "dataplane/http/codec_h2.h"
+
+struct codec_h2;
+
+struct codec_stream {
+    struct codec_h2 *h2;
+    struct list link;                      /* in h2->streams */
+    struct list drained_link, failed_link; /* what its user is told after the frames are made */
+    void *user;                            /* NULL: nobody listens any more */
+    struct headers *headers, *trailers;
+    int32_t id;     /* 0: a request that was not sent yet */
+    uint32_t limit; /* of `out`: the watermark */
+    /* received */
+    struct buffer in;    /* body of the frame that is being read */
+    size_t unconsumed;   /* bytes that the window owes while reading is paused */
+    size_t header_bytes; /* of the block being decoded */
+    uint32_t header_count, cookies;
+    bool head_done; /* the final head was received */
+    bool in_trailers, recv_ended, paused;
+    bool host_seen;
+    struct bytes host;
+    /* sent */
+    struct buffer out; /* body that is no frame yet */
+    size_t promised;   /* of it, to a frame that is begun */
+    nghttp2_nv *trailer_fields;
+    size_t n_trailer_fields;
+    bool head_sent, out_end, send_ended, deferred, above, framed_end;
+    bool reset_after; /* the user is gone: NO_ERROR once all is framed */
+    bool reset_sent;
+    uint32_t failed_code;
+    const struct codec_error *error; /* why it is being reset */
+};
+
+struct codec_h2 {
+    union {
+        struct codec c;
+        struct codec_mux mux; /* begins with it */
+    };
+    nghttp2_session *session;
+    struct h2_memory *memory;
+    struct http2_options o;
+    struct list streams, drained, failed;
+    struct buffer *input; /* while it is read */
+    struct bytes input_piece;
+    struct codec_stream *reading; /* the stream of a DATA frame that is not whole yet */
+    const struct codec_error *error;
+    size_t room; /* of this flush */
+    bool busy;   /* inside nghttp2: no frames are made now */
+    bool broken; /* nothing is read any more */
+    bool error_told, draining, goaway_sent, goaway_received;
+    /* what the peer has caused (codec_h2_limits.c) */
+    uint32_t empty_frames, control_queued;
+    uint64_t priority_frames, window_updates, streams_opened, data_sent;
+};
+
+extern const struct codec_error h2_error_protocol, h2_error_messaging, h2_error_too_many,
+    h2_error_underscore, h2_error_empty_flood, h2_error_priority_flood, h2_error_window_flood,
+    h2_error_control_flood, h2_error_outbound_flood, h2_error_no_memory, h2_error_authority;
+
+static inline struct codec_h2 *h2_of(struct codec *c)
+{
+    return CONTAINER_OF(c, struct codec_h2, c);
+}
+
+void h2_count(struct codec_h2 *h, enum http2_stat stat);
+
+/* codec_h2_memory.c */
+void *h2_alloc(struct h2_memory *m, size_t size); /* zeroed; NULL: no memory */
+void h2_release(struct h2_memory *m, void *p);
+struct h2_memory *h2_memory_ref(struct h2_memory *m);
+nghttp2_mem h2_nghttp2_memory(struct h2_memory *m);
+
+/* codec_h2.c. Ends the connection with a GOAWAY of this code; nothing more is read. */
+void h2_break(struct codec_h2 *h, const struct codec_error *e, uint32_t code);
+/* Has the session ended? Tells why, once. */
+void h2_notice_end(struct codec_h2 *h);
+struct codec_stream *h2_stream_make(struct codec_h2 *h, int32_t id);
+void h2_stream_free(struct codec_stream *s);
+/* Tells the user that the stream is dead, once. */
+void h2_stream_dead(struct codec_stream *s, uint32_t code);
+void h2_reset(struct codec_stream *s, uint32_t code);
+/* Both directions have ended as far as the user can see: he is told nothing more. */
+void h2_stream_settle(struct codec_stream *s);
+
+/* codec_h2_recv.c */
+void h2_recv_callbacks(nghttp2_session_callbacks *cb);
+/* Gives the stream what has come of an unfinished frame. */
+void h2_recv_rest(struct codec_h2 *h);
+void h2_consume(struct codec_stream *s, size_t n);
+
+/* codec_h2_head.c: a header block into a list of headers. */
+int h2_head_begin(struct codec_h2 *h, struct codec_stream *s);
+int h2_head_field(struct codec_h2 *h, struct codec_stream *s, struct bytes name,
+                  struct bytes value);
+/* NULL: good. */
+const struct codec_error *h2_head_end(struct codec_h2 *h, struct codec_stream *s);
+
+/* codec_h2_send.c */
+void h2_send_callbacks(nghttp2_session_callbacks *cb);
+void h2_send_headers(struct codec_stream *s, const struct headers *h, bool end);
+void h2_send_informational(struct codec_stream *s, const struct headers *h);
+void h2_send_data(struct codec_stream *s, struct buffer *data, bool end);
+void h2_send_trailers(struct codec_stream *s, const struct headers *h);
+void h2_flush(struct codec *c, size_t room);
+
+/* codec_h2_limits.c */
+void h2_limit_frame(struct codec_h2 *h, const nghttp2_frame *frame);
+void h2_limit_outbound(struct codec_h2 *h);
