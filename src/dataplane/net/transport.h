@@ -20,7 +20,8 @@ struct transport_ops {
     const char *name;
     /* Bytes read (> 0), IO_AGAIN, IO_EOF, IO_ERROR. len > 0. */
     ssize_t (*read)(struct transport *t, char *buf, size_t len);
-    /* Bytes taken (may be fewer), IO_AGAIN, IO_ERROR. */
+    /* Bytes taken (may be fewer), IO_AGAIN, IO_ERROR. What was not taken comes again, first: a
+     * transport may have begun with it. */
     ssize_t (*writev)(struct transport *t, const struct iovec *iov, int n);
     /* 0 done, IO_AGAIN (it arranged to be ready again by itself: want() belongs to it until done),
      * IO_ERROR. NULL: nothing to do. For a socket that is being connected, this is the connect. */

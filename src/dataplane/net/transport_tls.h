@@ -33,8 +33,7 @@ void transport_tls_prefill(struct transport *t, struct buffer *bytes);
 bool transport_is_tls(const struct transport *t);
 
 /* What formatters, x-forwarded-client-cert and filters ask; text is made in the arena, BYTES_NONE
- * where there
- * is none. Of the certificate that was presented in the first handshake of the session. */
+ * where there is none. Of the certificate presented in the first handshake of the session. */
 #define TLS_QUESTION_LIST(X)                                                                       \
     X(VERSION)                                                                                     \
     X(CIPHER)                                                                                      \

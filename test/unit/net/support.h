@@ -34,7 +34,7 @@ struct peer {
     bool hold; /* leave input where it is */
     bool echo;
     enum close_reason reason;
-    char failure[200];
+    char failure[1000];
     int error;
     unsigned high, low, flushed, data_calls, closes;
     void (*hook)(struct peer *p); /* called at the end of on_data */

@@ -1,0 +1,231 @@
+#include "dataplane/net/tls_context.h"
+
+#include <openssl/err.h>
+
+#include "base/memory.h"
+#include "base/strbuf.h"
+#include "dataplane/net/tls_internal.h"
+
+/* Envoy's, in its order; those in brackets are equal: the client chooses among them. */
+static const char default_ciphers[] =
+    "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]:"
+    "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]:"
+    "ECDHE-ECDSA-AES256-GCM-SHA384:"
+    "ECDHE-RSA-AES256-GCM-SHA384";
+static const char default_curves[] = "X25519:P-256";
+
+static uint16_t version_of(enum tls_version v, uint16_t usual)
+{
+    switch (v) {
+    case TLS_VERSION_AUTO:
+        return usual;
+    case TLS_VERSION_1_0:
+        return TLS1_VERSION;
+    case TLS_VERSION_1_1:
+        return TLS1_1_VERSION;
+    case TLS_VERSION_1_2:
+        return TLS1_2_VERSION;
+    case TLS_VERSION_1_3:
+        return TLS1_3_VERSION;
+    }
+    return usual;
+}
+
+static void join(struct strbuf *out, const struct bytes *list, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (i)
+            strbuf_add_char(out, ':');
+        strbuf_add_bytes(out, list[i]);
+    }
+}
+
+static bool set_ciphers(struct tls_context *c, const struct tls_settings *s, struct error *err)
+{
+    struct strbuf all = STRBUF_INIT, bad = STRBUF_INIT, one = STRBUF_INIT;
+    join(&all, s->ciphers, s->n_ciphers);
+    const char *list = s->n_ciphers ? strbuf_str(&all) : default_ciphers;
+    bool ok = SSL_CTX_set_strict_cipher_list(c->ssl, list);
+    for (unsigned i = 0; !ok && i < s->n_ciphers; i++) {
+        strbuf_reset(&one);
+        strbuf_add_bytes(&one, s->ciphers[i]);
+        if (!SSL_CTX_set_strict_cipher_list(c->ssl, strbuf_str(&one)))
+            strbuf_printf(&bad, "%s%s", strbuf_str(&bad)[0] ? ", " : "", strbuf_str(&one));
+    }
+    if (!ok)
+        error_set(err,
+                  "Failed to initialize cipher suites %s. The following ciphers were rejected when "
+                  "tried individually: %s",
+                  list, strbuf_str(&bad));
+    strbuf_fini(&all);
+    strbuf_fini(&bad);
+    strbuf_fini(&one);
+    return ok;
+}
+
+static bool set_list(SSL_CTX *ssl, int (*set)(SSL_CTX *, const char *), const struct bytes *list,
+                     unsigned n, const char *usual, const char *what, struct error *err)
+{
+    struct strbuf text = STRBUF_INIT;
+    join(&text, list, n);
+    const char *names = n ? strbuf_str(&text) : usual;
+    bool ok =
+        !names || set(ssl, names) || error_set(err, "Failed to initialize %s %s", what, names);
+    strbuf_fini(&text);
+    return ok;
+}
+
+static bool set_parameters(struct tls_context *c, const struct tls_settings *s, struct error *err)
+{
+    uint16_t max = c->is_server ? TLS1_3_VERSION : TLS1_2_VERSION; /* as Envoy has it */
+    if (!SSL_CTX_set_min_proto_version(c->ssl, version_of(s->min_version, TLS1_2_VERSION)) ||
+        !SSL_CTX_set_max_proto_version(c->ssl, version_of(s->max_version, max)))
+        return error_set(err, "TLS versions cannot be set");
+    if (!s->prefer_client_ciphers)
+        SSL_CTX_set_options(c->ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
+    return set_ciphers(c, s, err) &&
+           set_list(c->ssl, SSL_CTX_set1_curves_list, s->curves, s->n_curves, default_curves,
+                    "ECDH curves", err) &&
+           set_list(c->ssl, SSL_CTX_set1_sigalgs_list, s->signature_algorithms,
+                    s->n_signature_algorithms, NULL, "TLS signature algorithms", err);
+}
+
+/* --- ALPN --- */
+
+static int select_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
+                           unsigned in_len, void *arg)
+{
+    const struct tls_context *c = arg;
+    uint8_t *chosen;
+    (void)ssl;
+    /* Our order wins; without overlap the connection goes on with no protocol */
+    if (SSL_select_next_proto(&chosen, out_len, (const uint8_t *)c->alpn.data,
+                              (unsigned)c->alpn.len, in, in_len) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+bool tls_alpn_wire(struct strbuf *out, const struct bytes *list, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (list[i].len > UINT8_MAX)
+            return false;
+        if (list[i].len == 0)
+            continue;
+        strbuf_add_char(out, (char)list[i].len);
+        strbuf_add_bytes(out, list[i]);
+    }
+    return out->len <= UINT16_MAX;
+}
+
+static bool set_alpn(struct tls_context *c, const struct tls_settings *s, struct error *err)
+{
+    struct strbuf wire = STRBUF_INIT;
+    bool ok = tls_alpn_wire(&wire, s->alpn, s->n_alpn);
+    if (ok && wire.len) {
+        c->alpn = arena_dup(c->arena, strbuf_bytes(&wire));
+        if (c->is_server)
+            SSL_CTX_set_alpn_select_cb(c->ssl, select_protocol, c);
+    }
+    strbuf_fini(&wire);
+    return ok || error_set(err, "Invalid ALPN protocol string");
+}
+
+/* --- verification --- */
+
+static void set_verify(struct tls_context *c)
+{
+    int mode = c->policy.present || !c->is_server ? SSL_VERIFY_PEER : SSL_VERIFY_NONE;
+    if (c->require_client_certificate)
+        mode = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    SSL_CTX_set_custom_verify(c->ssl, mode, tls_verify);
+    if (!c->is_server || !c->policy.n_ca_certs)
+        return;
+    STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+    for (unsigned i = 0; i < c->policy.n_ca_certs; i++) {
+        X509_NAME *name = X509_NAME_dup(X509_get_subject_name(c->policy.ca_certs[i]));
+        if (name)
+            sk_X509_NAME_push(names, name);
+    }
+    SSL_CTX_set_client_CA_list(c->ssl, names);
+}
+
+/* --- life --- */
+
+static void take_flags(struct tls_context *c, const struct tls_settings *s)
+{
+    c->require_client_certificate = s->require_client_certificate;
+    c->require_sni = s->require_sni;
+    c->full_scan = s->full_scan_certs_on_sni_mismatch;
+    c->allow_renegotiation = s->allow_renegotiation;
+    c->enforce_rsa_key_usage = s->enforce_rsa_key_usage;
+    c->auto_sni_san_validation = s->auto_sni_san_validation;
+    c->ocsp_policy = s->ocsp_policy;
+    c->sni = arena_dup(c->arena, s->sni);
+}
+
+static bool fill(struct tls_context *c, const struct tls_settings *s, struct error *err)
+{
+    if (!set_parameters(c, s, err) || !set_alpn(c, s, err) || !tls_policy_load(c, s, err) ||
+        !tls_identities_load(c, s, err) || !tls_sessions_init(c, s, err) ||
+        !tls_key_log_init(c, s, err))
+        return false;
+    set_verify(c);
+    if (c->is_server)
+        SSL_CTX_set_select_certificate_cb(c->ssl, tls_select_certificate);
+    tls_infos_make(c);
+    return true;
+}
+
+struct tls_context *tls_context_new(const struct tls_settings *s, struct error *err)
+{
+    struct tls_context *c = NEW(struct tls_context);
+    c->magic = TLS_CONTEXT_MAGIC;
+    c->refs = 1;
+    c->key_log_fd = -1;
+    c->is_server = s->is_server;
+    c->arena = arena_new(0);
+    c->ssl = SSL_CTX_new(TLS_method());
+    if (!c->ssl)
+        mem_exhausted(sizeof(void *));
+    take_flags(c, s);
+    ERR_clear_error();
+    bool ok = fill(c, s, err);
+    ERR_clear_error();
+    if (!ok)
+        tls_context_unref(&c);
+    return c;
+}
+
+struct tls_context *tls_context_ref(struct tls_context *c)
+{
+    CHECK_MAGIC(c, TLS_CONTEXT_MAGIC);
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    return c;
+}
+
+void tls_context_unref(struct tls_context **cp)
+{
+    struct tls_context *c = *cp;
+    *cp = NULL;
+    if (!c)
+        return;
+    CHECK_MAGIC(c, TLS_CONTEXT_MAGIC);
+    if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    c->magic = 0;
+    tls_identities_fini(c);
+    tls_policy_fini(c);
+    tls_sessions_fini(c);
+    tls_key_log_fini(c);
+    regex_list_fini(&c->regexes);
+    SSL_CTX_free(c->ssl);
+    arena_free(&c->arena);
+    mem_free(c);
+}
+
+bool tls_context_is_server(const struct tls_context *c)
+{
+    return c->is_server;
+}

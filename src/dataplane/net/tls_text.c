@@ -1,0 +1,216 @@
+/* Certificates as text: for access logs, x-forwarded-client-cert and /certs. */
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/strbuf.h"
+#include "dataplane/net/tls_internal.h"
+
+static struct bytes hex(const uint8_t *data, size_t len, struct arena *a)
+{
+    static const char digits[] = "0123456789abcdef";
+    char *out = arena_alloc(a, len * 2 + 1);
+    for (size_t i = 0; i < len; i++) {
+        out[2 * i] = digits[data[i] >> 4];
+        out[2 * i + 1] = digits[data[i] & 15];
+    }
+    out[2 * len] = '\0';
+    return bytes_from(out, len * 2);
+}
+
+struct bytes tls_text_serial(X509 *x, struct arena *a)
+{
+    BIGNUM *n = ASN1_INTEGER_to_BN(X509_get0_serialNumber(x), NULL);
+    char *text = n ? BN_bn2hex(n) : NULL;
+    struct bytes out = text ? arena_dup(a, bytes_of(text)) : BYTES_NONE;
+    OPENSSL_free(text);
+    BN_free(n);
+    return out;
+}
+
+int64_t tls_text_time(const ASN1_TIME *t)
+{
+    int days = 0, seconds = 0;
+    ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
+    if (epoch)
+        (void)ASN1_TIME_diff(&days, &seconds, epoch, t);
+    ASN1_TIME_free(epoch);
+    return (int64_t)days * 86400 + seconds;
+}
+
+static struct bytes time_text(const ASN1_TIME *t, struct arena *a)
+{
+    time_t at = (time_t)tls_text_time(t);
+    struct tm tm;
+    if (!gmtime_r(&at, &tm))
+        return BYTES_NONE;
+    return bytes_of(arena_printf(a, "%04d-%02d-%02dT%02d:%02d:%02d.000Z", tm.tm_year + 1900,
+                                 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec));
+}
+
+static struct bytes bio_text(BIO *bio, struct arena *a)
+{
+    const uint8_t *data;
+    size_t len;
+    struct bytes out = BIO_mem_contents(bio, &data, &len) && len
+                           ? arena_dup(a, bytes_from((const char *)data, len))
+                           : BYTES_NONE;
+    BIO_free(bio);
+    return out;
+}
+
+static struct bytes name_text(X509_NAME *name, struct arena *a)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    if (!bio)
+        return BYTES_NONE;
+    X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253);
+    return bio_text(bio, a);
+}
+
+/* Letters, digits, '-', '.', '_' and '~' stay. */
+static struct bytes url_encoded(struct bytes b, struct arena *a)
+{
+    char *out = arena_alloc(a, b.len * 3 + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < b.len; i++) {
+        unsigned char c = (unsigned char)b.data[i];
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+            strchr("-._~", c))
+            out[n++] = (char)c;
+        else
+            n += (size_t)snprintf(out + n, 4, "%%%02X", c);
+    }
+    return bytes_from(out, n);
+}
+
+static void add_pem(BIO *bio, X509 *x)
+{
+    if (x)
+        PEM_write_bio_X509(bio, x);
+}
+
+static struct bytes pem_text(const struct tls_connection *c, bool chain, struct arena *a)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    STACK_OF(X509) *all = chain ? SSL_get_peer_full_cert_chain(c->ssl) : NULL;
+    if (!bio)
+        return BYTES_NONE;
+    if (!chain)
+        add_pem(bio, c->peer);
+    for (size_t i = 0; i < (all ? sk_X509_num(all) : 0); i++)
+        add_pem(bio, sk_X509_value(all, i));
+    return url_encoded(bio_text(bio, a), a);
+}
+
+static struct bytes digest_text(X509 *x, const EVP_MD *md, struct arena *a)
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    return x && X509_digest(x, md, digest, &len) ? hex(digest, len, a) : BYTES_NONE;
+}
+
+struct bytes tls_text_san(X509 *x, enum tls_san_type type, unsigned i, struct arena *a)
+{
+    GENERAL_NAMES *names = x ? X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL) : NULL;
+    struct bytes out = BYTES_NONE;
+    for (size_t k = 0; names && !out.data && k < sk_GENERAL_NAME_num(names); k++) {
+        const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, k);
+        enum tls_san_type t;
+        char buf[TLS_SAN_TEXT_MAX];
+        struct bytes text;
+        if (tls_san_type_of(g, &t) && t == type && tls_san_text(g, &text, buf) && i-- == 0)
+            out = arena_dup(a, text);
+    }
+    GENERAL_NAMES_free(names);
+    return out;
+}
+
+static struct bytes sans_text(X509 *x, enum tls_san_type type, struct arena *a)
+{
+    struct strbuf out = STRBUF_INIT;
+    struct bytes one;
+    for (unsigned i = 0; (one = tls_text_san(x, type, i, a)).data; i++) {
+        if (i)
+            strbuf_add_bytes(&out, BYTES(","));
+        strbuf_add_bytes(&out, one);
+    }
+    struct bytes text = strbuf_bytes(&out).len ? arena_dup(a, strbuf_bytes(&out)) : BYTES_NONE;
+    strbuf_fini(&out);
+    return text;
+}
+
+static struct bytes session_text(const SSL *ssl, struct arena *a)
+{
+    unsigned len = 0;
+    const SSL_SESSION *s = SSL_get_session(ssl);
+    const uint8_t *id = s ? SSL_SESSION_get_id(s, &len) : NULL;
+    return len && SSL_version(ssl) < TLS1_3_VERSION ? hex(id, len, a) : BYTES_NONE;
+}
+
+static struct bytes peer_text(const struct tls_connection *c, enum tls_question q, struct arena *a)
+{
+    X509 *x = c->peer;
+    if (!x)
+        return BYTES_NONE;
+    switch (q) {
+    case TLS_PEER_SUBJECT:
+        return name_text(X509_get_subject_name(x), a);
+    case TLS_PEER_ISSUER:
+        return name_text(X509_get_issuer_name(x), a);
+    case TLS_PEER_SERIAL:
+        return tls_text_serial(x, a);
+    case TLS_PEER_FINGERPRINT_256:
+        return digest_text(x, EVP_sha256(), a);
+    case TLS_PEER_FINGERPRINT_1:
+        return digest_text(x, EVP_sha1(), a);
+    case TLS_PEER_CERT_PEM_URLENCODED:
+    case TLS_PEER_CHAIN_PEM_URLENCODED:
+        return pem_text(c, q == TLS_PEER_CHAIN_PEM_URLENCODED, a);
+    case TLS_PEER_URI_SANS:
+        return sans_text(x, TLS_SAN_URI, a);
+    case TLS_PEER_DNS_SANS:
+        return sans_text(x, TLS_SAN_DNS, a);
+    case TLS_PEER_IP_SANS:
+        return sans_text(x, TLS_SAN_IP, a);
+    case TLS_PEER_EMAIL_SANS:
+        return sans_text(x, TLS_SAN_EMAIL, a);
+    case TLS_PEER_VALID_FROM:
+        return time_text(X509_get0_notBefore(x), a);
+    case TLS_PEER_VALID_UNTIL:
+        return time_text(X509_get0_notAfter(x), a);
+    default: /* not about the peer: tls_text() */
+        return BYTES_NONE;
+    }
+}
+
+static struct bytes owned(const char *text, struct arena *a)
+{
+    return text && text[0] ? arena_dup(a, bytes_of(text)) : BYTES_NONE;
+}
+
+struct bytes tls_text(const struct tls_connection *c, enum tls_question q, struct arena *a)
+{
+    X509 *local = c->identity ? c->identity->leaf : NULL;
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(c->ssl);
+    switch (q) {
+    case TLS_VERSION:
+        return owned(SSL_get_version(c->ssl), a);
+    case TLS_CIPHER:
+        return owned(cipher ? SSL_CIPHER_get_name(cipher) : NULL, a);
+    case TLS_SESSION_ID:
+        return session_text(c->ssl, a);
+    case TLS_SERVER_NAME:
+        return owned(SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name), a);
+    case TLS_LOCAL_SUBJECT:
+        return local ? name_text(X509_get_subject_name(local), a) : BYTES_NONE;
+    case TLS_LOCAL_URI_SANS:
+        return sans_text(local, TLS_SAN_URI, a);
+    case TLS_LOCAL_DNS_SANS:
+        return sans_text(local, TLS_SAN_DNS, a);
+    default:
+        return peer_text(c, q, a);
+    }
+}
