@@ -46,9 +46,11 @@ bool decode_check(struct decode_context *ctx, const char *message, struct bytes 
                   struct error *err)
 {
     struct bytes name = bytes_of(message);
-    if (ctx->validator && !validate_message(ctx->validator, name, wire, err))
+    unsigned sure = ctx->validator ? validate_quick(ctx->validator, name, wire) : 0;
+    if (ctx->validator && !(sure & SURELY_VALID) &&
+        !validate_message(ctx->validator, name, wire, err))
         return false;
-    if (!ctx->descriptors)
+    if (!ctx->descriptors || (sure & SURELY_SUPPORTED))
         return true;
     struct field_report found = FIELD_REPORT_INIT;
     bool ok = unsupported_scan(ctx->descriptors, name, wire, &found, err);

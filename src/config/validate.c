@@ -13,12 +13,14 @@
 #include "config/json_scalar.h"
 #include "config/typed.h"
 #include "config/utf8.h"
+#include "config/validate_plan.h"
 #include "config/validate_rules.h"
 
 struct validator {
     struct descriptors *d;
     struct arena *arena;
     struct map by_message; /* address of the definition -> message_rules */
+    struct quick *quick;
     size_t unknown_rules;
 };
 
@@ -39,6 +41,7 @@ struct validator *validator_new(struct descriptors *d)
     struct validator *v = NEW(struct validator);
     v->d = d;
     v->arena = arena_new(4096);
+    v->quick = quick_new(d, v);
     return v;
 }
 
@@ -53,6 +56,7 @@ void validator_free(struct validator **vp)
     for (size_t i = 0; map_next(&v->by_message, &i, &key, &rules);)
         message_rules_fini(rules);
     map_fini(&v->by_message);
+    quick_free(&v->quick);
     arena_free(&v->arena);
     mem_free(v);
 }
@@ -71,6 +75,16 @@ static struct message_rules *rules_of(struct validator *v, const upb_MessageDef 
         map_set(&v->by_message, key, rules);
     }
     return rules;
+}
+
+const struct message_rules *validator_rules(struct validator *v, const upb_MessageDef *m)
+{
+    return rules_of(v, m);
+}
+
+unsigned validate_quick(struct validator *v, struct bytes message, struct bytes body)
+{
+    return quick_check(v->quick, message, body);
 }
 
 PRINTF(2, 3) static void fail(struct validation *c, const char *fmt, ...)

@@ -23,5 +23,9 @@ MUST_CHECK bool validate_message(struct validator *v, struct bytes message, stru
 /* The same for what was read from text: one failure a line, each with its position. */
 MUST_CHECK bool validate_text(struct validator *v, struct bytes message, struct bytes body,
                               const struct source_text *text, struct error *err);
+/* What one walk without a decoder is sure of: that validate_message() finds nothing, that
+ * unsupported_scan() finds nothing. It may be less sure than they would be, never more. */
+enum { SURELY_VALID = 1, SURELY_SUPPORTED = 2 };
+unsigned validate_quick(struct validator *v, struct bytes message, struct bytes body);
 /* How many rules of the types seen so far this code does not know: 0, as a test makes sure. */
 size_t validator_unknown_rules(const struct validator *v);
