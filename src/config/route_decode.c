@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "config/filter_factory.h"
 #include "config/route_index.h"
+#include "config/route_reuse.h"
 #include "config/typed.h"
 #include "config/upb_util.h"
 #include "config/wire.h"
@@ -252,7 +253,7 @@ static struct route_extras *keep_extras(struct route *r)
 static struct route *route_decode(struct route_decode_context *ctx, struct bytes wire,
                                   struct error *err)
 {
-    size_t strings = wire.len > 4 ? wire.len - 4 : 0; /* less the tags around them */
+    size_t strings = wire.len + 4; /* with what aligns the action, less the tags around them */
     struct route *r =
         node_new(NODE_ROUTE, sizeof(*r), sizeof(struct cluster_action) + strings, route_fini);
     struct route_extras extras;
@@ -268,84 +269,34 @@ static struct route *route_decode(struct route_decode_context *ctx, struct bytes
     return r;
 }
 
-/* Finds children of a previous version by their bytes: first at the same position, then in a map
- * that is made when it is first needed. */
-struct reuse {
-    struct bytes wire; /* of the previous parent */
-    const void *refs;  /* struct route_ref[] or struct vhost_ref[]: same layout */
-    unsigned n;
-    struct map by_bytes;
-    bool mapped;
-};
-
-static struct bytes reuse_bytes(const struct reuse *u, unsigned i)
-{
-    const struct route_ref *r = (const struct route_ref *)u->refs + i;
-    return bytes_from(u->wire.data + r->offset, r->len);
-}
-
-static void *reuse_find(struct reuse *u, unsigned position, struct bytes wire)
-{
-    const struct route_ref *refs = u->refs;
-    if (position < u->n && bytes_eq(reuse_bytes(u, position), wire))
-        return refs[position].route;
-    for (unsigned i = 0; !u->mapped && i < u->n; i++)
-        map_set(&u->by_bytes, reuse_bytes(u, i), refs[i].route);
-    u->mapped = true;
-    return u->n ? map_get(&u->by_bytes, wire) : NULL;
-}
-
-_Static_assert(sizeof(struct route_ref) == sizeof(struct vhost_ref), "reuse reads both");
-
 static void vhost_fini(struct node *n)
 {
     struct virtual_host *v = (struct virtual_host *)n;
     route_filter_configs_fini(&v->filters);
     virtual_clusters_fini(v->clusters);
+    route_index_unref(&v->index);
     for (unsigned i = 0; i < v->n_routes; i++)
         NODE_UNREF(&v->routes[i].route);
 }
 
-static unsigned count_field(struct bytes msg, uint32_t number)
-{
-    struct wire_field f;
-    unsigned n = 0;
-    while (wire_next(&msg, &f))
-        n += f.number == number && f.type == WIRE_BYTES;
-    return n;
-}
-
-/* The message without one of its fields: what is left is small and decoded as a whole. */
-static struct bytes without_field(struct bytes msg, uint32_t number, struct strbuf *out)
-{
-    struct wire_field f;
-    strbuf_reset(out);
-    strbuf_reserve(out, 0);
-    while (wire_next(&msg, &f)) {
-        if (f.number != number)
-            strbuf_add_bytes(out, f.raw);
-    }
-    return strbuf_bytes(out);
-}
-
 static bool vhost_routes(struct route_decode_context *ctx, struct bytes wire,
-                         struct virtual_host *v, struct reuse *reuse, struct error *err)
+                         struct virtual_host *v, unsigned n, const struct parts *previous,
+                         struct error *err)
 {
-    struct bytes rest = wire;
-    struct wire_field f;
-    unsigned n = count_field(wire, FIELD_ROUTES);
-    v->routes = ARENA_ARRAY(v->node.arena, struct route_ref, n);
-    while (wire_next(&rest, &f)) {
-        if (f.number != FIELD_ROUTES || f.type != WIRE_BYTES)
-            continue;
-        struct route *r = reuse_find(reuse, v->n_routes, f.bytes);
-        r = r ? NODE_REF(r) : route_decode(ctx, f.bytes, err);
-        if (!r)
-            return error_prefix(err, "routes[%u].", v->n_routes);
-        v->routes[v->n_routes++] =
-            (struct route_ref){r, (uint32_t)(f.bytes.data - wire.data), (uint32_t)f.bytes.len};
+    struct parts parts = {wire, ARENA_ARRAY(v->node.arena, struct route_ref, n), n};
+    v->routes = parts.refs;
+    if (!parts_find(&parts, FIELD_ROUTES))
+        return error_set(err, "the bytes are no envoy.config.route.v3.VirtualHost");
+    v->n_routes = n;
+    parts_keep(&parts, previous);
+    for (unsigned i = 0; i < n; i++) {
+        struct route_ref *r = &v->routes[i];
+        if (!r->route)
+            r->route = route_decode(ctx, bytes_from(wire.data + r->offset, r->len), err);
+        if (!r->route)
+            return error_prefix(err, "routes[%u].", i);
     }
-    return rest.len == 0 || error_set(err, "the bytes are no envoy.config.route.v3.VirtualHost");
+    return true;
 }
 
 /* A star is a wildcard at one end only; anywhere else it would be a name that no request has. */
@@ -406,83 +357,74 @@ static bool vhost_fields(struct route_decode_context *ctx, struct bytes wire,
 }
 
 static struct virtual_host *vhost_decode(struct route_decode_context *ctx, struct bytes wire,
-                                         struct reuse *reuse, struct error *err)
+                                         const struct vhost_ref *previous, struct bytes around,
+                                         struct error *err)
 {
     struct strbuf small = STRBUF_INIT;
-    struct bytes fields = without_field(wire, FIELD_ROUTES, &small);
-    unsigned n = count_field(wire, FIELD_ROUTES);
-    struct virtual_host *v =
-        node_new(NODE_VIRTUAL_HOST, sizeof(*v),
-                 2 * fields.len + n * sizeof(struct route_ref) + route_index_size(n), vhost_fini);
+    struct bytes fields;
+    struct parts old = {BYTES_NONE, NULL, 0};
+    if (previous)
+        old = (struct parts){bytes_from(around.data + previous->offset, previous->len),
+                             previous->vhost->routes, previous->vhost->n_routes};
+    unsigned n = parts_count(wire, FIELD_ROUTES, &small, &fields);
+    struct virtual_host *v = node_new(NODE_VIRTUAL_HOST, sizeof(*v),
+                                      2 * fields.len + n * sizeof(struct route_ref), vhost_fini);
     upb_Arena *scratch = upb_Arena_New();
     ctx->vhosts_decoded++;
-    bool ok = vhost_fields(ctx, fields, v, scratch, err) && vhost_routes(ctx, wire, v, reuse, err);
-    if (ok)
-        v->index = route_index_new(v->node.arena, v->routes, v->n_routes);
-    else
+    bool ok =
+        vhost_fields(ctx, fields, v, scratch, err) && vhost_routes(ctx, wire, v, n, &old, err);
+    if (!ok)
         NODE_UNREF(&v);
+    else if (previous && route_index_fits(old.refs, old.n, v->routes, n))
+        v->index = route_index_ref(previous->vhost->index);
+    else
+        v->index = route_index_new(v->routes, n);
     upb_Arena_Free(scratch);
     strbuf_fini(&small);
     return v;
 }
 
 /* The previous virtual host of the same name as the bytes: its unchanged routes are kept. */
-static struct reuse routes_to_reuse(const struct route_config *previous, unsigned position,
-                                    struct bytes wire)
+static const struct vhost_ref *vhost_before(const struct route_config *previous, unsigned position,
+                                            struct bytes wire)
 {
-    struct reuse u = {.by_bytes = MAP_INIT};
-    struct bytes rest = wire, name = BYTES("");
+    struct bytes name = BYTES("");
     struct wire_field f;
-    while (previous && wire_next(&rest, &f)) {
+    while (previous && wire_next(&wire, &f)) {
         if (f.number == 1)
             name = f.bytes;
     }
     for (unsigned i = 0; previous && i < previous->n_vhosts; i++) {
-        unsigned at = (position + i) % previous->n_vhosts;
-        const struct vhost_ref *p = &previous->vhosts[at];
-        if (!bytes_eq(p->vhost->name, name))
-            continue;
-        u.wire = bytes_from(previous->wire.data + p->offset, p->len);
-        u.refs = p->vhost->routes;
-        u.n = p->vhost->n_routes;
-        break;
+        const struct vhost_ref *p = &previous->vhosts[(position + i) % previous->n_vhosts];
+        if (bytes_eq(p->vhost->name, name))
+            return p;
     }
-    return u;
+    return NULL;
 }
 
 /* Route offsets belong to a virtual host's own bytes, so a kept one needs no new offsets. */
-static bool config_vhosts(struct route_decode_context *ctx, struct bytes wire,
+static bool config_vhosts(struct route_decode_context *ctx, struct bytes wire, unsigned n,
                           const struct route_config *previous, struct route_config *rc,
                           struct error *err)
 {
-    struct reuse hosts = {.by_bytes = MAP_INIT};
-    struct bytes rest = wire;
-    struct wire_field f;
-    bool ok = true;
-    if (previous)
-        hosts =
-            (struct reuse){previous->wire, previous->vhosts, previous->n_vhosts, MAP_INIT, false};
-    unsigned n = count_field(wire, FIELD_VIRTUAL_HOSTS);
     rc->vhosts = ARENA_ARRAY(rc->node.arena, struct vhost_ref, n);
-    while (ok && wire_next(&rest, &f)) {
-        if (f.number != FIELD_VIRTUAL_HOSTS || f.type != WIRE_BYTES)
-            continue;
-        struct virtual_host *v = reuse_find(&hosts, rc->n_vhosts, f.bytes);
-        if (v) {
-            node_ref(&v->node);
-        } else {
-            struct reuse routes = routes_to_reuse(previous, rc->n_vhosts, f.bytes);
-            v = vhost_decode(ctx, f.bytes, &routes, err);
-            map_fini(&routes.by_bytes);
-        }
-        ok = v || error_prefix(err, "virtual_hosts[%u].", rc->n_vhosts);
-        if (v)
-            rc->vhosts[rc->n_vhosts++] =
-                (struct vhost_ref){v, (uint32_t)(f.bytes.data - wire.data), (uint32_t)f.bytes.len};
+    struct parts parts = {wire, (struct route_ref *)rc->vhosts, n}, old = {BYTES_NONE, NULL, 0};
+    if (!parts_find(&parts, FIELD_VIRTUAL_HOSTS))
+        return error_set(err, "the bytes are no envoy.config.route.v3.RouteConfiguration");
+    rc->n_vhosts = n;
+    if (previous)
+        old = (struct parts){previous->wire, (struct route_ref *)previous->vhosts,
+                             previous->n_vhosts};
+    parts_keep(&parts, &old);
+    for (unsigned i = 0; i < n; i++) {
+        struct vhost_ref *v = &rc->vhosts[i];
+        struct bytes bytes = bytes_from(wire.data + v->offset, v->len);
+        if (!v->vhost)
+            v->vhost = vhost_decode(ctx, bytes, vhost_before(previous, i, bytes), old.wire, err);
+        if (!v->vhost)
+            return error_prefix(err, "virtual_hosts[%u].", i);
     }
-    map_fini(&hosts.by_bytes);
-    return ok && (rest.len == 0 ||
-                  error_set(err, "the bytes are no envoy.config.route.v3.RouteConfiguration"));
+    return true;
 }
 
 static bool config_fields(struct route_decode_context *ctx, struct bytes wire,
@@ -547,13 +489,14 @@ struct route_config *route_config_decode(struct route_decode_context *ctx, struc
 {
     struct route_config *rc = node_new(NODE_ROUTE_CONFIG, sizeof(*rc), 512, config_fini);
     struct strbuf small = STRBUF_INIT;
+    struct bytes fields;
     upb_Arena *scratch = upb_Arena_New();
     struct arena *outer = ctx->filters->arena;
     node_make_pinnable(&rc->node);
     rc->wire = wire;
-    bool ok =
-        config_fields(ctx, without_field(wire, FIELD_VIRTUAL_HOSTS, &small), rc, scratch, err) &&
-        config_vhosts(ctx, wire, previous, rc, err) && check_vhost_names(rc, err);
+    unsigned n = parts_count(wire, FIELD_VIRTUAL_HOSTS, &small, &fields);
+    bool ok = config_fields(ctx, fields, rc, scratch, err) &&
+              config_vhosts(ctx, wire, n, previous, rc, err) && check_vhost_names(rc, err);
     if (ok) {
         rc->index = vhost_index_new(rc->node.arena, rc->vhosts, rc->n_vhosts, rc->name, err);
         ok = rc->index != NULL;

@@ -5,40 +5,42 @@
 #include "base/memory.h"
 #include "config/route.h"
 
-/* A literal and where it stands. */
-struct item {
-    struct bytes key;
-    uint32_t position;
-};
+/* Nothing in an index points into a route: its texts are found by the position of a route that has
+ * them, so that it fits every table whose routes have the same paths at the same positions. */
 
-/* Items sorted by key and position, and a hash table over the first of each key. */
-struct table {
-    struct item *items;
-    uint32_t *slots; /* index into items + 1; 0: free. NULL: an empty table */
-    uint32_t n, mask;
-};
-
-/* A radix tree node: the bytes on the edge to it, the routes that end here, its children sorted by
- * their first byte. Small: nearly every route has one. */
+/* A radix tree node: the bytes on the edge to it are those of a route's path from the depth of its
+ * parent on; the routes that end here; its children sorted by their first byte. Small: nearly every
+ * route has one. */
 struct radix {
-    const char *edge;
-    uint16_t edge_len, n_children;
+    uint32_t lead;               /* position of a route with the edge in its path */
     uint32_t child;              /* the first, in the side's nodes */
     uint32_t first, n_positions; /* in the side's positions */
+    uint16_t edge_len, n_children;
+    unsigned char byte; /* the first of the edge */
 };
 
 struct side {
-    struct table exact;
+    bool folded;     /* looked at in lower case */
+    uint32_t *exact; /* positions of the exact paths, sorted by path and position */
+    uint32_t *slots; /* hash table: the first in `exact` of each path + 1; 0: free */
+    uint32_t n_exact, mask;
     struct radix *nodes; /* of the tree of prefixes, the root first; NULL: no prefixes */
     uint32_t *positions; /* of the prefixes, sorted by them */
 };
 
 struct route_index {
-    const struct route_ref *routes;
-    struct side plain, folded;
+    struct arena *arena; /* of all of it */
+    uint32_t refs, n_linear;
     uint32_t *linear; /* regexes */
-    uint32_t n_linear;
-    bool folds;
+    struct side plain, folded;
+};
+
+/* ---- building ---- */
+
+/* A path, in lower case where that is how it is looked for, and where it stands. */
+struct item {
+    struct bytes key;
+    uint32_t position;
 };
 
 static int item_order(const void *a, const void *b)
@@ -48,27 +50,48 @@ static int item_order(const void *a, const void *b)
     return c ? c : (x->position > y->position) - (x->position < y->position);
 }
 
-static uint32_t *table_slot(const struct table *t, struct bytes key)
+/* Many tables come sorted. */
+static void sort(struct item *items, uint32_t n)
 {
-    uint32_t at = (uint32_t)bytes_hash(key) & t->mask;
-    while (t->slots[at] && !bytes_eq(t->items[t->slots[at] - 1].key, key))
-        at = (at + 1) & t->mask;
-    return &t->slots[at];
+    uint32_t i = 1;
+    while (i < n && item_order(&items[i - 1], &items[i]) < 0)
+        i++;
+    if (i < n)
+        qsort(items, n, sizeof(items[0]), item_order);
 }
 
-/* items: in the arena already. */
-static void table_build(struct table *t, struct arena *a, struct item *items, uint32_t n)
+static uint32_t *take_positions(struct arena *a, const struct item *items, uint32_t n)
 {
-    if (n == 0)
-        return;
+    uint32_t *out = arena_alloc(a, n * sizeof(*out));
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = items[i].position;
+    return out;
+}
+
+static uint32_t slots_for(uint32_t n)
+{
     uint32_t size = 2;
     while (size < n * 2)
         size *= 2;
-    qsort(items, n, sizeof(items[0]), item_order);
-    *t = (struct table){items, ARENA_ARRAY(a, uint32_t, size), n, size - 1};
+    return size;
+}
+
+static void exact_build(struct side *s, struct arena *a, const struct item *items, uint32_t n)
+{
+    if (n == 0)
+        return;
+    uint32_t size = slots_for(n);
+    s->exact = take_positions(a, items, n);
+    s->n_exact = n;
+    s->slots = ARENA_ARRAY(a, uint32_t, size);
+    s->mask = size - 1;
     for (uint32_t i = 0; i < n; i++) {
-        if (i == 0 || !bytes_eq(items[i].key, items[i - 1].key))
-            *table_slot(t, items[i].key) = i + 1;
+        if (i > 0 && bytes_eq(items[i].key, items[i - 1].key))
+            continue;
+        uint32_t at = (uint32_t)bytes_hash(items[i].key) & s->mask;
+        while (s->slots[at])
+            at = (at + 1) & s->mask;
+        s->slots[at] = i + 1;
     }
 }
 
@@ -94,8 +117,15 @@ static void radix_build(struct radix_builder *b, uint32_t node, uint32_t from, u
     uint16_t n = 0;
     for (uint32_t i = at; i < to; i++)
         n += i == at || items[i].key.data[common] != items[i - 1].key.data[common];
-    b->nodes[node] =
-        (struct radix){first.data + depth, (uint16_t)(common - depth), n, b->n, from, at - from};
+    b->nodes[node] = (struct radix){
+        .lead = items[from].position,
+        .child = b->n,
+        .first = from,
+        .n_positions = at - from,
+        .edge_len = (uint16_t)(common - depth),
+        .n_children = n,
+        .byte = common > depth ? (unsigned char)first.data[depth] : 0,
+    };
     uint32_t child = b->n;
     b->n += n;
     for (uint32_t i = at; i < to; child++) {
@@ -116,29 +146,6 @@ static size_t most_nodes(const struct item *items, uint32_t n)
     return 2 * (size_t)n + 1 + pieces;
 }
 
-static void prefixes_build(struct side *s, struct arena *a, struct item *items, uint32_t n)
-{
-    if (n == 0)
-        return;
-    qsort(items, n, sizeof(items[0]), item_order);
-    s->positions = arena_alloc(a, n * sizeof(uint32_t));
-    for (uint32_t i = 0; i < n; i++)
-        s->positions[i] = items[i].position;
-    struct radix_builder b = {items, mem_alloc(most_nodes(items, n) * sizeof(struct radix)), 1};
-    radix_build(&b, 0, 0, n, 0);
-    s->nodes = arena_alloc(a, b.n * sizeof(struct radix));
-    memcpy(s->nodes, b.nodes, b.n * sizeof(struct radix));
-    mem_free(b.nodes);
-}
-
-static struct bytes fold(struct arena *a, struct bytes b)
-{
-    struct bytes copy = arena_dup(a, b);
-    for (size_t i = 0; i < copy.len; i++)
-        ((char *)copy.data)[i] = ascii_lower(copy.data[i]);
-    return copy;
-}
-
 enum route_sort { SORT_EXACT, SORT_PREFIX, SORT_FOLDED_EXACT, SORT_FOLDED_PREFIX, SORT_LINEAR };
 enum { N_SORTS = SORT_LINEAR + 1 };
 
@@ -151,52 +158,136 @@ static enum route_sort sort_of(const struct route *r)
     return r->case_sensitive ? SORT_PREFIX : SORT_FOLDED_PREFIX;
 }
 
-size_t route_index_size(unsigned n_routes)
+static struct bytes fold(struct arena *a, struct bytes b)
 {
-    return sizeof(struct route_index) + n_routes * (sizeof(struct radix) + sizeof(uint32_t));
+    struct bytes copy = arena_dup(a, b);
+    for (size_t i = 0; i < copy.len; i++)
+        ((char *)copy.data)[i] = ascii_lower(copy.data[i]);
+    return copy;
 }
 
-struct route_index *route_index_new(struct arena *a, const struct route_ref *routes, unsigned n)
+/* The routes by sort, each sort in the order of its paths, and the two trees. */
+struct draft {
+    struct arena *scratch;
+    struct item *items[N_SORTS];
+    uint32_t counts[N_SORTS];
+    struct radix_builder plain, folded;
+};
+
+static struct radix_builder draft_tree(struct draft *d, enum route_sort k)
 {
-    struct route_index *ix = ARENA_NEW(a, struct route_index);
-    struct item *lists[N_SORTS] = {NULL};
-    uint32_t counts[N_SORTS] = {0};
+    struct radix_builder b = {.items = d->items[k]};
+    if (d->counts[k] == 0)
+        return b;
+    b.n = 1;
+    b.nodes = mem_alloc(most_nodes(b.items, d->counts[k]) * sizeof(struct radix));
+    radix_build(&b, 0, 0, d->counts[k], 0);
+    return b;
+}
+
+static void draft_init(struct draft *d, const struct route_ref *routes, unsigned n)
+{
+    *d = (struct draft){.scratch = arena_new((n + 1) * sizeof(struct item))};
     for (uint32_t i = 0; i < n; i++)
-        counts[sort_of(routes[i].route)]++;
-    struct arena *scratch =
-        arena_new((counts[SORT_PREFIX] + counts[SORT_FOLDED_PREFIX] + 1) * sizeof(struct item));
-    for (unsigned k = 0; k < SORT_LINEAR; k++) {
-        bool kept = k == SORT_EXACT || k == SORT_FOLDED_EXACT;
-        lists[k] = arena_alloc(kept ? a : scratch, counts[k] * sizeof(struct item));
-    }
-    ix->routes = routes;
-    ix->linear = arena_alloc(a, counts[SORT_LINEAR] * sizeof(uint32_t));
-    ix->folds = counts[SORT_FOLDED_EXACT] + counts[SORT_FOLDED_PREFIX] > 0;
-    memset(counts, 0, sizeof(counts));
+        d->counts[sort_of(routes[i].route)]++;
+    for (unsigned k = 0; k < N_SORTS; k++)
+        d->items[k] = arena_alloc(d->scratch, d->counts[k] * sizeof(struct item));
+    memset(d->counts, 0, sizeof(d->counts));
     for (uint32_t i = 0; i < n; i++) {
         const struct route *r = routes[i].route;
         enum route_sort k = sort_of(r);
-        if (k == SORT_LINEAR)
-            ix->linear[ix->n_linear++] = i;
-        else
-            lists[k][counts[k]++] =
-                (struct item){r->case_sensitive ? r->path : fold(a, r->path), i};
+        bool folds = k == SORT_FOLDED_EXACT || k == SORT_FOLDED_PREFIX;
+        d->items[k][d->counts[k]++] = (struct item){folds ? fold(d->scratch, r->path) : r->path, i};
     }
-    table_build(&ix->plain.exact, a, lists[SORT_EXACT], counts[SORT_EXACT]);
-    table_build(&ix->folded.exact, a, lists[SORT_FOLDED_EXACT], counts[SORT_FOLDED_EXACT]);
-    prefixes_build(&ix->plain, a, lists[SORT_PREFIX], counts[SORT_PREFIX]);
-    prefixes_build(&ix->folded, a, lists[SORT_FOLDED_PREFIX], counts[SORT_FOLDED_PREFIX]);
-    arena_free(&scratch);
+    for (unsigned k = 0; k < SORT_LINEAR; k++)
+        sort(d->items[k], d->counts[k]);
+    d->plain = draft_tree(d, SORT_PREFIX);
+    d->folded = draft_tree(d, SORT_FOLDED_PREFIX);
+}
+
+static void draft_fini(struct draft *d)
+{
+    mem_free(d->plain.nodes);
+    mem_free(d->folded.nodes);
+    arena_free(&d->scratch);
+}
+
+static size_t draft_size(const struct draft *d, unsigned n)
+{
+    enum { PIECES = 9 };
+    size_t slots = (size_t)(d->counts[SORT_EXACT] ? slots_for(d->counts[SORT_EXACT]) : 0) +
+                   (d->counts[SORT_FOLDED_EXACT] ? slots_for(d->counts[SORT_FOLDED_EXACT]) : 0);
+    return sizeof(struct route_index) + (n + slots) * sizeof(uint32_t) +
+           (d->plain.n + d->folded.n) * sizeof(struct radix) + PIECES * sizeof(uint64_t);
+}
+
+static void side_build(struct side *s, struct arena *a, const struct draft *d,
+                       enum route_sort exact, enum route_sort prefix,
+                       const struct radix_builder *tree)
+{
+    exact_build(s, a, d->items[exact], d->counts[exact]);
+    if (tree->n == 0)
+        return;
+    s->positions = take_positions(a, d->items[prefix], d->counts[prefix]);
+    s->nodes = arena_alloc(a, tree->n * sizeof(struct radix));
+    memcpy(s->nodes, tree->nodes, tree->n * sizeof(struct radix));
+}
+
+struct route_index *route_index_new(const struct route_ref *routes, unsigned n)
+{
+    struct draft d;
+    draft_init(&d, routes, n);
+    struct arena *a = arena_new(draft_size(&d, n));
+    struct route_index *ix = ARENA_NEW(a, struct route_index);
+    ix->arena = a;
+    ix->refs = 1;
+    ix->folded.folded = true;
+    ix->linear = take_positions(a, d.items[SORT_LINEAR], d.counts[SORT_LINEAR]);
+    ix->n_linear = d.counts[SORT_LINEAR];
+    side_build(&ix->plain, a, &d, SORT_EXACT, SORT_PREFIX, &d.plain);
+    side_build(&ix->folded, a, &d, SORT_FOLDED_EXACT, SORT_FOLDED_PREFIX, &d.folded);
+    draft_fini(&d);
     return ix;
+}
+
+struct route_index *route_index_ref(struct route_index *ix)
+{
+    ix->refs++;
+    return ix;
+}
+
+void route_index_unref(struct route_index **ixp)
+{
+    struct route_index *ix = *ixp;
+    *ixp = NULL;
+    if (!ix || --ix->refs)
+        return;
+    struct arena *a = ix->arena;
+    arena_free(&a);
+}
+
+bool route_index_fits(const struct route_ref *a, unsigned n_a, const struct route_ref *b,
+                      unsigned n_b)
+{
+    if (n_a != n_b)
+        return false;
+    for (unsigned i = 0; i < n_a; i++) {
+        const struct route *x = a[i].route, *y = b[i].route;
+        if (x != y && (sort_of(x) != sort_of(y) || !bytes_eq(x->path, y->path)))
+            return false;
+    }
+    return true;
 }
 
 bool route_index_folds(const struct route_index *ix)
 {
-    return ix->folds;
+    return ix->folded.n_exact > 0 || ix->folded.nodes;
 }
 
+/* ---- finding ---- */
+
 struct search {
-    const struct route_index *ix;
+    const struct route_ref *routes;
     struct bytes path;
     route_accept_fn *accept;
     void *ctx;
@@ -208,7 +299,7 @@ static bool try_route(struct search *s, uint32_t p, bool prefix)
 {
     if (p >= s->best)
         return true;
-    const struct route *r = s->ix->routes[p].route;
+    const struct route *r = s->routes[p].route;
     if (prefix && r->path_kind == ROUTE_PATH_SEPARATED_PREFIX && s->path.len > r->path.len &&
         s->path.data[r->path.len] != '/')
         return false;
@@ -225,13 +316,26 @@ static void try_list(struct search *s, const uint32_t *positions, uint32_t n, bo
         i++;
 }
 
-static void try_exact(struct search *s, const struct table *t)
+static bool is_at(const struct search *s, const struct side *side, uint32_t i)
 {
-    uint32_t at = t->slots ? *table_slot(t, s->path) : 0;
-    for (uint32_t i = at - 1; at && i < t->n && bytes_eq(t->items[i].key, s->path); i++) {
-        if (try_route(s, t->items[i].position, false))
+    struct bytes path = s->routes[side->exact[i]].route->path;
+    return side->folded ? bytes_eq_nocase(path, s->path) : bytes_eq(path, s->path);
+}
+
+static void try_exact(struct search *s, const struct side *side)
+{
+    if (!side->slots)
+        return;
+    uint32_t at = (uint32_t)bytes_hash(s->path) & side->mask;
+    while (side->slots[at] && !is_at(s, side, side->slots[at] - 1))
+        at = (at + 1) & side->mask;
+    if (!side->slots[at])
+        return;
+    uint32_t i = side->slots[at] - 1;
+    do {
+        if (try_route(s, side->exact[i], false))
             return;
-    }
+    } while (++i < side->n_exact && is_at(s, side, i));
 }
 
 static const struct radix *radix_child(const struct radix *nodes, const struct radix *node, char c)
@@ -239,10 +343,9 @@ static const struct radix *radix_child(const struct radix *nodes, const struct r
     uint32_t low = node->child, high = low + node->n_children;
     while (low < high) {
         uint32_t mid = (low + high) / 2;
-        unsigned char at = (unsigned char)nodes[mid].edge[0];
-        if (at == (unsigned char)c)
+        if (nodes[mid].byte == (unsigned char)c)
             return &nodes[mid];
-        if (at < (unsigned char)c)
+        if (nodes[mid].byte < (unsigned char)c)
             low = mid + 1;
         else
             high = mid;
@@ -250,170 +353,44 @@ static const struct radix *radix_child(const struct radix *nodes, const struct r
     return NULL;
 }
 
+/* Does the path go on with the node's edge? known: so many bytes of it are known to be there. */
+static bool edge_fits(const struct search *s, const struct side *side, const struct radix *node,
+                      size_t depth, size_t known)
+{
+    size_t n = node->edge_len;
+    if (s->path.len - depth < n)
+        return false;
+    if (n <= known)
+        return true;
+    const char *edge = s->routes[node->lead].route->path.data + depth;
+    const char *path = s->path.data + depth;
+    if (!side->folded)
+        return memcmp(edge, path, n) == 0;
+    return bytes_eq_nocase(bytes_from(edge, n), bytes_from(path, n));
+}
+
 static void search_side(struct search *s, const struct side *side, struct bytes path)
 {
+    size_t depth = 0, known = 0;
     s->path = path;
-    try_exact(s, &side->exact);
-    const struct radix *node = side->nodes;
-    while (node && bytes_starts_with(path, bytes_from(node->edge, node->edge_len))) {
-        path = bytes_skip(path, node->edge_len);
+    try_exact(s, side);
+    for (const struct radix *node = side->nodes; node; known = 1) {
+        if (!edge_fits(s, side, node, depth, known))
+            return;
+        depth += node->edge_len;
         try_list(s, side->positions + node->first, node->n_positions, true);
-        node = path.len ? radix_child(side->nodes, node, path.data[0]) : NULL;
+        node = depth < path.len ? radix_child(side->nodes, node, path.data[depth]) : NULL;
     }
 }
 
-int route_index_find(const struct route_index *ix, struct bytes path, struct bytes lower,
-                     route_accept_fn *accept, void *ctx)
+int route_index_find(const struct route_index *ix, const struct route_ref *routes,
+                     struct bytes path, struct bytes lower, route_accept_fn *accept, void *ctx)
 {
-    struct search s = {ix, path, accept, ctx, UINT32_MAX};
+    struct search s = {routes, path, accept, ctx, UINT32_MAX};
     search_side(&s, &ix->plain, path);
-    if (ix->folds)
+    if (route_index_folds(ix))
         search_side(&s, &ix->folded, lower);
+    s.path = path;
     try_list(&s, ix->linear, ix->n_linear, false);
     return s.best == UINT32_MAX ? -1 : (int)s.best;
-}
-
-/* Suffix ("*.a" keeps ".a") or prefix ("a.*" keeps "a.") domains, with the lengths that occur in
- * descending order: a host is looked up once for each length that is shorter than itself. */
-struct wildcards {
-    struct table table;
-    uint32_t *lengths;
-    uint32_t n_lengths;
-};
-
-struct vhost_index {
-    struct table exact;
-    struct wildcards suffix, prefix;
-    int any;
-};
-
-static int descending(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x < y) - (x > y);
-}
-
-static void wildcards_build(struct wildcards *w, struct arena *a, struct item *items, uint32_t n)
-{
-    table_build(&w->table, a, items, n);
-    w->lengths = arena_alloc(a, n * sizeof(uint32_t));
-    for (uint32_t i = 0; i < n; i++)
-        w->lengths[i] = (uint32_t)items[i].key.len;
-    qsort(w->lengths, n, sizeof(w->lengths[0]), descending);
-    for (uint32_t i = 0; i < n; i++) {
-        if (i == 0 || w->lengths[i] != w->lengths[i - 1])
-            w->lengths[w->n_lengths++] = w->lengths[i];
-    }
-}
-
-enum domain_sort { DOMAIN_EXACT, DOMAIN_SUFFIX, DOMAIN_PREFIX, DOMAIN_ANY };
-
-struct domains {
-    struct item *lists[DOMAIN_ANY];
-    uint32_t counts[DOMAIN_ANY + 1];
-};
-
-static enum domain_sort domain_sort(struct bytes domain)
-{
-    if (bytes_eq_str(domain, "*"))
-        return DOMAIN_ANY;
-    if (domain.len && domain.data[0] == '*')
-        return DOMAIN_SUFFIX;
-    return domain.len && domain.data[domain.len - 1] == '*' ? DOMAIN_PREFIX : DOMAIN_EXACT;
-}
-
-static bool add_domain(struct vhost_index *ix, struct domains *d, struct bytes domain,
-                       uint32_t vhost, struct bytes config_name, struct error *err)
-{
-    unsigned kind = domain_sort(domain);
-    if (kind == DOMAIN_ANY) {
-        if (ix->any >= 0)
-            return error_set(err,
-                             "virtual_hosts[%u].domains: Only a single wildcard domain is "
-                             "permitted in route %.*s",
-                             vhost, BYTES_ARG(config_name));
-        ix->any = (int)vhost;
-        return true;
-    }
-    struct bytes key = bytes_skip(domain, kind == DOMAIN_SUFFIX);
-    if (kind == DOMAIN_PREFIX)
-        key = bytes_first(key, key.len - 1);
-    d->lists[kind][d->counts[kind]++] = (struct item){key, vhost};
-    return true;
-}
-
-static bool check_unique(const struct domains *d, struct bytes config_name, struct error *err)
-{
-    static const char *const before[] = {"", "*", ""}, *const after[] = {"", "", "*"};
-    for (unsigned k = 0; k < DOMAIN_ANY; k++) {
-        for (uint32_t i = 1; i < d->counts[k]; i++) {
-            struct bytes key = d->lists[k][i].key;
-            if (bytes_eq(key, d->lists[k][i - 1].key))
-                return error_set(err,
-                                 "virtual_hosts[%u].domains: Only unique values for domains are "
-                                 "permitted. Duplicate entry of domain %s%.*s%s in route %.*s",
-                                 d->lists[k][i].position, before[k], BYTES_ARG(key), after[k],
-                                 BYTES_ARG(config_name));
-        }
-    }
-    return true;
-}
-
-struct vhost_index *vhost_index_new(struct arena *a, const struct vhost_ref *vhosts, unsigned n,
-                                    struct bytes config_name, struct error *err)
-{
-    struct vhost_index *ix = ARENA_NEW(a, struct vhost_index);
-    struct domains d = {{NULL}, {0}};
-    bool ok = true;
-    ix->any = -1;
-    for (unsigned i = 0; i < n; i++) {
-        for (unsigned j = 0; j < vhosts[i].vhost->n_domains; j++)
-            d.counts[domain_sort(vhosts[i].vhost->domains[j])]++;
-    }
-    for (unsigned k = 0; k < DOMAIN_ANY; k++)
-        d.lists[k] = arena_alloc(a, d.counts[k] * sizeof(struct item));
-    memset(d.counts, 0, sizeof(d.counts));
-    for (unsigned i = 0; i < n && ok; i++) {
-        for (unsigned j = 0; j < vhosts[i].vhost->n_domains && ok; j++)
-            ok = add_domain(ix, &d, vhosts[i].vhost->domains[j], i, config_name, err);
-    }
-    if (ok) {
-        table_build(&ix->exact, a, d.lists[0], d.counts[0]);
-        wildcards_build(&ix->suffix, a, d.lists[1], d.counts[1]);
-        wildcards_build(&ix->prefix, a, d.lists[2], d.counts[2]);
-        ok = check_unique(&d, config_name, err);
-    }
-    return ok ? ix : NULL;
-}
-
-static int table_find(const struct table *t, struct bytes key)
-{
-    if (!t->slots)
-        return -1;
-    uint32_t at = *table_slot(t, key);
-    return at ? (int)t->items[at - 1].position : -1;
-}
-
-static int wildcard_find(const struct wildcards *w, struct bytes host, bool suffix)
-{
-    for (uint32_t i = 0; i < w->n_lengths; i++) {
-        uint32_t len = w->lengths[i];
-        if (len >= host.len) /* the star stands for at least one character */
-            continue;
-        int at = table_find(&w->table,
-                            suffix ? bytes_skip(host, host.len - len) : bytes_first(host, len));
-        if (at >= 0)
-            return at;
-    }
-    return -1;
-}
-
-int vhost_index_find(const struct vhost_index *ix, struct bytes host)
-{
-    int at = table_find(&ix->exact, host);
-    if (at < 0)
-        at = wildcard_find(&ix->suffix, host, true);
-    if (at < 0)
-        at = wildcard_find(&ix->prefix, host, false);
-    return at < 0 ? ix->any : at;
 }

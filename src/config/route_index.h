@@ -1,6 +1,6 @@
 /* The compiled index of a virtual host's routes and of a route configuration's domains: matching
- * does not slow down with the number of exact and prefix routes or of virtual hosts. Built once by
- * the config thread in the node's arena, const afterwards.
+ * does not slow down with the number of exact and prefix routes or of virtual hosts. Built by the
+ * config thread, const afterwards.
  *
  * A request's candidates are: the routes of its exact path, the routes of every prefix on the way
  * of its path through a radix tree, and the routes that nothing but trying can decide (regexes).
@@ -16,22 +16,26 @@ struct route_config;
 struct route_ref;
 struct vhost_ref;
 
+/* One for all tables that have the same paths at the same positions: a change of what routes do
+ * shares the index of the version before. */
 struct route_index;
-/* routes: stays in place as long as the index. */
-struct route_index *route_index_new(struct arena *a, const struct route_ref *routes, unsigned n);
-/* What it takes of the arena, about. */
-size_t route_index_size(unsigned n_routes);
+struct route_index *route_index_new(const struct route_ref *routes, unsigned n); /* refs = 1 */
+struct route_index *route_index_ref(struct route_index *ix);                     /* config thread */
+void route_index_unref(struct route_index **ix);                                 /* NULL is fine */
+/* Does an index over a serve b too? */
+bool route_index_fits(const struct route_ref *a, unsigned n_a, const struct route_ref *b,
+                      unsigned n_b);
 
 /* Says whether the route at that position matches in every respect but its literal path, which
  * holds already (for regexes: path included). */
 typedef bool route_accept_fn(void *ctx, unsigned position);
-/* The lowest accepted position, or -1. path: without query; lower: the same in lower case, needed
- * only when route_index_folds(). */
-int route_index_find(const struct route_index *ix, struct bytes path, struct bytes lower,
-                     route_accept_fn *accept, void *ctx);
+/* The lowest accepted position, or -1. routes: that the index is over, or that it fits; path:
+ * without query; lower: the same in lower case, needed only when route_index_folds(). */
+int route_index_find(const struct route_index *ix, const struct route_ref *routes,
+                     struct bytes path, struct bytes lower, route_accept_fn *accept, void *ctx);
 bool route_index_folds(const struct route_index *ix);
 
-/* Domains: exact, longest suffix ("*.a"), longest prefix ("a.*"), "*". */
+/* In the node's arena. Domains: exact, longest suffix ("*.a"), longest prefix ("a.*"), "*". */
 struct vhost_index;
 /* NULL and *err on a domain that is given twice. */
 struct error;

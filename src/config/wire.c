@@ -25,7 +25,24 @@ static bool take_fixed(struct bytes *rest, size_t n, uint64_t *value)
     return true;
 }
 
-bool wire_next(struct bytes *rest, struct wire_field *f)
+/* What nearly all of a large message is: a part of fewer than 128 bytes, its number below 16. */
+static bool take_short(struct bytes *rest, struct wire_field *f)
+{
+    const unsigned char *p = (const unsigned char *)rest->data;
+    if (rest->len < 2 || (p[0] & 0x87) != WIRE_BYTES || p[0] < 8 || p[1] >= 0x80 ||
+        p[1] > rest->len - 2)
+        return false;
+    size_t n = p[1];
+    *f = (struct wire_field){.number = p[0] >> 3,
+                             .type = WIRE_BYTES,
+                             .value = n,
+                             .bytes = {rest->data + 2, n},
+                             .raw = {rest->data, n + 2}};
+    *rest = bytes_from(rest->data + n + 2, rest->len - n - 2);
+    return true;
+}
+
+static bool take_any(struct bytes *rest, struct wire_field *f)
 {
     struct bytes at = *rest;
     uint64_t tag;
@@ -58,6 +75,11 @@ bool wire_next(struct bytes *rest, struct wire_field *f)
     f->raw = bytes_first(*rest, rest->len - at.len);
     *rest = at;
     return true;
+}
+
+bool wire_next(struct bytes *rest, struct wire_field *f)
+{
+    return take_short(rest, f) || take_any(rest, f);
 }
 
 struct bytes wire_find_bytes(struct bytes message, uint32_t number)

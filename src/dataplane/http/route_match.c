@@ -138,7 +138,7 @@ struct route_match_result route_match(const struct route_config *config,
     }
     struct bytes lower =
         route_index_folds(m.vhost->index) ? lower_case(q->headers, v.path) : v.path;
-    at = route_index_find(m.vhost->index, v.path, lower, accept_route, &v);
+    at = route_index_find(m.vhost->index, m.vhost->routes, v.path, lower, accept_route, &v);
     if (at >= 0)
         m.route = m.vhost->routes[at].route;
     finish(&m, q);

@@ -375,6 +375,76 @@ START_TEST(test_an_insert_keeps_equal_routes)
 }
 END_TEST
 
+/* One edit of a table: another action, another match, a route more, a route less, two that change
+ * places. Returns how many routes are new by it; *same_paths: no match moved. */
+static unsigned edit(struct random_source *r, struct route_spec *routes, unsigned *n, unsigned max,
+                     unsigned serial, bool *same_paths)
+{
+    unsigned at = (unsigned)random_below(r, *n), to = (unsigned)random_below(r, *n);
+    unsigned what = (unsigned)random_below(r, 6);
+    struct route_spec moved = routes[at];
+    *same_paths = what < 2;
+    if (what < 2) {
+        snprintf(routes[at].cluster, sizeof(routes[at].cluster), "d%u", serial);
+    } else if (what == 2) {
+        random_route(r, &routes[at], serial);
+    } else if (what == 3 && *n < max) {
+        memmove(&routes[at + 1], &routes[at], (*n - at) * sizeof(routes[0]));
+        random_route(r, &routes[at], serial);
+        ++*n;
+    } else if (what == 4 && *n > 1) {
+        memmove(&routes[at], &routes[at + 1], (*n - at - 1) * sizeof(routes[0]));
+        --*n;
+        return 0;
+    } else {
+        routes[at] = routes[to];
+        routes[to] = moved;
+        return 0;
+    }
+    return 1;
+}
+
+/* Tables that are edited again and again: each version matches as the plain reading does, decodes
+ * no route that it had, and keeps its index while no path changes. */
+START_TEST(test_random_edits)
+{
+    enum { MAX = 40 };
+    struct random_source r;
+    random_seed(&r, 13);
+    for (unsigned t = 0; t < 200; t++) {
+        struct route_spec routes[MAX];
+        struct filter_context f = {0};
+        struct route_decode_context ctx = decode_context(&f);
+        unsigned n = (unsigned)random_below(&r, MAX) + 1;
+        for (unsigned i = 0; i < n; i++)
+            random_route(&r, &routes[i], i);
+        struct strbuf wire = config_of("r", "*", routes, n);
+        struct route_config *rc = decode(strbuf_bytes(&wire), NULL, &ctx);
+        for (unsigned e = 0; e < 50; e++) {
+            bool same_paths = true, same;
+            unsigned fresh = 0;
+            for (uint64_t k = random_below(&r, 3) + 1; k > 0; k--, same_paths &= same)
+                fresh += edit(&r, routes, &n, MAX, e * 10 + (unsigned)k, &same);
+            struct strbuf next = config_of("r", "*", routes, n);
+            uint64_t decoded = ctx.routes_decoded;
+            struct route_config *now = decode(strbuf_bytes(&next), rc, &ctx);
+            ck_assert_uint_le(ctx.routes_decoded - decoded, fresh);
+            if (same_paths)
+                ck_assert_ptr_eq(now->vhosts[0].vhost->index, rc->vhosts[0].vhost->index);
+            drop(&rc);
+            strbuf_fini(&wire);
+            rc = now;
+            wire = next;
+            for (unsigned i = 0; i < 10; i++)
+                compare_request(rc, &r);
+        }
+        drop(&rc);
+        strbuf_fini(&wire);
+    }
+    ck_assert_uint_eq(node_count_live(), 0);
+}
+END_TEST
+
 static void refused(struct bytes wire, const char *expected)
 {
     struct error err = ERROR_INIT;
@@ -453,6 +523,7 @@ int main(void)
     tcase_add_test(t, test_domains_equal_linear_reading);
     tcase_add_test(t, test_an_update_keeps_equal_routes);
     tcase_add_test(t, test_an_insert_keeps_equal_routes);
+    tcase_add_test(t, test_random_edits);
     tcase_add_test(t, test_refusals_name_the_field);
     tcase_add_test(t, test_random_bytes_do_no_harm);
     suite_add_tcase(s, t);
