@@ -237,24 +237,30 @@ enum health_flag {
     HEALTH_FAILED_OUTLIER = 1 << 4,
 };
 
+struct host_state;
+
 /* What a host has once it is used. cx_*, rq_* are Envoy's per-host statistics, printed by
  * /clusters. */
 struct host_use {
     _Atomic uint32_t holds; /* pools and attempts of workers */
     _Atomic uint32_t rq_active, cx_active;
     _Atomic uint64_t cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout;
+    struct host_state *next_retired; /* config thread */
 };
 
 /* Shared atomics of one host; carried over by cluster name and address. Small: most hosts of a
- * large world are never used by one proxy. */
+ * large world are never used by one proxy. Those that come together lie together, and their memory
+ * goes with the last of them. */
 struct host_state {
-    uint32_t refs;           /* config thread; workers hold theirs through pins of the host set
-                                or through host_state_hold(); freed when refs and holds are 0 */
-    _Atomic uint32_t health; /* enum health_flag bits set at run time (active HC, outlier) */
+    uint32_t refs; /* config thread; workers hold theirs through pins of the host set or through
+                      host_state_hold(); freed when refs and holds are 0 */
+    _Atomic uint8_t health; /* enum health_flag bits set at run time (active HC, outlier) */
+    uint16_t at;            /* its place among those that it came with */
     _Atomic(struct host_use *) used;
-    struct host_state *next_retired;
 };
-struct host_state *host_state_new(void);
+enum { HOST_STATES_MAX = HEAP_IS_WATCHED ? 1 : 1000 };
+/* n of them, at most HOST_STATES_MAX, each with refs = 1. */
+struct host_state *host_states_new(unsigned n);
 /* What it was used for; all zero before its first use. Any thread. */
 const struct host_use *host_state_seen(const struct host_state *s);
 /* The same, to be counted in: of a state that the caller holds. */

@@ -119,11 +119,30 @@ void cluster_state_unref(struct cluster_state **sp)
     mem_free(s);
 }
 
-struct host_state *host_state_new(void)
+/* The states that came together. */
+struct host_states {
+    uint32_t alive;
+    struct host_state list[];
+};
+
+struct host_state *host_states_new(unsigned n)
 {
-    struct host_state *s = NEW(struct host_state);
-    s->refs = 1;
-    return s;
+    CHECK(n > 0 && n <= HOST_STATES_MAX);
+    struct host_states *all = mem_zalloc(sizeof(*all) + n * sizeof(all->list[0]));
+    all->alive = n;
+    for (unsigned i = 0; i < n; i++) {
+        all->list[i].refs = 1;
+        all->list[i].at = (uint16_t)i;
+    }
+    return all->list;
+}
+
+static void state_free(struct host_state *s)
+{
+    struct host_states *all = CONTAINER_OF(s - s->at, struct host_states, list);
+    mem_free(host_state_use(s));
+    if (--all->alive == 0)
+        mem_free(all);
 }
 
 void host_state_ref(struct host_state *s)
@@ -132,14 +151,20 @@ void host_state_ref(struct host_state *s)
     s->refs++;
 }
 
-/* Retired even without holds: a worker's last release can still be on its way to memory. */
+/* A used one is retired even without holds: a worker's last release can still be on its way to
+ * memory. What nobody has used nobody can find any more. */
 void host_state_unref(struct host_state **sp)
 {
     struct host_state *s = *sp;
     *sp = NULL;
     if (!s || --s->refs)
         return;
-    s->next_retired = retired;
+    struct host_use *u = host_state_use(s);
+    if (!u) {
+        state_free(s);
+        return;
+    }
+    u->next_retired = retired;
     retired = s;
 }
 
@@ -181,14 +206,14 @@ unsigned host_state_reap(void)
     retired = NULL;
     while (list) {
         struct host_state *s = list;
-        list = s->next_retired;
-        if (atomic_load_explicit(&host_state_seen(s)->holds, memory_order_acquire)) {
-            s->next_retired = retired;
+        struct host_use *u = host_state_use(s);
+        list = u->next_retired;
+        if (atomic_load_explicit(&u->holds, memory_order_acquire)) {
+            u->next_retired = retired;
             retired = s;
             waiting++;
         } else {
-            mem_free(host_state_use(s));
-            mem_free(s);
+            state_free(s);
         }
     }
     return waiting;

@@ -47,9 +47,28 @@ static void drop_duplicates(struct host_set *hs)
     mem_free(x.slots);
 }
 
+static void make_states(struct host_set *hs, unsigned n)
+{
+    struct host_state *fresh = NULL;
+    unsigned left = 0;
+    hs->n_made = n;
+    for (uint32_t i = 0; n > 0; i++) {
+        if (hs->hosts[i].state)
+            continue;
+        if (left == 0) {
+            left = n < HOST_STATES_MAX ? n : HOST_STATES_MAX;
+            fresh = host_states_new(left);
+        }
+        hs->hosts[i].state = fresh++;
+        left--;
+        n--;
+    }
+}
+
 static void attach_states(struct host_set *hs, const struct host_set *previous)
 {
     struct address_index x = {NULL, 0};
+    unsigned missing = 0;
     if (previous) {
         index_init(&x, previous->n_hosts);
         for (uint32_t i = 0; i < previous->n_hosts; i++)
@@ -61,10 +80,12 @@ static void attach_states(struct host_set *hs, const struct host_set *previous)
         struct host_state *old = slot && *slot ? previous->hosts[*slot - 1].state : NULL;
         if (old)
             host_state_ref(old);
-        hs->n_made += !old;
-        h->state = old ? old : host_state_new();
+        else
+            missing++;
+        h->state = old;
     }
     mem_free(x.slots);
+    make_states(hs, missing);
 }
 
 enum { NOT_SERVING = HEALTH_FAILED_EDS | HEALTH_DRAINING };

@@ -68,7 +68,7 @@ struct world *world_new(void)
     w->worker.stats = w->stats;
     random_seed(&w->worker.random, 7);
     for (unsigned i = 0; i < WORLD_HOSTS; i++)
-        w->states[i] = host_state_new();
+        w->states[i] = host_states_new(1);
     for (unsigned i = 0; i < WORLD_CLUSTERS; i++) {
         snprintf(name, sizeof(name), "c%u", i);
         w->cluster_states[i] = cluster_state_new(w->stats, bytes_of(name));
