@@ -1,7 +1,8 @@
 """What holds the whole process: connections in all, loops that do not come back, many rude peers."""
 import subprocess
+import threading
 
-from harness import config, difference
+from harness import Reply, config, difference
 from harness.client import Client
 from harness.proxy import binary, run_once
 from harness.waiting import wait_for
@@ -37,8 +38,8 @@ def admitted(port):
         return served(client)
 
 
-def served(client):
-    assert client.get().body == b"ok"
+def served(client, path="/"):
+    assert client.get(path).body == b"ok"
     return client
 
 
@@ -122,6 +123,91 @@ def test_peers_that_stall(start, closing):
         assert client.response().status == 408
     proxy.wait_stat("http.ingress.downstream_rq_header_timeout", 100)
     proxy.wait_stat("http.ingress.downstream_cx_active", 0)
+
+
+def test_readers_that_stall(start, closing, origin):
+    """Answers that nobody reads are not collected: their origins wait. Others are served, and who
+    reads at last gets all of it."""
+    big, limit = b"0123456789abcdef" * (1 << 20), 32768
+    origin.on["/big"] = Reply(body=big)
+    proxy = start(config.bootstrap(
+        [config.http_listener(routes=[config.direct(200, "ok", prefix="/ok"),
+                                      config.route("/", to="origin")],
+                              listener={"per_connection_buffer_limit_bytes": limit})],
+        [config.cluster("origin", origin, per_connection_buffer_limit_bytes=limit)]))
+    port = proxy.port()
+    served(closing(Client(port)), "/ok")
+    before = proxy.memory_kib()
+    slow = [closing(Client(port)) for _ in range(8)]
+    for client in slow:
+        client.write_request("GET", "/big")
+    proxy.wait_stat("http.ingress.downstream_rq_active", lambda n: n >= len(slow))
+    with Client(port) as other:
+        for _ in range(50):
+            served(other, "/ok")
+    assert proxy.memory_kib() - before < 4096 + len(slow) * 6 * limit // 1024
+    for client in slow:
+        answer = client.response()
+        assert (answer.status, answer.body == big) == (200, True)
+
+
+@difference("Envoy closes the connection of who sends so many requests ahead of the answers; Xylem "
+            "lets them wait")
+def test_a_flood_of_requests(start, closing, kind):
+    """Thousands of small requests at once on each of some connections, whose answers are not read:
+    no more is taken than the buffers allow, others are served, and all are answered in the end."""
+    proxy = start(config.bootstrap([config.http_listener(
+        routes=[config.direct(200, "ok")],
+        listener={"per_connection_buffer_limit_bytes": 32768})]))
+    port = proxy.port()
+    served(closing(Client(port)))
+    before = proxy.memory_kib()
+    floods, n = [closing(Client(port)) for _ in range(8)], 2500
+    writers = [threading.Thread(target=flood, args=(client, n)) for client in floods]
+    for writer in writers:
+        writer.start()
+    with Client(port) as other:
+        for _ in range(50):
+            served(other)
+    if kind == "xylem":
+        for client in floods:
+            for _ in range(n):
+                assert client.response().body == b"ok"
+    else:
+        proxy.wait_stat("http1.response_flood", len(floods))
+    assert proxy.memory_kib() - before < 8192 + len(floods) * 128
+    for writer in writers:
+        writer.join()
+    with Client(port) as other:
+        served(other)
+
+
+def flood(client, n):
+    try:
+        client.sock.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n" * n)
+    except OSError:
+        pass    # who closes does not read
+
+
+def test_ten_thousand_that_say_nothing(kind, start, closing, request):
+    """As many idle connections as the limit allows cost little, and nobody else his answer."""
+    count = 8000 if request.config.getoption("--scale") > 1000 else 2000
+    proxy = start(limited(count + 10))
+    port = proxy.port("in0")
+    served(closing(Client(port)))
+    before = proxy.memory_kib()
+    idle = [served(closing(Client(port))) for _ in range(count)]
+    with Client(port) as other:
+        for _ in range(50):
+            served(other)
+    each = (proxy.memory_kib() - before) / count
+    assert each < {"xylem": 4, "envoy": 40}[kind], f"{each} KiB a connection"
+    assert proxy.stat("http.in0.downstream_cx_active") >= count
+    for client in idle:
+        client.close()
+    proxy.wait_stat("http.in0.downstream_cx_active", lambda n: n <= 1)
+    with Client(port) as other:
+        served(other)
 
 
 def test_watchdogs(start):

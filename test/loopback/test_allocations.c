@@ -1,5 +1,6 @@
 /* In the steady state a request costs no heap allocation: counted in front of malloc. */
 #include "base/check.h"
+#include "dataplane/http/stream_pool.h"
 #include "filters.h"
 #include "loopback.h"
 #include "suite.h"
@@ -94,11 +95,32 @@ START_TEST(test_streams_are_reused)
 }
 END_TEST
 
+START_TEST(test_a_flood_of_requests_makes_few_streams)
+{
+    static const char request[] = "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n";
+    struct strbuf flood = STRBUF_INIT;
+    struct client others[20];
+    for (unsigned i = 0; i < 2000; i++)
+        strbuf_add_str(&flood, request);
+    for (unsigned i = 0; i < 20; i++)
+        client_connect(&others[i], &lb);
+    for (unsigned i = 0; i < 20; i++)
+        connection_write_bytes(others[i].connection, strbuf_bytes(&flood));
+    loopback_run(&lb);
+    ck_assert_uint_eq(origin.destroyed, 20 * 2000);
+    ck_assert_uint_le(lb.worker.streams->n_total, 256 + 20);
+    for (unsigned i = 0; i < 20; i++)
+        client_fini(&others[i]);
+    strbuf_fini(&flood);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("allocations");
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, test_no_allocation_in_the_steady_state);
     tcase_add_test(t, test_streams_are_reused);
+    tcase_add_test(t, test_a_flood_of_requests_makes_few_streams);
     return run_suite(t);
 }

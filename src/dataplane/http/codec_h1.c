@@ -89,7 +89,7 @@ static bool begin(struct codec_h1 *h, struct buffer *in, const struct codec_erro
     size_t n;
     while ((n = buffer_copy(in, 0, two, 2)) == 2 && two[0] == '\r' && two[1] == '\n')
         buffer_drain(in, 2); /* RFC 9112 section 2.2: empty lines before a request */
-    if (n == 0 || (n == 1 && two[0] == '\r') || h->c.out->len > H1_OUT_SOFT_MAX)
+    if (n == 0 || (n == 1 && two[0] == '\r') || h->c.out->len > H1_OUT_SOFT_MAX || h->c.begin_held)
         return false;
     h->active = true;
     h->recv = H1_RECV_HEAD;

@@ -8,6 +8,7 @@
 #include "dataplane/http/stream_pool.h"
 #include "dataplane/net/conn_limit.h"
 
+enum { BEGUN_MAX = 32 };             /* pipelined requests of a connection in one turn */
 enum { HELD_INPUT_MAX = 64 * 1024 }; /* pipelined bytes kept while a response is under way */
 
 static void count(struct http_conn *c, enum http_stat stat, int64_t n)
@@ -151,6 +152,17 @@ void http_conn_refresh(struct http_conn *c)
 
 /* --- codec callbacks --- */
 
+/* Streams live until the end of the turn: a flood of pipelined requests may not make more of them
+ * than a few for each connection and some for all. One a turn is everybody's. */
+static bool may_begin(struct http_conn *c)
+{
+    const struct stream_pool *p = c->worker->streams;
+    if (c->turn != p->turn)
+        c->begun = 0;
+    c->turn = p->turn;
+    return c->begun == 0 || (c->begun < BEGUN_MAX && p->n_dead < STREAM_POOL_DEAD_MAX);
+}
+
 static void *on_stream_begin(void *owner, struct codec_stream *cs, struct headers **headers)
 {
     struct http_conn *c = owner;
@@ -164,6 +176,8 @@ static void *on_stream_begin(void *owner, struct codec_stream *cs, struct header
     }
     struct stream *s = stream_new(c, cs);
     c->stream = s;
+    c->begun++;
+    c->codec->begin_held = !may_begin(c);
     *headers = &s->request_headers;
     c->codec->ops->set_trailers(cs, &s->request_trailers);
     return s;
@@ -220,7 +234,11 @@ static void hold_input(struct http_conn *c, const struct buffer *in)
 static void go_on_later(struct http_conn *c, const struct buffer *in)
 {
     bool begun = c->stream || in->len < 2; /* one byte may be half of an empty line */
-    if (!begun && !connection_above_watermark(c->connection))
+    if (begun || connection_above_watermark(c->connection))
+        return;
+    if (c->codec->begin_held)
+        http_conn_list_go_on(c->worker->http_conns);
+    else
         connection_reread(c->connection);
 }
 
@@ -238,6 +256,7 @@ static void on_connection_data(struct connection *connection, struct buffer *in,
     if (!c->stream && !end && connection_above_watermark(connection))
         return;
     c->in_input = true;
+    c->codec->begin_held = !may_begin(c);
     bool open = c->codec->ops->input(c->codec, in);
     if (end && !c->closing)
         c->codec->ops->input_eof(c->codec);

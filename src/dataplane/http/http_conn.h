@@ -38,6 +38,8 @@ struct http_conn {
     bool closes_at_timer;
     uint64_t gone_ns;            /* when the chain went */
     bool input_left, input_held; /* pipelined bytes wait; so many that reading is paused */
+    uint8_t begun;               /* requests in the turn of streams `turn` */
+    uint32_t turn;
 };
 
 /* Per-worker state of this room: stream pool and connection list. After worker->loop and ->chunks

@@ -18,12 +18,29 @@ static void reap(struct defer *d)
     }
 }
 
+static void go_on(struct defer *d)
+{
+    struct http_conn_list *list = d->owner;
+    LIST_EACH(l, &list->conns)
+    {
+        struct http_conn *c = CONN(l);
+        if (c->input_left && !c->stream && !c->closing)
+            connection_reread(c->connection);
+    }
+}
+
+void http_conn_list_go_on(struct http_conn_list *list)
+{
+    defer_schedule(&list->go_on); /* after that of the streams: one has ended, or nobody waits */
+}
+
 struct http_conn_list *http_conn_list_new(struct worker *w)
 {
     struct http_conn_list *list = NEW(struct http_conn_list);
     list_init(&list->conns);
     list_init(&list->dead);
     defer_init(&list->reap, w->loop, DEFER_REAP, reap, list);
+    defer_init(&list->go_on, w->loop, DEFER_REAP, go_on, list);
     return list;
 }
 
@@ -33,6 +50,7 @@ void http_conn_list_free(struct http_conn_list **list)
         return;
     CHECK(list_empty(&(*list)->conns));
     defer_cancel(&(*list)->reap);
+    defer_cancel(&(*list)->go_on);
     reap(&(*list)->reap);
     strbuf_fini(&(*list)->log_line);
     mem_free(*list);

@@ -12,7 +12,7 @@ struct worker;
 
 struct http_conn_list {
     struct list conns, dead;
-    struct defer reap;
+    struct defer reap, go_on;
     _Atomic unsigned n;            /* one writer; main reads it for server.total_connections */
     struct access_log_buffer *log; /* NULL: nobody writes logs */
     struct strbuf log_line;        /* the line being made */
@@ -21,3 +21,5 @@ struct http_conn_list {
 struct http_conn_list *http_conn_list_new(struct worker *w);
 void http_conn_list_free(struct http_conn_list **l); /* all must be closed */
 void http_conn_list_bury(struct http_conn_list *l, struct http_conn *c);
+/* Pipelined requests that wait begin once the streams that ended in this turn are gone. */
+void http_conn_list_go_on(struct http_conn_list *l);

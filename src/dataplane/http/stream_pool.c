@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "dataplane/http/stream_internal.h"
 
+enum { ARENAS_KEPT = 512 };
+
 static void slot_free(struct stream_slot *slot)
 {
     arena_free(&slot->s.arena);
@@ -21,9 +23,15 @@ static void destroy(struct stream_pool *p, struct stream *s)
     node_unpin(&s->priv->binding->node, slot);
     s->priv->binding = NULL;
     s->magic = 0;
-    arena_reset(s->arena);
     p->n_live--;
-    list_push_front(&p->free, &s->priv->link);
+    if (p->n_kept < ARENAS_KEPT) {
+        p->n_kept++;
+        arena_reset(s->arena);
+        list_push_front(&p->free, &s->priv->link);
+    } else {
+        arena_free(&s->arena);
+        list_push_back(&p->free, &s->priv->link);
+    }
 }
 
 static void reap(struct defer *d)
@@ -32,6 +40,8 @@ static void reap(struct defer *d)
     struct list *l;
     while ((l = list_pop_front(&p->dead)) != NULL)
         destroy(p, &LIST_ENTRY(l, struct stream_slot, p.link)->s);
+    p->n_dead = 0;
+    p->turn++;
 }
 
 struct stream_pool *stream_pool_new(struct worker *w)
@@ -65,11 +75,13 @@ struct stream_slot *stream_pool_take(struct stream_pool *p)
     struct list *l = list_pop_front(&p->free);
     if (l) {
         slot = LIST_ENTRY(l, struct stream_slot, p.link);
+        p->n_kept -= slot->s.arena != NULL;
     } else {
         slot = NEW(struct stream_slot);
-        slot->s.arena = arena_new(STREAM_ARENA_FIRST);
         p->n_total++;
     }
+    if (!slot->s.arena)
+        slot->s.arena = arena_new(STREAM_ARENA_FIRST);
     struct arena *arena = slot->s.arena;
     uint32_t generation = slot->s.generation;
     memset(slot, 0, sizeof(*slot));
@@ -86,5 +98,6 @@ void stream_pool_bury(struct stream_pool *p, struct stream *s)
 {
     s->generation++;
     list_push_back(&p->dead, &s->priv->link);
+    p->n_dead++;
     defer_schedule(&p->reap);
 }

@@ -1,6 +1,7 @@
 /* struct stream_pool: the streams of one worker. A finished stream stays readable until the end of
  * the turn, then its filters are destroyed and the object (with its arena) waits to be used again.
- * Memory is returned only when the worker ends. Worker thread only. */
+ * Arenas beyond some are given back; the objects stay until the worker ends, since handles read
+ * their generation. Worker thread only. */
 #pragma once
 
 #include "base/list.h"
@@ -14,8 +15,13 @@ struct stream_pool {
     struct worker *worker;
     struct list free, dead;
     struct defer reap;
-    unsigned n_live, n_total;
+    unsigned n_live, n_total, n_dead;
+    unsigned n_kept; /* arenas in `free` */
+    uint32_t turn;   /* how often it was reaped */
 };
+
+/* How many finished streams may wait for the end of a turn before others wait to begin. */
+enum { STREAM_POOL_DEAD_MAX = 256 };
 
 struct stream_pool *stream_pool_new(struct worker *w);
 /* All streams must have finished. */
