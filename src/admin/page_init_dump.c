@@ -34,8 +34,9 @@ static bool add_waiting(void *ctx, const struct resource_view *v)
     d->any = true;
     json_begin(&d->json, NULL, '{');
     strbuf_printf(&name, "%s %.*s",
-                  v->type == RESOURCE_LISTENER ? "init manager Listener-local-init-manager"
-                                               : "cluster",
+                  v->type == RESOURCE_LISTENER  ? "init manager Listener-local-init-manager"
+                  : v->type == RESOURCE_CLUSTER ? "cluster"
+                                                : "held routes",
                   BYTES_ARG(v->name));
     json_string(&d->json, "name", strbuf_bytes(&name));
     strbuf_fini(&name);
@@ -57,6 +58,8 @@ static void init_build(struct builder *b, void *arg)
     builder_each(b, RESOURCE_LISTENER, 0, add_waiting, d);
     if (!d->listeners_only)
         builder_each(b, RESOURCE_CLUSTER, 0, add_waiting, d);
+    if (!d->listeners_only)
+        builder_each(b, RESOURCE_ROUTE, 0, add_waiting, d);
     if (d->any)
         json_end(&d->json, ']');
     json_end(&d->json, '}');

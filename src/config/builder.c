@@ -6,7 +6,7 @@ static bool known_cluster(void *owner, struct bytes name)
 {
     const struct builder *b = owner;
     const struct resource *r = store_find(&b->store, NULL, RESOURCE_CLUSTER, name);
-    return r && (r->active || r->pending);
+    return r && (r->active || r->pending) && !r->doomed;
 }
 
 static bool control_cluster(void *owner, struct bytes name)
@@ -39,6 +39,7 @@ struct builder *builder_new(const struct builder_table *table, const struct buil
     b->routes = (struct pmap)PMAP_INIT(node_release);
     list_init(&b->dirty);
     list_init(&b->want_changes);
+    list_init(&b->held_routes);
     b->cm_stats = stat_scope_get(o->stats, BYTES("cluster_manager"), &cluster_manager_stat_schema);
     b->lm_stats =
         stat_scope_get(o->stats, BYTES("listener_manager"), &listener_manager_stat_schema);
@@ -68,6 +69,7 @@ void builder_free(struct builder **bp)
         return;
     b->stage = INIT_DONE;
     b->closing = true;
+    builder_hold_fini(b);
     drop_all(b, RESOURCE_LISTENER);
     drop_all(b, RESOURCE_CLUSTER);
     drop_all(b, RESOURCE_ROUTE);
@@ -118,6 +120,7 @@ uint64_t builder_wall_ns(const struct builder *b)
 
 void builder_mark_dirty(struct builder *b, struct resource *r)
 {
+    b->names_moved |= r->type == RESOURCE_LISTENER || r->type == RESOURCE_ROUTE;
     if (list_empty(&r->dirty_link))
         list_push_back(&b->dirty, &r->dirty_link);
 }
@@ -234,7 +237,7 @@ static bool update_by_type(struct builder *b, struct resource *r, const struct i
     return error_set(err, "the type is not known");
 }
 
-static void forget_sorted(struct builder *b, enum resource_type type)
+void builder_forget_sorted(struct builder *b, enum resource_type type)
 {
     mem_free(b->sorted[type]);
     b->sorted[type] = NULL;
@@ -249,7 +252,7 @@ static struct resource *target_of(struct builder *b, const struct incoming *in,
         return r->is_static && in->source ? NULL : r;
     if (!resource_type_is_wildcard(type))
         return NULL;
-    forget_sorted(b, type);
+    builder_forget_sorted(b, type);
     return store_add(&b->store, in->source, type, in->u->name);
 }
 
@@ -290,7 +293,9 @@ static void update_one(struct builder *b, struct resource *r, const struct incom
 static void remove_one(struct builder *b, struct resource *r, struct update_result *result)
 {
     bool had = r->active || r->pending;
-    forget_sorted(b, r->type);
+    if (r->type == RESOURCE_CLUSTER && builder_hold_cluster(b, r))
+        return;
+    builder_forget_sorted(b, r->type);
     if (r->type == RESOURCE_CLUSTER)
         builder_cluster_remove(b, r);
     else
@@ -369,9 +374,12 @@ void config_update(struct builder *b, const struct config_source *source, enum r
     for (size_t i = 0; i < n_updates; i++) {
         struct incoming in = {&updates[i], source, builder_wall_ns(b), version};
         struct resource *r = target_of(b, &in, type);
-        if (r)
-            update_one(b, r, &in, result);
+        if (!r)
+            continue;
+        builder_hold_keep_cluster(b, r);
+        update_one(b, r, &in, result);
     }
+    builder_hold_review(b);
     if (result->n_errors == 0)
         keep_type_version(b, type, version);
     if (wildcard_of(b, type))
@@ -433,7 +441,7 @@ bool builder_add_static(struct builder *b, enum resource_type type, const struct
     b->ctx.is_static = false;
     if (!ok)
         store_remove(&b->store, r);
-    forget_sorted(b, type);
+    builder_forget_sorted(b, type);
     builder_count(b);
     return ok;
 }

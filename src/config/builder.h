@@ -69,6 +69,7 @@ struct builder_options {
     const struct tls_factory *tls; /* NULL: TLS is refused */
     struct field_report *report;   /* what is accepted and not acted on; NULL: not wanted */
     bool strict, reject_unknown_static, reject_unknown_dynamic;
+    uint64_t route_hold_ms; /* how long routes wait for clusters, and clusters for routes; 0: not */
 };
 
 struct builder *builder_new(const struct builder_table *table, const struct builder_options *o);

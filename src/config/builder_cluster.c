@@ -118,6 +118,7 @@ void builder_cluster_promote(struct builder *b, struct resource *r)
     r->pending = NULL;
     r->active = v;
     b->n_warming[RESOURCE_CLUSTER]--;
+    b->clusters_moved = true;
     set_gauge(v, STAT_CLUSTER_WARMING_STATE, 0);
     count_matches(v);
     count_membership(v, old ? old->hosts : NULL);

@@ -273,6 +273,7 @@ void builder_listener_remove(struct builder *b, struct resource *r)
         stat_inc(b->lm_stats, STAT_SLOT_CONFIG, STAT_LM_LISTENER_REMOVED);
     drop_pending(b, r);
     builder_drop_version(b, &r->active);
+    b->names_moved = true;
     if (pmap_remove(&b->listeners, r->name))
         b->changed = true;
 }
@@ -305,8 +306,8 @@ static bool check_part(void *arg, const char *message, struct bytes wire, struct
     return decode_check(&b->ctx, message, wire, err);
 }
 
-static struct route_config *decode_routes(struct builder *b, struct bytes wire,
-                                          const struct route_config *previous, struct error *err)
+struct route_config *builder_routes_decode(struct builder *b, struct bytes wire,
+                                           const struct route_config *previous, struct error *err)
 {
     struct arena *scratch = arena_new(0);
     struct filter_context fctx = {
@@ -326,26 +327,9 @@ static struct route_config *decode_routes(struct builder *b, struct bytes wire,
     return rc;
 }
 
-static bool route_update(struct builder *b, struct resource *r, const struct incoming *in,
-                         bool *unchanged, struct error *err)
+void builder_route_activate(struct builder *b, struct resource *r, struct resource_version *v)
 {
-    *unchanged = r->active && bytes_eq(r->active->wire, in->u->wire);
-    if (*unchanged) {
-        builder_keep_version(r->active, in);
-        return true;
-    }
-    struct resource_version *v = builder_version(b, r, in), *old = r->active;
-    builder_count_decoded(b, RESOURCE_ROUTE);
-    v->route = decode_routes(b, v->wire, old ? old->route : NULL, err);
-    if (v->route && !bytes_eq(v->route->name, r->name)) {
-        error_set(err, "Unexpected RDS configuration (expecting %.*s): %.*s", BYTES_ARG(r->name),
-                  BYTES_ARG(v->route->name));
-        NODE_UNREF(&v->route);
-    }
-    if (!v->route) {
-        resource_version_free(&v);
-        return false;
-    }
+    struct resource_version *old = r->active;
     node_make_pinnable(&v->route->node);
     r->active = v;
     resource_version_free(&old);
@@ -356,6 +340,30 @@ static bool route_update(struct builder *b, struct resource *r, const struct inc
         if (user == user->resource->active)
             builder_mark_dirty(b, user->resource);
     }
+}
+
+static bool route_update(struct builder *b, struct resource *r, const struct incoming *in,
+                         bool *unchanged, struct error *err)
+{
+    struct resource_version *newest = r->pending ? r->pending : r->active;
+    *unchanged = newest && bytes_eq(newest->wire, in->u->wire);
+    if (*unchanged) {
+        builder_keep_version(newest, in);
+        return true;
+    }
+    struct resource_version *v = builder_version(b, r, in), *old = r->active;
+    builder_count_decoded(b, RESOURCE_ROUTE);
+    v->route = builder_routes_decode(b, v->wire, old ? old->route : NULL, err);
+    if (v->route && !bytes_eq(v->route->name, r->name)) {
+        error_set(err, "Unexpected RDS configuration (expecting %.*s): %.*s", BYTES_ARG(r->name),
+                  BYTES_ARG(v->route->name));
+        NODE_UNREF(&v->route);
+    }
+    if (!v->route) {
+        resource_version_free(&v);
+        return false;
+    }
+    builder_hold_routes(b, r, v);
     return true;
 }
 

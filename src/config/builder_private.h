@@ -30,6 +30,10 @@ struct builder {
     struct source_ref *cds, *lds;
     struct resource *cds_want, *lds_want; /* "*"; not in the store */
     unsigned n_warming[RESOURCE_TYPE_COUNT];
+    struct list held_routes;  /* struct hold */
+    struct map held_clusters; /* -> struct hold * */
+    bool clusters_moved;      /* one became warm since the last review */
+    bool names_moved;         /* which clusters are named may have changed since */
 
     struct resource **sorted[RESOURCE_TYPE_COUNT]; /* for views; NULL: make it anew */
 };
@@ -63,6 +67,8 @@ void builder_count_decoded(struct builder *b, enum resource_type type);
 /* Equal to what is there: only the words about it are new. */
 void builder_keep_version(struct resource_version *v, const struct incoming *in);
 
+void builder_forget_sorted(struct builder *b, enum resource_type type);
+
 /* ---- builder_snapshot.c ---- */
 void builder_snapshots_fini(struct builder *b);
 
@@ -93,6 +99,25 @@ bool builder_listener_warm(const struct resource_version *v);
 struct listener_entry *builder_listener_entry(struct builder *b, const struct resource_version *v,
                                               const struct listener_entry *old);
 void builder_release_later(struct builder *b, struct resource_version *v);
+
+void builder_route_activate(struct builder *b, struct resource *r, struct resource_version *v);
+struct route_config;
+struct route_config *builder_routes_decode(struct builder *b, struct bytes wire,
+                                           const struct route_config *previous, struct error *err);
+
+/* ---- builder_hold.c ---- */
+/* Takes over a new version of routes: to serve, or to wait in part. */
+void builder_hold_routes(struct builder *b, struct resource *r, struct resource_version *v);
+void builder_hold_drop_routes(struct builder *b, struct resource *r);
+/* A cluster shall go. True: it is kept for now. */
+bool builder_hold_cluster(struct builder *b, struct resource *r);
+void builder_hold_keep_cluster(struct builder *b, struct resource *r); /* it is named again */
+/* Before a commit: what can go on, or go. */
+void builder_hold_review(struct builder *b);
+void builder_hold_fini(struct builder *b);
+/* "cds web, cds other" */
+void builder_hold_describe(const struct builder *b, const struct resource *r, char *out,
+                           size_t size);
 
 /* ---- builder_stats.c ---- */
 enum subscription_event {

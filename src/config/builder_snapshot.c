@@ -82,6 +82,7 @@ static void release_addresses(struct builder *b)
 struct snapshot *builder_commit(struct builder *b)
 {
     struct snapshot *s = NULL;
+    builder_hold_review(b);
     builder_flush_wants(b);
     put_dirty(b);
     if (b->changed) {

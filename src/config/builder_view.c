@@ -79,7 +79,9 @@ static struct resource_view view_of(struct builder *b, const struct resource *r)
         v.cluster = pmap_get(&b->clusters, r->name);
     if (r->type == RESOURCE_LISTENER)
         v.listener = pmap_get(&b->listeners, r->name);
-    if (r->pending)
+    if (r->pending && r->type == RESOURCE_ROUTE)
+        builder_hold_describe(b, r, v.waiting_for, sizeof(v.waiting_for));
+    else if (r->pending)
         describe_wait(r->pending, v.waiting_for, sizeof(v.waiting_for));
     return v;
 }
@@ -103,7 +105,8 @@ void builder_each_held(const struct builder *b, const struct config_source *sour
     {
         const struct resource *r = LIST_ENTRY(it, struct resource, link);
         const struct resource_version *v = r->pending ? r->pending : r->active;
-        if (v && !r->is_static && !r->absent && bytes_eq(r->source->source.key, source->key))
+        if (v && !r->is_static && !r->absent && !r->doomed &&
+            bytes_eq(r->source->source.key, source->key))
             fn(arg, r->name, bytes_of(v->version->text));
     }
 }

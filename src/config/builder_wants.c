@@ -8,12 +8,6 @@ static void want_changed(struct builder *b, struct resource *r)
         list_push_back(&b->want_changes, &r->want_link);
 }
 
-static void forget_sorted(struct builder *b, enum resource_type type)
-{
-    mem_free(b->sorted[type]);
-    b->sorted[type] = NULL;
-}
-
 void builder_depend(struct builder *b, struct resource_version *v,
                     const struct config_source *source, enum resource_type type, struct bytes name)
 {
@@ -21,7 +15,7 @@ void builder_depend(struct builder *b, struct resource_version *v,
     if (!r) {
         r = store_add(&b->store, source, type, name);
         r->fetch_timeout_ms = source->initial_fetch_timeout_ms;
-        forget_sorted(b, type);
+        builder_forget_sorted(b, type);
     }
     struct dependency *d = &v->deps[v->n_deps++];
     d->from = v;
@@ -119,10 +113,11 @@ static void forget(struct builder *b, struct resource *r)
         b->table.unwant(b->table.ctx, &r->source->source, r->type, r->name);
     if (r->active && r->active->route && pmap_get(&b->routes, r->name) == r->active->route) {
         pmap_remove(&b->routes, r->name);
-        b->changed = true;
+        b->changed = b->names_moved = true;
     }
+    builder_hold_drop_routes(b, r);
     builder_drop_version(b, &r->active);
-    forget_sorted(b, r->type);
+    builder_forget_sorted(b, r->type);
     store_remove(&b->store, r);
 }
 

@@ -66,7 +66,9 @@ enum rds_stat {
     X(DECODED_LDS, "decoded.lds", COUNTER)                                                         \
     X(DECODED_RDS, "decoded.rds", COUNTER)                                                         \
     X(DECODED_VIRTUAL_HOST, "decoded.virtual_host", COUNTER)                                       \
-    X(DECODED_ROUTE, "decoded.route", COUNTER)
+    X(DECODED_ROUTE, "decoded.route", COUNTER)                                                     \
+    X(HOLDS, "holds", COUNTER)                                                                     \
+    X(HOLDS_EXPIRED, "holds_expired", COUNTER)
 
 enum cluster_manager_stat {
 #define X(id, name, kind) STAT_##id,

@@ -526,16 +526,27 @@ static bool route_clusters(const struct route *r, struct route_place at, route_c
     return true;
 }
 
+static bool vhost_clusters(const struct virtual_host *v, unsigned vhost, route_cluster_fn *fn,
+                           void *arg)
+{
+    bool go_on = true;
+    for (unsigned i = 0; go_on && i < v->n_routes; i++) {
+        struct route_place at = {.vhost = vhost, .route = i};
+        go_on = route_clusters(v->routes[i].route, at, fn, arg);
+    }
+    return go_on;
+}
+
+void virtual_host_clusters(const struct virtual_host *v, route_cluster_fn *fn, void *arg)
+{
+    vhost_clusters(v, 0, fn, arg);
+}
+
 void route_config_clusters(const struct route_config *rc, route_cluster_fn *fn, void *arg)
 {
-    for (unsigned i = 0; i < rc->n_vhosts; i++) {
-        const struct virtual_host *v = rc->vhosts[i].vhost;
-        for (unsigned j = 0; j < v->n_routes; j++) {
-            struct route_place at = {.vhost = i, .route = j};
-            if (!route_clusters(v->routes[j].route, at, fn, arg))
-                return;
-        }
-    }
+    bool go_on = true;
+    for (unsigned i = 0; go_on && i < rc->n_vhosts; i++)
+        go_on = vhost_clusters(rc->vhosts[i].vhost, i, fn, arg);
 }
 
 bool route_cluster_unknown(struct bytes cluster, const struct route_place *at, struct error *err)

@@ -76,6 +76,7 @@ struct resource {
     bool told;    /* endpoints, routes and "*": the source has been told to deliver it */
     bool settled; /* received, refused, absent or timed out: nobody waits */
     bool absent, timed_out;
+    bool doomed;               /* a cluster that was removed, and is still named */
     uint32_t hash;             /* of type and name */
     struct resource *next;     /* in its bucket */
     struct bytes name;         /* in the same piece of heap, NUL-terminated */

@@ -303,7 +303,8 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
                                 .report = &c->report,
                                 .strict = o->strict,
                                 .reject_unknown_static = o->reject_unknown_static,
-                                .reject_unknown_dynamic = o->reject_unknown_dynamic};
+                                .reject_unknown_dynamic = o->reject_unknown_dynamic,
+                                .route_hold_ms = o->route_hold_ms};
     c->builder = builder_new(&c->builder_table, &b);
     return c;
 }

@@ -34,6 +34,7 @@ struct config_thread_options {
     const struct filter_registry *filters;
     struct stat_store *stats;
     bool strict, reject_unknown_static, reject_unknown_dynamic;
+    uint64_t route_hold_ms;
     bool quiet_unknown, quiet_deprecated; /* no log line; unknown fields are not counted either */
 };
 

@@ -124,6 +124,9 @@ static const struct flag flags[] = {
      "Not Envoy's: a file or folder that may be read, and no other; repeatable"},
     {"sandbox-write", NULL, FLAG_PATH, AT(sandbox.write), false,
      "Not Envoy's: a file or folder that may be written, and no other; repeatable"},
+    {"route-hold-ms", NULL, FLAG_U32, AT(route_hold_ms), false,
+     "Not Envoy's: milliseconds that a changed virtual host waits for its clusters, and a removed "
+     "cluster for its last route; default 5000, 0 is Envoy's way"},
     {"strict", NULL, FLAG_BOOL, AT(strict), false,
      "Not Envoy's: refuse fields that are known and not implemented, wherever they come from"},
     {"version", NULL, FLAG_VERSION, 0, false, "Print the version and exit"},
@@ -265,6 +268,7 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
                           .log_level = "info",
                           .drain_strategy = "gradual",
                           .drain_time_s = 600,
+                          .route_hold_ms = 5000,
                           .parent_shutdown_time_s = 900,
                           .file_flush_interval_ms = 1000,
                           .file_flush_min_size_kb = 64,

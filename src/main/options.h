@@ -22,6 +22,7 @@ struct options {
     const char *admin_address_path, *drain_strategy, *local_address_ip_version;
     const char *base_id_path, *socket_path, *socket_mode, *disable_extensions;
     uint32_t base_id, restart_epoch, drain_time_s, parent_shutdown_time_s;
+    uint32_t route_hold_ms;
     uint32_t file_flush_interval_ms, file_flush_min_size_kb;
     bool log_format_escaped, allow_unknown_static, reject_unknown_dynamic, ignore_unknown_dynamic;
     bool strict;

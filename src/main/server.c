@@ -230,6 +230,7 @@ static bool make_config(struct server *s, struct error *err)
         .strict = s->options->strict,
         .reject_unknown_static = !s->options->allow_unknown_static,
         .reject_unknown_dynamic = s->options->reject_unknown_dynamic,
+        .route_hold_ms = s->options->route_hold_ms,
         .quiet_unknown = s->options->ignore_unknown_dynamic,
         .quiet_deprecated = s->options->skip_deprecated_logs,
     };

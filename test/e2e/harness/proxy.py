@@ -12,6 +12,7 @@ from .waiting import wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 READY_BOUND = 20.0
+ROUTE_HOLD_MS = 300
 
 
 def binary(kind):
@@ -59,6 +60,8 @@ class Proxy:
         self.command = [str(binary(kind)), "-c", str(self.config_file), "--disable-hot-restart",
                         "--concurrency", str(concurrency), "-l", level,
                         "--admin-address-path", str(self.admin_file), *args]
+        if kind == "xylem" and "--route-hold-ms" not in args:  # as ever, but no scenario's time
+            self.command += ["--route-hold-ms", str(ROUTE_HOLD_MS)]
         self.env = {**os.environ, **(env or {})}
         self.process = None
         self.failed = None

@@ -27,10 +27,14 @@ class Traffic:
         self.go_on(1)
         return self
 
-    def __exit__(self, kind, *_):
+    def stop(self):
+        """No further requests: what comes now may break."""
         self.stopping.set()
         for thread in self.threads:
             thread.join(10)
+
+    def __exit__(self, kind, *_):
+        self.stop()
         if kind is None:
             assert self.problems == []
 

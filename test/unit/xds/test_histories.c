@@ -180,7 +180,7 @@ static struct config_source ads = {.kind = SOURCE_ADS,
                                    .initial_fetch_timeout_ms = 15000,
                                    .api = {.services = &service, .n_services = 1}};
 
-static void client_start(bool delta)
+static void client_start(bool delta, bool hold)
 {
     struct builder_table table = {.clock = &client.f.clock.clock,
                                   .publish = publish,
@@ -195,7 +195,8 @@ static void client_start(bool delta)
     struct builder_options o = {.descriptors = client.f.descriptors,
                                 .validator = client.f.validator,
                                 .filters = &fixture_registry,
-                                .stats = client.f.stats};
+                                .stats = client.f.stats,
+                                .route_hold_ms = hold ? 5000 : 0};
     client.builder = builder_new(&table, &o);
     builder_decode_context(client.builder)->ads_configured = true;
     client.table = (struct xds_table){.clock = &client.f.clock.clock,
@@ -249,6 +250,7 @@ struct step {
 
 struct history {
     bool delta, lenient;
+    bool hold; /* routes and clusters wait for each other */
     struct step steps[STEPS_MAX];
     unsigned n;
 };
@@ -314,7 +316,7 @@ static bool settle(void)
             any |= model_answer(&server, (enum resource_type)t, false);
         while (deliver())
             any = true;
-        if (!any && !stream)
+        if (!any) /* a retry, what was waited for, what was held */
             any = timer_fire(0);
         if (!any)
             return true;
@@ -377,7 +379,7 @@ static bool run(const struct history *h, struct strbuf *text)
     struct strbuf lived = STRBUF_INIT, fresh = STRBUF_INIT;
     model_init(&server, &model_bytes, h->delta);
     server.forgets_nothing = h->lenient;
-    client_start(h->delta);
+    client_start(h->delta, h->hold);
     for (unsigned i = 0; i < h->n; i++)
         take_step(&h->steps[i]);
     make_whole();
@@ -385,7 +387,7 @@ static bool run(const struct history *h, struct strbuf *text)
     picture(&lived);
     client_stop();
     model_restart(&server, 1000);
-    client_start(h->delta);
+    client_start(h->delta, h->hold);
     ok &= settle();
     picture(&fresh);
     client_stop();
@@ -412,6 +414,7 @@ static void generate(struct history *h, uint64_t seed)
     struct random_source r;
     random_seed(&r, seed);
     *h = (struct history){.delta = random_below(&r, 2), .lenient = random_below(&r, 2)};
+    h->hold = random_below(&r, 4) > 0;
     h->n = 1 + (unsigned)random_below(&r, STEPS_MAX);
     for (unsigned i = 0; i < h->n; i++) {
         unsigned at = (unsigned)random_below(&r, 41), kind = 0;
@@ -447,8 +450,8 @@ static void shrink(struct history *h, struct strbuf *text)
 
 static void print(const struct history *h, uint64_t seed)
 {
-    fprintf(stderr, "history %llu, %s, %u steps:\n", (unsigned long long)seed,
-            h->delta ? "delta" : "state of the world", h->n);
+    fprintf(stderr, "history %llu, %s, %s, %u steps:\n", (unsigned long long)seed,
+            h->delta ? "delta" : "state of the world", h->hold ? "holding" : "not holding", h->n);
     for (unsigned i = 0; i < h->n; i++) {
         const struct step *s = &h->steps[i];
         fprintf(stderr, "  %s %s %u variant %u\n", step_names[s->kind],
