@@ -178,7 +178,8 @@ def make(types, rng):
 
 def start(binary, folder):
     ready = folder / "ready"
-    process = subprocess.Popen([binary, folder / "resources", "--no-watch", "--ready-file", ready])
+    process = subprocess.Popen([binary, folder / "resources", "--no-watch", "--ready-file", ready],
+                               stdout=subprocess.DEVNULL)
     while not ready.exists():
         if process.poll() is not None:
             sys.exit(f"the stub ended with {process.returncode}")
