@@ -119,9 +119,10 @@ def test_internal_headers_do_not_pass_from_outside(through, origin):
     through(use_remote_address=True, xff_num_trusted_hops=1).get("/", headers={
         "x-forwarded-for": "8.8.8.8", "x-envoy-internal": "true",
         "x-envoy-upstream-rq-timeout-ms": "1", "x-envoy-expected-rq-timeout-ms": "1",
+        "x-envoy-upstream-stream-duration-ms": "9",
         "x-envoy-retry-on": "5xx", "x-envoy-original-path": "/x"})
     for name in ["x-envoy-internal", "x-envoy-upstream-rq-timeout-ms", "x-envoy-retry-on",
-                 "x-envoy-original-path"]:
+                 "x-envoy-original-path", "x-envoy-upstream-stream-duration-ms"]:
         assert origin.last.header(name) is None, name
     assert origin.last.header("x-envoy-expected-rq-timeout-ms") == "15000"
     assert origin.last.header("x-envoy-external-address") == "8.8.8.8"

@@ -1,7 +1,7 @@
 """Path normalisation: one reading for the route and the origin."""
 import pytest
 
-from harness import bootstrap, cluster, direct, http_listener, route
+from harness import bootstrap, cluster, difference, direct, http_listener, route
 
 
 @pytest.fixture
@@ -66,6 +66,23 @@ def test_path_with_escaped_slashes_action(through, origin, action):
     answer = through(path_with_escaped_slashes_action=action).get("/a%2Fb")
     assert (answer.status, answer.header("location")) == (status, location)
     assert [r.target for r in origin.requests] == ([seen] if seen else [])
+
+
+LEAD_AWAY = {"/%2Fb.test/a?q=//": ("//b.test/a?q=//", "/b.test/a?q=//"),
+             "/%5Cb.test": ("/\\b.test", "/b.test"),
+             "/%2F%5C%2Fb": ("//\\/b", "/b"),
+             "/a%2F%2Fb": ("/a//b", "/a//b")}
+
+
+@difference("A Location that begins with two slashes, or with a slash and a backslash, names another "
+            "host: whoever finds a link to it has been led away by our answer.",
+            envoy="with UNESCAPE_AND_REDIRECT, redirects /%2Fb.test to //b.test",
+            xylem="redirects to /b.test")
+@pytest.mark.parametrize("path", LEAD_AWAY)
+def test_an_unescaped_path_leads_to_no_other_host(through, kind, path):
+    proxy = through(path_with_escaped_slashes_action="UNESCAPE_AND_REDIRECT")
+    answer = proxy.get(path)
+    assert (answer.status, answer.header("location")) == (307, LEAD_AWAY[path][kind == "xylem"])
 
 
 def test_escaped_backslash_counts_as_a_slash(through, origin):

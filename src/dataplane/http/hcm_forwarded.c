@@ -109,6 +109,7 @@ static void clean_external(struct stream *s, bool edge)
         H("x-envoy-force-trace"),
         H("x-envoy-ip-tags"),
         H("x-envoy-original-url"),
+        H("x-envoy-upstream-stream-duration-ms"),
         H("x-envoy-hedge-on-per-try-timeout"),
     };
     static const struct bytes at_edge[] = {

@@ -172,6 +172,15 @@ static const struct stream_error *handle_escaped_slashes(struct stream *s, struc
     return NULL;
 }
 
+/* "//host" in a Location is another host's, and browsers take a backslash for a slash. */
+static struct bytes one_slash_first(struct arena *a, struct bytes path)
+{
+    size_t n = 0;
+    while (n < path.len && (path.data[n] == '/' || path.data[n] == '\\'))
+        n++;
+    return n > 1 ? bytes_of(arena_printf(a, "/%.*s", BYTES_ARG(bytes_skip(path, n)))) : path;
+}
+
 const struct stream_error *hcm_normalize_path(struct stream *s)
 {
     const struct http_manager *m = s->manager;
@@ -201,6 +210,6 @@ const struct stream_error *hcm_normalize_path(struct stream *s)
     if (!redirect)
         return NULL;
     stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_REDIRECTED_NORMALIZED);
-    headers_set_id(&s->response_headers, HEADER_LOCATION, result);
+    headers_set_id(&s->response_headers, HEADER_LOCATION, one_slash_first(s->arena, result));
     return stream_error_get(STREAM_ERROR_PATH_REDIRECT);
 }
