@@ -53,17 +53,22 @@ static void put_time(struct strbuf *out, uint32_t number, uint64_t wall_ns)
 }
 
 /* UpdateFailureState */
-static void put_error(struct strbuf *out, uint32_t number, const struct resource_view *v)
+static void put_error_of(struct strbuf *out, uint32_t number, enum resource_type type,
+                         const struct resource_rejected *r)
 {
-    const struct resource_rejected *r = v->rejected;
     struct strbuf e = STRBUF_INIT;
     if (!r)
         return;
-    dump_put_any(&e, 1, resource_type_name(v->type), r->wire);
+    dump_put_any(&e, 1, resource_type_name(type), r->wire);
     put_time(&e, 2, r->wall_ns);
     dump_put_text(&e, 3, bytes_of(r->details));
     dump_put_text(&e, 4, bytes_of(r->version_info));
     dump_put_message(out, number, &e);
+}
+
+static void put_error(struct strbuf *out, uint32_t number, const struct resource_view *v)
+{
+    put_error_of(out, number, v->type, v->rejected);
 }
 
 /* Envoy says nothing of what is well. */
@@ -227,7 +232,12 @@ bool dump_static_endpoints(const struct resource_view *v, struct strbuf *out)
 
 bool dump_dynamic_endpoints(const struct resource_view *v, struct strbuf *out)
 {
-    return !v->is_static && put_endpoints(v, 2, out);
+    if (v->is_static || !put_endpoints(v, 2, out))
+        return false;
+    put_error_of(out, 4, RESOURCE_ENDPOINT, v->endpoints_rejected);
+    if (v->endpoints_rejected)
+        dump_put_varint(out, 5, CLIENT_NACKED);
+    return true;
 }
 
 void dump_bootstrap(struct bytes bootstrap, struct bytes node, uint64_t wall_ns, struct strbuf *out)

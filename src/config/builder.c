@@ -269,6 +269,17 @@ static bool has_room(struct bytes wire, struct error *err)
     return error_set(err, "out of memory for a resource of %zu bytes", wire.len);
 }
 
+static void count_rejected(struct builder *b, enum resource_type type)
+{
+    static const enum decode_stat stats[RESOURCE_TYPE_COUNT] = {
+        [RESOURCE_CLUSTER] = STAT_REJECTED_CDS,
+        [RESOURCE_ENDPOINT] = STAT_REJECTED_EDS,
+        [RESOURCE_LISTENER] = STAT_REJECTED_LDS,
+        [RESOURCE_ROUTE] = STAT_REJECTED_RDS,
+    };
+    stat_inc(b->decode_stats, STAT_SLOT_CONFIG, stats[type]);
+}
+
 static void update_one(struct builder *b, struct resource *r, const struct incoming *in,
                        struct update_result *result)
 {
@@ -285,6 +296,7 @@ static void update_one(struct builder *b, struct resource *r, const struct incom
         resource_reject(r, room ? in->u->wire : BYTES_NONE, in->u->version, error_text(&err),
                         in->wall_ns);
         add_error(result, in->u->name, error_text(&err));
+        count_rejected(b, r->type);
     }
     error_fini(&err);
     builder_settle(b, r);

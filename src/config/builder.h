@@ -175,8 +175,9 @@ struct resource_view {
     enum resource_type type;
     struct bytes name;
     bool is_static;
-    const struct resource_version *active, *warming; /* either may be NULL */
-    const struct resource_rejected *rejected;        /* error_state; NULL: none */
+    const struct resource_version *active, *warming;    /* either may be NULL */
+    const struct resource_rejected *rejected;           /* error_state; NULL: none */
+    const struct resource_rejected *endpoints_rejected; /* of an EDS cluster's assignment */
     enum client_status status;
     const struct cluster_entry *cluster; /* active clusters */
     const struct host_set *hosts;        /* of clusters, also warming ones */

@@ -65,6 +65,15 @@ static const struct host_set *hosts_of(const struct resource *r)
     return v ? v->hosts : NULL;
 }
 
+static const struct resource_rejected *endpoints_rejected(const struct resource_version *v)
+{
+    for (unsigned i = 0; v && i < v->n_deps; i++) {
+        if (v->deps[i].on->type == RESOURCE_ENDPOINT)
+            return v->deps[i].on->rejected;
+    }
+    return NULL;
+}
+
 static struct resource_view view_of(struct builder *b, const struct resource *r)
 {
     struct resource_view v = {.type = r->type,
@@ -75,8 +84,10 @@ static struct resource_view view_of(struct builder *b, const struct resource *r)
                               .rejected = r->rejected,
                               .status = status_of(r),
                               .hosts = hosts_of(r)};
-    if (r->type == RESOURCE_CLUSTER)
+    if (r->type == RESOURCE_CLUSTER) {
         v.cluster = pmap_get(&b->clusters, r->name);
+        v.endpoints_rejected = endpoints_rejected(r->pending ? r->pending : r->active);
+    }
     if (r->type == RESOURCE_LISTENER)
         v.listener = pmap_get(&b->listeners, r->name);
     if (r->pending && r->type == RESOURCE_ROUTE)

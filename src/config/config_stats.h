@@ -67,6 +67,10 @@ enum rds_stat {
     X(DECODED_RDS, "decoded.rds", COUNTER)                                                         \
     X(DECODED_VIRTUAL_HOST, "decoded.virtual_host", COUNTER)                                       \
     X(DECODED_ROUTE, "decoded.route", COUNTER)                                                     \
+    X(REJECTED_CDS, "rejected.cds", COUNTER)                                                       \
+    X(REJECTED_EDS, "rejected.eds", COUNTER)                                                       \
+    X(REJECTED_LDS, "rejected.lds", COUNTER)                                                       \
+    X(REJECTED_RDS, "rejected.rds", COUNTER)                                                       \
     X(HOLDS, "holds", COUNTER)                                                                     \
     X(HOLDS_EXPIRED, "holds_expired", COUNTER)
 

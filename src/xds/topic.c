@@ -285,6 +285,9 @@ static void apply(struct topic *t, const struct discovery_response *r, struct er
     }
     config_update(t->home->builder, t->home->source, t->type, b.updates, b.n_updates, b.removed,
                   b.n_removed, full, r->version, &result);
+    for (unsigned i = 0; i < result.n_errors; i++)
+        LOG(LOG_CONFIG, LOG_WARNING, "%s '%s' rejected: %s", resource_type_short(t->type),
+            result.errors[i].name, result.errors[i].details);
     if (update_result_text(&result, t->type, &text))
         error_set(err, "%s", strbuf_str(&text));
     strbuf_fini(&text);

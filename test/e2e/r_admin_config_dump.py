@@ -1,7 +1,10 @@
 """/config_dump: sections, masks, names, resources."""
 import pytest
 
-from harness import bootstrap, cluster, direct, endpoint, http_listener, route
+from harness import (bootstrap, cluster, difference, direct, endpoint, http_listener, route,
+                     wait_for)
+from harness.stub import resource
+from harness.xds import ads_bootstrap, eds_cluster, endpoints, rds_listener, routes
 
 ADMIN = "type.googleapis.com/envoy.admin.v3."
 
@@ -151,3 +154,48 @@ def test_declared_health_is_in_the_endpoints(start, origins):
                 if c["@type"].endswith("EndpointsConfigDump"))
     hosts = dump["static_endpoint_configs"][0]["endpoint_config"]["endpoints"][0]["lb_endpoints"]
     assert [h["health_status"] for h in hosts] == ["UNHEALTHY", "HEALTHY"]
+
+
+BAD = {  # kind: where its entry is, a resource that is refused, and the field that is to blame
+    "cds": ("dynamic_active_clusters", eds_cluster("one", lb_policy="MAGLEV"), "lb_policy"),
+    "eds": ("dynamic_endpoint_configs", resource("eds", {"cluster_name": "one", "endpoints": [
+        {"lb_endpoints": [{"endpoint": {"address": {"socket_address": {
+            "address": "no.address", "port_value": 1}}}}]}]}), "endpoints[0].lb_endpoints[0]"),
+    "lds": ("dynamic_listeners", rds_listener(address={"socket_address": {
+        "address": "no.address", "port_value": 1}}), "address"),
+    "rds": ("dynamic_route_configs", routes({"match": {"safe_regex": {"regex": "("}},
+                                             "direct_response": {"status": 200}}),
+            "virtual_hosts[0].routes[0].match.safe_regex"),
+}
+
+
+@difference("A resource that is refused tells why, whatever its type.",
+            envoy="tells the error_state of listeners alone", xylem="of every type")
+@pytest.mark.parametrize("what", BAD)
+def test_error_state_of_every_type(stub, start, origin, kind, what):
+    control = stub(rds_listener(), routes(route("/", "one")), eds_cluster("one"),
+                   endpoints("one", origin))
+    proxy = start(ads_bootstrap(control))
+    field, bad, path = BAD[what]
+    if kind == "envoy" and what == "cds":
+        bad = eds_cluster("one", connect_timeout="-1s")
+    control.put(bad)
+    control.wait(what, "NACKED")
+
+    def entry():
+        found = [d[field] for d in proxy.config_dump("?include_eds") if field in d]
+        return found[0][0] if found else None
+
+    if kind == "envoy":
+        assert ("error_state" in entry()) == (what == "lds")
+        return
+    state = wait_for(lambda: (entry() or {}).get("error_state"), what="the error")
+    assert path in state["details"]
+    assert state["failed_configuration"]["@type"] == bad["@type"]
+    assert state["last_update_attempt"] and state["version_info"]
+    assert proxy.stat(f"xylem.config.rejected.{what}") == 1
+    told = [line for line in proxy.log().splitlines() if f"{what} '" in line]
+    assert len(told) == 1 and path in told[0]
+    control.put(rds_listener(), routes(route("/", "one")), eds_cluster("one"),
+                endpoints("one", origin))
+    wait_for(lambda: "error_state" not in entry(), what="the error to go")
