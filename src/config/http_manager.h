@@ -7,6 +7,7 @@
 #include "config/access_log.h"
 #include "config/config_source.h"
 #include "config/filter_factory.h"
+#include "config/http2.h"
 #include "config/node.h"
 
 struct route_config;
@@ -173,6 +174,8 @@ struct http_manager {
     bool accept_http_10, enable_trailers, allow_chunked_length, allow_absolute_url;
     bool allow_custom_methods;
     struct bytes default_host_for_http_10;
+
+    struct http2_options http2;
 
     struct access_log **access_logs;
     unsigned n_access_logs;

@@ -29,7 +29,8 @@ static bool take_codec(struct http_manager *m, const hcm_msg *msg, struct error 
         m->codec = CODEC_HTTP1;
         return true;
     case HCM(HTTP2):
-        return error_set(err, "codec_type: HTTP2 is not implemented");
+        m->codec = CODEC_HTTP2;
+        return true;
     case HCM(HTTP3):
         return error_set(err, "codec_type: HTTP3 is not implemented");
     default:
@@ -133,6 +134,19 @@ static void take_http1(struct http_manager *m, const hcm_msg *msg)
         arena_dup(m->node.arena, upb_bytes(HTTP1(default_host_for_http_10)(h)));
     m->stream_error_h1 =
         upb_bool(HTTP1(override_stream_error_on_invalid_http_message)(h), m->stream_error_h1);
+}
+
+static bool take_http2(struct http_manager *m, const hcm_msg *msg, struct error *err)
+{
+    const envoy_config_core_v3_Http2ProtocolOptions *h = HCM(http2_protocol_options)(msg);
+    if (!http2_options_decode(h, &m->http2, err))
+        return error_prefix(err, "http2_protocol_options.");
+    bool told =
+        h &&
+        envoy_config_core_v3_Http2ProtocolOptions_override_stream_error_on_invalid_http_message(h);
+    if (!told)
+        m->http2.stream_error |= m->stream_error_on_invalid_http_message;
+    return true;
 }
 
 static bool take_names(const struct decode_context *ctx, struct http_manager *m, const hcm_msg *msg,
@@ -288,10 +302,11 @@ static bool take_manager(struct decode_context *ctx, struct http_manager *m, con
     m->stat_prefix = stat_name_of(m->node.arena, prefix);
     take_http1(m, msg);
     take_identity(m, msg);
-    return check_refused(msg, err) && take_codec(m, msg, err) && take_times(m, msg, err) &&
-           take_common(m, msg, err) && take_names(ctx, m, msg, err) && take_internal(m, msg, err) &&
-           take_path(m, msg, err) && take_request_id(ctx, m, msg, arena, err) &&
-           take_logs(ctx, m, msg, wire, err) && http_manager_take_filters(ctx, m, wire, err) &&
+    return check_refused(msg, err) && take_codec(m, msg, err) && take_http2(m, msg, err) &&
+           take_times(m, msg, err) && take_common(m, msg, err) && take_names(ctx, m, msg, err) &&
+           take_internal(m, msg, err) && take_path(m, msg, err) &&
+           take_request_id(ctx, m, msg, arena, err) && take_logs(ctx, m, msg, wire, err) &&
+           http_manager_take_filters(ctx, m, wire, err) &&
            http_manager_take_routes(ctx, m, wire, previous, err);
 }
 

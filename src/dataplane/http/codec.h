@@ -123,7 +123,7 @@ struct codec {
     uint8_t protocol;             /* enum http_protocol, of the current message received */
     bool multiplexed;             /* HTTP/2: it is a codec_mux */
     bool sends_to_end; /* the message being sent, or broken off, ends where the connection does */
-    bool begin_held;   /* set by the owner: no further request is to begin yet (HTTP/1) */
+    bool begin_held;   /* set by the owner: no further request is to begin yet */
 };
 
 /* What a codec of many streams has besides. */

@@ -6,6 +6,7 @@
 enum {
     HEADERS_MAX = 60000, /* what a header list holds, less what is added to it */
     FRAME_SIZE = 16384,
+    PIECE = 2048,             /* of input, after which no more streams may begin */
     SEND_BLOCK_MAX = 1 << 23, /* what the connection manager lets through fits */
 };
 
@@ -206,18 +207,19 @@ static bool h2_input(struct codec *c, struct buffer *in)
     struct codec_h2 *h = h2_of(c);
     h->busy = true;
     h->input = in;
-    while (!buffer_empty(in) && !h->broken) {
+    while (!buffer_empty(in) && !h->broken && !c->begin_held) {
         h->input_piece = buffer_front(in);
+        if (!h->reading && h->input_piece.len > PIECE)
+            h->input_piece.len = PIECE;
         ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)h->input_piece.data,
                                              h->input_piece.len);
         if (n < 0)
             input_failed(h, n);
-        else
-            h2_recv_rest(h);
         buffer_drain(in, n > 0 ? (size_t)n : 0);
         if (n == 0)
             break;
     }
+    h2_recv_rest(h);
     h->input = NULL;
     h->input_piece = BYTES_NONE;
     h->busy = false;

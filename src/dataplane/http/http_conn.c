@@ -4,6 +4,7 @@
 #include "config/snapshot.h"
 #include "dataplane/http/codec_h1.h"
 #include "dataplane/http/http_conn_list.h"
+#include "dataplane/http/http_conn_mux.h"
 #include "dataplane/http/stream_internal.h"
 #include "dataplane/http/stream_pool.h"
 #include "dataplane/net/conn_limit.h"
@@ -11,25 +12,29 @@
 enum { BEGUN_MAX = 32 };             /* pipelined requests of a connection in one turn */
 enum { HELD_INPUT_MAX = 64 * 1024 }; /* pipelined bytes kept while a response is under way */
 
-static void count(struct http_conn *c, enum http_stat stat, int64_t n)
+void http_conn_count(struct http_conn *c, enum http_stat stat, int64_t n)
 {
     stat_add(c->stats, c->worker->slot, stat, n);
 }
 
-static void count_bytes(struct http_conn *c)
+void http_conn_count_bytes(struct http_conn *c)
 {
     uint64_t rx = connection_bytes_read(c->connection);
     uint64_t tx = connection_bytes_written(c->connection);
     if (rx != c->rx_counted)
-        count(c, STAT_HTTP_DOWNSTREAM_CX_RX_BYTES_TOTAL, (int64_t)(rx - c->rx_counted));
+        http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_RX_BYTES_TOTAL, (int64_t)(rx - c->rx_counted));
     if (tx != c->tx_counted)
-        count(c, STAT_HTTP_DOWNSTREAM_CX_TX_BYTES_TOTAL, (int64_t)(tx - c->tx_counted));
+        http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_TX_BYTES_TOTAL, (int64_t)(tx - c->tx_counted));
     c->rx_counted = rx;
     c->tx_counted = tx;
 }
 
 void http_conn_flush(struct http_conn *c)
 {
+    if (UNLIKELY(c->mux != NULL)) {
+        http_conn_mux_flush(c);
+        return;
+    }
     if (!c->in_input && !c->closing && c->out.len)
         connection_write(c->connection, &c->out);
 }
@@ -45,6 +50,8 @@ void http_conn_close(struct http_conn *c, enum close_reason reason)
         return;
     bool in_input = c->in_input;
     c->in_input = false;
+    if (c->mux)
+        http_conn_mux_goaway(c);
     http_conn_flush(c);
     c->in_input = in_input;
     c->closing = true;
@@ -57,7 +64,10 @@ void http_conn_drain(struct http_conn *c)
     if (c->draining)
         return;
     c->draining = true;
-    c->codec->ops->drain(c->codec);
+    if (c->mux)
+        http_conn_mux_drain(c);
+    else
+        c->codec->ops->drain(c->codec);
 }
 
 /* Of a drain that began then. */
@@ -86,7 +96,7 @@ void http_conn_before_response(struct http_conn *c)
         return;
     http_conn_drain(c);
     if (!c->drain_counted)
-        count(c, STAT_HTTP_DOWNSTREAM_CX_DRAIN_CLOSE, 1);
+        http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_DRAIN_CLOSE, 1);
     c->drain_counted = true;
 }
 
@@ -103,24 +113,26 @@ void http_conn_start_drain(struct http_conn *c)
 static void on_timer(struct timer *t)
 {
     struct http_conn *c = t->owner;
-    if (c->stream)
+    if (c->mux && c->closes_at_timer)
+        http_conn_mux_goaway(c);
+    if (c->stream || (c->mux && c->mux->n_streams))
         return;
     if (c->closes_at_timer) {
         http_conn_close(c, CLOSE_DRAIN);
         return;
     }
-    count(c, STAT_HTTP_DOWNSTREAM_CX_IDLE_TIMEOUT, 1);
+    http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_IDLE_TIMEOUT, 1);
     http_conn_start_drain(c);
 }
 
 static void on_duration_timer(struct timer *t)
 {
     struct http_conn *c = t->owner;
-    count(c, STAT_HTTP_DOWNSTREAM_CX_MAX_DURATION_REACHED, 1);
+    http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_MAX_DURATION_REACHED, 1);
     http_conn_start_drain(c);
 }
 
-static void become_idle(struct http_conn *c)
+void http_conn_become_idle(struct http_conn *c)
 {
     uint64_t ms = c->binding->manager->idle_timeout_ms;
     if (c->draining)
@@ -154,7 +166,7 @@ void http_conn_refresh(struct http_conn *c)
 
 /* Streams live until the end of the turn: a flood of pipelined requests may not make more of them
  * than a few for each connection and some for all. One a turn is everybody's. */
-static bool may_begin(struct http_conn *c)
+bool http_conn_may_begin(struct http_conn *c)
 {
     const struct stream_pool *p = c->worker->streams;
     if (c->turn != p->turn)
@@ -171,13 +183,13 @@ static void *on_stream_begin(void *owner, struct codec_stream *cs, struct header
     uint32_t max = c->binding->manager->max_requests_per_connection;
     c->requests++;
     if (max && c->requests == max) {
-        count(c, STAT_HTTP_DOWNSTREAM_CX_MAX_REQUESTS_REACHED, 1);
+        http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_MAX_REQUESTS_REACHED, 1);
         c->codec->ops->drain(c->codec);
     }
     struct stream *s = stream_new(c, cs);
     c->stream = s;
     c->begun++;
-    c->codec->begin_held = !may_begin(c);
+    c->codec->begin_held = !http_conn_may_begin(c);
     *headers = &s->request_headers;
     c->codec->ops->set_trailers(cs, &s->request_trailers);
     return s;
@@ -246,17 +258,25 @@ static void on_connection_data(struct connection *connection, struct buffer *in,
 {
     struct http_conn *c = connection_owner(connection);
     CHECK_MAGIC(c, HTTP_CONN_MAGIC);
-    count_bytes(c);
+    http_conn_count_bytes(c);
     if (c->closing) {
         buffer_drain(in, in->len);
         return;
+    }
+    if (UNLIKELY(c->undecided) && !(buffer_empty(in) && end)) {
+        if (!http_conn_decide(c, in))
+            return;
+        if (c->mux) {
+            http_conn_mux_on_data(connection, in, end);
+            return;
+        }
     }
     /* Further answers would only pile up behind those that the client does not read. */
     c->input_left = !buffer_empty(in);
     if (!c->stream && !end && connection_above_watermark(connection))
         return;
     c->in_input = true;
-    c->codec->begin_held = !may_begin(c);
+    c->codec->begin_held = !http_conn_may_begin(c);
     bool open = c->codec->ops->input(c->codec, in);
     if (end && !c->closing)
         c->codec->ops->input_eof(c->codec);
@@ -297,18 +317,21 @@ static void count_close(struct http_conn *c, bool remote, bool active)
 {
     unsigned slot = c->worker->slot;
     uint64_t ms = loop_now_ms(c->worker->loop) - connection_created_ms(c->connection);
-    count(c, STAT_HTTP_DOWNSTREAM_CX_ACTIVE, -1);
-    count(c, STAT_HTTP_DOWNSTREAM_CX_HTTP1_ACTIVE, -1);
-    count(c, STAT_HTTP_DOWNSTREAM_CX_DESTROY, 1);
-    count(c,
-          remote ? STAT_HTTP_DOWNSTREAM_CX_DESTROY_REMOTE : STAT_HTTP_DOWNSTREAM_CX_DESTROY_LOCAL,
-          1);
+    http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_ACTIVE, -1);
+    if (!c->undecided)
+        http_conn_count(
+            c, c->mux ? STAT_HTTP_DOWNSTREAM_CX_HTTP2_ACTIVE : STAT_HTTP_DOWNSTREAM_CX_HTTP1_ACTIVE,
+            -1);
+    http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_DESTROY, 1);
+    http_conn_count(
+        c, remote ? STAT_HTTP_DOWNSTREAM_CX_DESTROY_REMOTE : STAT_HTTP_DOWNSTREAM_CX_DESTROY_LOCAL,
+        1);
     if (active) {
-        count(c, STAT_HTTP_DOWNSTREAM_CX_DESTROY_ACTIVE_RQ, 1);
-        count(c,
-              remote ? STAT_HTTP_DOWNSTREAM_CX_DESTROY_REMOTE_ACTIVE_RQ
-                     : STAT_HTTP_DOWNSTREAM_CX_DESTROY_LOCAL_ACTIVE_RQ,
-              1);
+        http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_DESTROY_ACTIVE_RQ, 1);
+        http_conn_count(c,
+                        remote ? STAT_HTTP_DOWNSTREAM_CX_DESTROY_REMOTE_ACTIVE_RQ
+                               : STAT_HTTP_DOWNSTREAM_CX_DESTROY_LOCAL_ACTIVE_RQ,
+                        1);
     }
     stat_record(c->stats, slot, STAT_HTTP_DOWNSTREAM_CX_LENGTH_MS, ms);
     stat_inc(c->listener_stats, slot, STAT_LISTENER_CX_DESTROY);
@@ -316,20 +339,22 @@ static void count_close(struct http_conn *c, bool remote, bool active)
     stat_record(c->listener_stats, slot, STAT_LISTENER_CX_LENGTH_MS, ms);
 }
 
-static void on_connection_close(struct connection *connection, enum close_reason reason)
+void http_conn_on_close(struct connection *connection, enum close_reason reason)
 {
     struct http_conn *c = connection_owner(connection);
     CHECK_MAGIC(c, HTTP_CONN_MAGIC);
     bool remote =
         reason == CLOSE_REMOTE_CLOSE || reason == CLOSE_REMOTE_RESET || reason == CLOSE_IO_ERROR;
     if (reason == CLOSE_DELAYED_CLOSE_TIMEOUT)
-        count(c, STAT_HTTP_DOWNSTREAM_CX_DELAYED_CLOSE_TIMEOUT, 1);
-    bool active = c->stream != NULL;
+        http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_DELAYED_CLOSE_TIMEOUT, 1);
+    bool active = c->stream || (c->mux && c->mux->n_streams);
     c->closing = true;
-    if (active)
-        stream_on_disconnect(c->stream, remote);
-    count_bytes(c);
+    http_conn_count_bytes(c);
     count_close(c, remote, active);
+    if (c->stream)
+        stream_on_disconnect(c->stream, remote);
+    if (c->mux)
+        http_conn_mux_end(c, remote);
     timer_stop(&c->timer);
     if (c->duration_timer)
         timer_stop(c->duration_timer);
@@ -350,7 +375,7 @@ static const struct connection_ops connection_ops = {
     .on_data = on_connection_data,
     .on_high_watermark = on_high_watermark,
     .on_low_watermark = on_low_watermark,
-    .on_close = on_connection_close,
+    .on_close = http_conn_on_close,
 };
 
 void http_conn_stream_done(struct http_conn *c, bool reusable)
@@ -368,10 +393,10 @@ void http_conn_stream_done(struct http_conn *c, bool reusable)
     }
     if (!c->in_input && c->input_left)
         connection_reread(c->connection);
-    become_idle(c);
+    http_conn_become_idle(c);
 }
 
-static struct codec *make_codec(struct http_conn *c)
+struct codec_options http_conn_codec_options(const struct http_conn *c)
 {
     const struct http_manager *m = c->binding->manager;
     struct codec_options o = {
@@ -398,17 +423,15 @@ static struct codec *make_codec(struct http_conn *c)
         o.underscores = CODEC_UNDERSCORES_DROP;
         break;
     }
-    return codec_h1_new(&o, &codec_callbacks, c, &c->out);
+    return o;
 }
 
 static void start_connection(struct http_conn *c)
 {
     unsigned slot = c->worker->slot;
     const struct http_manager *m = c->binding->manager;
-    count(c, STAT_HTTP_DOWNSTREAM_CX_TOTAL, 1);
-    count(c, STAT_HTTP_DOWNSTREAM_CX_ACTIVE, 1);
-    count(c, STAT_HTTP_DOWNSTREAM_CX_HTTP1_TOTAL, 1);
-    count(c, STAT_HTTP_DOWNSTREAM_CX_HTTP1_ACTIVE, 1);
+    http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_TOTAL, 1);
+    http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_ACTIVE, 1);
     stat_inc(c->listener_stats, slot, STAT_LISTENER_CX_TOTAL);
     stat_inc(c->listener_stats, slot, STAT_LISTENER_CX_ACTIVE);
     stat_add(c->listener_stats, slot, STAT_LISTENER_PRE_CX_ACTIVE, 0); /* it has been, and went */
@@ -416,7 +439,7 @@ static void start_connection(struct http_conn *c)
     uint32_t need = codec_input_need(&c->codec->options);
     if (c->buffer_limit && c->buffer_limit < need)
         connection_set_read_limit(c->connection, need);
-    become_idle(c);
+    http_conn_become_idle(c);
     if (m->max_connection_duration_ms) {
         c->duration_timer = NEW(struct timer);
         timer_init(c->duration_timer, c->worker->loop, on_duration_timer, c);
@@ -447,7 +470,9 @@ static struct http_conn *conn_make(struct worker *w, const struct listener_entry
     c->limited = http_conn_limited(w, l);
     buffer_init(&c->out, w->chunks);
     timer_init(&c->timer, w->loop, on_timer, c);
-    c->codec = make_codec(c);
+    struct codec_options o = http_conn_codec_options(c);
+    c->codec = codec_h1_new(&o, &codec_callbacks, c, &c->out);
+    c->undecided = true;
     list_push_back(&w->http_conns->conns, &c->link);
     w->http_conns->n++;
     return c;

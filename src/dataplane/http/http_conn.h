@@ -13,6 +13,7 @@
 #include "dataplane/net/connection.h"
 #include "dataplane/net/worker.h"
 
+struct http_conn_mux;
 struct stream;
 
 enum { HTTP_CONN_MAGIC = 0x6874636e };
@@ -27,12 +28,14 @@ struct http_conn {
     struct chain_binding *binding; /* pinned */
     uint64_t seen;                 /* version of the snapshot it was last looked up in */
     struct stat_scope *stats, *listener_stats; /* own references: those of its birth */
-    struct stream *stream;                     /* the current one, or NULL */
+    struct stream *stream;                     /* HTTP/1: the current one, or NULL */
+    struct http_conn_mux *mux;                 /* HTTP/2: its streams; NULL: HTTP/1 */
     struct timer timer;                        /* idle; once it drains: until it is closed */
     struct timer *duration_timer;              /* NULL: it may live for ever */
     uint64_t id, rx_counted, tx_counted;
     uint32_t requests, buffer_limit;
-    bool limited; /* counts for worker->connections: has taken its place there */
+    bool undecided; /* no byte has told the protocol yet */
+    bool limited;   /* counts for worker->connections: has taken its place there */
     bool in_input, draining, drain_counted, closing, chain_gone, is_tls;
     bool inbound, modify_only; /* of the listener: what drains it */
     bool closes_at_timer;

@@ -2,7 +2,9 @@
 
 #include "base/memory.h"
 #include "dataplane/http/access_log_writer.h"
+#include "dataplane/http/codec_h2.h"
 #include "dataplane/http/http_conn.h"
+#include "dataplane/http/http_conn_mux.h"
 #include "dataplane/http/stream_pool.h"
 
 #define CONN(l) LIST_ENTRY(l, struct http_conn, link)
@@ -39,6 +41,7 @@ struct http_conn_list *http_conn_list_new(struct worker *w)
     struct http_conn_list *list = NEW(struct http_conn_list);
     list_init(&list->conns);
     list_init(&list->dead);
+    list->h2_memory = h2_memory_new();
     defer_init(&list->reap, w->loop, DEFER_REAP, reap, list);
     defer_init(&list->go_on, w->loop, DEFER_REAP, go_on, list);
     return list;
@@ -53,6 +56,9 @@ void http_conn_list_free(struct http_conn_list **list)
     defer_cancel(&(*list)->go_on);
     reap(&(*list)->reap);
     strbuf_fini(&(*list)->log_line);
+    h2_memory_free(&(*list)->h2_memory);
+    if ((*list)->http2_stats)
+        stat_scope_unref(&(*list)->http2_stats);
     mem_free(*list);
     *list = NULL;
 }
@@ -124,6 +130,8 @@ void http_conn_list_close_all(struct worker *w)
     LIST_EACH(l, &w->http_conns->conns)
     {
         struct http_conn *c = CONN(l);
+        if (c->mux)
+            http_conn_mux_goaway(c);
         http_conn_flush(c);
         c->closing = true;
         connection_close(c->connection, CLOSE_SHUTDOWN, http_conn_close_how(c, CLOSE_FLUSH), 1);
@@ -140,6 +148,6 @@ unsigned http_conn_list_active_requests(const struct worker *w)
     unsigned n = 0;
     const struct list *head = &w->http_conns->conns;
     for (const struct list *l = head->next; l != head; l = l->next)
-        n += CONN(l)->stream != NULL;
+        n += CONN(l)->mux ? CONN(l)->mux->n_streams : CONN(l)->stream != NULL;
     return n;
 }

@@ -7,15 +7,18 @@
 #include "dataplane/net/loop.h"
 
 struct access_log_buffer;
+struct h2_memory;
 struct http_conn;
 struct worker;
 
 struct http_conn_list {
     struct list conns, dead;
     struct defer reap, go_on;
-    _Atomic unsigned n;            /* one writer; main reads it for server.total_connections */
-    struct access_log_buffer *log; /* NULL: nobody writes logs */
-    struct strbuf log_line;        /* the line being made */
+    _Atomic unsigned n; /* one writer; main reads it for server.total_connections */
+    struct h2_memory *h2_memory;
+    struct stat_scope *http2_stats; /* NULL until somebody speaks it */
+    struct access_log_buffer *log;  /* NULL: nobody writes logs */
+    struct strbuf log_line;         /* the line being made */
 };
 
 struct http_conn_list *http_conn_list_new(struct worker *w);

@@ -35,12 +35,13 @@ struct stream *stream_new(struct http_conn *conn, struct codec_stream *cs)
     const struct clock *clock = loop_clock(w->loop);
     s->info.start_wall_ns = clock->wall_ns(clock);
     s->info.start_ns = loop_now_ns(w->loop);
-    s->request.protocol = PROTOCOL_HTTP11;
+    s->request.protocol = conn->mux ? PROTOCOL_HTTP2 : PROTOCOL_HTTP11;
     s->remote = *connection_remote(conn->connection);
     stream_timers_init(s);
     stream_timers_start(s);
     stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_TOTAL);
-    stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_HTTP1_TOTAL);
+    stream_stat(s, conn->mux ? STAT_HTTP_DOWNSTREAM_RQ_HTTP2_TOTAL
+                             : STAT_HTTP_DOWNSTREAM_RQ_HTTP1_TOTAL);
     stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_ACTIVE);
     return s;
 }
@@ -119,7 +120,7 @@ void stream_on_headers(struct stream *s, bool end)
     }
     stream_touch(s);
     filter_chain_create(s);
-    if (connection_above_watermark(s->conn->connection))
+    if (!s->conn->mux && connection_above_watermark(s->conn->connection))
         stream_on_watermark(s, true);
     filter_chain_request_headers(s, end);
 }
@@ -180,11 +181,27 @@ void stream_on_disconnect(struct stream *s, bool remote)
     stream_finish(s);
 }
 
+void stream_on_peer_reset(struct stream *s, const char *details, bool remote)
+{
+    const struct stream_error *e =
+        stream_error_get(remote ? STREAM_ERROR_DOWNSTREAM_RESET : STREAM_ERROR_DOWNSTREAM_PROTOCOL);
+    if (stream_over(s))
+        return;
+    s->codec_stream = NULL;
+    s->priv->reset = true;
+    s->info.flags |= e->flags;
+    s->info.details = details;
+    notify_reset(s, e);
+    stream_finish(s);
+}
+
 void stream_reset(struct stream *s, const struct stream_error *e)
 {
     if (stream_over(s))
         return;
     s->priv->reset = true;
+    s->priv->reset_code =
+        e ? e->http2_code : stream_error_get(STREAM_ERROR_CONNECT_FAILURE)->http2_code;
     if (e) {
         s->info.flags |= e->flags;
         if (!s->info.details || e->status == 0)
@@ -212,7 +229,7 @@ void stream_local_reply(struct stream *s, const struct stream_error *e, const ch
     s->info.flags |= e->flags;
     if (!details)
         s->info.details = e->details;
-    if (e->close)
+    if (e->close && !s->conn->mux)
         s->conn->codec->ops->drain(s->conn->codec);
     p->local_reply = true;
     const char *text = body ? body : e->body;
@@ -267,12 +284,26 @@ bool stream_request_complete(const struct stream *s)
     return s->priv->request_complete;
 }
 
+/* HTTP/2 stops the stream alone. */
+static void read_pause(struct stream *s, bool paused)
+{
+    struct http_conn *c = s->conn;
+    if (c->mux) {
+        c->codec->ops->stream_pause(s->codec_stream, paused);
+        http_conn_flush(c);
+    } else if (paused) {
+        connection_read_pause(c->connection);
+    } else {
+        connection_read_resume(c->connection);
+    }
+}
+
 void stream_pause_reading(struct stream *s)
 {
     if (s->priv->request_pauses++ || !s->codec_stream)
         return;
     stream_stat(s, STAT_HTTP_DOWNSTREAM_FLOW_PAUSED);
-    connection_read_pause(s->conn->connection);
+    read_pause(s, true);
 }
 
 void stream_resume_reading(struct stream *s)
@@ -281,7 +312,7 @@ void stream_resume_reading(struct stream *s)
     if (--s->priv->request_pauses || !s->codec_stream)
         return;
     stream_stat(s, STAT_HTTP_DOWNSTREAM_FLOW_RESUMED);
-    connection_read_resume(s->conn->connection);
+    read_pause(s, false);
 }
 
 void filter_request_watermark(struct http_filter *f, bool above)

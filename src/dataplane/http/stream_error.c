@@ -72,6 +72,8 @@ static const struct stream_error table[STREAM_ERROR_COUNT] = {
     [STREAM_ERROR_DOWNSTREAM_DISCONNECT] = {"downstream_disconnect", 0, H2_CANCEL,
         FLAG(DOWNSTREAM_CONNECTION_TERMINATION), "downstream_remote_disconnect", "",
         NULL, true},
+    [STREAM_ERROR_DOWNSTREAM_RESET] = {"downstream_reset", 0, H2_CANCEL,
+        FLAG(DOWNSTREAM_REMOTE_RESET), "http2.remote_reset", "", NULL, false},
     [STREAM_ERROR_DOWNSTREAM_PROTOCOL] = {"downstream_protocol", 400, H2_PROTOCOL_ERROR,
         FLAG(DOWNSTREAM_PROTOCOL_ERROR), "http1.codec_error", "Bad Request", NULL, true},
 };

@@ -84,6 +84,7 @@ enum stream_error_id {
     STREAM_ERROR_UPGRADE_FAILED,
     STREAM_ERROR_OVERLOAD,
     STREAM_ERROR_DOWNSTREAM_DISCONNECT, /* no response */
+    STREAM_ERROR_DOWNSTREAM_RESET,      /* no response */
     STREAM_ERROR_DOWNSTREAM_PROTOCOL,   /* status and details of the codec's error */
     STREAM_ERROR_COUNT
 };

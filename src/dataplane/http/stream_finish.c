@@ -1,4 +1,5 @@
 #include "dataplane/http/access_log.h"
+#include "dataplane/http/http_conn_mux.h"
 #include "dataplane/http/stream_internal.h"
 #include "dataplane/http/stream_pool.h"
 
@@ -22,9 +23,12 @@ void stream_finish(struct stream *s)
     bool reusable = p->request_complete && p->response_complete && !p->reset;
     if (s->codec_stream && !reusable)
         conn->codec->ops->stream_reset(s->codec_stream, p->reset_code);
-    if (p->request_pauses && s->codec_stream)
+    if (p->request_pauses && s->codec_stream && !conn->mux)
         connection_read_resume(conn->connection);
     s->codec_stream = NULL;
     stream_pool_bury(s->worker->streams, s);
-    http_conn_stream_done(conn, reusable);
+    if (conn->mux)
+        http_conn_mux_stream_done(conn, s);
+    else
+        http_conn_stream_done(conn, reusable);
 }

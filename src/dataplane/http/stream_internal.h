@@ -20,6 +20,7 @@ struct filter_hold {
 
 struct stream_private {
     struct list link;              /* dead list or free list of the pool */
+    struct list mux_link;          /* in http_conn_mux: HTTP/2 */
     struct filter_hold *holds[2];  /* [direction][filter] */
     struct chain_binding *binding; /* pinned: holds the listener's statistics */
     uint64_t random;               /* of route matching */
@@ -51,6 +52,8 @@ void stream_on_trailers(struct stream *s);
 void stream_on_codec_error(struct stream *s, const struct codec_error *e);
 /* The connection is gone, or goes: no response can follow. */
 void stream_on_disconnect(struct stream *s, bool remote);
+/* The codec has lost this stream alone. remote: the client has reset it. */
+void stream_on_peer_reset(struct stream *s, const char *details, bool remote);
 /* Makes s->request anew from the headers. */
 void stream_read_request(struct stream *s);
 void stream_pause_reading(struct stream *s);

@@ -90,6 +90,7 @@ struct stream_slot *stream_pool_take(struct stream_pool *p)
     slot->s.magic = STREAM_MAGIC;
     slot->s.priv = &slot->p;
     list_init(&slot->p.link);
+    list_init(&slot->p.mux_link);
     p->n_live++;
     return slot;
 }

@@ -34,7 +34,8 @@ void stream_send_headers(struct stream *s, bool end)
     timer_stop(&p->request_timer);
     if (!p->request_complete) { /* nobody reads the rest: the connection cannot go on */
         stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_RESPONSE_BEFORE_RQ_COMPLETE);
-        ops->drain(s->conn->codec);
+        if (!s->conn->mux) /* HTTP/2 ends the stream alone */
+            ops->drain(s->conn->codec);
     }
     http_conn_before_response(s->conn);
     hcm_response(s);

@@ -112,7 +112,13 @@ static const struct {
          "[{header_value_extractor: {name: x, element: {separator: '=', key: k}}}]}, "
          "rds_config_source: {ads: {}}, scoped_rds: {scoped_rds_config_source: {ads: {}}}}"),
      "scoped_routes"},
-    {WITH("codec_type: HTTP2"), "codec_type"},
+    {WITH("http2_protocol_options: {allow_metadata: true}"), "allow_metadata"},
+    {WITH("http2_protocol_options: {custom_settings_parameters: [{identifier: 2, value: 1}]}"),
+     "http2_protocol_options.custom_settings_parameters: server push is not supported"},
+    {WITH("http2_protocol_options: {custom_settings_parameters: [{identifier: 3, value: 1}]}"),
+     "through both named and custom parameters"},
+    {WITH("http2_protocol_options: {custom_settings_parameters: [{identifier: 8, value: 1}]}"),
+     "parameter 8 is not implemented"},
     {WITH("codec_type: HTTP3"), "codec_type"},
     {WITH("max_request_headers_kb: 8193"), "max_request_headers_kb"},
     {WITH("strip_any_host_port: true, strip_matching_host_port: true"),
@@ -141,6 +147,46 @@ START_TEST(refuses)
     ck_assert_msg(last == NULL, "accepted: %s", bad[_i].yaml);
     ck_assert_msg(strstr(text, bad[_i].words) != NULL, "%s\n got: %s\nwant: %s", bad[_i].yaml, text,
                   bad[_i].words);
+}
+END_TEST
+
+START_TEST(reads_http2_options)
+{
+    ck_assert_str_eq(decode(WITH("codec_type: HTTP2")), "");
+    const struct http_manager *m = last->chains[0].manager;
+    ck_assert_int_eq(m->codec, CODEC_HTTP2);
+    ck_assert_uint_eq(m->http2.max_concurrent_streams, 100);
+    ck_assert_uint_eq(m->http2.stream_window, 65536);
+    ck_assert_uint_eq(m->http2.connection_window, 1048576);
+    ck_assert(!m->http2.stream_error);
+    ck_assert_str_eq(
+        decode(WITH("stream_error_on_invalid_http_message: true, http2_protocol_options: "
+                    "{hpack_table_size: 0, max_concurrent_streams: 7, initial_stream_window_size: "
+                    "70000, initial_connection_window_size: 80000, max_outbound_frames: 1, "
+                    "max_outbound_control_frames: 2, "
+                    "max_consecutive_inbound_frames_with_empty_payload: 3, "
+                    "max_inbound_priority_frames_per_stream: 4, "
+                    "max_inbound_window_update_frames_per_data_frame_sent: 5, "
+                    "custom_settings_parameters: [{identifier: 99, value: 1}], "
+                    "connection_keepalive: {interval: 30s, timeout: 5s, interval_jitter: "
+                    "{value: 20}, connection_idle_interval: 60s}}")),
+        "");
+    const struct http2_options *o = &last->chains[0].manager->http2;
+    ck_assert_uint_eq(o->hpack_table_size, 0);
+    ck_assert_uint_eq(o->max_concurrent_streams, 7);
+    ck_assert_uint_eq(o->stream_window, 70000);
+    ck_assert_uint_eq(o->connection_window, 80000);
+    ck_assert_uint_eq(o->max_outbound_frames, 1);
+    ck_assert_uint_eq(o->max_outbound_control, 2);
+    ck_assert_uint_eq(o->max_empty_frames, 3);
+    ck_assert_uint_eq(o->max_priority_per_stream, 4);
+    ck_assert_uint_eq(o->max_window_updates_per_data, 5);
+    ck_assert_uint_eq(o->n_custom, 1);
+    ck_assert_uint_eq(o->keepalive_interval_ms, 30000);
+    ck_assert_uint_eq(o->keepalive_timeout_ms, 5000);
+    ck_assert_uint_eq(o->keepalive_idle_ms, 60000);
+    ck_assert_uint_eq(o->keepalive_jitter, 20);
+    ck_assert(o->stream_error);
 }
 END_TEST
 
@@ -318,6 +364,7 @@ static Suite *suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, refuses, 0, (int)ARRAY_SIZE(bad));
     tcase_add_test(t, has_envoys_defaults);
+    tcase_add_test(t, reads_http2_options);
     tcase_add_test(t, optional_and_observing_filters_are_skipped);
     tcase_add_test(t, equal_chains_keep_their_nodes);
     tcase_add_test(t, finds_by_port_and_prefix);

@@ -181,6 +181,14 @@ void h2_pair_open_client(struct h2_pair *p)
     buffer_drain(&p->client.out, p->client.out.len);
 }
 
+void h2_pair_open_client_in(struct h2_pair *p, struct chunk_pool *chunks)
+{
+    chunk_pool_free(&p->chunks);
+    p->chunks = chunks;
+    p->borrowed = true;
+    side_open(p, &p->client, &p->client_options);
+}
+
 void h2_pair_open(struct h2_pair *p)
 {
     side_open(p, &p->server, &p->server_options);
@@ -204,6 +212,8 @@ void h2_pair_fini(struct h2_pair *p)
     side_fini(&p->server);
     side_fini(&p->client);
     h2_memory_free(&p->memory);
+    if (p->borrowed)
+        return;
     ck_assert_uint_eq(p->chunks->live_chunks, 0);
     chunk_pool_free(&p->chunks);
 }

@@ -43,12 +43,15 @@ struct h2_pair {
     struct codec_options server_options, client_options;
     struct http2_options h2;
     struct h2_side server, client;
+    bool borrowed; /* the chunks are somebody else's */
 };
 
 void h2_pair_init(struct h2_pair *p);        /* options may be changed before open */
 void h2_pair_open(struct h2_pair *p);        /* both sides, SETTINGS exchanged */
 void h2_pair_open_server(struct h2_pair *p); /* the client is made by hand */
 void h2_pair_open_client(struct h2_pair *p); /* the server is */
+/* The client in a world that moves bytes by itself: nothing is thrown away. */
+void h2_pair_open_client_in(struct h2_pair *p, struct chunk_pool *chunks);
 void h2_pair_fini(struct h2_pair *p);
 /* Moves bytes, step at a time (0: all), until none are left. */
 void h2_pair_run(struct h2_pair *p, size_t step);

@@ -1,0 +1,456 @@
+/* HTTP/2 clients against a terminal filter: many streams, resets, drains, back-pressure, and those
+ * who do not behave. */
+#include "../unit/http/h2_pair.h"
+#include "dataplane/http/stream_pool.h"
+#include "filters.h"
+#include "loopback.h"
+#include "suite.h"
+
+#define REQUEST(method, path) ":method: " method "\n:scheme: http\n:authority: a\n:path: " path "\n"
+#define OK_HEAD "head|:status=200|content-length=5|server=envoy\n"
+
+static struct loopback lb;
+static struct h2_pair p;
+static struct connection *connection;
+static struct http_conn *server;
+static bool ended, closed;
+
+static void flush_client(void)
+{
+    p.client.codec->ops->flush(p.client.codec, SIZE_MAX);
+    if (p.client.out.len && !closed)
+        connection_write(connection, &p.client.out);
+}
+
+static void on_data(struct connection *c, struct buffer *in, bool end)
+{
+    if (p.client.codec && p.client.open)
+        p.client.open = p.client.codec->ops->input(p.client.codec, in);
+    buffer_drain(in, in->len);
+    ended |= end;
+    if (p.client.codec)
+        flush_client();
+}
+
+static void on_close(struct connection *c, enum close_reason reason)
+{
+    closed = true;
+}
+
+static const struct connection_ops client_ops = {.on_data = on_data, .on_close = on_close};
+
+static void connect_raw(void)
+{
+    struct transport *ends[2];
+    ended = closed = false;
+    transport_pair_new(lb.loop, lb.worker.chunks, 16 * 1024, ends);
+    connection = connection_new(lb.loop, lb.worker.chunks, ends[0], &client_ops, NULL);
+    struct connection *other =
+        connection_new(lb.loop, lb.worker.chunks, ends[1], &client_ops, NULL);
+    server = http_conn_new(&lb.worker, other, lb.entry, lb.binding);
+    loopback_run(&lb);
+}
+
+static void run(void)
+{
+    flush_client();
+    loopback_run(&lb);
+}
+
+static void connect_h2(void)
+{
+    connect_raw();
+    h2_pair_init(&p);
+    h2_pair_open_client_in(&p, lb.worker.chunks);
+    run();
+}
+
+static void set_up(void)
+{
+    static const struct http_filter_ops *const filters[] = {&origin_filter};
+    loopback_init(&lb, filters, 1);
+    http2_options_init(&lb.manager->http2);
+    memset(&p, 0, sizeof(p));
+}
+
+static void tear_down(void)
+{
+    if (!closed)
+        connection_close(connection, CLOSE_SHUTDOWN, CLOSE_NOW, 0);
+    loopback_run(&lb);
+    loopback_advance(&lb, 2000);
+    ck_assert_uint_eq(http_conn_list_count(&lb.worker), 0);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_ACTIVE), 0);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_HTTP2_ACTIVE), 0);
+    if (p.memory)
+        h2_pair_fini(&p);
+    loopback_fini(&lb);
+    origin_reset();
+}
+
+START_TEST(test_get)
+{
+    connect_h2();
+    h2_request(&p, REQUEST("GET", "/ok"), true);
+    run();
+    const char *text = h2_text(&p.client);
+    ck_assert_msg(strstr(text, "1 head|:status=200|content-length=5|"), "%s", text);
+    ck_assert_ptr_nonnull(strstr(text, "1 body hello\n1 end\n"));
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_HTTP2_TOTAL), 1);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_HTTP1_TOTAL), 0);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_HTTP2_TOTAL), 1);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_2XX), 1);
+    ck_assert(!closed);
+}
+END_TEST
+
+START_TEST(test_streams_do_not_wait_for_each_other)
+{
+    connect_h2();
+    h2_request(&p, REQUEST("GET", "/later"), true);
+    h2_request(&p, REQUEST("GET", "/ok"), true);
+    run();
+    const char *text = h2_text(&p.client);
+    ck_assert_ptr_nonnull(strstr(text, "2 end"));
+    ck_assert_ptr_null(strstr(text, "1 head"));
+    ck_assert_uint_eq(http_conn_list_active_requests(&lb.worker), 1);
+}
+END_TEST
+
+START_TEST(test_body_and_trailers)
+{
+    connect_h2();
+    struct h2_seen *c = h2_request(&p, REQUEST("POST", "/echo"), false);
+    h2_body(c, 3, false);
+    struct headers t;
+    h2_headers(&p.client, &t, "x: y\n");
+    p.client.codec->ops->send_trailers(c->stream, &t);
+    run();
+    ck_assert(origin.trailers);
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.client), "1 body xxx\n1 end\n"));
+    h2_request(&p, REQUEST("GET", "/trailers"), true);
+    run();
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.client), "2 trailers|x-end=1\n2 end\n"));
+}
+END_TEST
+
+/* One byte after the other, the preface too. */
+START_TEST(test_byte_by_byte)
+{
+    struct buffer b;
+    connect_raw();
+    buffer_init(&b, lb.worker.chunks);
+    h2_preface(&b);
+    h2_frame_headers(&b, 1, 5, REQUEST("GET", "/ok"));
+    while (b.len) {
+        struct buffer one;
+        buffer_init(&one, lb.worker.chunks);
+        buffer_move_n(&one, &b, 1);
+        connection_write(connection, &one);
+        loopback_run(&lb);
+    }
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_2XX), 1);
+}
+END_TEST
+
+/* codec_type says what is spoken; a beginning that is no preface is HTTP/1. */
+START_TEST(test_choice_of_the_codec)
+{
+    static const struct {
+        enum codec_type codec;
+        const char *text;
+        unsigned http1, http2;
+    } rows[] = {
+        {CODEC_AUTO, "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n", 1, 0},
+        {CODEC_AUTO, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, 1},
+        {CODEC_AUTO, "PRI * HTTP/2.1\r\n\r\n", 1, 0},
+        {CODEC_AUTO, "PRI * H", 0, 0},
+        {CODEC_HTTP1, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 1, 0},
+        {CODEC_HTTP2, "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n", 0, 1},
+    };
+    lb.manager->codec = rows[_i].codec;
+    connect_raw();
+    connection_write_bytes(connection, bytes_of(rows[_i].text));
+    loopback_run(&lb);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_HTTP1_TOTAL), rows[_i].http1);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_HTTP2_TOTAL), rows[_i].http2);
+}
+END_TEST
+
+START_TEST(test_reset_by_the_client)
+{
+    connect_h2();
+    struct h2_seen *c = h2_request(&p, REQUEST("GET", "/later"), true);
+    h2_request(&p, REQUEST("GET", "/later"), true);
+    run();
+    p.client.codec->ops->stream_reset(c->stream, 8);
+    run();
+    ck_assert_uint_eq(origin.resets, 1);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_RX_RESET), 1);
+    ck_assert_uint_eq(http_conn_list_active_requests(&lb.worker), 1);
+    origin_answer("200", NULL, true);
+    run();
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.client), "2 end"));
+}
+END_TEST
+
+/* The connection goes on after an answer that came before the request was complete. */
+START_TEST(test_early_answer)
+{
+    connect_h2();
+    struct h2_seen *c = h2_request(&p, REQUEST("POST", "/early"), false);
+    h2_body(c, 3, false);
+    run();
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.client), "1 body early\n1 end\n1 reset 0"));
+    h2_request(&p, REQUEST("GET", "/ok"), true);
+    run();
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.client), "2 end"));
+    ck_assert(!closed);
+}
+END_TEST
+
+/* A local reply to a refused request costs the stream alone. */
+START_TEST(test_refused_request)
+{
+    connect_h2();
+    h2_request(&p, REQUEST("GET", "/ok#x"), true);
+    run();
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.client), "1 head|:status=400"));
+    h2_request(&p, REQUEST("GET", "/ok"), true);
+    run();
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.client), "2 end"));
+}
+END_TEST
+
+/* Who does not read holds what the listener allows, and the origin is told to stop. */
+START_TEST(test_slow_reader)
+{
+    connect_h2();
+    struct h2_seen *c = h2_request(&p, REQUEST("GET", "/later"), true);
+    run();
+    p.client.codec->ops->stream_pause(c->stream, true);
+    p.client.quiet = true;
+    origin_answer("200", NULL, false);
+    static char body[100001];
+    memset(body, 'x', sizeof(body) - 1);
+    for (int i = 0; i < 20 && !origin.above; i++) {
+        origin_send(body, false);
+        run();
+    }
+    ck_assert_uint_eq(origin.above, 1);
+    ck_assert_uint_eq(p.client.body, 65536);
+    ck_assert_uint_le(lb.worker.chunks->live_chunks * CHUNK_SIZE, 256 * 1024 + 400000);
+    p.client.codec->ops->stream_pause(c->stream, false);
+    run();
+    ck_assert_uint_eq(origin.below, 1);
+    origin_send("", true);
+    run();
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.client), "1 end"));
+}
+END_TEST
+
+/* An origin that does not take the body: the client may send one window; other streams go on. */
+START_TEST(test_stalled_upload)
+{
+    connect_h2();
+    struct h2_seen *c = h2_request(&p, REQUEST("POST", "/later"), false);
+    run();
+    struct http_filter *f = origin.filter;
+    filter_request_watermark(f, true);
+    h2_body(c, 300000, true);
+    run();
+    ck_assert_uint_le(origin.body.len, 65536);
+    h2_request(&p, REQUEST("GET", "/ok"), true);
+    run();
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.client), "2 end"));
+    origin.filter = f;
+    filter_request_watermark(f, false);
+    run();
+    ck_assert_uint_eq(origin.body.len, 300000 - 65536); /* the rest came before /ok */
+}
+END_TEST
+
+/* GOAWAY twice: a notice, and after the drain time the end; what runs is finished. */
+START_TEST(test_drain)
+{
+    lb.manager->max_requests_per_connection = 1;
+    connect_h2();
+    h2_request(&p, REQUEST("GET", "/later"), true);
+    run();
+    ck_assert_uint_eq(p.client.no_more, 1);
+    loopback_advance(&lb, lb.manager->drain_timeout_ms + 1);
+    run();
+    ck_assert(!ended);
+    origin_answer("200", "end", true);
+    run();
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.client), "1 body end\n1 end\n"));
+    ck_assert(ended);
+}
+END_TEST
+
+START_TEST(test_idle_connection)
+{
+    lb.manager->idle_timeout_ms = 1000;
+    connect_h2();
+    h2_request(&p, REQUEST("GET", "/ok"), true);
+    run();
+    loopback_advance(&lb, 1001);
+    run();
+    ck_assert_uint_eq(p.client.no_more, 1);
+    ck_assert(!ended);
+    loopback_advance(&lb, lb.manager->drain_timeout_ms + 1);
+    run();
+    ck_assert(ended);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_IDLE_TIMEOUT), 1);
+}
+END_TEST
+
+START_TEST(test_stream_timeout)
+{
+    lb.manager->stream_idle_timeout_ms = 1000;
+    connect_h2();
+    h2_request(&p, REQUEST("GET", "/later"), true);
+    run();
+    loopback_advance(&lb, 1001);
+    run();
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.client), "1 head|:status=504"));
+    ck_assert(!ended);
+}
+END_TEST
+
+START_TEST(test_keepalive)
+{
+    lb.manager->http2.keepalive_interval_ms = 1000;
+    lb.manager->http2.keepalive_timeout_ms = 500;
+    lb.manager->http2.keepalive_jitter = 0;
+    connect_h2();
+    for (int i = 0; i < 3; i++) {
+        loopback_advance(&lb, 1001);
+        run();
+    }
+    ck_assert(!closed); /* the client's codec answers */
+    connection_read_pause(connection);
+    loopback_advance(&lb, 1001);
+    loopback_advance(&lb, 501);
+    ck_assert_uint_eq(http_conn_list_count(&lb.worker), 0);
+}
+END_TEST
+
+/* Rapid reset: ends after 250 of them, and so do streams that we have to reset. */
+START_TEST(test_rapid_reset)
+{
+    struct buffer b;
+    connect_raw();
+    buffer_init(&b, lb.worker.chunks);
+    h2_preface(&b);
+    unsigned sent = 0;
+    for (uint32_t id = 1; sent < 1000 && http_conn_list_count(&lb.worker); id += 2, sent++) {
+        h2_frame_headers(&b, id, _i ? 4 : 5, REQUEST("GET", "/later"));
+        if (_i)
+            h2_frame(&b, 8, 0, id, "\x7f\xff\xff\xff", 4); /* too much: we reset */
+        else
+            h2_frame(&b, 3, 0, id, "\0\0\0\10", 4);
+        connection_write(connection, &b);
+        loopback_run(&lb);
+    }
+    ck_assert_uint_ge(sent, 250);
+    ck_assert_uint_le(sent, 251);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_TOO_MANY_PREMATURE_RESETS), 1);
+    buffer_fini(&b);
+}
+END_TEST
+
+/* Thousands of requests in one read do not become streams all at once. */
+START_TEST(test_flood_of_requests)
+{
+    struct buffer b;
+    lb.manager->http2.max_concurrent_streams = 10000;
+    connect_raw();
+    buffer_init(&b, lb.worker.chunks);
+    h2_preface(&b);
+    for (uint32_t i = 0; i < 5000; i++)
+        h2_frame(&b, 1, 5, 2 * i + 1, "\x82\x86\x04\x03/ok\x41\1a", 10);
+    connection_write(connection, &b);
+    loopback_run(&lb);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_TOTAL), 5000);
+    ck_assert_uint_le(lb.worker.streams->n_total, 32 + 2048 / 19 + 1);
+}
+END_TEST
+
+/* Streams of a connection that ends, end. */
+START_TEST(test_disconnect_with_streams)
+{
+    connect_h2();
+    for (int i = 0; i < 50; i++)
+        h2_body(h2_request(&p, REQUEST("POST", "/later"), false), 10, false);
+    run();
+    ck_assert_uint_eq(http_conn_list_active_requests(&lb.worker), 50);
+    connection_close(connection, CLOSE_SHUTDOWN, _i ? CLOSE_ABORT : CLOSE_FLUSH, 0);
+    loopback_run(&lb);
+    ck_assert_uint_eq(origin.resets, 50);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_DESTROY_REMOTE_ACTIVE_RQ), 1);
+}
+END_TEST
+
+/* A frame that is wrong: GOAWAY, and the streams end with its cause. */
+START_TEST(test_protocol_error)
+{
+    connect_h2();
+    h2_request(&p, REQUEST("GET", "/later"), true);
+    run();
+    struct buffer b;
+    buffer_init(&b, lb.worker.chunks);
+    h2_frame(&b, 6, 0, 0, "1", 1);
+    connection_write(connection, &b);
+    loopback_run(&lb);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_PROTOCOL_ERROR), 1);
+    ck_assert(ended || closed);
+}
+END_TEST
+
+START_TEST(test_chain_is_gone)
+{
+    connect_h2();
+    h2_request(&p, REQUEST("GET", "/later"), true);
+    run();
+    struct chain_binding *old = lb.binding;
+    struct filter_chain *chain = (struct filter_chain *)old->chain;
+    loopback_swap(&lb, NULL);
+    NODE_UNREF(&chain);
+    NODE_UNREF(&old);
+    http_conn_list_drain_gone(&lb.worker);
+    lb.worker.drain.immediately = true;
+    origin_answer("200", NULL, true);
+    run();
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.client), "1 end"));
+    ck_assert_uint_eq(p.client.no_more, 1);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_DRAIN_CLOSE), 1);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = tcase_create("http2");
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, test_get);
+    tcase_add_test(t, test_streams_do_not_wait_for_each_other);
+    tcase_add_test(t, test_body_and_trailers);
+    tcase_add_test(t, test_byte_by_byte);
+    tcase_add_loop_test(t, test_choice_of_the_codec, 0, 6);
+    tcase_add_test(t, test_reset_by_the_client);
+    tcase_add_test(t, test_early_answer);
+    tcase_add_test(t, test_refused_request);
+    tcase_add_test(t, test_slow_reader);
+    tcase_add_test(t, test_stalled_upload);
+    tcase_add_test(t, test_drain);
+    tcase_add_test(t, test_idle_connection);
+    tcase_add_test(t, test_stream_timeout);
+    tcase_add_test(t, test_keepalive);
+    tcase_add_loop_test(t, test_rapid_reset, 0, 2);
+    tcase_add_test(t, test_flood_of_requests);
+    tcase_add_loop_test(t, test_disconnect_with_streams, 0, 2);
+    tcase_add_test(t, test_protocol_error);
+    tcase_add_test(t, test_chain_is_gone);
+    return run_suite(t);
+}
