@@ -37,7 +37,6 @@ struct stream *stream_new(struct http_conn *conn, struct codec_stream *cs)
     s->info.start_ns = loop_now_ns(w->loop);
     s->request.protocol = conn->mux ? PROTOCOL_HTTP2 : PROTOCOL_HTTP11;
     s->remote = *connection_remote(conn->connection);
-    stream_timers_init(s);
     stream_timers_start(s);
     stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_TOTAL);
     stream_stat(s, conn->mux ? STAT_HTTP_DOWNSTREAM_RQ_HTTP2_TOTAL
@@ -102,7 +101,7 @@ void stream_on_headers(struct stream *s, bool end)
     if (stream_over(s))
         return;
     p->headers_received = true;
-    timer_stop(&p->headers_timer);
+    timer_rest(&p->headers_timer);
     s->info.request_header_bytes = s->conn->codec->header_bytes;
     s->request.protocol = s->conn->codec->protocol;
     p->is_head = bytes_eq(headers_get(&s->request_headers, HEADER_METHOD), BYTES("HEAD"));

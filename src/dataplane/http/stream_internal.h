@@ -25,7 +25,6 @@ struct stream_private {
     struct chain_binding *binding; /* pinned: holds the listener's statistics */
     uint64_t random;               /* of route matching */
     uint64_t idle_ms;
-    struct timer idle_timer, request_timer, headers_timer, duration_timer;
     unsigned request_pauses, response_pauses;
     uint32_t reset_code; /* HTTP/2's, when the stream is given up */
     bool headers_received, request_complete;
@@ -35,6 +34,8 @@ struct stream_private {
     bool local_reply, reset, finished;
     bool is_head, is_grpc;
     bool above_watermark; /* the connection's share of response_pauses */
+    /* Last, since they stay when the object is used again: between two streams they rest. */
+    struct timer idle_timer, request_timer, headers_timer, duration_timer;
 };
 
 struct stream_slot {
@@ -82,8 +83,9 @@ void filter_chain_response(struct stream *s, struct bytes body);
 void filter_chain_drop(struct stream *s, enum filter_direction dir);
 void filter_chain_destroy(struct stream *s);
 
-/* stream_timeouts.c */
-void stream_timers_init(struct stream *s);
+/* stream_timeouts.c. init and fini are the pool's. */
+void stream_timers_init(struct stream *s, struct loop *loop);
+void stream_timers_fini(struct stream *s);
 void stream_timers_start(struct stream *s);
 void stream_timers_request_complete(struct stream *s);
 void stream_timers_stop(struct stream *s);

@@ -7,6 +7,7 @@ enum { ARENAS_KEPT = 512 };
 
 static void slot_free(struct stream_slot *slot)
 {
+    stream_timers_fini(&slot->s);
     arena_free(&slot->s.arena);
     mem_free(slot);
 }
@@ -78,13 +79,15 @@ struct stream_slot *stream_pool_take(struct stream_pool *p)
         p->n_kept -= slot->s.arena != NULL;
     } else {
         slot = NEW(struct stream_slot);
+        slot->s.priv = &slot->p;
+        stream_timers_init(&slot->s, p->worker->loop);
         p->n_total++;
     }
     if (!slot->s.arena)
         slot->s.arena = arena_new(STREAM_ARENA_FIRST);
     struct arena *arena = slot->s.arena;
     uint32_t generation = slot->s.generation;
-    memset(slot, 0, sizeof(*slot));
+    memset(slot, 0, offsetof(struct stream_slot, p.idle_timer));
     slot->s.arena = arena;
     slot->s.generation = generation + 1;
     slot->s.magic = STREAM_MAGIC;

@@ -31,7 +31,7 @@ void stream_send_headers(struct stream *s, bool end)
     if (!bytes_to_u64(headers_get(h, HEADER_STATUS), &status))
         status = 500;
     s->info.status = (unsigned)status;
-    timer_stop(&p->request_timer);
+    timer_rest(&p->request_timer);
     if (!p->request_complete) { /* nobody reads the rest: the connection cannot go on */
         stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_RESPONSE_BEFORE_RQ_COMPLETE);
         if (!s->conn->mux) /* HTTP/2 ends the stream alone */

@@ -1,6 +1,7 @@
 #include "dataplane/http/stream_internal.h"
 
-/* All timers are part of the stream and one shot; a later start of a pending one costs a store. */
+/* All timers are part of the stream and one shot; a later start of a pending one costs a store, and
+ * so does one of a timer that rests: the queue is touched once in a long while. */
 
 static void on_headers_timeout(struct timer *t)
 {
@@ -40,14 +41,22 @@ static void on_max_duration(struct timer *t)
     timed_out(s, STREAM_ERROR_MAX_STREAM_DURATION);
 }
 
-void stream_timers_init(struct stream *s)
+void stream_timers_init(struct stream *s, struct loop *loop)
 {
-    struct loop *loop = s->worker->loop;
     struct stream_private *p = s->priv;
     timer_init(&p->idle_timer, loop, on_idle_timeout, s);
     timer_init(&p->request_timer, loop, on_request_timeout, s);
     timer_init(&p->headers_timer, loop, on_headers_timeout, s);
     timer_init(&p->duration_timer, loop, on_max_duration, s);
+}
+
+void stream_timers_fini(struct stream *s)
+{
+    struct stream_private *p = s->priv;
+    timer_stop(&p->idle_timer);
+    timer_stop(&p->request_timer);
+    timer_stop(&p->headers_timer);
+    timer_stop(&p->duration_timer);
 }
 
 void stream_timers_start(struct stream *s)
@@ -67,17 +76,17 @@ void stream_timers_start(struct stream *s)
 
 void stream_timers_request_complete(struct stream *s)
 {
-    timer_stop(&s->priv->request_timer);
-    timer_stop(&s->priv->headers_timer);
+    timer_rest(&s->priv->request_timer);
+    timer_rest(&s->priv->headers_timer);
 }
 
 void stream_timers_stop(struct stream *s)
 {
     struct stream_private *p = s->priv;
-    timer_stop(&p->idle_timer);
-    timer_stop(&p->request_timer);
-    timer_stop(&p->headers_timer);
-    timer_stop(&p->duration_timer);
+    timer_rest(&p->idle_timer);
+    timer_rest(&p->request_timer);
+    timer_rest(&p->headers_timer);
+    timer_rest(&p->duration_timer);
 }
 
 void stream_touch(struct stream *s)
@@ -94,7 +103,7 @@ void stream_set_idle_timeout(struct stream *s, uint64_t ms)
     if (ms)
         timer_start(&s->priv->idle_timer, ms);
     else
-        timer_stop(&s->priv->idle_timer);
+        timer_rest(&s->priv->idle_timer);
 }
 
 /* Counted from the beginning of the stream, not from now. */
@@ -102,7 +111,7 @@ void stream_set_max_duration(struct stream *s, uint64_t ms)
 {
     if (s->priv->finished)
         return;
-    timer_stop(&s->priv->duration_timer);
+    timer_rest(&s->priv->duration_timer);
     if (!ms)
         return;
     uint64_t gone = (loop_now_ns(s->worker->loop) - s->info.start_ns) / NS_PER_MS;

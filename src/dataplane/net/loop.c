@@ -16,7 +16,7 @@ struct loop {
     struct ev_timer timer;     /* the earliest of the queue */
     struct ev_async async;     /* the mailbox has something */
     struct ev_idle idle;       /* runs while work is left over: do not sleep */
-    uint64_t timer_at;         /* what the ev_timer is set to; 0: not set */
+    uint64_t timer_at;         /* what the ev_timer is set to; UINT64_MAX: not set */
     atomic_uint_fast64_t beat; /* odd inside of a turn; written by the loop alone */
     struct loop_guard *guard;
 };
@@ -32,21 +32,18 @@ static void set_idle(struct loop *loop, bool busy)
         ev_idle_stop(loop->ev, &loop->idle);
 }
 
-/* libev's time and ours were read at the same moment, the beginning of the turn. */
+/* libev's time and ours were read at the same moment, the beginning of the turn. Most timers are
+ * stopped or moved before they are due: a time that is too early stays set, and then nothing runs. */
 static void set_timer(struct loop *loop)
 {
-    uint64_t next = loop_core_next_timer(&loop->core);
+    uint64_t next = loop_core_next_timer(&loop->core), now = loop_now_ns(loop);
 
-    if (next == UINT64_MAX) {
-        ev_timer_stop(loop->ev, &loop->timer);
-        loop->timer_at = 0;
-    } else if (next != loop->timer_at || !ev_is_active(&loop->timer)) {
-        uint64_t now = loop->core.now_ns;
-        ev_timer_stop(loop->ev, &loop->timer);
-        ev_timer_set(&loop->timer, next > now ? (double)(next - now) / 1e9 : 0., 0.);
-        ev_timer_start(loop->ev, &loop->timer);
-        loop->timer_at = next;
-    }
+    if (next >= loop->timer_at)
+        return;
+    ev_timer_stop(loop->ev, &loop->timer);
+    ev_timer_set(&loop->timer, next > now ? (double)(next - now) / 1e9 : 0., 0.);
+    ev_timer_start(loop->ev, &loop->timer);
+    loop->timer_at = next;
 }
 
 static void end_turn(struct loop *loop)
@@ -85,10 +82,10 @@ static void on_timer(struct ev_loop *ev, struct ev_timer *w, int events UNUSED)
     struct loop *loop = w->data;
 
     (void)ev;
-    loop->timer_at = 0;
+    loop->timer_at = UINT64_MAX;
     /* libev counts in floating point and may be a little early */
-    if (loop_core_next_timer(&loop->core) - loop->core.now_ns < NS_PER_MS / 2)
-        loop->core.now_ns = loop_core_next_timer(&loop->core);
+    if (loop_core_next_timer(&loop->core) - loop->core.time.now_ns < NS_PER_MS / 2)
+        loop->core.time.now_ns = loop_core_next_timer(&loop->core);
     loop_core_run_timers(&loop->core);
 }
 
@@ -116,6 +113,7 @@ struct loop *loop_new(const struct clock *clock, struct error *err)
     struct loop *loop = NEW(struct loop);
     loop_core_init(&loop->core, clock);
     loop->ev = ev;
+    loop->timer_at = UINT64_MAX;
     ev_prepare_init(&loop->prepare, on_prepare);
     ev_check_init(&loop->check, on_check);
     ev_timer_init(&loop->timer, on_timer, 0., 0.);
@@ -173,7 +171,7 @@ void loop_turn(struct loop *loop, bool wait)
 
 void loop_update_now(struct loop *loop)
 {
-    loop->core.now_ns = loop->core.clock->monotonic_ns(loop->core.clock);
+    loop->core.time.now_ns = loop->core.clock->monotonic_ns(loop->core.clock);
 }
 
 void loop_set_guard(struct loop *loop, struct loop_guard *guard)

@@ -24,9 +24,19 @@ void loop_run(struct loop *loop);  /* until loop_stop() */
 void loop_stop(struct loop *loop); /* ends loop_run() after this turn */
 /* One turn. wait: sleep until something happens; otherwise only what is ready now. */
 void loop_turn(struct loop *loop, bool wait);
+/* What every loop begins with. */
+struct loop_time {
+    uint64_t now_ns;
+};
 /* The time at which this turn began: monotonic, read once a turn. */
-uint64_t loop_now_ns(const struct loop *loop);
-uint64_t loop_now_ms(const struct loop *loop);
+static inline uint64_t loop_now_ns(const struct loop *loop)
+{
+    return ((const struct loop_time *)(const void *)loop)->now_ns;
+}
+static inline uint64_t loop_now_ms(const struct loop *loop)
+{
+    return loop_now_ns(loop) / NS_PER_MS;
+}
 const struct clock *loop_clock(const struct loop *loop);
 void loop_update_now(struct loop *loop); /* after work that took long */
 
@@ -44,6 +54,12 @@ void timer_init(struct timer *t, struct loop *loop, void (*fn)(struct timer *t),
 void timer_start(struct timer *t, uint64_t ms); /* from now; replaces what was set */
 void timer_start_ns(struct timer *t, uint64_t ns);
 void timer_stop(struct timer *t); /* harmless when not pending */
+/* The same for one that will soon be started again, and whose memory stays: it keeps its place in
+ * the queue. timer_stop() before the memory goes. */
+static inline void timer_rest(struct timer *t)
+{
+    t->expires_ns = 0;
+}
 static inline bool timer_pending(const struct timer *t)
 {
     return t->expires_ns != 0;

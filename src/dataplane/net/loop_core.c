@@ -13,7 +13,7 @@ void loop_core_init(struct loop_core *core, const struct clock *clock)
 {
     core->clock = clock;
     core->passes = DEFER_PASSES;
-    core->now_ns = clock->monotonic_ns(clock);
+    core->time.now_ns = clock->monotonic_ns(clock);
     list_init(&core->defers[DEFER_FLUSH]);
     list_init(&core->defers[DEFER_REAP]);
     list_init(&core->mailbox);
@@ -30,16 +30,6 @@ void loop_core_fini(struct loop_core *core)
     }
     mem_free(core->heap);
     pthread_mutex_destroy(&core->mailbox_lock);
-}
-
-uint64_t loop_now_ns(const struct loop *loop)
-{
-    return core_of(loop)->now_ns;
-}
-
-uint64_t loop_now_ms(const struct loop *loop)
-{
-    return core_of(loop)->now_ns / NS_PER_MS;
 }
 
 const struct clock *loop_clock(const struct loop *loop)
@@ -114,7 +104,7 @@ void timer_start_ns(struct timer *t, uint64_t ns)
 {
     struct loop_core *core = core_of(t->loop);
 
-    t->expires_ns = ns > UINT64_MAX / 2 ? UINT64_MAX / 2 : core->now_ns + ns;
+    t->expires_ns = ns > UINT64_MAX / 2 ? UINT64_MAX / 2 : core->time.now_ns + ns;
     if (t->expires_ns == 0)
         t->expires_ns = 1;
     if (t->pos && t->expires_ns >= core->heap[t->pos - 1].key_ns)
@@ -152,8 +142,12 @@ void loop_core_run_timers(struct loop_core *core)
     while (core->heap_len > 0) {
         struct timer_place p = core->heap[0];
         struct timer *t = p.timer;
-        if (p.key_ns > core->now_ns || p.seq >= first_new)
+        if (p.key_ns > core->time.now_ns || p.seq >= first_new)
             break;
+        if (t->expires_ns == 0) { /* it rests */
+            heap_remove(core, t);
+            continue;
+        }
         if (t->expires_ns > p.key_ns) {
             p.key_ns = t->expires_ns;
             heap_down(core, 0, p);

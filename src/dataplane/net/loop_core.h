@@ -14,8 +14,8 @@ struct timer_place {
 };
 
 struct loop_core {
+    struct loop_time time; /* first member */
     const struct clock *clock;
-    uint64_t now_ns;
     struct timer_place *heap; /* by key_ns, then seq */
     size_t heap_len, heap_cap;
     uint64_t next_seq;

@@ -28,7 +28,7 @@ void loop_free(struct loop **loop)
 
 void loop_update_now(struct loop *loop)
 {
-    loop->core.now_ns = loop->core.clock->monotonic_ns(loop->core.clock);
+    loop->core.time.now_ns = loop->core.clock->monotonic_ns(loop->core.clock);
 }
 
 /* True when something ran, or is left to run. */
@@ -38,7 +38,7 @@ static bool turn(struct loop *loop)
     bool busy;
 
     loop_update_now(loop);
-    busy = !list_empty(&core->mailbox) || loop_core_next_timer(core) <= core->now_ns ||
+    busy = !list_empty(&core->mailbox) || loop_core_next_timer(core) <= core->time.now_ns ||
            !list_empty(&core->defers[DEFER_FLUSH]) || !list_empty(&core->defers[DEFER_REAP]);
     loop_core_run_posts(core);
     loop_core_run_timers(core);
@@ -89,7 +89,7 @@ uint64_t loop_fake_next(const struct loop *loop)
 
     if (next == UINT64_MAX)
         return next;
-    return next > loop->core.now_ns ? (next - loop->core.now_ns) / NS_PER_MS : 0;
+    return next > loop->core.time.now_ns ? (next - loop->core.time.now_ns) / NS_PER_MS : 0;
 }
 
 /* Runs what there is to run, timers included, until loop_stop() or until nothing is left. */
