@@ -22,11 +22,6 @@ int bytes_cmp(struct bytes a, struct bytes b)
     return a.len < b.len ? -1 : a.len > b.len;
 }
 
-bool bytes_starts_with(struct bytes b, struct bytes prefix)
-{
-    return b.len >= prefix.len && bytes_eq(bytes_first(b, prefix.len), prefix);
-}
-
 bool bytes_ends_with(struct bytes b, struct bytes suffix)
 {
     return b.len >= suffix.len && bytes_eq(bytes_skip(b, b.len - suffix.len), suffix);
@@ -40,12 +35,6 @@ bool bytes_starts_with_nocase(struct bytes b, struct bytes prefix)
 bool bytes_ends_with_nocase(struct bytes b, struct bytes suffix)
 {
     return b.len >= suffix.len && bytes_eq_nocase(bytes_skip(b, b.len - suffix.len), suffix);
-}
-
-ptrdiff_t bytes_find_char(struct bytes b, char c)
-{
-    const char *p = b.len ? memchr(b.data, c, b.len) : NULL;
-    return p ? p - b.data : -1;
 }
 
 ptrdiff_t bytes_rfind_char(struct bytes b, char c)
@@ -71,39 +60,6 @@ ptrdiff_t bytes_find_nocase(struct bytes b, struct bytes needle)
             return (ptrdiff_t)i;
     }
     return -1;
-}
-
-struct bytes bytes_skip(struct bytes b, size_t n)
-{
-    if (n > b.len)
-        n = b.len;
-    return (struct bytes){b.data ? b.data + n : NULL, b.len - n};
-}
-
-struct bytes bytes_first(struct bytes b, size_t n)
-{
-    return (struct bytes){b.data, n < b.len ? n : b.len};
-}
-
-struct bytes bytes_trim(struct bytes b)
-{
-    while (b.len && (b.data[0] == ' ' || b.data[0] == '\t'))
-        b = bytes_skip(b, 1);
-    while (b.len && (b.data[b.len - 1] == ' ' || b.data[b.len - 1] == '\t'))
-        b.len--;
-    return b;
-}
-
-struct bytes bytes_split(struct bytes *rest, char sep)
-{
-    struct bytes all = *rest;
-    ptrdiff_t at = bytes_find_char(all, sep);
-    if (at < 0) {
-        *rest = BYTES_NONE;
-        return all;
-    }
-    *rest = bytes_skip(all, (size_t)at + 1);
-    return bytes_first(all, (size_t)at);
 }
 
 bool bytes_to_u64(struct bytes b, uint64_t *value)

@@ -41,23 +41,51 @@ static inline bool bytes_eq_str(struct bytes a, const char *s)
 /* ASCII only, as RFC 9110 field names and host names are compared. */
 bool bytes_eq_nocase(struct bytes a, struct bytes b);
 int bytes_cmp(struct bytes a, struct bytes b); /* like memcmp, shorter first */
-bool bytes_starts_with(struct bytes b, struct bytes prefix);
 bool bytes_ends_with(struct bytes b, struct bytes suffix);
 bool bytes_starts_with_nocase(struct bytes b, struct bytes prefix);
 bool bytes_ends_with_nocase(struct bytes b, struct bytes suffix);
 /* Offset of the first occurrence, or -1. */
-ptrdiff_t bytes_find_char(struct bytes b, char c);
+static inline ptrdiff_t bytes_find_char(struct bytes b, char c)
+{
+    const char *p = b.len ? (const char *)memchr(b.data, c, b.len) : NULL;
+    return p ? p - b.data : -1;
+}
 ptrdiff_t bytes_rfind_char(struct bytes b, char c);
 ptrdiff_t bytes_find(struct bytes b, struct bytes needle);
 ptrdiff_t bytes_find_nocase(struct bytes b, struct bytes needle);
 /* b without its first n bytes; n is cut to b.len. */
-struct bytes bytes_skip(struct bytes b, size_t n);
-struct bytes bytes_first(struct bytes b, size_t n);
+static inline struct bytes bytes_skip(struct bytes b, size_t n)
+{
+    if (n > b.len)
+        n = b.len;
+    return (struct bytes){b.data ? b.data + n : NULL, b.len - n};
+}
+static inline struct bytes bytes_first(struct bytes b, size_t n)
+{
+    return (struct bytes){b.data, n < b.len ? n : b.len};
+}
+static inline bool bytes_starts_with(struct bytes b, struct bytes prefix)
+{
+    return b.len >= prefix.len && bytes_eq(bytes_first(b, prefix.len), prefix);
+}
 /* Removes spaces and tabs at both ends (OWS of RFC 9110 section 5.6.3). */
-struct bytes bytes_trim(struct bytes b);
+static inline struct bytes bytes_trim(struct bytes b)
+{
+    while (b.len && (b.data[0] == ' ' || b.data[0] == '\t'))
+        b = bytes_skip(b, 1);
+    while (b.len && (b.data[b.len - 1] == ' ' || b.data[b.len - 1] == '\t'))
+        b.len--;
+    return b;
+}
 /* Splits at the first `sep`: returns what is before it, and leaves what follows in *rest
  * (empty data == NULL when there was no separator). */
-struct bytes bytes_split(struct bytes *rest, char sep);
+static inline struct bytes bytes_split(struct bytes *rest, char sep)
+{
+    struct bytes all = *rest;
+    ptrdiff_t at = bytes_find_char(all, sep);
+    *rest = at < 0 ? BYTES_NONE : bytes_skip(all, (size_t)at + 1);
+    return at < 0 ? all : bytes_first(all, (size_t)at);
+}
 /* Decimal digits only, whole string, no sign, no overflow. False leaves *value. */
 MUST_CHECK bool bytes_to_u64(struct bytes b, uint64_t *value);
 /* Optional sign. */

@@ -113,7 +113,7 @@ static void free_block(const struct stat_scope *s, unsigned slot)
 {
     for (unsigned id = 0; id < s->schema->count; id++) {
         struct stat_page *p = stat_page_of(s, slot, id);
-        void *extra = p ? (void *)(intptr_t)atomic_load(&p->cells[id % PAGE_CELLS]) : NULL;
+        void *extra = p ? (void *)(intptr_t)atomic_load(&p->cells[id % STAT_PAGE_CELLS]) : NULL;
         if (extra && s->schema->stats[id].kind == STAT_HISTOGRAM)
             free_hist(extra);
         else if (extra && s->schema->stats[id].kind == STAT_CODES)
@@ -168,48 +168,37 @@ static struct stat_page *page_new(struct stat_scope *s, unsigned slot, unsigned 
 {
     struct stat_block *b = atomic_load_explicit(&s->blocks[slot], memory_order_relaxed);
     if (!b) {
-        unsigned n = (s->schema->count + PAGE_CELLS - 1) / PAGE_CELLS;
+        unsigned n = (s->schema->count + STAT_PAGE_CELLS - 1) / STAT_PAGE_CELLS;
         b = mem_zalloc(sizeof(*b) + n * sizeof(b->pages[0]));
         b->n_pages = n;
         atomic_store_explicit(&s->blocks[slot], b, memory_order_release);
     }
     struct stat_page *p = NEW(struct stat_page);
-    atomic_store_explicit(&b->pages[id / PAGE_CELLS], p, memory_order_release);
+    atomic_store_explicit(&b->pages[id / STAT_PAGE_CELLS], p, memory_order_release);
     return p;
 }
 
-/* This thread's page, marked as written. */
-static inline struct stat_page *page_for(struct stat_scope *s, unsigned slot, unsigned id)
+struct stat_page *stat_page_first_write(struct stat_scope *s, unsigned slot, unsigned id)
 {
     struct stat_block *b = atomic_load_explicit(&s->blocks[slot], memory_order_relaxed);
     struct stat_page *p =
-        LIKELY(b != NULL) ? atomic_load_explicit(&b->pages[id / PAGE_CELLS], memory_order_relaxed)
-                          : NULL;
-    if (!LIKELY(p != NULL))
+        b ? atomic_load_explicit(&b->pages[id / STAT_PAGE_CELLS], memory_order_relaxed) : NULL;
+    if (!p)
         p = page_new(s, slot, id);
-    uint32_t bit = 1u << id % PAGE_CELLS;
     uint32_t used = atomic_load_explicit(&p->used, memory_order_relaxed);
-    if (!(used & bit))
-        atomic_store_explicit(&p->used, used | bit, memory_order_relaxed);
+    atomic_store_explicit(&p->used, used | 1u << id % STAT_PAGE_CELLS, memory_order_relaxed);
     return p;
-}
-
-void stat_add(struct stat_scope *scope, unsigned slot, unsigned id, int64_t n)
-{
-    _Atomic int64_t *cell = &page_for(scope, slot, id)->cells[id % PAGE_CELLS];
-    atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + n,
-                          memory_order_relaxed);
 }
 
 void stat_set(struct stat_scope *scope, unsigned slot, unsigned id, int64_t value)
 {
-    atomic_store_explicit(&page_for(scope, slot, id)->cells[id % PAGE_CELLS], value,
+    atomic_store_explicit(&stat_page_for(scope, slot, id)->cells[id % STAT_PAGE_CELLS], value,
                           memory_order_relaxed);
 }
 
 static void *extra_for(struct stat_scope *scope, unsigned slot, unsigned id, size_t size)
 {
-    _Atomic int64_t *cell = &page_for(scope, slot, id)->cells[id % PAGE_CELLS];
+    _Atomic int64_t *cell = &stat_page_for(scope, slot, id)->cells[id % STAT_PAGE_CELLS];
     void *p = (void *)(intptr_t)atomic_load_explicit(cell, memory_order_relaxed);
     if (p)
         return p;

@@ -10,6 +10,7 @@
  * slot, without a lock; reading any thread. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -57,9 +58,21 @@ struct stat_schema {
 
 enum { STAT_THREADS_MAX = 130, STAT_SLOT_MAIN = 0, STAT_SLOT_CONFIG = 1, STAT_SLOT_WORKER0 = 2 };
 
-struct stat_block;
 struct stat_text;
 struct stat_store;
+
+/* How values are kept (stats_internal.h has the rest): here only so that counting is inlined. */
+enum { STAT_PAGE_CELLS = 16 };
+
+struct stat_page {
+    _Atomic uint32_t used; /* a bit a cell */
+    _Atomic int64_t cells[STAT_PAGE_CELLS];
+};
+
+struct stat_block {
+    unsigned n_pages;
+    _Atomic(struct stat_page *) pages[];
+};
 
 struct stat_scope {
     struct stat_store *store;
@@ -81,7 +94,25 @@ struct stat_scope *stat_scope_get(struct stat_store *store, struct bytes prefix,
 struct stat_scope *stat_scope_ref(struct stat_scope *scope);
 void stat_scope_unref(struct stat_scope **scope);
 
-void stat_add(struct stat_scope *scope, unsigned slot, unsigned id, int64_t n);
+/* This thread's page, in which `id` is marked as written; made at the first write. */
+struct stat_page *stat_page_first_write(struct stat_scope *scope, unsigned slot, unsigned id);
+static inline struct stat_page *stat_page_for(struct stat_scope *scope, unsigned slot, unsigned id)
+{
+    struct stat_block *b = atomic_load_explicit(&scope->blocks[slot], memory_order_relaxed);
+    struct stat_page *p = LIKELY(b != NULL) ? atomic_load_explicit(&b->pages[id / STAT_PAGE_CELLS],
+                                                                   memory_order_relaxed)
+                                            : NULL;
+    if (UNLIKELY(p == NULL || !(atomic_load_explicit(&p->used, memory_order_relaxed) &
+                                1u << id % STAT_PAGE_CELLS)))
+        return stat_page_first_write(scope, slot, id);
+    return p;
+}
+static inline void stat_add(struct stat_scope *scope, unsigned slot, unsigned id, int64_t n)
+{
+    _Atomic int64_t *cell = &stat_page_for(scope, slot, id)->cells[id % STAT_PAGE_CELLS];
+    atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
 static inline void stat_inc(struct stat_scope *scope, unsigned slot, unsigned id)
 {
     stat_add(scope, slot, id, 1);

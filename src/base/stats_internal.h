@@ -1,6 +1,6 @@
 /* How statistics are kept; for stats.c (scopes, writing) and stats_read.c only.
  *
- *   scope.blocks[slot] -> pages[id / 16] -> 16 values and a bit each: written or not
+ *   scope.blocks[slot] -> pages[id / 16] -> 16 values and a bit each: written or not (stats.h)
  *
  * A block and a page are made by their thread at its first write: what is never written costs the
  * pointer. Histograms and codes keep a pointer in the place of their value. A thread is the only
@@ -13,18 +13,6 @@
 
 #include "base/memory.h"
 #include "base/stats.h"
-
-enum { PAGE_CELLS = 16 };
-
-struct stat_page {
-    _Atomic uint32_t used;
-    _Atomic int64_t cells[PAGE_CELLS];
-};
-
-struct stat_block {
-    unsigned n_pages;
-    _Atomic(struct stat_page *) pages[];
-};
 
 /* Lives as long as the scope; few scopes have one, none has many. */
 struct stat_text {
@@ -100,5 +88,5 @@ static inline struct stat_page *stat_page_of(const struct stat_scope *s, unsigne
 {
     struct stat_block *b =
         atomic_load_explicit(&((struct stat_scope *)s)->blocks[slot], memory_order_acquire);
-    return b ? atomic_load_explicit(&b->pages[id / PAGE_CELLS], memory_order_acquire) : NULL;
+    return b ? atomic_load_explicit(&b->pages[id / STAT_PAGE_CELLS], memory_order_acquire) : NULL;
 }

@@ -7,8 +7,8 @@
 static int64_t read_slot(const struct stat_scope *scope, unsigned slot, unsigned id, bool *used)
 {
     struct stat_page *p = stat_page_of(scope, slot, id);
-    *used = p && atomic_load_explicit(&p->used, memory_order_relaxed) >> id % PAGE_CELLS & 1;
-    return p ? atomic_load_explicit(&p->cells[id % PAGE_CELLS], memory_order_relaxed) : 0;
+    *used = p && atomic_load_explicit(&p->used, memory_order_relaxed) >> id % STAT_PAGE_CELLS & 1;
+    return p ? atomic_load_explicit(&p->cells[id % STAT_PAGE_CELLS], memory_order_relaxed) : 0;
 }
 
 int64_t stat_read(const struct stat_scope *scope, unsigned id, bool *used)
@@ -57,7 +57,7 @@ static void merge_hist(struct hist *h, struct stat_histogram *out)
 static void *extra_of(const struct stat_scope *scope, unsigned slot, unsigned id)
 {
     struct stat_page *p = stat_page_of(scope, slot, id);
-    return p ? (void *)(intptr_t)atomic_load_explicit(&p->cells[id % PAGE_CELLS],
+    return p ? (void *)(intptr_t)atomic_load_explicit(&p->cells[id % STAT_PAGE_CELLS],
                                                       memory_order_acquire)
              : NULL;
 }

@@ -85,11 +85,15 @@ static void deliver_body(struct codec_h1 *h, struct buffer *body, bool end)
 /* Returns false when there is nothing to begin with yet. */
 static bool begin(struct codec_h1 *h, struct buffer *in, const struct codec_error **e)
 {
-    char two[2];
-    size_t n;
-    while ((n = buffer_copy(in, 0, two, 2)) == 2 && two[0] == '\r' && two[1] == '\n')
+    char two[2] = "";
+    size_t n = 2;
+    while (buffer_front(in).data[0] == '\r' && (n = buffer_copy(in, 0, two, 2)) == 2 &&
+           two[1] == '\n') {
         buffer_drain(in, 2); /* RFC 9112 section 2.2: empty lines before a request */
-    if (n == 0 || (n == 1 && two[0] == '\r') || h->c.out->len > H1_OUT_SOFT_MAX || h->c.begin_held)
+        if (buffer_empty(in))
+            return false;
+    }
+    if (n == 1 || h->c.out->len > H1_OUT_SOFT_MAX || h->c.begin_held)
         return false;
     h->active = true;
     h->recv = H1_RECV_HEAD;
@@ -99,7 +103,7 @@ static bool begin(struct codec_h1 *h, struct buffer *in, const struct codec_erro
     h1_scan_reset(h);
     h->stream = (struct codec_stream){.h1 = h};
     h->stream.user = h->c.cb->on_stream_begin(h->c.owner, &h->stream, &h->stream.headers);
-    if (!h1_is_token_char(two[0]))
+    if (!h1_is_token_char(buffer_front(in).data[0]))
         *e = &h1_error_codec; /* a TLS ClientHello, for one: no need to wait for a line end */
     return true;
 }

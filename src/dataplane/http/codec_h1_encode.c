@@ -53,6 +53,16 @@ static void put_value(struct head_writer *w, struct bytes value)
 
 static void put_field(struct head_writer *w, struct bytes name, struct bytes value)
 {
+    if (LIKELY(w->p && name.len && value.len && h1_value_ok(value))) { /* all at once */
+        char *p = mempcpy(w->p, name.data, name.len);
+        *p++ = ':';
+        *p++ = ' ';
+        p = mempcpy(p, value.data, value.len);
+        *p++ = '\r';
+        *p++ = '\n';
+        w->p = p;
+        return;
+    }
     put(w, name);
     put(w, BYTES(": "));
     put_value(w, value);
@@ -193,9 +203,8 @@ static void choose_response_body(struct codec_h1 *c, struct head_writer *w, unsi
 
 static unsigned status_of(const struct headers *h)
 {
-    uint64_t v;
-    struct bytes s = headers_get(h, HEADER_STATUS);
-    return bytes_to_u64(s, &v) && v >= 100 && v <= 999 ? (unsigned)v : 500;
+    unsigned status = headers_status(h);
+    return status ? status : 500;
 }
 
 static void put_status_line(struct head_writer *w, bool http_10, unsigned status)

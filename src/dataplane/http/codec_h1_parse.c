@@ -20,36 +20,53 @@ bool h1_is_token_char(char c)
     return token_lower[(unsigned char)c] != 0;
 }
 
+static bool value_byte_ok(char c)
+{
+    return ((unsigned char)c >= 0x20 && c != 0x7f) || c == '\t';
+}
+
 static bool value_bytes_ok(const char *p, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)p[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
+        if (!value_byte_ok(p[i]))
             return false;
     }
     return true;
 }
 
-/* True: no control byte among the eight at p. False: there may be one. */
-static inline bool eight_ok(const char *p)
+/* A high bit for each control byte or tab among the eight at p, and perhaps, by a borrow, for bytes
+ * behind the first of them; 0: there is none. */
+static inline uint64_t odd_bytes(const char *p)
 {
     const uint64_t ones = 0x0101010101010101ull, high = 0x8080808080808080ull;
     uint64_t x;
     memcpy(&x, p, 8);
     uint64_t del = x ^ (ones * 0x7f);
-    return ((((x - ones * 0x20) & ~x) | ((del - ones) & ~del)) & high) == 0;
+    return (((x - ones * 0x20) & ~x) | ((del - ones) & ~del)) & high;
 }
 
 bool h1_value_ok(struct bytes v)
 {
     if (v.len < 8)
         return value_bytes_ok(v.data, v.len);
-    bool ok = true;
+    uint64_t odd = 0;
     for (size_t i = 0; i + 8 < v.len; i += 8)
-        ok &= eight_ok(v.data + i);
-    ok &= eight_ok(v.data + v.len - 8); /* what is left, with some of what was seen */
-    /* A tab, or a borrow from the byte before, looks bad too: look closely. */
-    return LIKELY(ok) || value_bytes_ok(v.data, v.len);
+        odd |= odd_bytes(v.data + i);
+    odd |= odd_bytes(v.data + v.len - 8); /* what is left, with some of what was seen */
+    return LIKELY(!odd) || value_bytes_ok(v.data, v.len);
+}
+
+/* The first byte from p on that a value may not hold, or end. */
+static char *value_end(char *p, char *end)
+{
+    uint64_t odd = 0;
+    while (end - p >= 8 && !(odd = odd_bytes(p)))
+        p += 8;
+    if (odd && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+        p += __builtin_ctzll(odd) / 8;
+    while (p < end && value_byte_ok(*p))
+        p++;
+    return p;
 }
 
 bool h1_has_token(struct bytes value, struct bytes token)
@@ -89,9 +106,13 @@ void h1_scan_reset(struct codec_h1 *h)
 enum h1_scan h1_scan_head(struct codec_h1 *h, const struct buffer *in, size_t *head_len)
 {
     uint32_t first_line = h->recv == H1_RECV_HEAD;
+    const char *flat = in->head->len == in->len ? in->head->data : NULL; /* mostly */
     for (;;) {
         size_t lf;
-        if (!h1_find_lf(in, h->scanned, &lf)) {
+        const char *p = flat ? memchr(flat + h->scanned, '\n', in->len - h->scanned) : NULL;
+        if (LIKELY(p != NULL)) {
+            lf = (size_t)(p - flat);
+        } else if (flat || !h1_find_lf(in, h->scanned, &lf)) {
             h->scanned = in->len;
             return in->len > h->c.options.max_headers_bytes ? H1_SCAN_TOO_LARGE : H1_SCAN_MORE;
         }
@@ -181,35 +202,65 @@ static char *line_end(const struct codec_h1 *h, char *p, char *end, char **text_
     }
 }
 
+/* The value of the line at p, which begins at `from`, and what follows the line: the usual one, a
+ * run of good bytes that ends in CRLF. False: look closely. */
+static inline bool plain_value(const struct codec_h1 *h, char *from, char *end, struct bytes *value,
+                               char **next)
+{
+    char *stop = value_end(from, end);
+    if (end - stop < 2 || stop[0] != '\r' || stop[1] != '\n')
+        return false;
+    *next = stop + 2;
+    if (!h->c.options.downstream && *next < end && (**next == ' ' || **next == '\t'))
+        return false; /* folded */
+    *value = bytes_trim(bytes_from(from, (size_t)(stop - from)));
+    return true;
+}
+
+static const struct codec_error *odd_value(const struct codec_h1 *h, char *line, char *from,
+                                           char *end, struct bytes *value, char **next)
+{
+    char *text_end;
+    *next = line_end(h, line, end, &text_end);
+    if (!*next)
+        return &h1_error_codec;
+    *value = bytes_trim(bytes_from(from, (size_t)(text_end - from)));
+    return h1_value_ok(*value) ? NULL : &h1_error_invalid_chars;
+}
+
+/* The empty line at p, and nothing behind it. */
+static bool is_last_line(const struct codec_h1 *h, char *p, char *end)
+{
+    char *text_end;
+    return line_end(h, p, end, &text_end) == end && text_end == p;
+}
+
 const struct codec_error *h1_parse_fields(struct codec_h1 *h, char *data, size_t len,
                                           struct headers *out, bool trailers)
 {
     char *p = data, *end = data + len;
-    while (p < end) {
-        char *text_end;
-        char *next = line_end(h, p, end, &text_end);
-        if (!next)
-            return &h1_error_codec;
-        if (text_end == p) {
-            if (out && !trailers)
-                headers_join_lines(out);
-            return next == end ? NULL : &h1_error_codec;
-        }
+    while (p < end && *p != '\r' && *p != '\n') {
         char *q = p;
         for (char c; (c = token_lower[(unsigned char)*q]) != 0; q++)
             *q = c;
         if (q == p || *q != ':')
             return &h1_error_codec;
-        struct bytes name = bytes_from(p, (size_t)(q - p));
-        struct bytes value = bytes_trim(bytes_from(q + 1, (size_t)(text_end - q - 1)));
-        if (!h1_value_ok(value))
-            return &h1_error_invalid_chars;
-        const struct codec_error *e = store_field(h, out, name, value, trailers);
+        struct bytes name = bytes_from(p, (size_t)(q - p)), value;
+        char *next;
+        const struct codec_error *e = NULL;
+        if (!plain_value(h, q + 1, end, &value, &next))
+            e = odd_value(h, p, q + 1, end, &value, &next);
+        if (!e)
+            e = store_field(h, out, name, value, trailers);
         if (e)
             return e;
         p = next;
     }
-    return &h1_error_codec;
+    if (p == end || !is_last_line(h, p, end))
+        return &h1_error_codec;
+    if (out && !trailers)
+        headers_join_lines(out);
+    return NULL;
 }
 
 const struct codec_error *h1_parse_request(struct codec_h1 *h, char *head, size_t len)

@@ -47,8 +47,6 @@ static struct decided decide(const struct header_addition *add, struct stream *s
  * overwrite come first. */
 static void mutate(const struct header_mutations *m, struct stream *s, struct headers *h)
 {
-    if (!m)
-        return;
     for (unsigned i = 0; i < m->n_remove; i++)
         headers_remove(h, m->remove[i]);
     if (m->n_add == 0)
@@ -76,11 +74,14 @@ static void mutate_all(struct stream *s, struct headers *h, bool response)
         response ? &m->vhost->response : &m->vhost->request,
         response ? &m->config->response : &m->config->request,
     };
-    if (m->weight)
+    if (UNLIKELY(m->weight != NULL))
         mutate(response ? &m->weight->response : &m->weight->request, s, h);
     bool reverse = m->config->most_specific_header_mutations_wins;
-    for (unsigned i = 0; i < 3; i++)
-        mutate(levels[reverse ? 2 - i : i], s, h);
+    for (unsigned i = 0; i < 3; i++) {
+        const struct header_mutations *level = levels[reverse ? 2 - i : i];
+        if (level->n_remove || level->n_add)
+            mutate(level, s, h);
+    }
 }
 
 void header_mutate_request(struct stream *s)

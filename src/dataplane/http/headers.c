@@ -266,12 +266,6 @@ struct bytes header_name(enum header_id id)
     return names[id];
 }
 
-void headers_init(struct headers *h, struct arena *a)
-{
-    memset(h, 0, sizeof(*h));
-    h->arena = a;
-}
-
 bool headers_try_reserve(struct headers *h, uint32_t n)
 {
     if (n <= h->cap)
@@ -306,29 +300,43 @@ static void index_rebuild(struct headers *h)
     h->first[HEADER_OTHER] = 0;
 }
 
-static void add(struct headers *h, enum header_id id, struct bytes name, struct bytes value)
+static void grow(struct headers *h)
 {
-    if (h->n == h->cap) {
-        CHECK(h->n < HEADERS_MAX); /* what peers send is bounded well below by the codec */
-        uint32_t twice = h->cap ? h->cap * 2 : HEADERS_FIRST_CAP;
-        headers_reserve(h, twice < HEADERS_MAX ? twice : HEADERS_MAX);
-    }
+    CHECK(h->n < HEADERS_MAX); /* what peers send is bounded well below by the codec */
+    uint32_t twice = h->cap ? h->cap * 2 : HEADERS_FIRST_CAP;
+    headers_reserve(h, twice < HEADERS_MAX ? twice : HEADERS_MAX);
+}
+
+/* Behind the other pseudo headers, before the rest. */
+static void insert_pseudo(struct headers *h, struct header e)
+{
     uint32_t at = h->n;
-    if (is_pseudo(name)) {
-        while (at > 0 && !is_pseudo(h->entries[at - 1].name))
-            at--;
-    }
-    if (at < h->n)
-        memmove(&h->entries[at + 1], &h->entries[at], (h->n - at) * sizeof(*h->entries));
-    h->entries[at] = (struct header){name, value, (uint16_t)id};
+    while (at > 0 && !is_pseudo(h->entries[at - 1].name))
+        at--;
+    memmove(&h->entries[at + 1], &h->entries[at], (h->n - at) * sizeof(*h->entries));
+    h->entries[at] = e;
     h->n++;
+    h->ever_repeated |= h->first[e.id] != 0;
+    index_rebuild(h);
+}
+
+static inline void add(struct headers *h, enum header_id id, struct bytes name, struct bytes value)
+{
+    if (UNLIKELY(h->n == h->cap))
+        grow(h);
+    struct header e = {name, value, (uint16_t)id};
     h->byte_size += (uint32_t)(name.len + value.len);
-    if (at + 1 < h->n)
-        index_rebuild(h);
-    else if (id != HEADER_OTHER && !h->first[id])
-        h->first[id] = (uint16_t)(at + 1);
-    else if (id != HEADER_OTHER)
-        h->repeated = true;
+    if (is_pseudo(name) && h->n && !is_pseudo(h->entries[h->n - 1].name)) {
+        insert_pseudo(h, e);
+        return;
+    }
+    h->entries[h->n++] = e;
+    if (id == HEADER_OTHER)
+        return;
+    if (LIKELY(!h->first[id]))
+        h->first[id] = (uint16_t)h->n;
+    else
+        h->repeated = h->ever_repeated = true;
 }
 
 void headers_add(struct headers *h, struct bytes lower_name, struct bytes value)
@@ -339,11 +347,6 @@ void headers_add(struct headers *h, struct bytes lower_name, struct bytes value)
 void headers_add_id(struct headers *h, enum header_id id, struct bytes value)
 {
     add(h, id, header_name(id), value);
-}
-
-struct bytes headers_get(const struct headers *h, enum header_id id)
-{
-    return h->first[id] ? h->entries[h->first[id] - 1].value : BYTES_NONE;
 }
 
 static bool matches(const struct header *e, enum header_id id, struct bytes name)
@@ -503,6 +506,8 @@ static void set(struct headers *h, enum header_id id, struct bytes name, struct 
     h->byte_size -= (uint32_t)e->value.len;
     h->byte_size += (uint32_t)value.len;
     e->value = value;
+    if (id != HEADER_OTHER && !h->ever_repeated)
+        return;
     for (uint32_t i = at + 1; i < h->n; i++) {
         if (matches(&h->entries[i], id, name)) {
             remove_from(h, at + 1, id, name);

@@ -114,11 +114,15 @@ struct headers {
     struct header *entries;
     uint32_t n, cap;
     uint32_t byte_size;              /* names and values */
-    bool repeated;                   /* a name with a number was added twice */
+    bool repeated;                   /* such a name was added twice since the last joining */
+    bool ever_repeated;              /* the same since the beginning */
     uint16_t first[HEADER_ID_COUNT]; /* position + 1 of the first entry with that id; 0: none */
 };
 
-void headers_init(struct headers *h, struct arena *a);
+static inline void headers_init(struct headers *h, struct arena *a)
+{
+    *h = (struct headers){.arena = a};
+}
 /* Room for n entries in all, so that adding them allocates once. */
 void headers_reserve(struct headers *h, uint32_t n);
 MUST_CHECK bool headers_try_reserve(struct headers *h, uint32_t n); /* false: no memory */
@@ -127,7 +131,20 @@ enum header_id header_id_of(struct bytes name);
 struct bytes header_name(enum header_id id);
 
 /* Value of the first entry, or data == NULL. */
-struct bytes headers_get(const struct headers *h, enum header_id id);
+static inline struct bytes headers_get(const struct headers *h, enum header_id id)
+{
+    return h->first[id] ? h->entries[h->first[id] - 1].value : BYTES_NONE;
+}
+/* ":status" of a response; 0: it has none, or none of three digits from 100 on. */
+static inline unsigned headers_status(const struct headers *h)
+{
+    struct bytes s = headers_get(h, HEADER_STATUS);
+    if (s.len != 3)
+        return 0;
+    unsigned a = (unsigned char)s.data[0] - '1', b = (unsigned char)s.data[1] - '0',
+             c = (unsigned char)s.data[2] - '0';
+    return a < 9 && b < 10 && c < 10 ? (a + 1) * 100 + b * 10 + c : 0;
+}
 struct bytes headers_get_name(const struct headers *h, struct bytes lower_name);
 /* All values joined with "," as Envoy's %REQ()% sees repeated headers; data == NULL
  * when there is none. Joins in the arena only when there are several. */

@@ -27,10 +27,8 @@ void stream_send_headers(struct stream *s, bool end)
     struct stream_private *p = s->priv;
     struct headers *h = &s->response_headers;
     const struct codec_ops *ops = s->conn->codec->ops;
-    uint64_t status = 0;
-    if (!bytes_to_u64(headers_get(h, HEADER_STATUS), &status))
-        status = 500;
-    s->info.status = (unsigned)status;
+    unsigned status = headers_status(h);
+    s->info.status = status ? status : 500;
     timer_rest(&p->request_timer);
     if (!p->request_complete) { /* nobody reads the rest: the connection cannot go on */
         stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_RESPONSE_BEFORE_RQ_COMPLETE);
@@ -73,9 +71,8 @@ void filter_respond_informational(struct http_filter *f, const struct headers *h
     /* As in Envoy, one option speaks for every 1xx; without it 100 was answered here already. */
     if (!s->manager->proxy_100_continue)
         return;
-    uint64_t status;
-    if (bytes_to_u64(headers_get(h, HEADER_STATUS), &status))
-        stream_count_status(s, (unsigned)status);
+    if (headers_status(h))
+        stream_count_status(s, headers_status(h));
     s->conn->codec->ops->send_informational(s->codec_stream, h);
     http_conn_flush(s->conn);
 }

@@ -153,6 +153,12 @@ static bool coalesce(struct buffer *dst, const char *data, size_t len)
 void buffer_move(struct buffer *dst, struct buffer *src)
 {
     CHECK(dst->pool == src->pool && dst != src);
+    if (!dst->head) {
+        *dst = *src;
+        src->head = src->tail = NULL;
+        src->len = 0;
+        return;
+    }
     while (src->head && coalesce(dst, src->head->data, src->head->len)) {
         struct slice *s = src->head;
         src->head = s->next;

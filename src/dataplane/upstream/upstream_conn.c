@@ -96,20 +96,13 @@ static void after_input(struct upstream_conn *uc, struct buffer *in)
         conn_pool_released(uc->pool, uc);
 }
 
-static unsigned status_of(const struct headers *h)
-{
-    struct bytes s = headers_get(h, HEADER_STATUS);
-    uint64_t status = 0;
-    return bytes_to_u64(s, &status) && status < 1000 ? (unsigned)status : 0;
-}
-
 static void codec_on_headers(void *owner, void *user, bool end)
 {
     struct upstream_conn *uc = owner;
     struct pool_request *r = uc->request;
     if (!r)
         return;
-    unsigned status = status_of(r->response);
+    unsigned status = headers_status(r->response);
     if (status >= 100 && status < 200 && status != 101) {
         r->ops->on_informational(r);
         if (uc->request == r)

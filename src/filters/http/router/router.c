@@ -54,13 +54,6 @@ static void response_ended(struct router *r, struct attempt *a)
         attempt_reset(a); /* the rest of the request is not wanted */
 }
 
-static unsigned status_of(const struct headers *h)
-{
-    uint64_t status = 0;
-    return bytes_to_u64(headers_get(h, HEADER_STATUS), &status) && status < 1000 ? (unsigned)status
-                                                                                 : 0;
-}
-
 static void on_sent(struct attempt *a)
 {
     router_count_request(a->owner, STAT_REQUEST_TOTAL);
@@ -69,7 +62,7 @@ static void on_sent(struct attempt *a)
 static void on_informational(struct attempt *a)
 {
     struct router *r = a->owner;
-    router_charge_code(r, status_of(&a->response_headers), NULL);
+    router_charge_code(r, headers_status(&a->response_headers), NULL);
     if (!r->done)
         filter_respond_informational(r->filter, &a->response_headers);
 }
@@ -82,7 +75,7 @@ static void on_headers(struct attempt *a, bool end)
     r->response_started = true;
     s->response_headers = a->response_headers;
     s->info.details = "via_upstream";
-    s->info.status = status_of(&s->response_headers);
+    s->info.status = headers_status(&s->response_headers);
     r->canary =
         bytes_eq(headers_get(&s->response_headers, HEADER_X_ENVOY_UPSTREAM_CANARY), BYTES("true"));
     router_charge_code(r, s->info.status, a->host);
