@@ -10,18 +10,10 @@
 
 enum { ARENA_ALIGN = 8, ARENA_BLOCK_FIRST = 4096, ARENA_BLOCK_MAX = 64 * 1024 };
 
-struct block {
-    struct block *next;
+struct arena_block {
+    struct arena_block *next;
     size_t size;
     char data[];
-};
-
-/* One piece of heap holds the arena and its first bytes; what does not fit goes into blocks. */
-struct arena {
-    struct block *blocks; /* the newest first */
-    char *at, *end;       /* free bytes of the newest block, or of `first` */
-    uint32_t first_size, block_size;
-    char first[];
 };
 
 static void use_first(struct arena *a)
@@ -34,7 +26,7 @@ static void use_first(struct arena *a)
 
 static bool block_add(struct arena *a, size_t size)
 {
-    struct block *b = mem_try(sizeof(*b) + size);
+    struct arena_block *b = mem_try(sizeof(*b) + size);
     if (!b)
         return false;
     b->size = size;
@@ -58,7 +50,7 @@ struct arena *arena_new(size_t first)
 static void free_blocks(struct arena *a)
 {
     while (a->blocks) {
-        struct block *b = a->blocks;
+        struct arena_block *b = a->blocks;
         a->blocks = b->next;
         mem_free(b);
     }
@@ -108,7 +100,7 @@ static void align(struct arena *a)
     a->at = (char *)(((uintptr_t)a->at + ARENA_ALIGN - 1) & ~(uintptr_t)(ARENA_ALIGN - 1));
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+void *arena_alloc_slowly(struct arena *a, size_t size)
 {
     align(a);
     return take(a, size);
@@ -118,11 +110,6 @@ void *arena_try(struct arena *a, size_t size)
 {
     align(a);
     return try_take(a, size);
-}
-
-void *arena_zalloc(struct arena *a, size_t size)
-{
-    return memset(arena_alloc(a, size), 0, size);
 }
 
 struct bytes arena_dup(struct arena *a, struct bytes b)
@@ -164,7 +151,7 @@ struct bytes arena_u64(struct arena *a, uint64_t value)
 size_t arena_size(const struct arena *a)
 {
     size_t total = sizeof(*a) + a->first_size;
-    for (const struct block *b = a->blocks; b; b = b->next)
+    for (const struct arena_block *b = a->blocks; b; b = b->next)
         total += sizeof(*b) + b->size;
     return total;
 }

@@ -8,17 +8,35 @@
 
 #include "base/bytes.h"
 
-struct arena;
+/* Its fields are arena.c's: here only so that taking memory is inlined. One piece of heap holds the
+ * arena and its first bytes; what does not fit goes into blocks. */
+struct arena {
+    struct arena_block *blocks; /* the newest first */
+    char *at, *end;             /* free bytes of the newest block, or of `first` */
+    uint32_t first_size, block_size;
+    char first[];
+};
 
 /* first: bytes that come with the arena; 0 takes 1024. Blocks of as many, at most 4 KiB, follow
  * and double up to 64 KiB. Who knows what it needs says so: nothing is left over. */
 struct arena *arena_new(size_t first);
 void arena_free(struct arena **a);
 void arena_reset(struct arena *a);
-void *arena_alloc(struct arena *a, size_t size); /* not zeroed */
-void *arena_zalloc(struct arena *a, size_t size);
 /* For what a peer or a control plane can size: NULL when there is no memory. */
 MUST_CHECK void *arena_try(struct arena *a, size_t size);
+void *arena_alloc_slowly(struct arena *a, size_t size);       /* arena_alloc()'s rare case */
+static inline void *arena_alloc(struct arena *a, size_t size) /* not zeroed */
+{
+    uintptr_t at = ((uintptr_t)a->at + 7) & ~(uintptr_t)7, end = (uintptr_t)a->end;
+    if (HEAP_IS_WATCHED || UNLIKELY(at > end || end - at < size))
+        return arena_alloc_slowly(a, size);
+    a->at = (char *)at + size;
+    return (void *)at;
+}
+static inline void *arena_zalloc(struct arena *a, size_t size)
+{
+    return memset(arena_alloc(a, size), 0, size);
+}
 struct bytes arena_dup(struct arena *a, struct bytes b); /* also NUL-terminated after len */
 char *arena_str(struct arena *a, struct bytes b);        /* a NUL-terminated copy */
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF(2, 3);

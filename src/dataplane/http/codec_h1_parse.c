@@ -47,9 +47,15 @@ static inline uint64_t odd_bytes(const char *p)
 
 bool h1_value_ok(struct bytes v)
 {
-    if (v.len < 8)
-        return value_bytes_ok(v.data, v.len);
     uint64_t odd = 0;
+    if (v.len < 4)
+        return value_bytes_ok(v.data, v.len);
+    if (v.len < 8) { /* as eight, some of them twice */
+        char eight[8];
+        memcpy(eight, v.data, 4);
+        memcpy(eight + 4, v.data + v.len - 4, 4);
+        return LIKELY(!odd_bytes(eight)) || value_bytes_ok(v.data, v.len);
+    }
     for (size_t i = 0; i + 8 < v.len; i += 8)
         odd |= odd_bytes(v.data + i);
     odd |= odd_bytes(v.data + v.len - 8); /* what is left, with some of what was seen */

@@ -11,8 +11,7 @@ static struct bytes date_now(struct stream *s)
                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     static _Thread_local char text[64];
     static _Thread_local time_t made = -1;
-    const struct clock *clock = loop_clock(s->worker->loop);
-    time_t now = (time_t)(clock->wall_ns(clock) / NS_PER_S);
+    time_t now = (time_t)(loop_wall_ns(s->worker->loop) / NS_PER_S);
     if (now != made) {
         struct tm tm;
         gmtime_r(&now, &tm);

@@ -523,7 +523,10 @@ void headers_set(struct headers *h, struct bytes lower_name, struct bytes value)
 
 void headers_set_id(struct headers *h, enum header_id id, struct bytes value)
 {
-    set(h, id, header_name(id), value);
+    if (h->first[id])
+        set(h, id, header_name(id), value);
+    else
+        add(h, id, header_name(id), value);
 }
 
 unsigned headers_remove(struct headers *h, struct bytes lower_name)

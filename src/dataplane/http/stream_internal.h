@@ -35,7 +35,7 @@ struct stream_private {
     bool is_head, is_grpc;
     bool above_watermark; /* the connection's share of response_pauses */
     /* Last, since they stay when the object is used again: between two streams they rest. */
-    struct timer idle_timer, request_timer, headers_timer, duration_timer;
+    struct timer idle_timer, request_timer, headers_timer, duration_timer, terminal_timer;
 };
 
 struct stream_slot {

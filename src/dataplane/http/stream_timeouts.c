@@ -48,6 +48,7 @@ void stream_timers_init(struct stream *s, struct loop *loop)
     timer_init(&p->request_timer, loop, on_request_timeout, s);
     timer_init(&p->headers_timer, loop, on_headers_timeout, s);
     timer_init(&p->duration_timer, loop, on_max_duration, s);
+    timer_init(&p->terminal_timer, loop, NULL, NULL);
 }
 
 void stream_timers_fini(struct stream *s)
@@ -57,6 +58,7 @@ void stream_timers_fini(struct stream *s)
     timer_stop(&p->request_timer);
     timer_stop(&p->headers_timer);
     timer_stop(&p->duration_timer);
+    timer_stop(&p->terminal_timer);
 }
 
 void stream_timers_start(struct stream *s)
@@ -87,6 +89,16 @@ void stream_timers_stop(struct stream *s)
     timer_rest(&p->request_timer);
     timer_rest(&p->headers_timer);
     timer_rest(&p->duration_timer);
+    timer_rest(&p->terminal_timer);
+}
+
+struct timer *stream_terminal_timer(struct stream *s, void (*fn)(struct timer *t), void *owner)
+{
+    struct timer *t = &s->priv->terminal_timer;
+    timer_rest(t);
+    t->fn = fn;
+    t->owner = owner;
+    return t;
 }
 
 void stream_touch(struct stream *s)

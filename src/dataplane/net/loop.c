@@ -171,7 +171,7 @@ void loop_turn(struct loop *loop, bool wait)
 
 void loop_update_now(struct loop *loop)
 {
-    loop->core.time.now_ns = loop->core.clock->monotonic_ns(loop->core.clock);
+    loop_core_update_now(&loop->core);
 }
 
 void loop_set_guard(struct loop *loop, struct loop_guard *guard)

@@ -37,6 +37,8 @@ static inline uint64_t loop_now_ms(const struct loop *loop)
 {
     return loop_now_ns(loop) / NS_PER_MS;
 }
+/* The wall clock of this turn, read when it is first asked for. */
+uint64_t loop_wall_ns(struct loop *loop);
 const struct clock *loop_clock(const struct loop *loop);
 void loop_update_now(struct loop *loop); /* after work that took long */
 

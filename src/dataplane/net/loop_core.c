@@ -32,6 +32,21 @@ void loop_core_fini(struct loop_core *core)
     pthread_mutex_destroy(&core->mailbox_lock);
 }
 
+void loop_core_update_now(struct loop_core *core)
+{
+    core->time.now_ns = core->clock->monotonic_ns(core->clock);
+    core->wall_ns = 0;
+}
+
+uint64_t loop_wall_ns(struct loop *loop)
+{
+    struct loop_core *core = core_of(loop);
+
+    if (core->wall_ns == 0)
+        core->wall_ns = core->clock->wall_ns(core->clock);
+    return core->wall_ns;
+}
+
 const struct clock *loop_clock(const struct loop *loop)
 {
     return core_of(loop)->clock;

@@ -16,6 +16,7 @@ struct timer_place {
 struct loop_core {
     struct loop_time time; /* first member */
     const struct clock *clock;
+    uint64_t wall_ns;         /* 0: not read in this turn */
     struct timer_place *heap; /* by key_ns, then seq */
     size_t heap_len, heap_cap;
     uint64_t next_seq;
@@ -28,6 +29,8 @@ struct loop_core {
 
 void loop_core_init(struct loop_core *core, const struct clock *clock);
 void loop_core_fini(struct loop_core *core);
+/* Reads the clock: a turn begins. */
+void loop_core_update_now(struct loop_core *core);
 /* Runs timers that are due, in order; those that they start run in a later turn. */
 void loop_core_run_timers(struct loop_core *core);
 /* Runs the posts that were there at the call. Returns true when more have come. */

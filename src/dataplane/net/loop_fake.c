@@ -28,7 +28,7 @@ void loop_free(struct loop **loop)
 
 void loop_update_now(struct loop *loop)
 {
-    loop->core.time.now_ns = loop->core.clock->monotonic_ns(loop->core.clock);
+    loop_core_update_now(&loop->core);
 }
 
 /* True when something ran, or is left to run. */

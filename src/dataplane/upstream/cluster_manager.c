@@ -131,9 +131,13 @@ static struct cluster_runtime *runtime_new(struct cluster_manager *m, struct byt
 struct cluster_runtime *cluster_runtime_get(struct worker *worker, struct bytes name)
 {
     struct cluster_manager *m = worker->clusters;
+    if (m->last && bytes_eq(m->last->name, name))
+        return m->last;
     struct cluster_runtime *c = map_get(&m->runtimes, name);
-    if (LIKELY(c != NULL))
+    if (LIKELY(c != NULL)) {
+        m->last = c;
         return c;
+    }
     const struct cluster_entry *entry =
         worker->snapshot ? snapshot_cluster(worker->snapshot, name) : NULL;
     return entry ? runtime_new(m, name, entry) : NULL;
@@ -176,6 +180,8 @@ static void drain_all(struct cluster_runtime *c)
 static void runtime_retire(struct cluster_runtime *c)
 {
     map_remove(&c->manager->runtimes, c->name);
+    if (c->manager->last == c)
+        c->manager->last = NULL;
     list_push_back(&c->manager->retired, &c->retired_link);
     lb_free(&c->lb);
     breakers_move(c, NULL);

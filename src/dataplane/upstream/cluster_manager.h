@@ -54,8 +54,9 @@ struct cluster_runtime {
 struct cluster_manager {
     struct worker *worker;
     const struct connector *connector;
-    struct map runtimes; /* name -> struct cluster_runtime *: used and configured */
-    struct list retired; /* removed from the configuration, still in use */
+    struct map runtimes;          /* name -> struct cluster_runtime *: used and configured */
+    struct list retired;          /* removed from the configuration, still in use */
+    struct cluster_runtime *last; /* of `runtimes`: found last, and often wanted next; or NULL */
 };
 
 /* Also sets worker->clusters. connector: &connector_socket, or a test's. */

@@ -13,6 +13,12 @@ static void http_stat(struct router *r, enum http_stat id)
     stat_inc(r->stream->manager->stats, r->stream->worker->slot, id);
 }
 
+static void stop_timeout(struct router *r)
+{
+    if (r->timeout)
+        timer_rest(r->timeout);
+}
+
 static void on_timeout(struct timer *t)
 {
     struct router *r = t->owner;
@@ -38,17 +44,15 @@ static void request_ended(struct router *r)
     r->request_end_ns = loop_now_ns(r->stream->worker->loop);
     if (r->timeout_ms == 0 || r->done)
         return;
-    timer_init(&r->timeout, r->stream->worker->loop, on_timeout, r);
-    r->timer_ready = true;
-    timer_start(&r->timeout, r->timeout_ms);
+    r->timeout = stream_terminal_timer(r->stream, on_timeout, r);
+    timer_start(r->timeout, r->timeout_ms);
 }
 
 /* The response's last byte is about to go down. Must precede it: the stream may end inside. */
 static void response_ended(struct router *r, struct attempt *a)
 {
     r->done = true;
-    if (r->timer_ready)
-        timer_stop(&r->timeout);
+    stop_timeout(r);
     router_charge_time(r);
     if (!a->request_ended)
         attempt_reset(a); /* the rest of the request is not wanted */
@@ -288,8 +292,7 @@ static void on_reset(struct http_filter *f, const struct stream_error *why)
     if (!r->stream)
         return;
     r->done = true;
-    if (r->timer_ready)
-        timer_stop(&r->timeout);
+    stop_timeout(r);
     router_give_up_attempts(r);
 }
 
@@ -299,8 +302,7 @@ static void on_destroy(struct http_filter *f)
     if (!r->stream)
         return; /* a filter before this one answered */
     r->done = true;
-    if (r->timer_ready)
-        timer_stop(&r->timeout);
+    stop_timeout(r);
     LIST_EACH(it, &r->attempts)
     attempt_release(LIST_ENTRY(it, struct attempt, link));
     if (r->cluster)

@@ -18,11 +18,11 @@ struct router {
     struct stat_scope *counted[2];       /* virtual cluster, route; NULL: not counted */
     struct list attempts;                /* the set: first, (retries, hedges) */
     struct attempt *chosen;              /* whose response goes down; NULL: none yet */
-    struct timer timeout;                /* of the route; from the end of the request */
+    struct timer *timeout;               /* of the route; NULL until the end of the request */
     uint64_t timeout_ms;                 /* 0: off */
     uint64_t request_end_ns;             /* 0: the request goes on */
     bool downstream_full;                /* the response is to be read no further for now */
-    bool timer_ready, internal;
+    bool internal;
     bool canary; /* so the response says */
     bool response_started;
     bool done; /* answered or failed: nothing more is sent down */

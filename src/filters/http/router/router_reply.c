@@ -96,8 +96,8 @@ void router_fail(struct router *r, const struct stream_error *e, const char *bod
 {
     struct stream *s = r->stream;
     r->done = true;
-    if (r->timer_ready)
-        timer_stop(&r->timeout);
+    if (r->timeout)
+        timer_rest(r->timeout);
     router_give_up_attempts(r);
     if (!details)
         details = e->details;
