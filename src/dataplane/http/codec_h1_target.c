@@ -31,8 +31,8 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* unreserved, sub-delims, "%", ":" and brackets of RFC 3986: what a host and port are made of. A bit
- * each, by 64 bytes. */
+/* unreserved, sub-delims, "%", ":" and brackets of RFC 3986: what a host and port are made of. A
+ * bit each, by 64 bytes. */
 static bool is_authority_char(char c)
 {
     static const uint64_t bits[4] = {

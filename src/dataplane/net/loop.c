@@ -33,7 +33,8 @@ static void set_idle(struct loop *loop, bool busy)
 }
 
 /* libev's time and ours were read at the same moment, the beginning of the turn. Most timers are
- * stopped or moved before they are due: a time that is too early stays set, and then nothing runs. */
+ * stopped or moved before they are due: a time that is too early stays set, and then nothing
+ * runs. */
 static void set_timer(struct loop *loop)
 {
     uint64_t next = loop_core_next_timer(&loop->core), now = loop_now_ns(loop);
