@@ -43,6 +43,7 @@ struct arena *arena_new(size_t first)
     CHECK(first <= UINT32_MAX);
     struct arena *a = mem_alloc(sizeof(*a) + first);
     a->first_size = (uint32_t)first;
+    a->wipe = false;
     use_first(a);
     return a;
 }
@@ -52,8 +53,17 @@ static void free_blocks(struct arena *a)
     while (a->blocks) {
         struct arena_block *b = a->blocks;
         a->blocks = b->next;
+        if (a->wipe)
+            explicit_bzero(b->data, b->size);
         mem_free(b);
     }
+    if (a->wipe)
+        explicit_bzero(a->first, a->first_size);
+}
+
+void arena_wipe_on_free(struct arena *a)
+{
+    a->wipe = true;
 }
 
 void arena_free(struct arena **a)

@@ -13,7 +13,7 @@
 struct arena {
     struct arena_block *blocks; /* the newest first */
     char *at, *end;             /* free bytes of the newest block, or of `first` */
-    uint32_t first_size, block_size;
+    uint32_t first_size, block_size : 31, wipe : 1;
     char first[];
 };
 
@@ -22,6 +22,8 @@ struct arena {
 struct arena *arena_new(size_t first);
 void arena_free(struct arena **a);
 void arena_reset(struct arena *a);
+/* From now on what it held is overwritten before it goes back to the heap: for keys. */
+void arena_wipe_on_free(struct arena *a);
 /* For what a peer or a control plane can size: NULL when there is no memory. */
 MUST_CHECK void *arena_try(struct arena *a, size_t size);
 void *arena_alloc_slowly(struct arena *a, size_t size);       /* arena_alloc()'s rare case */

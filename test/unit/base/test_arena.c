@@ -45,6 +45,24 @@ START_TEST(zeroed_and_copied)
 }
 END_TEST
 
+/* Cannot be seen but in memory that is kept: the first bytes, after a reset. */
+START_TEST(wiped_when_it_goes)
+{
+    struct arena *a = arena_new(1024);
+    arena_wipe_on_free(a);
+    char *first = arena_str(a, BYTES("secret"));
+    arena_reset(a);
+    if (HEAP_IS_WATCHED) { /* each piece is its own, and gone */
+        arena_free(&a);
+        return;
+    }
+    for (unsigned i = 0; i < 6; i++)
+        ck_assert_int_eq(first[i], 0);
+    memset(arena_alloc(a, 5000), 1, 5000);
+    arena_free(&a);
+}
+END_TEST
+
 START_TEST(reset_keeps_the_first_bytes_only)
 {
     struct arena *a = arena_new(1024);
@@ -85,5 +103,5 @@ START_TEST(what_was_asked_for_fits_without_a_block)
 }
 END_TEST
 
-SUITE("arena", aligned_and_apart, zeroed_and_copied, reset_keeps_the_first_bytes_only,
-      what_was_asked_for_fits_without_a_block)
+SUITE("arena", aligned_and_apart, zeroed_and_copied, wiped_when_it_goes,
+      reset_keeps_the_first_bytes_only, what_was_asked_for_fits_without_a_block)
