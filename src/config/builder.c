@@ -61,6 +61,17 @@ static void drop_all(struct builder *b, enum resource_type type)
     }
 }
 
+/* Nobody asks for them, so nobody forgets them. */
+static void drop_static_secrets(struct builder *b)
+{
+    LIST_EACH(it, &b->store.lists[RESOURCE_SECRET])
+    {
+        struct resource *r = LIST_ENTRY(it, struct resource, link);
+        if (r->is_static)
+            store_remove(&b->store, r);
+    }
+}
+
 void builder_free(struct builder **bp)
 {
     struct builder *b = *bp;
@@ -74,6 +85,8 @@ void builder_free(struct builder **bp)
     drop_all(b, RESOURCE_CLUSTER);
     drop_all(b, RESOURCE_ROUTE);
     drop_all(b, RESOURCE_ENDPOINT);
+    drop_all(b, RESOURCE_SECRET);
+    drop_static_secrets(b);
     builder_wants_fini(b);
     b->changed = false;
     pmap_fini(&b->clusters);
@@ -163,10 +176,9 @@ void builder_count(struct builder *b)
 void builder_count_decoded(struct builder *b, enum resource_type type)
 {
     static const enum decode_stat stats[RESOURCE_TYPE_COUNT] = {
-        [RESOURCE_CLUSTER] = STAT_DECODED_CDS,
-        [RESOURCE_ENDPOINT] = STAT_DECODED_EDS,
-        [RESOURCE_LISTENER] = STAT_DECODED_LDS,
-        [RESOURCE_ROUTE] = STAT_DECODED_RDS,
+        [RESOURCE_CLUSTER] = STAT_DECODED_CDS,  [RESOURCE_ENDPOINT] = STAT_DECODED_EDS,
+        [RESOURCE_LISTENER] = STAT_DECODED_LDS, [RESOURCE_ROUTE] = STAT_DECODED_RDS,
+        [RESOURCE_SECRET] = STAT_DECODED_SDS,
     };
     b->decoded[type]++;
     stat_inc(b->decode_stats, STAT_SLOT_CONFIG, stats[type]);
@@ -190,10 +202,9 @@ void update_result_fini(struct update_result *r)
 }
 
 static const char *const result_words[] = {
-    [RESOURCE_CLUSTER] = "cluster(s)",
-    [RESOURCE_ENDPOINT] = "cluster load assignment(s)",
-    [RESOURCE_LISTENER] = "listener(s)",
-    [RESOURCE_ROUTE] = "route configuration(s)",
+    [RESOURCE_CLUSTER] = "cluster(s)",   [RESOURCE_ENDPOINT] = "cluster load assignment(s)",
+    [RESOURCE_LISTENER] = "listener(s)", [RESOURCE_ROUTE] = "route configuration(s)",
+    [RESOURCE_SECRET] = "secret(s)",
 };
 
 bool update_result_text(const struct update_result *r, enum resource_type type, struct strbuf *out)
@@ -231,6 +242,8 @@ static bool update_by_type(struct builder *b, struct resource *r, const struct i
         return builder_listener_update(b, r, in, unchanged, err);
     case RESOURCE_ROUTE:
         return builder_route_update(b, r, in, unchanged, err);
+    case RESOURCE_SECRET:
+        return builder_secret_update(b, r, in, unchanged, err);
     case RESOURCE_TYPE_COUNT:
         break;
     }
@@ -432,17 +445,20 @@ void config_update_failed(struct builder *b, const struct config_source *source,
     builder_count(b);
 }
 
+static const char *const duplicates[] = {
+    [RESOURCE_CLUSTER] = "cluster manager: duplicate cluster '%.*s'",
+    [RESOURCE_LISTENER] = "error adding listener: there are two listeners named '%.*s'",
+    [RESOURCE_SECRET] = "Duplicated static secret name %.*s",
+};
+
 bool builder_add_static(struct builder *b, enum resource_type type, const struct resource_update *u,
                         struct error *err)
 {
     struct incoming in = {u, NULL, builder_wall_ns(b), u->version};
     bool unchanged = false;
-    CHECK(resource_type_is_wildcard(type));
+    CHECK(resource_type_is_wildcard(type) || type == RESOURCE_SECRET);
     if (store_find(&b->store, NULL, type, u->name))
-        return type == RESOURCE_CLUSTER
-                   ? error_set(err, "cluster manager: duplicate cluster '%.*s'", BYTES_ARG(u->name))
-                   : error_set(err, "error adding listener: there are two listeners named '%.*s'",
-                               BYTES_ARG(u->name));
+        return error_set(err, duplicates[type], BYTES_ARG(u->name));
     struct resource *r = store_add(&b->store, NULL, type, u->name);
     r->is_static = true;
     b->ctx.is_static = true;

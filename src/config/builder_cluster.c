@@ -7,9 +7,10 @@ static bool is_dns(const struct cluster *c)
     return c->type == CLUSTER_STRICT_DNS || c->type == CLUSTER_LOGICAL_DNS;
 }
 
+/* Of EDS clusters. */
 static struct resource *endpoints_of(const struct resource_version *v)
 {
-    return v->n_deps ? v->deps[0].on : NULL;
+    return v->deps[0].on;
 }
 
 /* The hosts that requests can reach now, for host states to be carried over. */
@@ -75,8 +76,12 @@ static bool replace_hosts(struct builder *b, struct resource_version *v, struct 
 bool builder_cluster_warm(const struct resource_version *v)
 {
     const struct cluster *c = v->cluster;
+    for (unsigned i = 0; i < v->n_deps; i++) { /* endpoints and secrets */
+        if (!v->deps[i].on->active && !v->deps[i].on->settled)
+            return false;
+    }
     if (c->type == CLUSTER_EDS)
-        return endpoints_of(v)->active || endpoints_of(v)->settled;
+        return true;
     /* One name with addresses is enough to serve; without any, the others may still bring some. */
     bool all = true;
     for (uint32_t i = 0; v->dns && i < c->n_dns_targets; i++) {
@@ -94,6 +99,8 @@ static void entry_fini(struct node *n)
     struct host_set *hs = (struct host_set *)e->hosts;
     NODE_UNREF(&c);
     NODE_UNREF(&hs);
+    NODE_UNREF(&e->tls);
+    stat_scope_unref(&e->tls_stats);
     cluster_state_unref(&e->state);
 }
 
@@ -105,6 +112,10 @@ struct cluster_entry *builder_cluster_entry(const struct resource_version *v)
     cluster_state_ref(v->state);
     e->state = v->state;
     e->added_via_api = !v->resource->is_static;
+    if (e->cluster->tls) {
+        e->tls = e->cluster->tls->node ? NODE_REF(e->cluster->tls->node) : NULL;
+        e->tls_stats = stat_scope_ref(e->cluster->tls->stats);
+    }
     return e;
 }
 
@@ -293,12 +304,42 @@ static void take_state(struct builder *b, struct resource *r, struct resource_ve
     cluster_state_track(v->state, v->cluster->stat_name, v->cluster->breakers);
 }
 
+/* The same bytes, made of the same secrets: the context that is there. */
+static void take_context(const struct resource *r, struct tls_socket *s)
+{
+    const struct resource_version *old = r->pending ? r->pending : r->active;
+    const struct tls_socket *from = old ? old->cluster->tls : NULL;
+    if (from && from->node && bytes_eq(from->wire, s->wire))
+        s->node = NODE_REF(from->node);
+}
+
+static bool take_tls(struct builder *b, struct resource *r, struct resource_version *v,
+                     struct error *err)
+{
+    struct tls_socket *s = (struct tls_socket *)v->cluster->tls;
+    struct strbuf prefix = STRBUF_INIT;
+    if (!s)
+        return true;
+    take_context(r, s);
+    strbuf_printf(&prefix, "%s.client_ssl_socket_factory", v->state->stats->prefix);
+    bool ok = builder_tls_prepare(b, s, strbuf_bytes(&prefix), err);
+    strbuf_fini(&prefix);
+    return ok || error_prefix(err, "transport_socket: ");
+}
+
+/* Endpoints come first (endpoints_of()). */
+static void make_room(struct resource_version *v)
+{
+    unsigned n = builder_tls_secrets(v->cluster->tls);
+    v->deps = n ? mem_zalloc((n + 1u) * sizeof(v->deps[0])) : &v->cluster_dep;
+}
+
 static void take_hosts(struct builder *b, struct resource *r, struct resource_version *v)
 {
     const struct cluster *c = v->cluster;
+    make_room(v);
     if (c->type == CLUSTER_EDS) {
         stat_add(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_SUBSCRIBES, 0);
-        v->deps = &v->cluster_dep;
         builder_depend(b, v, c->eds_source, RESOURCE_ENDPOINT, c->eds_service_name);
         take_known_endpoints(b, r, v);
     } else if (is_dns(c)) {
@@ -311,6 +352,7 @@ static void take_hosts(struct builder *b, struct resource *r, struct resource_ve
     } else {
         v->hosts = host_set_attach(c->inline_hosts, hosts_before(r));
     }
+    builder_depend_on_secrets(b, v, c->tls);
 }
 
 static void drop_pending(struct builder *b, struct resource *r)
@@ -349,6 +391,10 @@ bool builder_cluster_update(struct builder *b, struct resource *r, const struct 
     struct resource_version *v = builder_version(b, r, in);
     v->cluster = c;
     take_state(b, r, v);
+    if (!take_tls(b, r, v, err)) {
+        resource_version_free(&v);
+        return false;
+    }
     take_hosts(b, r, v);
     stat_inc(b->cm_stats, STAT_SLOT_CONFIG,
              newest ? STAT_CM_CLUSTER_MODIFIED : STAT_CM_CLUSTER_ADDED);

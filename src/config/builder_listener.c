@@ -82,6 +82,7 @@ static void binding_fini(struct node *n)
     NODE_UNREF(&c);
     NODE_UNREF(&x->manager);
     NODE_UNREF(&x->routes);
+    NODE_UNREF(&x->tls);
     stat_scope_unref(&x->listener_http_stats);
 }
 
@@ -94,6 +95,7 @@ static void entry_fini(struct node *n)
     NODE_UNREF(&e->default_chain);
     NODE_UNREF(&l);
     stat_scope_unref(&e->stats);
+    stat_scope_unref(&e->tls_stats);
 }
 
 /* Routes of a manager now: its own, or what its source has delivered. */
@@ -107,13 +109,19 @@ static struct route_config *routes_of(struct builder *b, const struct http_manag
     return r && r->active ? r->active->route : NULL;
 }
 
+static struct tls_node *context_of(const struct listener_chain *c)
+{
+    return c->chain->tls ? c->chain->tls->node : NULL;
+}
+
 static struct chain_binding *find_binding(const struct listener_entry *e,
                                           const struct listener_chain *c,
                                           const struct route_config *routes)
 {
     for (unsigned i = 0; e && i <= e->n_chains; i++) {
         struct chain_binding *x = i < e->n_chains ? e->chains[i] : e->default_chain;
-        if (x && x->chain == c->chain && x->manager == c->manager && x->routes == routes)
+        if (x && x->chain == c->chain && x->manager == c->manager && x->routes == routes &&
+            x->tls == context_of(c))
             return x;
     }
     return NULL;
@@ -136,6 +144,7 @@ static struct chain_binding *make_binding(struct builder *b, const struct listen
     x->chain = NODE_REF(c->chain);
     x->manager = c->manager ? NODE_REF(c->manager) : NULL;
     x->routes = routes ? NODE_REF(routes) : NULL;
+    x->tls = context_of(c) ? NODE_REF(context_of(c)) : NULL;
     if (c->manager) {
         struct strbuf s = STRBUF_INIT;
         strbuf_printf(&s, "%s.http.%.*s", e->stats->prefix, BYTES_ARG(c->manager->stat_prefix));
@@ -174,6 +183,10 @@ struct listener_entry *builder_listener_entry(struct builder *b, const struct re
         e->chains[e->n_chains++] = make_binding(b, e, old, &p->chains[i]);
     if (p->default_chain)
         e->default_chain = make_binding(b, e, old, p->default_chain);
+    for (unsigned i = 0; i < n_all_chains(p) && !e->tls_stats; i++) {
+        const struct tls_socket *s = chain_at(p, i)->chain->tls;
+        e->tls_stats = s ? stat_scope_ref(s->stats) : NULL;
+    }
     return e;
 }
 
@@ -202,13 +215,42 @@ void builder_listener_promote(struct builder *b, struct resource *r)
     builder_mark_dirty(b, r);
 }
 
-static void depend_on_routes(struct builder *b, struct resource_version *v)
+/* Contexts of all chains whose secrets are there. */
+static bool prepare_tls(struct builder *b, struct resource_version *v, struct error *err)
 {
     const struct listener_parts *p = v->listener;
-    unsigned n = n_all_chains(p);
-    v->deps = mem_zalloc((n + 1u) * sizeof(v->deps[0]));
+    struct strbuf prefix = STRBUF_INIT;
+    bool ok = true;
+    for (unsigned i = 0; i < n_all_chains(p) && ok; i++) {
+        struct tls_socket *s = (struct tls_socket *)chain_at(p, i)->chain->tls;
+        if (!s)
+            continue;
+        if (prefix.len == 0) {
+            struct stat_scope *stats = listener_scope(b, p->listener);
+            strbuf_printf(&prefix, "%s.server_ssl_socket_factory", stats->prefix);
+            stat_scope_unref(&stats);
+        }
+        ok = builder_tls_prepare(b, s, strbuf_bytes(&prefix), err);
+        if (!ok && i < p->n_chains)
+            error_prefix(err, "filter_chains[%u]: transport_socket: ", i);
+        else if (!ok)
+            error_prefix(err, "default_filter_chain: transport_socket: ");
+    }
+    strbuf_fini(&prefix);
+    return ok;
+}
+
+/* Routes and secrets. */
+static void depend_on_parts(struct builder *b, struct resource_version *v)
+{
+    const struct listener_parts *p = v->listener;
+    unsigned n = n_all_chains(p), n_secrets = 0;
+    for (unsigned i = 0; i < n; i++)
+        n_secrets += builder_tls_secrets(chain_at(p, i)->chain->tls);
+    v->deps = mem_zalloc((n + n_secrets + 1u) * sizeof(v->deps[0]));
     for (unsigned i = 0; i < n; i++) {
         const struct http_manager *m = chain_at(p, i)->manager;
+        builder_depend_on_secrets(b, v, chain_at(p, i)->chain->tls);
         if (!m || m->rds_name.len == 0)
             continue;
         builder_depend(b, v, &m->rds_source, RESOURCE_ROUTE, m->rds_name);
@@ -252,14 +294,15 @@ bool builder_listener_update(struct builder *b, struct resource *r, const struct
     bool ok = v->listener != NULL;
     if (ok && !bytes_eq(v->listener->listener->name, r->name))
         ok = error_set(err, "the resource is named '%.*s'", BYTES_ARG(v->listener->listener->name));
-    ok = ok && check_duplicate(b, r, v->listener->listener, err) && bind_version(b, v, err);
+    ok = ok && prepare_tls(b, v, err) && check_duplicate(b, r, v->listener->listener, err) &&
+         bind_version(b, v, err);
     if (!ok) {
         resource_version_free(&v);
         return false;
     }
     stat_inc(b->lm_stats, STAT_SLOT_CONFIG,
              newest ? STAT_LM_LISTENER_MODIFIED : STAT_LM_LISTENER_ADDED);
-    depend_on_routes(b, v);
+    depend_on_parts(b, v);
     drop_pending(b, r);
     r->pending = v;
     b->n_warming[RESOURCE_LISTENER]++;

@@ -3,6 +3,7 @@
 
 #include "config/builder.h"
 #include "config/config_stats.h"
+#include "config/tls.h"
 
 struct builder {
     struct builder_table table;
@@ -118,6 +119,19 @@ void builder_hold_fini(struct builder *b);
 /* "cds web, cds other" */
 void builder_hold_describe(const struct builder *b, const struct resource *r, char *out,
                            size_t size);
+
+/* ---- builder_secret.c ---- */
+MUST_CHECK bool builder_secret_update(struct builder *b, struct resource *r,
+                                      const struct incoming *in, bool *unchanged,
+                                      struct error *err);
+/* A socket of a version that is to be kept: gives it its statistics, and its context where all that
+ * it needs is there. False: the resource is refused. */
+MUST_CHECK bool builder_tls_prepare(struct builder *b, struct tls_socket *s,
+                                    struct bytes stat_prefix, struct error *err);
+/* How many dependencies that takes (NULL: none), and to add them. */
+unsigned builder_tls_secrets(const struct tls_socket *s);
+void builder_depend_on_secrets(struct builder *b, struct resource_version *v,
+                               const struct tls_socket *s);
 
 /* ---- builder_stats.c ---- */
 enum subscription_event {

@@ -30,6 +30,7 @@ static void put(struct builder *b, struct resource *r)
             pmap_set(&b->routes, r->name, NODE_REF(r->active->route));
         break;
     case RESOURCE_ENDPOINT:
+    case RESOURCE_SECRET:
     case RESOURCE_TYPE_COUNT:
         break;
     }

@@ -1,18 +1,24 @@
 /* Statistics of named subscriptions, where Envoy keeps them: those of endpoints with their cluster
- * (cluster.NAME.update_success), those of routes by themselves (http.PREFIX.rds.NAME.*). */
+ * (cluster.NAME.update_success), those of routes and secrets by themselves
+ * (http.PREFIX.rds.NAME.*, sds.NAME.*). */
 #include "base/xxhash64.h"
 #include "config/builder_private.h"
 
 struct names {
-    unsigned endpoint, route;
+    unsigned endpoint, route, secret;
 };
 
 static const struct names names[] = {
-    [SUBSCRIPTION_ATTEMPT] = {STAT_CLUSTER_DNS_ATTEMPT, STAT_RDS_UPDATE_ATTEMPT},
-    [SUBSCRIPTION_SUCCESS] = {STAT_CLUSTER_DNS_SUCCESS, STAT_RDS_UPDATE_SUCCESS},
-    [SUBSCRIPTION_REJECTED] = {STAT_CLUSTER_UPDATE_REJECTED, STAT_RDS_UPDATE_REJECTED},
-    [SUBSCRIPTION_FAILURE] = {STAT_CLUSTER_DNS_FAILURE, STAT_RDS_UPDATE_FAILURE},
-    [SUBSCRIPTION_TIMEOUT] = {STAT_CLUSTER_INIT_FETCH_TIMEOUT, STAT_RDS_INIT_FETCH_TIMEOUT},
+    [SUBSCRIPTION_ATTEMPT] = {STAT_CLUSTER_DNS_ATTEMPT, STAT_RDS_UPDATE_ATTEMPT,
+                              STAT_SDS_UPDATE_ATTEMPT},
+    [SUBSCRIPTION_SUCCESS] = {STAT_CLUSTER_DNS_SUCCESS, STAT_RDS_UPDATE_SUCCESS,
+                              STAT_SDS_UPDATE_SUCCESS},
+    [SUBSCRIPTION_REJECTED] = {STAT_CLUSTER_UPDATE_REJECTED, STAT_RDS_UPDATE_REJECTED,
+                               STAT_SDS_UPDATE_REJECTED},
+    [SUBSCRIPTION_FAILURE] = {STAT_CLUSTER_DNS_FAILURE, STAT_RDS_UPDATE_FAILURE,
+                              STAT_SDS_UPDATE_FAILURE},
+    [SUBSCRIPTION_TIMEOUT] = {STAT_CLUSTER_INIT_FETCH_TIMEOUT, STAT_RDS_INIT_FETCH_TIMEOUT,
+                              STAT_SDS_INIT_FETCH_TIMEOUT},
 };
 
 /* Two versions of a cluster share its statistics: one of them counts. */
@@ -24,7 +30,8 @@ static bool counts(const struct resource_version *v)
 void builder_subscription_count(struct resource *r, enum subscription_event e)
 {
     if (r->stats)
-        stat_inc(r->stats, STAT_SLOT_CONFIG, names[e].route);
+        stat_inc(r->stats, STAT_SLOT_CONFIG,
+                 r->type == RESOURCE_SECRET ? names[e].secret : names[e].route);
     LIST_EACH(it, &r->dependants)
     {
         struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
@@ -37,10 +44,13 @@ static void set_version(struct resource *r, const struct incoming *in)
 {
     int64_t time = (int64_t)(in->wall_ns / NS_PER_MS);
     int64_t version = (int64_t)xxhash64(in->version);
+    bool secret = r->type == RESOURCE_SECRET;
     if (r->stats) {
-        stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RDS_UPDATE_TIME, time);
-        stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RDS_VERSION, version);
-        stat_set_text(r->stats, STAT_RDS_VERSION_TEXT, in->version);
+        stat_set(r->stats, STAT_SLOT_CONFIG, secret ? STAT_SDS_UPDATE_TIME : STAT_RDS_UPDATE_TIME,
+                 time);
+        stat_set(r->stats, STAT_SLOT_CONFIG, secret ? STAT_SDS_VERSION : STAT_RDS_VERSION, version);
+        stat_set_text(r->stats, secret ? STAT_SDS_VERSION_TEXT : STAT_RDS_VERSION_TEXT,
+                      in->version);
     }
     LIST_EACH(it, &r->dependants)
     {
@@ -60,7 +70,7 @@ void builder_subscription_answer(struct resource *r, const struct incoming *in, 
     builder_subscription_count(r, ok ? SUBSCRIPTION_SUCCESS : SUBSCRIPTION_REJECTED);
     if (ok)
         set_version(r, in);
-    if (!ok || unchanged || !r->stats)
+    if (!ok || unchanged || !r->stats || r->type != RESOURCE_ROUTE)
         return;
     stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_RDS_CONFIG_RELOAD);
     stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RDS_CONFIG_RELOAD_TIME_MS,
@@ -81,7 +91,7 @@ void builder_route_scope(struct builder *b, struct resource *r, const struct htt
 
 void config_source_failed(struct builder *b, const struct config_source *source)
 {
-    static const enum resource_type types[] = {RESOURCE_ENDPOINT, RESOURCE_ROUTE};
+    static const enum resource_type types[] = {RESOURCE_ENDPOINT, RESOURCE_ROUTE, RESOURCE_SECRET};
     for (unsigned t = 0; t < ARRAY_SIZE(types); t++) {
         LIST_EACH(it, &b->store.lists[types[t]])
         {

@@ -90,10 +90,22 @@ static void start_timer(struct builder *b, struct resource *r)
     list_push_back(&w->resources, &r->wait_link);
 }
 
+static bool cluster_needs(const struct resource *r)
+{
+    LIST_EACH(it, &r->dependants)
+    {
+        if (LIST_ENTRY(it, struct dependency, link)->from->resource->type == RESOURCE_CLUSTER)
+            return true;
+    }
+    return false;
+}
+
 /* Rule M14: what a later stage needs is not asked for before. */
 static bool may_ask(const struct builder *b, const struct resource *r)
 {
     bool early = r->type == RESOURCE_CLUSTER || r->type == RESOURCE_ENDPOINT;
+    if (r->type == RESOURCE_SECRET && cluster_needs(r)) /* the first clusters may need it */
+        return b->stage >= INIT_PRIMARY_CLUSTERS;
     return b->stage >= (early ? INIT_STATIC_CLUSTERS : INIT_LISTENERS);
 }
 
@@ -111,7 +123,8 @@ static void forget(struct builder *b, struct resource *r)
     stop_timer(b, r);
     if (r->told && !b->closing)
         b->table.unwant(b->table.ctx, &r->source->source, r->type, r->name);
-    if (r->active && r->active->route && pmap_get(&b->routes, r->name) == r->active->route) {
+    if (r->type == RESOURCE_ROUTE && r->active &&
+        pmap_get(&b->routes, r->name) == r->active->route) {
         pmap_remove(&b->routes, r->name);
         b->changed = b->names_moved = true;
     }
@@ -288,6 +301,8 @@ void builder_start(struct builder *b, const struct config_source *cds,
         b->cds = store_source(&b->store, cds);
     if (lds && lds->kind != SOURCE_NONE)
         b->lds = store_source(&b->store, lds);
+    if (!list_empty(&b->want_changes))
+        builder_commit(b); /* who delivers secrets to the first clusters is itself a cluster */
     b->stage = INIT_PRIMARY_CLUSTERS;
     LIST_EACH(it, &b->store.lists[RESOURCE_CLUSTER])
     {
@@ -295,6 +310,7 @@ void builder_start(struct builder *b, const struct config_source *cds,
         builder_cluster_start_dns(b, r->active);
         builder_cluster_start_dns(b, r->pending);
     }
+    builder_flush_wants(b);
     builder_init_advance(b);
     builder_commit(b);
 }

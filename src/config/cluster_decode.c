@@ -3,6 +3,8 @@
 #include "config/decode.h"
 #include "config/decode_util.h"
 #include "config/host_set_build.h"
+#include "config/tls.h"
+#include "config/tls_decode.h"
 #include "config/wire_slice.h"
 #include "envoy/config/cluster/v3/circuit_breaker.upb.h"
 #include "envoy/config/cluster/v3/cluster.upb.h"
@@ -177,8 +179,8 @@ static bool check_refused(struct decode_context *ctx, struct cluster *c, const c
         return error_set(err, "transport_socket_matches is not implemented");
     if (CLUSTER(upstream_config)(m))
         return error_set(err, "upstream_config is not implemented");
-    return check_transport_socket(ctx, c->node.arena, CLUSTER(transport_socket)(m),
-                                  "transport_socket", err);
+    return transport_socket_decode(ctx, c->node.arena, CLUSTER(transport_socket)(m), false,
+                                   "transport_socket", &c->tls, err);
 }
 
 static void cluster_fini(struct node *n)
@@ -186,6 +188,7 @@ static void cluster_fini(struct node *n)
     struct cluster *c = CONTAINER_OF(n, struct cluster, node);
     struct host_set *hs = (struct host_set *)c->inline_hosts;
     NODE_UNREF(&hs);
+    tls_socket_fini((struct tls_socket *)c->tls);
 }
 
 static bool take_cluster(struct decode_context *ctx, struct cluster *c, const cluster_msg *m,
@@ -213,8 +216,7 @@ struct cluster *cluster_decode(struct decode_context *ctx, struct bytes wire, st
     if (!decode_check(ctx, "envoy.config.cluster.v3.Cluster", wire, err))
         return NULL;
     upb_Arena *arena = upb_Arena_New();
-    const cluster_msg *m =
-        CLUSTER(parse_ex)(wire.data, wire.len, NULL, UPB_DECODE_MAXDEPTH(100), arena);
+    const cluster_msg *m = CLUSTER(parse_ex)(wire.data, wire.len, NULL, UPB_VIEW, arena);
     struct cluster *c = NULL;
     if (!m) {
         error_set(err, "the bytes are no Cluster");

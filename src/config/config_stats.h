@@ -58,6 +58,25 @@ enum rds_stat {
 #undef X
         RDS_STAT_COUNT
 };
+/* sds.NAME.* */
+#define SDS_STAT_LIST(X)                                                                           \
+    X(SDS_INIT_FETCH_TIMEOUT, "init_fetch_timeout", COUNTER)                                       \
+    X(SDS_KEY_ROTATION_FAILED, "key_rotation_failed", COUNTER)                                     \
+    X(SDS_UPDATE_ATTEMPT, "update_attempt", COUNTER)                                               \
+    X(SDS_UPDATE_DURATION, "update_duration", HISTOGRAM)                                           \
+    X(SDS_UPDATE_FAILURE, "update_failure", COUNTER)                                               \
+    X(SDS_UPDATE_REJECTED, "update_rejected", COUNTER)                                             \
+    X(SDS_UPDATE_SUCCESS, "update_success", COUNTER)                                               \
+    X(SDS_UPDATE_TIME, "update_time", GAUGE)                                                       \
+    X(SDS_VERSION, "version", GAUGE)                                                               \
+    X(SDS_VERSION_TEXT, "version_text", TEXT)
+
+enum sds_stat {
+#define X(id, name, kind) STAT_##id,
+    SDS_STAT_LIST(X)
+#undef X
+        SDS_STAT_COUNT
+};
 /* Our own: what was decoded anew. Equal bytes do not count: neither whole resources nor, inside a
  * changed RouteConfiguration, its virtual hosts and routes. */
 #define DECODE_STAT_LIST(X)                                                                        \
@@ -65,6 +84,7 @@ enum rds_stat {
     X(DECODED_EDS, "decoded.eds", COUNTER)                                                         \
     X(DECODED_LDS, "decoded.lds", COUNTER)                                                         \
     X(DECODED_RDS, "decoded.rds", COUNTER)                                                         \
+    X(DECODED_SDS, "decoded.sds", COUNTER)                                                         \
     X(DECODED_VIRTUAL_HOST, "decoded.virtual_host", COUNTER)                                       \
     X(DECODED_ROUTE, "decoded.route", COUNTER)                                                     \
     X(REJECTED_CDS, "rejected.cds", COUNTER)                                                       \
@@ -93,4 +113,4 @@ enum decode_stat {
         DECODE_STAT_COUNT
 };
 extern const struct stat_schema cluster_manager_stat_schema, listener_manager_stat_schema,
-    rds_stat_schema, decode_stat_schema;
+    rds_stat_schema, sds_stat_schema, decode_stat_schema;

@@ -155,26 +155,6 @@ bool take_any(struct decode_context *ctx, struct arena *a, const struct google_p
     return true;
 }
 
-bool check_transport_socket(struct decode_context *ctx, struct arena *a,
-                            const struct envoy_config_core_v3_TransportSocket *ts,
-                            const char *field, struct error *err)
-{
-    if (!ts)
-        return true;
-    struct bytes name = upb_bytes(envoy_config_core_v3_TransportSocket_name(ts));
-    struct typed t;
-    if (!take_any(ctx, a, envoy_config_core_v3_TransportSocket_typed_config(ts), &t, err))
-        return error_prefix(err, "%s: ", field);
-    static const char raw[] = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
-    if (bytes_eq_str(t.type_name, raw) ||
-        (t.type_name.len == 0 && bytes_eq_str(name, "envoy.transport_sockets.raw_buffer")))
-        return true;
-    return error_set(err,
-                     "%s: transport socket '%.*s' with type URL '%.*s' is not implemented "
-                     "(only envoy.transport_sockets.raw_buffer is)",
-                     field, BYTES_ARG(name), BYTES_ARG(t.type_url));
-}
-
 struct bytes stat_name_of(struct arena *a, struct bytes name)
 {
     char *out = arena_alloc(a, name.len + 1);

@@ -97,6 +97,7 @@ struct listener_parts {
  * are equal are shared by pointer. refs = 1. */
 struct listener_parts *listener_decode(struct decode_context *ctx, struct bytes wire,
                                        const struct listener_parts *previous, struct error *err);
+bool listener_has_tls(const struct listener_parts *p);
 /* envoy...HttpConnectionManager. `previous` may be NULL: its inline route configuration's virtual
  * hosts are reused. */
 struct http_manager *http_manager_decode(struct decode_context *ctx, struct bytes wire,

@@ -34,7 +34,3 @@ MUST_CHECK bool take_cidr(const struct envoy_config_core_v3_CidrRange *m,
 MUST_CHECK bool take_any(struct decode_context *ctx, struct arena *a,
                          const struct google_protobuf_Any *any, struct typed *out,
                          struct error *err);
-/* Plain text or nothing; anything else is refused by name. */
-MUST_CHECK bool check_transport_socket(struct decode_context *ctx, struct arena *a,
-                                       const struct envoy_config_core_v3_TransportSocket *ts,
-                                       const char *field, struct error *err);

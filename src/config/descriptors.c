@@ -334,8 +334,8 @@ static const char *decode_problem(upb_DecodeStatus status)
     return "cannot be decoded";
 }
 
-void *descriptors_decode(const struct upb_MessageDef *m, struct bytes body, struct upb_Arena *arena,
-                         struct error *err)
+static void *decode(const struct upb_MessageDef *m, struct bytes body, int options,
+                    struct upb_Arena *arena, struct error *err)
 {
     if (!descriptors_check_bytes(m, body, err))
         return NULL;
@@ -346,11 +346,23 @@ void *descriptors_decode(const struct upb_MessageDef *m, struct bytes body, stru
     }
     upb_DecodeStatus status =
         upb_Decode(body.data ? body.data : "", body.len, msg, upb_MessageDef_MiniTable(m), NULL,
-                   (int)UPB_DECODE_MAXDEPTH(DESCRIPTORS_MAX_DEPTH), arena);
+                   (int)UPB_DECODE_MAXDEPTH(DESCRIPTORS_MAX_DEPTH) | options, arena);
     if (status == kUpb_DecodeStatus_Ok)
         return msg;
     error_set(err, "%s: %s", upb_MessageDef_FullName(m), decode_problem(status));
     return NULL;
+}
+
+void *descriptors_decode(const struct upb_MessageDef *m, struct bytes body, struct upb_Arena *arena,
+                         struct error *err)
+{
+    return decode(m, body, 0, arena, err);
+}
+
+void *descriptors_view(const struct upb_MessageDef *m, struct bytes body, struct upb_Arena *arena,
+                       struct error *err)
+{
+    return decode(m, body, kUpb_DecodeOption_AliasString, arena, err);
 }
 
 bool descriptors_encode(const struct upb_MessageDef *m, const void *msg, struct upb_Arena *arena,

@@ -54,6 +54,9 @@ MUST_CHECK bool descriptors_check_bytes(const struct upb_MessageDef *m, struct b
  * message. */
 void *descriptors_decode(const struct upb_MessageDef *m, struct bytes body, struct upb_Arena *arena,
                          struct error *err);
+/* The same, with strings left in body, which must outlive the message: a key is not copied. */
+void *descriptors_view(const struct upb_MessageDef *m, struct bytes body, struct upb_Arena *arena,
+                       struct error *err);
 /* The bytes of a message of the pool, map keys sorted, in upb's arena. */
 MUST_CHECK bool descriptors_encode(const struct upb_MessageDef *m, const void *msg,
                                    struct upb_Arena *arena, struct bytes *out, struct error *err);

@@ -3,6 +3,7 @@
 #include "base/strbuf.h"
 #include "config/decode_util.h"
 #include "config/field_report.h"
+#include "config/tls_decode.h"
 #include "config/typed.h"
 #include "config/wire_slice.h"
 #include "envoy/config/core/v3/address.upb.h"
@@ -218,6 +219,7 @@ static void filter_chain_fini(struct node *n)
         if (c->filters[i].factory->config_free && c->filters[i].config)
             c->filters[i].factory->config_free(c->filters[i].config);
     }
+    tls_socket_fini((struct tls_socket *)c->tls);
 }
 
 static bool take_chain(struct decode_context *ctx, struct filter_chain *c, const chain_msg *m,
@@ -231,7 +233,8 @@ static bool take_chain(struct decode_context *ctx, struct filter_chain *c, const
     return take_duration_ms(CHAIN(transport_socket_connect_timeout)(m),
                             "transport_socket_connect_timeout", &c->transport_connect_timeout_ms,
                             err) &&
-           check_transport_socket(ctx, a, CHAIN(transport_socket)(m), "transport_socket", err) &&
+           transport_socket_decode(ctx, a, CHAIN(transport_socket)(m), true, "transport_socket",
+                                   &c->tls, err) &&
            take_match(a, CHAIN(filter_chain_match)(m), &c->match, err) &&
            take_slots(ctx, c, f, n, err);
 }
@@ -299,8 +302,7 @@ bool filter_chain_decode(struct decode_context *ctx, struct bytes wire,
     }
     struct arena *scratch = arena_new(0);
     upb_Arena *arena = upb_Arena_New();
-    const chain_msg *m =
-        CHAIN(parse_ex)(wire.data, wire.len, NULL, UPB_DECODE_MAXDEPTH(100), arena);
+    const chain_msg *m = CHAIN(parse_ex)(wire.data, wire.len, NULL, UPB_VIEW, arena);
     bool ok = m ? decode_chain(ctx, scratch, m, wire, previous, out, err)
                 : error_set(err, "the bytes are no FilterChain");
     upb_Arena_Free(arena);

@@ -169,6 +169,15 @@ static void parts_fini(struct node *n)
     NODE_UNREF(&p->listener);
 }
 
+bool listener_has_tls(const struct listener_parts *p)
+{
+    for (unsigned i = 0; i < p->n_chains; i++) {
+        if (p->chains[i].chain && p->chains[i].chain->tls)
+            return true;
+    }
+    return p->default_chain && p->default_chain->chain && p->default_chain->chain->tls;
+}
+
 static bool take_chains(struct decode_context *ctx, struct listener_parts *p, struct bytes wire,
                         size_t n, const struct listener_parts *previous, struct error *err)
 {
@@ -207,8 +216,11 @@ static bool take_parts(struct decode_context *ctx, struct listener_parts *p, con
     if (n == 0 && !LISTENER(default_filter_chain)(m))
         return error_set(err, "error adding listener '%s': no filter chains specified", where);
     p->wire_rest = wire_without(p->node.arena, wire, chain_fields, ARRAY_SIZE(chain_fields));
-    return take_chains(ctx, p, wire, n, previous, err) &&
-           filter_chains_check(p->chains, p->n_chains, where, err);
+    bool ok = take_chains(ctx, p, wire, n, previous, err) &&
+              filter_chains_check(p->chains, p->n_chains, where, err);
+    if (listener_has_tls(p))
+        arena_wipe_on_free(p->node.arena);
+    return ok;
 }
 
 struct listener_parts *listener_decode(struct decode_context *ctx, struct bytes wire,
@@ -217,8 +229,7 @@ struct listener_parts *listener_decode(struct decode_context *ctx, struct bytes 
     if (!decode_check(ctx, "envoy.config.listener.v3.Listener", wire, err))
         return NULL;
     upb_Arena *arena = upb_Arena_New();
-    const listener_msg *m =
-        LISTENER(parse_ex)(wire.data, wire.len, NULL, UPB_DECODE_MAXDEPTH(100), arena);
+    const listener_msg *m = LISTENER(parse_ex)(wire.data, wire.len, NULL, UPB_VIEW, arena);
     struct listener_parts *p = NULL;
     if (!m) {
         error_set(err, "the bytes are no Listener");

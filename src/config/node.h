@@ -24,6 +24,7 @@ enum node_kind {
     NODE_VIRTUAL_HOST,
     NODE_ROUTE,
     NODE_BINDING,
+    NODE_TLS,
 };
 
 /* What only a pinnable node has. */

@@ -11,7 +11,8 @@
     X(CLUSTER, "envoy.config.cluster.v3.Cluster", "cds", true)                                     \
     X(ENDPOINT, "envoy.config.endpoint.v3.ClusterLoadAssignment", "eds", false)                    \
     X(LISTENER, "envoy.config.listener.v3.Listener", "lds", true)                                  \
-    X(ROUTE, "envoy.config.route.v3.RouteConfiguration", "rds", false)
+    X(ROUTE, "envoy.config.route.v3.RouteConfiguration", "rds", false)                             \
+    X(SECRET, "envoy.extensions.transport_sockets.tls.v3.Secret", "sds", false)
 
 enum resource_type {
 #define X(id, name, shrt, full) RESOURCE_##id,

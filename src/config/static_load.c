@@ -23,6 +23,7 @@ enum {
     FIELD_STATIC_RESOURCES = 2,
     FIELD_STATIC_LISTENERS = 1,
     FIELD_STATIC_CLUSTERS = 2,
+    FIELD_STATIC_SECRETS = 3,
     FIELD_DYNAMIC_RESOURCES = 3,
     FIELD_LDS_CONFIG = 1,
     FIELD_CDS_CONFIG = 2,
@@ -194,8 +195,9 @@ void bootstrap_config_free(struct bootstrap_config **cp)
 static bool load_one(struct builder *b, enum resource_type type, struct bytes wire, unsigned at,
                      struct error *err)
 {
-    static const char *const fields[] = {
-        [RESOURCE_CLUSTER] = "clusters", [RESOURCE_LISTENER] = "listeners"};
+    static const char *const fields[] = {[RESOURCE_CLUSTER] = "clusters",
+                                         [RESOURCE_LISTENER] = "listeners",
+                                         [RESOURCE_SECRET] = "secrets"};
     char uuid[37];
     struct resource_update u = {.name = wire_find_bytes(wire, FIELD_NAME), .wire = wire};
     if (u.name.len == 0 && type == RESOURCE_LISTENER) { /* Envoy gives it a random name */
@@ -244,7 +246,8 @@ bool static_load(struct builder *b, const struct bootstrap_config *c, struct err
 {
     struct arena *scratch = arena_new(0);
     struct bytes wire = wire_message(scratch, c->wire, FIELD_STATIC_RESOURCES);
-    bool ok = load_all(b, RESOURCE_CLUSTER, wire, FIELD_STATIC_CLUSTERS, err) &&
+    bool ok = load_all(b, RESOURCE_SECRET, wire, FIELD_STATIC_SECRETS, err) &&
+              load_all(b, RESOURCE_CLUSTER, wire, FIELD_STATIC_CLUSTERS, err) &&
               check_source(b, &c->ads, "ads_config", err) &&
               check_source(b, &c->cds, "cds_config", err) &&
               check_source(b, &c->lds, "lds_config", err) &&

@@ -49,6 +49,6 @@ struct bootstrap_config {
 struct bootstrap_config *bootstrap_config_decode(struct decode_context *ctx, struct bytes wire,
                                                  struct error *err);
 void bootstrap_config_free(struct bootstrap_config **c);
-/* Stores static clusters, then static listeners; the first bad one is the error. Call
+/* Stores static secrets, clusters, then listeners; the first bad one is the error. Call
  * bootstrap_config_decode() first: it tells the context whether there is an ADS stream. */
 MUST_CHECK bool static_load(struct builder *b, const struct bootstrap_config *c, struct error *err);

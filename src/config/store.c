@@ -293,6 +293,24 @@ static void cluster_parts_free(struct resource_version *v)
     cluster_state_unref(&v->state);
 }
 
+/* May a private key stand in its bytes? */
+static bool holds_key(const struct resource_version *v)
+{
+    switch ((enum resource_type)v->resource->type) {
+    case RESOURCE_SECRET:
+        return true;
+    case RESOURCE_CLUSTER:
+        return v->cluster && v->cluster->tls;
+    case RESOURCE_LISTENER:
+        return v->listener && listener_has_tls(v->listener);
+    case RESOURCE_ENDPOINT:
+    case RESOURCE_ROUTE:
+    case RESOURCE_TYPE_COUNT:
+        break;
+    }
+    return false;
+}
+
 void resource_version_free(struct resource_version **vp)
 {
     struct resource_version *v = *vp;
@@ -301,6 +319,8 @@ void resource_version_free(struct resource_version **vp)
         return;
     CHECK(v->n_deps == 0 && !v->bound);
     enum resource_type type = (enum resource_type)v->resource->type;
+    if (holds_key(v))
+        explicit_bzero((char *)v->wire.data, v->wire.len);
     if (type == RESOURCE_CLUSTER)
         cluster_parts_free(v);
     if (type == RESOURCE_LISTENER)
@@ -319,6 +339,7 @@ void resource_clear_rejected(struct resource *r)
     r->rejected = NULL;
     if (!x)
         return;
+    explicit_bzero((char *)x->wire.data, x->wire.len); /* it may be a key */
     mem_free((void *)x->wire.data);
     mem_free(x->details);
     mem_free(x->version_info);

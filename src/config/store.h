@@ -93,7 +93,7 @@ struct resource {
     uint64_t fetch_timeout_ms; /* 0: for ever */
     struct fetch_wait *wait;   /* its timeout runs; with wait_link */
     struct list wait_link;
-    struct stat_scope *stats; /* RESOURCE_ROUTE */
+    struct stat_scope *stats; /* RESOURCE_ROUTE, RESOURCE_SECRET */
     struct list want_link;    /* told differs from what is needed */
 };
 

@@ -77,7 +77,7 @@ struct tls_spiffe_domain {
 /* A CertificateValidationContext (combined: default and dynamic merged). */
 struct tls_validation {
     struct bytes trusted_ca, trusted_ca_path; /* PEM; empty: none */
-    struct bytes crl;
+    struct bytes crl, crl_path;
     uint8_t (*spki)[TLS_HASH_SIZE], (*hashes)[TLS_HASH_SIZE];
     unsigned n_spki, n_hashes;
     struct tls_san_matcher *sans;
@@ -127,9 +127,10 @@ struct tls_secret_ref {
     const struct config_source *source; /* NULL: a secret of the bootstrap */
 };
 
-/* The context as the resource has it. `settings` points at what is inline; certificates, validation
- * and ticket keys that come by SDS are empty in it. Files are named by the raw message: `wire` is
- * decoded again when one of them changes. In the arena of the owner's node. */
+/* The context as the resource has it. `settings` has what is neither certificate, validation nor
+ * ticket key: those, inline or not, are read from `wire`, from files and from secrets only while a
+ * context is made (config/tls_decode.h), so that no key stands about decoded. In the arena of the
+ * owner's node. */
 struct tls_socket {
     struct bytes type_url, wire; /* Downstream- or UpstreamTlsContext */
     bool is_server;
@@ -138,6 +139,10 @@ struct tls_socket {
     unsigned n_certificate_secrets;
     struct tls_secret_ref validation_secret; /* name empty: none */
     struct tls_secret_ref ticket_keys_secret;
+    /* The builder's, and nobody else's: the newest context (or NULL: see chain_binding.tls and
+     * cluster_entry.tls), and where it is counted. */
+    struct tls_node *node;
+    struct stat_scope *stats;
 };
 
 /* One certificate as /certs prints it. Strings belong to the context. */

@@ -107,7 +107,7 @@ static bool scan_any(struct scan *s, const upb_MessageDef *any, const upb_Messag
     const upb_MessageDef *m = descriptors_message(s->d, typed.type_name);
     if (!m)
         return true;
-    const upb_Message *inner = descriptors_decode(m, typed.value, s->messages, s->err);
+    const upb_Message *inner = descriptors_view(m, typed.value, s->messages, s->err);
     if (!inner)
         return error_prefix(s->err, "%s: ", strbuf_str(&s->path));
     return scan_message(s, m, inner);
@@ -225,7 +225,7 @@ bool unsupported_scan(struct descriptors *d, struct bytes message, struct bytes 
     s.messages = upb_Arena_New();
     CHECK(s.messages != NULL);
     s.scratch = arena_new(0);
-    const upb_Message *msg = descriptors_decode(m, body, s.messages, err);
+    const upb_Message *msg = descriptors_view(m, body, s.messages, err);
     bool ok = msg && scan_message(&s, m, msg);
     upb_Arena_Free(s.messages);
     arena_free(&s.scratch);

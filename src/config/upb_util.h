@@ -7,6 +7,10 @@
 #include "google/protobuf/wrappers.upb.h"
 #include "upb/upb.h"
 
+/* Strings are not copied: they lie in the bytes, which must outlive the message. So a key is in one
+ * place alone, which its owner overwrites. */
+#define UPB_VIEW (kUpb_DecodeOption_AliasString | (int)UPB_DECODE_MAXDEPTH(100))
+
 static inline struct bytes upb_bytes(upb_StringView v)
 {
     return (struct bytes){v.data, v.size};

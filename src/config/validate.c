@@ -333,7 +333,7 @@ static void check_any(struct validation *c, const struct value_rules *r, const u
         fail(c, "nested too deeply");
         return;
     }
-    const upb_Message *inner = descriptors_decode(m, typed.value, c->messages, &err);
+    const upb_Message *inner = descriptors_view(m, typed.value, c->messages, &err);
     if (inner)
         check_message(c, m, inner);
     else
@@ -518,7 +518,7 @@ bool validate_text(struct validator *v, struct bytes message, struct bytes body,
     c.messages = upb_Arena_New();
     c.scratch = arena_new(0);
     CHECK(c.messages != NULL);
-    const upb_Message *msg = descriptors_decode(m, body, c.messages, &found);
+    const upb_Message *msg = descriptors_view(m, body, c.messages, &found);
     if (msg)
         check_message(&c, m, msg);
     upb_Arena_Free(c.messages);

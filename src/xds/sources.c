@@ -28,6 +28,8 @@ static const char *const type_methods[RESOURCE_TYPE_COUNT][2] = {
                            "/envoy.service.listener.v3.ListenerDiscoveryService/DeltaListeners"},
     [RESOURCE_ROUTE] = {"/envoy.service.route.v3.RouteDiscoveryService/StreamRoutes",
                         "/envoy.service.route.v3.RouteDiscoveryService/DeltaRoutes"},
+    [RESOURCE_SECRET] = {"/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets",
+                         "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"},
 };
 
 struct xds_sources *xds_sources_new(const struct xds_sources_options *o)

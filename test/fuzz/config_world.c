@@ -4,6 +4,7 @@
 #include "config/json_read.h"
 #include "config/json_write.h"
 #include "config/listener.h"
+#include "config/tls.h"
 #include "config/validate.h"
 #include "config/yaml.h"
 #include "dataplane/http/route_match.h"
@@ -109,6 +110,32 @@ static void initialised(void *ctx UNUSED)
 {
 }
 
+/* A context is whether its first certificate begins with a letter. */
+struct tls_context {
+    unsigned live;
+};
+
+static struct tls_context *tls_make(void *ctx UNUSED, const struct tls_settings *s,
+                                    struct error *err)
+{
+    struct tls_context *c = mem_alloc(sizeof(*c));
+    c->live = 1;
+    if (s->n_certificates == 0 || s->certificates[0].pkcs12.len ||
+        s->certificates[0].chain.data[0] >= 'A')
+        return c;
+    mem_free(c);
+    error_set(err, "Failed to load certificate chain");
+    return NULL;
+}
+
+static void tls_unref(void *ctx UNUSED, struct tls_context *c)
+{
+    FUZZ_CHECK(c->live == 1, "a context goes twice");
+    mem_free(c);
+}
+
+static const struct tls_factory tls_factory = {.make = tls_make, .unref = tls_unref};
+
 void config_world_init(struct config_world *w, bool strict)
 {
     memset(w, 0, sizeof(*w));
@@ -138,6 +165,7 @@ void config_world_init(struct config_world *w, bool strict)
         .validator = world_validator,
         .filters = &filter_registry,
         .stats = w->stats,
+        .tls = &tls_factory,
         .report = &w->report,
         .strict = strict,
         .reject_unknown_dynamic = strict,

@@ -1,6 +1,7 @@
 #include "config_world.h"
 
 #define HCM "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+#define TLS "envoy.extensions.transport_sockets.tls.v3."
 #define URL "'@type': type.googleapis.com/"
 #define ROUTER                                                                                     \
     "{name: envoy.filters.http.router, typed_config: {" URL                                        \
@@ -95,6 +96,30 @@ const struct template templates[] = {
      "{source_address: {address: 127.0.0.1, port_value: 0}}, load_assignment: {cluster_name: c, "
      "endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: h.test, "
      "port_value: 80}}}}]}]}}"},
+    {"envoy.config.cluster.v3.Cluster",
+     "{name: e, transport_socket: {name: t, typed_config: {" URL TLS
+     "UpstreamTlsContext, sni: a.test, common_tls_context: {tls_certificate_sds_secret_configs: "
+     "[{name: s, sds_config: {ads: {}}}], combined_validation_context: "
+     "{default_validation_context: {match_subject_alt_names: [{prefix: 'spiffe://'}]}, "
+     "validation_context_sds_secret_config: {name: m, sds_config: {ads: {}}}}}}}}"},
+    {"envoy.config.listener.v3.Listener",
+     "{name: l, address: {socket_address: {address: 127.0.0.1, port_value: 1}}, filter_chains: "
+     "[{filters: [{name: h, typed_config: {" URL HCM
+     ", stat_prefix: p, route_config: {name: r, " ROUTES "}, http_filters: [" ROUTER
+     "]}}], transport_socket: {name: t, typed_config: {" URL TLS
+     "DownstreamTlsContext, require_client_certificate: true, common_tls_context: {tls_params: "
+     "{cipher_suites: [A]}, tls_certificates: [{certificate_chain: {inline_string: c}, "
+     "private_key: {inline_bytes: aw==}}], validation_context: {trusted_ca: {inline_string: c}, "
+     "verify_certificate_hash: [aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa], "
+     "match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: a}}]}, alpn_protocols: "
+     "[h2]}, session_ticket_keys_sds_secret_config: {name: e, sds_config: {ads: {}}}}}}]}"},
+    {"envoy.extensions.transport_sockets.tls.v3.Secret",
+     "{name: s, tls_certificate: {certificate_chain: {inline_string: c}, private_key: "
+     "{environment_variable: PATH}, password: {inline_string: p}}}"},
+    {"envoy.extensions.transport_sockets.tls.v3.Secret",
+     "{name: m, validation_context: {trusted_ca: {inline_string: c}, crl: {inline_string: l}, "
+     "custom_validator_config: {name: v, typed_config: {" URL TLS
+     "SPIFFECertValidatorConfig, trust_domains: [{name: a, trust_bundle: {inline_string: b}}]}}}}"},
     {"envoy.config.bootstrap.v3.Bootstrap",
      "{node: {id: nn, cluster: k, locality: {zone: z}, metadata: {a: [1, 2.5, null, {b: x}]}}, "
      "admin: "

@@ -24,6 +24,7 @@ enum what {
     FAIL,
     START,
     REAP,
+    UPDATE_SECRET,
     WHAT_COUNT
 };
 
@@ -78,7 +79,7 @@ static void remove_one(struct config_world *w, const struct record *r)
     static const char *const names[] = {"c", "d", "s", "e", "l", "m", "r", "a"};
     struct update_result result;
     struct bytes name = bytes_of(names[r->which >> 2 & 7]);
-    enum resource_type type = (enum resource_type)(r->which & 3);
+    enum resource_type type = (enum resource_type)((r->which & 3) + (r->which >> 7));
     config_update(w->builder, r->which & 32 ? &w->other : &w->ads, type, NULL, 0, &name, 1, false,
                   BYTES("v2"), &result);
     update_result_fini(&result);
@@ -108,6 +109,9 @@ static void act(struct config_world *w, const struct record *r)
     case UPDATE_LISTENER:
     case UPDATE_ROUTE:
         update(w, (enum resource_type)(r->what % WHAT_COUNT), r);
+        break;
+    case UPDATE_SECRET:
+        update(w, RESOURCE_SECRET, r);
         break;
     case REMOVE:
         remove_one(w, r);
@@ -162,6 +166,8 @@ static void run(struct bytes input)
 static const char *message_of(const struct record *r)
 {
     uint8_t what = r->what % WHAT_COUNT;
+    if (what == UPDATE_SECRET)
+        return resource_type_name(RESOURCE_SECRET);
     return what <= UPDATE_ROUTE ? resource_type_name((enum resource_type)what) : NULL;
 }
 
@@ -174,7 +180,7 @@ static struct record make_record(struct random_source *random, struct strbuf *wi
     if (at < n_templates)
         for (int t = 0; t < RESOURCE_TYPE_COUNT; t++)
             if (strcmp(templates[at].message, resource_type_name((enum resource_type)t)) == 0) {
-                r.what = (uint8_t)t;
+                r.what = t == RESOURCE_SECRET ? UPDATE_SECRET : (uint8_t)t;
                 r.which &= random_below(random, 4) ? 0 : 0xff;
                 r.wire = template_wire(at);
                 return r;

@@ -5,6 +5,7 @@
 
 #include "config/config_stats.h"
 #include "config/json_read.h"
+#include "tls_fixture.h"
 
 static void *router_new(struct filter_context *ctx, struct bytes value, struct error *err)
 {
@@ -132,7 +133,8 @@ void fixture_init(struct fixture *f)
     struct builder_options o = {.descriptors = f->descriptors,
                                 .validator = f->validator,
                                 .filters = &fixture_registry,
-                                .stats = f->stats};
+                                .stats = f->stats,
+                                .tls = &fake_tls};
     f->builder = builder_new(&table, &o);
     builder_decode_context(f->builder)->ads_configured = true;
 }

@@ -85,7 +85,7 @@ static const struct {
     {"{name: c, connect_timeout: 0s}", "connect_timeout: value must be greater than 0s"},
     {"{name: c, connect_timeout: -1s}", "connect_timeout"},
     {"{name: c, transport_socket: {name: tls, typed_config: {'@type': "
-     "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}}",
+     "type.googleapis.com/envoy.extensions.transport_sockets.quic.v3.QuicUpstreamTransport}}}",
      "transport_socket"},
     {"{name: c, transport_socket_matches: [{name: x}]}", "transport_socket_matches"},
     {"{name: c, filters: [{name: x}]}", "filters"},

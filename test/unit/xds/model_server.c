@@ -6,10 +6,8 @@
 #include "config/wire.h"
 
 static const char letters[RESOURCE_TYPE_COUNT] = {
-    [RESOURCE_CLUSTER] = 'c',
-    [RESOURCE_ENDPOINT] = 'c',
-    [RESOURCE_LISTENER] = 'l',
-    [RESOURCE_ROUTE] = 'r',
+    [RESOURCE_CLUSTER] = 'c', [RESOURCE_ENDPOINT] = 'c', [RESOURCE_LISTENER] = 'l',
+    [RESOURCE_ROUTE] = 'r',   [RESOURCE_SECRET] = 's',
 };
 
 bool model_push(struct model_queue *q, struct bytes message)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "../config/config_fixture.h"
+#include "../config/tls_fixture.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "model_server.h"
@@ -196,6 +197,7 @@ static void client_start(bool delta, bool hold)
                                 .validator = client.f.validator,
                                 .filters = &fixture_registry,
                                 .stats = client.f.stats,
+                                .tls = &fake_tls,
                                 .route_hold_ms = hold ? 5000 : 0};
     client.builder = builder_new(&table, &o);
     builder_decode_context(client.builder)->ads_configured = true;
@@ -327,8 +329,8 @@ static bool settle(void)
 /* The final world is whole: what is named is there, and nothing is bad. */
 static void make_whole(void)
 {
-    static const enum resource_type last_first[] = {RESOURCE_LISTENER, RESOURCE_ROUTE,
-                                                    RESOURCE_CLUSTER, RESOURCE_ENDPOINT};
+    static const enum resource_type last_first[] = {
+        RESOURCE_LISTENER, RESOURCE_ROUTE, RESOURCE_CLUSTER, RESOURCE_ENDPOINT, RESOURCE_SECRET};
     for (unsigned t = 0; t < ARRAY_SIZE(last_first); t++) {
         for (unsigned i = 0; i < MODEL_NAMES; i++) {
             enum resource_type type = last_first[t];
@@ -348,9 +350,10 @@ static bool draw(void *ctx, const struct resource_view *v)
 {
     struct picture *p = ctx;
     const struct resource_version *a = v->active;
-    strbuf_printf(&p->text, "%s %.*s %016llx%s %s\n", resource_type_short(v->type),
+    strbuf_printf(&p->text, "%s %.*s %016llx%s %s%s\n", resource_type_short(v->type),
                   BYTES_ARG(v->name), a ? (unsigned long long)bytes_hash_seeded(a->wire, 1) : 0ull,
-                  v->warming ? " warming" : "", v->rejected ? "rejected" : "");
+                  v->warming ? " warming" : "", v->rejected ? "rejected: " : "",
+                  v->rejected ? v->rejected->details : "");
     return true;
 }
 
@@ -365,8 +368,9 @@ static void picture(struct strbuf *out)
         char name[3] = {'c', (char)('0' + i), '\0'};
         struct cluster_entry *e = snapshot_cluster(s, bytes_of(name));
         if (e)
-            strbuf_printf(&p.text, "%s -> %u\n", name,
-                          e->hosts->n_hosts ? e->hosts->hosts[0].address.port : 0u);
+            strbuf_printf(&p.text, "%s -> %u, %s\n", name,
+                          e->hosts->n_hosts ? e->hosts->hosts[0].address.port : 0u,
+                          fake_tls_text(e->tls));
     }
     *out = p.text;
 }
@@ -464,7 +468,12 @@ static void make_bytes(struct fixture *f)
     /* Of a name, a variant, a word and another name. */
     static const char *const forms[RESOURCE_TYPE_COUNT] = {
         [RESOURCE_CLUSTER] = "{name: c%1$u, type: EDS, connect_timeout: %2$us, lb_policy: %3$s, "
-                             "eds_cluster_config: {eds_config: {ads: {}}, service_name: c%4$u}}",
+                             "eds_cluster_config: {eds_config: {ads: {}}, service_name: c%4$u}, "
+                             "transport_socket: {name: tls, typed_config: {'@type': "
+                             "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
+                             "UpstreamTlsContext, common_tls_context: "
+                             "{validation_context_sds_secret_config: {name: s%4$u, sds_config: "
+                             "{ads: {}}}}}}}",
         [RESOURCE_ENDPOINT] = "{cluster_name: c%1$u, endpoints: [{lb_endpoints: [{endpoint: "
                               "{address: {socket_address: {port_value: %2$u, address: %3$s}}}}]}]}",
         [RESOURCE_LISTENER] =
@@ -476,10 +485,12 @@ static void make_bytes(struct fixture *f)
         [RESOURCE_ROUTE] =
             "{name: r%1$u, virtual_hosts: [{name: v%2$u, domains: ['*'], routes: [{match: "
             "{safe_regex: {regex: '%3$s'}}, route: {cluster: c%4$u}}]}]}",
+        [RESOURCE_SECRET] = "{name: s%1$u, validation_context: {trusted_ca: {inline_string: "
+                            "%3$s%2$u%4$u}}}",
     };
     static const char *const good[] = {"ROUND_ROBIN", "127.0.0.1", "envoy.filters.http.router",
-                                       "/a"};
-    static const char *const bad[] = {"RING_HASH", "no.address", "no.such.filter", "/("};
+                                       "/a", "good"};
+    static const char *const bad[] = {"RING_HASH", "no.address", "no.such.filter", "/(", "bad"};
     for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++) {
         for (unsigned i = 0; i < MODEL_NAMES; i++) {
             for (unsigned v = 1; v <= MODEL_BAD; v++) {
