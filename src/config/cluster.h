@@ -12,6 +12,7 @@
 #include "base/stats.h"
 #include "config/config_source.h"
 #include "config/dns_options.h"
+#include "config/http2.h"
 #include "config/node.h"
 
 struct tls_node;
@@ -327,7 +328,9 @@ struct dns_target {
 
 enum upstream_protocol {
     UPSTREAM_HTTP1,
-    UPSTREAM_HTTP2 /* only for gRPC control channels so far */
+    UPSTREAM_HTTP2,
+    UPSTREAM_AUTO,       /* what the TLS handshake agrees on (ALPN) */
+    UPSTREAM_DOWNSTREAM, /* what the client speaks */
 };
 
 struct cluster {
@@ -343,7 +346,8 @@ struct cluster {
     uint32_t buffer_limit;       /* bytes, 1 MiB */
     struct circuit_breaker breakers[N_ROUTING_PRIORITIES];
     enum upstream_protocol protocol;
-    uint64_t idle_timeout_ms; /* upstream connections, 1 hour */
+    const struct http2_options *http2; /* NULL: HTTP/1 alone */
+    uint64_t idle_timeout_ms;          /* upstream connections, 1 hour */
     uint64_t max_connection_duration_ms;
     uint32_t max_requests_per_connection; /* 0: no limit */
     uint32_t max_response_headers_kb;     /* 60 */

@@ -191,6 +191,16 @@ static void cluster_fini(struct node *n)
     tls_socket_fini((struct tls_socket *)c->tls);
 }
 
+/* auto_config asks the TLS handshake. */
+static bool check_alpn(const struct cluster *c, struct error *err)
+{
+    return c->protocol != UPSTREAM_AUTO || c->tls ||
+           error_set(err,
+                     "ALPN configured for cluster %.*s which has a non-ALPN transport socket "
+                     "(auto_config needs TLS)",
+                     BYTES_ARG(c->name));
+}
+
 static bool take_cluster(struct decode_context *ctx, struct cluster *c, const cluster_msg *m,
                          struct bytes wire, struct error *err)
 {
@@ -208,7 +218,7 @@ static bool take_cluster(struct decode_context *ctx, struct cluster *c, const cl
            take_connection(c, m, err) && take_breakers(c, m, err) &&
            cluster_lb_decode(ctx, c, m, err) && cluster_protocol_decode(ctx, c, m, err) &&
            take_eds(ctx, c, m, wire, err) && cluster_dns_decode(ctx, c, m, err) &&
-           take_hosts(c, m, err);
+           take_hosts(c, m, err) && check_alpn(c, err);
 }
 
 struct cluster *cluster_decode(struct decode_context *ctx, struct bytes wire, struct error *err)

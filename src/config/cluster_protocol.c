@@ -1,6 +1,7 @@
 #include "config/cluster_protocol.h"
 
 #include "config/decode_util.h"
+#include "config/http2.h"
 #include "config/typed.h"
 #include "envoy/config/cluster/v3/cluster.upb.h"
 #include "envoy/config/core/v3/protocol.upb.h"
@@ -9,8 +10,6 @@
 #define CLUSTER(f) envoy_config_cluster_v3_Cluster_##f
 #define COMMON(f) envoy_config_core_v3_HttpProtocolOptions_##f
 #define HTTP1(f) envoy_config_core_v3_Http1ProtocolOptions_##f
-#define HTTP2(f) envoy_config_core_v3_Http2ProtocolOptions_##f
-#define KEEPALIVE(f) envoy_config_core_v3_KeepaliveSettings_##f
 #define OPTIONS(f) envoy_extensions_upstreams_http_v3_HttpProtocolOptions_##f
 
 typedef envoy_config_core_v3_HttpProtocolOptions common_msg;
@@ -41,27 +40,21 @@ static void take_http1(struct cluster *c, const http1_msg *m)
     c->allow_chunked_length = m && HTTP1(allow_chunked_length)(m);
 }
 
-static bool take_http2(struct decode_context *ctx, struct cluster *c, const http2_msg *m,
+static bool take_http2(struct cluster *c, enum upstream_protocol protocol, const http2_msg *m,
                        struct error *err)
 {
-    uint64_t interval = 0, timeout = 0;
-    if (!ctx->is_static)
-        return error_set(err, "http2_protocol_options: HTTP/2 to upstreams is implemented only for "
-                              "the control plane's clusters");
-    const envoy_config_core_v3_KeepaliveSettings *k = HTTP2(connection_keepalive)(m);
-    c->protocol = UPSTREAM_HTTP2;
-    if (k &&
-        (!take_duration_ms(KEEPALIVE(interval)(k), "connection_keepalive.interval", &interval,
-                           err) ||
-         !take_duration_ms(KEEPALIVE(timeout)(k), "connection_keepalive.timeout", &timeout, err)))
-        return false;
-    c->h2_keepalive_interval_ms = interval > UINT32_MAX ? UINT32_MAX : (uint32_t)interval;
-    c->h2_keepalive_timeout_ms = timeout > UINT32_MAX ? UINT32_MAX : (uint32_t)timeout;
+    struct http2_options *o = ARENA_NEW(c->node.arena, struct http2_options);
+    if (!http2_options_decode(m, o, err))
+        return error_prefix(err, "http2_protocol_options.");
+    c->protocol = protocol;
+    c->http2 = o;
+    c->h2_keepalive_interval_ms = (uint32_t)o->keepalive_interval_ms;
+    c->h2_keepalive_timeout_ms = (uint32_t)o->keepalive_timeout_ms;
     return true;
 }
 
 static bool
-take_explicit(struct decode_context *ctx, struct cluster *c,
+take_explicit(struct cluster *c,
               const envoy_extensions_upstreams_http_v3_HttpProtocolOptions_ExplicitHttpConfig *m,
               struct error *err)
 {
@@ -69,13 +62,35 @@ take_explicit(struct decode_context *ctx, struct cluster *c,
         return error_set(err, "http3_protocol_options is not implemented");
     const http2_msg *h2 = OPTIONS(ExplicitHttpConfig_http2_protocol_options)(m);
     if (h2)
-        return take_http2(ctx, c, h2, err);
+        return take_http2(c, UPSTREAM_HTTP2, h2, err);
     take_http1(c, OPTIONS(ExplicitHttpConfig_http_protocol_options)(m));
     return true;
 }
 
-static bool take_options(struct decode_context *ctx, struct cluster *c, const options_msg *m,
-                         struct error *err)
+static bool take_downstream(
+    struct cluster *c,
+    const envoy_extensions_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig *m,
+    struct error *err)
+{
+    if (OPTIONS(UseDownstreamHttpConfig_http3_protocol_options)(m))
+        return error_set(err, "http3_protocol_options is not implemented");
+    const http2_msg *h2 = OPTIONS(UseDownstreamHttpConfig_http2_protocol_options)(m);
+    take_http1(c, OPTIONS(UseDownstreamHttpConfig_http_protocol_options)(m));
+    return !h2 || take_http2(c, UPSTREAM_DOWNSTREAM, h2, err);
+}
+
+static bool
+take_auto(struct cluster *c,
+          const envoy_extensions_upstreams_http_v3_HttpProtocolOptions_AutoHttpConfig *m,
+          struct error *err)
+{
+    if (OPTIONS(AutoHttpConfig_http3_protocol_options)(m))
+        return error_set(err, "http3_protocol_options is not implemented");
+    take_http1(c, OPTIONS(AutoHttpConfig_http_protocol_options)(m));
+    return take_http2(c, UPSTREAM_AUTO, OPTIONS(AutoHttpConfig_http2_protocol_options)(m), err);
+}
+
+static bool take_options(struct cluster *c, const options_msg *m, struct error *err)
 {
     size_t n;
     OPTIONS(http_filters)(m, &n);
@@ -84,17 +99,15 @@ static bool take_options(struct decode_context *ctx, struct cluster *c, const op
     if (!take_common(c, OPTIONS(common_http_protocol_options)(m), err))
         return error_prefix(err, "common_http_protocol_options.");
     if (OPTIONS(explicit_http_config)(m)) {
-        if (!take_explicit(ctx, c, OPTIONS(explicit_http_config)(m), err))
+        if (!take_explicit(c, OPTIONS(explicit_http_config)(m), err))
             return error_prefix(err, "explicit_http_config.");
         return true;
     }
-    if (OPTIONS(use_downstream_protocol_config)(m)) {
-        take_http1(c, OPTIONS(UseDownstreamHttpConfig_http_protocol_options)(
-                          OPTIONS(use_downstream_protocol_config)(m)));
-        return true;
-    }
+    if (OPTIONS(use_downstream_protocol_config)(m))
+        return take_downstream(c, OPTIONS(use_downstream_protocol_config)(m), err) ||
+               error_prefix(err, "use_downstream_protocol_config.");
     if (OPTIONS(auto_config)(m))
-        return error_set(err, "auto_config is not implemented (it needs TLS to the upstream)");
+        return take_auto(c, OPTIONS(auto_config)(m), err) || error_prefix(err, "auto_config.");
     return error_set(err, "upstream_protocol_options: expected explicit_http_config or "
                           "use_downstream_protocol_config");
 }
@@ -115,7 +128,7 @@ static bool take_extension(struct decode_context *ctx, struct cluster *c, struct
                        BYTES_ARG(key));
     } else if (ok) {
         const options_msg *m = OPTIONS(parse)(t.value.data, t.value.len, arena);
-        ok = m ? take_options(ctx, c, m, err) : error_set(err, "the bytes are no %s", options_name);
+        ok = m ? take_options(c, m, err) : error_set(err, "the bytes are no %s", options_name);
         *seen = true;
     }
     upb_Arena_Free(arena);
@@ -123,8 +136,8 @@ static bool take_extension(struct decode_context *ctx, struct cluster *c, struct
     return ok || error_prefix(err, "typed_extension_protocol_options[%.*s]: ", BYTES_ARG(key));
 }
 
-static bool take_old_fields(struct decode_context *ctx, struct cluster *c,
-                            const envoy_config_cluster_v3_Cluster *m, struct error *err)
+static bool take_old_fields(struct cluster *c, const envoy_config_cluster_v3_Cluster *m,
+                            struct error *err)
 {
     const http1_msg *h1 = CLUSTER(http_protocol_options)(m);
     const http2_msg *h2 = CLUSTER(http2_protocol_options)(m);
@@ -133,8 +146,10 @@ static bool take_old_fields(struct decode_context *ctx, struct cluster *c,
         return error_set(err, "cluster: Both HTTP1 and HTTP2 options may only be configured with "
                               "non-default 'protocol_selection' values");
     if (h2 && !downstream)
-        return take_http2(ctx, c, h2, err);
+        return take_http2(c, UPSTREAM_HTTP2, h2, err);
     take_http1(c, h1);
+    if (downstream)
+        return take_http2(c, UPSTREAM_DOWNSTREAM, h2, err);
     return true;
 }
 
@@ -158,5 +173,5 @@ bool cluster_protocol_decode(struct decode_context *ctx, struct cluster *c,
         return true;
     if (!take_common(c, CLUSTER(common_http_protocol_options)(m), err))
         return error_prefix(err, "common_http_protocol_options.");
-    return take_old_fields(ctx, c, m, err);
+    return take_old_fields(c, m, err);
 }

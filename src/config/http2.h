@@ -24,7 +24,7 @@ struct http2_options {
     uint32_t max_empty_frames;            /* 1: in a row */
     uint32_t max_priority_per_stream;     /* 100 */
     uint32_t max_window_updates_per_data; /* 10 */
-    bool stream_error; /* an invalid message resets its stream; false: ends the connection */
+    uint32_t stream_error; /* an invalid message resets its stream; false: ends the connection */
     struct http2_setting custom[HTTP2_CUSTOM_SETTINGS_MAX];
     unsigned n_custom;
     uint64_t keepalive_interval_ms; /* 0: no PINGs */

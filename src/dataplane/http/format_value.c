@@ -291,7 +291,7 @@ static bool upstream_value(struct stream *s, enum format_op op, struct strbuf *o
     case FORMAT_UPSTREAM_CLUSTER_RAW:
         return add(out, i->upstream_cluster_raw);
     case FORMAT_UPSTREAM_PROTOCOL:
-        return i->has_upstream_address && add_protocol(out, PROTOCOL_HTTP11);
+        return i->has_upstream_address && add_protocol(out, i->upstream_protocol);
     case FORMAT_UPSTREAM_REQUEST_ATTEMPT_COUNT:
         return add_u64(out, i->attempts);
     case FORMAT_UPSTREAM_TRANSPORT_FAILURE_REASON:

@@ -42,6 +42,7 @@ struct stream_info {
     struct address upstream_address, upstream_local_address;
     bool has_upstream_address, has_upstream_local_address;
     unsigned attempts;
+    enum http_protocol upstream_protocol; /* with has_upstream_address */
 };
 
 struct stream {

@@ -1,6 +1,9 @@
 #include "dataplane/upstream/attempt.h"
 
 #include "dataplane/http/stream.h"
+#include "dataplane/upstream/upstream_conn.h"
+
+enum { REFUSED_MAX = 3 };
 
 static struct attempt *attempt_of(struct pool_request *r)
 {
@@ -30,6 +33,7 @@ static void note_upstream(struct attempt *a)
     info->upstream_address = a->host_address;
     info->has_upstream_address = true;
     if (c) {
+        info->upstream_protocol = a->request.conn->mux ? PROTOCOL_HTTP2 : PROTOCOL_HTTP11;
         info->upstream_local_address = *connection_local(c);
         info->has_upstream_local_address = true;
     }
@@ -47,20 +51,21 @@ static void set_body_above(struct attempt *a, bool above)
  * the limit here may be above it in the connection too, which has said so while we were. */
 static void send_all(struct attempt *a)
 {
-    struct connection *c = pool_request_connection(&a->request);
     bool body = a->body.len > 0;
     bool end = a->request_ended && !a->request_trailers;
     a->state = ATTEMPT_ACTIVE;
     note_upstream(a);
     note_tx(a);
-    a->ops->on_sent(a);
+    if (!a->refused)
+        a->ops->on_sent(a);
     pool_request_send_headers(&a->request, a->request_headers, end && !body);
-    if (body)
+    a->body_sent |= body;
+    if (body && a->request.conn)
         pool_request_send_data(&a->request, &a->body, end);
-    if (a->request_trailers)
+    if (a->request_trailers && a->request.conn)
         pool_request_send_trailers(&a->request, a->request_trailers);
-    if (a->state == ATTEMPT_ACTIVE)
-        set_body_above(a, connection_above_watermark(c));
+    if (a->state == ATTEMPT_ACTIVE && a->request.conn)
+        set_body_above(a, pool_request_above(&a->request));
 }
 
 static void on_ready(struct pool_request *r)
@@ -68,9 +73,31 @@ static void on_ready(struct pool_request *r)
     send_all(attempt_of(r));
 }
 
+/* A stream that the upstream has not touched (GOAWAY, REFUSED_STREAM) goes to another connection,
+ * as long as all of it is still here. */
+static bool try_again(struct attempt *a, enum upstream_failure why)
+{
+    if (why != UPSTREAM_REFUSED || a->body_sent || a->headers_seen || a->refused >= REFUSED_MAX)
+        return false;
+    a->refused++;
+    a->state = ATTEMPT_WAITING;
+    switch (conn_pool_get(a->request.pool, &a->request)) {
+    case POOL_READY:
+        send_all(a);
+        return true;
+    case POOL_PENDING:
+        return true;
+    case POOL_OVERFLOW:
+        break;
+    }
+    return false;
+}
+
 static void on_failure(struct pool_request *r, enum upstream_failure why, struct bytes text)
 {
     struct attempt *a = attempt_of(r);
+    if (try_again(a, why))
+        return;
     bool was_waiting = a->state == ATTEMPT_WAITING;
     a->state = ATTEMPT_DONE;
     buffer_fini(&a->body);
@@ -148,7 +175,8 @@ struct attempt *attempt_new(struct stream *s, const struct attempt_ops *ops, voi
 bool attempt_start(struct attempt *a, const struct host *host, unsigned priority,
                    const struct headers *h, bool end)
 {
-    struct conn_pool *pool = cluster_runtime_pool(a->cluster, host, priority);
+    struct conn_pool *pool =
+        cluster_runtime_pool(a->cluster, host, priority, a->stream->request.protocol);
     a->host = host->state;
     host_state_hold(a->host);
     a->host_address = host->address;
@@ -179,6 +207,7 @@ void attempt_send_data(struct attempt *a, struct buffer *data, bool end)
         if (!a->request.conn) /* the response is complete already */
             break;
         note_tx(a);
+        a->body_sent = true;
         pool_request_send_data(&a->request, data, end);
         return;
     case ATTEMPT_NEW:

@@ -42,6 +42,8 @@ struct attempt {
     struct buffer body; /* of the request, while waiting for a connection */
     uint32_t buffer_limit;
     bool body_above;
+    bool body_sent;     /* some of it is gone: the request cannot be sent again from here */
+    uint8_t refused;    /* times */
     bool request_ended; /* the last byte was given to us */
     bool headers_seen;  /* of the final response */
     bool response_ended;

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "config/snapshot.h"
+#include "dataplane/http/codec_h2.h"
 #include "dataplane/upstream/conn_pool.h"
 
 struct cluster_manager *cluster_manager_new(struct worker *worker,
@@ -9,6 +10,7 @@ struct cluster_manager *cluster_manager_new(struct worker *worker,
 {
     struct cluster_manager *m = NEW(struct cluster_manager);
     m->worker = worker;
+    m->h2_memory = h2_memory_new();
     m->connector = connector;
     list_init(&m->retired);
     worker->clusters = m;
@@ -38,6 +40,9 @@ static void runtime_free(struct cluster_runtime *c)
     list_remove(&c->retired_link);
     lb_free(&c->lb);
     stat_scope_unref(&c->stats);
+    if (c->http2_stats)
+        stat_scope_unref(&c->http2_stats);
+    mem_free(c->params.http2);
     mem_free((char *)c->name.data);
     mem_free(c);
 }
@@ -56,6 +61,7 @@ void cluster_manager_free(struct cluster_manager **mp)
     LIST_EACH(it, &m->retired)
     runtime_free(LIST_ENTRY(it, struct cluster_runtime, retired_link));
     m->worker->clusters = NULL;
+    h2_memory_free(&m->h2_memory);
     mem_free(m);
 }
 
@@ -84,7 +90,8 @@ static uint64_t shape_of(const struct cluster *c)
         c->enable_trailers,
         c->allow_chunked_length,
     };
-    return shape_add(h, numbers, sizeof(numbers));
+    h = shape_add(h, numbers, sizeof(numbers));
+    return c->http2 ? shape_add(h, c->http2, sizeof(*c->http2)) : h;
 }
 
 static void params_set(struct pool_params *p, const struct cluster *c)
@@ -104,6 +111,13 @@ static void params_set(struct pool_params *p, const struct cluster *c)
     p->keepalive = c->keepalive;
     p->has_bind_address = c->has_bind_address;
     p->bind_address = c->bind_address;
+    p->protocol = c->protocol;
+    mem_free(p->http2);
+    p->http2 = NULL;
+    if (c->http2) {
+        p->http2 = mem_alloc(sizeof(*p->http2));
+        *p->http2 = *c->http2;
+    }
     memcpy(p->breakers, c->breakers, sizeof(p->breakers));
 }
 
@@ -192,6 +206,15 @@ static void runtime_retire(struct cluster_runtime *c)
     cluster_runtime_done(c);
 }
 
+static void mark(struct cluster_runtime *c, const struct host *h, unsigned priority,
+                 enum upstream_protocol protocol)
+{
+    struct pool_key k = conn_pool_key(c, &h->address, priority, protocol);
+    struct conn_pool *p = map_get(&c->pools, pool_key_bytes(&k));
+    if (p && p->host == h->state)
+        p->sweep = c->sweep;
+}
+
 /* Drains the pools whose host is gone. Cost: the hosts and pools of this cluster. */
 static void sweep_hosts(struct cluster_runtime *c, const struct host_set *set)
 {
@@ -202,10 +225,12 @@ static void sweep_hosts(struct cluster_runtime *c, const struct host_set *set)
     c->sweep++;
     for (uint32_t i = 0; i < set->n_hosts; i++) {
         for (unsigned priority = 0; priority < N_ROUTING_PRIORITIES; priority++) {
-            struct pool_key k = conn_pool_key(c, &set->hosts[i].address, priority);
-            struct conn_pool *p = map_get(&c->pools, pool_key_bytes(&k));
-            if (p && p->host == set->hosts[i].state)
-                p->sweep = c->sweep;
+            if (c->params.protocol != UPSTREAM_DOWNSTREAM) {
+                mark(c, &set->hosts[i], priority, c->params.protocol);
+                continue;
+            }
+            mark(c, &set->hosts[i], priority, UPSTREAM_HTTP1);
+            mark(c, &set->hosts[i], priority, UPSTREAM_HTTP2);
         }
     }
     for (size_t i = 0; map_next(&c->pools, &i, &key, &value);) {
@@ -271,14 +296,17 @@ const struct host *cluster_runtime_pick(struct cluster_runtime *c, const struct 
 }
 
 struct conn_pool *cluster_runtime_pool(struct cluster_runtime *c, const struct host *host,
-                                       unsigned priority)
+                                       unsigned priority, enum http_protocol downstream)
 {
-    struct pool_key k = conn_pool_key(c, &host->address, priority);
+    enum upstream_protocol protocol = c->params.protocol;
+    if (UNLIKELY(protocol == UPSTREAM_DOWNSTREAM))
+        protocol = downstream == PROTOCOL_HTTP2 ? UPSTREAM_HTTP2 : UPSTREAM_HTTP1;
+    struct pool_key k = conn_pool_key(c, &host->address, priority, protocol);
     struct conn_pool *p = map_get(&c->pools, pool_key_bytes(&k));
     if (LIKELY(p != NULL))
         return p;
     cluster_stat_add(c, priority ? STAT_CB_HIGH_CX_POOL_OPEN : STAT_CB_DEFAULT_CX_POOL_OPEN, 0);
-    p = conn_pool_new(c, host, priority);
+    p = conn_pool_new(c, host, priority, protocol);
     map_set(&c->pools, pool_key_bytes(&k), p);
     return p;
 }

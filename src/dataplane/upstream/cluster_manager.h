@@ -11,11 +11,13 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "config/cluster.h"
+#include "dataplane/http/codec.h"
 #include "dataplane/net/worker.h"
 #include "dataplane/upstream/connector.h"
 #include "dataplane/upstream/lb.h"
 
 struct conn_pool;
+struct h2_memory;
 struct snapshot;
 
 /* The cluster's values that connections need, copied so that they survive the cluster. */
@@ -28,6 +30,8 @@ struct pool_params {
     uint32_t keepalive_probes, keepalive_time_s, keepalive_interval_s;
     bool keepalive, has_bind_address;
     struct address bind_address;
+    enum upstream_protocol protocol;
+    struct http2_options *http2; /* owned; NULL: HTTP/1 alone */
     struct circuit_breaker breakers[N_ROUTING_PRIORITIES];
 };
 
@@ -38,6 +42,7 @@ struct cluster_runtime {
     const struct cluster_entry *entry; /* NULL: removed from the configuration */
     struct cluster_state *state;       /* NULL with entry */
     struct stat_scope *stats;          /* own reference */
+    struct stat_scope *http2_stats;    /* NULL until HTTP/2 is spoken */
     struct lb *lb;                     /* of entry->hosts; NULL until the first pick */
     struct pool_params params;
     uint64_t shape;       /* hash of what shapes a connection */
@@ -54,6 +59,7 @@ struct cluster_runtime {
 struct cluster_manager {
     struct worker *worker;
     const struct connector *connector;
+    struct h2_memory *h2_memory;
     struct map runtimes;          /* name -> struct cluster_runtime *: used and configured */
     struct list retired;          /* removed from the configuration, still in use */
     struct cluster_runtime *last; /* of `runtimes`: found last, and often wanted next; or NULL */
@@ -81,7 +87,7 @@ void cluster_manager_adopt(struct worker *worker, const struct snapshot *old,
 const struct host *cluster_runtime_pick(struct cluster_runtime *c, const struct lb_query *q);
 /* The pool for a host (of entry->hosts) and a routing priority; made when missing. */
 struct conn_pool *cluster_runtime_pool(struct cluster_runtime *c, const struct host *host,
-                                       unsigned priority);
+                                       unsigned priority, enum http_protocol downstream);
 
 /* Circuit breakers: shared counts over all workers, Envoy's names of statistics. */
 bool breaker_can_create(const struct cluster_runtime *c, unsigned priority, enum breaker b);

@@ -2,15 +2,17 @@
 
 #include "base/memory.h"
 #include "dataplane/upstream/upstream_conn.h"
+#include "dataplane/upstream/upstream_mux.h"
 
 struct pool_key conn_pool_key(const struct cluster_runtime *c, const struct address *address,
-                              unsigned priority)
+                              unsigned priority, enum upstream_protocol protocol)
 {
     struct pool_key k;
     memset(&k, 0, sizeof(k));
     k.shape = c->shape;
     k.kind = address->kind;
     k.priority = (uint8_t)priority;
+    k.protocol = (uint8_t)protocol;
     k.port = address->port;
     k.scope = address->scope;
     if (address->kind == ADDRESS_PIPE)
@@ -21,7 +23,7 @@ struct pool_key conn_pool_key(const struct cluster_runtime *c, const struct addr
 }
 
 struct conn_pool *conn_pool_new(struct cluster_runtime *c, const struct host *host,
-                                unsigned priority)
+                                unsigned priority, enum upstream_protocol protocol)
 {
     struct conn_pool *p = NEW(struct conn_pool);
     p->cluster = c;
@@ -29,6 +31,7 @@ struct conn_pool *conn_pool_new(struct cluster_runtime *c, const struct host *ho
     host_state_hold(p->host);
     p->address = host->address;
     p->priority = priority;
+    p->protocol = protocol;
     list_init(&p->idle);
     list_init(&p->busy);
     list_init(&p->connecting);
@@ -93,7 +96,13 @@ void conn_pool_drain(struct conn_pool *p)
 {
     p->draining = true;
     LIST_EACH(it, &p->idle)
-    upstream_conn_close(LIST_ENTRY(it, struct upstream_conn, link), CLOSE_HOST_REMOVED);
+    {
+        struct upstream_conn *uc = LIST_ENTRY(it, struct upstream_conn, link);
+        if (upstream_conn_used(uc))
+            upstream_mux_retire(uc);
+        else
+            upstream_conn_close(uc, CLOSE_HOST_REMOVED);
+    }
     if (p->n_waiting == 0) {
         LIST_EACH(it, &p->connecting)
         upstream_conn_close(LIST_ENTRY(it, struct upstream_conn, link), CLOSE_HOST_REMOVED);
@@ -101,11 +110,23 @@ void conn_pool_drain(struct conn_pool *p)
     free_if_done(p);
 }
 
-/* One connection under way for each waiting request. Beyond the limit of connections only a pool
+/* How many requests a connection under way will take. */
+static uint32_t streams_expected(const struct conn_pool *p)
+{
+    const struct pool_params *params = &p->cluster->params;
+    if (p->protocol == UPSTREAM_HTTP1 || p->one_each || !params->http2)
+        return 1;
+    uint32_t n = params->http2->max_concurrent_streams, left = params->max_requests_per_connection;
+    return left && left < n ? left : n;
+}
+
+/* One connection under way for each waiting request, or for as many as it will take.
+ * Beyond the limit of connections only a pool
  * that has none at all may open one, so that its requests do not wait for nothing. */
 static void connect_more(struct conn_pool *p)
 {
-    while (p->n_connecting < p->n_waiting) {
+    uint64_t each = streams_expected(p);
+    while (p->n_connecting * each < p->n_waiting) {
         if (!breaker_can_create(p->cluster, p->priority, BREAKER_CX)) {
             cluster_stat_inc(p->cluster, STAT_UPSTREAM_CX_OVERFLOW);
             if (p->n_connections > 0)
@@ -127,7 +148,15 @@ static void attach(struct conn_pool *p, struct upstream_conn *uc, struct pool_re
 {
     list_remove(&uc->link);
     list_push_front(&p->busy, &uc->link);
-    upstream_conn_attach(uc, r);
+    if (LIKELY(!uc->mux)) {
+        upstream_conn_attach(uc, r);
+        return;
+    }
+    upstream_mux_attach(uc, r);
+    if (uc->state == UPSTREAM_CONN_IDLE) { /* there is room for more */
+        list_remove(&uc->link);
+        list_push_front(&p->idle, &uc->link);
+    }
 }
 
 enum pool_result conn_pool_get(struct conn_pool *p, struct pool_request *r)
@@ -176,19 +205,33 @@ static void became_idle(struct conn_pool *p, struct upstream_conn *uc)
     list_push_front(&p->idle, &uc->link);
     upstream_conn_set_idle(uc);
     serve_waiting(p, uc);
-    if (p->draining && uc->state == UPSTREAM_CONN_IDLE)
+    if (!p->draining || uc->state != UPSTREAM_CONN_IDLE)
+        return;
+    if (upstream_conn_used(uc))
+        upstream_mux_retire(uc);
+    else
         upstream_conn_close(uc, CLOSE_HOST_REMOVED);
 }
 
 void conn_pool_connected(struct conn_pool *p, struct upstream_conn *uc)
 {
     p->n_connecting--;
+    p->one_each = !uc->mux;
     became_idle(p, uc);
+    if (UNLIKELY(p->protocol != UPSTREAM_HTTP1) && p->n_waiting)
+        connect_more(p); /* it takes fewer than was thought */
 }
 
 void conn_pool_released(struct conn_pool *p, struct upstream_conn *uc)
 {
     became_idle(p, uc);
+}
+
+void conn_pool_full(struct conn_pool *p, struct upstream_conn *uc)
+{
+    uc->state = UPSTREAM_CONN_BUSY;
+    list_remove(&uc->link);
+    list_push_front(&p->busy, &uc->link);
 }
 
 void conn_pool_forget(struct conn_pool *p, struct upstream_conn *uc)
@@ -243,6 +286,8 @@ void pool_request_cancel(struct pool_request *r)
         leave_queue(r);
         cluster_stat_inc(p->cluster, STAT_UPSTREAM_RQ_CANCELLED);
         free_if_done(p);
+    } else if (r->conn && r->conn->mux) {
+        upstream_mux_detach(r);
     } else if (r->conn) {
         upstream_conn_detach(r->conn);
     }

@@ -1,4 +1,4 @@
-/* struct conn_pool: the HTTP/1 connections of one worker to one host for one routing priority. Idle
+/* struct conn_pool: the connections of one worker to one host for one routing priority. Idle
  * connections are kept for reuse, the last used first; a request that finds none waits in the
  * pending queue while a new connection is made. Limits (circuit breakers) count over all workers.
  *
@@ -24,7 +24,7 @@ struct pool_key {
     uint8_t ip[16];
     uint32_t scope;
     uint16_t port;
-    uint8_t kind, priority;
+    uint8_t kind, priority, protocol;
 };
 
 struct conn_pool {
@@ -32,6 +32,8 @@ struct conn_pool {
     struct host_state *host; /* held */
     struct address address;
     unsigned priority; /* routing priority: which breakers count */
+    enum upstream_protocol protocol;
+    bool one_each; /* AUTO: the last connection did not speak HTTP/2 */
     struct list idle, busy, connecting, closing;
     unsigned n_connections, n_connecting, n_waiting;
     struct list waiting;       /* struct pool_request, oldest first */
@@ -50,6 +52,7 @@ enum upstream_failure {
     UPSTREAM_LOCAL_CLOSE,    /* pool drained, worker going away */
     UPSTREAM_TERMINATED,     /* the connection ended before the response was complete */
     UPSTREAM_RESET,          /* the stream was reset by the peer */
+    UPSTREAM_REFUSED,        /* the peer has not touched it: may be tried again */
     UPSTREAM_PROTOCOL_ERROR, /* the response could not be understood */
 };
 
@@ -80,8 +83,11 @@ struct pool_request {
     struct upstream_conn *conn; /* attached; NULL otherwise */
     struct headers *response;   /* filled by the codec */
     struct headers *trailers;
+    struct codec_stream *stream;
+    unsigned pauses; /* HTTP/2: of reading */
     bool waiting;
     bool request_done, response_done;
+    bool serving, above; /* HTTP/2: counted as active; its body waits above the limit */
 };
 
 void pool_request_init(struct pool_request *r, const struct pool_request_ops *ops, void *owner,
@@ -100,17 +106,18 @@ void pool_request_send_trailers(struct pool_request *r, const struct headers *h)
 /* Counted: stops and resumes reading the response. */
 void pool_request_read_pause(struct pool_request *r);
 void pool_request_read_resume(struct pool_request *r);
+bool pool_request_above(const struct pool_request *r); /* its body waits, above the limit */
 struct connection *pool_request_connection(const struct pool_request *r);
 
 /* For the cluster manager. */
 struct pool_key conn_pool_key(const struct cluster_runtime *c, const struct address *address,
-                              unsigned priority);
+                              unsigned priority, enum upstream_protocol protocol);
 static inline struct bytes pool_key_bytes(const struct pool_key *k)
 {
     return bytes_from((const char *)k, sizeof(*k));
 }
 struct conn_pool *conn_pool_new(struct cluster_runtime *c, const struct host *host,
-                                unsigned priority);
+                                unsigned priority, enum upstream_protocol protocol);
 /* The pool has left `pools` and stands in the cluster's draining list: idle connections are closed
  * now, busy ones after their request, waiting requests keep their turn. Frees the pool when it is
  * empty, perhaps in here. */
@@ -126,6 +133,8 @@ static inline unsigned conn_pool_connections(const struct conn_pool *p)
 void conn_pool_connected(struct conn_pool *p, struct upstream_conn *uc);
 /* A request is complete, its connection can take another. */
 void conn_pool_released(struct conn_pool *p, struct upstream_conn *uc);
+/* HTTP/2: no further request fits now. */
+void conn_pool_full(struct conn_pool *p, struct upstream_conn *uc);
 /* The connection takes no more requests; it only waits for its on_close. */
 void conn_pool_forget(struct conn_pool *p, struct upstream_conn *uc);
 /* It is closed. Waiting requests fail when it never was connected. Frees the pool when it was

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "dataplane/http/codec_h1.h"
+#include "dataplane/upstream/upstream_mux.h"
 
 static struct cluster_runtime *cluster_of(const struct upstream_conn *uc)
 {
@@ -9,7 +10,7 @@ static struct cluster_runtime *cluster_of(const struct upstream_conn *uc)
 }
 
 /* The bytes since the last count; written ones are seen with the next answer or the close. */
-static void count_bytes(struct upstream_conn *uc)
+void upstream_conn_count_bytes(struct upstream_conn *uc)
 {
     uint64_t rx = connection_bytes_read(uc->connection);
     uint64_t tx = connection_bytes_written(uc->connection);
@@ -168,7 +169,24 @@ static const struct codec_callbacks codec_callbacks = {
     .on_no_more_streams = codec_on_no_more,
 };
 
-static void on_connected(struct connection *c)
+static void count_http1(struct upstream_conn *uc)
+{
+    cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_HTTP1_TOTAL);
+    cluster_stat_add(cluster_of(uc), STAT_CLUSTER_HTTP1, 0);
+}
+
+/* What the handshake has agreed on. */
+static void choose_protocol(struct upstream_conn *uc)
+{
+    if (uc->pool->protocol != UPSTREAM_AUTO)
+        return;
+    if (bytes_eq(connection_protocol(uc->connection), BYTES("h2")))
+        upstream_mux_begin(uc);
+    else
+        count_http1(uc);
+}
+
+void upstream_conn_on_connected(struct connection *c)
 {
     struct upstream_conn *uc = connection_owner(c);
     if (uc->state != UPSTREAM_CONN_CONNECTING)
@@ -178,7 +196,10 @@ static void on_connected(struct connection *c)
                 connection_connect_ms(c));
     if (cluster_of(uc)->params.max_duration_ms)
         timer_start(&uc->duration_timer, cluster_of(uc)->params.max_duration_ms);
+    choose_protocol(uc);
     conn_pool_connected(uc->pool, uc);
+    if (uc->mux)
+        upstream_mux_connected(uc);
 }
 
 static void bad_response(struct upstream_conn *uc)
@@ -223,7 +244,7 @@ static void refuse_unasked(struct upstream_conn *uc, struct buffer *in)
 static void on_data(struct connection *c, struct buffer *in, bool end)
 {
     struct upstream_conn *uc = connection_owner(c);
-    count_bytes(uc);
+    upstream_conn_count_bytes(uc);
     uc->eof = end;
     if (in->len > 0 && unasked(uc))
         refuse_unasked(uc, in);
@@ -299,21 +320,25 @@ static void conn_free(struct upstream_conn *uc)
     if (uc->codec)
         uc->codec->ops->free(&uc->codec);
     buffer_fini(&uc->out);
+    mem_free(uc->mux);
     mem_free(uc);
 }
 
-static void on_close(struct connection *c, enum close_reason reason)
+void upstream_conn_on_close(struct connection *c, enum close_reason reason)
 {
     struct upstream_conn *uc = connection_owner(c);
     struct conn_pool *p = uc->pool;
     bool connecting = !uc->connected;
     bool was_ours = uc->state == UPSTREAM_CONN_CLOSING;
-    count_bytes(uc);
+    upstream_conn_count_bytes(uc);
     if (!was_ours) {
         conn_pool_forget(p, uc);
         uc->state = UPSTREAM_CONN_CLOSING;
     }
-    fail_request(uc, UPSTREAM_TERMINATED, bytes_of(connection_failure(c)));
+    if (uc->mux)
+        upstream_mux_end(uc, UPSTREAM_TERMINATED, bytes_of(connection_failure(c)), true);
+    else
+        fail_request(uc, UPSTREAM_TERMINATED, bytes_of(connection_failure(c)));
     count_destroy(uc, reason);
     release_counts(uc);
     enum upstream_failure why = reason == CLOSE_CONNECT_TIMEOUT ? UPSTREAM_CONNECT_TIMEOUT
@@ -325,18 +350,18 @@ static void on_close(struct connection *c, enum close_reason reason)
 }
 
 static const struct connection_ops connection_callbacks = {
-    .on_connected = on_connected,
+    .on_connected = upstream_conn_on_connected,
     .on_data = on_data,
     .on_high_watermark = on_high_watermark,
     .on_low_watermark = on_low_watermark,
-    .on_close = on_close,
+    .on_close = upstream_conn_on_close,
 };
 
 /* Left running while a request is served: starting it again later costs one store. */
 static void on_idle_timer(struct timer *t)
 {
     struct upstream_conn *uc = t->owner;
-    if (uc->state != UPSTREAM_CONN_IDLE)
+    if (uc->state != UPSTREAM_CONN_IDLE || upstream_conn_used(uc))
         return;
     uint64_t idle = loop_now_ms(t->loop) - uc->idle_since_ms;
     uint64_t limit = cluster_of(uc)->params.idle_timeout_ms;
@@ -353,11 +378,13 @@ static void on_duration_timer(struct timer *t)
     struct upstream_conn *uc = t->owner;
     cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_MAX_DURATION_REACHED);
     uc->no_more = true;
-    if (uc->state == UPSTREAM_CONN_IDLE)
+    if (upstream_conn_used(uc))
+        upstream_mux_retire(uc);
+    else if (uc->state == UPSTREAM_CONN_IDLE)
         upstream_conn_close(uc, CLOSE_MAX_DURATION);
 }
 
-static void make_codec(struct upstream_conn *uc)
+struct codec_options upstream_conn_codec_options(const struct upstream_conn *uc)
 {
     const struct pool_params *params = &cluster_of(uc)->params;
     struct codec_options o = {
@@ -366,7 +393,16 @@ static void make_codec(struct upstream_conn *uc)
         .enable_trailers = params->enable_trailers,
         .allow_chunked_length = params->allow_chunked_length,
     };
-    uc->codec = codec_h1_new(&o, &codec_callbacks, uc, &uc->out);
+    return o;
+}
+
+static void make_codec(struct upstream_conn *uc)
+{
+    struct codec_options o = upstream_conn_codec_options(uc);
+    if (uc->pool->protocol == UPSTREAM_HTTP2)
+        upstream_mux_begin(uc);
+    else
+        uc->codec = codec_h1_new(&o, &codec_callbacks, uc, &uc->out);
 }
 
 static void connect_now(struct upstream_conn *uc)
@@ -385,7 +421,8 @@ static void connect_now(struct upstream_conn *uc)
     }
     const struct connector *connector = c->manager->connector;
     uc->connection =
-        connector->connect(connector, c->worker, &uc->pool->address, &o, &connection_callbacks, uc);
+        connector->connect(connector, c->worker, &uc->pool->address, &o,
+                           uc->mux ? &upstream_mux_connection_ops : &connection_callbacks, uc);
     uint32_t need = codec_input_need(&uc->codec->options);
     if (params->buffer_limit && params->buffer_limit < need)
         connection_set_read_limit(uc->connection, need);
@@ -409,8 +446,8 @@ struct upstream_conn *upstream_conn_new(struct conn_pool *p)
     list_push_back(&p->connecting, &uc->link);
     cluster_stat_inc(c, STAT_UPSTREAM_CX_TOTAL);
     cluster_stat_inc(c, STAT_UPSTREAM_CX_ACTIVE);
-    cluster_stat_inc(c, STAT_UPSTREAM_CX_HTTP1_TOTAL);
-    cluster_stat_add(c, STAT_CLUSTER_HTTP1, 0);
+    if (p->protocol == UPSTREAM_HTTP1)
+        count_http1(uc);
     atomic_fetch_add_explicit(&host_state_use(p->host)->cx_total, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&host_state_use(p->host)->cx_active, 1, memory_order_relaxed);
     breaker_inc(c, p->priority, BREAKER_CX);
@@ -434,6 +471,8 @@ static const struct connection_ops dropped_callbacks = {
 void upstream_conn_drop(struct upstream_conn *uc)
 {
     struct conn_pool *p = uc->pool;
+    if (uc->mux)
+        upstream_mux_end(uc, UPSTREAM_LOCAL_CLOSE, BYTES_NONE, false);
     if (uc->stream)
         uc->codec->ops->stream_reset(uc->stream, 8);
     untie(uc);
@@ -455,18 +494,10 @@ void upstream_conn_set_idle(struct upstream_conn *uc)
         timer_start(&uc->idle_timer, timeout);
 }
 
-void upstream_conn_attach(struct upstream_conn *uc, struct pool_request *r)
+void upstream_conn_count_request(struct upstream_conn *uc)
 {
     struct cluster_runtime *c = cluster_of(uc);
-    CHECK(uc->state == UPSTREAM_CONN_IDLE);
-    uc->state = UPSTREAM_CONN_BUSY;
-    uc->request = r;
-    uc->request_done = uc->response_done = uc->bytes_seen = false;
-    uc->tx_at_attach = connection_bytes_written(uc->connection);
-    uc->serving = true;
     uc->served++;
-    r->conn = uc;
-    r->request_done = r->response_done = false;
     if (uc->requests_left != UINT32_MAX && --uc->requests_left == 0)
         cluster_stat_inc(c, STAT_UPSTREAM_CX_MAX_REQUESTS);
     cluster_stat_inc(c, STAT_UPSTREAM_RQ_TOTAL);
@@ -474,7 +505,20 @@ void upstream_conn_attach(struct upstream_conn *uc, struct pool_request *r)
     atomic_fetch_add_explicit(&host_state_use(uc->pool->host)->rq_total, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&host_state_use(uc->pool->host)->rq_active, 1, memory_order_relaxed);
     breaker_inc(c, uc->pool->priority, BREAKER_RQ);
-    uc->stream = uc->codec->ops->stream_new(uc->codec, uc, r->response);
+}
+
+void upstream_conn_attach(struct upstream_conn *uc, struct pool_request *r)
+{
+    CHECK(uc->state == UPSTREAM_CONN_IDLE);
+    uc->state = UPSTREAM_CONN_BUSY;
+    uc->request = r;
+    uc->request_done = uc->response_done = uc->bytes_seen = false;
+    uc->tx_at_attach = connection_bytes_written(uc->connection);
+    uc->serving = true;
+    r->conn = uc;
+    r->request_done = r->response_done = false;
+    upstream_conn_count_request(uc);
+    uc->stream = r->stream = uc->codec->ops->stream_new(uc->codec, uc, r->response);
     uc->codec->ops->set_trailers(uc->stream, r->trailers);
 }
 
@@ -493,31 +537,67 @@ void upstream_conn_detach(struct upstream_conn *uc)
 
 static void flush(struct upstream_conn *uc)
 {
-    if (uc->out.len > 0)
+    if (UNLIKELY(uc->mux != NULL))
+        upstream_mux_flush(uc);
+    else if (uc->out.len > 0)
         connection_write(uc->connection, &uc->out);
+}
+
+static void request_sent(struct pool_request *r, bool end)
+{
+    struct upstream_conn *uc = r->conn;
+    uc->request_done = r->request_done = end;
+}
+
+static void after_send(struct pool_request *r, struct upstream_conn *uc, bool end)
+{
+    flush(uc);
+    if (UNLIKELY(uc->mux != NULL) && end)
+        upstream_mux_sent(r);
 }
 
 void pool_request_send_headers(struct pool_request *r, const struct headers *h, bool end)
 {
     struct upstream_conn *uc = r->conn;
-    uc->request_done = r->request_done = end;
-    uc->codec->ops->send_headers(uc->stream, h, end);
-    flush(uc);
+    request_sent(r, end);
+    uc->codec->ops->send_headers(r->stream, h, end);
+    after_send(r, uc, end);
 }
 
 void pool_request_send_data(struct pool_request *r, struct buffer *data, bool end)
 {
     struct upstream_conn *uc = r->conn;
-    uc->request_done = r->request_done = end;
-    uc->codec->ops->send_data(uc->stream, data, end);
-    flush(uc);
+    request_sent(r, end);
+    uc->codec->ops->send_data(r->stream, data, end);
+    after_send(r, uc, end);
 }
 
 void pool_request_send_trailers(struct pool_request *r, const struct headers *h)
 {
     struct upstream_conn *uc = r->conn;
-    uc->request_done = r->request_done = true;
-    uc->codec->ops->send_trailers(uc->stream, h);
+    request_sent(r, true);
+    uc->codec->ops->send_trailers(r->stream, h);
+    after_send(r, uc, true);
+}
+
+bool pool_request_above(const struct pool_request *r)
+{
+    return r->conn->mux ? r->above : connection_above_watermark(r->conn->connection);
+}
+
+static void count_pause(struct upstream_conn *uc, bool paused)
+{
+    cluster_stat_inc(cluster_of(uc), paused ? STAT_UPSTREAM_FLOW_CONTROL_PAUSED_READING_TOTAL
+                                            : STAT_UPSTREAM_FLOW_CONTROL_RESUMED_READING_TOTAL);
+}
+
+static void pause_stream(struct pool_request *r, bool paused)
+{
+    struct upstream_conn *uc = r->conn;
+    if (paused ? r->pauses++ : --r->pauses)
+        return;
+    count_pause(uc, paused);
+    uc->codec->ops->stream_pause(r->stream, paused);
     flush(uc);
 }
 
@@ -525,17 +605,25 @@ void pool_request_read_pause(struct pool_request *r)
 {
     if (!r->conn)
         return;
+    if (r->conn->mux) {
+        pause_stream(r, true);
+        return;
+    }
     if (r->conn->pauses++ == 0)
-        cluster_stat_inc(cluster_of(r->conn), STAT_UPSTREAM_FLOW_CONTROL_PAUSED_READING_TOTAL);
+        count_pause(r->conn, true);
     connection_read_pause(r->conn->connection);
 }
 
 void pool_request_read_resume(struct pool_request *r)
 {
-    if (!r->conn || r->conn->pauses == 0)
+    if (!r->conn || (r->conn->mux ? r->pauses : r->conn->pauses) == 0)
         return;
+    if (r->conn->mux) {
+        pause_stream(r, false);
+        return;
+    }
     if (--r->conn->pauses == 0)
-        cluster_stat_inc(cluster_of(r->conn), STAT_UPSTREAM_FLOW_CONTROL_RESUMED_READING_TOTAL);
+        count_pause(r->conn, false);
     connection_read_resume(r->conn->connection);
 }
 

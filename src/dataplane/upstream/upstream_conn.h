@@ -1,4 +1,5 @@
-/* struct upstream_conn: one pooled connection with its codec; carries one request at a time. Made
+/* struct upstream_conn: one pooled connection with its codec; carries one request at a time,
+ * or many where it speaks HTTP/2 (upstream_mux.h). Made
  * and owned by its pool, freed in its connection's on_close. Worker thread only.
  *
  *   CONNECTING ─► IDLE ◄─► BUSY
@@ -16,6 +17,8 @@ enum upstream_conn_state {
 #undef X
 };
 
+struct upstream_mux;
+
 struct upstream_conn {
     struct list link; /* in the pool: idle, busy, connecting, closing */
     struct conn_pool *pool;
@@ -25,6 +28,7 @@ struct upstream_conn {
     struct buffer out;            /* the codec's output on its way to the connection */
     struct pool_request *request; /* BUSY, and its user still wants the response */
     struct codec_stream *stream;
+    struct upstream_mux *mux; /* HTTP/2: its requests; NULL: HTTP/1 */
     struct timer idle_timer, duration_timer;
     uint64_t idle_since_ms;
     uint64_t rx_counted, tx_counted;

@@ -119,12 +119,12 @@ static const struct {
      "internal"},
     {"{name: c, http_protocol_options: {}, http2_protocol_options: {}}",
      "Both HTTP1 and HTTP2 options may only be configured"},
-    {"{name: c, http2_protocol_options: {}}", "HTTP/2 to upstreams"},
-    {"{name: c, " OPTIONS("explicit_http_config: {http2_protocol_options: {}}") "}",
-     "HTTP/2 to upstreams"},
+    {"{name: c, http2_protocol_options: {allow_metadata: true}}", "allow_metadata"},
+    {"{name: c, " OPTIONS("use_downstream_protocol_config: {http3_protocol_options: {}}") "}",
+     "http3_protocol_options"},
     {"{name: c, " OPTIONS("explicit_http_config: {http3_protocol_options: {}}") "}",
      "http3_protocol_options"},
-    {"{name: c, " OPTIONS("auto_config: {}") "}", "auto_config"},
+    {"{name: c, " OPTIONS("auto_config: {}") "}", "ALPN configured for cluster c"},
     {"{name: c, typed_extension_protocol_options: {x: {'@type': "
      "type.googleapis.com/google.protobuf.StringValue, value: a}}}",
      "x"},
@@ -322,6 +322,22 @@ START_TEST(takes_the_first_policy_it_knows)
 }
 END_TEST
 
+START_TEST(reads_http2_options)
+{
+    ck_assert_str_eq(decode("{name: c, http2_protocol_options: {max_concurrent_streams: 3}}"), "");
+    ck_assert_uint_eq(last->http2->max_concurrent_streams, 3);
+    ck_assert_str_eq(
+        decode("{name: c, " OPTIONS("use_downstream_protocol_config: {http_protocol_options: {}, "
+                                    "http2_protocol_options: {}}") "}"),
+        "");
+    ck_assert_int_eq(last->protocol, UPSTREAM_DOWNSTREAM);
+    ck_assert_str_eq(decode("{name: c, protocol_selection: USE_DOWNSTREAM_PROTOCOL, "
+                            "http_protocol_options: {}, http2_protocol_options: {}}"),
+                     "");
+    ck_assert_int_eq(last->protocol, UPSTREAM_DOWNSTREAM);
+}
+END_TEST
+
 START_TEST(reads_protocol_options)
 {
     builder_decode_context(f.builder)->is_static = true;
@@ -333,6 +349,7 @@ START_TEST(reads_protocol_options)
         "");
     ck_assert_int_eq(last->protocol, UPSTREAM_HTTP2);
     ck_assert_uint_eq(last->h2_keepalive_interval_ms, 30000);
+    ck_assert_uint_eq(last->http2->keepalive_interval_ms, 30000);
     ck_assert_uint_eq(last->idle_timeout_ms, 1000);
     ck_assert_uint_eq(last->max_requests_per_connection, 2);
     ck_assert_str_eq(decode("{name: c, " OPTIONS("explicit_http_config: {http_protocol_options: "
@@ -391,6 +408,7 @@ static Suite *suite(void)
     tcase_add_test(t, equal_resolvers_have_equal_keys);
     tcase_add_test(t, takes_the_first_policy_it_knows);
     tcase_add_test(t, reads_protocol_options);
+    tcase_add_test(t, reads_http2_options);
     tcase_add_test(t, reads_endpoints);
     suite_add_tcase(s, t);
     return s;

@@ -181,11 +181,22 @@ void h2_pair_open_client(struct h2_pair *p)
     buffer_drain(&p->client.out, p->client.out.len);
 }
 
-void h2_pair_open_client_in(struct h2_pair *p, struct chunk_pool *chunks)
+static void borrow(struct h2_pair *p, struct chunk_pool *chunks)
 {
     chunk_pool_free(&p->chunks);
     p->chunks = chunks;
     p->borrowed = true;
+}
+
+void h2_pair_open_server_in(struct h2_pair *p, struct chunk_pool *chunks)
+{
+    borrow(p, chunks);
+    side_open(p, &p->server, &p->server_options);
+}
+
+void h2_pair_open_client_in(struct h2_pair *p, struct chunk_pool *chunks)
+{
+    borrow(p, chunks);
     side_open(p, &p->client, &p->client_options);
 }
 

@@ -51,6 +51,7 @@ void h2_pair_open(struct h2_pair *p);        /* both sides, SETTINGS exchanged *
 void h2_pair_open_server(struct h2_pair *p); /* the client is made by hand */
 void h2_pair_open_client(struct h2_pair *p); /* the server is */
 /* The client in a world that moves bytes by itself: nothing is thrown away. */
+void h2_pair_open_server_in(struct h2_pair *p, struct chunk_pool *chunks);
 void h2_pair_open_client_in(struct h2_pair *p, struct chunk_pool *chunks);
 void h2_pair_fini(struct h2_pair *p);
 /* Moves bytes, step at a time (0: all), until none are left. */

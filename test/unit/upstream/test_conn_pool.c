@@ -481,8 +481,8 @@ START_TEST(test_early_response)
     struct client *c = client_new(w);
     first_exchange(c);
     struct cluster_runtime *runtime = cluster_runtime_get(&w->worker, BYTES("c0"));
-    struct conn_pool *pool =
-        cluster_runtime_pool(runtime, cluster_runtime_pick(runtime, NULL), PRIORITY_DEFAULT);
+    struct conn_pool *pool = cluster_runtime_pool(runtime, cluster_runtime_pick(runtime, NULL),
+                                                  PRIORITY_DEFAULT, PROTOCOL_HTTP11);
     ck_assert_int_eq(conn_pool_get(pool, &c->request), POOL_READY);
     headers_add_id(&c->head, HEADER_CONTENT_LENGTH, BYTES("10"));
     pool_request_send_headers(&c->request, &c->head, false);

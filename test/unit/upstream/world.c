@@ -240,7 +240,7 @@ static void on_ready(struct pool_request *r)
 static void on_failure(struct pool_request *r, enum upstream_failure why, struct bytes text)
 {
     static const char *const names[] = {"overflow",   "connect", "timeout", "local",
-                                        "terminated", "reset",   "protocol"};
+                                        "terminated", "reset",   "refused", "protocol"};
     strbuf_printf(&client_of(r)->log, "failed:%s ", names[why]);
     if (why == UPSTREAM_CONNECT_FAILED)
         strbuf_printf(&client_of(r)->log, "(%.*s) ", BYTES_ARG(text));
@@ -322,7 +322,7 @@ enum pool_result client_get(struct world *w, struct client *c, unsigned cluster)
     ck_assert_ptr_nonnull(runtime);
     const struct host *host = cluster_runtime_pick(runtime, NULL);
     ck_assert_ptr_nonnull(host);
-    struct conn_pool *pool = cluster_runtime_pool(runtime, host, PRIORITY_DEFAULT);
+    struct conn_pool *pool = cluster_runtime_pool(runtime, host, PRIORITY_DEFAULT, PROTOCOL_HTTP11);
     enum pool_result result = conn_pool_get(pool, &c->request);
     if (result == POOL_READY)
         client_send_get(c);

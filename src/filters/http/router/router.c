@@ -145,24 +145,10 @@ static enum filter_status cluster_missing(struct router *r)
     return FILTER_REPLIED;
 }
 
-/* A bootstrap cluster may speak HTTP/2 to a control plane; requests cannot go there yet, and must
- * not go there as HTTP/1. */
-static bool refuse_http2(struct router *r)
-{
-    if (r->cluster->entry->cluster->protocol != UPSTREAM_HTTP2)
-        return false;
-    router_charge_code(r, 503, NULL);
-    router_fail(r, stream_error_get(STREAM_ERROR_NO_HEALTHY_UPSTREAM),
-                "HTTP/2 to upstreams is not implemented", "http2_upstream_not_implemented");
-    return true;
-}
-
 /* Picks a host and starts an attempt. False: the stream has been answered. */
 static bool start_attempt(struct router *r, bool end)
 {
     struct stream *s = r->stream;
-    if (refuse_http2(r))
-        return false;
     struct attempt *a = attempt_new(s, &attempt_callbacks, r, r->cluster);
     list_push_back(&r->attempts, &a->link);
     const struct host *host = cluster_runtime_pick(r->cluster, NULL);

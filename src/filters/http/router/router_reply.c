@@ -131,6 +131,7 @@ static const struct failure_row *failure_row(enum upstream_failure why)
         [UPSTREAM_TERMINATED] = {STREAM_ERROR_UPSTREAM_CONNECTION_TERMINATION,
                                  "connection termination"},
         [UPSTREAM_RESET] = {STREAM_ERROR_UPSTREAM_REMOTE_RESET, "remote reset"},
+        [UPSTREAM_REFUSED] = {STREAM_ERROR_UPSTREAM_REMOTE_RESET, "remote refused stream reset"},
         [UPSTREAM_PROTOCOL_ERROR] = {STREAM_ERROR_UPSTREAM_PROTOCOL_ERROR, "protocol error"},
     };
     return &rows[why];
@@ -169,9 +170,11 @@ void router_fail_upstream(struct router *r, struct host_state *host, enum upstre
                                  reason.len ? "|" : "", BYTES_ARG(reason)));
     if (!r->response_started)
         router_charge_code(r, e->status, why == UPSTREAM_OVERFLOW ? NULL : host);
-    const char *body = why == UPSTREAM_LOCAL_CLOSE
-                           ? "upstream connect error or disconnect/reset before headers. "
-                             "reset reason: local connection failure"
-                           : NULL;
+    const char *body = NULL; /* the row's */
+    if (why == UPSTREAM_LOCAL_CLOSE || why == UPSTREAM_REFUSED)
+        body = arena_printf(s->arena,
+                            "upstream connect error or disconnect/reset before headers. "
+                            "reset reason: %s",
+                            row->reason);
     router_fail(r, e, body, details);
 }
