@@ -6,9 +6,9 @@
  * builds SIZE EDS clusters of ENDPOINTS (2) endpoints, one table of ROUTES (SIZE) routes to them
  * and LISTENERS (1) listeners, prints the heap bytes that this world holds, then changes one
  * resource at a time, TIMES of each kind, and prints heap bytes and calls of each phase. Run under
- * callgrind with --instr-atstart=no it also writes a dump for each kind, whose calls of
- * phase_update(), phase_commit(), phase_adopt() and phase_free() tell the instructions. The output
- * is one line of JSON. Allocations are counted because the counting allocator is linked in. */
+ * callgrind with --instr-atstart=no it also writes a dump for each phase of each change, "KIND
+ * PHASE". The output is one line of JSON. Allocations are counted because the counting allocator is
+ * linked in. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +45,8 @@ struct world {
     struct snapshot *published;
     struct heap_counts spent[PHASES];
     uint64_t decoded; /* resources, in the changes of a kind */
+    const char *kind; /* that is measured; NULL: none */
+    char label[32];   /* of the phase */
 };
 
 /* ---- the builder's world ---- */
@@ -253,28 +255,43 @@ static __attribute__((noinline)) void phase_free(struct world *w, struct snapsho
     builder_reap(w->builder);
 }
 
-static void spend(struct world *w, unsigned phase, struct heap_counts *since)
+static const char *const phase_names[PHASES] = {"update", "commit", "adopt", "free"};
+
+static struct heap_counts begin(struct world *w, unsigned phase)
 {
+    if (w->kind) {
+        snprintf(w->label, sizeof(w->label), "%s %s", w->kind, phase_names[phase]);
+        CALLGRIND_ZERO_STATS;
+    }
+    return heap_counts();
+}
+
+static void spend(struct world *w, unsigned phase, struct heap_counts since)
+{
+    if (w->kind)
+        CALLGRIND_DUMP_STATS_AT(w->label);
     struct heap_counts now = heap_counts();
-    w->spent[phase].calls += now.calls - since->calls;
-    w->spent[phase].allocated += now.allocated - since->allocated;
-    w->spent[phase].freed += now.freed - since->freed;
-    *since = now;
+    w->spent[phase].calls += now.calls - since.calls;
+    w->spent[phase].allocated += now.allocated - since.allocated;
+    w->spent[phase].freed += now.freed - since.freed;
 }
 
 static void apply(struct world *w, enum resource_type type, const struct resource_update *u,
                   size_t n, bool full)
 {
     uint64_t decoded = builder_decoded(w->builder, type);
-    struct heap_counts since = heap_counts();
+    struct heap_counts since = begin(w, 0);
     phase_update(w, type, u, n, full);
-    spend(w, 0, &since);
+    spend(w, 0, since);
+    since = begin(w, 1);
     phase_commit(w);
-    spend(w, 1, &since);
+    spend(w, 1, since);
+    since = begin(w, 2);
     struct snapshot *old = phase_adopt(w);
-    spend(w, 2, &since);
+    spend(w, 2, since);
+    since = begin(w, 3);
     phase_free(w, old);
-    spend(w, 3, &since);
+    spend(w, 3, since);
     w->decoded += builder_decoded(w->builder, type) - decoded;
 }
 
@@ -304,37 +321,38 @@ static void build_world(struct world *w)
     phase_free(w, phase_adopt(w));
 }
 
-static void report(const struct world *w, const char *kind)
+static void start(struct world *w, const char *kind)
 {
-    static const char *const names[PHASES] = {"update", "commit", "adopt", "free"};
-    CALLGRIND_DUMP_STATS_AT(kind);
-    printf(", \"%s\": {\"decoded\": %.3f", kind, (double)w->decoded / TIMES);
+    memset(w->spent, 0, sizeof(w->spent));
+    w->decoded = 0;
+    w->kind = kind;
+    CALLGRIND_START_INSTRUMENTATION;
+}
+
+static void report(struct world *w)
+{
+    CALLGRIND_STOP_INSTRUMENTATION;
+    printf(", \"%s\": {\"decoded\": %.3f", w->kind, (double)w->decoded / TIMES);
     for (unsigned i = 0; i < PHASES; i++)
-        printf(", \"%s_bytes\": %.1f, \"%s_calls\": %.3f", names[i],
-               (double)w->spent[i].allocated / TIMES, names[i], (double)w->spent[i].calls / TIMES);
+        printf(", \"%s_bytes\": %.1f, \"%s_calls\": %.3f", phase_names[i],
+               (double)w->spent[i].allocated / TIMES, phase_names[i],
+               (double)w->spent[i].calls / TIMES);
     printf("}");
+    w->kind = NULL;
 }
 
 /* One resource changes, TIMES over, spread over the world; the first time is not counted. */
 static void change_one(struct world *w, const char *kind, enum resource_type type, unsigned n)
 {
-    memset(w->spent, 0, sizeof(w->spent));
-    w->decoded = 0;
     for (unsigned i = 0; i <= TIMES; i++) {
         struct arena *arena = arena_new(0);
         struct resource_update u = resource(w, arena, type, n * (i % TIMES) / TIMES, i + 1);
-        if (i == 1) {
-            memset(w->spent, 0, sizeof(w->spent));
-            w->decoded = 0;
-            CALLGRIND_START_INSTRUMENTATION;
-            CALLGRIND_ZERO_STATS;
-        }
+        if (i == 1)
+            start(w, kind);
         apply(w, type, &u, 1, false);
-        if (i == TIMES)
-            report(w, kind);
         arena_free(&arena);
     }
-    CALLGRIND_STOP_INSTRUMENTATION;
+    report(w);
 }
 
 /* All clusters come again, as state of the world sends them; one of them has changed. */
@@ -345,17 +363,13 @@ static void resend(struct world *w)
     for (unsigned i = 0; i < w->clusters; i++)
         u[i] = resource(w, arena, RESOURCE_CLUSTER, i, 100);
     apply(w, RESOURCE_CLUSTER, u, w->clusters, true);
-    memset(w->spent, 0, sizeof(w->spent));
-    w->decoded = 0;
-    CALLGRIND_START_INSTRUMENTATION;
-    CALLGRIND_ZERO_STATS;
+    start(w, "resend");
     for (unsigned i = 0; i < TIMES; i++) {
         unsigned n = w->clusters * i / TIMES;
         u[n] = resource(w, arena, RESOURCE_CLUSTER, n, 101 + i);
         apply(w, RESOURCE_CLUSTER, u, w->clusters, true);
     }
-    report(w, "resend");
-    CALLGRIND_STOP_INSTRUMENTATION;
+    report(w);
     mem_free(u);
     arena_free(&arena);
 }

@@ -206,19 +206,19 @@ class Exact:
                                   check=False)
             if done.returncode:
                 raise BenchError(f"config_cost {size}: {done.stderr}")
-            told = json.loads(done.stdout)
-            dumps = {}
-            for path in sorted(folder.glob("callgrind.out*")):
-                kind = re.search(r"Client Request: (\w+)", path.read_text(errors="replace"))
-                if kind:
-                    dumps[kind.group(1)] = measure.inclusive(path, "phase_")
+            told, spent = json.loads(done.stdout), {}
+            for path in folder.glob("callgrind.out*"):
+                label = re.search(r"Client Request: (\w+) (\w+)", path.read_text(errors="replace"))
+                if label:
+                    spent[label.groups()] = (spent.get(label.groups(), 0)
+                                             + measure.without_heap(path))
             for kind in [k for k in told if k != "live"]:
-                self.change(size, kind, told[kind], dumps.get(kind, {}))
+                self.change(size, kind, told[kind], spent)
 
     def change(self, size, kind, told, instructions):
         what = "one cluster of all resent" if kind == "resend" else f"one {kind} changed"
         for phase in ("update", "commit", "adopt", "free"):
-            if spent := sum(v for k, v in instructions.items() if k.startswith(f"phase_{phase}")):
+            if spent := instructions.get((kind, phase)):
                 self.put(f"{what} in {size:,}: instructions, {phase}", round(spent / 8))
         self.put(f"{what} in {size:,}: heap bytes allocated",
                  round(sum(v for k, v in told.items() if k.endswith("_bytes"))))
@@ -237,10 +237,6 @@ def tolerance(name):
         return 0, 80
     if "epoll_ctl" in name or "decoded" in name or "8,000 requests" in name:
         return 0, 0
-    if ": instructions, " in name:
-        # libc tidies its heap once in a while: in which change depends on the layout, and so on
-        # the size of everything else. Seen: 69,000 instructions, once in eight changes.
-        return 0.01, 12000
     if "instructions" in name:
         return 0.01, 50
     return 0.005, 2

@@ -145,18 +145,30 @@ def instructions_by_thread(folder, number):
     return found
 
 
-def inclusive(path, prefix):
-    """Function -> instructions with all it calls, of functions whose name begins so, in a dump."""
-    found, name = {}, None
+HEAP_FILES = re.compile(r"malloc/(malloc|arena)\.c|heap/count_heap\.c")
+HEAP_NAMES = re.compile(r"_?_?(libc_)?(malloc|calloc|realloc|free|memalign)|malloc_\w+")
+
+
+def without_heap(path):
+    """Instructions in a dump, less those of libc's heap and of the counting around it: when libc
+    tidies its heap depends on the layout, and so on the size of everything else."""
+    total, file, name, heap, skip = 0, "", "", False, False
     with open(path, errors="replace") as lines:
         for line in lines:
-            if line.startswith("cfn="):
-                name = line[4:].strip()
-                name = name if name.startswith(prefix) else None
-            elif line.startswith("calls=") and name:
-                found[name] = found.get(name, 0) + int(next(lines).split()[1])
-                name = None
-    return found
+            key, _, value = line.partition("=")
+            if key in ("fl", "fi", "fe", "fn"):
+                if key == "fn":
+                    name = value.strip()
+                else:
+                    file = value
+                heap = bool(HEAP_FILES.search(file) or HEAP_NAMES.fullmatch(name))
+            elif key == "calls":
+                skip = True     # the line that follows is what the called function took
+            elif line[:1].isdigit():
+                if not skip and not heap:
+                    total += int(line.split()[1])
+                skip = False
+    return total
 
 
 # Statistics
