@@ -11,12 +11,12 @@ import pytest
 
 from harness import Client, route, wait_for
 from harness.config import add_header
-from harness.proxy import binary
+from harness.proxy import binary, sanitized
 from harness.world import World
 from harness.xds import ads_bootstrap, eds_cluster, endpoints, routes
 
 BOUND = 60.0
-SANITIZED = binary("xylem").exists() and b"AddressSanitizer" in binary("xylem").read_bytes()
+SANITIZED = binary("xylem").exists() and sanitized()
 
 
 def cpu_ms(proxy):
