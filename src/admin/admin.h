@@ -21,6 +21,8 @@ struct stats_config;
 enum { ADMIN_SLICE = 64 * 1024 };
 
 /* A named value of the command line, for /server_info: value is JSON text ("\"a\"", "12"). */
+struct runtime;
+
 struct admin_option {
     const char *name, *value;
 };
@@ -38,6 +40,7 @@ struct admin_table {
     struct bytes bootstrap;                      /* bytes of the bootstrap */
     const struct field_report *bootstrap_report; /* what it says in vain; NULL: nothing */
     const struct stats_config *stats_config;     /* NULL: nothing was said */
+    const struct runtime *runtime;               /* its layers' kinds alone; NULL: none */
     bool flush_on_admin;                         /* stats_flush_on_admin */
     uint64_t start_wall_ns;
     const struct admin_option *options;

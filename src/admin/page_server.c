@@ -145,11 +145,6 @@ struct admin_page *page_certs(struct admin *a, const struct query *q)
     return json("{\n \"certificates\": []\n}\n");
 }
 
-struct admin_page *page_runtime(struct admin *a, const struct query *q)
-{
-    return json("{\n \"entries\": {},\n \"layers\": []\n}\n");
-}
-
 struct admin_page *page_contention(struct admin *a, const struct query *q)
 {
     return text("Mutex contention tracing is not enabled. To enable, run Envoy with flag "
@@ -170,15 +165,6 @@ struct admin_page *page_unsupported(struct admin *a, const struct query *q)
     if (profiler && !bytes_eq_str(enable, "y") && !bytes_eq_str(enable, "n"))
         return page_error(400, "?enable=<y|n>\n");
     return page_error(501, "The current build does not support %.*s", BYTES_ARG(name));
-}
-
-struct admin_page *page_runtime_modify(struct admin *a, const struct query *q)
-{
-    if (q->n_params == 0)
-        return page_error(400, "usage: /runtime_modify?key1=value1&key2=value2&keyN=valueN\n"
-                               "       or send the parameters as form values\n"
-                               "use an empty value to remove a previously added override");
-    return page_error(503, "No admin layer specified");
 }
 
 /* Names are not looked up at run time here, so there is nothing to follow. */

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "config/runtime.h"
 
 #define X(id, name, kind) {name, STAT_##kind},
 static const struct stat_desc stats[] = {SERVER_STAT_LIST(X)};
@@ -20,16 +21,6 @@ static const struct stat_desc http1[] = {
     {"metadata_not_supported_error", STAT_COUNTER},
     {"requests_rejected_with_underscores_in_headers", STAT_COUNTER},
     {"response_flood", STAT_COUNTER}};
-static const struct stat_desc runtime[] = {
-    {"load_success", STAT_COUNTER},
-    {"load_error", STAT_COUNTER},
-    {"override_dir_exists", STAT_COUNTER},
-    {"override_dir_not_exists", STAT_COUNTER},
-    {"deprecated_feature_use", STAT_COUNTER},
-    {"deprecated_feature_seen_since_process_start", STAT_GAUGE},
-    {"admin_overrides_active", STAT_GAUGE},
-    {"num_keys", STAT_GAUGE},
-    {"num_layers", STAT_GAUGE}};
 
 enum { SCOPE_FILESYSTEM, SCOPE_HTTP1, SCOPE_RUNTIME };
 static const struct {
@@ -38,7 +29,7 @@ static const struct {
 } others[SERVER_SCOPES] = {
     [SCOPE_FILESYSTEM] = {"filesystem", {filesystem, ARRAY_SIZE(filesystem)}},
     [SCOPE_HTTP1] = {"http1", {http1, ARRAY_SIZE(http1)}},
-    [SCOPE_RUNTIME] = {"runtime", {runtime, ARRAY_SIZE(runtime)}},
+    [SCOPE_RUNTIME] = {"runtime", {NULL, 0}}, /* runtime_stat_schema */
 };
 
 static void set(struct server_stats *s, enum server_stat id, int64_t value)
@@ -52,8 +43,10 @@ void server_stats_init(struct server_stats *s, struct stat_store *store, unsigne
     char revision[7];
     s->scope = stat_scope_get(store, BYTES("server"), &server_stat_schema);
     for (unsigned i = 0; i < SERVER_SCOPES; i++)
-        s->others[i] = stat_scope_get(store, bytes_of(others[i].prefix), &others[i].schema);
-    stat_set(s->others[SCOPE_RUNTIME], STAT_SLOT_MAIN, 0, 1); /* load_success: it is loaded */
+        s->others[i] =
+            stat_scope_get(store, bytes_of(others[i].prefix),
+                           i == SCOPE_RUNTIME ? &runtime_stat_schema : &others[i].schema);
+    stat_add(s->others[SCOPE_RUNTIME], STAT_SLOT_MAIN, STAT_RUNTIME_LOAD_SUCCESS, 1); /* it is */
     s->start_wall_ns = start_wall_ns;
     set(s, STAT_SERVER_CONCURRENCY, concurrency);
     snprintf(revision, sizeof(revision), "%s", version);

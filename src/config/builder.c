@@ -87,6 +87,7 @@ void builder_free(struct builder **bp)
     drop_all(b, RESOURCE_ENDPOINT);
     drop_all(b, RESOURCE_SECRET);
     drop_static_secrets(b);
+    drop_all(b, RESOURCE_RUNTIME);
     builder_wants_fini(b);
     b->changed = false;
     pmap_fini(&b->clusters);
@@ -178,7 +179,7 @@ void builder_count_decoded(struct builder *b, enum resource_type type)
     static const enum decode_stat stats[RESOURCE_TYPE_COUNT] = {
         [RESOURCE_CLUSTER] = STAT_DECODED_CDS,  [RESOURCE_ENDPOINT] = STAT_DECODED_EDS,
         [RESOURCE_LISTENER] = STAT_DECODED_LDS, [RESOURCE_ROUTE] = STAT_DECODED_RDS,
-        [RESOURCE_SECRET] = STAT_DECODED_SDS,
+        [RESOURCE_SECRET] = STAT_DECODED_SDS,   [RESOURCE_RUNTIME] = STAT_DECODED_RTDS,
     };
     b->decoded[type]++;
     stat_inc(b->decode_stats, STAT_SLOT_CONFIG, stats[type]);
@@ -204,7 +205,7 @@ void update_result_fini(struct update_result *r)
 static const char *const result_words[] = {
     [RESOURCE_CLUSTER] = "cluster(s)",   [RESOURCE_ENDPOINT] = "cluster load assignment(s)",
     [RESOURCE_LISTENER] = "listener(s)", [RESOURCE_ROUTE] = "route configuration(s)",
-    [RESOURCE_SECRET] = "secret(s)",
+    [RESOURCE_SECRET] = "secret(s)",     [RESOURCE_RUNTIME] = "runtime layer(s)",
 };
 
 bool update_result_text(const struct update_result *r, enum resource_type type, struct strbuf *out)
@@ -244,6 +245,8 @@ static bool update_by_type(struct builder *b, struct resource *r, const struct i
         return builder_route_update(b, r, in, unchanged, err);
     case RESOURCE_SECRET:
         return builder_secret_update(b, r, in, unchanged, err);
+    case RESOURCE_RUNTIME:
+        return builder_runtime_update(b, r, in, unchanged, err);
     case RESOURCE_TYPE_COUNT:
         break;
     }
@@ -285,10 +288,9 @@ static bool has_room(struct bytes wire, struct error *err)
 static void count_rejected(struct builder *b, enum resource_type type)
 {
     static const enum decode_stat stats[RESOURCE_TYPE_COUNT] = {
-        [RESOURCE_CLUSTER] = STAT_REJECTED_CDS,
-        [RESOURCE_ENDPOINT] = STAT_REJECTED_EDS,
-        [RESOURCE_LISTENER] = STAT_REJECTED_LDS,
-        [RESOURCE_ROUTE] = STAT_REJECTED_RDS,
+        [RESOURCE_CLUSTER] = STAT_REJECTED_CDS,  [RESOURCE_ENDPOINT] = STAT_REJECTED_EDS,
+        [RESOURCE_LISTENER] = STAT_REJECTED_LDS, [RESOURCE_ROUTE] = STAT_REJECTED_RDS,
+        [RESOURCE_RUNTIME] = STAT_REJECTED_RTDS, [RESOURCE_SECRET] = STAT_REJECTED_SDS,
     };
     stat_inc(b->decode_stats, STAT_SLOT_CONFIG, stats[type]);
 }
@@ -341,6 +343,8 @@ static void remove_named(struct builder *b, const struct config_source *source,
     }
     resource_clear_rejected(r);
     r->absent = true; /* what it had stays until its parent goes */
+    if (type == RESOURCE_RUNTIME)
+        builder_runtime_remove(b, r);
     builder_settle(b, r);
 }
 

@@ -149,7 +149,7 @@ unsigned builder_reap(struct builder *b);
 void builder_start(struct builder *b, const struct config_source *cds,
                    const struct config_source *lds);
 #define INIT_STAGE_LIST(X)                                                                         \
-    X(IDLE) X(PRIMARY_CLUSTERS) X(STATIC_CLUSTERS) X(CDS) X(LISTENERS) X(DONE)
+    X(IDLE) X(PRIMARY_CLUSTERS) X(RUNTIME) X(STATIC_CLUSTERS) X(CDS) X(LISTENERS) X(DONE)
 enum init_stage {
 #define X(id) INIT_##id,
     INIT_STAGE_LIST(X)

@@ -359,7 +359,8 @@ struct route_config *builder_routes_decode(struct builder *b, struct bytes wire,
                                         .registry = b->options.filters,
                                         .descriptors = b->options.descriptors,
                                         .check = check_part,
-                                        .check_arg = b};
+                                        .check_arg = b,
+                                        .runtime = b->ctx.runtime};
     struct route_config *rc = route_config_decode(&rctx, wire, previous, err);
     stat_add(b->decode_stats, STAT_SLOT_CONFIG, STAT_DECODED_VIRTUAL_HOST,
              (int64_t)rctx.vhosts_decoded);

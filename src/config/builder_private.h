@@ -106,6 +106,14 @@ struct route_config;
 struct route_config *builder_routes_decode(struct builder *b, struct bytes wire,
                                            const struct route_config *previous, struct error *err);
 
+/* ---- builder_runtime.c ---- */
+MUST_CHECK bool builder_runtime_update(struct builder *b, struct resource *r,
+                                       const struct incoming *in, bool *unchanged,
+                                       struct error *err);
+void builder_runtime_remove(struct builder *b, struct resource *r);
+void builder_runtime_want(struct builder *b);
+bool builder_runtime_waits(const struct builder *b); /* has not every layer come? */
+
 /* ---- builder_hold.c ---- */
 /* Takes over a new version of routes: to serve, or to wait in part. */
 void builder_hold_routes(struct builder *b, struct resource *r, struct resource_version *v);
@@ -152,6 +160,9 @@ void builder_route_scope(struct builder *b, struct resource *r, const struct htt
 /* Adds a dependency of v (deps has room) and wants it. */
 void builder_depend(struct builder *b, struct resource_version *v,
                     const struct config_source *source, enum resource_type type, struct bytes name);
+/* A resource that the process itself wants, for life. */
+void builder_want(struct builder *b, const struct config_source *source, enum resource_type type,
+                  struct bytes name);
 void builder_undepend(struct builder *b, struct resource_version *v);
 /* Tells the sources, starts timers, frees what nobody needs. */
 void builder_flush_wants(struct builder *b);

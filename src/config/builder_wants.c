@@ -27,6 +27,16 @@ void builder_depend(struct builder *b, struct resource_version *v,
         want_changed(b, r);
 }
 
+void builder_want(struct builder *b, const struct config_source *source, enum resource_type type,
+                  struct bytes name)
+{
+    struct resource *r = store_add(&b->store, source, type, name);
+    r->fetch_timeout_ms = source->initial_fetch_timeout_ms;
+    r->n_dependants = 1; /* the process */
+    builder_forget_sorted(b, type);
+    want_changed(b, r);
+}
+
 void builder_undepend(struct builder *b, struct resource_version *v)
 {
     for (unsigned i = 0; i < v->n_deps; i++) {
@@ -106,6 +116,8 @@ static bool may_ask(const struct builder *b, const struct resource *r)
     bool early = r->type == RESOURCE_CLUSTER || r->type == RESOURCE_ENDPOINT;
     if (r->type == RESOURCE_SECRET && cluster_needs(r)) /* the first clusters may need it */
         return b->stage >= INIT_PRIMARY_CLUSTERS;
+    if (r->type == RESOURCE_RUNTIME)
+        return b->stage >= INIT_RUNTIME;
     return b->stage >= (early ? INIT_STATIC_CLUSTERS : INIT_LISTENERS);
 }
 
@@ -267,6 +279,8 @@ static bool stage_over(const struct builder *b)
         return false;
     case INIT_PRIMARY_CLUSTERS:
         return !clusters_wait(b, false, false);
+    case INIT_RUNTIME:
+        return !builder_runtime_waits(b);
     case INIT_STATIC_CLUSTERS:
         return !clusters_wait(b, true, false);
     case INIT_CDS:
@@ -282,6 +296,8 @@ void builder_init_advance(struct builder *b)
     while (stage_over(b)) {
         builder_commit(b); /* what the next stage asks for may need the clusters of this one */
         b->stage++;
+        if (b->stage == INIT_RUNTIME)
+            builder_runtime_want(b);
         if (b->stage == INIT_CDS)
             b->cds_want = want_all(b, b->cds, RESOURCE_CLUSTER);
         if (b->stage == INIT_LISTENERS)
@@ -331,6 +347,12 @@ void builder_wants_fini(struct builder *b)
 {
     free_want(b, &b->cds_want);
     free_want(b, &b->lds_want);
+    LIST_EACH(it, &b->store.lists[RESOURCE_RUNTIME])
+    {
+        struct resource *r = LIST_ENTRY(it, struct resource, link);
+        r->n_dependants = 0;
+        want_changed(b, r);
+    }
     builder_flush_wants(b);
     store_source_unref(&b->store, &b->cds);
     store_source_unref(&b->store, &b->lds);

@@ -85,12 +85,15 @@ enum sds_stat {
     X(DECODED_LDS, "decoded.lds", COUNTER)                                                         \
     X(DECODED_RDS, "decoded.rds", COUNTER)                                                         \
     X(DECODED_SDS, "decoded.sds", COUNTER)                                                         \
+    X(DECODED_RTDS, "decoded.rtds", COUNTER)                                                       \
     X(DECODED_VIRTUAL_HOST, "decoded.virtual_host", COUNTER)                                       \
     X(DECODED_ROUTE, "decoded.route", COUNTER)                                                     \
     X(REJECTED_CDS, "rejected.cds", COUNTER)                                                       \
     X(REJECTED_EDS, "rejected.eds", COUNTER)                                                       \
     X(REJECTED_LDS, "rejected.lds", COUNTER)                                                       \
     X(REJECTED_RDS, "rejected.rds", COUNTER)                                                       \
+    X(REJECTED_SDS, "rejected.sds", COUNTER)                                                       \
+    X(REJECTED_RTDS, "rejected.rtds", COUNTER)                                                     \
     X(HOLDS, "holds", COUNTER)                                                                     \
     X(HOLDS_EXPIRED, "holds_expired", COUNTER)
 

@@ -30,7 +30,7 @@ struct decode_context {
     bool strict;                        /* what is not implemented is refused */
     bool reject_unknown;                /* so are field numbers that the API does not have */
     bool is_static;                     /* the resource stands in the bootstrap */
-    const struct runtime *runtime;      /* NULL: no values */
+    struct runtime *runtime;            /* NULL: no values */
     struct bytes default_name;          /* of a static listener that has none */
     struct bytes node_id, node_cluster; /* for add_user_agent */
     bool ads_configured;                /* "ads: {}" has a stream to stand for */

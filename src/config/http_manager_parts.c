@@ -172,8 +172,10 @@ static bool take_inline(struct decode_context *ctx, struct http_manager *m, stru
                         const struct http_manager *previous, struct error *err)
 {
     struct filter_context fctx = filter_context_of(ctx, m);
-    struct route_decode_context rctx = {
-        .filters = &fctx, .registry = ctx->filters, .descriptors = ctx->descriptors};
+    struct route_decode_context rctx = {.filters = &fctx,
+                                        .registry = ctx->filters,
+                                        .descriptors = ctx->descriptors,
+                                        .runtime = ctx->runtime};
     wire = arena_dup(m->node.arena, wire);
     m->inline_routes =
         route_config_decode(&rctx, wire, previous ? previous->inline_routes : NULL, err);

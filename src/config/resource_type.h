@@ -12,7 +12,8 @@
     X(ENDPOINT, "envoy.config.endpoint.v3.ClusterLoadAssignment", "eds", false)                    \
     X(LISTENER, "envoy.config.listener.v3.Listener", "lds", true)                                  \
     X(ROUTE, "envoy.config.route.v3.RouteConfiguration", "rds", false)                             \
-    X(SECRET, "envoy.extensions.transport_sockets.tls.v3.Secret", "sds", false)
+    X(SECRET, "envoy.extensions.transport_sockets.tls.v3.Secret", "sds", false)                    \
+    X(RUNTIME, "envoy.service.runtime.v3.Runtime", "rtds", false)
 
 enum resource_type {
 #define X(id, name, shrt, full) RESOURCE_##id,

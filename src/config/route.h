@@ -10,6 +10,7 @@
 #include "config/matcher.h"
 #include "config/request_stats.h"
 #include "config/node.h"
+#include "config/runtime.h"
 
 struct descriptors;
 struct filter_context;
@@ -26,10 +27,6 @@ enum route_path_kind {
 };
 
 enum route_action_kind { ROUTE_CLUSTER, ROUTE_REDIRECT, ROUTE_DIRECT_RESPONSE };
-
-struct fraction {
-    uint32_t numerator, denominator;
-};
 
 /* typed_per_filter_config, one entry. name: the filter's name in the chain. */
 struct route_filter_config {
@@ -119,6 +116,7 @@ struct route_extras {
     uint16_t n_headers, n_queries;
     bool grpc_only, has_fraction, has_idle_timeout, has_max_stream_duration;
     struct fraction fraction;    /* runtime_fraction's default */
+    struct runtime_cell *cell;   /* ... and its key; NULL: none */
     struct bytes cluster_header; /* lower case */
     uint64_t idle_timeout_ms, max_stream_duration_ms;
     struct header_mutations request, response;
@@ -199,6 +197,7 @@ struct route_decode_context {
      * large table costs what changed. NULL: the caller has checked the whole. */
     bool (*check)(void *arg, const char *message, struct bytes wire, struct error *err);
     void *check_arg;
+    struct runtime *runtime; /* NULL: no keys */
 };
 
 /* wire: bytes of a RouteConfiguration; they must stay in place for as long as the result may be
@@ -224,7 +223,7 @@ bool route_cluster_unknown(struct bytes cluster, const struct route_place *at, s
 struct envoy_config_route_v3_Route;
 struct envoy_config_route_v3_RouteMatch;
 MUST_CHECK bool route_match_decode(const struct envoy_config_route_v3_RouteMatch *msg,
-                                   struct route *r, struct error *err);
+                                   struct route *r, struct runtime *runtime, struct error *err);
 MUST_CHECK bool route_action_decode(struct route_decode_context *ctx,
                                     const struct envoy_config_route_v3_Route *msg, struct route *r,
                                     struct error *err);

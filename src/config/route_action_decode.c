@@ -66,7 +66,8 @@ static bool path_decode(const envoy_config_route_v3_RouteMatch *m, struct route 
     }
 }
 
-static bool fraction_decode(const envoy_config_route_v3_RouteMatch *m, struct route *r)
+static bool fraction_decode(const envoy_config_route_v3_RouteMatch *m, struct route *r,
+                            struct runtime *runtime)
 {
     static const uint32_t denominators[] = {100, 10000, 1000000};
     const envoy_config_core_v3_RuntimeFractionalPercent *f = RM(runtime_fraction)(m);
@@ -78,16 +79,18 @@ static bool fraction_decode(const envoy_config_route_v3_RouteMatch *m, struct ro
     r->extras->has_fraction = true;
     r->extras->fraction.numerator = v ? envoy_type_v3_FractionalPercent_numerator(v) : 0;
     r->extras->fraction.denominator = denominators[d >= 0 && d < 3 ? d : 0];
+    r->extras->cell = runtime_cell_get(
+        runtime, upb_bytes(envoy_config_core_v3_RuntimeFractionalPercent_runtime_key(f)));
     return true;
 }
 
 bool route_match_decode(const envoy_config_route_v3_RouteMatch *m, struct route *r,
-                        struct error *err)
+                        struct runtime *runtime, struct error *err)
 {
     struct arena *a = r->node.arena;
     struct route_extras *x = r->extras;
     size_t n;
-    if (!path_decode(m, r, err) || !fraction_decode(m, r))
+    if (!path_decode(m, r, err) || !fraction_decode(m, r, runtime))
         return false;
     r->case_sensitive = upb_bool(RM(case_sensitive)(m), true);
     x->grpc_only = RM(grpc)(m) != NULL;

@@ -202,6 +202,7 @@ static void route_fini(struct node *n)
     if (r->extras != &no_extras) {
         regex_list_fini(&r->extras->regexes);
         stat_scope_unref(&r->extras->stats);
+        runtime_cell_unref(&r->extras->cell);
         route_filter_configs_fini(&r->extras->filters);
     }
     const struct weighted_clusters *w =
@@ -229,7 +230,7 @@ static bool route_decode_into(struct route_decode_context *ctx, struct bytes wir
     r->name = arena_dup(a, upb_bytes(RT(name)(m)));
     if (!RT(match)(m))
         return error_set(err, "match: value is required");
-    if (!route_match_decode(RT(match)(m), r, err))
+    if (!route_match_decode(RT(match)(m), r, ctx->runtime, err))
         return error_prefix(err, "match.");
     if (!route_action_decode(ctx, m, r, err) ||
         !filter_configs_decode(ctx, a, wire, 13, &r->extras->filters, err))

@@ -1,140 +1,259 @@
 #include "config/runtime.h"
 
-#include "config/field_report.h"
-#include "config/struct_tree.h"
-#include "config/wire.h"
+#include <stdio.h>
+#include <stdlib.h>
 
-/* Field numbers of LayeredRuntime and RuntimeLayer. */
-enum { LAYERS = 1, LAYER_NAME = 1, LAYER_STATIC = 2 };
+#include "base/memory.h"
+#include "config/runtime_value.h"
 
 #define LIMIT_BEFORE "envoy.resource_limits.listener."
 #define LIMIT_AFTER ".connection_limit"
 #define LIMIT_OF_ALL "overload.global_downstream_max_connections"
 
-struct reading {
-    struct arena *arena;
-    struct field_report *report;
-    struct runtime *out;
-    struct error *err;
-    unsigned layer;
-};
+#define X(id, name, kind) {name, STAT_##kind},
+static const struct stat_desc stats[] = {RUNTIME_STAT_LIST(X)};
+#undef X
+const struct stat_schema runtime_stat_schema = {stats, ARRAY_SIZE(stats)};
 
-static bool is_listener_limit(struct bytes key)
+const struct runtime_value *runtime_get(const struct runtime *r, struct bytes key)
 {
-    return key.len > strlen(LIMIT_BEFORE LIMIT_AFTER) &&
-           bytes_starts_with(key, BYTES(LIMIT_BEFORE)) && bytes_ends_with(key, BYTES(LIMIT_AFTER));
+    const struct runtime_value *v = NULL;
+    for (unsigned i = r->n_layers; !v && i-- > 0;)
+        v = map_get(&r->layers[i].values, key);
+    return v;
 }
 
-static void ignored(struct reading *r, struct bytes key)
+static int by_bytes(const void *a, const void *b)
 {
-    const char *path = arena_printf(r->arena, "layered_runtime.layers[%u].static_layer.%.*s",
-                                    r->layer, BYTES_ARG(key));
-    if (r->report)
-        field_report_add(r->report, FIELD_IGNORED, bytes_of(path), "no runtime key of Xylem");
+    return bytes_cmp(*(const struct bytes *)a, *(const struct bytes *)b);
 }
 
-static void put(struct reading *r, struct bytes key, uint64_t number)
+struct bytes *runtime_keys(const struct runtime *r, size_t *n)
 {
-    struct runtime *rt = r->out;
-    for (unsigned i = 0; i < rt->n; i++) {
-        if (bytes_eq(rt->values[i].key, key)) {
-            rt->values[i].number = number;
-            return;
+    struct map all = MAP_INIT;
+    struct bytes key;
+    void *value;
+    size_t at = 0;
+    for (unsigned i = 0; i < r->n_layers; i++) {
+        for (size_t it = 0; map_next(&r->layers[i].values, &it, &key, &value);)
+            map_set(&all, key, value);
+    }
+    struct bytes *keys = mem_alloc((map_count(&all) + 1) * sizeof(*keys));
+    for (unsigned i = 0; i < r->n_layers; i++) {
+        for (size_t it = 0; map_next(&r->layers[i].values, &it, &key, &value);) {
+            if (map_remove(&all, key))
+                keys[at++] = key; /* of the layer: it outlives `all` */
         }
     }
-    if (rt->n == rt->cap) {
-        struct runtime_value *old = rt->values;
-        rt->cap = rt->cap ? rt->cap * 2 : 8;
-        rt->values = ARENA_ARRAY(r->arena, struct runtime_value, rt->cap);
-        for (unsigned i = 0; i < rt->n; i++)
-            rt->values[i] = old[i];
-    }
-    rt->values[rt->n++] = (struct runtime_value){key, number};
+    map_fini(&all);
+    qsort(keys, at, sizeof(keys[0]), by_bytes);
+    *n = at;
+    return keys;
 }
 
-static bool take_value(struct reading *r, struct bytes key, const struct yaml_node *value)
+/* ---- cells ---- */
+
+/* As Envoy: a whole number is a percentage. */
+static uint64_t pack(const struct runtime_value *v)
 {
-    uint64_t number;
-    if (!is_listener_limit(key) && !bytes_eq_str(key, LIMIT_OF_ALL)) {
-        ignored(r, key);
-        return true;
+    enum { SET = 4 };
+    uint64_t code = 0;
+    if (v && v->kind == RUNTIME_NUMBER && v->number >= 0 && v->number <= UINT32_MAX &&
+        v->number == (double)(uint32_t)v->number)
+        return (uint64_t)SET << 32 | (uint32_t)v->number;
+    if (!v || v->kind != RUNTIME_FRACTION)
+        return 0;
+    code = v->fraction.denominator == 10000 ? 1 : v->fraction.denominator == 1000000 ? 2 : 0;
+    return (SET | code) << 32 | v->fraction.numerator;
+}
+
+static void fill_cells(struct runtime *r)
+{
+    struct bytes key;
+    void *cell;
+    for (size_t it = 0; map_next(&r->cells, &it, &key, &cell);)
+        atomic_store_explicit(&((struct runtime_cell *)cell)->packed, pack(runtime_get(r, key)),
+                              memory_order_relaxed);
+}
+
+struct runtime_cell *runtime_cell_get(struct runtime *r, struct bytes key)
+{
+    if (!r || key.len == 0)
+        return NULL;
+    struct runtime_cell *c = map_get(&r->cells, key);
+    if (!c) {
+        c = mem_alloc(sizeof(*c) + key.len);
+        char *text = memcpy(c + 1, key.data, key.len);
+        *c = (struct runtime_cell){.home = r, .key = bytes_from(text, key.len)};
+        atomic_store_explicit(&c->packed, pack(runtime_get(r, key)), memory_order_relaxed);
+        map_set(&r->cells, key, c);
     }
-    if (value->kind != YAML_SCALAR || !bytes_to_u64(value->text, &number))
-        return error_set(r->err, "%.*s: expected a whole number from 0 on", BYTES_ARG(key));
-    put(r, key, number);
+    c->refs++;
+    return c;
+}
+
+void runtime_cell_unref(struct runtime_cell **cp)
+{
+    struct runtime_cell *c = *cp;
+    *cp = NULL;
+    if (!c || --c->refs)
+        return;
+    map_remove(&c->home->cells, c->key);
+    mem_free(c);
+}
+
+/* ---- layers ---- */
+
+static bool is_whole(const struct runtime_value *v)
+{
+    return v->kind == RUNTIME_NUMBER && v->number >= 0 && v->number < 1e18 &&
+           v->number == (double)(uint64_t)v->number;
+}
+
+static void free_values(struct map *values)
+{
+    struct bytes key;
+    void *value;
+    for (size_t it = 0; map_next(values, &it, &key, &value);)
+        mem_free(value);
+    map_fini(values);
+}
+
+void runtime_fini(struct runtime *r)
+{
+    CHECK(map_count(&r->cells) == 0);
+    map_fini(&r->cells);
+    for (unsigned i = 0; i < r->n_layers; i++)
+        free_values(&r->layers[i].values);
+    stat_scope_unref(&r->stats);
+    *r = (struct runtime){0};
+}
+
+static void tell_stats(struct runtime *r)
+{
+    size_t n, admin = 0;
+    if (!r->stats)
+        return;
+    mem_free(runtime_keys(r, &n));
+    for (unsigned i = 0; i < r->n_layers; i++) {
+        if (r->layers[i].kind == RUNTIME_ADMIN)
+            admin += map_count(&r->layers[i].values);
+    }
+    stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_RUNTIME_LOAD_SUCCESS);
+    stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RUNTIME_NUM_KEYS, (int64_t)n);
+    stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RUNTIME_NUM_LAYERS, r->n_layers);
+    stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RUNTIME_ADMIN_OVERRIDES_ACTIVE, admin > 0);
+}
+
+void runtime_set_stats(struct runtime *r, struct stat_store *store)
+{
+    r->stats = stat_scope_get(store, BYTES("runtime"), &runtime_stat_schema);
+    tell_stats(r);
+}
+
+static void changed(struct runtime *r)
+{
+    fill_cells(r);
+    tell_stats(r);
+}
+
+/* Takes over `values`, or drops it when it did not come to be. */
+static bool replace(struct runtime *r, unsigned layer, struct map *values, bool ok)
+{
+    if (!ok) {
+        free_values(values);
+        if (r->stats)
+            stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_RUNTIME_LOAD_ERROR);
+        return false;
+    }
+    free_values(&r->layers[layer].values);
+    r->layers[layer].values = *values;
+    changed(r);
     return true;
 }
 
-static bool take_struct(struct reading *r, struct bytes prefix, const struct yaml_node *tree)
+/* A limit that is no number would be no limit. */
+static bool check_limits(const struct map *values, struct error *err)
 {
-    for (size_t i = 0; i < tree->count; i++) {
-        const struct yaml_entry *e = &tree->entries[i];
-        struct bytes key = e->key;
-        if (prefix.len > 0)
-            key =
-                bytes_of(arena_printf(r->arena, "%.*s.%.*s", BYTES_ARG(prefix), BYTES_ARG(e->key)));
-        if (e->value->kind == YAML_MAPPING ? !take_struct(r, key, e->value)
-                                           : !take_value(r, key, e->value))
-            return false;
+    struct bytes key;
+    void *value;
+    for (size_t it = 0; map_next(values, &it, &key, &value);) {
+        const struct runtime_value *v = value;
+        bool limit =
+            bytes_eq_str(key, LIMIT_OF_ALL) || (bytes_starts_with(key, BYTES(LIMIT_BEFORE)) &&
+                                                bytes_ends_with(key, BYTES(LIMIT_AFTER)));
+        if (limit && !is_whole(v))
+            return error_set(err, "%.*s: expected a whole number from 0 on", BYTES_ARG(key));
     }
     return true;
 }
 
-/* Two layers of one name: they could not be told apart. */
-static bool check_name(struct bytes layers, unsigned at, struct bytes name, struct error *err)
+bool runtime_set_layer(struct runtime *r, unsigned layer, struct bytes wire, struct error *err)
 {
-    struct wire_field f;
-    for (unsigned i = 0; i < at && wire_next(&layers, &f); i++) {
-        if (bytes_eq(wire_find_bytes(f.bytes, LAYER_NAME), name))
-            return error_set(err, "name: Duplicate layer name: %.*s", BYTES_ARG(name));
+    struct map values = MAP_INIT;
+    bool ok = runtime_values_of_struct(wire, &values, err) && check_limits(&values, err);
+    return replace(r, layer, &values, ok);
+}
+
+bool runtime_read_disk(struct runtime *r, unsigned layer, struct bytes service_cluster,
+                       struct error *err)
+{
+    const struct runtime_layer *l = &r->layers[layer];
+    struct arena *a = arena_new(0);
+    struct map values = MAP_INIT;
+    const char *path = arena_printf(a, "%.*s", BYTES_ARG(l->symlink_root));
+    if (l->subdirectory.len)
+        path = arena_printf(a, "%s/%.*s", path, BYTES_ARG(l->subdirectory));
+    if (l->append_service_cluster)
+        path = arena_printf(a, "%s/%.*s", path, BYTES_ARG(service_cluster));
+    bool ok = runtime_values_of_folder(path, &values, err);
+    arena_free(&a);
+    return replace(r, layer, &values, ok);
+}
+
+int runtime_find_layer(const struct runtime *r, enum runtime_kind kind, struct bytes name)
+{
+    for (unsigned i = 0; i < r->n_layers; i++) {
+        if (r->layers[i].kind == kind && (!name.data || bytes_eq(r->layers[i].name, name)))
+            return (int)i;
     }
+    return -1;
+}
+
+bool runtime_modify(struct runtime *r, struct bytes key, struct bytes value)
+{
+    int layer = runtime_find_layer(r, RUNTIME_ADMIN, BYTES_NONE);
+    if (layer < 0)
+        return false;
+    struct map *values = &r->layers[layer].values;
+    if (value.len)
+        mem_free(map_set(values, key, runtime_value_of_text(value)));
+    else
+        mem_free(map_remove(values, key));
+    changed(r);
     return true;
 }
 
-static bool take_layer(struct reading *r, struct bytes layer)
-{
-    struct bytes values = wire_find_bytes(layer, LAYER_STATIC);
-    if (!values.data)
-        return true; /* of another kind: reported by the scan */
-    struct yaml_node *tree = struct_tree(r->arena, values, r->err);
-    return (tree && take_struct(r, BYTES(""), tree)) || error_prefix(r->err, "static_layer.");
-}
+/* ---- limits ---- */
 
-bool runtime_decode(struct arena *a, struct bytes wire, struct field_report *report,
-                    struct runtime *out, struct error *err)
+static uint64_t limit_of(const struct runtime *r, struct bytes key)
 {
-    struct reading r = {.arena = a, .report = report, .out = out, .err = err};
-    struct bytes rest = wire;
-    struct wire_field f;
-    for (; wire_next(&rest, &f); r.layer++) {
-        if (f.number != LAYERS || f.type != WIRE_BYTES)
-            continue;
-        if (!check_name(wire, r.layer, wire_find_bytes(f.bytes, LAYER_NAME), err) ||
-            !take_layer(&r, f.bytes))
-            return error_prefix(err, "layers[%u].", r.layer);
-    }
-    return true;
+    const struct runtime_value *v = runtime_get(r, key);
+    return v && is_whole(v) ? (uint64_t)v->number : UINT64_MAX;
 }
 
 uint64_t runtime_listener_connection_limit(const struct runtime *r, struct bytes listener)
 {
-    for (unsigned i = 0; r && i < r->n; i++) {
-        struct bytes key = r->values[i].key;
-        if (!is_listener_limit(key))
-            continue;
-        struct bytes name = bytes_skip(key, strlen(LIMIT_BEFORE));
-        name.len -= strlen(LIMIT_AFTER);
-        if (bytes_eq(name, listener))
-            return r->values[i].number;
-    }
-    return UINT64_MAX;
+    struct strbuf key = STRBUF_INIT;
+    if (!r)
+        return UINT64_MAX;
+    strbuf_printf(&key, LIMIT_BEFORE "%.*s" LIMIT_AFTER, BYTES_ARG(listener));
+    uint64_t limit = limit_of(r, strbuf_bytes(&key));
+    strbuf_fini(&key);
+    return limit;
 }
 
 uint64_t runtime_connection_limit(const struct runtime *r)
 {
-    for (unsigned i = 0; i < r->n; i++) {
-        if (bytes_eq_str(r->values[i].key, LIMIT_OF_ALL))
-            return r->values[i].number;
-    }
-    return UINT64_MAX;
+    return limit_of(r, BYTES(LIMIT_OF_ALL));
 }

@@ -112,7 +112,7 @@ static bool take_runtime(struct decode_context *ctx, struct bootstrap_config *c,
 {
     struct bytes wire = wire_message(c->arena, c->wire, FIELD_LAYERED_RUNTIME);
     ctx->runtime = &c->runtime;
-    return runtime_decode(c->arena, wire, ctx->report, &c->runtime, err) ||
+    return runtime_decode(ctx, c->arena, wire, &c->runtime, err) ||
            error_prefix(err, "layered_runtime.");
 }
 
@@ -188,6 +188,7 @@ void bootstrap_config_free(struct bootstrap_config **cp)
     for (unsigned i = 0; i < c->n_admin_access_logs; i++)
         access_log_fini(c->admin_access_logs[i]);
     stats_config_fini(&c->stats);
+    runtime_fini(&c->runtime);
     struct arena *a = c->arena;
     arena_free(&a);
 }
@@ -242,6 +243,17 @@ static bool check_source(struct builder *b, const struct config_source *s, const
     return true;
 }
 
+static bool check_layers(struct builder *b, const struct runtime *r, struct error *err)
+{
+    for (unsigned i = 0; i < r->n_layers; i++) {
+        const struct config_source *s = &r->layers[i].source;
+        if (r->layers[i].kind == RUNTIME_RTDS && s->kind == SOURCE_GRPC &&
+            !check_source(b, s, "rtds_config", err))
+            return error_prefix(err, "layered_runtime.layers[%u].rtds_layer: ", i);
+    }
+    return true;
+}
+
 bool static_load(struct builder *b, const struct bootstrap_config *c, struct error *err)
 {
     struct arena *scratch = arena_new(0);
@@ -250,7 +262,7 @@ bool static_load(struct builder *b, const struct bootstrap_config *c, struct err
               load_all(b, RESOURCE_CLUSTER, wire, FIELD_STATIC_CLUSTERS, err) &&
               check_source(b, &c->ads, "ads_config", err) &&
               check_source(b, &c->cds, "cds_config", err) &&
-              check_source(b, &c->lds, "lds_config", err) &&
+              check_source(b, &c->lds, "lds_config", err) && check_layers(b, &c->runtime, err) &&
               load_all(b, RESOURCE_LISTENER, wire, FIELD_STATIC_LISTENERS, err);
     arena_free(&scratch);
     return ok;

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "config/field_report.h"
+#include "config/runtime.h"
 #include "config/wire.h"
 #include "dataplane/net/loop.h"
 #include "main/file_watch.h"
@@ -317,7 +318,9 @@ static bool name_node(struct config_thread *c, const struct node_overrides *node
     struct decode_context *ctx = builder_decode_context(c->builder);
     ctx->node_id = node->id.data ? node->id : b->node_id;
     ctx->node_cluster = node->cluster.data ? node->cluster : b->node_cluster;
-    if (!b->has_ads && b->cds.kind == SOURCE_NONE && b->lds.kind == SOURCE_NONE)
+    bool asks = b->has_ads || b->cds.kind != SOURCE_NONE || b->lds.kind != SOURCE_NONE ||
+                runtime_find_layer(&b->runtime, RUNTIME_RTDS, BYTES_NONE) >= 0;
+    if (!asks)
         return true;
     if (ctx->node_id.len > 0 && ctx->node_cluster.len > 0)
         return true;
@@ -328,11 +331,61 @@ static bool name_node(struct config_thread *c, const struct node_overrides *node
                      ctx->node_id.len > 0 ? "cluster" : "node");
 }
 
+/* ---- runtime layers in folders ---- */
+
+struct disk_layer {
+    struct config_thread *c;
+    unsigned layer;
+};
+
+static void read_disk(void *arg)
+{
+    const struct disk_layer *d = arg;
+    struct runtime *r = &d->c->bootstrap->runtime;
+    struct error err = ERROR_INIT;
+    struct bytes cluster = builder_decode_context(d->c->builder)->node_cluster;
+    if (!runtime_read_disk(r, d->layer, cluster, &err))
+        LOG(LOG_CONFIG, LOG_WARNING, "runtime layer '%.*s': %s",
+            BYTES_ARG(r->layers[d->layer].name), error_text(&err));
+    error_fini(&err);
+}
+
+/* The root is a link (or folder) that is replaced in one step. */
+static bool watch_root(struct disk_layer *d, struct bytes root, struct error *err)
+{
+    while (root.len > 1 && root.data[root.len - 1] == '/')
+        root.len--;
+    ptrdiff_t slash = bytes_rfind_char(root, '/');
+    struct bytes folder = slash > 0    ? bytes_first(root, (size_t)slash)
+                          : slash == 0 ? BYTES("/")
+                                       : BYTES(".");
+    return file_watch_new(d->c->watches, folder, bytes_skip(root, (size_t)(slash + 1)), read_disk,
+                          d, err) != NULL;
+}
+
+static bool load_disk_layers(struct config_thread *c, struct error *err)
+{
+    struct runtime *r = &c->bootstrap->runtime;
+    for (unsigned i = 0; i < r->n_layers; i++) {
+        if (r->layers[i].kind != RUNTIME_DISK)
+            continue;
+        struct disk_layer *d = ARENA_NEW(c->bootstrap->arena, struct disk_layer);
+        *d = (struct disk_layer){c, i};
+        if (!watch_root(d, r->layers[i].symlink_root, err))
+            return error_prefix(err, "layered_runtime.layers[%u].disk_layer: ", i);
+        read_disk(d);
+    }
+    return true;
+}
+
 bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
                         const struct node_overrides *node, struct error *err)
 {
     c->bootstrap = bootstrap_config_decode(builder_decode_context(c->builder), bootstrap, err);
     if (!c->bootstrap || !name_node(c, node, err))
+        return false;
+    runtime_set_stats(&c->bootstrap->runtime, c->o.stats);
+    if (!load_disk_layers(c, err))
         return false;
     c->xds_table = (struct xds_table){
         .ctx = c,

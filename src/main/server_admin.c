@@ -374,6 +374,7 @@ static void make_admin(struct server *s, struct server_admin *a)
                                 .version = version_text(),
                                 .node = config_thread_node(s->config),
                                 .bootstrap = b->wire,
+                                .runtime = &b->runtime,
                                 .bootstrap_report = &s->report,
                                 .stats_config = &b->stats,
                                 .flush_on_admin = b->stats_flush_on_admin,

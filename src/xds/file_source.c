@@ -82,6 +82,8 @@ static void read_now(void *arg)
     struct arena *a = arena_new(0);
     struct error err = ERROR_INIT;
     struct bytes message;
+    if (f->topic.type == RESOURCE_SECRET)
+        arena_wipe_on_free(a);
     f->refresh = NULL;
     f->asked = false;
     f->busy = true;

@@ -30,6 +30,8 @@ static const char *const type_methods[RESOURCE_TYPE_COUNT][2] = {
                         "/envoy.service.route.v3.RouteDiscoveryService/DeltaRoutes"},
     [RESOURCE_SECRET] = {"/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets",
                          "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"},
+    [RESOURCE_RUNTIME] = {"/envoy.service.runtime.v3.RuntimeDiscoveryService/StreamRuntime",
+                          "/envoy.service.runtime.v3.RuntimeDiscoveryService/DeltaRuntime"},
 };
 
 struct xds_sources *xds_sources_new(const struct xds_sources_options *o)

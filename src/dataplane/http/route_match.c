@@ -28,9 +28,16 @@ static bool is_grpc(const struct headers *h)
     return bytes_starts_with(type, grpc) && (type.len == grpc.len || type.data[grpc.len] == '+');
 }
 
+/* The runtime may say another fraction from one request to the next. */
+static bool is_chosen(uint64_t random, const struct route_extras *r)
+{
+    struct fraction f = runtime_fraction(r->cell, r->fraction);
+    return random % f.denominator < f.numerator;
+}
+
 static bool conditions_hold(const struct request_view *v, const struct route_extras *r)
 {
-    if (r->has_fraction && v->q->random % r->fraction.denominator >= r->fraction.numerator)
+    if (r->has_fraction && !is_chosen(v->q->random, r))
         return false;
     for (unsigned i = 0; i < r->n_headers; i++) {
         if (!header_matcher_match(&r->headers[i], headers_values, v->q->headers))

@@ -14,6 +14,7 @@ TYPES = {
     "eds": "envoy.config.endpoint.v3.ClusterLoadAssignment",
     "lds": "envoy.config.listener.v3.Listener",
     "rds": "envoy.config.route.v3.RouteConfiguration",
+    "rtds": "envoy.service.runtime.v3.Runtime",
     "sds": "envoy.extensions.transport_sockets.tls.v3.Secret",
 }
 KINDS = {full: kind for kind, full in TYPES.items()}

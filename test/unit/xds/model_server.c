@@ -5,7 +5,7 @@
 
 #include "config/wire.h"
 
-static const char letters[RESOURCE_TYPE_COUNT] = {
+static const char letters[MODEL_TYPES] = {
     [RESOURCE_CLUSTER] = 'c', [RESOURCE_ENDPOINT] = 'c', [RESOURCE_LISTENER] = 'l',
     [RESOURCE_ROUTE] = 'r',   [RESOURCE_SECRET] = 's',
 };
@@ -64,7 +64,7 @@ void model_cut(struct model_server *s)
 void model_restart(struct model_server *s, uint64_t first_version)
 {
     model_cut(s);
-    for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++)
+    for (unsigned t = 0; t < MODEL_TYPES; t++)
         s->version[t] = first_version;
 }
 
@@ -141,7 +141,7 @@ bool model_read(struct model_server *s)
         return false;
     struct bytes request = strbuf_bytes(message);
     enum resource_type type = resource_type_of_url(wire_find_bytes(request, s->delta ? 2 : 4));
-    ck_assert_int_ne(type, RESOURCE_TYPE_COUNT);
+    ck_assert_int_ne(type, MODEL_TYPES);
     if (s->delta)
         take_delta(s, &s->sessions[type], type, request);
     else

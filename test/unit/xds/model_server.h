@@ -9,10 +9,11 @@
 #include "config/resource_type.h"
 
 /* c0 ... endpoints c0 ..., listeners l0 ..., routes r0 ...; 0: not there, MODEL_BAD: refused. */
+enum { MODEL_TYPES = RESOURCE_SECRET + 1 }; /* all but the runtime */
 enum { MODEL_NAMES = 4, MODEL_VARIANTS = 3, MODEL_BAD = MODEL_VARIANTS + 1, MODEL_QUEUE = 64 };
 
 struct model_world {
-    uint8_t variant[RESOURCE_TYPE_COUNT][MODEL_NAMES];
+    uint8_t variant[MODEL_TYPES][MODEL_NAMES];
 };
 
 /* What the server knows of one type on one stream. */
@@ -33,15 +34,15 @@ struct model_server {
     bool delta;
     bool forgets_nothing; /* answers requests of an old nonce too */
     struct model_world world;
-    uint64_t version[RESOURCE_TYPE_COUNT], nonce;
-    struct model_session sessions[RESOURCE_TYPE_COUNT];
+    uint64_t version[MODEL_TYPES], nonce;
+    struct model_session sessions[MODEL_TYPES];
     struct model_queue to_client, to_server;
     const struct model_bytes *bytes;
 };
 
 /* The bytes of every resource: [type][name][variant], made once. */
 struct model_bytes {
-    struct bytes wire[RESOURCE_TYPE_COUNT][MODEL_NAMES][MODEL_BAD + 1];
+    struct bytes wire[MODEL_TYPES][MODEL_NAMES][MODEL_BAD + 1];
 };
 
 void model_init(struct model_server *s, const struct model_bytes *bytes, bool delta);

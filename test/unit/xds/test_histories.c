@@ -314,7 +314,7 @@ static bool settle(void)
         bool any = connect_client();
         while (model_read(&server))
             any = true;
-        for (unsigned t = 0; stream && t < RESOURCE_TYPE_COUNT; t++)
+        for (unsigned t = 0; stream && t < MODEL_TYPES; t++)
             any |= model_answer(&server, (enum resource_type)t, false);
         while (deliver())
             any = true;
@@ -361,7 +361,7 @@ static bool draw(void *ctx, const struct resource_view *v)
 static void picture(struct strbuf *out)
 {
     struct picture p = {STRBUF_INIT, RESOURCE_CLUSTER};
-    for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++)
+    for (unsigned t = 0; t < MODEL_TYPES; t++)
         builder_each(client.builder, (enum resource_type)t, 0, draw, &p);
     struct snapshot *s = builder_snapshot(client.builder);
     for (unsigned i = 0; s && i < MODEL_NAMES; i++) {
@@ -424,11 +424,10 @@ static void generate(struct history *h, uint64_t seed)
         unsigned at = (unsigned)random_below(&r, 41), kind = 0;
         while (at >= weights[kind])
             at -= weights[kind++];
-        h->steps[i] =
-            (struct step){.kind = (enum step_kind)kind,
-                          .type = (enum resource_type)random_below(&r, RESOURCE_TYPE_COUNT),
-                          .name = (uint8_t)random_below(&r, MODEL_NAMES),
-                          .variant = (uint8_t)random_below(&r, MODEL_BAD + 1)};
+        h->steps[i] = (struct step){.kind = (enum step_kind)kind,
+                                    .type = (enum resource_type)random_below(&r, MODEL_TYPES),
+                                    .name = (uint8_t)random_below(&r, MODEL_NAMES),
+                                    .variant = (uint8_t)random_below(&r, MODEL_BAD + 1)};
     }
 }
 
@@ -466,7 +465,7 @@ static void print(const struct history *h, uint64_t seed)
 static void make_bytes(struct fixture *f)
 {
     /* Of a name, a variant, a word and another name. */
-    static const char *const forms[RESOURCE_TYPE_COUNT] = {
+    static const char *const forms[MODEL_TYPES] = {
         [RESOURCE_CLUSTER] = "{name: c%1$u, type: EDS, connect_timeout: %2$us, lb_policy: %3$s, "
                              "eds_cluster_config: {eds_config: {ads: {}}, service_name: c%4$u}, "
                              "transport_socket: {name: tls, typed_config: {'@type': "
@@ -491,7 +490,7 @@ static void make_bytes(struct fixture *f)
     static const char *const good[] = {"ROUND_ROBIN", "127.0.0.1", "envoy.filters.http.router",
                                        "/a", "good"};
     static const char *const bad[] = {"RING_HASH", "no.address", "no.such.filter", "/(", "bad"};
-    for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++) {
+    for (unsigned t = 0; t < MODEL_TYPES; t++) {
         for (unsigned i = 0; i < MODEL_NAMES; i++) {
             for (unsigned v = 1; v <= MODEL_BAD; v++) {
                 const char *word = v == MODEL_BAD ? bad[t] : good[t];

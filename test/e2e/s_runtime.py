@@ -1,0 +1,125 @@
+"""Runtime: static, disk, admin and RTDS layers, /runtime and /runtime_modify, and what follows."""
+import json
+
+import pytest
+
+from harness import bootstrap, direct, http_listener, wait_for
+from harness.proxy import run_once
+from harness.stub import resource
+from harness.xds import ADS, ads_bootstrap, api_source
+
+
+def listener():
+    """Answers "on" as often as the key `often` says, and else "off"."""
+    return http_listener(routes=[
+        {"match": {"prefix": "/", "runtime_fraction": {
+            "default_value": {"numerator": 0}, "runtime_key": "often"}},
+         "direct_response": {"status": 200, "body": {"inline_string": "on"}}},
+        direct(200, "off")])
+
+
+def layers(*made):
+    return {"layers": list(made)}
+
+
+def entry(proxy, key):
+    return proxy.json("/runtime")["entries"].get(key)
+
+
+def test_layers_above_layers(start):
+    config = bootstrap([listener()], layered_runtime=layers(
+        {"name": "low", "static_layer": {"foo": {"bar": 5, "baz": "x"}, "flag": True, "d": 1.5}},
+        {"name": "high", "static_layer": {"foo": {"bar": 6}}}, {"name": "mine", "admin_layer": {}}))
+    proxy = start(config)
+    assert proxy.json("/runtime") == {
+        "entries": {
+            "foo.bar": {"final_value": "6", "layer_values": ["5", "6", ""]},
+            "foo.baz": {"final_value": "x", "layer_values": ["x", "", ""]},
+            "flag": {"final_value": "true", "layer_values": ["true", "", ""]},
+            "d": {"final_value": "1.5", "layer_values": ["1.5", "", ""]}},
+        "layers": ["low", "high", "mine"]}
+    assert proxy.stat("runtime.num_keys") == 4
+    assert proxy.stat("runtime.num_layers") == 3
+
+
+def test_modify(start):
+    proxy = start(bootstrap([listener()], layered_runtime=layers(
+        {"name": "low", "static_layer": {"often": 0}}, {"name": "mine", "admin_layer": {}})))
+    assert proxy.get("/").text == "off"
+    answer = proxy.admin("/runtime_modify?often=100&other=1", "POST")
+    assert (answer.status, answer.text) == (200, "OK\n")
+    wait_for(lambda: proxy.get("/").text == "on", what="the new value")
+    assert entry(proxy, "often") == {"final_value": "100", "layer_values": ["0", "100"]}
+    assert proxy.stat("runtime.admin_overrides_active") == 1
+    proxy.admin("/runtime_modify?often=&other=", "POST")
+    wait_for(lambda: proxy.get("/").text == "off", what="the old value")
+    assert entry(proxy, "other") is None
+    assert proxy.stat("runtime.admin_overrides_active") == 0
+
+
+def test_a_fraction_is_one(start):
+    proxy = start(bootstrap([listener()], layered_runtime=layers(
+        {"name": "low", "static_layer": {"often": {"numerator": 10000,
+                                                   "denominator": "TEN_THOUSAND"}}})))
+    assert proxy.get("/").text == "on"
+
+
+def test_a_folder_of_values_that_is_swapped(start, tmp_path):
+    def publish(name, value):
+        folder = tmp_path / name / "deep"
+        folder.mkdir(parents=True)
+        (folder / "often").write_text(f"# how often\n{value}\n")
+        (tmp_path / "new").symlink_to(name)
+        (tmp_path / "new").rename(tmp_path / "current")
+
+    publish("v1", 100)
+    proxy = start(bootstrap([listener()], layered_runtime=layers(
+        {"name": "disk", "disk_layer": {"symlink_root": str(tmp_path / "current"),
+                                        "subdirectory": "deep"}})))
+    assert proxy.get("/").text == "on"
+    assert entry(proxy, "often") == {"final_value": "100", "layer_values": ["100"]}
+    publish("v2", 0)
+    wait_for(lambda: proxy.get("/").text == "off", what="the new folder")
+
+
+def layer(values):
+    return resource("rtds", {"name": "dynamic", "layer": values})
+
+
+@pytest.fixture(params=["ads", "own"])
+def world(request, stub, start, dialect):
+    """world(values) starts with an RTDS layer, over ADS or a stream of its own."""
+    def run(*resources):
+        control = stub(*resources)
+        source = ADS if request.param == "ads" else api_source(dialect)
+        config = ads_bootstrap(control, listeners=[listener()], api_type=dialect,
+                               layered_runtime=layers(
+                                   {"name": "low", "static_layer": {"often": 0}},
+                                   {"name": "over", "rtds_layer": {"name": "dynamic",
+                                                                   "rtds_config": source}}))
+        return control, start(config)
+    return run
+
+
+def test_rtds(world):
+    control, proxy = world(layer({"often": 100}))
+    assert proxy.get("/").text == "on"
+    assert entry(proxy, "often") == {"final_value": "100", "layer_values": ["0", "100"]}
+    control.put(layer({"often": {"numerator": 0}}))
+    control.wait("rtds")
+    wait_for(lambda: proxy.get("/").text == "off", what="the new value")
+    control.put(layer({"often": [1]}))
+    control.wait("rtds", "NACKED")
+    assert proxy.get("/").text == "off"
+    control.put(layer({"often": 100}))
+    control.wait("rtds")
+    wait_for(lambda: proxy.get("/").text == "on", what="the good value")
+
+
+def test_two_admin_layers_are_refused(kind, tmp_path):
+    config = tmp_path / "b.json"
+    config.write_text(json.dumps({"layered_runtime": layers(
+        {"name": "a", "admin_layer": {}}, {"name": "b", "admin_layer": {}})}))
+    code, out, err = run_once(kind, ["-c", str(config), "--mode", "validate"], tmp_path)
+    assert code == 1
+    assert "Too many admin layers specified in LayeredRuntime" in out + err

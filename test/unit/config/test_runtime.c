@@ -1,0 +1,207 @@
+/* Layers of the runtime: what they say, which one counts, and who is told. */
+#include "config/runtime.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "config/runtime_value.h"
+#include "config/static_load.h"
+#include "config_fixture.h"
+
+static struct fixture f;
+static struct bootstrap_config *config;
+
+static void setup(void)
+{
+    fixture_init(&f);
+}
+
+static void teardown(void)
+{
+    bootstrap_config_free(&config);
+    fixture_fini(&f);
+}
+
+#define LAYERS(...) "{layered_runtime: {layers: [" __VA_ARGS__ "]}}"
+
+static const char *load(const char *yaml)
+{
+    struct error err = ERROR_INIT;
+    bootstrap_config_free(&config);
+    config = bootstrap_config_decode(builder_decode_context(f.builder),
+                                     fixture_wire(&f, "envoy.config.bootstrap.v3.Bootstrap", yaml),
+                                     &err);
+    const char *text = arena_str(f.arena, bytes_of(config ? "" : error_text(&err)));
+    error_fini(&err);
+    return text;
+}
+
+static const char *value(const char *key)
+{
+    const struct runtime_value *v = runtime_get(&config->runtime, bytes_of(key));
+    return v ? v->text : "none";
+}
+
+START_TEST(values_of_every_kind)
+{
+    ck_assert_str_eq(
+        load(LAYERS("{name: s, static_layer: {foo: {bar: 5, baz: x}, frac: {numerator: "
+                    "5, denominator: TEN_THOUSAND}, flag: true, d: 1.5, big: "
+                    "12345678901, neg: -3, str: '12', empty: {}}}")),
+        "");
+    ck_assert_str_eq(value("foo.bar"), "5");
+    ck_assert_str_eq(value("foo.baz"), "x");
+    ck_assert_str_eq(value("frac"), "{\"numerator\":5,\"denominator\":\"TEN_THOUSAND\"}");
+    ck_assert_str_eq(value("flag"), "true");
+    ck_assert_str_eq(value("d"), "1.5");
+    ck_assert_str_eq(value("big"), "12345678901");
+    ck_assert_str_eq(value("neg"), "-3");
+    ck_assert_str_eq(value("str"), "12");
+    ck_assert_str_eq(value("empty"), "{}");
+    ck_assert_str_eq(value("foo"), "none");
+    ck_assert_str_eq(load(LAYERS("{name: s, static_layer: {a: [1]}}")),
+                     "layered_runtime.layers[0].static_layer.Invalid runtime entry value for a");
+    ck_assert_str_eq(load(LAYERS("{name: a, admin_layer: {}}, {name: b, admin_layer: {}}")),
+                     "layered_runtime.layers[1].admin_layer: Too many admin layers specified in "
+                     "LayeredRuntime, at most one may be specified");
+}
+END_TEST
+
+static void expect_fraction(const struct runtime_cell *c, uint32_t numerator, uint32_t denominator)
+{
+    struct fraction got = runtime_fraction(c, (struct fraction){7, 100});
+    ck_assert_uint_eq(got.numerator, numerator);
+    ck_assert_uint_eq(got.denominator, denominator);
+}
+
+START_TEST(a_cell_follows_its_key)
+{
+    ck_assert_str_eq(load(LAYERS("{name: s, static_layer: {key: 30}}, {name: a, admin_layer: {}}")),
+                     "");
+    struct runtime *r = &config->runtime;
+    runtime_set_stats(r, f.stats);
+    struct runtime_cell *c = runtime_cell_get(r, BYTES("key"));
+    struct runtime_cell *other = runtime_cell_get(r, BYTES("other"));
+    ck_assert_ptr_eq(c, runtime_cell_get(r, BYTES("key")));
+    expect_fraction(NULL, 7, 100);
+    expect_fraction(c, 30, 100);
+    expect_fraction(other, 7, 100);
+    ck_assert(runtime_modify(r, BYTES("key"), BYTES("{numerator: 1, denominator: MILLION}")));
+    expect_fraction(c, 1, 1000000);
+    ck_assert(runtime_modify(r, BYTES("key"), BYTES("0")));
+    expect_fraction(c, 0, 100);
+    ck_assert(runtime_modify(r, BYTES("key"), BYTES("some text")));
+    expect_fraction(c, 7, 100); /* no fraction: the default */
+    ck_assert(runtime_modify(r, BYTES("key"), BYTES("")));
+    expect_fraction(c, 30, 100); /* the layer below */
+    ck_assert(runtime_modify(r, BYTES("other"), BYTES("100")));
+    expect_fraction(other, 100, 100);
+    ck_assert_int_eq(fixture_stat(&f, "runtime.num_keys"), 2);
+    ck_assert_int_eq(fixture_stat(&f, "runtime.num_layers"), 2);
+    ck_assert_int_eq(fixture_stat(&f, "runtime.admin_overrides_active"), 1);
+    struct runtime_cell *again = c;
+    runtime_cell_unref(&again);
+    runtime_cell_unref(&c);
+    runtime_cell_unref(&other);
+    ck_assert_uint_eq(map_count(&r->cells), 0);
+    ck_assert_str_eq(load(LAYERS("{name: s, static_layer: {key: 30}}")), "");
+    ck_assert(!runtime_modify(&config->runtime, BYTES("key"), BYTES("1")));
+}
+END_TEST
+
+static void put(const char *folder, const char *name, const char *text)
+{
+    char path[300];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *out = fopen(path, "w");
+    ck_assert_ptr_nonnull(out);
+    fputs(text, out);
+    fclose(out);
+}
+
+START_TEST(a_folder_of_values)
+{
+    struct error err = ERROR_INIT;
+    char root[] = "/tmp/xylem-runtime-XXXXXX", sub[64], yaml[200];
+    ck_assert_ptr_nonnull(mkdtemp(root));
+    snprintf(sub, sizeof(sub), "%s/foo", root);
+    ck_assert_int_eq(mkdir(sub, 0700), 0);
+    put(root, "plain", "# why\nvalue  \n\n");
+    put(root, ".hidden", "no");
+    put(sub, "bar", "9\n");
+    snprintf(yaml, sizeof(yaml), LAYERS("{name: d, disk_layer: {symlink_root: %s}}"), root);
+    ck_assert_str_eq(load(yaml), "");
+    ck_assert(runtime_read_disk(&config->runtime, 0, BYTES("c"), &err));
+    ck_assert_str_eq(value("plain"), "value");
+    ck_assert_str_eq(value("foo.bar"), "9");
+    ck_assert_str_eq(value(".hidden"), "none");
+    snprintf(yaml, sizeof(yaml), "rm -r %s", root);
+    ck_assert_int_eq(system(yaml), 0);
+    ck_assert(runtime_read_disk(&config->runtime, 0, BYTES("c"), &err));
+    ck_assert_str_eq(value("plain"), "none");
+}
+END_TEST
+
+#define RTDS                                                                                       \
+    LAYERS("{name: l, rtds_layer: {name: dyn, rtds_config: {path_config_source: {path: /etc}}}}")
+
+START_TEST(a_layer_of_a_source)
+{
+    struct error err = ERROR_INIT;
+    ck_assert_str_eq(load(RTDS), "");
+    const struct config_source *source = &config->runtime.layers[0].source;
+    builder_start(f.builder, NULL, NULL);
+    ck_assert_int_eq(builder_init_stage(f.builder), INIT_RUNTIME); /* before clusters of sources */
+    struct runtime_cell *c = runtime_cell_get(&config->runtime, BYTES("key"));
+    static const char *const steps[][2] = {
+        {"{name: dyn, layer: {key: 3}}", ""},
+        {"{name: dyn, layer: {key: [4]}}",
+         "Error adding/updating runtime layer(s) dyn: layer: Invalid runtime entry value for key"},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(steps); i++) {
+        struct update_result result;
+        struct strbuf text = STRBUF_INIT;
+        struct resource_update u = {
+            .name = BYTES("dyn"),
+            .version = BYTES("1"),
+            .wire = fixture_wire(&f, "envoy.service.runtime.v3.Runtime", steps[i][0])};
+        config_update(f.builder, source, RESOURCE_RUNTIME, &u, 1, NULL, 0, false, BYTES("1"),
+                      &result);
+        update_result_text(&result, RESOURCE_RUNTIME, &text);
+        ck_assert_str_eq(strbuf_str(&text), steps[i][1]);
+        strbuf_fini(&text);
+        update_result_fini(&result);
+        expect_fraction(c, 3, 100);
+    }
+    ck_assert_int_eq(builder_init_stage(f.builder), INIT_DONE);
+    struct bytes gone = BYTES("dyn");
+    struct update_result result;
+    config_update(f.builder, source, RESOURCE_RUNTIME, NULL, 0, &gone, 1, false, BYTES("2"),
+                  &result);
+    update_result_fini(&result);
+    expect_fraction(c, 7, 100);
+    runtime_cell_unref(&c);
+    error_fini(&err);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("runtime");
+    TCase *t = tcase_create("runtime");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, values_of_every_kind);
+    tcase_add_test(t, a_cell_follows_its_key);
+    tcase_add_test(t, a_folder_of_values);
+    tcase_add_test(t, a_layer_of_a_source);
+    suite_add_tcase(s, t);
+    SRunner *sr = srunner_create(s);
+    srunner_run_all(sr, CK_ENV);
+    int failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
