@@ -170,8 +170,8 @@ static bool head_input(struct codec_h1 *h, struct buffer *in, const struct codec
             return false;
         *e = &h1_error_codec;
         return true;
-    case H1_SCAN_TOO_LARGE:
-        *e = &h1_error_too_large;
+    case H1_SCAN_TOO_LARGE: /* the same verdict, whichever way it came in pieces */
+        *e = h->c.options.downstream || may_be_response(in) ? &h1_error_too_large : &h1_error_codec;
         return true;
     case H1_SCAN_TOO_MANY:
         *e = &h1_error_too_many;
