@@ -62,14 +62,14 @@ def good(proxy, n=4):
 
 SOFT = {
     "read": [errno.EAGAIN, errno.EINTR, ONE_BYTE],
-    "sendmsg": [errno.EAGAIN, errno.EINTR, ONE_BYTE],
+    "send": [errno.EAGAIN, errno.EINTR, ONE_BYTE],
     "accept4": [errno.EAGAIN, errno.EINTR, errno.ECONNABORTED],
     "connect": [errno.EINTR],
     "epoll_wait": [errno.EINTR],
 }
 HARD = {
     "read": [errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOBUFS],
-    "sendmsg": [errno.ECONNRESET, errno.EPIPE, errno.ENOBUFS],
+    "send": [errno.ECONNRESET, errno.EPIPE, errno.ENOBUFS],
     "accept4": [errno.EMFILE, errno.ENFILE, errno.ENOBUFS],
     "connect": [errno.ECONNREFUSED, errno.EAGAIN, errno.ENOBUFS, errno.ENETUNREACH],
     "socket": [errno.EMFILE, errno.ENFILE, errno.ENOBUFS],
@@ -129,7 +129,7 @@ def push(control, proxy, n):
              what=f"version {n}")
 
 
-@pytest.mark.parametrize("call", ["read", "sendmsg", "receive", "connect", "socket"])
+@pytest.mark.parametrize("call", ["read", "send", "receive", "connect", "socket"])
 def test_calls_of_the_control_stream(stub, start, shim, request, dialect, call):
     """What fails on the way to the control plane costs the stream at most: the next one brings
     what it missed, and what is served stays meanwhile."""

@@ -24,7 +24,8 @@
 
 #define PUBLIC __attribute__((visibility("default")))
 
-/* The order is that of harness/shim.py. RECEIVE and WRITE: all other calls that move bytes. */
+/* The order is that of harness/shim.py. READ: read and recv; SEND: send and
+ * sendmsg; RECEIVE and WRITE: all other calls that move bytes. */
 enum { HANG = -2 };
 
 enum call { READ, SEND, ACCEPT, CONNECT, EPOLL_WAIT, SOCKET, OPEN, RECEIVE, WRITE, CALLS };
@@ -190,7 +191,7 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 PUBLIC ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
     static __typeof__(&recv) real;
-    MOVE(recv, RECEIVE, true, fd, len, fd, buf, len, flags);
+    MOVE(recv, READ, true, fd, len, fd, buf, len, flags);
 }
 
 PUBLIC ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from,
@@ -203,7 +204,7 @@ PUBLIC ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockadd
 PUBLIC ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
     static __typeof__(&send) real;
-    MOVE(send, WRITE, true, fd, len, fd, buf, len, flags);
+    MOVE(send, SEND, true, fd, len, fd, buf, len, flags);
 }
 
 PUBLIC ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to,

@@ -5,7 +5,7 @@ import pytest
 
 from .proxy import binary
 
-CALLS = ["read", "sendmsg", "accept4", "connect", "epoll_wait", "socket", "open", "receive",
+CALLS = ["read", "send", "accept4", "connect", "epoll_wait", "socket", "open", "receive",
          "write"]
 FIELDS = ["call", "error", "every", "left", "heap_at", "heap_large",
           *(f"seen_{name}" for name in CALLS), "injected", "heap_seen"]
