@@ -1,5 +1,6 @@
-/* A control plane's DiscoveryResponse and DeltaDiscoveryResponse: read without copying as the generated code reads it. What
- * one takes for corrupt, the other may take only where it reads less closely.
+/* A control plane's DiscoveryResponse and DeltaDiscoveryResponse: read without copying as the
+ * generated code reads it. What one takes for corrupt, the other may take only where it reads less
+ * closely.
  *
  *     bytes of one of the two, read as both */
 #include <envoy/service/discovery/v3/discovery.upb.h>
