@@ -53,7 +53,6 @@ void server_stats_init(struct server_stats *s, struct stat_store *store, unsigne
     set(s, STAT_SERVER_VERSION, (int64_t)strtoull(revision, NULL, 16));
     set(s, STAT_SERVER_FIPS_MODE, 0);
     s->was_live = false;
-    set(s, STAT_SERVER_DAYS_UNTIL_FIRST_CERT_EXPIRING, UINT32_MAX); /* there is none */
     stat_add(s->scope, STAT_SLOT_MAIN, STAT_SERVER_STATIC_UNKNOWN_FIELDS, 0);
     stat_add(s->scope, STAT_SLOT_MAIN, STAT_SERVER_DYNAMIC_UNKNOWN_FIELDS, 0);
     stat_add(s->scope, STAT_SLOT_MAIN, STAT_SERVER_WIP_PROTOS, 0);

@@ -33,6 +33,7 @@ struct builder *builder_new(const struct builder_table *table, const struct buil
                                      .control_cluster_ok = control_cluster,
                                      .cluster_known = known_cluster,
                                      .owner = b};
+    b->first_expiry = INT64_MAX;
     store_init(&b->store);
     b->clusters = (struct pmap)PMAP_INIT(node_release);
     b->listeners = (struct pmap)PMAP_INIT(node_release);
@@ -155,6 +156,11 @@ void builder_drop_version(struct builder *b, struct resource_version **vp)
         b->table.dns_stop(b->table.ctx, v->cluster, v->dns_generation);
     builder_release_later(b, v);
     builder_undepend(b, v);
+    if (v->resource->type == RESOURCE_SECRET)
+        builder_secret_unwatch(b, v);
+    b->expiry_stale |= v->resource->type == RESOURCE_CLUSTER
+                           ? v->cluster->tls != NULL
+                           : v->resource->type == RESOURCE_LISTENER;
     resource_version_free(&v);
 }
 

@@ -57,6 +57,14 @@ struct builder_table {
      * NULL: not wanted. */
     void (*fetch_timed_out)(void *ctx, const struct config_source *source, enum resource_type type,
                             struct bytes name);
+    /* fn(arg), from a later turn, whenever something was moved to the folder or written there; it
+     * may neither begin nor end watches. NULL and *err: it cannot be watched. All NULL: nothing is
+     * watched. */
+    void *(*watch)(void *ctx, struct bytes folder, builder_timer_fn *fn, void *arg,
+                   struct error *err);
+    void (*unwatch)(void *ctx, void *watch);
+    /* Files of a secret have changed, and cannot be used. NULL: not wanted. */
+    void (*reload_failed)(void *ctx, struct bytes secret, const char *why);
     /* Rule M14: everything the process waits for at start has come or timed out. Once. */
     void (*initialised)(void *ctx);
 };
@@ -195,5 +203,7 @@ size_t builder_each(struct builder *b, enum resource_type type, size_t from, res
 typedef void builder_held_fn(void *arg, struct bytes name, struct bytes version);
 void builder_each_held(const struct builder *b, const struct config_source *source,
                        enum resource_type type, builder_held_fn *fn, void *arg);
+/* When the first certificate of an active context ends, in Unix time; INT64_MAX: there is none. */
+int64_t builder_first_expiry(struct builder *b);
 /* version_info of the last full response of clusters or listeners ("" before). */
 const char *builder_type_version(const struct builder *b, enum resource_type type);

@@ -24,6 +24,8 @@ struct builder {
     struct listener **releases;      /* bound, and to be released after the next publish */
     size_t n_releases, cap_releases;
 
+    int64_t first_expiry;
+    bool expiry_stale;         /* contexts have come or gone since it was found */
     struct list want_changes;  /* resource.want_link */
     struct fetch_wait *asking; /* of the names that are being told */
     enum init_stage stage;
@@ -132,6 +134,15 @@ void builder_hold_describe(const struct builder *b, const struct resource *r, ch
 MUST_CHECK bool builder_secret_update(struct builder *b, struct resource *r,
                                       const struct incoming *in, bool *unchanged,
                                       struct error *err);
+/* Its files have changed, perhaps: *hash says from what. */
+MUST_CHECK bool builder_secret_reload(struct builder *b, struct resource *r, uint64_t *hash,
+                                      struct error *err);
+/* ---- builder_secret_files.c ---- */
+struct tls_reader;
+void builder_secret_watch(struct builder *b, struct resource_version *v,
+                          const struct tls_reader *reader);
+void builder_secret_unwatch(struct builder *b, struct resource_version *v);
+
 /* A socket of a version that is to be kept: gives it its statistics, and its context where all that
  * it needs is there. False: the resource is refused. */
 MUST_CHECK bool builder_tls_prepare(struct builder *b, struct tls_socket *s,

@@ -35,6 +35,7 @@ static struct tls_node *make_node(struct builder *b, const struct tls_socket *s,
     struct tls_node *t = node_new(NODE_TLS, sizeof(*t), 0, node_fini);
     t->factory = b->options.tls;
     t->context = c;
+    b->expiry_stale = true;
     return t;
 }
 
@@ -125,6 +126,49 @@ static bool nth_socket(const struct resource_version *v, unsigned i, const struc
     return true;
 }
 
+/* ---- when certificates end ---- */
+
+static int64_t first_of(const struct tls_cert_info *list, unsigned n, int64_t first)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (list[i].not_after < first)
+            first = list[i].not_after;
+    }
+    return first;
+}
+
+static int64_t first_of_version(const struct resource_version *v, int64_t first)
+{
+    const struct tls_socket *s;
+    for (unsigned i = 0; nth_socket(v, i, &s); i++) {
+        struct tls_cert_infos infos = {0};
+        if (!s || !s->node)
+            continue;
+        s->node->factory->cert_infos(s->node->factory->ctx, s->node->context, &infos);
+        first = first_of(infos.ca, infos.n_ca, first);
+        first = first_of(infos.certificates, infos.n_certificates, first);
+    }
+    return first;
+}
+
+int64_t builder_first_expiry(struct builder *b)
+{
+    static const enum resource_type types[] = {RESOURCE_CLUSTER, RESOURCE_LISTENER};
+    if (!b->expiry_stale)
+        return b->first_expiry;
+    b->expiry_stale = false;
+    b->first_expiry = INT64_MAX;
+    for (unsigned t = 0; t < ARRAY_SIZE(types); t++) {
+        LIST_EACH(it, &b->store.lists[types[t]])
+        {
+            const struct resource *r = LIST_ENTRY(it, struct resource, link);
+            if (r->active)
+                b->first_expiry = first_of_version(r->active, b->first_expiry);
+        }
+    }
+    return b->first_expiry;
+}
+
 /* ---- new contexts ---- */
 
 /* Contexts that stand ready while others are made: all are used, or none. */
@@ -192,7 +236,7 @@ static void remake_use(struct builder *b, struct remake *m, struct resource *sec
     LIST_EACH(it, &secret->dependants)
     {
         struct resource *user = LIST_ENTRY(it, struct dependency, link)->from->resource;
-        if (user->active)
+        if (m->n && user->active)
             builder_mark_dirty(b, user);
     }
 }
@@ -225,15 +269,29 @@ static bool try_alone(struct builder *b, enum tls_secret_kind kind, struct tls_s
     return c != NULL;
 }
 
-static bool read_secret(struct builder *b, struct resource *r, struct resource_version *v,
-                        struct remake *m, struct error *err)
+/* The active version's. *hash: of its files; equal to what stands there: nothing is made. */
+static bool read_secret(struct builder *b, struct resource *r, struct tls_reader *reader,
+                        uint64_t *hash, struct remake *m, struct error *err)
 {
     struct tls_settings settings;
     enum tls_secret_kind kind;
+    bool ok = tls_secret_read(reader, r->active->wire, r->name, &kind, &settings, err);
+    if (hash && *hash == reader->files_hash)
+        return ok;
+    if (hash)
+        *hash = reader->files_hash;
+    return ok && remake_all(b, m, r, err) && (!m->missing || try_alone(b, kind, &settings, err));
+}
+
+bool builder_secret_reload(struct builder *b, struct resource *r, uint64_t *hash, struct error *err)
+{
+    struct remake m = {0};
     struct tls_reader reader;
     tls_reader_init(&reader, &b->ctx);
-    bool ok = tls_secret_read(&reader, v->wire, r->name, &kind, &settings, err) &&
-              remake_all(b, m, r, err) && (!m->missing || try_alone(b, kind, &settings, err));
+    bool ok = read_secret(b, r, &reader, hash, &m, err);
+    if (ok)
+        remake_use(b, &m, r);
+    remake_fini(&m);
     tls_reader_fini(&reader);
     return ok;
 }
@@ -242,6 +300,7 @@ static bool secret_update(struct builder *b, struct resource *r, const struct in
                           bool *unchanged, struct error *err)
 {
     struct remake m = {0};
+    struct tls_reader reader;
     *unchanged = r->active && bytes_eq(r->active->wire, in->u->wire);
     if (*unchanged) {
         builder_keep_version(r->active, in);
@@ -250,14 +309,18 @@ static bool secret_update(struct builder *b, struct resource *r, const struct in
     builder_count_decoded(b, RESOURCE_SECRET);
     struct resource_version *v = builder_version(b, r, in), *old = r->active;
     r->active = v; /* what the new contexts are made of */
-    bool ok = read_secret(b, r, v, &m, err);
+    tls_reader_init(&reader, &b->ctx);
+    bool ok = read_secret(b, r, &reader, NULL, &m, err);
     if (ok) {
         remake_use(b, &m, r);
-        resource_version_free(&old);
+        builder_drop_version(b, &old);
+        if (!r->is_static)
+            builder_secret_watch(b, v, &reader);
     } else {
         r->active = old;
         resource_version_free(&v);
     }
+    tls_reader_fini(&reader);
     remake_fini(&m);
     return ok;
 }

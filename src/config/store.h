@@ -54,6 +54,7 @@ struct resource_version {
         };
         struct listener_parts *listener; /* RESOURCE_LISTENER */
         struct route_config *route;      /* RESOURCE_ROUTE */
+        struct secret_files *files; /* RESOURCE_SECRET: those that it names, watched; or NULL */
         char nothing; /* RESOURCE_ENDPOINT: the clusters' versions hold the hosts; ends here */
     };
 };

@@ -36,6 +36,7 @@ struct tls_reader {
     struct regex_list regexes;
     struct tls_file *files;
     unsigned n_files;
+    uint64_t files_hash; /* of what stands in them */
 };
 void tls_reader_init(struct tls_reader *r, struct decode_context *ctx);
 void tls_reader_fini(struct tls_reader *r);

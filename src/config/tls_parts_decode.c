@@ -56,8 +56,10 @@ static bool read_source(struct tls_reader *r, const source_msg *m, const watched
     bool ok = data_source_read(m, r->arena, TLS_DATA_MAX, out, err);
     if (m && envoy_config_core_v3_DataSource_watched_directory(m))
         watched = envoy_config_core_v3_DataSource_watched_directory(m);
-    if (out->is_file)
-        add_file(r, out->path, watched);
+    if (!out->is_file)
+        return ok;
+    add_file(r, out->path, watched);
+    r->files_hash = bytes_hash_seeded(ok ? out->data : BYTES(""), r->files_hash + 1);
     return ok;
 }
 

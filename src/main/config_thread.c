@@ -17,7 +17,7 @@
 #include "main/post_call.h"
 #include "xds/sources.h"
 
-enum { REAP_INTERVAL_MS = 1000, TRIM_BYTES = 1024 * 1024 };
+enum { REAP_INTERVAL_MS = 1000, TRIM_BYTES = 1024 * 1024, SECONDS_PER_DAY = 24 * 60 * 60 };
 
 struct config_thread {
     struct config_thread_options o;
@@ -178,7 +178,7 @@ static void fetch_timed_out(void *ctx, const struct config_source *source, enum 
 {
     LOG(LOG_CONFIG, LOG_WARNING, "%s: initial fetch timed out for '%.*s'",
         resource_type_short(type), BYTES_ARG(name));
-    xds_sources_fetch_timed_out(((struct config_thread *)ctx)->sources, source, type);
+    xds_sources_fetch_timed_out(((struct config_thread *)ctx)->sources, source, type, name);
 }
 
 static void initialised(void *ctx)
@@ -200,6 +200,19 @@ static void unwatch(void *ctx, void *w)
     struct config_thread *c = ctx;
     struct file_watch *watch = w;
     file_watch_free(c->watches, &watch);
+}
+
+static void *watch_folder(void *ctx, struct bytes folder, builder_timer_fn *fn, void *arg,
+                          struct error *err)
+{
+    return watch(ctx, folder, BYTES(""), fn, arg, err);
+}
+
+static void reload_failed(void *ctx, struct bytes secret, const char *why)
+{
+    (void)ctx;
+    LOG(LOG_CONFIG, LOG_WARNING, "sds: the files of '%.*s' were not reloaded: %s",
+        BYTES_ARG(secret), why);
 }
 
 struct posted {
@@ -259,10 +272,21 @@ static void trim_heap(struct config_thread *c)
     }
 }
 
+static void tell_expiry(struct config_thread *c)
+{
+    int64_t until = builder_first_expiry(c->builder);
+    int64_t left = until - (int64_t)(clock_real.wall_ns(&clock_real) / NS_PER_S);
+    stat_set(c->server, STAT_SLOT_CONFIG, STAT_SERVER_DAYS_UNTIL_FIRST_CERT_EXPIRING,
+             until == INT64_MAX ? UINT32_MAX /* there is none */
+             : left > 0         ? left / SECONDS_PER_DAY
+                                : 0);
+}
+
 static void on_reap(struct timer *t)
 {
     struct config_thread *c = t->owner;
     builder_reap(c->builder);
+    tell_expiry(c);
     trim_heap(c);
     timer_start(t, REAP_INTERVAL_MS);
 }
@@ -295,12 +319,16 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
         .dns_start = dns_start,
         .dns_stop = dns_stop,
         .fetch_timed_out = fetch_timed_out,
+        .watch = watch_folder,
+        .unwatch = unwatch,
+        .reload_failed = reload_failed,
         .initialised = initialised,
     };
     struct builder_options b = {.descriptors = o->descriptors,
                                 .validator = o->validator,
                                 .filters = o->filters,
                                 .stats = o->stats,
+                                .tls = o->tls,
                                 .report = &c->report,
                                 .strict = o->strict,
                                 .reject_unknown_static = o->reject_unknown_static,
@@ -419,6 +447,7 @@ static void begin(void *a, void *b)
     struct config_thread *c = a;
     builder_start(c->builder, &c->bootstrap->cds, &c->bootstrap->lds);
     builder_commit(c->builder);
+    tell_expiry(c);
     timer_start(&c->reap, REAP_INTERVAL_MS);
 }
 

@@ -11,6 +11,7 @@
 struct config_thread;
 struct descriptors;
 struct loop;
+struct tls_factory;
 struct validator;
 
 /* What main gives. publish: hands a snapshot to every holder and sets s->holders (config thread).
@@ -33,6 +34,7 @@ struct config_thread_options {
     struct validator *validator;
     const struct filter_registry *filters;
     struct stat_store *stats;
+    const struct tls_factory *tls; /* NULL: TLS is refused */
     bool strict, reject_unknown_static, reject_unknown_dynamic;
     uint64_t route_hold_ms;
     bool quiet_unknown, quiet_deprecated; /* no log line; unknown fields are not counted either */

@@ -53,7 +53,7 @@ struct mux *mux_new(const struct mux_options *o)
                       o->table->clock->monotonic_ns(o->table->clock));
     m->home = (struct topic_home){m->table, m->builder, &m->source};
     m->backoff_ms = 0;
-    m->stats = stat_scope_get(o->table->stats, BYTES("control_plane"), &control_plane_stat_schema);
+    m->stats = stat_scope_get(o->table->stats, o->stats, &control_plane_stat_schema);
     stat_set(m->stats, STAT_SLOT_CONFIG, STAT_CONTROL_PLANE_CONNECTED_STATE, 0);
     stat_set(m->stats, STAT_SLOT_CONFIG, STAT_CONTROL_PLANE_PENDING_REQUESTS, 0);
     for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++) {

@@ -33,6 +33,7 @@ struct mux_options {
     const struct config_source *source; /* copied */
     const char *method;                 /* of the dialect that source->api.delta says */
     struct bytes node;                  /* core.v3.Node bytes; outlive the mux */
+    struct bytes stats;                 /* the prefix: "control_plane" */
 };
 
 struct mux *mux_new(const struct mux_options *o);

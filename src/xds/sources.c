@@ -10,7 +10,7 @@ struct xds_sources {
     struct xds_sources_options o;
     struct grpc_runtime *grpc;
     struct builder *builder;
-    /* By source key, and the type for a source that is not aggregated. */
+    /* By source key, and for a source that is not aggregated the type, and for secrets the name. */
     struct map muxes, files;
 };
 
@@ -71,34 +71,52 @@ void xds_sources_free(struct xds_sources **sp)
 }
 
 static struct mux *mux_make(struct xds_sources *s, const struct config_source *source,
-                            const char *method, struct bytes key)
+                            const char *method, struct bytes key, struct bytes stats)
 {
     if (!s->grpc)
         s->grpc = grpc_runtime_new(s->o.table->post, s->o.table->run_posted, s->o.table->ctx);
-    struct mux_options o = {s->o.table, s->grpc, s->builder, source, method, s->o.node};
+    struct mux_options o = {s->o.table, s->grpc, s->builder, source, method, s->o.node, stats};
     struct mux *m = mux_new(&o);
     map_set(&s->muxes, key, m);
     return m;
 }
 
+/* A server of secrets may know one name a stream: each has a stream of its own, as Envoy's (O07). */
+static void add_secret(struct strbuf *key, struct strbuf *stats, enum resource_type type,
+                       struct bytes name)
+{
+    if (type != RESOURCE_SECRET)
+        return;
+    strbuf_add_char(key, '|');
+    strbuf_add_bytes(key, name);
+    strbuf_cut(stats, 0);
+    struct arena *a = arena_new(0);
+    strbuf_printf(stats, "sds.%.*s.control_plane", BYTES_ARG(stat_name_of(a, name)));
+    arena_free(&a);
+}
+
 /* NULL: no such stream is configured, or the kind is not served (the decoder has refused it). */
 static struct mux *mux_for(struct xds_sources *s, const struct config_source *source,
-                           enum resource_type type)
+                           enum resource_type type, struct bytes name)
 {
     const char *const *methods = type_methods[type];
-    struct strbuf key = STRBUF_INIT;
+    struct strbuf key = STRBUF_INIT, stats = STRBUF_INIT;
     strbuf_add_bytes(&key, source->key);
+    strbuf_add_str(&stats, "control_plane");
     if (source->kind == SOURCE_ADS) {
         source = s->o.ads;
         methods = ads_methods;
     } else {
         strbuf_printf(&key, "|%s", resource_type_short(type));
+        add_secret(&key, &stats, type, name);
     }
     struct mux *m = map_get(&s->muxes, strbuf_bytes(&key));
     bool served = source && (source->kind == SOURCE_ADS || source->kind == SOURCE_GRPC);
     if (!m && served && source->api.n_services)
-        m = mux_make(s, source, methods[source->api.delta], strbuf_bytes(&key));
+        m = mux_make(s, source, methods[source->api.delta], strbuf_bytes(&key),
+                     strbuf_bytes(&stats));
     strbuf_fini(&key);
+    strbuf_fini(&stats);
     return m;
 }
 
@@ -124,7 +142,7 @@ void xds_sources_want(struct xds_sources *s, const struct config_source *source,
                       enum resource_type type, struct bytes name)
 {
     struct file_source *f = file_for(s, source, type);
-    struct mux *m = f ? NULL : mux_for(s, source, type);
+    struct mux *m = f ? NULL : mux_for(s, source, type, name);
     if (f)
         file_source_want(f, name);
     else if (m)
@@ -138,7 +156,7 @@ void xds_sources_unwant(struct xds_sources *s, const struct config_source *sourc
                         enum resource_type type, struct bytes name)
 {
     struct file_source *f = file_for(s, source, type);
-    struct mux *m = f ? NULL : mux_for(s, source, type);
+    struct mux *m = f ? NULL : mux_for(s, source, type, name);
     if (f)
         file_source_unwant(f, name);
     else if (m)
@@ -184,10 +202,10 @@ void xds_sources_flush(struct xds_sources *s)
 }
 
 void xds_sources_fetch_timed_out(struct xds_sources *s, const struct config_source *source,
-                                 enum resource_type type)
+                                 enum resource_type type, struct bytes name)
 {
     struct file_source *f = file_for(s, source, type);
-    struct mux *m = f ? NULL : mux_for(s, source, type);
+    struct mux *m = f ? NULL : mux_for(s, source, type, name);
     if (f)
         file_source_fetch_timed_out(f);
     else if (m)

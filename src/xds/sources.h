@@ -1,5 +1,5 @@
 /* The set of sources: one mux for each distinct server and one file source for each file, found by
- * the key of the ConfigSource. The builder's wants and unwants come here. Config thread. */
+ * the key of the ConfigSource. The builder's wants and unwants come here. A secret has a stream of its own. Config thread. */
 #pragma once
 
 #include "config/builder.h"
@@ -25,4 +25,4 @@ void xds_sources_unwant(struct xds_sources *s, const struct config_source *sourc
                         enum resource_type type, struct bytes name);
 void xds_sources_flush(struct xds_sources *s);
 void xds_sources_fetch_timed_out(struct xds_sources *s, const struct config_source *source,
-                                 enum resource_type type);
+                                 enum resource_type type, struct bytes name);

@@ -103,6 +103,30 @@ static void dns_stop(void *ctx, const struct cluster *c, uint64_t generation)
     strbuf_printf(&((struct fixture *)ctx)->log, "dns-stop %.*s;", BYTES_ARG(c->name));
 }
 
+static void *watch(void *ctx, struct bytes folder, builder_timer_fn *fn, void *arg,
+                   struct error *err)
+{
+    struct fixture *f = ctx;
+    for (unsigned i = 0; i < ARRAY_SIZE(f->watches); i++) {
+        if (f->watches[i].used)
+            continue;
+        f->watches[i] = (struct fixture_watch){arena_dup(f->arena, folder), fn, arg, true};
+        return &f->watches[i];
+    }
+    error_set(err, "too many watches");
+    return NULL;
+}
+
+static void unwatch(void *ctx, void *w)
+{
+    ((struct fixture_watch *)w)->used = false;
+}
+
+static void reload_failed(void *ctx, struct bytes secret, const char *why)
+{
+    strbuf_printf(&((struct fixture *)ctx)->log, "not reloaded %.*s: %s;", BYTES_ARG(secret), why);
+}
+
 static void initialised(void *ctx)
 {
     ((struct fixture *)ctx)->initialised = true;
@@ -129,6 +153,9 @@ void fixture_init(struct fixture *f)
                                   .timer_cancel = timer_cancel,
                                   .dns_start = dns_start,
                                   .dns_stop = dns_stop,
+                                  .watch = watch,
+                                  .unwatch = unwatch,
+                                  .reload_failed = reload_failed,
                                   .initialised = initialised};
     struct builder_options o = {.descriptors = f->descriptors,
                                 .validator = f->validator,
@@ -211,6 +238,19 @@ const char *fixture_log(struct fixture *f)
     char *text = arena_str(f->arena, strbuf_bytes(&f->log));
     strbuf_reset(&f->log);
     return text;
+}
+
+bool fixture_touch(struct fixture *f, const char *folder)
+{
+    bool any = false;
+    for (unsigned i = 0; i < ARRAY_SIZE(f->watches); i++) {
+        struct fixture_watch *w = &f->watches[i];
+        if (w->used && bytes_eq_str(w->folder, folder)) {
+            w->fn(w->arg);
+            any = true;
+        }
+    }
+    return any;
 }
 
 bool fixture_expire(struct fixture *f)

@@ -33,6 +33,12 @@ struct fixture {
     unsigned holders;        /* what publish sets */
     uint64_t dns_generation; /* of the last dns_start */
     bool initialised;
+    struct fixture_watch {
+        struct bytes folder;
+        builder_timer_fn *fn;
+        void *arg;
+        bool used;
+    } watches[8];
 };
 
 void fixture_init(struct fixture *f);
@@ -50,6 +56,8 @@ const char *fixture_full(struct fixture *f, enum resource_type type, const char 
 const char *fixture_log(struct fixture *f);
 /* Lets the oldest timer run out. False: there is none. */
 bool fixture_expire(struct fixture *f);
+/* Something moved into a folder that is watched. False: it is not. */
+bool fixture_touch(struct fixture *f, const char *folder);
 struct cluster_entry *fixture_cluster(struct fixture *f, const char *name);
 struct listener_entry *fixture_listener(struct fixture *f, const char *name);
 int64_t fixture_stat(struct fixture *f, const char *name);

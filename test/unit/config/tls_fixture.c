@@ -1,6 +1,7 @@
 #include "tls_fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/memory.h"
 #include "base/strbuf.h"
@@ -54,6 +55,10 @@ static struct tls_context *make(void *ctx, const struct tls_settings *s, struct 
         c = NEW(struct tls_context);
         c->refs = 1;
         snprintf(c->text, sizeof(c->text), "%s", strbuf_str(&text));
+        if (s->n_certificates && s->certificates[0].chain.len > 5)
+            c->info = (struct tls_cert_info){.path = "<inline>",
+                                             .serial = "1f",
+                                             .not_after = atoi(s->certificates[0].chain.data + 5)};
         fake_tls_live++;
         fake_tls_made++;
     }
@@ -69,7 +74,14 @@ static void unref(void *ctx, struct tls_context *c)
     mem_free(c);
 }
 
-const struct tls_factory fake_tls = {.make = make, .unref = unref};
+/* "cert-N" is valid until N. */
+static void cert_infos(void *ctx, const struct tls_context *c, struct tls_cert_infos *out)
+{
+    *out =
+        (struct tls_cert_infos){.certificates = &c->info, .n_certificates = c->info.path != NULL};
+}
+
+const struct tls_factory fake_tls = {.make = make, .unref = unref, .cert_infos = cert_infos};
 
 const char *fake_tls_text(const struct tls_node *n)
 {

@@ -6,6 +6,7 @@
 
 struct tls_context {
     unsigned refs;
+    struct tls_cert_info info;
     char text[512]; /* "server cert-1,cert-2 ca=root sans=2 tickets=1" */
 };
 
