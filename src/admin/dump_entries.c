@@ -156,6 +156,52 @@ bool dump_dynamic_route(const struct resource_view *v, struct strbuf *out)
     return (v->active || v->rejected) && put_dynamic(out, v->active, v);
 }
 
+/* ---- secrets: what is private in them is hidden by whoever prints the bytes ---- */
+
+/* { name = 1, last_updated = 2, secret = 3 }; Envoy has no time for it. */
+bool dump_static_secret(const struct resource_view *v, struct strbuf *out)
+{
+    if (!v->is_static || !v->active)
+        return false;
+    dump_put_text(out, 1, v->name);
+    put_url(out, 3, bytes_of(v->active->type_url), v->active->wire);
+    return true;
+}
+
+/* { name = 1, version_info = 2, last_updated = 3, secret = 4, error_state = 5,
+ *   client_status = 6 } */
+static bool put_secret(struct strbuf *out, const struct resource_view *v, struct bytes version,
+                       struct bytes wire)
+{
+    dump_put_text(out, 1, v->name);
+    dump_put_text(out, 2, version);
+    if (v->active)
+        put_time(out, 3, v->active->received_wall_ns);
+    dump_put_any(out, 4, resource_type_name(RESOURCE_SECRET), wire);
+    put_error(out, 5, v);
+    put_status(out, 6, v);
+    return true;
+}
+
+bool dump_active_secret(const struct resource_view *v, struct strbuf *out)
+{
+    if (v->is_static || !v->active)
+        return false;
+    return put_secret(out, v, bytes_of(v->active->version->text), v->active->wire);
+}
+
+/* Not there: Envoy shows a secret that has a name and nothing else. */
+bool dump_warming_secret(const struct resource_view *v, struct strbuf *out)
+{
+    struct strbuf none = STRBUF_INIT;
+    if (v->is_static || v->active)
+        return false;
+    dump_put_text(&none, 1, v->name);
+    put_secret(out, v, BYTES("uninitialized"), strbuf_bytes(&none));
+    strbuf_fini(&none);
+    return true;
+}
+
 /* Numbers of fields on the way to a route configuration inside a listener. */
 enum {
     LISTENER_FILTER_CHAINS = 3,

@@ -56,9 +56,11 @@ static const struct part {
     {"static_route_configs", "StaticRouteConfig", SECTION_ROUTES, RESOURCE_LISTENER, NULL},
     {"dynamic_route_configs", "DynamicRouteConfig", SECTION_ROUTES, RESOURCE_ROUTE,
      dump_dynamic_route},
-    {"static_secrets", "StaticSecret", SECTION_SECRETS, RESOURCE_TYPE_COUNT, NULL},
-    {"dynamic_active_secrets", "DynamicSecret", SECTION_SECRETS, RESOURCE_TYPE_COUNT, NULL},
-    {"dynamic_warming_secrets", "DynamicSecret", SECTION_SECRETS, RESOURCE_TYPE_COUNT, NULL},
+    {"static_secrets", "StaticSecret", SECTION_SECRETS, RESOURCE_SECRET, dump_static_secret},
+    {"dynamic_active_secrets", "DynamicSecret", SECTION_SECRETS, RESOURCE_SECRET,
+     dump_active_secret},
+    {"dynamic_warming_secrets", "DynamicSecret", SECTION_SECRETS, RESOURCE_SECRET,
+     dump_warming_secret},
 };
 
 enum { SLICE_LOOKED_AT = 512, SCAN_COSTS = 8 };

@@ -18,13 +18,6 @@ static struct admin_page *text(const char *body)
     return &t->page;
 }
 
-static struct admin_page *json(const char *body)
-{
-    struct text_page *t = text_page_new(200, TEXT_JSON);
-    strbuf_add_str(&t->text, body);
-    return &t->page;
-}
-
 struct admin_page *page_help(struct admin *a, const struct query *q)
 {
     struct text_page *t = text_page_new(200, TEXT_PLAIN);
@@ -138,11 +131,6 @@ struct admin_page *page_memory(struct admin *a, const struct query *q)
     json_end(&j, '}');
     strbuf_add_char(&t->text, '\n');
     return &t->page;
-}
-
-struct admin_page *page_certs(struct admin *a, const struct query *q)
-{
-    return json("{\n \"certificates\": []\n}\n");
 }
 
 struct admin_page *page_contention(struct admin *a, const struct query *q)

@@ -1,6 +1,6 @@
 /* Secrets whose certificates and keys lie in files: the folders are watched, and what changed in a
- * file changes the contexts as a new secret would. What cannot be used is counted and told; the last
- * good contents serve on. */
+ * file changes the contexts as a new secret would. What cannot be used is counted and told; what
+ * was good last serves on. */
 #include "base/memory.h"
 #include "config/builder_private.h"
 #include "config/tls_decode.h"

@@ -81,7 +81,7 @@ static struct mux *mux_make(struct xds_sources *s, const struct config_source *s
     return m;
 }
 
-/* A server of secrets may know one name a stream: each has a stream of its own, as Envoy's (O07). */
+/* A server of secrets may know one name a stream: each has one of its own, as Envoy's (O07). */
 static void add_secret(struct strbuf *key, struct strbuf *stats, enum resource_type type,
                        struct bytes name)
 {

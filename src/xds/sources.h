@@ -1,5 +1,6 @@
 /* The set of sources: one mux for each distinct server and one file source for each file, found by
- * the key of the ConfigSource. The builder's wants and unwants come here. A secret has a stream of its own. Config thread. */
+ * the key of the ConfigSource; a secret has a stream of its own. The builder's wants and unwants
+ * come here. Config thread. */
 #pragma once
 
 #include "config/builder.h"
