@@ -15,6 +15,8 @@ static void add_target(struct json_out *j, struct bytes target)
     struct bytes type = bytes_split(&target, ' ');
     if (bytes_eq_str(type, "rds"))
         strbuf_add_str(&text, "shared target RdsRouteConfigSubscription RDS init ");
+    else if (bytes_eq_str(type, "sds"))
+        strbuf_add_str(&text, "shared target SdsApi ");
     else
         strbuf_printf(&text, "%.*s ", BYTES_ARG(type));
     strbuf_add_bytes(&text, target);

@@ -20,7 +20,12 @@ typedef envoy_config_listener_v3_Filter filter_msg;
 static const char hcm_name[] =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
-enum { FIELD_FILTERS = 3, FIELD_METADATA = 5, NETWORK_FILTERS_MAX = 100 };
+enum {
+    FIELD_FILTERS = 3,
+    FIELD_METADATA = 5,
+    FIELD_TRANSPORT_SOCKET = 6,
+    NETWORK_FILTERS_MAX = 100
+};
 
 /* A network filter resolved. */
 struct network_filter {
@@ -69,6 +74,7 @@ static struct bytes chain_key(struct arena *a, struct bytes wire, const struct n
         strbuf_add_bytes(&key, part);
     }
     struct bytes out = arena_dup(a, strbuf_bytes(&key));
+    explicit_bzero(key.data, key.len); /* a private key may stand in it */
     strbuf_fini(&key);
     return out;
 }
@@ -302,6 +308,8 @@ bool filter_chain_decode(struct decode_context *ctx, struct bytes wire,
     }
     struct arena *scratch = arena_new(0);
     upb_Arena *arena = upb_Arena_New();
+    if (wire_has(wire, FIELD_TRANSPORT_SOCKET))
+        arena_wipe_on_free(scratch);
     const chain_msg *m = CHAIN(parse_ex)(wire.data, wire.len, NULL, UPB_VIEW, arena);
     bool ok = m ? decode_chain(ctx, scratch, m, wire, previous, out, err)
                 : error_set(err, "the bytes are no FilterChain");

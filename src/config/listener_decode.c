@@ -218,7 +218,7 @@ static bool take_parts(struct decode_context *ctx, struct listener_parts *p, con
     p->wire_rest = wire_without(p->node.arena, wire, chain_fields, ARRAY_SIZE(chain_fields));
     bool ok = take_chains(ctx, p, wire, n, previous, err) &&
               filter_chains_check(p->chains, p->n_chains, where, err);
-    if (listener_has_tls(p))
+    if (!ok || listener_has_tls(p)) /* a chain that was refused may have had a key */
         arena_wipe_on_free(p->node.arena);
     return ok;
 }

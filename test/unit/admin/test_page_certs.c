@@ -56,7 +56,9 @@ START_TEST(secrets_without_what_is_private)
     fixture_update(&w.f, RESOURCE_SECRET, "two",
                    "{name: two, tls_certificate: {certificate_chain: {inline_string: cert-1}, "
                    "private_key: {inline_string: key-2}, password: {inline_string: key-pw}}}");
-    const char *text = world_get(&w, "/config_dump?resource=static_secrets");
+    const char *text = world_get(&w, "/init_dump");
+    ck_assert_ptr_nonnull(strstr(text, "\"shared target SdsApi three\""));
+    text = world_get(&w, "/config_dump?resource=static_secrets");
     ck_assert_ptr_nonnull(strstr(text, "\"name\": \"s\",\n   \"secret\""));
     text = world_get(&w, "/config_dump?resource=dynamic_active_secrets");
     ck_assert_ptr_nonnull(strstr(text, "\"name\": \"one\",\n   \"version_info\": \"v\""));
