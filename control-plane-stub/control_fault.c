@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define RESPONSE "envoy.service.discovery.v3.DiscoveryResponse"
+enum { PAD_MAX = 256 << 20, AGAIN_MAX = 1000 };
 #define DELTA_RESPONSE "envoy.service.discovery.v3.DeltaDiscoveryResponse"
 
 /* One POST /fault on its way. */
@@ -34,6 +35,14 @@ static const char *const known_keys[] = {"node",
                                          "version_info",
                                          "nonce",
                                          "control_plane",
+                                         "drop",
+                                         "late",
+                                         "again",
+                                         "unknown_field",
+                                         "pad_bytes",
+                                         "garble",
+                                         "readd",
+                                         "end_after",
                                          "times",
                                          "end",
                                          "freeze",
@@ -59,7 +68,8 @@ static void body_of_query(const struct http_request *r, struct text *out)
         const char *key = r->query.entries[i].key, *value = r->query.entries[i].value;
 
         json_key(out, key);
-        if (!strcmp(key, "omit") || !strcmp(key, "duplicate") || !strcmp(key, "extra"))
+        if (!strcmp(key, "omit") || !strcmp(key, "duplicate") || !strcmp(key, "extra") ||
+            !strcmp(key, "garble") || !strcmp(key, "readd"))
             put_list(out, value);
         else
             json_string(out, value);
@@ -135,12 +145,16 @@ static bool is_rule(const struct order *o)
 
 static bool fill_rule(struct order *o, struct fault *f)
 {
-    unsigned long delay = 0;
+    unsigned long delay = 0, status = 0;
 
     f->node = mem_string(o->node);
     f->type_url = mem_string(o->type_url);
     f->hold = flag_of(o, "hold");
     f->empty = flag_of(o, "empty");
+    f->drop = flag_of(o, "drop");
+    f->late = flag_of(o, "late");
+    f->unknown_field = flag_of(o, "unknown_field");
+    f->ends = text_of(o, "end_after") != NULL;
     f->set_type_url = mem_string(text_of(o, "type_url"));
     f->set_resource_type = mem_string(text_of(o, "resource_type_url"));
     f->set_version = mem_string(text_of(o, "version_info"));
@@ -151,7 +165,15 @@ static bool fill_rule(struct order *o, struct fault *f)
         !names_of(o, "duplicate", &f->duplicate, &f->duplicate_count) ||
         !names_of(o, "extra", &f->extra, &f->extra_count))
         return false;
+    if (!number_of(o, "again", &f->again) || !number_of(o, "pad_bytes", &f->pad) ||
+        !number_of(o, "end_after", &status) ||
+        !names_of(o, "garble", &f->garble, &f->garble_count) ||
+        !names_of(o, "readd", &f->readd, &f->readd_count))
+        return false;
+    if (status > 16 || f->pad > PAD_MAX || f->again > AGAIN_MAX)
+        return error_set(&o->err, "body: end_after, pad_bytes or again is too large");
     f->delay_us = delay * 1000ull;
+    f->end_status = (int)status;
     return true;
 }
 

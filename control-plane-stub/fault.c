@@ -32,6 +32,8 @@ void fault_free(struct fault **fault)
     names_free(f->omit, f->omit_count);
     names_free(f->duplicate, f->duplicate_count);
     names_free(f->extra, f->extra_count);
+    names_free(f->garble, f->garble_count);
+    names_free(f->readd, f->readd_count);
     free(f->node);
     free(f->type_url);
     free(f->set_type_url);
@@ -107,6 +109,20 @@ static void fault_json(const struct fault *f, struct text *out)
     json_member(out, "version_info", f->set_version);
     json_member(out, "nonce", f->set_nonce);
     json_member(out, "control_plane", f->set_control_plane);
+    if (f->drop)
+        json_member_bool(out, "drop", true);
+    if (f->late)
+        json_member_bool(out, "late", true);
+    if (f->again)
+        json_member_int(out, "again", (long long)f->again);
+    if (f->unknown_field)
+        json_member_bool(out, "unknown_field", true);
+    if (f->pad)
+        json_member_int(out, "pad_bytes", (long long)f->pad);
+    names_json(out, "garble", f->garble, f->garble_count);
+    names_json(out, "readd", f->readd, f->readd_count);
+    if (f->ends)
+        json_member_int(out, "end_after", f->end_status);
     if (f->times)
         json_member_int(out, "times_left", (long long)(f->times - f->used));
     json_member_int(out, "used", (long long)f->used);
@@ -184,6 +200,40 @@ static void put_in(const struct fault *f, const struct type_set *set, struct xds
     }
 }
 
+static void put_removed(const struct fault *f, const struct session *s, struct xds_response *r)
+{
+    for (size_t i = 0; s->dialect == DIALECT_DELTA && i < r->count; i++) {
+        if (!listed(f->readd, f->readd_count, r->items[i]->name))
+            continue;
+        ARRAY_ROOM(r->removed, r->removed_count, r->removed_cap);
+        r->removed[r->removed_count++] = mem_string(r->items[i]->name);
+    }
+}
+
+static void on_the_way(const struct fault *f, struct wire_extra *extra)
+{
+    extra->drop |= f->drop;
+    extra->late |= f->late;
+    extra->again += f->again;
+    extra->unknown_field |= f->unknown_field;
+    extra->pad += f->pad;
+    extra->ends |= f->ends;
+    if (f->ends)
+        extra->end_status = f->end_status;
+    if (f->garble_count) {
+        extra->garble = f->garble;
+        extra->garble_count = f->garble_count;
+    }
+}
+
+bool fault_any_late(const struct fault_list *l)
+{
+    for (const struct fault *f = l->first; f; f = f->next)
+        if (f->late && (!f->times || f->used < f->times))
+            return true;
+    return false;
+}
+
 static void replace(char **place, const char *value)
 {
     if (!value)
@@ -204,6 +254,8 @@ void fault_apply(struct fault_list *l, const struct session *s, const struct sna
         f->used++;
         leave_out(f, r);
         put_in(f, set, r);
+        put_removed(f, s, r);
+        on_the_way(f, extra);
         replace(&r->type_url, f->set_type_url);
         replace(&r->version, f->set_version);
         replace(&r->nonce, f->set_nonce);

@@ -24,6 +24,17 @@ struct fault {
     char *set_resource_type; /* type URL of each resource's Any */
     char *set_version, *set_nonce;
     char *set_control_plane;
+    bool drop;           /* takes it as sent, and does not send it */
+    bool late;           /* sends it after the next response of the stream */
+    unsigned long again; /* sends it so many times more */
+    bool unknown_field;  /* a field that no API has in each resource */
+    unsigned long pad;   /* so many bytes of an unknown field in the response */
+    char **garble;       /* these resources are no messages ("*": all) */
+    size_t garble_count;
+    char **readd; /* delta: names these as removed, too */
+    size_t readd_count;
+    bool ends; /* ends the stream after it, with this status */
+    int end_status;
     unsigned long times; /* responses it still changes; 0: no limit */
     unsigned long used;
 };
@@ -52,4 +63,6 @@ uint64_t fault_gate(const struct fault_list *l, const struct session *s,
 /* Change a response that is about to go. */
 void fault_apply(struct fault_list *l, const struct session *s, const struct snapshot *set,
                  struct xds_response *r, struct wire_extra *extra);
+/* Does a rule still hold responses back for the next? */
+bool fault_any_late(const struct fault_list *l);
 void literal_free(struct literal **l);

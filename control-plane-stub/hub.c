@@ -103,6 +103,12 @@ void hub_close(struct hub *h, struct stream *st, const char *why)
         literal_free(&st->literals);
         st->literals = next;
     }
+    while (st->late) {
+        struct literal *next = st->late->next;
+
+        literal_free(&st->late);
+        st->late = next;
+    }
     session_free(&st->session);
     free(st->method);
     free(st->peer);
@@ -297,35 +303,97 @@ static uint64_t gate(void *user, const struct session *s, const struct subscript
     return fault_gate(&h->faults, s, sub);
 }
 
+static void queue_literal(struct literal **queue, const struct xds_response *r,
+                          const struct text *bytes)
+{
+    struct literal *l = mem_zero(sizeof(*l));
+    struct text copy = {0};
+
+    text_add(&copy, bytes->data, bytes->len);
+    l->type_url = mem_string(r->type_url);
+    l->version = mem_string(r->version);
+    l->nonce = mem_string(r->nonce);
+    l->len = copy.len;
+    l->bytes = text_take(&copy);
+    while (*queue)
+        queue = &(*queue)->next;
+    *queue = l;
+}
+
+static void let_late_go(struct stream *st)
+{
+    struct literal **end = &st->literals;
+
+    while (*end)
+        end = &(*end)->next;
+    *end = st->late;
+    st->late = NULL;
+}
+
+static void sent(struct hub *h, struct stream *st, const struct xds_response *r, size_t bytes,
+                 const char *kind)
+{
+    session_commit(st->session, r, h->world);
+    status_sent(node_type(st->node, r->sub->type_url), r->version, r->nonce);
+    log_response(h, st, r, bytes, kind);
+    if (!h->verbose)
+        return;
+    printf("SEND node=%s type=%s version=%s nonce=%s resources=%zu\n", st->session->node_id,
+           desc_url_name(r->type_url), r->version, r->nonce, r->count);
+    fflush(stdout);
+}
+
+/* False: it does not go out now, or not at all. */
+static bool goes(struct hub *h, struct stream *st, const struct xds_response *r,
+                 const struct wire_extra *extra, struct text *out)
+{
+    const char *kind = extra->drop ? "dropped" : extra->late ? "late" : "response";
+
+    sent(h, st, r, out->len, kind);
+    if (extra->late && !extra->drop)
+        queue_literal(&st->late, r, out);
+    if (extra->drop || extra->late) {
+        text_fini(out);
+        return false;
+    }
+    let_late_go(st);
+    for (unsigned long i = 0; i < extra->again; i++)
+        queue_literal(&st->literals, r, out);
+    st->ends = extra->ends;
+    st->end_status = extra->end_status;
+    return true;
+}
+
+static bool next_response(struct hub *h, struct stream *st, struct text *out)
+{
+    struct xds_response r;
+    bool gone = false;
+
+    while (!gone && session_next(st->session, h->world, gate, h, now_us(), &r, &h->wake_at)) {
+        struct wire_extra extra = {.control_plane = h->identifier};
+
+        fault_apply(&h->faults, st->session, world_for(h->world, st->session->node_id), &r, &extra);
+        wire_write(st->session->dialect, &r, &extra, out);
+        gone = goes(h, st, &r, &extra, out);
+        response_fini(&r);
+    }
+    return gone;
+}
+
 bool hub_next(struct hub *h, struct stream *st, struct text *out)
 {
-    struct wire_extra extra = {.control_plane = h->identifier};
-    struct xds_response r;
+    bool any = true;
 
     if (st->frozen)
         return false;
-    if (st->literals) {
+    if (st->late && !fault_any_late(&h->faults))
+        let_late_go(st);
+    if (st->literals)
         next_literal(h, st, out);
-        hub_wake(h);
-        return true;
-    }
-    if (!session_next(st->session, h->world, gate, h, now_us(), &r, &h->wake_at)) {
-        hub_wake(h);
-        return false;
-    }
-    fault_apply(&h->faults, st->session, world_for(h->world, st->session->node_id), &r, &extra);
-    wire_write(st->session->dialect, &r, &extra, out);
-    session_commit(st->session, &r, h->world);
-    status_sent(node_type(st->node, r.sub->type_url), r.version, r.nonce);
-    log_response(h, st, &r, out->len, "response");
-    if (h->verbose) {
-        printf("SEND node=%s type=%s version=%s nonce=%s resources=%zu\n", st->session->node_id,
-               desc_url_name(r.type_url), r.version, r.nonce, r.count);
-        fflush(stdout);
-    }
-    response_fini(&r);
+    else
+        any = next_response(h, st, out);
     hub_wake(h);
-    return true;
+    return any;
 }
 
 void hub_kick_all(struct hub *h)

@@ -27,6 +27,9 @@ struct stream {
     struct node_status *node; /* NULL until the first message */
     bool frozen;
     struct literal *literals; /* scripted responses, sent before anything else */
+    struct literal *late;     /* held back until another response has gone */
+    bool ends;                /* after what was given out last, with end_status */
+    int end_status;
     void *transport;
 };
 

@@ -124,6 +124,8 @@ static void try_send(struct call *c)
     op.data.send_message.send_message = c->out;
     c->writing = true;
     start(c, &op, 1, &c->write, JOB_WRITE);
+    if (c->stream->ends)
+        end_call(c, c->stream->end_status, "a fault ends the stream");
 }
 
 static void kick(struct stream *st)

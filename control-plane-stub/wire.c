@@ -103,6 +103,43 @@ static void put_any(struct text *out, unsigned number, const char *url, const vo
     text_fini(&any);
 }
 
+enum { NO_SUCH_FIELD = 60000 };
+
+static bool is_garbled(const struct wire_extra *extra, const char *name)
+{
+    for (size_t i = 0; i < extra->garble_count; i++)
+        if (!strcmp(extra->garble[i], name) || !strcmp(extra->garble[i], "*"))
+            return true;
+    return false;
+}
+
+/* The resource as an Any, with what a fault does to it. */
+static void put_item(struct text *out, unsigned number, const char *url,
+                     const struct resource *item, const struct wire_extra *extra)
+{
+    struct text value = {0};
+
+    if (is_garbled(extra, item->name))
+        text_add(&value, "\xff\xff\xff", 3);
+    else
+        text_add(&value, item->value, item->len);
+    if (extra->unknown_field) {
+        wire_varint(&value, NO_SUCH_FIELD << 3);
+        wire_varint(&value, 1);
+    }
+    put_any(out, number, url, value.data, value.len);
+    text_fini(&value);
+}
+
+static void put_padding(struct text *out, const struct wire_extra *extra)
+{
+    char *zeros = extra->pad ? mem_zero(extra->pad) : NULL;
+
+    if (zeros)
+        wire_bytes(out, NO_SUCH_FIELD, zeros, extra->pad);
+    free(zeros);
+}
+
 static void put_string(struct text *out, unsigned number, const char *s)
 {
     if (s && *s)
@@ -135,7 +172,7 @@ static void write_sotw(const struct xds_response *r, const struct wire_extra *ex
         if (item->wrapper)
             put_any(out, 2, WRAPPER_URL, item->wrapper, item->wrapper_len);
         else
-            put_any(out, 2, any_url(item, extra), item->value, item->len);
+            put_item(out, 2, any_url(item, extra), item, extra);
     }
     put_string(out, 4, r->type_url);
     put_string(out, 5, r->nonce);
@@ -160,7 +197,7 @@ static void put_resource(struct text *out, const struct resource *item,
         text_add(&body, item->wrapper, item->wrapper_len);
         envoy__service__discovery__v3__resource__free_unpacked(own, NULL);
     } else {
-        put_any(&body, 2, any_url(item, extra), item->value, item->len);
+        put_item(&body, 2, any_url(item, extra), item, extra);
         put_string(&body, 3, item->name);
     }
     wire_bytes(out, 2, body.data, body.len);
@@ -187,4 +224,5 @@ void wire_write(enum dialect dialect, const struct xds_response *r, const struct
         write_sotw(r, extra, out);
     else
         write_delta(r, extra, out);
+    put_padding(out, extra);
 }

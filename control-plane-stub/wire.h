@@ -20,6 +20,14 @@ void wire_request_fini(struct wire_request *r);
 struct wire_extra {
     const char *control_plane; /* identifier; NULL: none */
     const char *resource_type; /* type URL of the Any of each resource, if not the response's */
+    bool unknown_field;        /* one that no API has, in each resource */
+    unsigned long pad;         /* bytes of one in the response */
+    char **garble;             /* names of resources that shall be no messages */
+    size_t garble_count;
+    /* What becomes of it on the way: the hub's. */
+    bool drop, late, ends;
+    unsigned long again;
+    int end_status;
 };
 
 /* Serialize a response. */

@@ -1,0 +1,105 @@
+"""A control plane that misbehaves: whatever it sends, traffic goes on, and in the end all is as it
+says. In both dialects."""
+import pytest
+
+from harness import Traffic, route, wait_for
+from harness.xds import DELTA, eds_cluster, endpoints, rds_listener, routes, static_cluster
+
+
+@pytest.fixture
+def world(stub, start, origins, ads_bootstrap):
+    """A proxy that serves "one" of two origins, under load."""
+    one, two = origins("one", "two")
+    control = stub(rds_listener(), routes(route("/", "web")), eds_cluster("web"),
+                   endpoints("web", one))
+    proxy = start(ads_bootstrap(control))
+    assert proxy.get("/").text == "one"
+    return control, proxy, one, two
+
+
+@pytest.fixture
+def load(world):
+    with Traffic(world[1].port(), expect=["one", "two"]) as traffic:
+        yield traffic
+
+
+def test_responses_that_come_twice(world, load):
+    control, proxy, _, two = world
+    control.fault(again=3)
+    control.put(endpoints("web", two))
+    load.wait_only("two")
+    assert len(control.events("eds", "literal")) == 3
+    assert proxy.stat("cluster.web.update_rejected") == 0
+
+
+def test_responses_that_overtake_each_other(world, load):
+    control, proxy, one, two = world
+    control.fault(type="cds", late=True, times=1)
+    control.put(static_cluster("other", two), routes(route("/", "other")), endpoints("web", two))
+    load.wait_only("two")
+    wait_for(lambda: control.events("cds", "literal"), what="the late response")
+    proxy.wait_stat("cluster_manager.active_clusters", 3)
+    control.put(endpoints("web", one), routes(route("/", "web")))
+    load.wait_only("one")
+
+
+def test_a_response_that_is_lost_comes_with_the_next_stream(world, load):
+    control, proxy, _, two = world
+    fault = control.fault(type="eds", drop=True)
+    control.put(endpoints("web", two))
+    wait_for(lambda: control.events("eds", "dropped"), what="the loss")
+    assert proxy.get("/").text == "one"
+    control.ask(f"/fault?id={fault['id']}", "DELETE")
+    control.end_streams()
+    load.wait_only("two")
+
+
+@pytest.mark.parametrize("dialect", [DELTA], indirect=True)
+def test_removed_and_added_in_one_response(world, load):
+    control, proxy, _, two = world
+    control.fault(type="eds", readd=["web"], times=1)
+    control.put(endpoints("web", two))
+    entry = control.wait("eds", "NACKED")
+    assert "duplicate name web" in entry["nack_reason"]
+    assert proxy.get("/").text == "one"
+    control.end_streams()
+    load.wait_only("two")
+
+
+def test_fields_that_no_api_has(world, load):
+    control, proxy, _, two = world
+    control.fault(unknown_field=True)
+    control.put(endpoints("web", two), static_cluster("more", two))
+    load.wait_only("two")
+    control.wait("cds")
+    assert proxy.stat("server.dynamic_unknown_fields") >= 1
+
+
+def test_bytes_that_are_no_message(world, load):
+    control, proxy, _, two = world
+    control.fault(type="cds", garble=["bad"], times=1)
+    control.put(static_cluster("bad", two))
+    control.wait("cds", "NACKED")
+    load.go_on()
+    assert proxy.stat("cluster_manager.cds.update_rejected") == 1
+    control.put(static_cluster("bad", two, connect_timeout="2s"))
+    control.wait("cds")
+    proxy.wait_stat("cluster_manager.active_clusters", 3)
+
+
+def test_an_oversized_message(world, load):
+    control, _, _, two = world
+    control.fault(type="eds", pad_bytes=8 << 20, times=1)
+    control.put(endpoints("web", two))
+    load.wait_only("two")
+
+
+def test_a_server_that_flaps(world, load):
+    control, proxy, one, two = world
+    control.fault(type="eds", end_after=14, times=4)
+    for n, target in enumerate([two, one, two, one]):
+        control.put(endpoints("web", target))
+        wait_for(lambda n=n: len(control.events(event="close")) > n, bound=30, what="the end")
+    control.put(endpoints("web", two))
+    load.wait_only("two")
+    proxy.wait_stat("control_plane.connected_state", 1)
