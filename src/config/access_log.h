@@ -83,8 +83,34 @@ enum access_log_sink { ACCESS_LOG_FILE, ACCESS_LOG_STDOUT, ACCESS_LOG_STDERR };
     X(TRACE_ID, "TRACE_ID")                                                                        \
     X(DOWNSTREAM_TLS_VERSION, "DOWNSTREAM_TLS_VERSION")                                            \
     X(DOWNSTREAM_TLS_CIPHER, "DOWNSTREAM_TLS_CIPHER")                                              \
+    X(DOWNSTREAM_TLS_SESSION_ID, "DOWNSTREAM_TLS_SESSION_ID")                                      \
+    X(DOWNSTREAM_PEER_SUBJECT, "DOWNSTREAM_PEER_SUBJECT")                                          \
+    X(DOWNSTREAM_PEER_ISSUER, "DOWNSTREAM_PEER_ISSUER")                                            \
+    X(DOWNSTREAM_PEER_SERIAL, "DOWNSTREAM_PEER_SERIAL")                                            \
+    X(DOWNSTREAM_PEER_FINGERPRINT_256, "DOWNSTREAM_PEER_FINGERPRINT_256")                          \
+    X(DOWNSTREAM_PEER_FINGERPRINT_1, "DOWNSTREAM_PEER_FINGERPRINT_1")                              \
+    X(DOWNSTREAM_PEER_CERT, "DOWNSTREAM_PEER_CERT")                                                \
+    X(DOWNSTREAM_PEER_CERT_V_START, "DOWNSTREAM_PEER_CERT_V_START")                                \
+    X(DOWNSTREAM_PEER_CERT_V_END, "DOWNSTREAM_PEER_CERT_V_END")                                    \
     X(DOWNSTREAM_PEER_URI_SAN, "DOWNSTREAM_PEER_URI_SAN")                                          \
-    X(DOWNSTREAM_PEER_SUBJECT, "DOWNSTREAM_PEER_SUBJECT")
+    X(DOWNSTREAM_PEER_DNS_SAN, "DOWNSTREAM_PEER_DNS_SAN")                                          \
+    X(DOWNSTREAM_PEER_IP_SAN, "DOWNSTREAM_PEER_IP_SAN")                                            \
+    X(DOWNSTREAM_PEER_EMAIL_SAN, "DOWNSTREAM_PEER_EMAIL_SAN")                                      \
+    X(DOWNSTREAM_LOCAL_SUBJECT, "DOWNSTREAM_LOCAL_SUBJECT")                                        \
+    X(DOWNSTREAM_LOCAL_URI_SAN, "DOWNSTREAM_LOCAL_URI_SAN")                                        \
+    X(DOWNSTREAM_LOCAL_DNS_SAN, "DOWNSTREAM_LOCAL_DNS_SAN")                                        \
+    X(DOWNSTREAM_TRANSPORT_FAILURE_REASON, "DOWNSTREAM_TRANSPORT_FAILURE_REASON")                  \
+    X(UPSTREAM_TLS_VERSION, "UPSTREAM_TLS_VERSION")                                                \
+    X(UPSTREAM_TLS_CIPHER, "UPSTREAM_TLS_CIPHER")                                                  \
+    X(UPSTREAM_TLS_SESSION_ID, "UPSTREAM_TLS_SESSION_ID")                                          \
+    X(UPSTREAM_PEER_SUBJECT, "UPSTREAM_PEER_SUBJECT")                                              \
+    X(UPSTREAM_PEER_ISSUER, "UPSTREAM_PEER_ISSUER")                                                \
+    X(UPSTREAM_PEER_CERT, "UPSTREAM_PEER_CERT")                                                    \
+    X(UPSTREAM_PEER_CERT_V_START, "UPSTREAM_PEER_CERT_V_START")                                    \
+    X(UPSTREAM_PEER_CERT_V_END, "UPSTREAM_PEER_CERT_V_END")                                        \
+    X(UPSTREAM_PEER_URI_SAN, "UPSTREAM_PEER_URI_SAN")                                              \
+    X(UPSTREAM_PEER_DNS_SAN, "UPSTREAM_PEER_DNS_SAN")                                              \
+    X(UPSTREAM_PEER_IP_SAN, "UPSTREAM_PEER_IP_SAN")
 
 enum format_op {
     FORMAT_LITERAL,

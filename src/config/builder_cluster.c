@@ -1,6 +1,7 @@
 /* Clusters and their endpoints: new versions warm beside the one that serves. */
 #include "base/memory.h"
 #include "config/builder_private.h"
+#include "config/tls_stats.h"
 
 static bool is_dns(const struct cluster *c)
 {
@@ -101,6 +102,7 @@ static void entry_fini(struct node *n)
     NODE_UNREF(&hs);
     NODE_UNREF(&e->tls);
     stat_scope_unref(&e->tls_stats);
+    stat_scope_unref(&e->ssl_stats);
     cluster_state_unref(&e->state);
 }
 
@@ -115,6 +117,8 @@ struct cluster_entry *builder_cluster_entry(const struct resource_version *v)
     if (e->cluster->tls) {
         e->tls = e->cluster->tls->node ? NODE_REF(e->cluster->tls->node) : NULL;
         e->tls_stats = stat_scope_ref(e->cluster->tls->stats);
+        struct stat_scope *own = v->state->stats;
+        e->ssl_stats = stat_scope_get(own->store, bytes_of(own->prefix), &tls_stat_schema);
     }
     return e;
 }

@@ -2,6 +2,7 @@
  * version of routes goes to every listener that uses it at the next commit. */
 #include "base/memory.h"
 #include "config/builder_private.h"
+#include "config/tls_stats.h"
 #include "config/route.h"
 
 static const struct listener_chain *chain_at(const struct listener_parts *p, unsigned i)
@@ -96,6 +97,7 @@ static void entry_fini(struct node *n)
     NODE_UNREF(&l);
     stat_scope_unref(&e->stats);
     stat_scope_unref(&e->tls_stats);
+    stat_scope_unref(&e->ssl_stats);
 }
 
 /* Routes of a manager now: its own, or what its source has delivered. */
@@ -187,6 +189,9 @@ struct listener_entry *builder_listener_entry(struct builder *b, const struct re
         const struct tls_socket *s = chain_at(p, i)->chain->tls;
         e->tls_stats = s ? stat_scope_ref(s->stats) : NULL;
     }
+    if (e->tls_stats)
+        e->ssl_stats =
+            stat_scope_get(b->options.stats, bytes_of(e->stats->prefix), &tls_stat_schema);
     return e;
 }
 

@@ -333,6 +333,12 @@ enum upstream_protocol {
     UPSTREAM_DOWNSTREAM, /* what the client speaks */
 };
 
+/* TLS takes the name to send, or to find in the peer's certificate, from the request. */
+struct auto_names {
+    bool sni, san_validation;
+    struct bytes header; /* lower case: instead of the host; empty: none */
+};
+
 struct cluster {
     struct node node;
     struct bytes name, stat_name; /* stat_name: alt_stat_name or name */
@@ -372,6 +378,7 @@ struct cluster {
     const struct host_set *inline_hosts; /* CLUSTER_STATIC; a child node */
     struct bytes observability_name;     /* alt_stat_name or name, as written: /clusters */
     const struct tls_socket *tls;        /* NULL: plain text */
+    const struct auto_names *auto_names; /* NULL: none; counts with TLS */
 };
 
 /* What the snapshot's map holds for a cluster name: an active (warm) cluster. */

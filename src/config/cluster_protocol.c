@@ -10,6 +10,7 @@
 #define CLUSTER(f) envoy_config_cluster_v3_Cluster_##f
 #define COMMON(f) envoy_config_core_v3_HttpProtocolOptions_##f
 #define HTTP1(f) envoy_config_core_v3_Http1ProtocolOptions_##f
+#define UPSTREAM(f) envoy_config_core_v3_UpstreamHttpProtocolOptions_##f
 #define OPTIONS(f) envoy_extensions_upstreams_http_v3_HttpProtocolOptions_##f
 
 typedef envoy_config_core_v3_HttpProtocolOptions common_msg;
@@ -90,6 +91,19 @@ take_auto(struct cluster *c,
     return take_http2(c, UPSTREAM_AUTO, OPTIONS(AutoHttpConfig_http2_protocol_options)(m), err);
 }
 
+static void take_names(struct cluster *c, const options_msg *m)
+{
+    const envoy_config_core_v3_UpstreamHttpProtocolOptions *u =
+        OPTIONS(upstream_http_protocol_options)(m);
+    if (!u)
+        return;
+    struct auto_names *names = ARENA_NEW(c->node.arena, struct auto_names);
+    names->sni = UPSTREAM(auto_sni)(u);
+    names->san_validation = UPSTREAM(auto_san_validation)(u);
+    names->header = upb_lower(UPSTREAM(override_auto_sni_header)(u), c->node.arena);
+    c->auto_names = names;
+}
+
 static bool take_options(struct cluster *c, const options_msg *m, struct error *err)
 {
     size_t n;
@@ -98,6 +112,7 @@ static bool take_options(struct cluster *c, const options_msg *m, struct error *
         return error_set(err, "http_filters: upstream HTTP filters are not implemented");
     if (!take_common(c, OPTIONS(common_http_protocol_options)(m), err))
         return error_prefix(err, "common_http_protocol_options.");
+    take_names(c, m);
     if (OPTIONS(explicit_http_config)(m)) {
         if (!take_explicit(c, OPTIONS(explicit_http_config)(m), err))
             return error_prefix(err, "explicit_http_config.");

@@ -21,6 +21,7 @@ static const char hcm_name[] =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
 enum {
+    FIELD_MATCH = 1,
     FIELD_FILTERS = 3,
     FIELD_METADATA = 5,
     FIELD_TRANSPORT_SOCKET = 6,
@@ -228,8 +229,19 @@ static void filter_chain_fini(struct node *n)
     tls_socket_fini((struct tls_socket *)c->tls);
 }
 
+/* What this chain let in is nothing to another one. */
+static bool bind_sessions(struct filter_chain *c, struct bytes wire)
+{
+    struct tls_socket *s = (struct tls_socket *)c->tls;
+    if (s)
+        s->settings.session_scope =
+            arena_dup(c->node.arena, wire_message(c->node.arena, wire, FIELD_MATCH));
+    return true;
+}
+
 static bool take_chain(struct decode_context *ctx, struct filter_chain *c, const chain_msg *m,
-                       const struct network_filter *f, size_t n, struct error *err)
+                       struct bytes wire, const struct network_filter *f, size_t n,
+                       struct error *err)
 {
     struct arena *a = c->node.arena;
     c->name = arena_dup(a, upb_bytes(CHAIN(name)(m)));
@@ -241,7 +253,7 @@ static bool take_chain(struct decode_context *ctx, struct filter_chain *c, const
                             err) &&
            transport_socket_decode(ctx, a, CHAIN(transport_socket)(m), true, "transport_socket",
                                    &c->tls, err) &&
-           take_match(a, CHAIN(filter_chain_match)(m), &c->match, err) &&
+           bind_sessions(c, wire) && take_match(a, CHAIN(filter_chain_match)(m), &c->match, err) &&
            take_slots(ctx, c, f, n, err);
 }
 
@@ -285,7 +297,7 @@ static bool decode_chain(struct decode_context *ctx, struct arena *scratch, cons
         out->chain =
             node_new(NODE_FILTER_CHAIN, sizeof(*out->chain), key.len + 256, filter_chain_fini);
         out->chain->key = arena_dup(out->chain->node.arena, key);
-        if (!take_chain(ctx, out->chain, m, f, n, err))
+        if (!take_chain(ctx, out->chain, m, wire, f, n, err))
             return false;
     }
     if (!out->chain->is_http)

@@ -157,6 +157,16 @@ struct http_manager {
     enum underscores_action underscores;
 
     bool use_remote_address, skip_xff_append, append_x_forwarded_port;
+    struct client_cert_details {
+        enum forward_client_cert {
+            CLIENT_CERT_SANITIZE,
+            CLIENT_CERT_FORWARD_ONLY,
+            CLIENT_CERT_APPEND_FORWARD,
+            CLIENT_CERT_SANITIZE_SET,
+            CLIENT_CERT_ALWAYS_FORWARD_ONLY
+        } how;
+        bool subject, cert, chain, dns, uri;
+    } client_cert; /* x-forwarded-client-cert */
     uint32_t xff_num_trusted_hops;
     struct address_prefix *internal_prefixes;
     unsigned n_internal_prefixes;

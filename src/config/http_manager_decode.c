@@ -195,6 +195,27 @@ static bool take_internal(struct http_manager *m, const hcm_msg *msg, struct err
     return true;
 }
 
+#define DETAILS(f) HCM(SetCurrentClientCertDetails_##f)
+typedef HCM(SetCurrentClientCertDetails) cert_details_msg;
+
+static bool take_client_cert(struct http_manager *m, const hcm_msg *msg, struct error *err)
+{
+    struct client_cert_details *d = &m->client_cert;
+    int32_t how = HCM(forward_client_cert_details)(msg);
+    if (how < (int32_t)CLIENT_CERT_SANITIZE || how > (int32_t)CLIENT_CERT_ALWAYS_FORWARD_ONLY)
+        return error_set(err, "forward_client_cert_details is not known");
+    d->how = (enum forward_client_cert)how;
+    const cert_details_msg *set = HCM(set_current_client_cert_details)(msg);
+    if (set) {
+        d->subject = upb_bool(DETAILS(subject)(set), false);
+        d->cert = DETAILS(cert)(set);
+        d->chain = DETAILS(chain)(set);
+        d->dns = DETAILS(dns)(set);
+        d->uri = DETAILS(uri)(set);
+    }
+    return true;
+}
+
 static void take_identity(struct http_manager *m, const hcm_msg *msg)
 {
     m->use_remote_address = upb_bool(HCM(use_remote_address)(msg), false);
@@ -304,7 +325,7 @@ static bool take_manager(struct decode_context *ctx, struct http_manager *m, con
     take_identity(m, msg);
     return check_refused(msg, err) && take_codec(m, msg, err) && take_http2(m, msg, err) &&
            take_times(m, msg, err) && take_common(m, msg, err) && take_names(ctx, m, msg, err) &&
-           take_internal(m, msg, err) && take_path(m, msg, err) &&
+           take_internal(m, msg, err) && take_client_cert(m, msg, err) && take_path(m, msg, err) &&
            take_request_id(ctx, m, msg, arena, err) && take_logs(ctx, m, msg, wire, err) &&
            http_manager_take_filters(ctx, m, wire, err) &&
            http_manager_take_routes(ctx, m, wire, previous, err);

@@ -93,6 +93,29 @@ struct filter_chain {
     const struct tls_socket *tls; /* NULL: plain text */
 };
 
+/* Where a listener filter does not act, by the destination port. */
+struct listener_match {
+    enum {
+        LISTENER_MATCH_ANY,
+        LISTENER_MATCH_NOT,
+        LISTENER_MATCH_AND,
+        LISTENER_MATCH_OR,
+        LISTENER_MATCH_PORTS
+    } kind;
+    const struct listener_match *rules;
+    unsigned n_rules;
+    int32_t from, to; /* ports, `to` not in it */
+};
+
+/* What is looked at before a connection has a filter chain. */
+struct listener_filters {
+    bool tls_inspector, close_on_bad_hello, continue_on_timeout;
+    const struct listener_match *disabled; /* NULL: nowhere */
+    uint32_t max_client_hello;
+    uint64_t timeout_ms; /* 0: none */
+};
+bool listener_filters_inspect(const struct listener_filters *f, uint16_t port);
+
 enum traffic_direction { DIRECTION_UNSPECIFIED, DIRECTION_INBOUND, DIRECTION_OUTBOUND };
 
 struct socket_option {
@@ -127,6 +150,7 @@ struct listener {
     bool keepalive;
     uint32_t keepalive_probes, keepalive_time_s, keepalive_interval_s;
     enum traffic_direction direction;
+    struct listener_filters filters;
     struct access_log **access_logs;
     unsigned n_access_logs;
     bool added_via_api;

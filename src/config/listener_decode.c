@@ -3,6 +3,7 @@
 #include "config/decode_util.h"
 #include "config/filter_chain_decode.h"
 #include "config/http_manager_parts.h"
+#include "config/listener_filter_decode.h"
 #include "config/runtime.h"
 #include "config/wire_slice.h"
 #include "envoy/config/core/v3/address.upb.h"
@@ -25,13 +26,6 @@ enum {
 /* What would accept or send traffic elsewhere if it were ignored. */
 static bool check_refused(const listener_msg *m, struct error *err)
 {
-    size_t n;
-    LISTENER(listener_filters)(m, &n);
-    if (n) {
-        const envoy_config_listener_v3_ListenerFilter *f = LISTENER(listener_filters)(m, &n)[0];
-        return error_set(err, "listener_filters[0]: '%.*s': listener filters are not implemented",
-                         BYTES_ARG(upb_bytes(envoy_config_listener_v3_ListenerFilter_name(f))));
-    }
     if (upb_bool(LISTENER(use_original_dst)(m), false))
         return error_set(err, "use_original_dst is not implemented");
     if (LISTENER(internal_listener)(m))
@@ -147,7 +141,8 @@ static bool take_listener(struct decode_context *ctx, struct listener *l, const 
     l->stat_prefix = arena_dup(a, upb_bytes(LISTENER(stat_prefix)(m)));
     l->connection_limit = runtime_listener_connection_limit(ctx->runtime, name);
     l->added_via_api = !ctx->is_static;
-    return check_refused(m, err) && take_addresses(l, m, err) && take_socket(l, m, err) &&
+    return check_refused(m, err) && listener_filters_decode(ctx, a, m, &l->filters, err) &&
+           take_addresses(l, m, err) && take_socket(l, m, err) &&
            access_logs_decode(ctx, a, wire, FIELD_ACCESS_LOG, &l->access_logs, &l->n_access_logs,
                               err);
 }

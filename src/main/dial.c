@@ -10,6 +10,7 @@
 #include "config/snapshot.h"
 #include "dataplane/net/connection.h"
 #include "dataplane/net/relay.h"
+#include "dataplane/net/transport_tls.h"
 #include "dataplane/upstream/cluster_manager.h"
 #include "main/post_call.h"
 
@@ -137,6 +138,23 @@ static void on_local_close(struct connection *conn, enum close_reason reason)
 }
 static const struct connection_ops local_ops = {.on_data = on_data, .on_close = on_local_close};
 
+/* The channel speaks HTTP/2, and servers may insist on hearing so. */
+static struct transport *wrap_tls(void *ctx, struct transport *socket)
+{
+    static const struct bytes h2[] = {BYTES("h2")};
+    struct cluster_runtime *c = ctx;
+    struct tls_connect_options o = {.alpn_fallback = h2,
+                                    .n_alpn_fallback = 1,
+                                    .stats = c->ssl_stats,
+                                    .stat_slot = STAT_SLOT_MAIN};
+    if (c->tls)
+        return transport_tls_new(c->tls, socket, c->worker->chunks, &o);
+    if (c->tls_stats)
+        stat_inc(c->tls_stats, STAT_SLOT_MAIN, STAT_TLS_UPSTREAM_NOT_READY);
+    transport_close(&socket, false);
+    return NULL;
+}
+
 static void try_next(struct dial *d)
 {
     struct worker *w = d->dialer->main_worker;
@@ -157,6 +175,11 @@ static void try_next(struct dial *d)
                                 .keepalive_probes = config->keepalive_probes,
                                 .keepalive_time_s = config->keepalive_time_s,
                                 .keepalive_interval_s = config->keepalive_interval_s};
+    if (c->wants_tls) {
+        o.wrap = wrap_tls;
+        o.wrap_ctx = c;
+        o.wrap_failure = c->tls ? NULL : "TLS error: Secret is not supplied by SDS";
+    }
     d->result.keepalive_interval_ms = config->h2_keepalive_interval_ms;
     d->result.keepalive_timeout_ms = config->h2_keepalive_timeout_ms;
     stat_inc(d->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_TOTAL);

@@ -16,6 +16,7 @@
 #include "filters/registry.h"
 #include "main/post_call.h"
 #include "main/server_internal.h"
+#include "main/tls_factory.h"
 
 enum { SECOND_MS = 1000 };
 
@@ -226,6 +227,7 @@ static bool make_config(struct server *s, struct error *err)
         .descriptors = s->descriptors,
         .validator = s->validator,
         .filters = &filter_registry,
+        .tls = &tls_factory,
         .stats = s->stats,
         .strict = s->options->strict,
         .reject_unknown_static = !s->options->allow_unknown_static,

@@ -28,42 +28,10 @@ struct worker_listener {
     unsigned generation;                /* last adoption that named it */
 };
 
-/* The gauge is what all workers hold; two that accept at once may both pass, as in Envoy. */
-static bool at_connection_limit(const struct listener_entry *e)
-{
-    uint64_t limit = e->listener->connection_limit;
-    if (LIKELY(limit == UINT64_MAX))
-        return false;
-    int64_t active = stat_read(e->stats, STAT_LISTENER_CX_ACTIVE, &(bool){false});
-    return active >= 0 && (uint64_t)active >= limit;
-}
-
 static void on_accept(struct acceptor *a, int fd, const struct address *remote)
 {
     struct worker_listener *l = a->owner;
-    struct worker *w = &l->thread->worker;
-    struct chain_query q = {
-        .local = address_local(fd), .remote = *remote, .direct_remote = *remote};
-    if (at_connection_limit(l->entry)) {
-        stat_inc(l->entry->stats, w->slot, STAT_LISTENER_CX_OVERFLOW);
-        close(fd);
-        return;
-    }
-    bool limited = http_conn_limited(w, l->entry);
-    if (limited && !conn_limit_take(w->connections)) {
-        stat_inc(l->entry->stats, w->slot, STAT_LISTENER_GLOBAL_CX_OVERFLOW);
-        close(fd);
-        return;
-    }
-    struct chain_binding *chain = listener_find_chain(l->entry, &q);
-    if (chain && chain->manager) {
-        http_conn_accept(w, fd, remote, l->entry, chain);
-        return;
-    }
-    if (limited)
-        conn_limit_give_back(w->connections);
-    stat_inc(l->entry->stats, w->slot, STAT_LISTENER_NO_FILTER_CHAIN_MATCH); /* rule M16 */
-    close(fd);
+    accept_begin(&l->thread->accepted, l->entry, fd, remote);
 }
 
 static void on_exhausted(struct acceptor *a, int error, uint64_t retry_ms)
@@ -232,6 +200,7 @@ struct worker_thread *worker_thread_new(const struct worker_thread_options *o, s
                                 .connections = o->connections};
     random_seed_os(&t->worker.random);
     list_init(&t->acceptors);
+    accept_list_init(&t->accepted, &t->worker);
     snapshot_slot_init(&t->slot, loop, adopt, t);
     cluster_manager_new(&t->worker, &connector_socket);
     http_worker_init(&t->worker);
@@ -327,6 +296,7 @@ void worker_thread_stop(struct worker_thread *t)
     LIST_EACH(it, &t->acceptors)
     drop_listener(LIST_ENTRY(it, struct worker_listener, link));
     timer_stop(&t->drain);
+    accept_list_fini(&t->accepted);
     http_conn_list_close_all(&t->worker);
     loop_turn(t->worker.loop, false); /* lets the reaper free what was closed */
     http_worker_fini(&t->worker);     /* the streams that are left use clusters until they end */

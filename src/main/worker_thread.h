@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "dataplane/net/worker.h"
+#include "main/accept.h"
 #include "main/listener_registry.h"
 #include "main/snapshot_slot.h"
 
@@ -28,7 +29,8 @@ struct worker_thread {
     pthread_t thread;
     bool started, accepting;
     struct list acceptors; /* struct worker_listener */
-    struct timer drain;    /* connections of chains that are gone */
+    struct accept_list accepted;
+    struct timer drain; /* connections of chains that are gone */
 };
 
 struct worker_thread *worker_thread_new(const struct worker_thread_options *o, struct error *err);

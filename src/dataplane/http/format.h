@@ -9,6 +9,7 @@ struct stream;
 
 /* One operator's text, without length limit; false: it has none ("-" or null is printed). */
 bool format_value(struct stream *s, const struct format_part *part, struct strbuf *out);
+bool format_tls_value(struct stream *s, enum format_op op, struct strbuf *out);
 bool format_path(const struct stream *s, const struct format_part *part, struct strbuf *out);
 bool format_query_param(const struct stream *s, const struct format_part *part, struct strbuf *out);
 void format_text(struct stream *s, const struct format *f, struct strbuf *out);

@@ -240,7 +240,7 @@ static bool connection_value(struct stream *s, enum format_op op, struct strbuf 
     case FORMAT_REQUESTED_SERVER_NAME:
         return add(out, transport_server_name(connection_transport(c)));
     default:
-        return false; /* TLS, tracing: nothing to say */
+        return format_tls_value(s, op, out);
     }
 }
 

@@ -204,7 +204,7 @@ void hcm_forwarded(struct stream *s)
     const struct address *peer = connection_remote(s->conn->connection);
     bool single = false;
     headers_remove_id(h, HEADER_X_ENVOY_INTERNAL);
-    headers_remove(h, BYTES("x-forwarded-client-cert"));
+    hcm_client_cert(s);
     bool found = find_client(s, peer, &single);
     if (!headers_has(h, HEADER_X_FORWARDED_PROTO))
         headers_set_id(h, HEADER_X_FORWARDED_PROTO, transport_scheme(s));

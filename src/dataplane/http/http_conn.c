@@ -8,6 +8,7 @@
 #include "dataplane/http/stream_internal.h"
 #include "dataplane/http/stream_pool.h"
 #include "dataplane/net/conn_limit.h"
+#include "dataplane/net/transport_tls.h"
 
 enum { BEGUN_MAX = 32 };             /* pipelined requests of a connection in one turn */
 enum { HELD_INPUT_MAX = 64 * 1024 }; /* pipelined bytes kept while a response is under way */
@@ -322,6 +323,8 @@ static void count_close(struct http_conn *c, bool remote, bool active)
         http_conn_count(
             c, c->mux ? STAT_HTTP_DOWNSTREAM_CX_HTTP2_ACTIVE : STAT_HTTP_DOWNSTREAM_CX_HTTP1_ACTIVE,
             -1);
+    if (c->is_tls)
+        http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_SSL_ACTIVE, -1);
     http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_DESTROY, 1);
     http_conn_count(
         c, remote ? STAT_HTTP_DOWNSTREAM_CX_DESTROY_REMOTE : STAT_HTTP_DOWNSTREAM_CX_DESTROY_LOCAL,
@@ -347,6 +350,8 @@ void http_conn_on_close(struct connection *connection, enum close_reason reason)
         reason == CLOSE_REMOTE_CLOSE || reason == CLOSE_REMOTE_RESET || reason == CLOSE_IO_ERROR;
     if (reason == CLOSE_DELAYED_CLOSE_TIMEOUT)
         http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_DELAYED_CLOSE_TIMEOUT, 1);
+    if (reason == CLOSE_CONNECT_TIMEOUT)
+        stat_inc(c->listener_stats, c->worker->slot, STAT_LISTENER_CX_TRANSPORT_TIMEOUT);
     bool active = c->stream || (c->mux && c->mux->n_streams);
     c->closing = true;
     http_conn_count_bytes(c);
@@ -432,6 +437,10 @@ static void start_connection(struct http_conn *c)
     const struct http_manager *m = c->binding->manager;
     http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_TOTAL, 1);
     http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_ACTIVE, 1);
+    if (c->is_tls) {
+        http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_SSL_TOTAL, 1);
+        http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_SSL_ACTIVE, 1);
+    }
     stat_inc(c->listener_stats, slot, STAT_LISTENER_CX_TOTAL);
     stat_inc(c->listener_stats, slot, STAT_LISTENER_CX_ACTIVE);
     stat_add(c->listener_stats, slot, STAT_LISTENER_PRE_CX_ACTIVE, 0); /* it has been, and went */
@@ -453,7 +462,7 @@ bool http_conn_limited(const struct worker *w, const struct listener_entry *l)
 }
 
 static struct http_conn *conn_make(struct worker *w, const struct listener_entry *l,
-                                   struct chain_binding *b)
+                                   struct chain_binding *b, bool is_tls)
 {
     struct http_conn *c = NEW(struct http_conn);
     c->magic = HTTP_CONN_MAGIC;
@@ -468,6 +477,7 @@ static struct http_conn *conn_make(struct worker *w, const struct listener_entry
     c->stats = stat_scope_ref(b->manager->stats);
     c->listener_stats = stat_scope_ref(l->stats);
     c->limited = http_conn_limited(w, l);
+    c->is_tls = is_tls;
     buffer_init(&c->out, w->chunks);
     timer_init(&c->timer, w->loop, on_timer, c);
     struct codec_options o = http_conn_codec_options(c);
@@ -481,7 +491,7 @@ static struct http_conn *conn_make(struct worker *w, const struct listener_entry
 struct http_conn *http_conn_new(struct worker *w, struct connection *connection,
                                 const struct listener_entry *l, struct chain_binding *b)
 {
-    struct http_conn *c = conn_make(w, l, b);
+    struct http_conn *c = conn_make(w, l, b, transport_is_tls(connection_transport(connection)));
     c->connection = connection;
     connection_set_owner(connection, &connection_ops, c);
     start_connection(c);
@@ -491,8 +501,16 @@ struct http_conn *http_conn_new(struct worker *w, struct connection *connection,
 struct http_conn *http_conn_accept(struct worker *w, int fd, const struct address *remote,
                                    const struct listener_entry *l, struct chain_binding *b)
 {
-    struct http_conn *c = conn_make(w, l, b);
-    c->connection = connection_accept(w->loop, w->chunks, fd, remote, &connection_ops, c);
+    return http_conn_accept_over(w, transport_socket_new(w->loop, fd, false), remote, l, b);
+}
+
+struct http_conn *http_conn_accept_over(struct worker *w, struct transport *t,
+                                        const struct address *remote,
+                                        const struct listener_entry *l, struct chain_binding *b)
+{
+    struct http_conn *c = conn_make(w, l, b, transport_is_tls(t));
+    c->connection = connection_accept_over(
+        w->loop, w->chunks, t, remote, b->chain->transport_connect_timeout_ms, &connection_ops, c);
     start_connection(c);
     return c;
 }

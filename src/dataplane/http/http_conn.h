@@ -60,6 +60,10 @@ struct http_conn *http_conn_new(struct worker *w, struct connection *c,
 /* The same over an accepted, non-blocking descriptor, which it takes over. */
 struct http_conn *http_conn_accept(struct worker *w, int fd, const struct address *remote,
                                    const struct listener_entry *l, struct chain_binding *b);
+/* The same over the chain's transport (a socket, TLS over one), which it takes over. */
+struct http_conn *http_conn_accept_over(struct worker *w, struct transport *t,
+                                        const struct address *remote,
+                                        const struct listener_entry *l, struct chain_binding *b);
 
 /* After a swap of worker->snapshot: connections whose chain is gone start to drain (their next
  * response says close). Returns how many there are. */

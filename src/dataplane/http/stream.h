@@ -41,6 +41,7 @@ struct stream_info {
     struct bytes upstream_hostname;
     struct address upstream_address, upstream_local_address;
     bool has_upstream_address, has_upstream_local_address;
+    struct tls_connection *upstream_tls; /* held until the stream is logged */
     unsigned attempts;
     enum http_protocol upstream_protocol; /* with has_upstream_address */
 };

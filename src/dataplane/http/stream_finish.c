@@ -2,6 +2,7 @@
 #include "dataplane/http/http_conn_mux.h"
 #include "dataplane/http/stream_internal.h"
 #include "dataplane/http/stream_pool.h"
+#include "dataplane/net/transport_tls.h"
 
 /* The end of a stream: counted, logged, its codec half let go. Its filters are destroyed at the end
  * of the turn, because one of them may be on the call stack now. */
@@ -20,6 +21,7 @@ void stream_finish(struct stream *s)
     if (p->reset || !p->request_complete) /* Envoy's sense: whoever did it */
         stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_RX_RESET);
     access_log_stream(s);
+    tls_connection_unref(&s->info.upstream_tls);
     bool reusable = p->request_complete && p->response_complete && !p->reset;
     if (s->codec_stream && !reusable)
         conn->codec->ops->stream_reset(s->codec_stream, p->reset_code);

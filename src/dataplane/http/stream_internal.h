@@ -97,6 +97,8 @@ struct bytes local_reply_build(struct stream *s, unsigned status, struct bytes b
 const struct stream_error *hcm_request(struct stream *s, const char **details);
 /* hcm_forwarded.c: the client's address, x-forwarded-*, internal or external. */
 void hcm_forwarded(struct stream *s);
+/* hcm_client_cert.c: x-forwarded-client-cert, as the manager says. */
+void hcm_client_cert(struct stream *s);
 /* hcm_path.c */
 const struct stream_error *hcm_normalize_path(struct stream *s);
 /* hcm_hop_by_hop.c. False: the Connection header names what it must not. */

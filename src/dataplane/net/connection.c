@@ -449,12 +449,31 @@ struct connection *connection_accept(struct loop *loop, struct chunk_pool *pool,
                                      const struct address *remote, const struct connection_ops *ops,
                                      void *owner)
 {
+    return connection_accept_over(loop, pool, transport_socket_new(loop, fd, false), remote, 0, ops,
+                                  owner);
+}
+
+struct connection *connection_accept_over(struct loop *loop, struct chunk_pool *pool,
+                                          struct transport *transport, const struct address *remote,
+                                          uint64_t handshake_ms, const struct connection_ops *ops,
+                                          void *owner)
+{
     struct connection *c = make(loop, pool, ops, owner);
 
     if (remote)
         c->remote = *remote;
-    start(c, transport_socket_new(loop, fd, false));
+    if (handshake_ms)
+        timer_start(&c->timer, handshake_ms);
+    start(c, transport);
     return c;
+}
+
+void connection_prefill(struct connection *c, struct buffer *bytes)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    c->bytes_read += bytes->len;
+    buffer_move(&c->in, bytes);
+    c->reread = c->in.len > 0; /* shown once the handshake is done */
 }
 
 static bool prepare_socket(int fd, const struct address *to, const struct connect_options *opt)
@@ -521,7 +540,7 @@ struct connection *connection_connect(struct loop *loop, struct chunk_pool *pool
     if (opt && opt->wrap) {
         t = opt->wrap(opt->wrap_ctx, t);
         if (!t) {
-            set_failure(c, ENOMEM, "", "transport socket could not be made");
+            set_failure(c, ENOMEM, "", opt->wrap_failure);
             finish(c, CLOSE_HANDSHAKE_FAILED, false);
             return c;
         }

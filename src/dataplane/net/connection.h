@@ -50,6 +50,7 @@ struct connect_options {
     /* Stacks a transport on the socket (TLS); NULL: none. Takes over the socket; NULL: failed. */
     struct transport *(*wrap)(void *ctx, struct transport *socket);
     void *wrap_ctx;
+    const char *wrap_failure; /* why it is NULL; NULL: no memory */
 };
 
 /* Never fails at once: a refusal arrives as on_close(CLOSE_CONNECT_FAILED). opt may be NULL. */
@@ -60,6 +61,14 @@ struct connection *connection_connect(struct loop *loop, struct chunk_pool *pool
 struct connection *connection_accept(struct loop *loop, struct chunk_pool *pool, int fd,
                                      const struct address *remote, const struct connection_ops *ops,
                                      void *owner);
+/* The same over a transport that lies on one (TLS), which it takes over. handshake_ms: how long its
+ * handshake may take, then CLOSE_CONNECT_TIMEOUT; 0: for ever. */
+struct connection *connection_accept_over(struct loop *loop, struct chunk_pool *pool,
+                                          struct transport *transport, const struct address *remote,
+                                          uint64_t handshake_ms, const struct connection_ops *ops,
+                                          void *owner);
+/* Bytes that were read of it before it was a connection: input before all other. */
+void connection_prefill(struct connection *c, struct buffer *bytes);
 /* Over any transport, which it takes over (and runs its handshake). */
 struct connection *connection_new(struct loop *loop, struct chunk_pool *pool,
                                   struct transport *transport, const struct connection_ops *ops,

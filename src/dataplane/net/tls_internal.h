@@ -86,8 +86,10 @@ struct tls_context {
     unsigned n_log_local, n_log_remote;
 };
 
-/* A connection as the callbacks of the library see it; transport_tls.c has more behind it. */
+/* A connection as the callbacks of the library see it, and who asks about it later. The transport
+ * has one reference; it does all input and output. Of one thread. */
 struct tls_connection {
+    unsigned refs;
     struct tls_context *context;
     SSL *ssl;
     const struct tls_identity *identity; /* presented, or NULL */

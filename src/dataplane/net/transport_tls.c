@@ -27,7 +27,7 @@ enum {
  */
 struct transport_tls {
     struct transport transport; /* first member */
-    struct tls_connection c;
+    struct tls_connection *c;
     struct transport *below;
     struct chunk_pool *pool;
     struct buffer in, out;
@@ -135,19 +135,19 @@ static ssize_t fail(struct transport_tls *t)
             strbuf_add_str(&t->failure, "TLS_error:");
         strbuf_printf(&t->failure, "|%u:%s:%s:%s", code, ERR_lib_error_string(code),
                       "OPENSSL_internal", ERR_reason_error_string(code));
-        if (ssl && reason == SSL_R_CERTIFICATE_VERIFY_FAILED && t->c.verify_failure) {
-            strbuf_printf(&t->failure, ":%s", t->c.verify_failure);
+        if (ssl && reason == SSL_R_CERTIFICATE_VERIFY_FAILED && t->c->verify_failure) {
+            strbuf_printf(&t->failure, ":%s", t->c->verify_failure);
             counted = true; /* by its cause */
         } else if (ssl && reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
             strbuf_add_str(&t->failure, ":peer did not provide required client certificate");
-            tls_count(&t->c, STAT_TLS_FAIL_VERIFY_NO_CERT);
+            tls_count(t->c, STAT_TLS_FAIL_VERIFY_NO_CERT);
             counted = true;
         }
     }
     if (strbuf_bytes(&t->failure).len) {
         strbuf_add_str(&t->failure, ":TLS_error_end");
         if (!counted)
-            tls_count(&t->c, STAT_TLS_CONNECTION_ERROR);
+            tls_count(t->c, STAT_TLS_CONNECTION_ERROR);
     }
     t->transport.failure = strbuf_str(&t->failure);
     return IO_ERROR;
@@ -212,10 +212,10 @@ static void update_want(struct transport_tls *t)
 static void established(struct transport_tls *t)
 {
     t->established = true;
-    t->c.peer = SSL_get_peer_certificate(t->c.ssl);
-    if (t->c.peer && SSL_session_reused(t->c.ssl))
-        t->c.validated = t->c.context->policy.n_trusts > 0; /* by the first handshake */
-    tls_count_handshake(&t->c);
+    t->c->peer = SSL_get_peer_certificate(t->c->ssl);
+    if (t->c->peer && SSL_session_reused(t->c->ssl))
+        t->c->validated = t->c->context->policy.n_trusts > 0; /* by the first handshake */
+    tls_count_handshake(t->c);
 }
 
 /* The peer is gone, or never was one: nothing of TLS failed. */
@@ -236,12 +236,12 @@ static ssize_t wait_for_peer(struct transport_tls *t)
 
 static ssize_t handshake_step(struct transport_tls *t)
 {
-    int r = SSL_do_handshake(t->c.ssl);
+    int r = SSL_do_handshake(t->c->ssl);
     if (r == 1) {
         established(t);
         return flush_out(t) == IO_ERROR ? IO_ERROR : 0;
     }
-    int e = SSL_get_error(t->c.ssl, r);
+    int e = SSL_get_error(t->c->ssl, r);
     if (e == SSL_ERROR_WANT_READ)
         return flush_out(t) == IO_ERROR ? IO_ERROR : IO_AGAIN;
     bool nothing = e == SSL_ERROR_SYSCALL && t->eof;
@@ -289,10 +289,10 @@ static ssize_t tls_handshake(struct transport *transport)
 /* One record's worth. Bytes, IO_AGAIN when a record is missing, IO_EOF, IO_ERROR. */
 static ssize_t read_record(struct transport_tls *t, char *buf, size_t len)
 {
-    int n = SSL_read(t->c.ssl, buf, len < PLAIN_MAX ? (int)len : PLAIN_MAX);
+    int n = SSL_read(t->c->ssl, buf, len < PLAIN_MAX ? (int)len : PLAIN_MAX);
     if (n > 0)
         return n;
-    switch (SSL_get_error(t->c.ssl, n)) {
+    switch (SSL_get_error(t->c->ssl, n)) {
     case SSL_ERROR_WANT_READ:
         return IO_AGAIN;
     case SSL_ERROR_ZERO_RETURN:
@@ -307,7 +307,7 @@ static ssize_t read_record(struct transport_tls *t, char *buf, size_t len)
 
 static bool readable(const struct transport_tls *t)
 {
-    return SSL_pending(t->c.ssl) > 0 || has_record(t);
+    return SSL_pending(t->c->ssl) > 0 || has_record(t);
 }
 
 static ssize_t read_records(struct transport_tls *t, char *buf, size_t len)
@@ -381,8 +381,8 @@ static ssize_t seal(struct transport_tls *t, const struct iovec *iov, int n_iov,
         from = scratch->data;
         len += n < room ? n : room;
     }
-    int done = SSL_write(t->c.ssl, from, (int)len);
-    int e = done > 0 ? SSL_ERROR_NONE : SSL_get_error(t->c.ssl, done);
+    int done = SSL_write(t->c->ssl, from, (int)len);
+    int e = done > 0 ? SSL_ERROR_NONE : SSL_get_error(t->c->ssl, done);
     chunk_unref(&scratch);
     t->write_wants_read = e == SSL_ERROR_WANT_READ;
     if (done <= 0)
@@ -430,7 +430,7 @@ static void say_goodbye(struct transport_tls *t)
     if (!t->established || t->failed)
         return;
     ERR_clear_error();
-    (void)SSL_shutdown(t->c.ssl);
+    (void)SSL_shutdown(t->c->ssl);
     ERR_clear_error();
     (void)flush_out(t);
 }
@@ -442,21 +442,31 @@ static void tls_shutdown_write(struct transport *transport)
     transport_shutdown_write(t->below);
 }
 
+void tls_connection_unref(struct tls_connection **cp)
+{
+    struct tls_connection *c = *cp;
+    *cp = NULL;
+    if (!c || --c->refs > 0)
+        return;
+    SSL_free(c->ssl);
+    X509_free(c->peer);
+    mem_free(c->verify_failure);
+    for (unsigned i = 0; i < c->n_verify_sans; i++)
+        mem_free((char *)(uintptr_t)c->verify_sans[i].data);
+    mem_free(c->verify_sans);
+    tls_context_unref(&c->context);
+    mem_free(c);
+}
+
 static void tls_close(struct transport *transport, bool reset)
 {
     struct transport_tls *t = tls_of(transport);
     if (!reset)
         say_goodbye(t);
-    SSL_free(t->c.ssl);
-    X509_free(t->c.peer);
+    tls_connection_unref(&t->c);
     buffer_fini(&t->in);
     buffer_fini(&t->out);
     strbuf_fini(&t->failure);
-    mem_free(t->c.verify_failure);
-    for (unsigned i = 0; i < t->c.n_verify_sans; i++)
-        mem_free((char *)(uintptr_t)t->c.verify_sans[i].data);
-    mem_free(t->c.verify_sans);
-    tls_context_unref(&t->c.context);
     transport_close(&t->below, reset);
     mem_free(t);
 }
@@ -471,13 +481,13 @@ static struct bytes tls_protocol(const struct transport *transport)
 {
     const uint8_t *data;
     unsigned len;
-    SSL_get0_alpn_selected(tls_of(transport)->c.ssl, &data, &len);
+    SSL_get0_alpn_selected(tls_of(transport)->c->ssl, &data, &len);
     return len ? bytes_from((const char *)data, len) : BYTES_NONE;
 }
 
 static struct bytes tls_server_name(const struct transport *transport)
 {
-    return bytes_of(SSL_get_servername(tls_of(transport)->c.ssl, TLSEXT_NAMETYPE_host_name));
+    return bytes_of(SSL_get_servername(tls_of(transport)->c->ssl, TLSEXT_NAMETYPE_host_name));
 }
 
 static int tls_fd(const struct transport *transport)
@@ -527,12 +537,12 @@ static bool set_alpn(struct transport_tls *t, const struct tls_connect_options *
     bool ok = true;
     if (o->n_alpn)
         ok = tls_alpn_wire(&wire, o->alpn, o->n_alpn);
-    else if (t->c.context->alpn.len)
-        strbuf_add_bytes(&wire, t->c.context->alpn);
+    else if (t->c->context->alpn.len)
+        strbuf_add_bytes(&wire, t->c->context->alpn);
     else if (o->n_alpn_fallback)
         ok = tls_alpn_wire(&wire, o->alpn_fallback, o->n_alpn_fallback);
     if (ok && wire.len)
-        ok = SSL_set_alpn_protos(t->c.ssl, (const uint8_t *)wire.data, wire.len) == 0;
+        ok = SSL_set_alpn_protos(t->c->ssl, (const uint8_t *)wire.data, wire.len) == 0;
     strbuf_fini(&wire);
     return ok;
 }
@@ -545,59 +555,59 @@ static void set_server_name(struct transport_tls *t, struct bytes name)
         return;
     memcpy(text, name.data, name.len);
     text[name.len] = '\0';
-    (void)SSL_set_tlsext_host_name(t->c.ssl, text);
+    (void)SSL_set_tlsext_host_name(t->c->ssl, text);
 }
 
 static void take_verify_sans(struct transport_tls *t, const struct tls_connect_options *o)
 {
     if (!o->n_verify_sans)
         return;
-    t->c.verify_sans = mem_zalloc(o->n_verify_sans * sizeof(struct bytes));
+    t->c->verify_sans = mem_zalloc(o->n_verify_sans * sizeof(struct bytes));
     for (unsigned i = 0; i < o->n_verify_sans; i++) {
         char *text = mem_alloc(o->verify_sans[i].len + 1);
         memcpy(text, o->verify_sans[i].data, o->verify_sans[i].len);
-        t->c.verify_sans[i] = bytes_from(text, o->verify_sans[i].len);
-        t->c.n_verify_sans++;
+        t->c->verify_sans[i] = bytes_from(text, o->verify_sans[i].len);
+        t->c->n_verify_sans++;
     }
 }
 
 static bool client_init(struct transport_tls *t, const struct tls_connect_options *o)
 {
-    const struct tls_context *c = t->c.context;
+    const struct tls_context *c = t->c->context;
     struct bytes name = o->server_name.len ? o->server_name : c->sni;
-    SSL_set_connect_state(t->c.ssl);
+    SSL_set_connect_state(t->c->ssl);
     set_server_name(t, name);
     take_verify_sans(t, o);
     if (c->allow_renegotiation)
-        SSL_set_renegotiate_mode(t->c.ssl, ssl_renegotiate_freely);
-    SSL_set_enforce_rsa_key_usage(t->c.ssl, c->enforce_rsa_key_usage);
+        SSL_set_renegotiate_mode(t->c->ssl, ssl_renegotiate_freely);
+    SSL_set_enforce_rsa_key_usage(t->c->ssl, c->enforce_rsa_key_usage);
     if (c->n_identities)
-        t->c.identity = &c->identities[0];
+        t->c->identity = &c->identities[0];
     /* A session is good for the name and the SANs that were checked when it began */
-    t->c.session_key = bytes_hash(name);
+    t->c->session_key = bytes_hash(name);
     for (unsigned i = 0; i < o->n_verify_sans; i++)
-        t->c.session_key = bytes_hash_seeded(o->verify_sans[i], t->c.session_key);
+        t->c->session_key = bytes_hash_seeded(o->verify_sans[i], t->c->session_key);
     if (!set_alpn(t, o))
         return false;
-    tls_sessions_resume(&t->c);
+    tls_sessions_resume(t->c);
     return true;
 }
 
 static bool init(struct transport_tls *t, const struct tls_connect_options *o)
 {
-    const struct tls_context *c = t->c.context;
-    BIO *bio = t->c.ssl ? BIO_new(bio_method) : NULL;
+    const struct tls_context *c = t->c->context;
+    BIO *bio = t->c->ssl ? BIO_new(bio_method) : NULL;
     if (!bio)
         return false;
     BIO_set_data(bio, t);
-    SSL_set_bio(t->c.ssl, bio, bio);
-    SSL_set_app_data(t->c.ssl, &t->c);
-    SSL_set_mode(t->c.ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_set_shed_handshake_config(t->c.ssl, !c->allow_renegotiation);
+    SSL_set_bio(t->c->ssl, bio, bio);
+    SSL_set_app_data(t->c->ssl, t->c);
+    SSL_set_mode(t->c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_set_shed_handshake_config(t->c->ssl, !c->allow_renegotiation);
     if (!c->is_server)
         return client_init(t, o);
-    SSL_set_accept_state(t->c.ssl);
-    t->c.identity = &c->identities[0];
+    SSL_set_accept_state(t->c->ssl);
+    t->c->identity = &c->identities[0];
     return true;
 }
 
@@ -609,11 +619,13 @@ struct transport *transport_tls_new(struct tls_context *c, struct transport *bel
     struct transport_tls *t = NEW(struct transport_tls);
     t->transport.ops = &tls_ops;
     t->transport.loop = below->loop;
-    t->c.context = tls_context_ref(c);
-    t->c.ssl = SSL_new(c->ssl);
-    t->c.stats = o->stats;
-    t->c.slot = o->stat_slot;
-    t->c.fd = transport_fd(below);
+    t->c = NEW(struct tls_connection);
+    t->c->refs = 1;
+    t->c->context = tls_context_ref(c);
+    t->c->ssl = SSL_new(c->ssl);
+    t->c->stats = o->stats;
+    t->c->slot = o->stat_slot;
+    t->c->fd = transport_fd(below);
     t->below = below;
     t->pool = pool;
     buffer_init(&t->in, pool);
@@ -643,21 +655,42 @@ struct bytes transport_tls_text(const struct transport *t, enum tls_question q, 
         return BYTES_NONE;
     if (q == TLS_FAILURE_REASON)
         return t->failure && t->failure[0] ? arena_dup(a, bytes_of(t->failure)) : BYTES_NONE;
-    return tls_text(&tls_of(t)->c, q, a);
+    return tls_text(tls_of(t)->c, q, a);
 }
 
 struct bytes transport_tls_peer_san(const struct transport *t, enum tls_san_type type, unsigned i,
                                     struct arena *a)
 {
-    return transport_is_tls(t) ? tls_text_san(tls_of(t)->c.peer, type, i, a) : BYTES_NONE;
+    return transport_is_tls(t) ? tls_text_san(tls_of(t)->c->peer, type, i, a) : BYTES_NONE;
+}
+
+struct bytes transport_tls_local_san(const struct transport *t, enum tls_san_type type, unsigned i,
+                                     struct arena *a)
+{
+    const struct tls_identity *own = transport_is_tls(t) ? tls_of(t)->c->identity : NULL;
+    return own ? tls_text_san(own->leaf, type, i, a) : BYTES_NONE;
+}
+
+struct tls_connection *transport_tls_hold(const struct transport *t)
+{
+    if (!transport_is_tls(t))
+        return NULL;
+    tls_of(t)->c->refs++;
+    return tls_of(t)->c;
+}
+
+struct bytes tls_connection_text(const struct tls_connection *c, enum tls_question q,
+                                 struct arena *a)
+{
+    return c ? tls_text(c, q, a) : BYTES_NONE;
 }
 
 bool transport_tls_peer_presented(const struct transport *t)
 {
-    return transport_is_tls(t) && tls_of(t)->c.peer;
+    return transport_is_tls(t) && tls_of(t)->c->peer;
 }
 
 bool transport_tls_peer_validated(const struct transport *t)
 {
-    return transport_tls_peer_presented(t) && tls_of(t)->c.validated;
+    return transport_tls_peer_presented(t) && tls_of(t)->c->validated;
 }

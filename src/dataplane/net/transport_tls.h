@@ -66,5 +66,13 @@ struct bytes transport_tls_text(const struct transport *t, enum tls_question q, 
 /* i-th SAN of the peer of a type; BYTES_NONE past the end. */
 struct bytes transport_tls_peer_san(const struct transport *t, enum tls_san_type type, unsigned i,
                                     struct arena *a);
+struct bytes transport_tls_local_san(const struct transport *t, enum tls_san_type type, unsigned i,
+                                     struct arena *a);
+/* Answers about a connection that outlive it: NULL for no TLS. On the thread of its loop. */
+struct tls_connection;
+struct tls_connection *transport_tls_hold(const struct transport *t);
+void tls_connection_unref(struct tls_connection **c);
+struct bytes tls_connection_text(const struct tls_connection *c, enum tls_question q,
+                                 struct arena *a); /* c may be NULL */
 bool transport_tls_peer_presented(const struct transport *t);
 bool transport_tls_peer_validated(const struct transport *t);

@@ -1,6 +1,7 @@
 #include "dataplane/upstream/attempt.h"
 
 #include "dataplane/http/stream.h"
+#include "dataplane/net/transport_tls.h"
 #include "dataplane/upstream/upstream_conn.h"
 
 enum { REFUSED_MAX = 3 };
@@ -33,6 +34,8 @@ static void note_upstream(struct attempt *a)
     info->upstream_address = a->host_address;
     info->has_upstream_address = true;
     if (c) {
+        tls_connection_unref(&info->upstream_tls);
+        info->upstream_tls = transport_tls_hold(connection_transport(c));
         info->upstream_protocol = a->request.conn->mux ? PROTOCOL_HTTP2 : PROTOCOL_HTTP11;
         info->upstream_local_address = *connection_local(c);
         info->has_upstream_local_address = true;
@@ -172,11 +175,35 @@ struct attempt *attempt_new(struct stream *s, const struct attempt_ops *ops, voi
     return a;
 }
 
+/* The name that the cluster takes from the request, without its port; an address is none. */
+static struct server_name name_of(const struct attempt *a, const struct headers *h)
+{
+    const struct auto_names *names = a->cluster->entry->cluster->auto_names;
+    struct bytes host = headers_get(h, HEADER_AUTHORITY);
+    struct address ignored;
+    if (!names)
+        return (struct server_name){0};
+    if (names->header.len && headers_get_all(h, names->header).len)
+        host = headers_get_all(h, names->header);
+    ptrdiff_t colon = bytes_rfind_char(host, ':');
+    if (colon >= 0 && bytes_find_char(host, ']') < colon)
+        host = bytes_first(host, (size_t)colon);
+    bool send =
+        names->sni && host.len && host.data[0] != '[' && !address_parse_ip(host, 0, &ignored);
+    if (!send && !names->san_validation)
+        return (struct server_name){0};
+    return (struct server_name){host, send, names->san_validation};
+}
+
 bool attempt_start(struct attempt *a, const struct host *host, unsigned priority,
                    const struct headers *h, bool end)
 {
+    enum http_protocol protocol = a->stream->request.protocol;
+    struct server_name name = {0};
+    if (a->cluster->wants_tls)
+        name = name_of(a, h);
     struct conn_pool *pool =
-        cluster_runtime_pool(a->cluster, host, priority, a->stream->request.protocol);
+        cluster_runtime_pool_named(a->cluster, host, priority, protocol, &name);
     a->host = host->state;
     host_state_hold(a->host);
     a->host_address = host->address;

@@ -2,7 +2,9 @@
 
 #include "base/memory.h"
 #include "config/snapshot.h"
+#include "config/tls.h"
 #include "dataplane/http/codec_h2.h"
+#include "dataplane/net/tls_context.h"
 #include "dataplane/upstream/conn_pool.h"
 
 struct cluster_manager *cluster_manager_new(struct worker *worker,
@@ -39,6 +41,9 @@ static void runtime_free(struct cluster_runtime *c)
     breakers_move(c, NULL);
     list_remove(&c->retired_link);
     lb_free(&c->lb);
+    tls_context_unref(&c->tls);
+    stat_scope_unref(&c->ssl_stats);
+    stat_scope_unref(&c->tls_stats);
     stat_scope_unref(&c->stats);
     if (c->http2_stats)
         stat_scope_unref(&c->http2_stats);
@@ -91,7 +96,9 @@ static uint64_t shape_of(const struct cluster *c)
         c->allow_chunked_length,
     };
     h = shape_add(h, numbers, sizeof(numbers));
-    return c->http2 ? shape_add(h, c->http2, sizeof(*c->http2)) : h;
+    h = c->http2 ? shape_add(h, c->http2, sizeof(*c->http2)) : h;
+    /* As it stands in the resource: a new secret changes no connection that there is */
+    return c->tls ? shape_add(h, c->tls->wire.data, c->tls->wire.len) : h;
 }
 
 static void params_set(struct pool_params *p, const struct cluster *c)
@@ -121,6 +128,20 @@ static void params_set(struct pool_params *p, const struct cluster *c)
     memcpy(p->breakers, c->breakers, sizeof(p->breakers));
 }
 
+/* What the next connection is made with. Those that stand keep what they were made with. */
+static void tls_set(struct cluster_runtime *c, const struct cluster_entry *e)
+{
+    tls_context_unref(&c->tls);
+    stat_scope_unref(&c->ssl_stats);
+    stat_scope_unref(&c->tls_stats);
+    c->wants_tls = e && e->cluster->tls;
+    if (!c->wants_tls)
+        return;
+    c->tls = e->tls ? tls_context_ref(e->tls->context) : NULL;
+    c->ssl_stats = e->ssl_stats ? stat_scope_ref(e->ssl_stats) : NULL;
+    c->tls_stats = e->tls_stats ? stat_scope_ref(e->tls_stats) : NULL;
+}
+
 static struct cluster_runtime *runtime_new(struct cluster_manager *m, struct bytes name,
                                            const struct cluster_entry *entry)
 {
@@ -137,6 +158,7 @@ static struct cluster_runtime *runtime_new(struct cluster_manager *m, struct byt
     list_init(&c->retired_link);
     params_set(&c->params, entry->cluster);
     c->shape = shape_of(entry->cluster);
+    tls_set(c, entry);
     breakers_move(c, entry->state);
     map_set(&m->runtimes, name, c);
     return c;
@@ -206,10 +228,29 @@ static void runtime_retire(struct cluster_runtime *c)
     cluster_runtime_done(c);
 }
 
+/* Pools that have a server name in their key: found by their host instead. */
+static void keep_named(struct cluster_runtime *c, const struct host_set *set)
+{
+    struct bytes key;
+    void *value;
+    struct map hosts = MAP_INIT;
+    for (uint32_t i = 0; i < set->n_hosts; i++) {
+        struct host_state *state = set->hosts[i].state;
+        map_set(&hosts, bytes_from((const char *)&state, sizeof(state)), state);
+    }
+    for (size_t i = 0; map_next(&c->pools, &i, &key, &value);) {
+        struct conn_pool *p = value;
+        if (map_has(&hosts, bytes_from((const char *)&p->host, sizeof(p->host))))
+            p->sweep = c->sweep;
+    }
+    map_fini(&hosts);
+}
+
 static void mark(struct cluster_runtime *c, const struct host *h, unsigned priority,
                  enum upstream_protocol protocol)
 {
-    struct pool_key k = conn_pool_key(c, &h->address, priority, protocol);
+    static const struct server_name none;
+    struct pool_key k = conn_pool_key(c, &h->address, priority, protocol, &none);
     struct conn_pool *p = map_get(&c->pools, pool_key_bytes(&k));
     if (p && p->host == h->state)
         p->sweep = c->sweep;
@@ -220,6 +261,7 @@ static void sweep_hosts(struct cluster_runtime *c, const struct host_set *set)
 {
     struct bytes key;
     void *value;
+    bool named = false;
     if (map_count(&c->pools) == 0)
         return;
     c->sweep++;
@@ -233,6 +275,10 @@ static void sweep_hosts(struct cluster_runtime *c, const struct host_set *set)
             mark(c, &set->hosts[i], priority, UPSTREAM_HTTP2);
         }
     }
+    for (size_t i = 0; !named && map_next(&c->pools, &i, &key, &value);)
+        named = ((struct conn_pool *)value)->server_name.len > 0;
+    if (named)
+        keep_named(c, set);
     for (size_t i = 0; map_next(&c->pools, &i, &key, &value);) {
         struct conn_pool *p = value;
         if (p->sweep != c->sweep)
@@ -251,6 +297,7 @@ static void runtime_refresh(struct cluster_runtime *c, const struct cluster_entr
         c->stats = stat_scope_ref(entry->state->stats);
     }
     breakers_move(c, entry->state);
+    tls_set(c, entry);
     if (entry->cluster != before->cluster) {
         uint64_t shape = shape_of(entry->cluster);
         params_set(&c->params, entry->cluster);
@@ -298,15 +345,28 @@ const struct host *cluster_runtime_pick(struct cluster_runtime *c, const struct 
 struct conn_pool *cluster_runtime_pool(struct cluster_runtime *c, const struct host *host,
                                        unsigned priority, enum http_protocol downstream)
 {
+    return cluster_runtime_pool_named(c, host, priority, downstream, &(struct server_name){0});
+}
+
+struct conn_pool *cluster_runtime_pool_named(struct cluster_runtime *c, const struct host *host,
+                                             unsigned priority, enum http_protocol downstream,
+                                             const struct server_name *wanted)
+{
+    struct server_name name = {0};
+    if (UNLIKELY(c->wants_tls)) {
+        name = *wanted;
+        if (!name.name.len && c->entry->cluster->tls->settings.auto_host_sni && host->name)
+            name = (struct server_name){.name = *host->name, .send = true};
+    }
     enum upstream_protocol protocol = c->params.protocol;
     if (UNLIKELY(protocol == UPSTREAM_DOWNSTREAM))
         protocol = downstream == PROTOCOL_HTTP2 ? UPSTREAM_HTTP2 : UPSTREAM_HTTP1;
-    struct pool_key k = conn_pool_key(c, &host->address, priority, protocol);
+    struct pool_key k = conn_pool_key(c, &host->address, priority, protocol, &name);
     struct conn_pool *p = map_get(&c->pools, pool_key_bytes(&k));
     if (LIKELY(p != NULL))
         return p;
     cluster_stat_add(c, priority ? STAT_CB_HIGH_CX_POOL_OPEN : STAT_CB_DEFAULT_CX_POOL_OPEN, 0);
-    p = conn_pool_new(c, host, priority, protocol);
+    p = conn_pool_new(c, host, priority, protocol, &name);
     map_set(&c->pools, pool_key_bytes(&k), p);
     return p;
 }

@@ -17,6 +17,7 @@
 #include "dataplane/upstream/lb.h"
 
 struct conn_pool;
+struct tls_context;
 struct h2_memory;
 struct snapshot;
 
@@ -45,8 +46,11 @@ struct cluster_runtime {
     struct stat_scope *http2_stats;    /* NULL until HTTP/2 is spoken */
     struct lb *lb;                     /* of entry->hosts; NULL until the first pick */
     struct pool_params params;
-    uint64_t shape;       /* hash of what shapes a connection */
-    struct map pools;     /* conn_pool_key -> struct conn_pool * */
+    struct tls_context *tls; /* own reference: the newest; NULL: plain text, or not there yet */
+    bool wants_tls;
+    struct stat_scope *ssl_stats, *tls_stats; /* own references; NULL without TLS */
+    uint64_t shape;                           /* hash of what shapes a connection */
+    struct map pools;                         /* conn_pool_key -> struct conn_pool * */
     struct list draining; /* pools that left `pools` and finish their requests */
     uint32_t sweep;       /* mark of the last reconciliation */
     bool retired;
@@ -88,6 +92,15 @@ const struct host *cluster_runtime_pick(struct cluster_runtime *c, const struct 
 /* The pool for a host (of entry->hosts) and a routing priority; made when missing. */
 struct conn_pool *cluster_runtime_pool(struct cluster_runtime *c, const struct host *host,
                                        unsigned priority, enum http_protocol downstream);
+/* What a request asks of TLS to its host: a name, to be sent (else the host's or the cluster's is),
+ * and to be found in the peer's certificate. It counts where the cluster has TLS. */
+struct server_name {
+    struct bytes name;
+    bool send, verify;
+};
+struct conn_pool *cluster_runtime_pool_named(struct cluster_runtime *c, const struct host *host,
+                                             unsigned priority, enum http_protocol downstream,
+                                             const struct server_name *name);
 
 /* Circuit breakers: shared counts over all workers, Envoy's names of statistics. */
 bool breaker_can_create(const struct cluster_runtime *c, unsigned priority, enum breaker b);

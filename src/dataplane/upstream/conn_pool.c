@@ -5,7 +5,8 @@
 #include "dataplane/upstream/upstream_mux.h"
 
 struct pool_key conn_pool_key(const struct cluster_runtime *c, const struct address *address,
-                              unsigned priority, enum upstream_protocol protocol)
+                              unsigned priority, enum upstream_protocol protocol,
+                              const struct server_name *name)
 {
     struct pool_key k;
     memset(&k, 0, sizeof(k));
@@ -19,13 +20,24 @@ struct pool_key conn_pool_key(const struct cluster_runtime *c, const struct addr
         k.path = (uint64_t)(uintptr_t)address->path; /* interned */
     else
         memcpy(k.ip, address->ip, address->kind == ADDRESS_IPV4 ? 4 : 16);
+    if (name->name.len)
+        k.name = bytes_hash(name->name) | 1;
+    k.name_use = (uint8_t)(name->verify << 1 | name->send);
     return k;
 }
 
 struct conn_pool *conn_pool_new(struct cluster_runtime *c, const struct host *host,
-                                unsigned priority, enum upstream_protocol protocol)
+                                unsigned priority, enum upstream_protocol protocol,
+                                const struct server_name *name)
 {
     struct conn_pool *p = NEW(struct conn_pool);
+    if (name->name.len) {
+        char *copy = mem_alloc(name->name.len);
+        memcpy(copy, name->name.data, name->name.len);
+        p->server_name = bytes_from(copy, name->name.len);
+    }
+    p->verify_name = name->verify;
+    p->send_name = name->send;
     p->cluster = c;
     p->host = host->state;
     host_state_hold(p->host);
@@ -75,6 +87,7 @@ void conn_pool_free(struct conn_pool **pp)
     drop_connections(&p->closing);
     list_remove(&p->draining_link);
     host_state_release(p->host);
+    mem_free((char *)(uintptr_t)p->server_name.data);
     mem_free(p);
 }
 

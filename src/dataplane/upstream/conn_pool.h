@@ -20,18 +20,20 @@ struct pool_request;
 /* What must be equal for a connection to be shared. Zeroed before it is filled: compared as bytes.
  */
 struct pool_key {
-    uint64_t shape, path;
+    uint64_t shape, path, name;
     uint8_t ip[16];
     uint32_t scope;
     uint16_t port;
-    uint8_t kind, priority, protocol;
+    uint8_t kind, priority, protocol, name_use;
 };
 
 struct conn_pool {
     struct cluster_runtime *cluster;
     struct host_state *host; /* held */
     struct address address;
-    unsigned priority; /* routing priority: which breakers count */
+    struct bytes server_name;    /* owned: what its connections ... */
+    bool send_name, verify_name; /* ... send as SNI, find in the peer's certificate */
+    unsigned priority;           /* routing priority: which breakers count */
     enum upstream_protocol protocol;
     bool one_each; /* AUTO: the last connection did not speak HTTP/2 */
     struct list idle, busy, connecting, closing;
@@ -111,13 +113,15 @@ struct connection *pool_request_connection(const struct pool_request *r);
 
 /* For the cluster manager. */
 struct pool_key conn_pool_key(const struct cluster_runtime *c, const struct address *address,
-                              unsigned priority, enum upstream_protocol protocol);
+                              unsigned priority, enum upstream_protocol protocol,
+                              const struct server_name *name);
 static inline struct bytes pool_key_bytes(const struct pool_key *k)
 {
     return bytes_from((const char *)k, sizeof(*k));
 }
 struct conn_pool *conn_pool_new(struct cluster_runtime *c, const struct host *host,
-                                unsigned priority, enum upstream_protocol protocol);
+                                unsigned priority, enum upstream_protocol protocol,
+                                const struct server_name *name);
 /* The pool has left `pools` and stands in the cluster's draining list: idle connections are closed
  * now, busy ones after their request, waiting requests keep their turn. Frees the pool when it is
  * empty, perhaps in here. */

@@ -1,7 +1,9 @@
 #include "dataplane/upstream/upstream_conn.h"
 
 #include "base/memory.h"
+#include "config/tls.h"
 #include "dataplane/http/codec_h1.h"
+#include "dataplane/net/transport_tls.h"
 #include "dataplane/upstream/upstream_mux.h"
 
 static struct cluster_runtime *cluster_of(const struct upstream_conn *uc)
@@ -405,6 +407,29 @@ static void make_codec(struct upstream_conn *uc)
         uc->codec = codec_h1_new(&o, &codec_callbacks, uc, &uc->out);
 }
 
+static struct transport *wrap_tls(void *ctx, struct transport *socket)
+{
+    static const struct bytes protocols[] = {BYTES("h2"), BYTES("http/1.1")};
+    const struct conn_pool *p = ((struct upstream_conn *)ctx)->pool;
+    struct cluster_runtime *c = p->cluster;
+    bool h2 = p->protocol != UPSTREAM_HTTP1, h1 = p->protocol != UPSTREAM_HTTP2;
+    struct tls_connect_options o = {
+        .server_name = p->send_name ? p->server_name : BYTES_NONE,
+        .verify_sans = &p->server_name,
+        .n_verify_sans = p->verify_name ? 1 : 0,
+        .alpn_fallback = h2 ? protocols : protocols + 1,
+        .n_alpn_fallback = h2 && h1 ? 2 : 1,
+        .stats = c->ssl_stats,
+        .stat_slot = c->worker->slot,
+    };
+    if (c->tls)
+        return transport_tls_new(c->tls, socket, c->worker->chunks, &o);
+    if (c->tls_stats)
+        stat_inc(c->tls_stats, c->worker->slot, STAT_TLS_UPSTREAM_NOT_READY);
+    transport_close(&socket, false);
+    return NULL;
+}
+
 static void connect_now(struct upstream_conn *uc)
 {
     struct cluster_runtime *c = cluster_of(uc);
@@ -418,6 +443,11 @@ static void connect_now(struct upstream_conn *uc)
         o.keepalive_probes = params->keepalive_probes ? params->keepalive_probes : 9;
         o.keepalive_time_s = params->keepalive_time_s ? params->keepalive_time_s : 7200;
         o.keepalive_interval_s = params->keepalive_interval_s ? params->keepalive_interval_s : 75;
+    }
+    if (c->wants_tls) {
+        o.wrap = wrap_tls;
+        o.wrap_ctx = uc;
+        o.wrap_failure = c->tls ? NULL : "TLS error: Secret is not supplied by SDS";
     }
     const struct connector *connector = c->manager->connector;
     uc->connection =

@@ -1,0 +1,65 @@
+/* Operators about TLS of either side. */
+#include "dataplane/http/format.h"
+#include "dataplane/http/stream_internal.h"
+#include "dataplane/net/transport_tls.h"
+
+static bool question_of(enum format_op op, enum tls_question *q, bool *upstream)
+{
+    static const struct {
+        enum format_op op;
+        enum tls_question q;
+        bool upstream;
+    } rows[] = {
+        {FORMAT_DOWNSTREAM_TLS_VERSION, TLS_VERSION, false},
+        {FORMAT_DOWNSTREAM_TLS_CIPHER, TLS_CIPHER, false},
+        {FORMAT_DOWNSTREAM_TLS_SESSION_ID, TLS_SESSION_ID, false},
+        {FORMAT_DOWNSTREAM_PEER_SUBJECT, TLS_PEER_SUBJECT, false},
+        {FORMAT_DOWNSTREAM_PEER_ISSUER, TLS_PEER_ISSUER, false},
+        {FORMAT_DOWNSTREAM_PEER_SERIAL, TLS_PEER_SERIAL, false},
+        {FORMAT_DOWNSTREAM_PEER_FINGERPRINT_256, TLS_PEER_FINGERPRINT_256, false},
+        {FORMAT_DOWNSTREAM_PEER_FINGERPRINT_1, TLS_PEER_FINGERPRINT_1, false},
+        {FORMAT_DOWNSTREAM_PEER_CERT, TLS_PEER_CERT_PEM_URLENCODED, false},
+        {FORMAT_DOWNSTREAM_PEER_CERT_V_START, TLS_PEER_VALID_FROM, false},
+        {FORMAT_DOWNSTREAM_PEER_CERT_V_END, TLS_PEER_VALID_UNTIL, false},
+        {FORMAT_DOWNSTREAM_PEER_URI_SAN, TLS_PEER_URI_SANS, false},
+        {FORMAT_DOWNSTREAM_PEER_DNS_SAN, TLS_PEER_DNS_SANS, false},
+        {FORMAT_DOWNSTREAM_PEER_IP_SAN, TLS_PEER_IP_SANS, false},
+        {FORMAT_DOWNSTREAM_PEER_EMAIL_SAN, TLS_PEER_EMAIL_SANS, false},
+        {FORMAT_DOWNSTREAM_LOCAL_SUBJECT, TLS_LOCAL_SUBJECT, false},
+        {FORMAT_DOWNSTREAM_LOCAL_URI_SAN, TLS_LOCAL_URI_SANS, false},
+        {FORMAT_DOWNSTREAM_LOCAL_DNS_SAN, TLS_LOCAL_DNS_SANS, false},
+        {FORMAT_DOWNSTREAM_TRANSPORT_FAILURE_REASON, TLS_FAILURE_REASON, false},
+        {FORMAT_UPSTREAM_TLS_VERSION, TLS_VERSION, true},
+        {FORMAT_UPSTREAM_TLS_CIPHER, TLS_CIPHER, true},
+        {FORMAT_UPSTREAM_TLS_SESSION_ID, TLS_SESSION_ID, true},
+        {FORMAT_UPSTREAM_PEER_SUBJECT, TLS_PEER_SUBJECT, true},
+        {FORMAT_UPSTREAM_PEER_ISSUER, TLS_PEER_ISSUER, true},
+        {FORMAT_UPSTREAM_PEER_CERT, TLS_PEER_CERT_PEM_URLENCODED, true},
+        {FORMAT_UPSTREAM_PEER_CERT_V_START, TLS_PEER_VALID_FROM, true},
+        {FORMAT_UPSTREAM_PEER_CERT_V_END, TLS_PEER_VALID_UNTIL, true},
+        {FORMAT_UPSTREAM_PEER_URI_SAN, TLS_PEER_URI_SANS, true},
+        {FORMAT_UPSTREAM_PEER_DNS_SAN, TLS_PEER_DNS_SANS, true},
+        {FORMAT_UPSTREAM_PEER_IP_SAN, TLS_PEER_IP_SANS, true},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (rows[i].op == op) {
+            *q = rows[i].q;
+            *upstream = rows[i].upstream;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool format_tls_value(struct stream *s, enum format_op op, struct strbuf *out)
+{
+    enum tls_question q;
+    bool upstream;
+    if (!question_of(op, &q, &upstream))
+        return false; /* tracing: nothing to say */
+    struct bytes text =
+        upstream ? tls_connection_text(s->info.upstream_tls, q, s->arena)
+                 : transport_tls_text(connection_transport(s->conn->connection), q, s->arena);
+    strbuf_add_bytes(out, text);
+    return text.len > 0;
+}
