@@ -12,7 +12,7 @@ struct http2_setting {
     uint32_t id, value;
 };
 
-enum { HTTP2_CUSTOM_SETTINGS_MAX = 16 };
+enum { HTTP2_CUSTOM_SETTINGS_MAX = 8 };
 
 struct http2_options {
     uint32_t hpack_table_size;            /* 4096 */
@@ -40,6 +40,8 @@ bool http2_options_decode(const struct envoy_config_core_v3_Http2ProtocolOptions
 
 #define HTTP2_STAT_LIST(X)                                                                         \
     X(DROPPED_UNDERSCORES, "dropped_headers_with_underscores", COUNTER)                            \
+    X(COOKIES_TOO_LARGE, "cookies_total_bytes_too_large", COUNTER)                                 \
+    X(HEADER_LIST_TOO_LARGE, "header_list_size_too_large", COUNTER)                                \
     X(GOAWAY_SENT, "goaway_sent", COUNTER)                                                         \
     X(HEADER_OVERFLOW, "header_overflow", COUNTER)                                                 \
     X(HEADERS_CB_NO_STREAM, "headers_cb_no_stream", COUNTER)                                       \

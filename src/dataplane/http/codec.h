@@ -45,7 +45,7 @@ static inline uint32_t codec_input_need(const struct codec_options *o)
 
 /* Why a message was refused. `details` is Envoy's response_code_details ("http1.codec_error"). */
 struct codec_error {
-    unsigned status;     /* 400, 426, 431, 501 ... to send, downstream */
+    unsigned status;     /* 400, 426, 431, 501 ... to send, downstream; 0: a flood, no message */
     const char *details; /* constant */
     const char *message; /* constant: for the log */
 };

@@ -18,15 +18,15 @@ const struct codec_error
     h2_error_too_many = {431, "http2.too_many_headers", "too many headers"},
     h2_error_underscore = {400, "http2.unexpected_underscore", "header name contains underscores"},
     h2_error_no_memory = {503, "http2.out_of_memory", "no memory"},
-    h2_error_empty_flood = {400, "http2.inbound_empty_frames_flood",
+    h2_error_empty_flood = {0, "http2.inbound_empty_frames_flood",
                             "Too many consecutive frames with an empty payload"},
-    h2_error_priority_flood = {400, "http2.inbound_priority_frames_flood",
+    h2_error_priority_flood = {0, "http2.inbound_priority_frames_flood",
                                "Too many PRIORITY frames"},
-    h2_error_window_flood = {400, "http2.inbound_window_update_frames_flood",
+    h2_error_window_flood = {0, "http2.inbound_window_update_frames_flood",
                              "Too many WINDOW_UPDATE frames"},
-    h2_error_control_flood = {400, "http2.outbound_control_frames_flood",
+    h2_error_control_flood = {0, "http2.outbound_control_frames_flood",
                               "Too many control frames in the outbound queue."},
-    h2_error_outbound_flood = {400, "http2.outbound_frames_flood",
+    h2_error_outbound_flood = {0, "http2.outbound_frames_flood",
                                "Too many frames in the outbound queue."};
 /* clang-format on */
 
@@ -120,6 +120,7 @@ void h2_reset(struct codec_stream *s, uint32_t code)
     if (s->reset_sent)
         return;
     s->reset_sent = true;
+    h2_note_reset(h, s->id);
     if (nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, code) == 0)
         h->control_queued++;
     h2_limit_outbound(h);
@@ -211,10 +212,15 @@ static bool h2_input(struct codec *c, struct buffer *in)
         h->input_piece = buffer_front(in);
         if (!h->reading && h->input_piece.len > PIECE)
             h->input_piece.len = PIECE;
+        h->input_piece.len = h2_scan(h, h->input_piece);
+        if (h->broken)
+            break;
         ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)h->input_piece.data,
                                              h->input_piece.len);
         if (n < 0)
             input_failed(h, n);
+        else
+            h2_limit_counts(h);
         buffer_drain(in, n > 0 ? (size_t)n : 0);
         if (n == 0)
             break;
@@ -292,6 +298,7 @@ static void h2_free(struct codec **c)
     h->session = NULL;
     LIST_EACH(l, &h->streams)
     h2_stream_free(LIST_ENTRY(l, struct codec_stream, link));
+    h2_release(h->memory, h->resets);
     h2_memory_free(&h->memory);
     mem_free(h);
     *c = NULL;
@@ -395,6 +402,8 @@ struct codec *codec_h2_new(const struct codec_options *options, const struct htt
     list_init(&h->streams);
     list_init(&h->drained);
     list_init(&h->failed);
+    if (h->c.options.downstream)
+        h->scan.left = NGHTTP2_CLIENT_MAGIC_LEN;
     open_session(h);
     submit_settings(h);
     return &h->c;

@@ -8,6 +8,13 @@
 
 struct codec_h2;
 
+/* The streams that were reset from this side last: what the peer had sent by then still comes. */
+enum { H2_RESETS = 128 };
+struct h2_resets {
+    int32_t ids[H2_RESETS];
+    uint32_t n;
+};
+
 struct codec_stream {
     struct codec_h2 *h2;
     struct list link;                      /* in h2->streams */
@@ -56,6 +63,13 @@ struct codec_h2 {
     bool error_told, draining, goaway_sent, goaway_received;
     /* what the peer has caused (codec_h2_limits.c) */
     uint32_t empty_frames, control_queued;
+    struct {
+        uint8_t head[9]; /* of the frame that comes */
+        uint8_t have;
+        uint32_t left; /* of its payload, or of the preface */
+    } scan;
+    int32_t last_stream;      /* begun by the peer */
+    struct h2_resets *resets; /* NULL: we have reset none */
     uint64_t priority_frames, window_updates, streams_opened, data_sent;
 };
 
@@ -110,5 +124,14 @@ void h2_send_trailers(struct codec_stream *s, const struct headers *h);
 void h2_flush(struct codec *c, size_t room);
 
 /* codec_h2_limits.c */
+/* How much of it may be given to nghttp2 at once; frames that it would drop in silence are seen
+ * here. */
+size_t h2_scan(struct codec_h2 *h, struct bytes piece);
+/* A message's frame on a stream that has ended? */
+bool h2_is_closed(struct codec_h2 *h, int32_t id);
+void h2_note_reset(struct codec_h2 *h, int32_t id);
+/* May a frame of this stream come, which is not there any more? */
+bool h2_may_be_late(const struct codec_h2 *h, int32_t id);
 void h2_limit_frame(struct codec_h2 *h, const nghttp2_frame *frame);
 void h2_limit_outbound(struct codec_h2 *h);
+void h2_limit_counts(struct codec_h2 *h);

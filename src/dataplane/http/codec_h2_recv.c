@@ -39,6 +39,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, vo
             return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
         nghttp2_session_set_stream_user_data(session, s->id, s);
         h->streams_opened++;
+        h->last_stream = s->id;
         s->user = h->c.cb->on_stream_begin(h->c.owner, s, &s->headers);
     }
     if (!s) {
@@ -215,12 +216,26 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *f, void 
     return go_on(h);
 }
 
+/* nghttp2 forgets streams that have ended; RFC 9113 section 5.1 does not. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
+{
+    struct codec_h2 *h = user;
+    if (h->broken)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (hd->type != NGHTTP2_HEADERS || !h2_is_closed(h, hd->stream_id))
+        return 0;
+    h2_break(h, &h2_error_protocol, NGHTTP2_STREAM_CLOSED);
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 /* A message that breaks the rules of HTTP (not of frames) may cost its stream only, if so told. */
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *f, int error, void *user)
 {
     struct codec_h2 *h = user;
     if (h->broken)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (f->hd.stream_id) /* if not told to end the connection, nghttp2 resets the stream */
+        h2_note_reset(h, f->hd.stream_id);
     if (error == NGHTTP2_ERR_REFUSED_STREAM) {
         h2_count(h, STAT_HTTP2_STREAM_REFUSED_ERRORS);
         return 0;
@@ -242,6 +257,7 @@ void h2_recv_callbacks(nghttp2_session_callbacks *cb)
     nghttp2_session_callbacks_set_on_header_callback2(cb, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback2(cb, on_invalid_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
     nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_invalid_frame);
 }

@@ -33,8 +33,6 @@ static void *on_stream_begin(void *owner, struct codec_stream *cs, struct header
     }
     h2_keepalive_used(&c->mux->keepalive);
     struct stream *s = stream_new(c, cs);
-    c->begun++;
-    c->codec->begin_held = !http_conn_may_begin(c);
     list_push_back(&c->mux->streams, &s->priv->mux_link);
     c->mux->n_streams++;
     *headers = &s->request_headers;
@@ -67,7 +65,8 @@ static void on_error(void *owner, void *user, const struct codec_error *e)
 {
     struct http_conn *c = owner;
     c->mux->error = e;
-    http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_PROTOCOL_ERROR, 1);
+    if (e->status)
+        http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_PROTOCOL_ERROR, 1);
 }
 
 static void on_stream_watermark(void *owner, void *user, bool above)
@@ -176,6 +175,9 @@ void http_conn_mux_stream_done(struct http_conn *c, struct stream *s)
     if (c->closing)
         return;
     judge_resets(c, s);
+    http_conn_may_begin(c); /* is it the first of this turn? */
+    c->begun++;             /* of those that wait for the end of the turn */
+    c->codec->begin_held = !http_conn_may_begin(c);
     if (c->mux->n_streams == 0)
         http_conn_become_idle(c);
     http_conn_flush(c);

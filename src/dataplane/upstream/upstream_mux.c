@@ -172,7 +172,8 @@ static void on_error(void *owner, void *user, const struct codec_error *e)
 {
     struct upstream_conn *uc = owner;
     uc->mux->error = e;
-    cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_PROTOCOL_ERROR);
+    if (e->status)
+        cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_PROTOCOL_ERROR);
 }
 
 static void on_stream_watermark(void *owner, void *user, bool above)

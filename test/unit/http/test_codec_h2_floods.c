@@ -56,7 +56,10 @@ START_TEST(test_priority_frames)
     struct buffer b;
     h2_pair_init(&p);
     open_server(&p, &b);
-    for (int i = 0; i < 100; i++)
+    p.server.answer = _i > 0;
+    if (_i) /* on a stream that has ended, or goes on */
+        h2_frame_headers(&b, 1, _i == 1 ? 5 : 4, POST);
+    for (int i = 0; i < 100 + (_i ? 100 : 0); i++)
         h2_frame(&b, PRIORITY, 0, 1, "\0\0\0\3\1", 5);
     ck_assert(h2_feed(&p.server, &b));
     h2_frame(&b, PRIORITY, 0, 1, "\0\0\0\3\1", 5);
@@ -266,6 +269,34 @@ START_TEST(test_window_overflow)
 }
 END_TEST
 
+/* RFC 9113 section 5.1: on a stream that has ended, an error; on one that we have reset, late. */
+START_TEST(test_closed_streams)
+{
+    struct h2_pair p;
+    struct buffer b;
+    uint32_t code = 0;
+    h2_pair_init(&p);
+    open_server(&p, &b);
+    p.server.answer = _i < 4;
+    h2_frame_headers(&b, 3, _i < 4 ? 5 : 4, POST);
+    if (_i == 2 || _i == 3)
+        h2_frame(&b, RST_STREAM, 0, 3, "\0\0\0\10", 4);
+    ck_assert(h2_feed(&p.server, &b));
+    if (_i >= 4) {
+        p.server.codec->ops->stream_reset(p.server.seen[0].stream, 8);
+        ck_assert(h2_feed(&p.server, &b));
+    }
+    if (_i % 2)
+        h2_frame_headers(&b, _i == 1 ? 1 : 3, 5, GET);
+    else
+        h2_frame(&b, DATA, 1, 3, "x", 1);
+    ck_assert_int_eq(h2_feed(&p.server, &b), _i >= 4);
+    ck_assert_int_eq(h2_sent(&p.server, GOAWAY, &code), _i < 4 ? 0 : -1);
+    ck_assert_uint_eq(code, _i < 4 ? 5 : 0);
+    fini(&p, &b);
+}
+END_TEST
+
 /* Frames that nobody may send end the connection with a GOAWAY. */
 static const struct {
     unsigned type, flags;
@@ -365,7 +396,7 @@ int main(void)
     TCase *t = tcase_create("floods");
     tcase_set_timeout(t, 60);
     tcase_add_test(t, test_empty_frames);
-    tcase_add_test(t, test_priority_frames);
+    tcase_add_loop_test(t, test_priority_frames, 0, 3);
     tcase_add_test(t, test_window_updates);
     tcase_add_loop_test(t, test_control_frames, 0, 2);
     tcase_add_test(t, test_pings_that_are_answered);
@@ -376,6 +407,7 @@ int main(void)
     tcase_add_test(t, test_streams_beyond_the_limit);
     tcase_add_test(t, test_window_overflow);
     tcase_add_loop_test(t, test_wrong_frame, 0, (int)ARRAY_SIZE(wrong));
+    tcase_add_loop_test(t, test_closed_streams, 0, 6);
     tcase_add_test(t, test_wrong_preface);
     tcase_add_test(t, test_unknown_frames);
     tcase_add_loop_test(t, test_hostile_upstream, 0, 2);

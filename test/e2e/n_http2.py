@@ -1,0 +1,395 @@
+"""HTTP/2 on either side, and every pair of versions."""
+import re
+import subprocess
+
+import pytest
+
+from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, route, wait_for)
+from harness.h2peer import H2Client, H2Origin, H2Reply
+from harness.origin import Origin
+
+HTTP2 = {"explicit_http_config": {"http2_protocol_options": {}}}
+
+
+@pytest.fixture
+def h2_origin(closing):
+    return closing(H2Origin())
+
+
+@pytest.fixture
+def proxy(start, origin, h2_origin):
+    return start(bootstrap(
+        [http_listener(routes=[route("/h1", "one"), route("/h2", "two"),
+                               direct(200, "well", prefix="/direct")])],
+        [cluster("one", origin), cluster("two", h2_origin, http=HTTP2)]))
+
+
+class Side:
+    """The origin behind /h1 or /h2, asked and told alike."""
+
+    def __init__(self, version, h1, h2):
+        self.path = f"/{version}"
+        self.h2 = version == "h2"
+        self.peer = h2 if self.h2 else h1
+
+    def reply(self, status=200, headers=(), body=b"origin", trailers=None, interim=None):
+        if self.h2:
+            self.peer.reply = H2Reply(status=status, headers=list(headers), body=body,
+                                      trailers=trailers,
+                                      interim=[(":status", str(interim))] if interim else None)
+        elif trailers:
+            self.peer.reply = Reply(status=status, headers=list(headers), chunks=[body],
+                                    trailers=trailers)
+        else:
+            raw = f"HTTP/1.1 {interim} Early\r\nlink: x\r\n\r\n".encode() if interim else b""
+            self.peer.reply = Reply(status=status, headers=list(headers), body=body, interim=raw)
+
+    def last(self):
+        return self.peer.last
+
+
+@pytest.fixture(params=["h1", "h2"])
+def side(request, origin, h2_origin):
+    return Side(request.param, origin, h2_origin)
+
+
+def test_a_request_by_http2(proxy):
+    with H2Client(proxy.port()) as client:
+        answer = client.request(path="/direct")
+    assert (answer.status, answer.body) == (200, b"well")
+    assert answer.header("server") == "envoy"
+    stats = proxy.stats()
+    assert stats["http.ingress.downstream_cx_http2_total"] == 1
+    assert stats["http.ingress.downstream_rq_http2_total"] == 1
+    assert stats["http.ingress.downstream_cx_http1_total"] == 0
+
+
+def test_both_versions_on_one_port(proxy):
+    with H2Client(proxy.port()) as client:
+        assert client.request(path="/direct").body == b"well"
+    assert proxy.get("/direct").text == "well"
+
+
+def test_get_and_head(proxy, side):
+    side.reply(headers=[("x-from", "origin")], body=b"hello")
+    with H2Client(proxy.port()) as client:
+        answer = client.request(path=side.path)
+        assert (answer.status, answer.body, answer.header("x-from")) == (200, b"hello", "origin")
+        head = client.request("HEAD", side.path)
+        assert (head.status, head.body) == (200, b"")
+
+
+def test_http1_client(proxy, side):
+    side.reply(body=b"hello")
+    assert proxy.get(side.path).body == b"hello"
+    assert proxy.request("POST", side.path, body=b"x" * 100000).status == 200
+    assert len(side.last().body) == 100000
+
+
+def test_a_body_with_a_length(proxy, side):
+    with H2Client(proxy.port()) as client:
+        answer = client.request("POST", side.path, [("content-length", "5")], b"hello")
+    assert answer.status == 200
+    assert side.last().body == b"hello"
+    assert side.last().header("content-length") == "5"
+
+
+def test_large_bodies_both_ways(proxy, side):
+    size = 10 << 20
+    side.reply(body=b"y" * size)
+    with H2Client(proxy.port()) as client:
+        answer = client.request("POST", side.path, body=b"x" * size)
+        assert answer.body == b"y" * size
+    assert side.last().body == b"x" * size
+
+
+def test_trailers_of_the_response(proxy, h2_origin):
+    h2_origin.reply = H2Reply(body=b"b", trailers=[("x-end", "1")])
+    with H2Client(proxy.port()) as client:
+        answer = client.request(path="/h2")
+    assert answer.body == b"b" and answer.trailers == [("x-end", "1")]
+
+
+def test_trailers_of_the_request(proxy, h2_origin):
+    with H2Client(proxy.port()) as client:
+        assert client.request("POST", "/h2", body=b"b", trailers=[("x-end", "1")]).status == 200
+    assert h2_origin.last.trailers == [("x-end", "1")]
+
+
+def test_many_streams_share_one_upstream_connection(proxy, h2_origin):
+    with H2Client(proxy.port()) as client:
+        streams = [client.open(path=f"/h2/{n}") for n in range(50)]
+        assert all(client.answer(s).status == 200 for s in streams)
+    assert len(h2_origin.wires) == 1
+    stats = proxy.stats()
+    assert stats["cluster.two.upstream_cx_http2_total"] == 1
+    assert stats["cluster.two.upstream_rq_total"] == 50
+
+
+def test_reset_by_the_client_reaches_the_origin(proxy, h2_origin):
+    h2_origin.reply = H2Reply(never=True)
+    with H2Client(proxy.port()) as client:
+        stream = client.open(path="/h2")
+        h2_origin.wait_requests(1)
+        client.reset(stream)
+        wait_for(lambda: h2_origin.last.reset is not None, 10, "the reset at the origin")
+        h2_origin.reply = H2Reply()
+        assert client.request(path="/h2").status == 200
+    assert len(h2_origin.wires) == 1
+    assert proxy.stats()["http.ingress.downstream_rq_rx_reset"] == 1
+
+
+def test_reset_by_the_origin_before_its_answer(proxy, h2_origin):
+    h2_origin.reply = H2Reply(reset=8)
+    with H2Client(proxy.port()) as client:
+        answer = client.request(path="/h2")
+    assert answer.status == 503
+    assert answer.body == (b"upstream connect error or disconnect/reset before headers. "
+                           b"reset reason: remote reset")
+
+
+def test_reset_by_the_origin_in_its_answer(proxy, h2_origin):
+    h2_origin.reply = H2Reply(body=b"half", reset=8, partial=True)
+    with H2Client(proxy.port()) as client:
+        answer = client.request(path="/h2")
+        assert answer.status == 200 and answer.reset is not None and not answer.ended
+        h2_origin.reply = H2Reply()
+        assert client.request(path="/h2").status == 200
+
+
+def test_early_answer(proxy, h2_origin):
+    h2_origin.reply = H2Reply(status=413, body=b"no", early=True)
+    with H2Client(proxy.port()) as client:
+        stream = client.open("POST", "/h2", end=False)
+        answer = client.answer(stream)
+        assert (answer.status, answer.body) == (413, b"no")
+        h2_origin.reply = H2Reply()
+        assert client.request(path="/h2").status == 200
+
+
+def test_goaway_of_the_origin_loses_nothing(proxy, h2_origin):
+    h2_origin.reply = H2Reply(goaway=True)
+    with H2Client(proxy.port()) as client:
+        for _ in range(5):
+            assert client.request(path="/h2").status == 200
+    assert proxy.stats()["cluster.two.upstream_cx_close_notify"] >= 4
+
+
+def test_expect_is_answered(proxy, side):
+    with H2Client(proxy.port()) as client:
+        answer = client.request("POST", side.path, [("expect", "100-continue")], b"hello")
+        assert answer.status == 200
+        assert [dict(i)[":status"] for i in answer.interim] == ["100"]
+    assert side.last().body == b"hello"
+
+
+def test_cookies_are_joined(proxy, origin):
+    with H2Client(proxy.port()) as client:
+        client.request(path="/h1", headers=[("cookie", "a=1"), ("cookie", "b=2")])
+    assert origin.last.header("cookie") == "a=1; b=2"
+
+
+def test_hop_by_hop_headers_do_not_cross(proxy, origin, h2_origin):
+    origin.reply = Reply(headers=[("connection", "x-hop"), ("x-hop", "1"), ("keep-alive", "3")])
+    with H2Client(proxy.port()) as client:
+        answer = client.request(path="/h1")
+    names = [name for name, _ in answer.headers]
+    assert "connection" not in names and "keep-alive" not in names
+    assert "transfer-encoding" not in names
+    proxy.request("GET", "/h2", headers=[("Connection", "x-hop"), ("x-hop", "1"), ("TE", "trailers")])
+    names = [name for name, _ in h2_origin.last.headers]
+    assert "connection" not in names and "x-hop" not in names
+
+
+def test_max_requests_per_connection(start, origin):
+    proxy = start(bootstrap([http_listener(
+        routes=[route("/", "one")], drain_timeout="0.2s",
+        common_http_protocol_options={"max_requests_per_connection": 3})], [cluster("one", origin)]))
+    with H2Client(proxy.port()) as client:
+        assert [client.request().status for _ in range(3)] == [200] * 3
+        client.wait_closed()
+        assert client.goaways and all(code == 0 for code, _ in client.goaways)
+    assert proxy.stats()["http.ingress.downstream_cx_max_requests_reached"] == 1
+
+
+def test_codec_type_http2_refuses_http1(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], codec_type="HTTP2")],
+                            [cluster("one", origin)]))
+    with H2Client(proxy.port()) as client:
+        assert client.request().status == 200
+    with proxy.client() as client:
+        client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        data = client.rest()
+    assert b"HTTP/1.1" not in data
+    assert proxy.stats()["http.ingress.downstream_cx_protocol_error"] == 1
+
+
+def test_max_concurrent_streams_are_told(start, origin):
+    proxy = start(bootstrap([http_listener(
+        routes=[route("/", "one")],
+        http2_protocol_options={"max_concurrent_streams": 7, "initial_stream_window_size": 70000,
+                                "initial_connection_window_size": 80000})],
+        [cluster("one", origin)]))
+    with H2Client(proxy.port()) as client:
+        assert client.request().status == 200
+        settings = client.conn.remote_settings
+        assert settings.max_concurrent_streams == 7
+        assert settings.initial_window_size == 70000
+        assert client.conn.outbound_flow_control_window >= 79000
+
+
+@difference("Envoy's own guide for edge proxies asks for these limits; without them one "
+            "connection may ask for 2,147,483,647 streams of 16 MiB each",
+            envoy="max_concurrent_streams 1024 and windows of 16 and 24 MiB by default",
+            xylem="100, 64 KiB and 1 MiB by default")
+def test_default_limits(proxy, kind):
+    with H2Client(proxy.port()) as client:
+        assert client.request(path="/direct").status == 200
+        settings = client.conn.remote_settings
+        if kind == "xylem":
+            assert settings.max_concurrent_streams == 100
+            assert settings.initial_window_size == 65536
+        else:
+            assert settings.initial_window_size > 65536
+
+
+def test_streams_run_out_at_the_origin(start, closing):
+    origin = closing(H2Origin(settings={3: 2}))
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
+                            [cluster("one", origin, http=HTTP2)]))
+    with H2Client(proxy.port()) as client:
+        assert client.request().status == 200   # its SETTINGS are known now
+        origin.reply = H2Reply(never=True)
+        for _ in range(3):
+            client.open()
+        origin.wait_requests(4)
+    assert len(origin.wires) == 2
+
+
+def test_use_downstream_protocol(start, origin, h2_origin):
+    http = {"use_downstream_protocol_config": {"http_protocol_options": {},
+                                               "http2_protocol_options": {}}}
+    made = [cluster("one", origin), cluster("two", h2_origin)]
+    for one in made:
+        one["typed_extension_protocol_options"] = {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions":
+                {"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3."
+                          "HttpProtocolOptions", **http}}
+    proxy = start(bootstrap([http_listener(routes=[route("/h1", "one"), route("/h2", "two")])],
+                            made))
+    assert proxy.get("/h1").status == 200
+    with H2Client(proxy.port()) as client:
+        assert client.request(path="/h2").status == 200
+    stats = proxy.stats()
+    assert stats["cluster.one.upstream_cx_http1_total"] == 1
+    assert stats["cluster.two.upstream_cx_http2_total"] == 1
+
+
+def test_keepalive_pings_the_origin(start, h2_origin):
+    http = {"explicit_http_config": {"http2_protocol_options": {
+        "connection_keepalive": {"interval": "0.1s", "timeout": "5s"}}}}
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
+                            [cluster("one", h2_origin, http=http)]))
+    assert proxy.get("/").status == 200
+    wait_for(lambda: h2_origin.wires[0].pings >= 2, 10, "PINGs at the origin")
+    assert proxy.get("/").status == 200
+    assert len(h2_origin.wires) == 1
+
+
+def test_access_log_names_the_protocols(start, h2_origin, tmp_path):
+    log = tmp_path / "access.log"
+    proxy = start(bootstrap([http_listener(
+        routes=[route("/", "one")],
+        access_log=[{"name": "a", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": str(log), "log_format": {"text_format_source": {
+                "inline_string": "%PROTOCOL% %UPSTREAM_PROTOCOL% %RESPONSE_FLAGS% "
+                                 "%RESPONSE_CODE_DETAILS%\n"}}}}])],
+        [cluster("one", h2_origin, http=HTTP2)]))
+    with H2Client(proxy.port()) as client:
+        client.request()
+        h2_origin.reply = H2Reply(never=True)
+        stream = client.open()
+        h2_origin.wait_requests(2)
+        client.reset(stream)
+        wait_for(lambda: proxy.stats()["http.ingress.downstream_rq_rx_reset"] == 1, 10, "the reset")
+    wait_for(lambda: log.exists() and log.read_text().count("\n") == 2, 15, "two lines")
+    first, second = log.read_text().splitlines()
+    assert first == "HTTP/2 HTTP/2 - via_upstream"
+    assert second.startswith("HTTP/2 HTTP/2 D"), second
+
+
+def test_a_slow_reader_holds_little(start, origin):
+    origin.reply = Reply(body=b"x" * (20 << 20))
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one")],
+                       listener={"per_connection_buffer_limit_bytes": 32768})],
+        [cluster("one", origin, per_connection_buffer_limit_bytes=32768)]))
+    with H2Client(proxy.port()) as client:
+        client.reading = False
+        stream = client.streams[client.open()]
+        client.wait(lambda: len(stream.body) >= 65535)
+        wait_for(lambda: proxy.stats()[
+            "cluster.one.upstream_flow_control_paused_reading_total"] >= 1, 10, "the pause")
+        got = proxy.stats()["cluster.one.upstream_cx_rx_bytes_total"]
+    assert got < 4 << 20
+
+
+def test_too_many_headers_cost_the_stream(proxy):
+    with H2Client(proxy.port()) as client:
+        answer = client.request(path="/direct", headers=[(f"x-{n}", "1") for n in range(101)])
+        assert answer.reset is not None or answer.status == 431
+        assert client.request(path="/direct").status == 200
+    assert proxy.stats()["http2.header_overflow"] == 1
+
+
+def test_empty_frames_end_the_connection(proxy, h2_origin):
+    with H2Client(proxy.port()) as client:
+        stream = client.open("POST", "/h2", end=False)
+        frame = b"\0\0\0\0\0" + stream.to_bytes(4, "big")
+        client.raw(frame * 3)
+        client.wait_closed()
+    assert proxy.stats()["http2.inbound_empty_frames_flood"] == 1
+    assert proxy.stats()["http.ingress.downstream_cx_protocol_error"] == 0   # a flood is none
+
+
+def test_rapid_resets_end_the_connection(proxy, h2_origin):
+    h2_origin.reply = H2Reply(never=True)
+    with H2Client(proxy.port()) as client:
+        for _ in range(600):
+            stream = client.conn.get_next_available_stream_id()
+            client.conn.send_headers(stream, [(":method", "GET"), (":scheme", "http"),
+                                              (":authority", "a"), (":path", "/h2")], True)
+            client.conn.reset_stream(stream)
+            client.flush()
+        client.wait_closed()
+    assert proxy.stats()["http.ingress.downstream_rq_too_many_premature_resets"] == 1
+
+
+def test_priority_frames_end_the_connection(proxy):
+    with H2Client(proxy.port()) as client:
+        client.request(path="/direct")
+        client.raw(b"\0\0\5\2\0\0\0\0\1\0\0\0\3\1" * 300)
+        client.wait_closed()
+    assert proxy.stats()["http2.inbound_priority_frames_flood"] == 1
+
+
+def test_h2load(proxy, h2_origin, origin):
+    for path in ("direct", "h1", "h2"):
+        out = subprocess.run(["h2load", "-n", "500", "-c", "3", "-m", "10",
+                              f"http://127.0.0.1:{proxy.port()}/{path}"],
+                             capture_output=True, text=True, timeout=60, check=True).stdout
+        assert re.search(r"500 succeeded, 0 failed, 0 errored", out), out
+
+
+def test_curl(proxy):
+    out = subprocess.run(["curl", "-sv", "--http2-prior-knowledge",
+                          f"http://127.0.0.1:{proxy.port()}/direct"],
+                         capture_output=True, text=True, timeout=30, check=True)
+    assert out.stdout == "well" and "< HTTP/2 200" in out.stderr
+
+
+def test_nghttp(proxy):
+    out = subprocess.run(["nghttp", f"http://127.0.0.1:{proxy.port()}/direct"],
+                         capture_output=True, text=True, timeout=30, check=True)
+    assert out.stdout == "well"
