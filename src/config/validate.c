@@ -123,7 +123,7 @@ static const char *show(const struct value_rules *r, long double value, char *bu
 
 static void check_range(struct validation *c, const struct value_rules *r, long double value)
 {
-    const struct number_rules *n = &r->number;
+    const struct number_rules *n = r->number;
     char low[48], high[48];
     bool below = (n->has_gt && !(value > n->gt)) || (n->has_gte && !(value >= n->gte));
     bool above = (n->has_lt && !(value < n->lt)) || (n->has_lte && !(value <= n->lte));
@@ -162,7 +162,7 @@ static void fail_list(struct validation *c, const struct value_rules *r, const c
 
 static void check_number(struct validation *c, const struct value_rules *r, long double value)
 {
-    const struct number_rules *n = &r->number;
+    const struct number_rules *n = r->number;
     char buf[48];
     if (n->has_const && !listed(&n->constant, 1, value))
         fail(c, "value must equal %s",
@@ -225,7 +225,7 @@ static void check_lists(struct validation *c, const struct text_rules *t, const 
 
 static void check_text(struct validation *c, const struct value_rules *r, struct bytes text)
 {
-    const struct text_rules *t = &r->text;
+    const struct text_rules *t = r->text;
     if (t->has_const && !bytes_eq(t->constant, text))
         fail(c, "value must equal %.*s", BYTES_ARG(t->constant));
     if (r->kind == RULES_TEXT)
@@ -318,7 +318,7 @@ static void check_any(struct validation *c, const struct value_rules *r, const u
     struct bytes value = view(get_number(any, msg, kUpb_Any_ValueFieldNumber).str_val);
     struct error err = ERROR_INIT;
     struct typed typed;
-    check_lists(c, &r->text, "type URL", url);
+    check_lists(c, r->text, "type URL", url);
     if (url.len == 0)
         return;
     if (!typed_unwrap(c->v->d, url, value, c->scratch, &typed, &err)) {

@@ -51,7 +51,7 @@ static bool listed(const long double *list, size_t n, long double value)
 
 bool plan_range_ok(const struct value_rules *r, long double value)
 {
-    const struct number_rules *n = &r->number;
+    const struct number_rules *n = r->number;
     if ((n->has_const && !listed(&n->constant, 1, value)) ||
         (n->n_in && !listed(n->in, n->n_in, value)) || listed(n->not_in, n->n_not_in, value))
         return false;
@@ -99,7 +99,7 @@ static bool lists_ok(const struct text_rules *t, struct bytes text)
 bool plan_text_ok(const struct plan_field *f, struct bytes text)
 {
     const struct value_rules *r = f->rules;
-    const struct text_rules *t = &r->text;
+    const struct text_rules *t = r->text;
     if (r->kind == RULES_ANY)
         return lists_ok(t, text);
     if ((r->kind != RULES_TEXT && r->kind != RULES_BYTES) || (r->ignore_empty && text.len == 0))

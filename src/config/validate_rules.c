@@ -72,12 +72,28 @@ static const struct bytes *append_bytes(struct compiler *c, const struct bytes *
     return grown;
 }
 
+static struct number_rules no_number;
+static struct text_rules no_text = {.max = UINT64_MAX, .max_bytes = UINT64_MAX};
+
+static struct number_rules *own_number(struct compiler *c, struct value_rules *v)
+{
+    if (v->number == &no_number)
+        v->number = ARENA_NEW(c->arena, struct number_rules);
+    return v->number;
+}
+
+static void own_text(struct compiler *c, struct value_rules *v)
+{
+    v->text = ARENA_NEW(c->arena, struct text_rules);
+    v->text->max = v->text->max_bytes = UINT64_MAX;
+}
+
 enum number_rule { IS_CONST = 1, IS_LT, IS_LTE, IS_GT, IS_GTE, IS_IN, IS_NOT_IN, IS_IGNORE_EMPTY };
 
 static void add_number_rule(struct compiler *c, struct value_rules *v, enum number_rule what,
                             long double value)
 {
-    struct number_rules *r = &v->number;
+    struct number_rules *r = own_number(c, v);
     switch (what) {
     case IS_CONST:
         r->has_const = true, r->constant = value;
@@ -171,16 +187,16 @@ static void compile_well_known(struct value_rules *v, uint64_t kind, bool strict
     static const char *const loose = "^[^\\x00\\n\\r]*$";
     if (kind == 0)
         return;
-    v->text.well_known_text = !strict ? loose : kind == 1 ? name : value;
-    v->text.well_known = own_pattern(v->text.well_known_text);
+    v->text->well_known_text = !strict ? loose : kind == 1 ? name : value;
+    v->text->well_known = own_pattern(v->text->well_known_text);
 }
 
 static void compile_pattern(struct compiler *c, struct value_rules *v, struct bytes pattern)
 {
     struct error err = ERROR_INIT;
-    v->text.pattern_text = pattern;
-    v->text.pattern = regex_new_limited(pattern, REGEX_PROGRAM_SIZE_ANY, &err);
-    if (!v->text.pattern)
+    v->text->pattern_text = pattern;
+    v->text->pattern = regex_new_limited(pattern, REGEX_PROGRAM_SIZE_ANY, &err);
+    if (!v->text->pattern)
         c->unknown++;
     error_fini(&err);
 }
@@ -233,7 +249,7 @@ static enum text_rule bytes_rule(uint32_t number)
 static void add_text_rule(struct compiler *c, struct value_rules *v, enum text_rule what,
                           const struct wire_field *f)
 {
-    struct text_rules *t = &v->text;
+    struct text_rules *t = v->text;
     struct bytes text = f->bytes;
     switch (what) {
     case TEXT_CONST:
@@ -297,7 +313,7 @@ static void compile_text(struct compiler *c, bool is_string, struct bytes body,
     uint64_t well_known = 0;
     bool strict = true;
     v->kind = is_string ? RULES_TEXT : RULES_BYTES;
-    v->text.max = v->text.max_bytes = UINT64_MAX;
+    own_text(c, v);
     while (wire_next(&body, &f)) {
         enum text_rule what = is_string ? string_rule(f.number) : bytes_rule(f.number);
         if (what == TEXT_WELL_KNOWN)
@@ -314,7 +330,7 @@ static void compile_any(struct compiler *c, struct bytes body, struct field_rule
 {
     struct wire_field f;
     v->kind = RULES_ANY;
-    v->text.max = v->text.max_bytes = UINT64_MAX;
+    own_text(c, v);
     while (wire_next(&body, &f)) {
         if (f.number == 1)
             field->required = f.value != 0;
@@ -375,8 +391,8 @@ static void compile_rules(struct compiler *c, struct bytes body, struct field_ru
             compile_number(c, f.number, f.bytes, v);
         } else if (f.number == RULE_BOOL) {
             v->kind = RULES_BOOL;
-            v->number.has_const = wire_has(f.bytes, 1);
-            v->number.constant = (long double)wire_find_varint(f.bytes, 1, 0);
+            own_number(c, v)->has_const = wire_has(f.bytes, 1);
+            v->number->constant = (long double)wire_find_varint(f.bytes, 1, 0);
         } else if (f.number == RULE_STRING || f.number == RULE_BYTES) {
             compile_text(c, f.number == RULE_STRING, f.bytes, v);
         } else if (f.number == RULE_ENUM) {
@@ -409,6 +425,19 @@ static bool is_leaf(const upb_FieldDef *f)
     return known != kUpb_WellKnown_Unspecified && known != kUpb_WellKnown_Any;
 }
 
+static bool has_rules(const upb_FieldDef *f)
+{
+    return descriptors_field_rules(f).data || descriptors_field_disallowed(f) || !is_leaf(f);
+}
+
+static size_t count_fields(const upb_MessageDef *m)
+{
+    size_t n = 0;
+    for (int i = 0; i < upb_MessageDef_FieldCount(m); i++)
+        n += has_rules(upb_MessageDef_Field(m, i));
+    return n;
+}
+
 static struct bytes unknown_of(const void *options)
 {
     size_t len;
@@ -422,7 +451,7 @@ struct message_rules *message_rules_compile(const upb_MessageDef *m, struct aren
     struct compiler c = {.arena = a};
     struct message_rules *rules = ARENA_NEW(a, struct message_rules);
     int n_fields = upb_MessageDef_FieldCount(m), n_oneofs = upb_MessageDef_OneofCount(m);
-    rules->fields = ARENA_ARRAY(a, struct field_rules, n_fields + 1);
+    rules->fields = ARENA_ARRAY(a, struct field_rules, count_fields(m));
     rules->required_oneofs = ARENA_ARRAY(a, const upb_OneofDef *, n_oneofs + 1);
     if (upb_MessageDef_HasOptions(m)) {
         struct bytes options = unknown_of(upb_MessageDef_Options(m));
@@ -430,13 +459,16 @@ struct message_rules *message_rules_compile(const upb_MessageDef *m, struct aren
                           wire_find_varint(options, OPTION_IGNORED, 0) != 0;
     }
     for (int i = 0; i < n_fields; i++) {
-        struct field_rules *field = &rules->fields[rules->n_fields];
-        *field = (struct field_rules){.field = upb_MessageDef_Field(m, i), .max_items = UINT64_MAX};
-        struct bytes body = descriptors_field_rules(field->field);
-        field->disallowed = descriptors_field_disallowed(field->field);
-        compile_rules(&c, body, field, &field->value);
-        if (body.data || field->disallowed || !is_leaf(field->field))
-            rules->n_fields++;
+        const upb_FieldDef *f = upb_MessageDef_Field(m, i);
+        if (!has_rules(f))
+            continue;
+        struct field_rules *field = &rules->fields[rules->n_fields++];
+        *field = (struct field_rules){.field = f,
+                                      .disallowed = descriptors_field_disallowed(f),
+                                      .max_items = UINT64_MAX,
+                                      .value = {.number = &no_number, .text = &no_text},
+                                      .key = {.number = &no_number, .text = &no_text}};
+        compile_rules(&c, descriptors_field_rules(f), field, &field->value);
     }
     for (int i = 0; i < n_oneofs; i++) {
         const upb_OneofDef *o = upb_MessageDef_Oneof(m, i);
@@ -450,10 +482,10 @@ struct message_rules *message_rules_compile(const upb_MessageDef *m, struct aren
 
 static void value_fini(struct value_rules *v)
 {
-    if (v->text.pattern)
-        regex_free(&v->text.pattern);
-    if (v->text.well_known)
-        regex_free(&v->text.well_known);
+    if (v->text->pattern)
+        regex_free(&v->text->pattern);
+    if (v->text->well_known)
+        regex_free(&v->text->well_known);
 }
 
 void message_rules_fini(struct message_rules *rules)

@@ -44,10 +44,10 @@ enum rules_kind {
 struct value_rules {
     enum rules_kind kind;
     bool ignore_empty;
-    bool defined_only; /* enum */
-    bool skip;         /* message: what is in it is not looked at */
-    struct number_rules number;
-    struct text_rules text;
+    bool defined_only;           /* enum */
+    bool skip;                   /* message: what is in it is not looked at */
+    struct number_rules *number; /* never NULL; most have none, and share that */
+    struct text_rules *text;
 };
 
 struct field_rules {
