@@ -1,6 +1,7 @@
 #include "config/descriptors.h"
 
 #include <google/protobuf/descriptor.upb.h>
+#include <stdlib.h>
 #include <upb/decode.h>
 #include <upb/def.h>
 #include <upb/encode.h>
@@ -8,7 +9,6 @@
 #include <zlib.h>
 
 #include "api_descriptors.h"
-#include "base/map.h"
 #include "base/memory.h"
 #include "config/wire.h"
 
@@ -25,19 +25,35 @@ enum {
     OPTION_DISALLOWED = 189503207,
 };
 
+/* A piece of the pack. */
+struct piece {
+    uint32_t at, len;
+};
+
 struct pack_file {
-    struct bytes name, body;
+    struct piece name, body;
     bool loaded;
+};
+
+/* A name by its hash: what it says is known once its file is loaded, and a name that has the same
+ * one by chance loads a file in vain. */
+struct symbol {
+    uint64_t hash;
+    uint32_t file;
+};
+
+struct symbols {
+    struct symbol *list; /* sorted */
+    size_t n, cap;
 };
 
 struct descriptors {
     upb_DefPool *pool;
-    char *blob;
+    char *blob; /* the pack; NULL: nobody has needed it for a while */
     struct pack_file *files;
     size_t n_files, n_loaded;
-    struct map by_name;   /* file name -> pack_file */
-    struct map by_symbol; /* full name of a top-level message or enum -> pack_file */
-    struct map messages;  /* names of top-level messages, for descriptors_each_message */
+    struct symbols by_name; /* of files */
+    struct symbols types;   /* full names of top-level messages and enums */
 };
 
 static char *inflate_pack(void)
@@ -61,13 +77,60 @@ static struct bytes take_block(struct bytes *rest)
     return block;
 }
 
-static void index_symbols(struct descriptors *d, struct pack_file *file)
+static struct bytes piece(const struct descriptors *d, struct piece p)
 {
-    struct bytes package = wire_find_bytes(file->body, FILE_PACKAGE), rest = file->body;
+    return bytes_from(d->blob + p.at, p.len);
+}
+
+static struct piece piece_of(const struct descriptors *d, struct bytes b)
+{
+    return (struct piece){(uint32_t)(b.data - d->blob), (uint32_t)b.len};
+}
+
+/* The same in every process, so that what a test has seen holds. */
+static uint64_t hash_of(struct bytes name)
+{
+    return bytes_hash_seeded(name, 1);
+}
+
+static void symbol_add(struct symbols *s, struct bytes name, size_t file)
+{
+    GROW(s->list, s->cap, s->n + 1);
+    s->list[s->n++] = (struct symbol){hash_of(name), (uint32_t)file};
+}
+
+static int symbol_order(const void *a, const void *b)
+{
+    const struct symbol *x = a, *y = b;
+    return (x->hash > y->hash) - (x->hash < y->hash);
+}
+
+static void symbols_sort(struct symbols *s)
+{
+    qsort(s->list, s->n, sizeof(s->list[0]), symbol_order);
+    for (size_t i = 1; i < s->n; i++)
+        CHECK(s->list[i - 1].hash != s->list[i].hash);
+    s->list = mem_realloc(s->list, s->n * sizeof(s->list[0]));
+}
+
+static struct pack_file *symbol_file(struct descriptors *d, const struct symbols *s,
+                                     struct bytes name)
+{
+    struct symbol wanted = {hash_of(name), 0};
+    const struct symbol *found = bsearch(&wanted, s->list, s->n, sizeof(s->list[0]), symbol_order);
+    return found ? &d->files[found->file] : NULL;
+}
+
+/* Calls fn with each top-level message, and enum if so asked, of a file. */
+typedef void type_fn(void *ctx, struct bytes full_name);
+static void each_type(const struct descriptors *d, size_t file, bool enums, type_fn *fn, void *ctx)
+{
+    struct bytes rest = piece(d, d->files[file].body);
+    struct bytes package = wire_find_bytes(rest, FILE_PACKAGE);
     struct strbuf name = STRBUF_INIT;
     struct wire_field f;
     while (wire_next(&rest, &f)) {
-        if (f.type != WIRE_BYTES || (f.number != FILE_MESSAGE && f.number != FILE_ENUM))
+        if (f.type != WIRE_BYTES || (f.number != FILE_MESSAGE && !(enums && f.number == FILE_ENUM)))
             continue;
         strbuf_reset(&name);
         if (package.len > 0) {
@@ -75,11 +138,20 @@ static void index_symbols(struct descriptors *d, struct pack_file *file)
             strbuf_add_char(&name, '.');
         }
         strbuf_add_bytes(&name, wire_find_bytes(f.bytes, TYPE_NAME));
-        map_set(&d->by_symbol, strbuf_bytes(&name), file);
-        if (f.number == FILE_MESSAGE)
-            map_set(&d->messages, strbuf_bytes(&name), file);
+        fn(ctx, strbuf_bytes(&name));
     }
     strbuf_fini(&name);
+}
+
+struct indexing {
+    struct descriptors *d;
+    size_t file;
+};
+
+static void index_type(void *ctx, struct bytes full_name)
+{
+    struct indexing *x = ctx;
+    symbol_add(&x->d->types, full_name, x->file);
 }
 
 static void index_files(struct descriptors *d)
@@ -89,14 +161,16 @@ static void index_files(struct descriptors *d)
     while (rest.len > 0) {
         GROW(d->files, cap, d->n_files + 1);
         struct pack_file *file = &d->files[d->n_files++];
-        file->name = take_block(&rest);
-        file->body = take_block(&rest);
+        file->name = piece_of(d, take_block(&rest));
+        file->body = piece_of(d, take_block(&rest));
         file->loaded = false;
     }
-    for (size_t i = 0; i < d->n_files; i++) {
-        map_set(&d->by_name, d->files[i].name, &d->files[i]);
-        index_symbols(d, &d->files[i]);
+    for (struct indexing x = {d, 0}; x.file < d->n_files; x.file++) {
+        symbol_add(&d->by_name, piece(d, d->files[x.file].name), x.file);
+        each_type(d, x.file, true, index_type, &x);
     }
+    symbols_sort(&d->by_name);
+    symbols_sort(&d->types);
 }
 
 /* What upb would do without: most of it cannot go on from NULL. What is larger than any piece of
@@ -132,9 +206,8 @@ void descriptors_free(struct descriptors **dp)
     if (!d)
         return;
     upb_DefPool_Free(d->pool);
-    map_fini(&d->by_name);
-    map_fini(&d->by_symbol);
-    map_fini(&d->messages);
+    mem_free(d->by_name.list);
+    mem_free(d->types.list);
     mem_free(d->files);
     mem_free(d->blob);
     mem_free(d);
@@ -143,22 +216,24 @@ void descriptors_free(struct descriptors **dp)
 /* The pack is ours and complete: a file that does not load is a bug. */
 static void load_file(struct descriptors *d, struct pack_file *file)
 {
-    struct bytes rest = file->body;
     struct wire_field f;
     if (file->loaded)
         return;
     file->loaded = true;
+    if (!d->blob)
+        d->blob = inflate_pack();
+    struct bytes body = piece(d, file->body), rest = body;
     while (wire_next(&rest, &f)) {
         if (f.number != FILE_DEPENDENCY)
             continue;
-        struct pack_file *import = map_get(&d->by_name, f.bytes);
+        struct pack_file *import = symbol_file(d, &d->by_name, f.bytes);
         CHECK(import != NULL);
         load_file(d, import);
     }
     upb_Arena *arena = upb_Arena_New();
     CHECK(arena != NULL);
     google_protobuf_FileDescriptorProto *proto =
-        google_protobuf_FileDescriptorProto_parse(file->body.data, file->body.len, arena);
+        google_protobuf_FileDescriptorProto_parse(body.data, body.len, arena);
     upb_Status status;
     upb_Status_Clear(&status);
     CHECK(proto != NULL);
@@ -171,7 +246,7 @@ static void load_file(struct descriptors *d, struct pack_file *file)
 static void load_symbol(struct descriptors *d, struct bytes name)
 {
     while (name.len > 0) {
-        struct pack_file *file = map_get(&d->by_symbol, name);
+        struct pack_file *file = symbol_file(d, &d->types, name);
         if (file) {
             load_file(d, file);
             return;
@@ -219,14 +294,33 @@ size_t descriptors_files_loaded(const struct descriptors *d)
     return d->n_loaded;
 }
 
+void descriptors_rest(struct descriptors *d)
+{
+    mem_free(d->blob);
+    d->blob = NULL;
+}
+
+struct telling {
+    struct bytes prefix;
+    descriptors_name_fn *fn;
+    void *ctx;
+};
+
+static void tell_type(void *ctx, struct bytes full_name)
+{
+    struct telling *t = ctx;
+    if (bytes_starts_with(full_name, t->prefix))
+        t->fn(t->ctx, full_name);
+}
+
 void descriptors_each_message(struct descriptors *d, struct bytes prefix, descriptors_name_fn *fn,
                               void *ctx)
 {
-    struct bytes name;
-    void *file;
-    for (size_t i = 0; map_next(&d->messages, &i, &name, &file);)
-        if (bytes_starts_with(name, prefix))
-            fn(ctx, name);
+    struct telling t = {prefix, fn, ctx};
+    if (!d->blob)
+        d->blob = inflate_pack();
+    for (size_t i = 0; i < d->n_files; i++)
+        each_type(d, i, false, tell_type, &t);
 }
 
 /* Extensions of the options stay in them as unknown fields. */

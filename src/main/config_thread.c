@@ -287,6 +287,7 @@ static void on_reap(struct timer *t)
     struct config_thread *c = t->owner;
     builder_reap(c->builder);
     tell_expiry(c);
+    descriptors_rest(c->o.descriptors);
     trim_heap(c);
     timer_start(t, REAP_INTERVAL_MS);
 }
