@@ -308,12 +308,13 @@ static void take_state(struct builder *b, struct resource *r, struct resource_ve
     cluster_state_track(v->state, v->cluster->stat_name, v->cluster->breakers);
 }
 
-/* The same bytes, made of the same secrets: the context that is there. */
+/* The same bytes, made of the same secrets: the context that is there. Without secrets it may be
+ * made of files, which nobody watches: they are read again, as by Envoy. */
 static void take_context(const struct resource *r, struct tls_socket *s)
 {
     const struct resource_version *old = r->pending ? r->pending : r->active;
     const struct tls_socket *from = old ? old->cluster->tls : NULL;
-    if (from && from->node && bytes_eq(from->wire, s->wire))
+    if (from && from->node && builder_tls_secrets(s) && bytes_eq(from->wire, s->wire))
         s->node = NODE_REF(from->node);
 }
 

@@ -400,7 +400,7 @@ START_TEST(r02_a_removed_secret_stays_in_use)
 }
 END_TEST
 
-static char folder[] = "/tmp/builder_secret_XXXXXX";
+static char folder[40];
 
 static void put_file(const char *name, const char *text)
 {
@@ -426,6 +426,7 @@ static void remove_files(void)
 START_TEST(files_of_a_secret_are_watched)
 {
     char yaml[400];
+    strcpy(folder, "/tmp/builder_secret_XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     put_file("chain", "cert-1");
     put_file("key", "key-1");
@@ -464,6 +465,30 @@ START_TEST(files_of_a_secret_are_watched)
     expect(secret("one", CERT("one", "3")), "");
     ck_assert(!fixture_touch(&f, folder));
     ck_assert(!fixture_expire(&f));
+    remove_files();
+}
+END_TEST
+
+START_TEST(a_changed_cluster_reads_its_own_files_again)
+{
+    char yaml[600], again[700];
+    strcpy(folder, "/tmp/builder_secret_XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    put_file("chain", "cert-1");
+    put_file("key", "key-1");
+    snprintf(yaml, sizeof(yaml),
+             UP("tls_certificates: [{certificate_chain: {filename: %s/chain}, private_key: "
+                "{filename: %s/key}}]"),
+             folder, folder);
+    fixture_start(&f);
+    snprintf(again, sizeof(again), "{name: up, %s}", yaml);
+    expect(fixture_update(&f, RESOURCE_CLUSTER, "up", again), "");
+    expect(sent("up"), "client cert-1");
+    put_file("chain", "cert-2");
+    put_file("key", "key-2");
+    snprintf(again, sizeof(again), "{name: up, connect_timeout: 3s, %s}", yaml);
+    expect(fixture_update(&f, RESOURCE_CLUSTER, "up", again), "");
+    expect(sent("up"), "client cert-2");
     remove_files();
 }
 END_TEST
@@ -557,6 +582,7 @@ static Suite *suite(void)
     tcase_add_test(t, secrets_that_nobody_names_are_forgotten);
     tcase_add_test(t, r02_a_removed_secret_stays_in_use);
     tcase_add_test(t, files_of_a_secret_are_watched);
+    tcase_add_test(t, a_changed_cluster_reads_its_own_files_again);
     tcase_add_test(t, the_first_certificate_to_end);
     tcase_add_test(t, secrets_of_the_bootstrap);
     tcase_add_test(t, first_clusters_ask_for_secrets_at_once);
