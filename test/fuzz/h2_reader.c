@@ -1,0 +1,227 @@
+#include "h2_reader.h"
+
+enum { ANSWER = 1, ECHO = 2, RESET = 4, PAUSE = 8, RESET_AT_HEAD = 16, FLUSH = 32, TRAILERS = 64 };
+
+static void end_body(struct h2_reader *r)
+{
+    if (r->in_body)
+        strbuf_add_str(&r->text, "\n");
+    r->in_body = 0;
+}
+
+static struct h2_reader_stream *stream_add(struct h2_reader *r)
+{
+    static struct h2_reader_stream lost; /* more than are of interest: one for all */
+    struct h2_reader_stream *s = r->n < H2_READER_STREAMS ? &r->streams[r->n] : &lost;
+    *s = (struct h2_reader_stream){.reader = r, .number = ++r->n};
+    headers_init(&s->headers, r->arena);
+    headers_init(&s->trailers, r->arena);
+    buffer_init(&s->body, r->chunks);
+    return s;
+}
+
+static void print_head(struct h2_reader *r, unsigned number, const char *what,
+                       const struct headers *h)
+{
+    end_body(r);
+    strbuf_printf(&r->text, "%u %s", number, what);
+    size_t bytes = 0;
+    for (const struct header *e = h->entries; e < h->entries + h->n; e++) {
+        strbuf_printf(&r->text, "|%.*s=%.*s", BYTES_ARG(e->name), BYTES_ARG(e->value));
+        bytes += e->name.len + e->value.len;
+        for (size_t i = 0; i < e->value.len; i++) {
+            unsigned char c = (unsigned char)e->value.data[i];
+            FUZZ_CHECK(c == '\t' || (c >= 0x20 && c != 0x7f), "a control byte in a value");
+        }
+    }
+    strbuf_add_str(&r->text, "\n");
+    /* Crumbs of cookies are joined by more than was between them; a host's name was shorter. */
+    FUZZ_CHECK(bytes <= r->options.max_headers_bytes + 2 * (size_t)h->n + 2 * 100 + 64,
+               "%zu bytes of headers", bytes);
+}
+
+static void *on_stream_begin(void *owner, struct codec_stream *cs, struct headers **headers)
+{
+    struct h2_reader *r = owner;
+    struct h2_reader_stream *s = stream_add(r);
+    s->stream = cs;
+    *headers = &s->headers;
+    r->codec->ops->set_trailers(cs, &s->trailers);
+    return s;
+}
+
+static void give_up(struct h2_reader_stream *s)
+{
+    if (s->over)
+        return;
+    s->over = true;
+    s->reader->codec->ops->stream_reset(s->stream, 8);
+}
+
+static void answer(struct h2_reader_stream *s)
+{
+    struct h2_reader *r = s->reader;
+    struct headers h, t;
+    if (s->over || !r->options.downstream || !(r->manners & (ANSWER | ECHO)))
+        return;
+    s->over = true;
+    headers_init(&h, r->arena);
+    headers_add_id(&h, HEADER_STATUS, BYTES("200"));
+    bool body = (r->manners & ECHO) && s->body.len;
+    r->codec->ops->send_headers(s->stream, &h, !body);
+    if (!body)
+        return;
+    r->codec->ops->send_data(s->stream, &s->body, !(r->manners & TRAILERS));
+    if (!(r->manners & TRAILERS))
+        return;
+    headers_init(&t, r->arena);
+    headers_add(&t, BYTES("t"), BYTES("1"));
+    r->codec->ops->send_trailers(s->stream, &t);
+}
+
+static void ended(struct h2_reader_stream *s)
+{
+    end_body(s->reader);
+    strbuf_printf(&s->reader->text, "%u end\n", s->number);
+    if (s->reader->manners & RESET)
+        give_up(s);
+    else
+        answer(s);
+}
+
+static void on_headers(void *owner, void *user, bool end)
+{
+    struct h2_reader_stream *s = user;
+    struct h2_reader *r = owner;
+    print_head(r, s->number, "head", &s->headers);
+    if (r->manners & PAUSE)
+        r->codec->ops->stream_pause(s->stream, true);
+    if (end)
+        ended(s);
+    else if (r->manners & RESET_AT_HEAD)
+        give_up(s);
+}
+
+static void on_data(void *owner, void *user, struct buffer *data, bool end)
+{
+    struct h2_reader_stream *s = user;
+    struct h2_reader *r = owner;
+    if (data->len && r->in_body != s->number) {
+        end_body(r);
+        r->in_body = s->number;
+        strbuf_printf(&r->text, "%u body ", s->number);
+    }
+    for (const struct slice *p = data->head; p; p = p->next)
+        strbuf_add(&r->text, p->data, p->len);
+    if (s->number <= H2_READER_STREAMS)
+        buffer_move(&s->body, data);
+    if (end)
+        ended(s);
+}
+
+static void on_trailers(void *owner, void *user)
+{
+    struct h2_reader_stream *s = user;
+    print_head(owner, s->number, "trailers", &s->trailers);
+    ended(s);
+}
+
+static void on_reset(void *owner, void *user, const char *reason)
+{
+    struct h2_reader_stream *s = user;
+    s->over = true; /* told at a flush: not part of the text */
+}
+
+static void on_error(void *owner, void *user, const struct codec_error *e)
+{
+    struct h2_reader *r = owner;
+    r->flood |= e->status == 0;
+}
+
+static const struct codec_callbacks callbacks = {
+    .on_stream_begin = on_stream_begin,
+    .on_headers = on_headers,
+    .on_data = on_data,
+    .on_trailers = on_trailers,
+    .on_reset = on_reset,
+    .on_error = on_error,
+};
+
+void h2_reader_init(struct h2_reader *r, bool downstream, uint8_t options, uint8_t manners)
+{
+    struct http2_options h2;
+    memset(r, 0, sizeof(*r));
+    http2_options_init(&h2);
+    h2.stream_error = options & 1;
+    h2.max_concurrent_streams = options & 2 ? 3 : 100;
+    h2.hpack_table_size = options & 4 ? 64 : 4096;
+    h2.max_empty_frames = options & 8 ? 1000 : 1;
+    r->options = (struct codec_options){.downstream = downstream,
+                                        .max_headers_bytes = options & 16 ? 512 : 16384,
+                                        .max_headers_count = options & 32 ? 5 : 100,
+                                        .underscores = options & 64 ? CODEC_UNDERSCORES_DROP
+                                                                    : CODEC_UNDERSCORES_ALLOW,
+                                        .enable_trailers = true};
+    r->chunks = chunk_pool_new(0);
+    r->memory = h2_memory_new();
+    r->arena = arena_new(0);
+    r->manners = manners;
+    r->open = true;
+    buffer_init(&r->in, r->chunks);
+    buffer_init(&r->out, r->chunks);
+    r->codec = codec_h2_new(&r->options, &h2, &callbacks, r, &r->out, r->memory);
+    r->codec->ops->flush(r->codec, SIZE_MAX);
+}
+
+void h2_reader_ask(struct h2_reader *r, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct headers h;
+        struct h2_reader_stream *s = stream_add(r);
+        headers_init(&h, r->arena);
+        headers_add_id(&h, HEADER_METHOD, i % 3 == 2 ? BYTES("HEAD") : BYTES("GET"));
+        headers_add_id(&h, HEADER_SCHEME, BYTES("http"));
+        headers_add_id(&h, HEADER_AUTHORITY, BYTES("a"));
+        headers_add_id(&h, HEADER_PATH, BYTES("/"));
+        s->stream = r->codec->ops->stream_new(r->codec, s, &s->headers);
+        r->codec->ops->set_trailers(s->stream, &s->trailers);
+        r->codec->ops->send_headers(s->stream, &h, true);
+    }
+    r->codec->ops->flush(r->codec, SIZE_MAX);
+}
+
+static void feed(struct h2_reader *r, struct bytes part)
+{
+    buffer_add_bytes(&r->in, part);
+    if (r->open)
+        r->open = r->codec->ops->input(r->codec, &r->in);
+    FUZZ_CHECK(!r->open || r->in.len == 0, "%zu bytes were left", r->in.len);
+}
+
+void h2_reader_feed(struct h2_reader *r, struct bytes input, struct bytes cuts)
+{
+    for (size_t i = 0; i < cuts.len && input.len && r->open; i++) {
+        struct bytes part = bytes_first(input, (unsigned char)cuts.data[i]);
+        input = bytes_skip(input, part.len);
+        feed(r, part);
+    }
+    if (input.len && r->open)
+        feed(r, input);
+    end_body(r);
+    r->codec->ops->flush(r->codec, r->manners & FLUSH ? 100 : SIZE_MAX);
+    r->codec->ops->flush(r->codec, SIZE_MAX);
+}
+
+void h2_reader_fini(struct h2_reader *r)
+{
+    r->codec->ops->free(&r->codec);
+    for (unsigned i = 0; i < r->n && i < H2_READER_STREAMS; i++)
+        buffer_fini(&r->streams[i].body);
+    buffer_fini(&r->in);
+    buffer_fini(&r->out);
+    h2_memory_free(&r->memory);
+    FUZZ_CHECK(r->chunks->live_chunks == 0, "%zu chunks are left", r->chunks->live_chunks);
+    chunk_pool_free(&r->chunks);
+    arena_free(&r->arena);
+    strbuf_fini(&r->text);
+}

@@ -1,0 +1,39 @@
+/* An HTTP/2 codec fed with frames, whole or in pieces; what it tells is written down. */
+#pragma once
+
+#include "dataplane/http/codec_h2.h"
+#include "fuzz.h"
+
+enum { H2_READER_STREAMS = 64 };
+
+struct h2_reader;
+
+struct h2_reader_stream {
+    struct h2_reader *reader;
+    struct codec_stream *stream; /* NULL: over */
+    struct headers headers, trailers;
+    struct buffer body;
+    unsigned number;
+    bool over;
+};
+
+struct h2_reader {
+    struct codec *codec;
+    struct chunk_pool *chunks;
+    struct h2_memory *memory;
+    struct arena *arena;
+    struct buffer in, out;
+    struct strbuf text;
+    struct h2_reader_stream streams[H2_READER_STREAMS];
+    unsigned n, in_body;
+    uint8_t manners; /* what the user of the codec does */
+    struct codec_options options;
+    bool open, flood;
+};
+
+/* manners: bits, see h2_reader.c. */
+void h2_reader_init(struct h2_reader *r, bool downstream, uint8_t options, uint8_t manners);
+void h2_reader_fini(struct h2_reader *r);
+/* Upstream: asks for something, before it is fed. */
+void h2_reader_ask(struct h2_reader *r, unsigned n);
+void h2_reader_feed(struct h2_reader *r, struct bytes input, struct bytes cuts);
