@@ -134,8 +134,6 @@ static void on_reset(void *owner, void *user, const char *reason)
 
 static void on_error(void *owner, void *user, const struct codec_error *e)
 {
-    struct h2_reader *r = owner;
-    r->flood |= e->status == 0;
 }
 
 static const struct codec_callbacks callbacks = {

@@ -28,7 +28,7 @@ struct h2_reader {
     unsigned n, in_body;
     uint8_t manners; /* what the user of the codec does */
     struct codec_options options;
-    bool open, flood;
+    bool open;
 };
 
 /* manners: bits, see h2_reader.c. */
