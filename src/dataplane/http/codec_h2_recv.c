@@ -1,6 +1,6 @@
 #include "dataplane/http/codec_h2_internal.h"
 
-enum { SHARE_MIN = 1024 }; /* less is copied, so that tiny frames do not pin a chunk each */
+enum { SHARE_MIN = 2048 }; /* less is copied, so that tiny frames do not pin a chunk each */
 
 static struct codec_stream *stream_of(nghttp2_session *session, int32_t id)
 {

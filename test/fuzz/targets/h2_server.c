@@ -1,5 +1,5 @@
-/* Frames for the server: however the bytes are cut, what is told is the same; no header list is larger
- * than allowed, no value holds a control byte, and nothing is left of a connection.
+/* Frames for the server: however the bytes are cut, what is told is the same; no header list is
+ * larger than allowed, no value holds a control byte, and nothing is left of a connection.
  *
  *     options, manners of the user, number of cuts, cuts..., frames */
 #include "../h2_reader.h"
