@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "config/descriptors.h"
 #include "config/field_report.h"
 #include "config/runtime.h"
 #include "config/wire.h"
