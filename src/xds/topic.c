@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/bytes_set.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/xxhash64.h"
@@ -110,7 +111,7 @@ static bool heartbeat_valid(const struct topic *t, const struct discovery_resour
 }
 
 static bool resource_valid(const struct topic *t, const struct discovery_resource *x,
-                           struct map *names, struct error *err)
+                           struct bytes_set *names, struct error *err)
 {
     if (x->wire.data && !bytes_eq_str(x->type_url, t->sub.type_url))
         return error_set(err,
@@ -123,7 +124,7 @@ static bool resource_valid(const struct topic *t, const struct discovery_resourc
                          BYTES_ARG(own_name));
     if (x->ttl_bad)
         return error_set(err, "resource '%.*s': its ttl is no valid duration", BYTES_ARG(x->name));
-    if (!map_set(names, x->name, names))
+    if (bytes_set_add(names, x->name))
         return true;
     if (t->sub.delta)
         return error_set(err, "duplicate name %.*s found among added/updated resources",
@@ -136,17 +137,19 @@ static bool resource_valid(const struct topic *t, const struct discovery_resourc
 static bool response_valid(const struct topic *t, const struct discovery_response *r,
                            struct error *err)
 {
-    struct map names = MAP_INIT;
-    bool ok = true;
+    struct bytes_set names;
+    bool ok = bytes_set_init(&names, r->n_resources + r->n_removed);
+    if (!ok)
+        error_set(err, "out of memory for the names of %zu resources", r->n_resources);
     for (size_t i = 0; ok && i < r->n_resources; i++)
         ok = resource_valid(t, &r->resources[i], &names, err) &&
              heartbeat_valid(t, &r->resources[i], err);
     for (size_t i = 0; ok && i < r->n_removed; i++) {
-        if (map_set(&names, r->removed[i], &names))
+        if (!bytes_set_add(&names, r->removed[i]))
             ok = error_set(err, "duplicate name %.*s found in the union of added+removed resources",
                            BYTES_ARG(r->removed[i]));
     }
-    map_fini(&names);
+    bytes_set_fini(&names);
     return ok;
 }
 
