@@ -25,6 +25,9 @@ void hub_init(struct hub *h, const struct desc_pool *pool)
 
 void hub_fini(struct hub *h)
 {
+    strmap_fini(&h->opened);
+    if (h->record)
+        fclose(h->record);
     world_free(&h->world);
     node_table_fini(&h->nodes);
     event_log_fini(&h->events);
@@ -51,6 +54,16 @@ void hub_wake(struct hub *h)
         return; /* full: the main thread is awake already */
 }
 
+static void begin_replay(struct hub *h, struct stream *st)
+{
+    void **opened = strmap_put(&h->opened, st->method);
+    size_t n = (size_t)(uintptr_t)*opened;
+
+    *opened = (void *)(uintptr_t)(n + 1);
+    st->replays = transcript_stream(h->replay, st->method, n);
+    st->replay_next = transcript_next(h->replay, st->replays, &st->replay_at);
+}
+
 struct stream *hub_open(struct hub *h, enum dialect dialect, const char *fixed_type,
                         const char *method, const char *peer, void *transport)
 {
@@ -63,6 +76,8 @@ struct stream *hub_open(struct hub *h, enum dialect dialect, const char *fixed_t
     st->transport = transport;
     st->next = h->streams;
     h->streams = st;
+    if (h->replay)
+        begin_replay(h, st);
     event_begin(&h->events, &line, "open", st->session->id, NULL, NULL);
     json_member(&line, "method", method);
     json_member(&line, "peer", peer);
@@ -286,6 +301,8 @@ static void next_literal(struct hub *h, struct stream *st, struct text *out)
 
     st->literals = l->next;
     text_add(out, l->bytes, l->len);
+    if (h->record)
+        transcript_write(h->record, st->method, st->session->id, l);
     r.sub = session_find(st->session, l->type_url);
     if (r.sub) {
         session_commit_literal(r.sub, l->version, l->nonce);
@@ -343,6 +360,19 @@ static void sent(struct hub *h, struct stream *st, const struct xds_response *r,
     fflush(stdout);
 }
 
+static void record(const struct hub *h, const struct stream *st, const struct xds_response *r,
+                   const struct text *bytes)
+{
+    const struct literal l = {.type_url = r->type_url,
+                              .version = r->version,
+                              .nonce = r->nonce,
+                              .bytes = bytes->data,
+                              .len = bytes->len};
+
+    if (h->record)
+        transcript_write(h->record, st->method, st->session->id, &l);
+}
+
 /* False: it does not go out now, or not at all. */
 static bool goes(struct hub *h, struct stream *st, const struct xds_response *r,
                  const struct wire_extra *extra, struct text *out)
@@ -356,6 +386,7 @@ static bool goes(struct hub *h, struct stream *st, const struct xds_response *r,
         text_fini(out);
         return false;
     }
+    record(h, st, r, out);
     let_late_go(st);
     for (unsigned long i = 0; i < extra->again; i++)
         queue_literal(&st->literals, r, out);
@@ -380,6 +411,24 @@ static bool next_response(struct hub *h, struct stream *st, struct text *out)
     return gone;
 }
 
+/* The recorded order; each once its type was asked for and the one before it was answered. */
+static void queue_replayed(struct stream *st, const struct transcript *t)
+{
+    const struct transcript_line *l = st->replay_next;
+    const struct subscription *sub = l ? session_find(st->session, l->type_url) : NULL;
+    struct xds_response r;
+    struct text bytes = {0};
+
+    if (!sub || (st->replay_last && !st->replay_last->answered))
+        return;
+    r = (struct xds_response){.type_url = l->type_url, .version = l->version, .nonce = l->nonce};
+    text_add(&bytes, l->bytes, l->len);
+    queue_literal(&st->literals, &r, &bytes);
+    text_fini(&bytes);
+    st->replay_last = sub;
+    st->replay_next = transcript_next(t, st->replays, &st->replay_at);
+}
+
 bool hub_next(struct hub *h, struct stream *st, struct text *out)
 {
     bool any = true;
@@ -388,10 +437,12 @@ bool hub_next(struct hub *h, struct stream *st, struct text *out)
         return false;
     if (st->late && !fault_any_late(&h->faults))
         let_late_go(st);
+    if (h->replay && !st->literals)
+        queue_replayed(st, h->replay);
     if (st->literals)
         next_literal(h, st, out);
     else
-        any = next_response(h, st, out);
+        any = !h->replay && next_response(h, st, out);
     hub_wake(h);
     return any;
 }

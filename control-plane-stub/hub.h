@@ -8,6 +8,7 @@
 #include "fault.h"
 #include "node_status.h"
 #include "snapshot.h"
+#include "transcript.h"
 
 #include <pthread.h>
 
@@ -30,6 +31,10 @@ struct stream {
     struct literal *late;     /* held back until another response has gone */
     bool ends;                /* after what was given out last, with end_status */
     int end_status;
+    unsigned long replays; /* the stream of the recording; 0: none */
+    size_t replay_at;
+    const struct transcript_line *replay_next; /* waits for its turn */
+    const struct subscription *replay_last;    /* what went out last belongs to it */
     void *transport;
 };
 
@@ -45,8 +50,11 @@ struct hub {
     struct event_log events;
     struct fault_list faults;
     const struct transport_ops *transport;
-    uint64_t wake_at; /* a delayed response is due; UINT64_MAX: none */
-    int wake_fd;      /* eventfd: written when a wait or a timer should be looked at */
+    uint64_t wake_at;                /* a delayed response is due; UINT64_MAX: none */
+    const struct transcript *replay; /* answers with these; NULL: with the world */
+    struct strmap opened;            /* method -> streams so far */
+    FILE *record;                    /* what is sent is written here; NULL: nowhere */
+    int wake_fd; /* eventfd: written when a wait or a timer should be looked at */
 };
 
 void hub_init(struct hub *h, const struct desc_pool *pool);

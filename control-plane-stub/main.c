@@ -27,6 +27,7 @@ struct stub {
     struct server *server;
     struct control *control;
     struct watch watch;
+    struct transcript transcript; /* that is replayed */
     int signals;
     uint64_t reload_at;  /* a change was seen: read the folder then ... */
     uint64_t changed_at; /* ... the first one since the last reading, then */
@@ -52,6 +53,12 @@ static void move_vars(struct stub *s)
     s->options.vars = (struct strmap){0};
 }
 
+static bool open_transcript(struct stub *s, struct error *err)
+{
+    s->hub.record = fopen(s->options.transcript, "we");
+    return s->hub.record || error_set(err, "%s: %s", s->options.transcript, strerror(errno));
+}
+
 static bool init(struct stub *s, struct error *err)
 {
     if (!init_signals(s, err))
@@ -68,6 +75,24 @@ static bool init(struct stub *s, struct error *err)
     move_vars(s);
     if (s->options.watch && !watch_init(&s->watch, err))
         return false;
+    return !s->options.transcript || open_transcript(s, err);
+}
+
+/* The resources of the folder, or a world of nothing and what was recorded. */
+static bool load(struct stub *s, struct error *err)
+{
+    struct world *nothing;
+
+    if (!s->options.replay)
+        return publisher_reload(&s->publisher) ||
+               error_set(err, "%s cannot be served", s->options.folder);
+    if (!transcript_read(&s->transcript, s->options.folder, err))
+        return false;
+    s->hub.replay = &s->transcript;
+    nothing = mem_zero(sizeof(*nothing));
+    hub_lock(&s->hub);
+    hub_publish(&s->hub, &nothing);
+    hub_unlock(&s->hub);
     return true;
 }
 
@@ -197,6 +222,7 @@ static void fini(struct stub *s)
         publisher_fini(&s->publisher);
         hub_fini(&s->hub);
     }
+    transcript_fini(&s->transcript);
     desc_pool_fini(&s->pool);
     watch_fini(&s->watch);
     if (s->signals >= 0)
@@ -219,8 +245,8 @@ int main(int argc, char **argv)
         status = 0;
     } else if (!init(&s, &err)) {
         fprintf(stderr, "xylem-stub: %s\n", err.text);
-    } else if (!publisher_reload(&s.publisher)) {
-        fprintf(stderr, "xylem-stub: %s cannot be served\n", s.options.folder);
+    } else if (!load(&s, &err)) {
+        fprintf(stderr, "xylem-stub: %s\n", err.text);
     } else if (s.options.check_only) {
         status = 0;
     } else if (!start(&s, &err)) {

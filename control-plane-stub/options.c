@@ -6,6 +6,7 @@
 
 const char options_help[] =
     "usage: xylem-stub DIR [options]\n"
+    "       xylem-stub replay TRANSCRIPT [options]\n"
     "\n"
     "Serves every xDS resource in DIR (*.yaml, *.yml, *.json) over gRPC and watches DIR for "
     "changes.\n"
@@ -20,6 +21,7 @@ const char options_help[] =
     "  --strict              do not publish a set with broken cross-references\n"
     "  --known-cluster NAME  a cluster of the proxy's own bootstrap; may be repeated\n"
     "  --identifier TEXT     control_plane.identifier of every response (xylem-stub)\n"
+    "  --transcript FILE     write what is sent to FILE, for `replay`\n"
     "  --check               read and check DIR, print problems, exit\n"
     "  --verbose             print ACKs and responses too\n"
     "  --help                print this\n";
@@ -34,6 +36,7 @@ enum {
     OPT_STRICT,
     OPT_KNOWN,
     OPT_IDENTIFIER,
+    OPT_TRANSCRIPT,
     OPT_CHECK,
     OPT_VERBOSE,
     OPT_HELP
@@ -49,6 +52,7 @@ static const struct option long_options[] = {
     {"strict", no_argument, NULL, OPT_STRICT},
     {"known-cluster", required_argument, NULL, OPT_KNOWN},
     {"identifier", required_argument, NULL, OPT_IDENTIFIER},
+    {"transcript", required_argument, NULL, OPT_TRANSCRIPT},
     {"check", no_argument, NULL, OPT_CHECK},
     {"verbose", no_argument, NULL, OPT_VERBOSE},
     {"help", no_argument, NULL, OPT_HELP},
@@ -115,6 +119,9 @@ static bool take(struct options *o, int opt, char *value, struct error *err)
     case OPT_IDENTIFIER:
         o->identifier = value;
         return true;
+    case OPT_TRANSCRIPT:
+        o->transcript = value;
+        return true;
     case OPT_CHECK:
         o->check_only = true;
         return true;
@@ -140,6 +147,11 @@ bool options_read(struct options *o, int argc, char **argv, struct error *err)
             return false;
     if (o->help)
         return true;
+    if (optind + 2 == argc && !strcmp(argv[optind], "replay")) {
+        o->replay = true;
+        o->watch = false;
+        optind++;
+    }
     if (optind + 1 != argc)
         return error_set(err, "one folder of resources is needed; see xylem-stub --help");
     o->folder = argv[optind];

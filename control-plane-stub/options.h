@@ -5,7 +5,9 @@
 #include "text.h"
 
 struct options {
-    const char *folder;
+    const char *folder; /* or, to replay, the transcript */
+    const char *transcript;
+    bool replay;
     char **listen; /* ADDRESS:PORT or unix:PATH */
     size_t listen_count;
     const char *control; /* ADDRESS:PORT on loopback */

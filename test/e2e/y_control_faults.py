@@ -1,8 +1,10 @@
 """A control plane that misbehaves: whatever it sends, traffic goes on, and in the end all is as it
 says. In both dialects."""
+import json
+
 import pytest
 
-from harness import Traffic, route, wait_for
+from harness import Stub, Traffic, route, wait_for
 from harness.xds import DELTA, eds_cluster, endpoints, rds_listener, routes, static_cluster
 
 
@@ -103,3 +105,24 @@ def test_a_server_that_flaps(world, load):
     control.put(endpoints("web", two))
     load.wait_only("two")
     proxy.wait_stat("control_plane.connected_state", 1)
+
+
+def test_what_was_recorded_is_replayed(stub, start, origins, ads_bootstrap, tmp_path, closing):
+    one, two = origins("one", "two")
+    told = tmp_path / "told"
+    control = stub(rds_listener(), routes(route("/", "web")), eds_cluster("web"),
+                   endpoints("web", one), args=["--transcript", str(told)])
+    proxy = start(ads_bootstrap(control))
+    assert proxy.get("/").text == "one"
+    control.put(endpoints("web", two), static_cluster("more", two))
+    wait_for(lambda: proxy.get("/").text == "two", what="the change")
+    control.wait("cds")
+    proxy.stop()
+    control.stop()
+    again = closing(Stub(tmp_path / "again", replay=told)).start()
+    other = start(ads_bootstrap(again))
+    wait_for(lambda: other.get("/").text == "two", what="the end of the recording")
+    other.wait_stat("cluster_manager.active_clusters", 3)
+    lines = [json.loads(line) for line in told.read_text().splitlines()]
+    recorded = [one["version"] for one in lines if one["type"].endswith(".Cluster")]
+    assert [e["version_info"] for e in again.events("cds", "literal")] == recorded

@@ -45,13 +45,14 @@ class Stub:
     kind = "stub"
     node = "test"
 
-    def __init__(self, folder, resources=(), args=()):
+    def __init__(self, folder, resources=(), args=(), replay=None):
         self.home = Path(folder)
         self.folder = self.home / "resources"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.ready_file = self.home / "ready"
         self.log_file = self.home / "stub.log"
         self.args = list(args)
+        self.source = ["replay", str(replay)] if replay else [str(self.folder)]
         self.process = None
         self.xds_port = self.control_port = 0
         self.before = {}
@@ -62,7 +63,7 @@ class Stub:
         self.ready_file.unlink(missing_ok=True)
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [str(stub_binary()), str(self.folder), "--listen", f"127.0.0.1:{self.xds_port}",
+                [str(stub_binary()), *self.source, "--listen", f"127.0.0.1:{self.xds_port}",
                  "--control", f"127.0.0.1:{self.control_port}", "--ready-file",
                  str(self.ready_file), "--no-watch", "--verbose", *self.args],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
