@@ -119,6 +119,10 @@ struct route_extras {
     struct runtime_cell *cell;   /* ... and its key; NULL: none */
     struct bytes cluster_header; /* lower case */
     uint64_t idle_timeout_ms, max_stream_duration_ms;
+    /* How far grpc-timeout counts: max_stream_duration.grpc_timeout_header_*, and the old
+     * max_grpc_timeout and grpc_timeout_offset. A maximum of 0 is none. */
+    bool has_grpc_max, has_old_grpc_max;
+    uint64_t grpc_max_ms, grpc_offset_ms, old_grpc_max_ms, old_grpc_offset_ms;
     struct header_mutations request, response;
     struct route_filter_configs filters;
     struct regex_list regexes;

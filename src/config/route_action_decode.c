@@ -316,6 +316,23 @@ static bool rewrites_decode(const envoy_config_route_v3_RouteAction *m, struct r
     return true;
 }
 
+static void grpc_timeouts_decode(const envoy_config_route_v3_RouteAction *m,
+                                 const envoy_config_route_v3_RouteAction_MaxStreamDuration *d,
+                                 struct route_extras *x)
+{
+    const google_protobuf_Duration *max = NULL, *offset = NULL;
+    if (d) {
+        max = envoy_config_route_v3_RouteAction_MaxStreamDuration_grpc_timeout_header_max(d);
+        offset = envoy_config_route_v3_RouteAction_MaxStreamDuration_grpc_timeout_header_offset(d);
+    }
+    x->has_grpc_max = max != NULL;
+    x->grpc_max_ms = upb_duration_ms(max, 0);
+    x->grpc_offset_ms = upb_duration_ms(offset, 0);
+    x->has_old_grpc_max = RA(max_grpc_timeout)(m) != NULL;
+    x->old_grpc_max_ms = upb_duration_ms(RA(max_grpc_timeout)(m), 0);
+    x->old_grpc_offset_ms = upb_duration_ms(RA(grpc_timeout_offset)(m), 0);
+}
+
 static bool timeouts_decode(const envoy_config_route_v3_RouteAction *m, struct route *r)
 {
     const envoy_config_route_v3_RouteAction_MaxStreamDuration *d = RA(max_stream_duration)(m);
@@ -328,6 +345,7 @@ static bool timeouts_decode(const envoy_config_route_v3_RouteAction *m, struct r
     x->idle_timeout_ms = upb_duration_ms(RA(idle_timeout)(m), 0);
     x->has_max_stream_duration = max != NULL;
     x->max_stream_duration_ms = upb_duration_ms(max, 0);
+    grpc_timeouts_decode(m, d, x);
     return true;
 }
 

@@ -47,7 +47,10 @@ static void build_grpc(struct stream *s, unsigned status, struct bytes body)
     struct headers *h = &s->response_headers;
     headers_set_id(h, HEADER_STATUS, BYTES("200"));
     headers_set_id(h, HEADER_CONTENT_TYPE, BYTES("application/grpc"));
-    headers_set_id(h, HEADER_GRPC_STATUS, bytes_of(grpc_status_of(status)));
+    struct bytes code = bytes_of(grpc_status_of(status));
+    if (s->priv->grpc_status)
+        code = arena_u64(s->arena, s->priv->grpc_status);
+    headers_set_id(h, HEADER_GRPC_STATUS, code);
     if (body.len)
         headers_set_id(h, HEADER_GRPC_MESSAGE, grpc_message(s->arena, body));
 }

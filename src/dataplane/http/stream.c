@@ -229,6 +229,7 @@ void stream_local_reply(struct stream *s, const struct stream_error *e, const ch
     if (e->close && !s->conn->mux)
         s->conn->codec->ops->drain(s->conn->codec);
     p->local_reply = true;
+    p->grpc_status = e->grpc_status;
     const char *text = body ? body : e->body;
     if (!text)
         text = http_reason(e->status);
@@ -274,6 +275,11 @@ void stream_clear_route(struct stream *s)
 {
     s->route_matched = false;
     stream_read_request(s);
+}
+
+bool stream_is_grpc(const struct stream *s)
+{
+    return s->priv->is_grpc;
 }
 
 bool stream_request_complete(const struct stream *s)

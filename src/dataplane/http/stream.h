@@ -103,5 +103,7 @@ void stream_set_max_duration(struct stream *s, uint64_t ms);
 /* The timer of the filter that ends the chain, made ready: it rests when the stream ends, so that
  * the next one that gets it finds its place in the queue. */
 struct timer *stream_terminal_timer(struct stream *s, void (*fn)(struct timer *t), void *owner);
+/* Does the client speak gRPC (content-type)? */
+bool stream_is_grpc(const struct stream *s);
 /* Has the whole request (end of stream) been received from downstream? */
 bool stream_request_complete(const struct stream *s);

@@ -5,6 +5,7 @@
 #define BEFORE "upstream connect error or disconnect/reset before headers. reset reason: "
 #define FLAG(id) (1u << RESPONSE_FLAG_##id)
 
+enum { GRPC_DEADLINE_EXCEEDED = 4 };
 enum { H2_NO_ERROR = 0, H2_INTERNAL_ERROR = 2, H2_CANCEL = 8, H2_PROTOCOL_ERROR = 1 };
 
 /* clang-format off */
@@ -44,7 +45,7 @@ static const struct stream_error table[STREAM_ERROR_COUNT] = {
         "gateway-error", false},
     [STREAM_ERROR_MAX_STREAM_DURATION] = {"max_stream_duration", 408, H2_CANCEL,
         0, "max_duration_timeout", "downstream duration timeout",
-        NULL, false},
+        NULL, false, GRPC_DEADLINE_EXCEEDED},
     [STREAM_ERROR_STREAM_IDLE_TIMEOUT] = {"stream_idle_timeout", 408, H2_CANCEL,
         FLAG(STREAM_IDLE_TIMEOUT), "stream_idle_timeout", "stream timeout", NULL, false},
     [STREAM_ERROR_REQUEST_TIMEOUT] = {"request_timeout", 408, H2_CANCEL, 0,

@@ -55,6 +55,7 @@ struct stream_error {
     const char *body;
     const char *retry_on; /* the x-envoy-retry-on class it belongs to, or NULL */
     bool close;           /* the downstream connection cannot go on after it */
+    uint8_t grpc_status;  /* 0: as of the HTTP status */
 };
 
 /* The rows are in stream_error.c. */

@@ -102,13 +102,17 @@ START_TEST(clusters)
     const struct route *r =
         route_of("{" MATCH "route: {cluster_header: X-Where, timeout: 0s, idle_timeout: 1.5s, "
                  "priority: HIGH, cluster_not_found_response_code: NOT_FOUND, "
-                 "max_stream_duration: {max_stream_duration: 7s}}}");
+                 "max_stream_duration: {max_stream_duration: 7s, grpc_timeout_header_max: 8s, "
+                 "grpc_timeout_header_offset: 1s}, max_grpc_timeout: 9s, grpc_timeout_offset: "
+                 "0.5s}}");
     const struct route_extras *x = r->extras;
     c = r->cluster;
     ck_assert(bytes_eq_str(x->cluster_header, "x-where"));
     ck_assert(c->has_timeout && c->timeout_ms == 0 && x->idle_timeout_ms == 1500);
     ck_assert(c->priority == PRIORITY_HIGH && c->not_found_status == 404);
     ck_assert(x->has_max_stream_duration && x->max_stream_duration_ms == 7000);
+    ck_assert(x->has_grpc_max && x->grpc_max_ms == 8000 && x->grpc_offset_ms == 1000);
+    ck_assert(x->has_old_grpc_max && x->old_grpc_max_ms == 9000 && x->old_grpc_offset_ms == 500);
     c = route_of("{" MATCH "route: {cluster: c, cluster_not_found_response_code: "
                  "INTERNAL_SERVER_ERROR}}")
             ->cluster;

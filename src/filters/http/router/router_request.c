@@ -120,6 +120,53 @@ static bool header_ms(struct headers *h, enum header_id id, uint64_t *ms)
     return value.data && bytes_to_u64(value, ms);
 }
 
+/* "100m": at most eight digits and a unit; rounded up to milliseconds. */
+static bool grpc_timeout(const struct headers *h, uint64_t *ms)
+{
+    static const struct {
+        char unit;
+        uint64_t ns;
+    } units[] = {{'H', 3600 * NS_PER_S}, {'M', 60 * NS_PER_S}, {'S', NS_PER_S},
+                 {'m', NS_PER_MS},       {'u', 1000},          {'n', 1}};
+    struct bytes v = headers_get(h, HEADER_GRPC_TIMEOUT);
+    uint64_t n;
+    if (v.len < 2 || v.len > 9 || !bytes_to_u64(bytes_first(v, v.len - 1), &n))
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+        if (units[i].unit == v.data[v.len - 1]) {
+            *ms = (n * units[i].ns + NS_PER_MS - 1) / NS_PER_MS;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* max_grpc_timeout: what the client says takes the place of the route's timeout. */
+static uint64_t old_grpc_timeout(const struct route_extras *x, const struct headers *h)
+{
+    uint64_t ms = 0;
+    if (grpc_timeout(h, &ms) && x->old_grpc_offset_ms < ms)
+        ms -= x->old_grpc_offset_ms;
+    if (x->old_grpc_max_ms && (ms == 0 || ms > x->old_grpc_max_ms))
+        ms = x->old_grpc_max_ms;
+    return ms;
+}
+
+/* How long the stream may live: the client's own word, within the route's, or the route's alone. */
+static void set_duration(struct stream *s)
+{
+    const struct route_extras *x = s->route.route->extras;
+    uint64_t ms;
+    if (x->has_grpc_max && grpc_timeout(&s->request_headers, &ms)) {
+        if (x->grpc_max_ms && ms > x->grpc_max_ms)
+            ms = x->grpc_max_ms;
+        ms = ms > x->grpc_offset_ms ? ms - x->grpc_offset_ms : 0;
+        stream_set_max_duration(s, ms ? ms : 1);
+    } else if (x->has_max_stream_duration) {
+        stream_set_max_duration(s, x->max_stream_duration_ms);
+    }
+}
+
 /* The client's own wish counts only where the connection manager has left it (internal requests).
  * A route with max_stream_duration has no other timeout of its own. */
 static void set_timeout(struct router *r)
@@ -128,6 +175,8 @@ static void set_timeout(struct router *r)
     uint64_t ms;
     r->timeout_ms =
         r->stream->route.route->extras->has_max_stream_duration ? 0 : r->action->timeout_ms;
+    if (r->stream->route.route->extras->has_old_grpc_max && stream_is_grpc(r->stream))
+        r->timeout_ms = old_grpc_timeout(r->stream->route.route->extras, h);
     if (r->config->respect_expected_rq_timeout &&
         header_ms(h, HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, &ms)) {
         r->timeout_ms = ms;
@@ -159,6 +208,5 @@ void router_prepare_request(struct router *r)
     const struct route_extras *x = s->route.route->extras;
     if (x->has_idle_timeout)
         stream_set_idle_timeout(s, x->idle_timeout_ms);
-    if (x->has_max_stream_duration)
-        stream_set_max_duration(s, x->max_stream_duration_ms);
+    set_duration(s);
 }
