@@ -14,7 +14,8 @@ from report import Report
 # section -> the file with a function of its name
 SECTIONS = {"exact": "exact", "cpu": "ratios", "latency": "ratios", "connections": "ratios",
             "bulk": "ratios", "routes": "ratios", "memory": "memory", "start": "scale",
-            "push": "scale", "churn": "scale", "manager": "scale"}
+            "push": "scale", "push_delta": "scale", "churn": "scale", "churn_delta": "scale",
+            "manager": "scale", "hostile": "hostile"}
 
 
 def section(name):
@@ -32,6 +33,9 @@ def parse():
                         help="exact, Xylem alone: TAP against bench/expected.json; parts: "
                              + ",".join(exact.PARTS))
     parser.add_argument("--rounds", type=int, default=12, help="pairs of each ratio (12)")
+    parser.add_argument("--size", type=int, default=10000,
+                        help="clusters and routes of start, push and churn (10000); with --keep, to "
+                             "try them")
     parser.add_argument("--keep", action="store_true", help="print only, store nothing")
     options = parser.parse_args()
     for name in options.sections:

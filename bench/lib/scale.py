@@ -19,9 +19,9 @@ from processes import LOAD_CPU, PROXY_CPU, Bench, Process, free_port, say, tool,
 from harness.config import add_header, route, socket_address
 from harness.stub import Stub, type_url
 from harness.world import World
-from harness.xds import ads_bootstrap, endpoints, rds_listener, static_cluster
+from harness.xds import (DELTA, STATE_OF_THE_WORLD, ads_bootstrap, endpoints, rds_listener,
+                         static_cluster)
 
-SIZES = (1000, 10000)
 NAMES = ("xylem", "envoy")
 
 
@@ -34,6 +34,7 @@ class Control(Stub):
 
     number = 0
     seq = 0
+    dialect = STATE_OF_THE_WORLD
 
     def push(self, kind, body):
         """Send these resources (wire.resources) as one response of a type; its nonce."""
@@ -71,7 +72,7 @@ class Control(Stub):
 def start_proxy(bench, name, control, args=(), env=None, label=""):
     folder = bench.home(f"{name}{label}")
     config = folder / "bootstrap.json"
-    config.write_text(json.dumps(ads_bootstrap(control)))
+    config.write_text(json.dumps(ads_bootstrap(control, api_type=control.dialect)))
     (folder / "admin").unlink(missing_ok=True)
     words = [peers.program(name), "-c", config, "--concurrency", "1", "--disable-hot-restart", "-l",
              "error", "--admin-address-path", folder / "admin", *args]
@@ -97,12 +98,13 @@ def wait_served(proxy, port, path, bound=300.0):
 class Place:
     """A stub with a world of a size, and the port of its listener."""
 
-    def __init__(self, bench, size, names=("a", "b"), **stub):
+    def __init__(self, bench, size, names=("a", "b"), dialect=STATE_OF_THE_WORLD, **stub):
         self.bench = bench
         self.origin = bench.origin(*names)
         self.world = World(size, self.origin.ports)
         self.port = free_port()
         self.control = Control(bench.home("stub"), self.resources(), **stub)
+        self.control.dialect = dialect
         bench.add(self.control)
         self.control.start(120)
 
@@ -131,6 +133,7 @@ def with_place(size, function, **more):
 # start: cold, with a full control plane; memory; what comes back
 
 def start(report, options):
+    sizes = (options.size // 10, options.size)
     wall, cpu, pss, back = {}, {}, {}, {}
 
     def one(place, name, number):
@@ -151,26 +154,26 @@ def start(report, options):
                     pss[name, place.world.size] = measure.settled_pss_kib(proxy.pid)
                 place.bench.end(proxy)
             place.control.seq = 0
-        if place.world.size == max(SIZES):
+        if place.world.size == max(sizes):
             for name in available():
                 back[name] = shrink(place, name)
 
-    for size in SIZES:
+    for size in sizes:
         with_place(size, at_size)
-    for size in SIZES:
+    for size in sizes:
         names = available()
         report.add("start", f"{size:,} clusters, endpoint sets, routes: start to the last served",
                    {n: statistics.median(wall[n, size]) for n in names}, "s")
-        report.add("start", "... CPU meanwhile", {n: statistics.median(cpu[n, size]) for n in names},
+        report.add("start", f"... CPU meanwhile, {size:,}", {n: statistics.median(cpu[n, size]) for n in names},
                    "s", "≤ 0.5" if size == 10000 else None,
                    statistics.median(cpu["xylem", size]) <= 0.5 if size == 10000 else None)
         report.add("start", f"... Pss with {size:,}", {n: pss[n, size] / 1024 for n in names}, "MiB")
-    each = {n: (pss[n, SIZES[1]] - pss[n, SIZES[0]]) / (SIZES[1] - SIZES[0]) for n in available()}
+    each = {n: (pss[n, sizes[1]] - pss[n, sizes[0]]) / (sizes[1] - sizes[0]) for n in available()}
     report.add("start", "Pss for one cluster, its route and 2 endpoints", each, "KiB", "≤ 2.5",
                each["xylem"] <= 2.5)
     part = {}
     for name, (full, after) in back.items():
-        part[name] = 100 * (full - after) / (full - pss[name, SIZES[0]])
+        part[name] = 100 * (full - after) / (full - pss[name, sizes[0]])
     report.add("start", "of nine tenths that were removed, memory that came back", part, "%",
                "≥ 90", part["xylem"] >= 90)
     report.pictures["memory"] = {
@@ -203,7 +206,8 @@ class Changes:
 
     def __init__(self, place):
         self.place, self.middle = place, place.world.middle
-        self.clusters = wire.resources("cds", place.world.clusters())
+        self.delta = place.control.dialect == DELTA
+        self.others = b"" if self.delta else wire.resources("cds", place.world.clusters())
         self.table = wire.message("rds", place.table(
             response_headers_to_add=[add_header("x-turn", "t0.")]))
         hosts = self.table.virtual_hosts[0].routes
@@ -216,24 +220,39 @@ class Changes:
                         lambda turn: f"x-origin: {'ab'[turn % 2]}"),
             "listener": ("lds", path, self.listener, lambda turn: f"server: t{turn}.")}
 
-    def endpoint(self, turn):
-        return wire.resources("eds", [
-            endpoints(f"c{self.middle}", self.place.origin.ports[turn % 2])])
+    def entry(self, made, name, turn):
+        """A message as an entry of a response in the dialect of the place."""
+        return wire.delta_resource(made, name, f"t{turn}") if self.delta else wire.resource(made)
+
+    def endpoint(self, turn, cluster=None):
+        name = cluster or f"c{self.middle}"
+        made = endpoints(name, self.place.origin.ports[turn % 2])
+        return self.entry(wire.message("eds", made), name, turn)
 
     def route(self, turn):
         self.header.response_headers_to_add[0].header.value = f"t{turn}."
-        return wire.resource(self.table)
+        return self.entry(self.table, self.table.name, turn)
 
     def cluster(self, turn):
-        return wire.resources("cds", [self.place.moving(turn)]) + self.clusters
+        made = wire.message("cds", self.place.moving(turn))
+        return self.entry(made, "moving", turn) + self.others
 
     def listener(self, turn):
-        return wire.resources("lds", [rds_listener(
-            address=socket_address(self.place.port), server_name=f"t{turn}.")])
+        made = rds_listener(address=socket_address(self.place.port), server_name=f"t{turn}.")
+        return self.entry(wire.message("lds", made), "ingress", turn)
 
 
 def push(report, options):
+    push_in(report, options, "push", STATE_OF_THE_WORLD)
+
+
+def push_delta(report, options):
+    push_in(report, options, "push_delta", DELTA)
+
+
+def push_in(report, options, section, dialect):
     times, cpu, acks = {}, {}, {}
+    by = " by delta" if dialect == DELTA else ""
 
     def at_size(place):
         for name in available():
@@ -247,22 +266,23 @@ def push(report, options):
                 say(f"  {name} {kind}: p50 {statistics.median(times[key]):.1f} ms, p99 "
                     f"{measure.percentile(times[key], 0.99):.1f} ms, CPU {cpu[key]:.2f} ms")
             place.bench.end(proxy)
-    with_place(10000, at_size)
+    with_place(options.size, at_size, dialect=dialect)
     for kind in ("endpoint", "route", "cluster", "listener"):
-        small = kind == "endpoint"
+        small = kind == "endpoint" or dialect == DELTA and kind != "route"
         for part, label in ((0.5, "p50"), (0.99, "p99")):
             values = {n: measure.percentile(times[n, kind], part) for n in available()}
             goal = small and label == "p99"
-            report.add("push", f"one {kind} of 10,000: push → served, {label}", values, "ms",
-                       "≤ 5" if goal else None, values["xylem"] <= 5 if goal else None)
-        report.add("push", f"... CPU a change of one {kind}", {n: cpu[n, kind] for n in available()},
-                   "ms")
-    for kind in ("route", "cluster"):
-        values = {n: cpu[n, kind] * 1000 / 10000 for n in available()}
-        report.add("push", f"CPU of an unchanged {kind} that is sent again", values, "µs", "≤ 1",
+            report.add(section, f"one {kind} of {options.size:,}{by}: push → served, {label}",
+                       values, "ms", "≤ 5" if goal else None,
+                       values["xylem"] <= 5 if goal else None)
+        report.add(section, f"... CPU a change of one {kind}{by}",
+                   {n: cpu[n, kind] for n in available()}, "ms")
+    for kind in ("route",) if dialect == DELTA else ("route", "cluster"):
+        values = {n: cpu[n, kind] * 1000 / options.size for n in available()}
+        report.add(section, f"CPU of an unchanged {kind} that is sent again", values, "µs", "≤ 1",
                    values["xylem"] <= 1)
-    report.pictures["push"] = {
-        "title": "One change in 10,000: push to served, median (ms)",
+    report.pictures[section] = {
+        "title": f"One change in {options.size:,}{by}: push to served, median (ms)",
         "bars": {f"{n}, {k}": statistics.median(times[n, k])
                  for k in ("endpoint", "route", "cluster", "listener") for n in available()}}
 
@@ -303,7 +323,23 @@ def push_cpu(place, proxy, type_, resources):
 
 # churn: updates under load
 
+class Churned(Changes):
+    """Of which only the endpoints are made."""
+
+    def __init__(self, place):      # pylint: disable=super-init-not-called
+        self.place, self.middle = place, place.world.middle
+        self.delta = place.control.dialect == DELTA
+
+
 def churn(report, options):
+    churn_in(report, options, "churn", STATE_OF_THE_WORLD)
+
+
+def churn_delta(report, options):
+    churn_in(report, options, "churn_delta", DELTA)
+
+
+def churn_in(report, options, section, dialect):
     found = {}
 
     def at_size(place):
@@ -315,19 +351,21 @@ def churn(report, options):
                 for rate in (0, 10, 100):
                     found.setdefault((name, rate), []).append(churn_once(place, proxy, rate))
             place.bench.end(proxy)
-    with_place(10000, at_size)
+    with_place(options.size, at_size, dialect=dialect)
     names = available()
+    by = " by delta" if dialect == DELTA else ""
     for rate in (10, 100):
         ratio = {n: statistics.median(c["p99_us"] / q["p99_us"] for c, q in
                                       zip(found[n, rate], found[n, 0])) for n in names}
-        report.add("churn", f"{rate} endpoint updates a second in 10,000 clusters: p99 against none",
-                   ratio, "ratio", "≤ 1.10" if rate == 100 else None,
+        report.add(section, f"{rate} endpoint updates a second{by} in {options.size:,} clusters: p99 "
+                   "against none", ratio, "ratio", "≤ 1.10" if rate == 100 else None,
                    ratio["xylem"] <= 1.10 if rate == 100 else None)
         failed = {n: sum(c["failed"] + c["closed"] for c in found[n, rate]) for n in names}
-        report.add("churn", "... failed requests and closed connections", failed, "", "0",
-                   failed["xylem"] == 0)
+        report.add(section, f"... failed requests and closed connections at {rate}{by}", failed, "",
+                   "0", failed["xylem"] == 0)
         lag = {n: max(measure.percentile(c["lag_ms"], 0.99) for c in found[n, rate]) for n in names}
-        report.add("churn", "... ACK behind the push, p99", lag, "ms", "≤ 50", lag["xylem"] <= 50)
+        report.add(section, f"... ACK behind the push at {rate}{by}, p99", lag, "ms", "≤ 50",
+                   lag["xylem"] <= 50)
 
 
 def churn_once(place, proxy, rate):
@@ -336,11 +374,10 @@ def churn_once(place, proxy, rate):
     words = [tool("load"), "run", "--port", place.port, "--rate", 1000, "--seconds", seconds,
              "--path", f"/c{place.world.middle}/"]
     load = Process("load", place.bench.home("load"), words, LOAD_CPU, stdout=-1, text=True)
-    nonces, number, begun = [], 0, time.monotonic()
+    changes, nonces, number, begun = Churned(place), [], 0, time.monotonic()
     while rate and time.monotonic() - begun < seconds - 0.2:
         cluster = f"c{number * 7 % place.world.size}"
-        nonces.append(place.control.push("eds", wire.resources("eds", [
-            endpoints(cluster, place.origin.ports[number % 2])])))
+        nonces.append(place.control.push("eds", changes.endpoint(number, cluster)))
         number += 1
         time.sleep(max(0.0, begun + number / rate - time.monotonic()))
     told = json.loads(load.popen.communicate()[0])

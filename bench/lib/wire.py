@@ -37,10 +37,17 @@ def resource(made):
     return field(2, field(1, url.encode()) + field(2, made.SerializeToString()))
 
 
+def delta_resource(made, name, version):
+    """A message as one entry of DeltaDiscoveryResponse.resources."""
+    url = "type.googleapis.com/" + made.DESCRIPTOR.full_name
+    body = field(1, url.encode()) + field(2, made.SerializeToString())
+    return field(2, field(1, version.encode()) + field(2, body) + field(3, name.encode()))
+
+
 def resources(kind, all_fields):
     return b"".join(resource(message(kind, one)) for one in all_fields)
 
 
 def response(url, version, nonce, body):
-    """body: entries of resources()."""
+    """body: entries of resources(), or of delta_resource(): the fields are the same."""
     return field(1, version.encode()) + body + field(4, url.encode()) + field(5, nonce.encode())

@@ -35,7 +35,7 @@ static bool only_for_the_eyes(const struct error *err)
 {
     static const char *const words[] = {
         "no message type",           "expected a type URL", "expected a duration",
-        "expected a timestamp",      "has only `value`",    "unknown field",
+        "expected a time such as",   "has only `value`",    "unknown field",
         "value: expected a mapping",
     };
     for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
