@@ -65,10 +65,13 @@ def connect(target, bound):
 
 
 class Client:
-    """One connection. bound is the longest any single read may wait, in seconds."""
+    """One connection. bound is the longest any single read may wait, in seconds. tls: an
+    ssl.SSLContext, with the name to ask for and a session to resume."""
 
-    def __init__(self, target, bound=10.0):
+    def __init__(self, target, bound=10.0, tls=None, name=None, session=None):
         self.sock = connect(target, bound)
+        if tls:
+            self.sock = tls.wrap_socket(self.sock, server_hostname=name, session=session)
         self.buffer = b""
         self.received = bytearray()
 

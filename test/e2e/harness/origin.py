@@ -148,7 +148,8 @@ def _pairs(lines):
 class Origin:
     """A scripted origin. on[path] is that path's Reply; reply is everyone else's."""
 
-    def __init__(self, name="origin", path=None, address="127.0.0.1", handler=None, port=None):
+    def __init__(self, name="origin", path=None, address="127.0.0.1", handler=None, port=None,
+                 ssl=None):
         self.name = name
         self.path = path
         self.address = address
@@ -159,6 +160,7 @@ class Origin:
         self.requests = []
         self.connections = []
         self.port = port            # None: the kernel chooses
+        self.ssl = ssl              # an ssl.SSLContext: TLS
         self._tasks = set()
         loop_thread().run(self._start())
 
@@ -166,7 +168,8 @@ class Origin:
         if self.path:
             self._server = await asyncio.start_unix_server(self._serve, self.path)
             return
-        self._server = await asyncio.start_server(self._serve, self.address, self.port or 0)
+        self._server = await asyncio.start_server(self._serve, self.address, self.port or 0,
+                                                  ssl=self.ssl)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def close(self):
