@@ -50,21 +50,34 @@ uint64_t random_below(struct random_source *r, uint64_t n)
     return (uint64_t)(((__uint128_t)random_u64(r) * n) >> 64);
 }
 
+/* Eight hexadecimal digits, one for each nibble, whatever their order. */
+static void put_hex(char out[8], uint32_t v)
+{
+    const uint64_t ones = 0x0101010101010101ull;
+    uint64_t x = v, letters;
+    x = (x | x << 16) & 0x0000ffff0000ffffull;
+    x = (x | x << 8) & 0x00ff00ff00ff00ffull;
+    x = (x | x << 4) & (ones * 0x0f);
+    letters = (x + ones * 6) >> 4 & ones; /* 1 where the digit is from 10 on */
+    x += ones * '0' + letters * ('a' - '0' - 10);
+    memcpy(out, &x, 8);
+}
+
 void random_uuid4(struct random_source *r, char out[37])
 {
-    static const char hex[] = "0123456789abcdef";
-    unsigned char b[16];
     uint64_t hi = random_u64(r), lo = random_u64(r);
-    memcpy(b, &hi, 8);
-    memcpy(b + 8, &lo, 8);
-    b[6] = (b[6] & 0x0f) | 0x40;
-    b[8] = (b[8] & 0x3f) | 0x80;
-    char *p = out;
-    for (unsigned i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *p++ = '-';
-        *p++ = hex[b[i] >> 4];
-        *p++ = hex[b[i] & 15];
-    }
-    *p = '\0';
+    char hex[32];
+    put_hex(hex, (uint32_t)hi);
+    put_hex(hex + 8, (uint32_t)(hi >> 32));
+    put_hex(hex + 16, (uint32_t)lo);
+    put_hex(hex + 24, (uint32_t)(lo >> 32));
+    hex[12] = '4';
+    hex[16] = "89ab"[random_u64(r) >> 62];
+    memcpy(out, hex, 8);
+    memcpy(out + 9, hex + 8, 4);
+    memcpy(out + 14, hex + 12, 4);
+    memcpy(out + 19, hex + 16, 4);
+    memcpy(out + 24, hex + 20, 12);
+    out[8] = out[13] = out[18] = out[23] = '-';
+    out[36] = '\0';
 }

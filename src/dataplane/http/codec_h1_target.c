@@ -33,12 +33,15 @@ static bool is_digit(char c)
 
 /* unreserved, sub-delims, "%", ":" and brackets of RFC 3986: what a host and port are made of. A
  * bit each, by 64 bytes. */
-static bool is_authority_char(char c)
+static const uint64_t authority_chars[4] = {
+    0x2fff7ff200000000, /* !$%&'()*+,-.0123456789:;= */
+    0x47fffffeaffffffe, /* A-Z [ ] _ a-z ~ */
+};
+/* The same without ":", "[" and "]". */
+static const uint64_t name_chars[4] = {0x2bff7ff200000000, 0x47fffffe87fffffe};
+
+static inline bool is_one_of(const uint64_t bits[4], char c)
 {
-    static const uint64_t bits[4] = {
-        0x2fff7ff200000000, /* !$%&'()*+,-.0123456789:;= */
-        0x47fffffeaffffffe, /* A-Z [ ] _ a-z ~ */
-    };
     unsigned char u = (unsigned char)c;
     return bits[u >> 6] >> (u & 63) & 1;
 }
@@ -54,8 +57,13 @@ static bool port_ok(struct bytes port)
 
 bool h1_authority_ok(struct bytes a)
 {
-    for (size_t i = 0; i < a.len; i++) {
-        if (!is_authority_char(a.data[i]))
+    size_t i = 0;
+    while (i < a.len && is_one_of(name_chars, a.data[i]))
+        i++;
+    if (i == a.len)
+        return true; /* a name, or an IPv4 address, without port */
+    for (; i < a.len; i++) {
+        if (!is_one_of(authority_chars, a.data[i]))
             return false;
     }
     struct bytes rest = a;

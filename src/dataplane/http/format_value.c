@@ -143,9 +143,8 @@ static bool add_protocol(struct strbuf *out, enum http_protocol p)
 static bool add_flags(struct strbuf *out, uint32_t flags, bool full)
 {
     bool any = false;
-    for (unsigned f = 0; f < RESPONSE_FLAG_COUNT; f++) {
-        if (!(flags & (1u << f)))
-            continue;
+    for (; flags; flags &= flags - 1) {
+        unsigned f = (unsigned)__builtin_ctz(flags);
         if (any)
             strbuf_add_char(out, ',');
         strbuf_add_str(out, full ? response_flag_long((enum response_flag)f)
