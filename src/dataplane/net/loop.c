@@ -11,8 +11,6 @@
 struct loop {
     struct loop_core core; /* first member */
     struct ev_loop *ev;
-    struct ev_prepare prepare; /* just before the wait: the end of a turn */
-    struct ev_check check;     /* just after it: the beginning of the next */
     struct ev_timer timer;     /* the earliest of the queue */
     struct ev_async async;     /* the mailbox has something */
     struct ev_idle idle;       /* runs while work is left over: do not sleep */
@@ -64,18 +62,18 @@ static void set_awake(struct loop *loop, bool awake)
         loop->guard->wake(loop->guard);
 }
 
-static void on_prepare(struct ev_loop *ev, struct ev_prepare *w, int events UNUSED)
+/* A turn, from the end of one wait to the beginning of the next. libev calls this where it would
+ * call its watchers: one of kind prepare and one of kind check would do the same, but be queued
+ * each time. */
+static void on_turn(struct ev_loop *ev)
 {
-    (void)ev;
-    end_turn(w->data);
-    set_awake(w->data, false);
-}
+    struct loop *loop = ev_userdata(ev);
 
-static void on_check(struct ev_loop *ev, struct ev_check *w, int events UNUSED)
-{
-    (void)ev;
-    set_awake(w->data, true);
-    loop_update_now(w->data);
+    set_awake(loop, true);
+    loop_update_now(loop);
+    ev_invoke_pending(ev);
+    end_turn(loop);
+    set_awake(loop, false);
 }
 
 static void on_timer(struct ev_loop *ev, struct ev_timer *w, int events UNUSED)
@@ -115,18 +113,15 @@ struct loop *loop_new(const struct clock *clock, struct error *err)
     loop_core_init(&loop->core, clock);
     loop->ev = ev;
     loop->timer_at = UINT64_MAX;
-    ev_prepare_init(&loop->prepare, on_prepare);
-    ev_check_init(&loop->check, on_check);
+    ev_set_userdata(ev, loop);
+    ev_set_invoke_pending_cb(ev, on_turn);
     ev_timer_init(&loop->timer, on_timer, 0., 0.);
     ev_async_init(&loop->async, on_async);
     ev_idle_init(&loop->idle, on_idle);
-    loop->prepare.data = loop->check.data = loop->timer.data = loop->async.data = loop;
-    /* The time is read before anything else runs; what arrived goes before what timed out. */
-    ev_set_priority(&loop->check, EV_MAXPRI);
+    loop->timer.data = loop->async.data = loop;
+    /* What arrived goes before what timed out. */
     ev_set_priority(&loop->timer, EV_MINPRI);
     ev_set_priority(&loop->idle, EV_MINPRI);
-    ev_prepare_start(ev, &loop->prepare);
-    ev_check_start(ev, &loop->check);
     ev_async_start(ev, &loop->async);
     return loop;
 }
@@ -149,8 +144,8 @@ void loop_run(struct loop *loop)
         loop->guard->running(loop->guard, loop);
     ev_now_update(loop->ev);
     loop_update_now(loop);
+    end_turn(loop); /* of what was done before */
     ev_run(loop->ev, 0);
-    end_turn(loop);
 }
 
 void loop_stop(struct loop *loop)
@@ -166,8 +161,8 @@ void loop_turn(struct loop *loop, bool wait)
 
     ev_now_update(loop->ev);
     loop_update_now(loop);
-    ev_run(loop->ev, wait && idle ? EVRUN_ONCE : EVRUN_NOWAIT);
     end_turn(loop);
+    ev_run(loop->ev, wait && idle ? EVRUN_ONCE : EVRUN_NOWAIT);
 }
 
 void loop_update_now(struct loop *loop)
