@@ -151,10 +151,19 @@ class Exact:
         self.put("heap bytes an idle H1 connection", measure.slope(points)[0])
 
     def instructions(self, bench, name):
+        port = bench.origin().port
+        for features in (False, True) if name != "floor" else (False,):
+            each = self.instructions_each(bench, name, port, features)
+            what = "instructions a request" + (", with features" if features else "")
+            self.put(what, round(each, 1), name)
+            say(f"  {name}: {each:,.0f} {what}")
+
+    @staticmethod
+    def instructions_each(bench, name, port, features):
         """Two counts of requests over one connection, one at a time; the worker's thread alone."""
         few, many = 200, 1200
-        folder = bench.home("callgrind")
-        proxy = peers.start(bench, name, bench.origin().port,
+        folder = bench.home("callgrind-features" if features else "callgrind")
+        proxy = peers.start(bench, name, port, features,
                             wrap=lambda _, program: measure.valgrind(folder, program))
         client = Clients(proxy.port, 1)
         client.run(300)
@@ -167,9 +176,7 @@ class Exact:
             wait_for(lambda n=number: measure.instructions_by_thread(folder, n), "the dump")
             counts.append(measure.instructions_by_thread(folder, number))
         worker = max(counts[2], key=lambda t: counts[2][t] - counts[1].get(t, 0))
-        each = (counts[2][worker] - counts[1].get(worker, 0)) / (many - few)
-        self.put("instructions a request", round(each, 1), name)
-        say(f"  {name}: {each:,.0f} instructions a request")
+        return (counts[2][worker] - counts[1].get(worker, 0)) / (many - few)
 
     # Per resource and per change
 
