@@ -130,6 +130,8 @@ static uint32_t streams_expected(const struct conn_pool *p)
     if (p->protocol == UPSTREAM_HTTP1 || p->one_each || !params->http2)
         return 1;
     uint32_t n = params->http2->max_concurrent_streams, left = params->max_requests_per_connection;
+    if (p->streams_told && p->streams_told < n)
+        n = p->streams_told;
     return left && left < n ? left : n;
 }
 

@@ -35,7 +35,8 @@ struct conn_pool {
     bool send_name, verify_name; /* ... send as SNI, find in the peer's certificate */
     unsigned priority;           /* routing priority: which breakers count */
     enum upstream_protocol protocol;
-    bool one_each; /* AUTO: the last connection did not speak HTTP/2 */
+    uint32_t streams_told; /* the host's limit, as its last connection said; 0: none did */
+    bool one_each;         /* AUTO: the last connection did not speak HTTP/2 */
     struct list idle, busy, connecting, closing;
     unsigned n_connections, n_connecting, n_waiting;
     struct list waiting;       /* struct pool_request, oldest first */

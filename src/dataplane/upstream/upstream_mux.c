@@ -192,6 +192,13 @@ static void on_ping(void *owner)
     h2_keepalive_answered(&uc->mux->keepalive);
 }
 
+/* The next connection keeps to it from the start. A host that takes none at a time says so later. */
+static void on_settings(void *owner)
+{
+    struct upstream_conn *uc = owner;
+    uc->pool->streams_told = codec_mux(uc->codec)->max_streams;
+}
+
 static void on_count(void *owner, unsigned stat)
 {
     struct upstream_conn *uc = owner;
@@ -216,6 +223,7 @@ static const struct codec_callbacks codec_callbacks = {
     .on_error = on_error,
     .on_stream_watermark = on_stream_watermark,
     .on_ping = on_ping,
+    .on_settings = on_settings,
     .on_count = on_count,
     .on_no_more_streams = on_no_more,
 };
@@ -318,6 +326,8 @@ void upstream_mux_begin(struct upstream_conn *uc)
     if (uc->codec)
         uc->codec->ops->free(&uc->codec);
     uc->codec = codec_h2_new(&o, &h2, &codec_callbacks, uc, &uc->out, c->manager->h2_memory);
+    if (uc->pool->streams_told)
+        codec_mux(uc->codec)->max_streams = uc->pool->streams_told;
     uint32_t limit = c->params.buffer_limit;
     codec_mux(uc->codec)->stream_limit =
         limit && limit < STREAM_LIMIT_MAX ? limit : STREAM_LIMIT_MAX;

@@ -170,6 +170,24 @@ START_TEST(test_streams_run_out)
 }
 END_TEST
 
+/* A connection keeps to what the one before it was told, before it is told itself. */
+START_TEST(test_limit_is_remembered)
+{
+    struct client *c[7];
+    world_adopt(w);
+    h2_pair_init(&servers[0]);
+    servers[0].h2.max_concurrent_streams = 2;
+    h2_pair_open_server_in(&servers[0], w->worker.chunks);
+    c[0] = get();
+    serve(0);
+    for (int i = 1; i < 7; i++)
+        c[i] = get();
+    ck_assert_uint_eq(w->n_origins, 4);
+    for (int i = 0; i < 7; i++)
+        client_free(c[i]);
+}
+END_TEST
+
 START_TEST(test_max_requests_per_connection)
 {
     cluster->max_requests_per_connection = 2;
@@ -386,6 +404,7 @@ int main(void)
     tcase_add_test(t, test_many_on_one_connection);
     tcase_add_test(t, test_burst_waits_for_one);
     tcase_add_loop_test(t, test_streams_run_out, 0, 2);
+    tcase_add_test(t, test_limit_is_remembered);
     tcase_add_test(t, test_max_requests_per_connection);
     tcase_add_test(t, test_goaway);
     tcase_add_loop_test(t, test_refused_and_reset, 0, 3);
