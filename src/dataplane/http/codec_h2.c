@@ -17,6 +17,7 @@ const struct codec_error
     h2_error_authority = {400, "http.invalid_authority", "invalid host"},
     h2_error_too_many = {431, "http2.too_many_headers", "too many headers"},
     h2_error_underscore = {400, "http2.unexpected_underscore", "header name contains underscores"},
+    h2_error_field = {400, "http2.invalid_header_field", "a path or a scheme that is none"},
     h2_error_no_memory = {503, "http2.out_of_memory", "no memory"},
     h2_error_empty_flood = {0, "http2.inbound_empty_frames_flood",
                             "Too many consecutive frames with an empty payload"},

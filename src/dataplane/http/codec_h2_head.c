@@ -21,8 +21,7 @@ static bool charge(struct codec_h2 *h, struct codec_stream *s, struct bytes name
                    struct bytes value)
 {
     s->header_bytes += name.len + value.len;
-    if (name.len && name.data[0] != ':')
-        s->header_count++;
+    s->header_count++; /* pseudo headers too, as Envoy counts them */
     if (s->header_bytes <= h->c.options.max_headers_bytes &&
         s->header_count <= h->c.options.max_headers_count)
         return true;
@@ -113,9 +112,9 @@ static const struct codec_error *judge(struct codec_h2 *h, struct codec_stream *
         return NULL;
     switch ((int)id) {
     case HEADER_PATH:
-        return path_ok(*value) ? NULL : &h2_error_messaging;
+        return path_ok(*value) ? NULL : &h2_error_field;
     case HEADER_SCHEME:
-        return scheme_of(*value, value) ? NULL : &h2_error_messaging;
+        return scheme_of(*value, value) ? NULL : &h2_error_field;
     case HEADER_AUTHORITY:
         return h1_authority_ok(*value) ? NULL : &h2_error_authority;
     case HEADER_HOST:

@@ -192,7 +192,7 @@ static void on_ping(void *owner)
     h2_keepalive_answered(&uc->mux->keepalive);
 }
 
-/* The next connection keeps to it from the start. A host that takes none at a time says so later. */
+/* The next connection keeps to it from the start. */
 static void on_settings(void *owner)
 {
     struct upstream_conn *uc = owner;
