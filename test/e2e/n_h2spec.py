@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import bootstrap, cluster, http_listener, route
+from harness import certs, bootstrap, cluster, http_listener, route
 from harness.h2peer import H2Origin, H2Reply
 
 MODULE = "github.com/summerwind/h2spec/cmd/h2spec@v2.6.0+incompatible"
@@ -34,19 +34,24 @@ def h2spec():
 
 @pytest.mark.only("xylem", reason="Envoy 1.40 fails eleven of its cases")
 @pytest.mark.parametrize("strict", [False, True], ids=["normal", "strict"])
-@pytest.mark.parametrize("codec", ["AUTO", "HTTP2"])
+@pytest.mark.parametrize("codec", ["AUTO", "HTTP2", "TLS"])
 def test_h2spec(start, closing, codec, strict, kind):
     program = h2spec()
     if not program:
         pytest.skip("neither h2spec nor a Go toolchain is here")
     origin = closing(H2Origin())
     origin.reply = H2Reply(body=b"x" * 2000)
+    listener = http_listener(routes=[route("/", "one")],
+                             codec_type="AUTO" if codec == "TLS" else codec)
+    if codec == "TLS":
+        listener["filter_chains"][0]["transport_socket"] = certs.downstream(
+            certs.Authority().issue("web", dns=["a.test"]), alpn_protocols=["h2"])
     proxy = start(bootstrap(
-        [http_listener(routes=[route("/", "one")], codec_type=codec)],
+        [listener],
         [cluster("one", origin, http={"explicit_http_config": {"http2_protocol_options": {}}})]))
     done = subprocess.run(
         [program, "-h", "127.0.0.1", "-p", str(proxy.port()), "-P", "/", "--timeout", "5"] +
-        (["--strict"] if strict else []), capture_output=True, text=True, timeout=300, check=False)
+        (["--strict"] if strict else []) + (["-t", "-k"] if codec == "TLS" else []), capture_output=True, text=True, timeout=300, check=False)
     summary = re.search(r"(\d+) tests, (\d+) passed, (\d+) skipped, (\d+) failed", done.stdout)
     assert summary, done.stdout[-2000:] + done.stderr[-2000:]
     failures = done.stdout.partition("Failures:")[2]

@@ -68,9 +68,11 @@ class Stream:
 class H2Client:
     """One connection; reads only when asked to wait for something."""
 
-    def __init__(self, port, bound=10.0, window=1 << 20, settings=None):
+    def __init__(self, port, bound=10.0, window=1 << 20, settings=None, tls=None):
         self.sock = connect(port, bound)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.sock = tls.wrap_socket(self.sock, server_hostname="a.test")
         self.conn = h2.connection.H2Connection(h2.config.H2Configuration(True, **LAX))
         self.window = window
         self.streams = {}
@@ -284,7 +286,8 @@ class H2Wire:
 class H2Origin:
     """A scripted origin that speaks HTTP/2 alone."""
 
-    def __init__(self, settings=None):
+    def __init__(self, settings=None, tls=None):
+        self.tls = tls
         self.address, self.path = "127.0.0.1", None
         self.reply = H2Reply()
         self.settings = settings or {}
@@ -295,7 +298,7 @@ class H2Origin:
         loop_thread().run(self._start())
 
     async def _start(self):
-        self._server = await asyncio.start_server(self._serve, self.address, 0)
+        self._server = await asyncio.start_server(self._serve, self.address, 0, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def spawn(self, coroutine):
