@@ -31,6 +31,12 @@ def make_key(sort="p256"):
     return ec.generate_private_key(curves[sort]())
 
 
+def serial_text(certificate):
+    """The serial number as /certs prints it: whole bytes in hexadecimal."""
+    text = f"{certificate.serial_number:x}"
+    return text.zfill(len(text) + len(text) % 2)
+
+
 def pem(certificate):
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
@@ -77,7 +83,7 @@ class Certificate:
 
     @property
     def serial(self):
-        return f"{self.certificate.serial_number:x}"
+        return serial_text(self.certificate)
 
     @property
     def sha256(self):

@@ -4,6 +4,7 @@ import threading
 
 from cryptography import x509
 
+from .certs import serial_text
 from .client import Client
 
 
@@ -26,7 +27,7 @@ class TlsClient(Client):
 
 def serial_of(sock):
     der = sock.getpeercert(binary_form=True)
-    return f"{x509.load_der_x509_certificate(der).serial_number:x}" if der else None
+    return serial_text(x509.load_der_x509_certificate(der)) if der else None
 
 
 class TlsServer:
