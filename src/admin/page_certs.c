@@ -111,7 +111,8 @@ static bool certs_next(struct admin_page *page, struct strbuf *out)
     }
     while (s && p->clusters.at < p->clusters.n && out->len < ADMIN_SLICE) {
         const struct cluster_entry *e = snapshot_cluster(s, p->clusters.names[p->clusters.at++]);
-        add_context(p, e ? e->tls : NULL);
+        for (unsigned i = 0; e && i <= e->cluster->n_socket_matches; i++)
+            add_context(p, cluster_entry_tls(e, i));
     }
     while (s && p->listeners.at < p->listeners.n && out->len < ADMIN_SLICE)
         add_chain(p, snapshot_listener(s, p->listeners.names[p->listeners.at]));

@@ -159,7 +159,7 @@ void builder_drop_version(struct builder *b, struct resource_version **vp)
     if (v->resource->type == RESOURCE_SECRET)
         builder_secret_unwatch(b, v);
     b->expiry_stale |= v->resource->type == RESOURCE_CLUSTER
-                           ? v->cluster->tls != NULL
+                           ? cluster_has_tls(v->cluster)
                            : v->resource->type == RESOURCE_LISTENER;
     resource_version_free(&v);
 }

@@ -1,6 +1,7 @@
 /* Clusters and their endpoints: new versions warm beside the one that serves. */
 #include "base/memory.h"
 #include "config/builder_private.h"
+#include "config/socket_match.h"
 #include "config/tls_stats.h"
 
 static bool is_dns(const struct cluster *c)
@@ -98,12 +99,37 @@ static void entry_fini(struct node *n)
     struct cluster_entry *e = CONTAINER_OF(n, struct cluster_entry, node);
     struct cluster *c = (struct cluster *)e->cluster;
     struct host_set *hs = (struct host_set *)e->hosts;
+    for (unsigned i = 0; e->match_tls && i < c->n_socket_matches; i++)
+        NODE_UNREF(&e->match_tls[i]);
     NODE_UNREF(&c);
     NODE_UNREF(&hs);
     NODE_UNREF(&e->tls);
     stat_scope_unref(&e->tls_stats);
     stat_scope_unref(&e->ssl_stats);
     cluster_state_unref(&e->state);
+}
+
+static struct tls_node *context_of(const struct tls_socket *s)
+{
+    return s && s->node ? NODE_REF(s->node) : NULL;
+}
+
+static void take_contexts(struct cluster_entry *e, const struct resource_version *v)
+{
+    const struct cluster *c = v->cluster;
+    struct stat_scope *own = v->state->stats;
+    e->tls = context_of(c->tls);
+    if (c->n_socket_matches)
+        e->match_tls = ARENA_ARRAY(e->node.arena, struct tls_node *, c->n_socket_matches);
+    for (unsigned i = 0; i <= c->n_socket_matches; i++) {
+        const struct tls_socket *s = cluster_socket(c, i);
+        if (i)
+            e->match_tls[i - 1] = context_of(s);
+        if (!s || e->tls_stats)
+            continue;
+        e->tls_stats = stat_scope_ref(s->stats);
+        e->ssl_stats = stat_scope_get(own->store, bytes_of(own->prefix), &tls_stat_schema);
+    }
 }
 
 struct cluster_entry *builder_cluster_entry(const struct resource_version *v)
@@ -114,12 +140,7 @@ struct cluster_entry *builder_cluster_entry(const struct resource_version *v)
     cluster_state_ref(v->state);
     e->state = v->state;
     e->added_via_api = !v->resource->is_static;
-    if (e->cluster->tls) {
-        e->tls = e->cluster->tls->node ? NODE_REF(e->cluster->tls->node) : NULL;
-        e->tls_stats = stat_scope_ref(e->cluster->tls->stats);
-        struct stat_scope *own = v->state->stats;
-        e->ssl_stats = stat_scope_get(own->store, bytes_of(own->prefix), &tls_stat_schema);
-    }
+    take_contexts(e, v);
     return e;
 }
 
@@ -147,7 +168,7 @@ static struct host_set *decode_hosts(struct builder *b, const struct resource_ve
                                      struct bytes wire, struct error *err)
 {
     const struct host_set *before = hosts_before(v->resource);
-    return host_set_decode(&b->ctx, wire, before ? before : v->hosts, err);
+    return host_set_decode(&b->ctx, v->cluster, wire, before ? before : v->hosts, err);
 }
 
 /* The assignment that the store has (rule M03): shared with the version that serves, when that one
@@ -158,7 +179,8 @@ static void take_known_endpoints(struct builder *b, struct resource *r, struct r
     struct error err = ERROR_INIT;
     if (!e->active)
         return;
-    if (r->active && endpoints_of(r->active) == e && r->active->hosts) {
+    if (r->active && endpoints_of(r->active) == e && r->active->hosts &&
+        socket_matches_equal(r->active->cluster, v->cluster)) {
         v->hosts = NODE_REF(r->active->hosts);
         return;
     }
@@ -313,29 +335,44 @@ static void take_state(struct builder *b, struct resource *r, struct resource_ve
 static void take_context(const struct resource *r, struct tls_socket *s)
 {
     const struct resource_version *old = r->pending ? r->pending : r->active;
-    const struct tls_socket *from = old ? old->cluster->tls : NULL;
-    if (from && from->node && builder_tls_secrets(s) && bytes_eq(from->wire, s->wire))
-        s->node = NODE_REF(from->node);
+    const struct cluster *c = old ? old->cluster : NULL;
+    if (builder_tls_secrets(s) == 0)
+        return;
+    for (unsigned i = 0; c && i <= c->n_socket_matches && !s->node; i++) {
+        const struct tls_socket *from = cluster_socket(c, i);
+        if (from && from->node && bytes_eq(from->wire, s->wire))
+            s->node = NODE_REF(from->node);
+    }
 }
 
 static bool take_tls(struct builder *b, struct resource *r, struct resource_version *v,
                      struct error *err)
 {
-    struct tls_socket *s = (struct tls_socket *)v->cluster->tls;
     struct strbuf prefix = STRBUF_INIT;
-    if (!s)
-        return true;
-    take_context(r, s);
-    strbuf_printf(&prefix, "%s.client_ssl_socket_factory", v->state->stats->prefix);
-    bool ok = builder_tls_prepare(b, s, strbuf_bytes(&prefix), err);
+    bool ok = true;
+    for (unsigned i = 0; i <= v->cluster->n_socket_matches && ok; i++) {
+        struct tls_socket *s = (struct tls_socket *)cluster_socket(v->cluster, i);
+        if (!s)
+            continue;
+        if (prefix.len == 0)
+            strbuf_printf(&prefix, "%s.client_ssl_socket_factory", v->state->stats->prefix);
+        take_context(r, s);
+        ok = builder_tls_prepare(b, s, strbuf_bytes(&prefix), err);
+        if (!ok && i)
+            error_prefix(err, "transport_socket_matches[%u].transport_socket: ", i - 1);
+        else if (!ok)
+            error_prefix(err, "transport_socket: ");
+    }
     strbuf_fini(&prefix);
-    return ok || error_prefix(err, "transport_socket: ");
+    return ok;
 }
 
 /* Endpoints come first (endpoints_of()). */
 static void make_room(struct resource_version *v)
 {
-    unsigned n = builder_tls_secrets(v->cluster->tls);
+    unsigned n = 0;
+    for (unsigned i = 0; i <= v->cluster->n_socket_matches; i++)
+        n += builder_tls_secrets(cluster_socket(v->cluster, i));
     v->deps = n ? mem_zalloc((n + 1u) * sizeof(v->deps[0])) : &v->cluster_dep;
 }
 
@@ -357,7 +394,8 @@ static void take_hosts(struct builder *b, struct resource *r, struct resource_ve
     } else {
         v->hosts = host_set_attach(c->inline_hosts, hosts_before(r));
     }
-    builder_depend_on_secrets(b, v, c->tls);
+    for (unsigned i = 0; i <= c->n_socket_matches; i++)
+        builder_depend_on_secrets(b, v, cluster_socket(c, i));
 }
 
 static void drop_pending(struct builder *b, struct resource *r)

@@ -114,8 +114,10 @@ static bool nth_socket(const struct resource_version *v, unsigned i, const struc
 {
     const struct listener_parts *p = v->listener;
     if (v->resource->type == RESOURCE_CLUSTER) {
-        *s = v->cluster->tls;
-        return i == 0;
+        if (i > v->cluster->n_socket_matches)
+            return false;
+        *s = cluster_socket(v->cluster, i);
+        return true;
     }
     if (i > p->n_chains)
         return false;

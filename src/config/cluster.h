@@ -283,7 +283,8 @@ struct host {
     uint32_t weight;   /* >= 1 */
     uint16_t locality; /* index into host_set.localities */
     uint8_t priority;
-    uint8_t health; /* enum health_flag bits that the resource sets */
+    uint8_t health : 3; /* enum health_flag bits that the resource sets */
+    uint8_t socket : 5; /* 0: the cluster's; else that of socket_matches[socket - 1] */
 };
 
 static inline struct bytes host_name(const struct host *h)
@@ -322,7 +323,7 @@ struct dns_target {
     uint16_t port;
     uint16_t locality;
     uint32_t weight;
-    uint8_t priority, health;
+    uint8_t priority, health, socket;
     struct bytes hostname;
 };
 
@@ -338,6 +339,14 @@ struct auto_names {
     bool sni, san_validation;
     struct bytes header; /* lower case: instead of the host; empty: none */
 };
+
+/* A transport socket for the endpoints whose metadata have all of the criteria. */
+struct socket_match {
+    struct bytes name;
+    struct bytes criteria;        /* of google.protobuf.Struct */
+    const struct tls_socket *tls; /* NULL: plain text */
+};
+enum { SOCKET_MATCHES_MAX = 31 };
 
 struct cluster {
     struct node node;
@@ -378,6 +387,8 @@ struct cluster {
     const struct host_set *inline_hosts; /* CLUSTER_STATIC; a child node */
     struct bytes observability_name;     /* alt_stat_name or name, as written: /clusters */
     const struct tls_socket *tls;        /* NULL: plain text */
+    struct socket_match *socket_matches;
+    uint32_t n_socket_matches;
     const struct auto_names *auto_names; /* NULL: none; counts with TLS */
 };
 
@@ -391,6 +402,24 @@ struct cluster_entry {
     /* cluster->tls is set and this is NULL: a secret has not come yet; connections fail and are
      * counted (STAT_TLS_UPSTREAM_NOT_READY). */
     struct tls_node *tls;
+    struct tls_node **match_tls;  /* of cluster->socket_matches, one each, as `tls`; or NULL */
     struct stat_scope *tls_stats; /* cluster.NAME.client_ssl_socket_factory; NULL: no TLS */
     struct stat_scope *ssl_stats; /* cluster.NAME with tls_stat_schema; NULL: no TLS */
 };
+
+/* The i-th transport socket: the cluster's own, then those of its matches (struct host.socket). */
+static inline const struct tls_socket *cluster_socket(const struct cluster *c, unsigned i)
+{
+    return i == 0 ? c->tls : c->socket_matches[i - 1].tls;
+}
+static inline struct tls_node *cluster_entry_tls(const struct cluster_entry *e, unsigned i)
+{
+    return i == 0 ? e->tls : e->match_tls[i - 1];
+}
+static inline bool cluster_has_tls(const struct cluster *c)
+{
+    unsigned i = 0;
+    while (i <= c->n_socket_matches && !cluster_socket(c, i))
+        i++;
+    return i <= c->n_socket_matches;
+}

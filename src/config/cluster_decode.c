@@ -3,6 +3,7 @@
 #include "config/decode.h"
 #include "config/decode_util.h"
 #include "config/host_set_build.h"
+#include "config/socket_match.h"
 #include "config/tls.h"
 #include "config/tls_decode.h"
 #include "config/wire_slice.h"
@@ -100,7 +101,7 @@ static bool take_hosts(struct cluster *c, const cluster_msg *m, struct error *er
             return error_prefix(err, "load_assignment: ");
         return true;
     }
-    struct host_set *hs = host_set_of_message(cla, err);
+    struct host_set *hs = host_set_of_message(c, cla, err);
     if (!hs)
         return error_prefix(err, "load_assignment: ");
     host_set_finish(hs, NULL, false);
@@ -170,13 +171,12 @@ static bool take_connection(struct cluster *c, const cluster_msg *m, struct erro
 static bool check_refused(struct decode_context *ctx, struct cluster *c, const cluster_msg *m,
                           struct error *err)
 {
-    size_t n_filters, n_matches;
+    size_t n_filters;
     CLUSTER(filters)(m, &n_filters);
-    CLUSTER(transport_socket_matches)(m, &n_matches);
     if (n_filters)
         return error_set(err, "filters: upstream network filters are not implemented");
-    if (n_matches || CLUSTER(transport_socket_matcher)(m))
-        return error_set(err, "transport_socket_matches is not implemented");
+    if (CLUSTER(transport_socket_matcher)(m))
+        return error_set(err, "transport_socket_matcher is not implemented");
     if (CLUSTER(upstream_config)(m))
         return error_set(err, "upstream_config is not implemented");
     return transport_socket_decode(ctx, c->node.arena, CLUSTER(transport_socket)(m), false,
@@ -188,7 +188,8 @@ static void cluster_fini(struct node *n)
     struct cluster *c = CONTAINER_OF(n, struct cluster, node);
     struct host_set *hs = (struct host_set *)c->inline_hosts;
     NODE_UNREF(&hs);
-    tls_socket_fini((struct tls_socket *)c->tls);
+    for (unsigned i = 0; i <= c->n_socket_matches; i++)
+        tls_socket_fini((struct tls_socket *)cluster_socket(c, i));
 }
 
 /* auto_config asks the TLS handshake. */
@@ -215,10 +216,10 @@ static bool take_cluster(struct decode_context *ctx, struct cluster *c, const cl
         c->stat_name = stat_name_of(a, c->stat_name);
     c->wait_for_warm_on_init = upb_bool(CLUSTER(wait_for_warm_on_init)(m), true);
     return take_type(ctx, c, m, err) && check_refused(ctx, c, m, err) &&
-           take_connection(c, m, err) && take_breakers(c, m, err) &&
-           cluster_lb_decode(ctx, c, m, err) && cluster_protocol_decode(ctx, c, m, err) &&
-           take_eds(ctx, c, m, wire, err) && cluster_dns_decode(ctx, c, m, err) &&
-           take_hosts(c, m, err) && check_alpn(c, err);
+           socket_matches_decode(ctx, c, m, wire, err) && take_connection(c, m, err) &&
+           take_breakers(c, m, err) && cluster_lb_decode(ctx, c, m, err) &&
+           cluster_protocol_decode(ctx, c, m, err) && take_eds(ctx, c, m, wire, err) &&
+           cluster_dns_decode(ctx, c, m, err) && take_hosts(c, m, err) && check_alpn(c, err);
 }
 
 struct cluster *cluster_decode(struct decode_context *ctx, struct bytes wire, struct error *err)

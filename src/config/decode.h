@@ -50,10 +50,11 @@ MUST_CHECK bool decode_check(struct decode_context *ctx, const char *message, st
 /* envoy.config.cluster.v3.Cluster. refs = 1; inline_hosts have no host_state yet. */
 struct cluster *cluster_decode(struct decode_context *ctx, struct bytes wire, struct error *err);
 
-/* envoy.config.endpoint.v3.ClusterLoadAssignment. Hosts whose address stands in `previous` (may be
- * NULL) share its host_state; the first of equal addresses counts. refs = 1. */
-struct host_set *host_set_decode(struct decode_context *ctx, struct bytes wire,
-                                 const struct host_set *previous, struct error *err);
+/* envoy.config.endpoint.v3.ClusterLoadAssignment, of a cluster. Hosts whose address stands in
+ * `previous` (may be NULL) share its host_state; the first of equal addresses counts. refs = 1. */
+struct host_set *host_set_decode(struct decode_context *ctx, const struct cluster *c,
+                                 struct bytes wire, const struct host_set *previous,
+                                 struct error *err);
 /* A copy of `from` (a cluster's inline hosts) with host states, carried over as above. */
 struct host_set *host_set_attach(const struct host_set *from, const struct host_set *previous);
 struct host_set *host_set_empty(void);

@@ -2,6 +2,7 @@
 #include "config/decode.h"
 #include "config/decode_util.h"
 #include "config/host_set_build.h"
+#include "config/socket_match.h"
 #include "envoy/config/core/v3/address.upb.h"
 #include "envoy/config/core/v3/base.upb.h"
 #include "envoy/config/core/v3/health_check.upb.h"
@@ -139,8 +140,8 @@ static void take_shape(struct host_set *hs, const cla_msg *m)
     }
 }
 
-static bool take_host(struct host_set *hs, const group_msg *g, size_t at, const entry_msg *entry,
-                      struct error *err)
+static bool take_host(struct host_set *hs, const struct socket_picker *sockets, const group_msg *g,
+                      size_t at, const entry_msg *entry, struct error *err)
 {
     const envoy_config_endpoint_v3_Endpoint *e = ENTRY(endpoint)(entry);
     struct host *h = &hs->hosts[hs->n_hosts];
@@ -157,12 +158,14 @@ static bool take_host(struct host_set *hs, const group_msg *g, size_t at, const 
         h->weight = 1;
     h->locality = (uint16_t)at;
     h->priority = (uint8_t)GROUP(priority)(g);
-    h->health = health_of(entry);
+    h->health = health_of(entry) & 7;
+    h->socket = socket_picker_find(sockets, ENTRY(metadata)(entry), GROUP(metadata)(g)) & 31;
     hs->n_hosts++;
     return true;
 }
 
-struct host_set *host_set_of_message(const cla_msg *m, struct error *err)
+static struct host_set *take_hosts(const struct socket_picker *sockets, const cla_msg *m,
+                                   struct error *err)
 {
     size_t n_hosts, n_groups, n;
     if (!check_message(m, &n_hosts, &n_groups, err))
@@ -173,7 +176,7 @@ struct host_set *host_set_of_message(const cla_msg *m, struct error *err)
     for (size_t i = 0; i < n_groups; i++) {
         const entry_msg *const *entries = entries_of(groups[i], &n);
         for (size_t k = 0; k < n; k++) {
-            if (take_host(hs, groups[i], i, entries[k], err))
+            if (take_host(hs, sockets, groups[i], i, entries[k], err))
                 continue;
             hs->n_hosts = 0;
             NODE_UNREF(&hs);
@@ -182,6 +185,31 @@ struct host_set *host_set_of_message(const cla_msg *m, struct error *err)
         }
     }
     return hs;
+}
+
+struct host_set *host_set_of_message(const struct cluster *c, const cla_msg *m, struct error *err)
+{
+    static const struct socket_picker none;
+    struct socket_picker sockets;
+    if (c->n_socket_matches == 0)
+        return take_hosts(&none, m, err);
+    upb_Arena *arena = upb_Arena_New();
+    socket_picker_init(&sockets, c, arena);
+    struct host_set *hs = take_hosts(&sockets, m, err);
+    upb_Arena_Free(arena);
+    return hs;
+}
+
+static unsigned target_socket(const struct cluster *c, const group_msg *g, const entry_msg *entry)
+{
+    struct socket_picker sockets;
+    if (c->n_socket_matches == 0)
+        return 0;
+    upb_Arena *arena = upb_Arena_New();
+    socket_picker_init(&sockets, c, arena);
+    unsigned found = socket_picker_find(&sockets, ENTRY(metadata)(entry), GROUP(metadata)(g));
+    upb_Arena_Free(arena);
+    return found;
 }
 
 static bool take_target(struct cluster *c, const group_msg *g, size_t at, const entry_msg *entry,
@@ -210,6 +238,7 @@ static bool take_target(struct cluster *c, const group_msg *g, size_t at, const 
         .weight = weight ? weight : 1,
         .priority = (uint8_t)GROUP(priority)(g),
         .health = health_of(entry),
+        .socket = (uint8_t)target_socket(c, g, entry),
         .hostname = arena_dup(a, upb_bytes(ENDPOINT(hostname)(e))),
     };
     return true;
@@ -240,8 +269,9 @@ bool dns_targets_of_message(struct cluster *c, const cla_msg *m, struct error *e
     return true;
 }
 
-struct host_set *host_set_decode(struct decode_context *ctx, struct bytes wire,
-                                 const struct host_set *previous, struct error *err)
+struct host_set *host_set_decode(struct decode_context *ctx, const struct cluster *c,
+                                 struct bytes wire, const struct host_set *previous,
+                                 struct error *err)
 {
     if (!decode_check(ctx, "envoy.config.endpoint.v3.ClusterLoadAssignment", wire, err))
         return NULL;
@@ -251,7 +281,7 @@ struct host_set *host_set_decode(struct decode_context *ctx, struct bytes wire,
     if (!m)
         error_set(err, "the bytes are no ClusterLoadAssignment");
     else
-        hs = host_set_of_message(m, err);
+        hs = host_set_of_message(c, m, err);
     if (hs)
         host_set_finish(hs, previous, true);
     upb_Arena_Free(arena);

@@ -206,7 +206,8 @@ static void add_resolved(struct host_set *hs, const struct dns_target *t,
                            .weight = t->weight,
                            .locality = t->locality,
                            .priority = t->priority,
-                           .health = t->health};
+                           .health = t->health & 7,
+                           .socket = t->socket & 31};
         h->address.port = t->port;
     }
 }
@@ -247,7 +248,7 @@ static bool host_equal(const struct host *a, const struct host *b)
 {
     return address_eq(&a->address, &b->address) && bytes_eq(host_name(a), host_name(b)) &&
            a->weight == b->weight && a->locality == b->locality && a->priority == b->priority &&
-           a->health == b->health;
+           a->health == b->health && a->socket == b->socket;
 }
 
 bool host_set_equal(const struct host_set *a, const struct host_set *b)

@@ -16,7 +16,8 @@ struct bytes *host_set_name(struct host_set *hs, struct bytes name);
 void host_set_finish(struct host_set *hs, const struct host_set *previous, bool with_states);
 
 /* Host states are not attached yet. NULL and *err: refused. */
-struct host_set *host_set_of_message(const struct envoy_config_endpoint_v3_ClusterLoadAssignment *m,
+struct host_set *host_set_of_message(const struct cluster *c,
+                                     const struct envoy_config_endpoint_v3_ClusterLoadAssignment *m,
                                      struct error *err);
 /* A DNS cluster: targets into the cluster's arena, localities into c->inline_hosts. */
 MUST_CHECK bool

@@ -300,7 +300,7 @@ static bool holds_key(const struct resource_version *v)
     case RESOURCE_SECRET:
         return true;
     case RESOURCE_CLUSTER:
-        return v->cluster && v->cluster->tls;
+        return v->cluster && cluster_has_tls(v->cluster);
     case RESOURCE_LISTENER:
         return v->listener && listener_has_tls(v->listener);
     case RESOURCE_ENDPOINT:

@@ -138,17 +138,23 @@ static void on_local_close(struct connection *conn, enum close_reason reason)
 }
 static const struct connection_ops local_ops = {.on_data = on_data, .on_close = on_local_close};
 
+struct dialled {
+    const struct cluster_runtime *cluster;
+    const struct upstream_socket *socket;
+};
+
 /* The channel speaks HTTP/2, and servers may insist on hearing so. */
 static struct transport *wrap_tls(void *ctx, struct transport *socket)
 {
     static const struct bytes h2[] = {BYTES("h2")};
-    struct cluster_runtime *c = ctx;
+    const struct dialled *d = ctx;
+    const struct cluster_runtime *c = d->cluster;
     struct tls_connect_options o = {.alpn_fallback = h2,
                                     .n_alpn_fallback = 1,
                                     .stats = c->ssl_stats,
                                     .stat_slot = STAT_SLOT_MAIN};
-    if (c->tls)
-        return transport_tls_new(c->tls, socket, c->worker->chunks, &o);
+    if (d->socket->tls)
+        return transport_tls_new(d->socket->tls, socket, c->worker->chunks, &o);
     if (c->tls_stats)
         stat_inc(c->tls_stats, STAT_SLOT_MAIN, STAT_TLS_UPSTREAM_NOT_READY);
     transport_close(&socket, false);
@@ -175,10 +181,11 @@ static void try_next(struct dial *d)
                                 .keepalive_probes = config->keepalive_probes,
                                 .keepalive_time_s = config->keepalive_time_s,
                                 .keepalive_interval_s = config->keepalive_interval_s};
-    if (c->wants_tls) {
-        o.wrap = wrap_tls;
-        o.wrap_ctx = c;
-        o.wrap_failure = c->tls ? NULL : "TLS error: Secret is not supplied by SDS";
+    struct dialled to = {c, host->socket ? &c->matches[host->socket - 1] : &c->socket};
+    if (to.socket->wants_tls) {
+        o.wrap = wrap_tls; /* before connection_connect() returns */
+        o.wrap_ctx = &to;
+        o.wrap_failure = to.socket->tls ? NULL : "TLS error: Secret is not supplied by SDS";
     }
     d->result.keepalive_interval_ms = config->h2_keepalive_interval_ms;
     d->result.keepalive_timeout_ms = config->h2_keepalive_timeout_ms;

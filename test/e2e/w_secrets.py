@@ -8,12 +8,13 @@ import pytest
 
 from harness import certs, difference, direct, route, wait_for, xds
 from harness.certs import downstream, sds, upstream
-from harness.config import bootstrap, cluster
+from harness.config import bootstrap, cluster, endpoint
 from harness.stub import type_url
 from harness.tls import TlsClient, tls_front, tls_origin
-from harness.xds import (STATE_OF_THE_WORLD, api_source, listener, names_of, static_cluster,
-                         xds_cluster)
+from harness.xds import (STATE_OF_THE_WORLD, api_source, eds_cluster, endpoints, listener, names_of,
+                         static_cluster, xds_cluster)
 
+RAW = "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
 READY = "listener.127.0.0.1_0.server_ssl_socket_factory"
 
 
@@ -294,6 +295,43 @@ def test_clusters_use_secrets(stub, start, closing, tmp_path, ca, leaves, ads_bo
     control.put(certs.Authority("strange").validation_secret("root"))
     control.wait("sds")
     wait_for(lambda: proxy.get("/").status == 503, what="the origin to be refused")
+
+
+def test_endpoints_choose_their_transport_socket(stub, start, closing, origins, tmp_path, ca,
+                                                 leaves, ads_bootstrap):
+    """As istiod writes it: endpoints that say so in their metadata get mTLS, the others none; what
+    an endpoint says may change."""
+    plain, = origins("plain")
+    secure = closing(tls_origin(certs.server_context(leaves["one"], tmp_path, ca)))
+    mesh = {"filter_metadata": {"envoy.transport_socket_match": {"tlsMode": "istio", "other": 1}}}
+    matches = [
+        {"name": "tlsMode-istio", "match": {"tlsMode": "istio"}, "transport_socket": upstream(
+            tls_certificate_sds_secret_configs=[sds("client")],
+            validation_context_sds_secret_config=sds("root"))},
+        {"name": "tlsMode-disabled", "match": {}, "transport_socket": {
+            "name": "envoy.transport_sockets.raw_buffer", "typed_config": {"@type": RAW}}}]
+
+    def ends(*made):
+        return endpoints("up", *made)
+    control = stub(listener(routes=[route("/", "up")]),
+                   eds_cluster("up", transport_socket_matches=matches),
+                   ends(endpoint(secure, metadata=mesh), plain),
+                   leaves["client"].secret("client"), ca.validation_secret("root"))
+    proxy = start(ads_bootstrap(control))
+    seen = {proxy.get("/").text for _ in range(8)}
+    assert seen == {"plain", leaves["client"].serial}
+    control.put(leaves["other"].secret("client"))
+    control.wait("sds")
+    secure.cut()
+    wait_for(lambda: proxy.get("/").text == leaves["other"].serial, what="the new certificate")
+    # now nobody speaks TLS to the origin that insists on it
+    control.put(ends(secure))
+    control.wait("eds")
+    secure.cut()
+    wait_for(lambda: proxy.get("/").status == 503, what="plain text to be refused")
+    control.put(ends(endpoint(secure, metadata=mesh)))
+    control.wait("eds")
+    wait_for(lambda: proxy.get("/").text == leaves["other"].serial, what="TLS again")
 
 
 def test_secrets_of_the_bootstrap(start, ca, leaves):

@@ -35,15 +35,25 @@ static void pools_fini(struct cluster_runtime *c)
     map_fini(&c->pools);
 }
 
+static void sockets_fini(struct cluster_runtime *c)
+{
+    tls_context_unref(&c->socket.tls);
+    for (unsigned i = 0; i < c->n_matches; i++)
+        tls_context_unref(&c->matches[i].tls);
+    mem_free(c->matches);
+    c->matches = NULL;
+    c->n_matches = 0;
+    stat_scope_unref(&c->ssl_stats);
+    stat_scope_unref(&c->tls_stats);
+}
+
 static void runtime_free(struct cluster_runtime *c)
 {
     pools_fini(c);
     breakers_move(c, NULL);
     list_remove(&c->retired_link);
     lb_free(&c->lb);
-    tls_context_unref(&c->tls);
-    stat_scope_unref(&c->ssl_stats);
-    stat_scope_unref(&c->tls_stats);
+    sockets_fini(c);
     stat_scope_unref(&c->stats);
     if (c->http2_stats)
         stat_scope_unref(&c->http2_stats);
@@ -101,6 +111,12 @@ static uint64_t shape_of(const struct cluster *c)
     return c->tls ? shape_add(h, c->tls->wire.data, c->tls->wire.len) : h;
 }
 
+/* Of one of the matches: never 0. */
+static uint64_t socket_shape(const struct tls_socket *s)
+{
+    return (s ? shape_add(1, s->wire.data, s->wire.len) : 2) | 1ull << 63;
+}
+
 static void params_set(struct pool_params *p, const struct cluster *c)
 {
     p->connect_timeout_ms = c->connect_timeout_ms;
@@ -128,16 +144,37 @@ static void params_set(struct pool_params *p, const struct cluster *c)
     memcpy(p->breakers, c->breakers, sizeof(p->breakers));
 }
 
+static void socket_set(struct upstream_socket *s, const struct cluster_entry *e, unsigned i)
+{
+    const struct tls_socket *from = cluster_socket(e->cluster, i);
+    const struct tls_node *node = cluster_entry_tls(e, i);
+    s->wants_tls = from != NULL;
+    s->tls = node ? tls_context_ref(node->context) : NULL;
+    s->shape = i ? socket_shape(from) : 0;
+}
+
+const struct upstream_socket *cluster_runtime_socket(const struct cluster_runtime *c, unsigned i,
+                                                     uint64_t shape)
+{
+    const struct upstream_socket *s = i == 0              ? &c->socket
+                                      : i <= c->n_matches ? &c->matches[i - 1]
+                                                          : NULL;
+    return s && s->shape == shape ? s : NULL;
+}
+
 /* What the next connection is made with. Those that stand keep what they were made with. */
 static void tls_set(struct cluster_runtime *c, const struct cluster_entry *e)
 {
-    tls_context_unref(&c->tls);
-    stat_scope_unref(&c->ssl_stats);
-    stat_scope_unref(&c->tls_stats);
-    c->wants_tls = e && e->cluster->tls;
+    sockets_fini(c);
+    c->wants_tls = e && (e->cluster->tls || e->cluster->n_socket_matches);
+    c->socket = (struct upstream_socket){0};
     if (!c->wants_tls)
         return;
-    c->tls = e->tls ? tls_context_ref(e->tls->context) : NULL;
+    socket_set(&c->socket, e, 0);
+    c->n_matches = e->cluster->n_socket_matches;
+    c->matches = c->n_matches ? mem_zalloc(c->n_matches * sizeof(c->matches[0])) : NULL;
+    for (unsigned i = 0; i < c->n_matches; i++)
+        socket_set(&c->matches[i], e, i + 1);
     c->ssl_stats = e->ssl_stats ? stat_scope_ref(e->ssl_stats) : NULL;
     c->tls_stats = e->tls_stats ? stat_scope_ref(e->tls_stats) : NULL;
 }
@@ -235,12 +272,13 @@ static void keep_named(struct cluster_runtime *c, const struct host_set *set)
     void *value;
     struct map hosts = MAP_INIT;
     for (uint32_t i = 0; i < set->n_hosts; i++) {
-        struct host_state *state = set->hosts[i].state;
-        map_set(&hosts, bytes_from((const char *)&state, sizeof(state)), state);
+        const struct host *h = &set->hosts[i];
+        map_set(&hosts, bytes_from((const char *)&h->state, sizeof(h->state)), (void *)h);
     }
     for (size_t i = 0; map_next(&c->pools, &i, &key, &value);) {
         struct conn_pool *p = value;
-        if (map_has(&hosts, bytes_from((const char *)&p->host, sizeof(p->host))))
+        const struct host *h = map_get(&hosts, bytes_from((const char *)&p->host, sizeof(p->host)));
+        if (h && cluster_runtime_socket(c, h->socket, p->socket_shape))
             p->sweep = c->sweep;
     }
     map_fini(&hosts);
@@ -250,7 +288,7 @@ static void mark(struct cluster_runtime *c, const struct host *h, unsigned prior
                  enum upstream_protocol protocol)
 {
     static const struct server_name none;
-    struct pool_key k = conn_pool_key(c, &h->address, priority, protocol, &none);
+    struct pool_key k = conn_pool_key(c, h, priority, protocol, &none);
     struct conn_pool *p = map_get(&c->pools, pool_key_bytes(&k));
     if (p && p->host == h->state)
         p->sweep = c->sweep;
@@ -355,13 +393,16 @@ struct conn_pool *cluster_runtime_pool_named(struct cluster_runtime *c, const st
     struct server_name name = {0};
     if (UNLIKELY(c->wants_tls)) {
         name = *wanted;
-        if (!name.name.len && c->entry->cluster->tls->settings.auto_host_sni && host->name)
+        const struct tls_socket *s = cluster_socket(c->entry->cluster, host->socket);
+        if (!s)
+            name = (struct server_name){0};
+        else if (!name.name.len && s->settings.auto_host_sni && host->name)
             name = (struct server_name){.name = *host->name, .send = true};
     }
     enum upstream_protocol protocol = c->params.protocol;
     if (UNLIKELY(protocol == UPSTREAM_DOWNSTREAM))
         protocol = downstream == PROTOCOL_HTTP2 ? UPSTREAM_HTTP2 : UPSTREAM_HTTP1;
-    struct pool_key k = conn_pool_key(c, &host->address, priority, protocol, &name);
+    struct pool_key k = conn_pool_key(c, host, priority, protocol, &name);
     struct conn_pool *p = map_get(&c->pools, pool_key_bytes(&k));
     if (LIKELY(p != NULL))
         return p;

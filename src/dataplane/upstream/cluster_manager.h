@@ -36,6 +36,13 @@ struct pool_params {
     struct circuit_breaker breakers[N_ROUTING_PRIORITIES];
 };
 
+/* What connections to the hosts of one transport socket are made with (struct host.socket). */
+struct upstream_socket {
+    struct tls_context *tls; /* own reference: the newest; NULL: plain text, or not there yet */
+    bool wants_tls;
+    uint64_t shape; /* hash of what it says in the resource; 0: the cluster's own */
+};
+
 struct cluster_runtime {
     struct worker *worker;
     struct cluster_manager *manager;
@@ -46,8 +53,10 @@ struct cluster_runtime {
     struct stat_scope *http2_stats;    /* NULL until HTTP/2 is spoken */
     struct lb *lb;                     /* of entry->hosts; NULL until the first pick */
     struct pool_params params;
-    struct tls_context *tls; /* own reference: the newest; NULL: plain text, or not there yet */
-    bool wants_tls;
+    struct upstream_socket socket;   /* the cluster's own */
+    struct upstream_socket *matches; /* of the entry's socket_matches; NULL: none */
+    unsigned n_matches;
+    bool wants_tls;                           /* any of them */
     struct stat_scope *ssl_stats, *tls_stats; /* own references; NULL without TLS */
     uint64_t shape;                           /* hash of what shapes a connection */
     struct map pools;                         /* conn_pool_key -> struct conn_pool * */
@@ -92,6 +101,9 @@ const struct host *cluster_runtime_pick(struct cluster_runtime *c, const struct 
 /* The pool for a host (of entry->hosts) and a routing priority; made when missing. */
 struct conn_pool *cluster_runtime_pool(struct cluster_runtime *c, const struct host *host,
                                        unsigned priority, enum http_protocol downstream);
+/* i: struct host.socket; shape: of the socket that is meant. NULL: there is none such any more. */
+const struct upstream_socket *cluster_runtime_socket(const struct cluster_runtime *c, unsigned i,
+                                                     uint64_t shape);
 /* What a request asks of TLS to its host: a name, to be sent (else the host's or the cluster's is),
  * and to be found in the peer's certificate. It counts where the cluster has TLS. */
 struct server_name {

@@ -4,13 +4,16 @@
 #include "dataplane/upstream/upstream_conn.h"
 #include "dataplane/upstream/upstream_mux.h"
 
-struct pool_key conn_pool_key(const struct cluster_runtime *c, const struct address *address,
+struct pool_key conn_pool_key(const struct cluster_runtime *c, const struct host *host,
                               unsigned priority, enum upstream_protocol protocol,
                               const struct server_name *name)
 {
     struct pool_key k;
+    const struct address *address = &host->address;
     memset(&k, 0, sizeof(k));
     k.shape = c->shape;
+    if (UNLIKELY(host->socket > 0))
+        k.shape ^= c->matches[host->socket - 1].shape;
     k.kind = address->kind;
     k.priority = (uint8_t)priority;
     k.protocol = (uint8_t)protocol;
@@ -42,6 +45,8 @@ struct conn_pool *conn_pool_new(struct cluster_runtime *c, const struct host *ho
     p->host = host->state;
     host_state_hold(p->host);
     p->address = host->address;
+    p->socket = host->socket;
+    p->socket_shape = p->socket ? c->matches[p->socket - 1].shape : 0;
     p->priority = priority;
     p->protocol = protocol;
     list_init(&p->idle);

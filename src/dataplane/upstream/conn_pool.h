@@ -31,6 +31,8 @@ struct conn_pool {
     struct cluster_runtime *cluster;
     struct host_state *host; /* held */
     struct address address;
+    uint64_t socket_shape;       /* of its transport socket, ... */
+    unsigned socket;             /* ... struct host.socket */
     struct bytes server_name;    /* owned: what its connections ... */
     bool send_name, verify_name; /* ... send as SNI, find in the peer's certificate */
     unsigned priority;           /* routing priority: which breakers count */
@@ -113,7 +115,7 @@ bool pool_request_above(const struct pool_request *r); /* its body waits, above 
 struct connection *pool_request_connection(const struct pool_request *r);
 
 /* For the cluster manager. */
-struct pool_key conn_pool_key(const struct cluster_runtime *c, const struct address *address,
+struct pool_key conn_pool_key(const struct cluster_runtime *c, const struct host *host,
                               unsigned priority, enum upstream_protocol protocol,
                               const struct server_name *name);
 static inline struct bytes pool_key_bytes(const struct pool_key *k)

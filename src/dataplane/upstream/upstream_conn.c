@@ -422,8 +422,9 @@ static struct transport *wrap_tls(void *ctx, struct transport *socket)
         .stats = c->ssl_stats,
         .stat_slot = c->worker->slot,
     };
-    if (c->tls)
-        return transport_tls_new(c->tls, socket, c->worker->chunks, &o);
+    const struct upstream_socket *s = cluster_runtime_socket(c, p->socket, p->socket_shape);
+    if (s && s->tls)
+        return transport_tls_new(s->tls, socket, c->worker->chunks, &o);
     if (c->tls_stats)
         stat_inc(c->tls_stats, c->worker->slot, STAT_TLS_UPSTREAM_NOT_READY);
     transport_close(&socket, false);
@@ -444,10 +445,12 @@ static void connect_now(struct upstream_conn *uc)
         o.keepalive_time_s = params->keepalive_time_s ? params->keepalive_time_s : 7200;
         o.keepalive_interval_s = params->keepalive_interval_s ? params->keepalive_interval_s : 75;
     }
-    if (c->wants_tls) {
+    const struct upstream_socket *s =
+        cluster_runtime_socket(c, uc->pool->socket, uc->pool->socket_shape);
+    if (!s || s->wants_tls) {
         o.wrap = wrap_tls;
         o.wrap_ctx = uc;
-        o.wrap_failure = c->tls ? NULL : "TLS error: Secret is not supplied by SDS";
+        o.wrap_failure = s && s->tls ? NULL : "TLS error: Secret is not supplied by SDS";
     }
     const struct connector *connector = c->manager->connector;
     uc->connection =

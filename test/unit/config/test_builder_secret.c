@@ -493,6 +493,93 @@ START_TEST(a_changed_cluster_reads_its_own_files_again)
 }
 END_TEST
 
+#define DEEP "deep: {a: [1, x, true, null]"
+#define MESH_CLUSTER                                                                               \
+    "{name: up, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}, "                          \
+    "transport_socket_matches: [{name: mesh, match: {mode: istio, " DEEP                           \
+    "}}, " UP(CERT_SDS("one")) "}, {name: rest, match: {mode: other}, transport_socket: {name: "   \
+                               "envoy.transport_sockets.raw_buffer}}]}"
+#define META(text) "metadata: {filter_metadata: {envoy.transport_socket_match: " text "}}"
+#define END(port, more)                                                                            \
+    "{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: " port "}}}" more "}"
+
+/* What each chooses: 1, 2, nothing, nothing, nothing; by its locality 2. */
+static const char *const ends[] = {
+    "{cluster_name: up, endpoints: [{lb_endpoints: [",
+    END("1", ", " META("{mode: istio, more: 1, " DEEP "}}")),
+    ", ",
+    END("2", ", " META("{mode: other}")),
+    ", ",
+    END("3", ", " META("{mode: istio}")),
+    ", ",
+    END("4", ", " META("{mode: istio, " DEEP ", b: 1}}")),
+    ", ",
+    END("5", ""),
+    "]}, {" META("{mode: other}") ", lb_endpoints: [",
+    END("6", ""),
+    "]}]}",
+};
+
+static unsigned socket_of(unsigned i)
+{
+    return fixture_cluster(&f, "up")->hosts->hosts[i].socket;
+}
+
+START_TEST(endpoints_choose_their_socket)
+{
+    struct strbuf assignment = STRBUF_INIT;
+    for (unsigned i = 0; i < ARRAY_SIZE(ends); i++)
+        strbuf_add_str(&assignment, ends[i]);
+    fixture_start(&f);
+    expect(fixture_update(&f, RESOURCE_CLUSTER, "up", MESH_CLUSTER), "");
+    expect(fixture_log(&f), "want eds up;want sds one;done;");
+    expect(fixture_update(&f, RESOURCE_ENDPOINT, "up", strbuf_str(&assignment)), "");
+    strbuf_fini(&assignment);
+    ck_assert_ptr_null(fixture_cluster(&f, "up"));
+    expect(secret("one", CERT("one", "1")), "");
+    static const unsigned expected[] = {1, 2, 0, 0, 0, 2};
+    for (unsigned i = 0; i < ARRAY_SIZE(expected); i++)
+        ck_assert_uint_eq(socket_of(i), expected[i]);
+    struct cluster_entry *e = fixture_cluster(&f, "up");
+    expect(fake_tls_text(e->tls), "");
+    expect(fake_tls_text(e->match_tls[0]), "client cert-1");
+    expect(fake_tls_text(e->match_tls[1]), "");
+    ck_assert_ptr_nonnull(e->tls_stats);
+    expect(secret("one", CERT("one", "2")), "");
+    expect(fake_tls_text(fixture_cluster(&f, "up")->match_tls[0]), "client cert-2");
+    /* other criteria: the endpoints that are known choose anew */
+    expect(fixture_update(&f, RESOURCE_CLUSTER, "up",
+                          "{name: up, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}, "
+                          "transport_socket_matches: [{name: all, " UP(CERT_SDS("one")) "}]}"),
+           "");
+    for (unsigned i = 0; i < ARRAY_SIZE(expected); i++)
+        ck_assert_uint_eq(socket_of(i), 1);
+    expect(fake_tls_text(fixture_cluster(&f, "up")->match_tls[0]), "client cert-2");
+}
+END_TEST
+
+START_TEST(a_bad_match_is_refused)
+{
+    fixture_start(&f);
+    expect(
+        fixture_update(&f, RESOURCE_CLUSTER, "up",
+                       "{name: up, transport_socket_matches: [{name: a, transport_socket: {name: "
+                       "envoy.transport_sockets.raw_buffer}}, {name: b, " UP(
+                           "validation_context: {trusted_ca: {inline_string: bad}}") "}]}"),
+        "Error adding/updating cluster(s) up: transport_socket_matches[1].transport_socket: "
+        "Failed to load trusted CA certificates from <inline>");
+    expect(fixture_update(&f, RESOURCE_CLUSTER, "up",
+                          "{name: up, transport_socket_matches: [{name: a, transport_socket: "
+                          "{name: what}}]}"),
+           "Error adding/updating cluster(s) up: transport_socket_matches[0].transport_socket: "
+           "Didn't find a registered implementation for 'what' with type URL: ''");
+    expect(fixture_update(&f, RESOURCE_CLUSTER, "up",
+                          "{name: up, transport_socket_matches: [{name: a}]}"),
+           "Error adding/updating cluster(s) up: transport_socket_matches[0].transport_socket: "
+           "Didn't find a registered implementation for '' with type URL: ''");
+}
+END_TEST
+
 START_TEST(the_first_certificate_to_end)
 {
     fixture_start(&f);
@@ -583,6 +670,8 @@ static Suite *suite(void)
     tcase_add_test(t, r02_a_removed_secret_stays_in_use);
     tcase_add_test(t, files_of_a_secret_are_watched);
     tcase_add_test(t, a_changed_cluster_reads_its_own_files_again);
+    tcase_add_test(t, endpoints_choose_their_socket);
+    tcase_add_test(t, a_bad_match_is_refused);
     tcase_add_test(t, the_first_certificate_to_end);
     tcase_add_test(t, secrets_of_the_bootstrap);
     tcase_add_test(t, first_clusters_ask_for_secrets_at_once);

@@ -87,7 +87,8 @@ static const struct {
     {"{name: c, transport_socket: {name: tls, typed_config: {'@type': "
      "type.googleapis.com/envoy.extensions.transport_sockets.quic.v3.QuicUpstreamTransport}}}",
      "transport_socket"},
-    {"{name: c, transport_socket_matches: [{name: x}]}", "transport_socket_matches"},
+    {"{name: c, transport_socket_matches: [{name: x, transport_socket: {name: what}}]}",
+     "transport_socket_matches[0].transport_socket: Didn't find a registered implementation"},
     {"{name: c, filters: [{name: x}]}", "filters"},
     {"{name: c, " ONE("a.test", "80") "}",
      "load_assignment: endpoints[0].lb_endpoints[0].endpoint.address: socket_address.address: "
