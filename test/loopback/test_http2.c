@@ -249,6 +249,35 @@ START_TEST(test_slow_reader)
 }
 END_TEST
 
+/* A whole answer that waits for a window: its stream is reset after the time of an idle stream. */
+START_TEST(test_answer_that_nobody_takes)
+{
+    lb.manager->stream_idle_timeout_ms = 1000;
+    connect_h2();
+    struct h2_seen *c = h2_request(&p, REQUEST("GET", "/later"), true);
+    run();
+    p.client.codec->ops->stream_pause(c->stream, true);
+    p.client.quiet = true;
+    origin_answer("200", NULL, false);
+    static char body[100001];
+    memset(body, 'x', sizeof(body) - 1);
+    origin_send(body, true);
+    run();
+    ck_assert_uint_eq(http_conn_list_active_requests(&lb.worker), 0);
+    ck_assert_uint_eq(codec_mux(server->codec)->open_streams, 1);
+    loopback_advance(&lb, 1001);
+    run();
+    ck_assert(!c->reset); /* it may have gone on just now */
+    loopback_advance(&lb, 1001);
+    run();
+    ck_assert(c->reset);
+    ck_assert_uint_eq(codec_mux(server->codec)->open_streams, 0);
+    h2_request(&p, REQUEST("GET", "/ok"), true);
+    run();
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.client), "2 end"));
+}
+END_TEST
+
 /* An origin that does not take the body: the client may send one window; other streams go on. */
 START_TEST(test_stalled_upload)
 {
@@ -442,6 +471,7 @@ int main(void)
     tcase_add_test(t, test_early_answer);
     tcase_add_test(t, test_refused_request);
     tcase_add_test(t, test_slow_reader);
+    tcase_add_test(t, test_answer_that_nobody_takes);
     tcase_add_test(t, test_stalled_upload);
     tcase_add_test(t, test_drain);
     tcase_add_test(t, test_idle_connection);

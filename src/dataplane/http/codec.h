@@ -107,6 +107,9 @@ struct codec_ops {
     /* Stops and resumes reading this stream alone: its window is not given back meanwhile. NULL:
      * the connection has to stop. */
     void (*stream_pause)(struct codec_stream *s, bool paused);
+    /* Resets the streams that nobody owns any more and whose peer has taken nothing since the last
+     * call. Returns how many there were; *left: others that wait for their peer. */
+    unsigned (*reset_stuck)(struct codec *c, unsigned *left);
     /* Makes frames of what is queued, until `out` holds room bytes. Not from inside a callback of
      * input: there it does nothing. */
     void (*flush)(struct codec *c, size_t room);

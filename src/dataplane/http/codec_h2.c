@@ -285,6 +285,30 @@ static void h2_goaway(struct codec *c)
                                 NGHTTP2_NO_ERROR, NULL, 0);
 }
 
+static unsigned h2_reset_stuck(struct codec *c, unsigned *left)
+{
+    struct codec_h2 *h = h2_of(c);
+    unsigned n = 0;
+    *left = 0;
+    LIST_EACH(l, &h->streams)
+    {
+        struct codec_stream *s = LIST_ENTRY(l, struct codec_stream, link);
+        bool waits = !s->user && s->send_ended && !s->framed_end && !s->reset_sent && s->id;
+        if (!waits)
+            continue;
+        if (s->seen_unsent == s->out.len + 1) {
+            n++;
+            h2_count(h, STAT_HTTP2_TX_FLUSH_TIMEOUT);
+            drop_unsent(s);
+            h2_reset(s, NGHTTP2_CANCEL);
+        } else {
+            ++*left;
+            s->seen_unsent = s->out.len + 1;
+        }
+    }
+    return n;
+}
+
 static void h2_ping(struct codec *c)
 {
     (void)nghttp2_submit_ping(h2_of(c)->session, NGHTTP2_FLAG_NONE, NULL);
@@ -320,6 +344,7 @@ static const struct codec_ops h2_ops = {
     .drain = h2_drain,
     .goaway = h2_goaway,
     .ping = h2_ping,
+    .reset_stuck = h2_reset_stuck,
     .stream_pause = h2_stream_pause,
     .flush = h2_flush,
     .free = h2_free,

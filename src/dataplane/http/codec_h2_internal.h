@@ -33,8 +33,9 @@ struct codec_stream {
     bool host_seen;
     struct bytes host;
     /* sent */
-    struct buffer out; /* body that is no frame yet */
-    size_t promised;   /* of it, to a frame that is begun */
+    struct buffer out;  /* body that is no frame yet */
+    size_t seen_unsent; /* when h2_reset_stuck() looked last; 0: it has not */
+    size_t promised;    /* of it, to a frame that is begun */
     nghttp2_nv *trailer_fields;
     size_t n_trailer_fields;
     bool head_sent, out_end, send_ended, deferred, above, framed_end;

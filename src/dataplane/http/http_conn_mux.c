@@ -168,6 +168,27 @@ static void judge_resets(struct http_conn *c, const struct stream *s)
         close_abuser(c);
 }
 
+/* Answers that are complete here and that their client does not take (Envoy's flush timeout). */
+static void on_stuck_timer(struct timer *t)
+{
+    struct http_conn *c = t->owner;
+    unsigned left;
+    if (c->closing)
+        return;
+    c->codec->ops->reset_stuck(c->codec, &left);
+    http_conn_flush(c);
+    if (left)
+        timer_start(t, c->binding->manager->stream_idle_timeout_ms);
+}
+
+static void watch_unsent(struct http_conn *c)
+{
+    uint64_t ms = c->binding->manager->stream_idle_timeout_ms;
+    if (ms && codec_mux(c->codec)->open_streams > c->mux->n_streams &&
+        !timer_pending(&c->mux->stuck_timer))
+        timer_start(&c->mux->stuck_timer, ms);
+}
+
 void http_conn_mux_stream_done(struct http_conn *c, struct stream *s)
 {
     list_remove(&s->priv->mux_link);
@@ -181,6 +202,8 @@ void http_conn_mux_stream_done(struct http_conn *c, struct stream *s)
     if (c->mux->n_streams == 0)
         http_conn_become_idle(c);
     http_conn_flush(c);
+    if (!c->closing)
+        watch_unsent(c);
 }
 
 void http_conn_mux_end(struct http_conn *c, bool remote)
@@ -197,6 +220,7 @@ void http_conn_mux_end(struct http_conn *c, bool remote)
         CHECK(list_first(&m->streams) != l);
     }
     h2_keepalive_stop(&m->keepalive);
+    timer_stop(&m->stuck_timer);
     mem_free(m);
     c->mux = NULL;
 }
@@ -255,6 +279,7 @@ static void become_mux(struct http_conn *c)
     struct codec_options o = http_conn_codec_options(c);
     struct http_conn_mux *x = c->mux = NEW(struct http_conn_mux);
     list_init(&x->streams);
+    timer_init(&x->stuck_timer, c->worker->loop, on_stuck_timer, c);
     struct stat_scope **stats = &c->worker->http_conns->http2_stats;
     if (!*stats)
         *stats = stat_scope_get(c->worker->stats, BYTES("http2"), &http2_stat_schema);

@@ -12,6 +12,7 @@ struct http_conn_mux {
     const struct codec_error *error;
     struct stat_scope *codec_stats; /* http2.*: the list's */
     struct h2_keepalive keepalive;
+    struct timer stuck_timer; /* while the codec has more streams than we do */
     bool goaway_sent, finishing;
 };
 
