@@ -4,7 +4,8 @@ import subprocess
 
 import pytest
 
-from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, route, wait_for)
+from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, route, wait_for,
+                     xds)
 from harness.h2peer import H2Client, H2Origin, H2Reply, Stream
 from harness.origin import Origin
 
@@ -420,3 +421,49 @@ def test_nghttp(proxy):
     out = subprocess.run(["nghttp", f"http://127.0.0.1:{proxy.port()}/direct"],
                          capture_output=True, text=True, timeout=30, check=True)
     assert out.stdout == "well"
+
+
+@pytest.mark.parametrize("frame, code", [
+    (b"\0\0\4\x08\0\0\0\0\0\x7f\xff\xff\xff", 3),
+    (b"\0\0\1\0\1\0\0\0\1x", 5)], ids=["window", "ended"])
+@difference("a client can only mend what it is told: the code says what was wrong, and the last "
+            "stream what may be tried again",
+            envoy="closes the connection without GOAWAY, or ignores the frame",
+            xylem="GOAWAY with the code of RFC 9113, then closes")
+def test_wrong_frames_are_named(proxy, kind, frame, code):
+    with H2Client(proxy.port()) as client:
+        assert client.request(path="/direct").status == 200
+        client.raw(frame)
+        client.conn.ping(b"12345678")
+        client.flush()
+        while client.pings == 0 and client.read():
+            pass
+        if kind == "xylem":
+            assert [error for error, _ in client.goaways] == [code]
+            assert client.closed
+        else:
+            assert code not in [error for error, _ in client.goaways]
+
+
+def test_admin_by_http2(proxy):
+    out = subprocess.run(["curl", "-s", "--http2-prior-knowledge", "-w", "%{http_version}",
+                          "http://%s:%d/stats" % proxy.admin_target],
+                         capture_output=True, text=True, timeout=30, check=True)
+    assert "http.admin.downstream_cx_http2_total: 1" in out.stdout and out.stdout.endswith("2")
+
+
+@difference("a client that hears GOAWAY asks elsewhere; one whose connection just ends does not know "
+            "which of its requests were seen",
+            envoy="closes an idle connection of a listener that is gone", xylem="says GOAWAY first")
+def test_retired_listener_says_goaway(start, stub, h2_origin, kind):
+    """A chain that goes drains its connections: GOAWAY, and what runs is finished."""
+    control = stub(xds.listener(routes=[route("/", "one")]),
+                   xds.static_cluster("one", h2_origin, http=HTTP2))
+    proxy = start(xds.ads_bootstrap(control), args=["--drain-time-s", "1"])
+    control.wait("lds")
+    with H2Client(proxy.port()) as client:
+        assert client.request().status == 200
+        control.remove("lds", "ingress")
+        client.wait_closed()
+        assert bool(client.goaways) == (kind == "xylem")
+        assert all(code == 0 for code, _ in client.goaways)
