@@ -133,6 +133,25 @@ START_TEST(test_known_lists_are_joined)
 }
 END_TEST
 
+START_TEST(test_status_is_three_digits)
+{
+    static const struct {
+        const char *text;
+        unsigned status;
+    } rows[] = {{"200", 200}, {"100", 100}, {"999", 999}, {"099", 0}, {"000", 0}, {"20", 0},
+                {"2000", 0},  {"", 0},      {"2x0", 0},   {"20/", 0}, {"20:", 0}, {"/00", 0}};
+    struct arena *a = arena_new(0);
+    struct headers h;
+    headers_init(&h, a);
+    ck_assert_uint_eq(headers_status(&h), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        headers_set_id(&h, HEADER_STATUS, bytes_of(rows[i].text));
+        ck_assert_msg(headers_status(&h) == rows[i].status, "%s", rows[i].text);
+    }
+    arena_free(&a);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("headers");
@@ -142,6 +161,7 @@ int main(void)
     tcase_add_test(t, test_grows_to_its_bound);
     tcase_add_test(t, test_many);
     tcase_add_test(t, test_known_lists_are_joined);
+    tcase_add_test(t, test_status_is_three_digits);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

@@ -77,6 +77,36 @@ START_TEST(later_is_lazy)
 }
 END_TEST
 
+START_TEST(rest_keeps_the_place)
+{
+    struct timer t, end;
+
+    timer_init(&t, f.loop, mark_timer, "t");
+    timer_init(&end, f.loop, mark_timer, "e");
+    timer_start(&t, 2);
+    timer_rest(&t);
+    ck_assert(!timer_pending(&t));
+    timer_start(&end, 10);
+    RUN_UNTIL(&f, !timer_pending(&end));
+    ck_assert_str_eq(trace.data, "e"); /* it did not fire, and its time has passed */
+    ck_assert_uint_eq(t.pos, 0);
+    timer_start(&t, 20);
+    uint64_t key = key_of(&t);
+    timer_rest(&t);
+    timer_start(&t, 30);
+    ck_assert_uint_eq(key_of(&t), key);
+    timer_rest(&t);
+    timer_start(&t, 1);
+    ck_assert_uint_eq(key_of(&t), t.expires_ns);
+    RUN_UNTIL(&f, !timer_pending(&t));
+    ck_assert_str_eq(trace.data, "et");
+    timer_start(&t, 1);
+    timer_rest(&t);
+    timer_stop(&t); /* the memory goes */
+    ck_assert_uint_eq(t.pos, 0);
+}
+END_TEST
+
 enum { MANY = 500 };
 static struct timer many[MANY];
 static uint64_t last_ns;
@@ -316,6 +346,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, timers_fire_in_order);
     tcase_add_test(t, later_is_lazy);
+    tcase_add_test(t, rest_keeps_the_place);
     tcase_add_test(t, many_timers_keep_order);
     tcase_add_test(t, defers_then_reaper);
     tcase_add_test(t, endless_defers_do_not_stop_the_loop);

@@ -65,6 +65,17 @@ START_TEST(time_moves_only_when_told)
 }
 END_TEST
 
+START_TEST(the_wall_clock_is_the_turn_s)
+{
+    uint64_t begun = loop_wall_ns(loop);
+
+    clock_fake_advance(&fake, NS_PER_S);
+    ck_assert_uint_eq(loop_wall_ns(loop), begun);
+    loop_fake_turn(loop);
+    ck_assert_uint_eq(loop_wall_ns(loop), begun + NS_PER_S);
+}
+END_TEST
+
 START_TEST(order_is_fixed)
 {
     struct timer a;
@@ -134,6 +145,7 @@ int main(void)
     TCase *t = tcase_create("loop_fake");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, time_moves_only_when_told);
+    tcase_add_test(t, the_wall_clock_is_the_turn_s);
     tcase_add_test(t, order_is_fixed);
     tcase_add_test(t, a_connection_in_memory);
     suite_add_tcase(s, t);
