@@ -70,6 +70,20 @@ static void rebuild(struct map *m, uint32_t index_size)
     }
 }
 
+static uint32_t size_for(const struct map *m)
+{
+    uint32_t size = 8;
+    while ((m->n_live + 1) * 2 > size)
+        size *= 2;
+    return size;
+}
+
+void map_tidy(struct map *m)
+{
+    if (m->index_size > 64 && m->n_live < m->index_size / 8)
+        rebuild(m, size_for(m));
+}
+
 void *map_set(struct map *m, struct bytes key, void *value)
 {
     CHECK(value && key.len < UINT32_MAX);
@@ -79,12 +93,8 @@ void *map_set(struct map *m, struct bytes key, void *value)
         s->value = value;
         return old;
     }
-    if ((m->n_slots + 1) * 4 > m->index_size * 3) {
-        uint32_t size = 8; /* of what lives: removed slots go, and a burst is given back */
-        while ((m->n_live + 1) * 2 > size)
-            size *= 2;
-        rebuild(m, size);
-    }
+    if ((m->n_slots + 1) * 4 > m->index_size * 3)
+        rebuild(m, size_for(m)); /* of what lives: removed slots go, and a burst is given back */
     GROW(m->slots, m->cap_slots, m->n_slots + 1);
     char *copy = mem_alloc(key.len + 1);
     if (key.len)

@@ -30,6 +30,9 @@ bool map_has(const struct map *m, struct bytes key);
 /* Returns the value that was there before, or NULL. value must not be NULL. */
 void *map_set(struct map *m, struct bytes key, void *value);
 void *map_remove(struct map *m, struct bytes key); /* the removed value, or NULL */
+/* Gives back what a burst of entries that are gone had taken, as map_set() does. Not while the map
+ * is walked. */
+void map_tidy(struct map *m);
 static inline size_t map_count(const struct map *m)
 {
     return m->n_live;

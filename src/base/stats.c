@@ -30,13 +30,11 @@ static size_t bucket_of(const struct stat_store *store, struct bytes prefix)
     return bytes_hash(prefix) & (store->n_buckets - 1);
 }
 
-static void grow_buckets(struct stat_store *store)
+static void resize_buckets(struct stat_store *store, size_t n)
 {
-    if (store->n_scopes < store->n_buckets)
-        return;
-    store->n_buckets = store->n_buckets ? store->n_buckets * 2 : 64;
+    store->n_buckets = n;
     mem_free(store->buckets);
-    store->buckets = mem_zalloc(store->n_buckets * sizeof(struct stat_scope *));
+    store->buckets = mem_zalloc(n * sizeof(struct stat_scope *));
     LIST_EACH(it, &store->scopes)
     {
         struct stat_scope *s = scope_at(it);
@@ -49,14 +47,15 @@ static void grow_buckets(struct stat_store *store)
 static struct stat_scope *scope_new(struct stat_store *store, struct bytes prefix,
                                     const struct stat_schema *schema)
 {
-    struct scope_link *l = mem_zalloc(sizeof(*l) + store->n_slots * sizeof(l->scope.blocks[0]));
+    size_t size =
+        sizeof(struct scope_link) + store->n_slots * sizeof(((struct stat_scope *)0)->blocks[0]);
+    struct scope_link *l = mem_zalloc(size + prefix.len + 1);
     struct stat_scope *s = &l->scope;
     s->store = store;
     s->schema = schema;
-    s->prefix = mem_alloc(prefix.len + 1);
+    s->prefix = (char *)l + size;
     if (prefix.len)
         memcpy(s->prefix, prefix.data, prefix.len);
-    s->prefix[prefix.len] = '\0';
     s->n_slots = store->n_slots;
     list_push_back(&store->scopes, &s->in_store);
     size_t b = bucket_of(store, prefix);
@@ -70,7 +69,8 @@ struct stat_scope *stat_scope_get(struct stat_store *store, struct bytes prefix,
                                   const struct stat_schema *schema)
 {
     pthread_mutex_lock(&store->lock);
-    grow_buckets(store);
+    if (store->n_scopes >= store->n_buckets)
+        resize_buckets(store, store->n_buckets ? store->n_buckets * 2 : 64);
     struct stat_scope *s = store->buckets[bucket_of(store, prefix)];
     while (s && !(s->schema == schema && bytes_eq_str(prefix, s->prefix)))
         s = link_of(s)->bucket_next;
@@ -134,7 +134,6 @@ static void scope_free(struct stat_scope *s)
         mem_free(atomic_load(&t->text));
         mem_free(t);
     }
-    mem_free(s->prefix);
     for (unsigned id = 0; link_of(s)->code_baselines && id < s->schema->count; id++)
         mem_free(link_of(s)->code_baselines[id]);
     mem_free(link_of(s)->code_baselines);
@@ -157,7 +156,8 @@ void stat_scope_unref(struct stat_scope **scope)
         while (*at != s)
             at = &link_of(*at)->bucket_next;
         *at = link_of(s)->bucket_next;
-        store->n_scopes--;
+        if (--store->n_scopes * 8 < store->n_buckets && store->n_buckets > 64)
+            resize_buckets(store, store->n_buckets / 4);
     }
     pthread_mutex_unlock(&store->lock);
     if (last)

@@ -72,6 +72,7 @@ bool subscription_unwant(struct subscription *s, struct bytes name)
         delta_unwant(s, name);
     else
         map_remove(&s->names, name);
+    map_tidy(&s->names);
     s->names_changed = true;
     s->list_made = false;
     return true;

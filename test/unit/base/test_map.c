@@ -90,6 +90,14 @@ START_TEST(bounded_under_churn)
         map_set(&m, key_of(buf, i + 300000), &values[0]);
     for (unsigned i = 0; i < 10000; i++)
         map_remove(&m, key_of(buf, i + 300000));
+    map_tidy(&m);
+    ck_assert_uint_le(m.cap_slots, 64);
+    ck_assert_uint_eq(map_count(&m), 10);
+    ck_assert(map_has(&m, key_of(buf, 199999)));
+    for (unsigned i = 0; i < 10000; i++)
+        map_set(&m, key_of(buf, i + 300000), &values[0]);
+    for (unsigned i = 0; i < 10000; i++)
+        map_remove(&m, key_of(buf, i + 300000));
     for (unsigned i = 0; i < 20000; i++) { /* a burst is given back */
         map_set(&m, key_of(buf, i), &values[0]);
         map_remove(&m, key_of(buf, i));
