@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "dataplane/http/stream_internal.h"
+#include "dataplane/net/transport_tls.h"
 
 enum { ARENAS_KEPT = 512 };
 
@@ -18,6 +19,7 @@ static void destroy(struct stream_pool *p, struct stream *s)
     filter_chain_destroy(s);
     node_unpin(&s->manager->node, slot);
     s->manager = NULL;
+    tls_connection_unref(&s->info.upstream_tls);
     if (s->routes)
         node_unpin(&s->routes->node, slot);
     s->routes = NULL;
