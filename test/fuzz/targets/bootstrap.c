@@ -20,6 +20,7 @@ static const char *const messages[] = {
     "google.protobuf.Struct",
     "google.protobuf.Any",
     "envoy.service.discovery.v3.DiscoveryResponse",
+    "envoy.extensions.transport_sockets.tls.v3.Secret",
 };
 
 /* "fuzz:12:3: what" or, where the bytes are no text, "fuzz: byte 12: what". */
@@ -146,7 +147,7 @@ static void run(struct bytes input)
 {
     struct fuzz_in in = {input};
     uint8_t how = fuzz_u8(&in);
-    struct bytes message = bytes_of(messages[how >> 2 & 7]);
+    struct bytes message = bytes_of(messages[(how >> 2 & 15) % ARRAY_SIZE(messages)]);
     struct arena *a = arena_new(0);
     switch (how & 3) {
     case 0:
@@ -173,8 +174,9 @@ static void mutate(struct random_source *random, struct bytes input, struct strb
         return;
     }
     unsigned at = (unsigned)random_below(random, n_templates), message = 0;
-    while (strcmp(messages[message], templates[at].message) != 0)
+    while (message < ARRAY_SIZE(messages) && strcmp(messages[message], templates[at].message) != 0)
         message++;
+    FUZZ_CHECK(message < ARRAY_SIZE(messages), "no place for %s", templates[at].message);
     unsigned how =
         message ? 1 + (unsigned)random_below(random, 2) : (unsigned)random_below(random, 3);
     strbuf_add_char(out, (char)(how | message << 2));
