@@ -34,9 +34,8 @@ static bool read_again(struct arena *a, struct bytes message, struct bytes text,
 static bool only_for_the_eyes(const struct error *err)
 {
     static const char *const words[] = {
-        "no message type",           "expected a type URL", "expected a duration",
-        "expected a time such as",   "has only `value`",    "unknown field",
-        "value: expected a mapping",
+        "no message type",  "expected a type URL", "expected a duration", "expected a time such as",
+        "has only `value`", "unknown field",       "value: expected",
     };
     for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
         if (strstr(error_text(err), words[i]))
