@@ -110,7 +110,8 @@ static void world_init(struct world *w)
     node_set_pin_slots(3);
     w->ads = (struct config_source){
         .kind = SOURCE_ADS, .key = BYTES("ads"), .initial_fetch_timeout_ms = 15000};
-    struct builder_options o = {.descriptors = w->descriptors,
+    struct builder_options o = {.route_hold_ms = 5000, /* the default */
+                                .descriptors = w->descriptors,
                                 .validator = w->validator,
                                 .filters = &filter_registry,
                                 .stats = w->stats};

@@ -83,6 +83,29 @@ static bool is_newly_missing(void *arg, struct bytes cluster, const struct route
     return false;
 }
 
+static bool is_route(const struct virtual_host *v, unsigned at, const struct route *r)
+{
+    return at < v->n_routes && v->routes[at].route == r;
+}
+
+/* Routes that both have name nothing new: only those that changed are looked at. */
+static void search_changed(const struct virtual_host *v, struct search *s)
+{
+    unsigned at = 0; /* in s->old */
+    for (unsigned i = 0; !s->found && i < v->n_routes; i++) {
+        const struct route *r = v->routes[i].route;
+        if (is_route(s->old, at, r)) {
+            at++;
+        } else if (is_route(s->old, at + 1, r)) { /* one before it is gone */
+            at += 2;
+        } else {
+            route_each_cluster(r, is_newly_missing, s);
+            bool added = i + 1 < v->n_routes && is_route(s->old, at, v->routes[i + 1].route);
+            at += !added;
+        }
+    }
+}
+
 /* Who answers for a domain now; NULL: nobody, and nothing can break. */
 static struct virtual_host *serves(const struct route_config *rc, struct bytes domain)
 {
@@ -94,36 +117,60 @@ static struct virtual_host *serves(const struct route_config *rc, struct bytes d
     return at < 0 ? NULL : rc->vhosts[at].vhost;
 }
 
-/* The virtual host that would be replaced: of the same name, or that a domain is taken from. */
-static struct virtual_host *replaced_by(const struct route_config *rc, const struct map *by_name,
-                                        const struct virtual_host *v)
+/* Walks the old virtual hosts beside the new ones. Where both have the same names in the same
+ * order, as nearly always, nothing is looked up. */
+struct beside {
+    const struct route_config *old;
+    unsigned at;        /* the next of `old` */
+    struct map by_name; /* -> struct vhost_ref *; made when it is needed */
+};
+
+static const struct vhost_ref *find_by_name(struct beside *w, struct bytes name)
 {
-    struct virtual_host *old = map_get(by_name, v->name);
+    if (w->at < w->old->n_vhosts && bytes_eq(w->old->vhosts[w->at].vhost->name, name))
+        return &w->old->vhosts[w->at];
+    for (unsigned i = 0; map_count(&w->by_name) == 0 && i < w->old->n_vhosts; i++)
+        map_set(&w->by_name, w->old->vhosts[i].vhost->name, &w->old->vhosts[i]);
+    return map_get(&w->by_name, name);
+}
+
+/* The virtual host that would be replaced: of the same name, or that a domain is taken from. */
+static struct virtual_host *replaced_by(struct beside *w, const struct virtual_host *v)
+{
+    const struct vhost_ref *ref = find_by_name(w, v->name);
+    struct virtual_host *old = ref ? ref->vhost : NULL;
+    if (ref)
+        w->at = (unsigned)(ref - w->old->vhosts) + 1;
     for (unsigned i = 0; !old && i < v->n_domains; i++)
-        old = serves(rc, v->domains[i]);
+        old = serves(w->old, v->domains[i]);
     return old;
 }
 
-/* held[i]: what to serve in place of the i-th virtual host of `new`. Returns how many are held. */
+/* (*held)[i]: what to serve in place of the i-th virtual host of `new`; the caller frees it, NULL
+ * where none is held. Returns how many are. */
 static unsigned find_held(const struct builder *b, const struct route_config *old,
-                          const struct route_config *new, struct virtual_host **held)
+                          const struct route_config *new, struct virtual_host ***held)
 {
-    struct map by_name = MAP_INIT;
+    struct beside w = {old, 0, MAP_INIT};
     unsigned n = 0;
+    *held = NULL;
     for (unsigned i = 0; i < new->n_vhosts; i++) {
         struct virtual_host *v = new->vhosts[i].vhost;
-        held[i] = NULL;
-        if (i < old->n_vhosts && old->vhosts[i].vhost == v)
+        if (w.at < old->n_vhosts && old->vhosts[w.at].vhost == v) {
+            w.at++;
             continue;
-        for (unsigned k = 0; map_count(&by_name) == 0 && k < old->n_vhosts; k++)
-            map_set(&by_name, old->vhosts[k].vhost->name, old->vhosts[k].vhost);
-        struct search s = {.b = b, .old = replaced_by(old, &by_name, v)};
+        }
+        struct search s = {.b = b, .old = replaced_by(&w, v)};
         if (s.old && s.old != v)
-            virtual_host_clusters(v, is_newly_missing, &s);
-        held[i] = s.found ? s.old : NULL;
-        n += s.found;
+            search_changed(v, &s);
+        if (!s.found)
+            continue;
+        if (!*held)
+            *held = mem_zalloc(new->n_vhosts * sizeof(struct virtual_host *));
+        (*held)[i] = s.old;
+        n++;
     }
-    map_fini(&by_name);
+    map_fini(&w.by_name);
     return n;
 }
 
@@ -262,8 +309,8 @@ static void advance(struct builder *b, struct resource *r)
 {
     struct resource_version *new = r->pending;
     struct route_config *old = r->active->route;
-    struct virtual_host **held = mem_alloc((new->route->n_vhosts + 1u) * sizeof(held[0]));
-    unsigned n = find_held(b, old, new->route, held);
+    struct virtual_host **held;
+    unsigned n = find_held(b, old, new->route, &held);
     if (n == 0) {
         let_go(b, r);
     } else {

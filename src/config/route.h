@@ -218,6 +218,7 @@ struct route_place {
 /* Calls fn for every cluster that a route names (not cluster_header); stops when fn is false. */
 typedef bool route_cluster_fn(void *arg, struct bytes cluster, const struct route_place *at);
 void route_config_clusters(const struct route_config *rc, route_cluster_fn *fn, void *arg);
+void route_each_cluster(const struct route *r, route_cluster_fn *fn, void *arg);
 /* Those of one virtual host; the place has its routes alone. */
 void virtual_host_clusters(const struct virtual_host *v, route_cluster_fn *fn, void *arg);
 /* Returns false. */

@@ -527,6 +527,11 @@ static bool route_clusters(const struct route *r, struct route_place at, route_c
     return true;
 }
 
+void route_each_cluster(const struct route *r, route_cluster_fn *fn, void *arg)
+{
+    route_clusters(r, (struct route_place){0}, fn, arg);
+}
+
 static bool vhost_clusters(const struct virtual_host *v, unsigned vhost, route_cluster_fn *fn,
                            void *arg)
 {

@@ -148,6 +148,24 @@ START_TEST(more_of_it_goes_on_as_more_clusters_come)
 }
 END_TEST
 
+START_TEST(their_order_does_not_matter)
+{
+    routes(VHOST("d", "d", "one") ", " VHOST("b", "b", "three") ", " VHOST("a", "a", "four"));
+    ck_assert_str_eq(cluster_of("a"), "one");
+    ck_assert_str_eq(cluster_of("b"), "one");
+    ck_assert_str_eq(cluster_of("d"), "one");
+    clusters("one", "two", "three", NULL);
+    ck_assert_str_eq(cluster_of("a"), "one");
+    ck_assert_str_eq(cluster_of("b"), "three");
+    clusters("one", "two", "three", "four", NULL);
+    ck_assert_str_eq(cluster_of("a"), "four");
+    routes(VHOST("a", "a", "five")); /* b and d go, a is held */
+    ck_assert_str_eq(cluster_of("a"), "four");
+    ck_assert_str_eq(cluster_of("b"), "404");
+    ck_assert_str_eq(waiting(), "cds five");
+}
+END_TEST
+
 START_TEST(a_domain_that_moves_is_not_lost)
 {
     /* To a new virtual host: who has it serves it on. */
@@ -238,6 +256,7 @@ int main(void)
     tcase_add_test(t, it_waits_no_longer_than_it_may);
     tcase_add_test(t, back_to_what_serves);
     tcase_add_test(t, more_of_it_goes_on_as_more_clusters_come);
+    tcase_add_test(t, their_order_does_not_matter);
     tcase_add_test(t, a_domain_that_moves_is_not_lost);
     tcase_add_test(t, a_removed_cluster_lives_while_it_is_named);
     tcase_add_test(t, one_that_is_not_named_goes_at_once_and_one_that_is_back_stays);
