@@ -98,7 +98,7 @@ def test_a_body_with_a_length(proxy, side):
 def test_large_bodies_both_ways(proxy, side):
     size = 10 << 20
     side.reply(body=b"y" * size)
-    with H2Client(proxy.port()) as client:
+    with H2Client(proxy.port(), bound=30.0) as client:
         answer = client.request("POST", side.path, body=b"x" * size)
         assert answer.body == b"y" * size
     assert side.last().body == b"x" * size
