@@ -94,18 +94,24 @@ bool builder_cluster_warm(const struct resource_version *v)
     return all;
 }
 
+static void tls_fini(struct cluster_entry *e)
+{
+    for (unsigned i = 0; e->match_tls && i < e->cluster->n_socket_matches; i++)
+        NODE_UNREF(&e->match_tls[i]);
+    NODE_UNREF(&e->tls);
+    stat_scope_unref(&e->tls_stats);
+    stat_scope_unref(&e->ssl_stats);
+}
+
 static void entry_fini(struct node *n)
 {
     struct cluster_entry *e = CONTAINER_OF(n, struct cluster_entry, node);
     struct cluster *c = (struct cluster *)e->cluster;
     struct host_set *hs = (struct host_set *)e->hosts;
-    for (unsigned i = 0; e->match_tls && i < c->n_socket_matches; i++)
-        NODE_UNREF(&e->match_tls[i]);
+    if (e->tls_stats) /* most have no TLS */
+        tls_fini(e);
     NODE_UNREF(&c);
     NODE_UNREF(&hs);
-    NODE_UNREF(&e->tls);
-    stat_scope_unref(&e->tls_stats);
-    stat_scope_unref(&e->ssl_stats);
     cluster_state_unref(&e->state);
 }
 

@@ -83,7 +83,8 @@ static void binding_fini(struct node *n)
     NODE_UNREF(&c);
     NODE_UNREF(&x->manager);
     NODE_UNREF(&x->routes);
-    NODE_UNREF(&x->tls);
+    if (x->tls)
+        NODE_UNREF(&x->tls);
     stat_scope_unref(&x->listener_http_stats);
 }
 
@@ -96,8 +97,10 @@ static void entry_fini(struct node *n)
     NODE_UNREF(&e->default_chain);
     NODE_UNREF(&l);
     stat_scope_unref(&e->stats);
-    stat_scope_unref(&e->tls_stats);
-    stat_scope_unref(&e->ssl_stats);
+    if (e->tls_stats) {
+        stat_scope_unref(&e->tls_stats);
+        stat_scope_unref(&e->ssl_stats);
+    }
 }
 
 /* Routes of a manager now: its own, or what its source has delivered. */

@@ -383,12 +383,11 @@ struct cluster {
     const struct dns_options *dns_options; /* NULL: the process's resolver */
     bool wait_for_warm_on_init;
     struct dns_target *dns_targets;
-    uint32_t n_dns_targets;
+    uint32_t n_dns_targets, n_socket_matches;
     const struct host_set *inline_hosts; /* CLUSTER_STATIC; a child node */
     struct bytes observability_name;     /* alt_stat_name or name, as written: /clusters */
     const struct tls_socket *tls;        /* NULL: plain text */
     struct socket_match *socket_matches;
-    uint32_t n_socket_matches;
     const struct auto_names *auto_names; /* NULL: none; counts with TLS */
 };
 
@@ -418,8 +417,8 @@ static inline struct tls_node *cluster_entry_tls(const struct cluster_entry *e, 
 }
 static inline bool cluster_has_tls(const struct cluster *c)
 {
-    unsigned i = 0;
-    while (i <= c->n_socket_matches && !cluster_socket(c, i))
-        i++;
-    return i <= c->n_socket_matches;
+    bool any = c->tls != NULL;
+    for (unsigned i = 0; i < c->n_socket_matches; i++)
+        any |= c->socket_matches[i].tls != NULL;
+    return any;
 }

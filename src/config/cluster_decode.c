@@ -188,7 +188,7 @@ static void cluster_fini(struct node *n)
     struct cluster *c = CONTAINER_OF(n, struct cluster, node);
     struct host_set *hs = (struct host_set *)c->inline_hosts;
     NODE_UNREF(&hs);
-    for (unsigned i = 0; i <= c->n_socket_matches; i++)
+    for (unsigned i = 0; cluster_has_tls(c) && i <= c->n_socket_matches; i++)
         tls_socket_fini((struct tls_socket *)cluster_socket(c, i));
 }
 
