@@ -164,14 +164,17 @@ static bool may_be_response(const struct buffer *in)
 static bool head_input(struct codec_h1 *h, struct buffer *in, const struct codec_error **e)
 {
     size_t len;
-    switch (h1_scan_head(h, in, &len)) {
-    case H1_SCAN_MORE:
-        if (h->c.options.downstream || may_be_response(in))
-            return false;
+    enum h1_scan scan = h1_scan_head(h, in, &len);
+    /* The same verdict, whichever way it came in pieces. */
+    if (scan != H1_SCAN_FOUND && !h->c.options.downstream && !may_be_response(in)) {
         *e = &h1_error_codec;
         return true;
-    case H1_SCAN_TOO_LARGE: /* the same verdict, whichever way it came in pieces */
-        *e = h->c.options.downstream || may_be_response(in) ? &h1_error_too_large : &h1_error_codec;
+    }
+    switch (scan) {
+    case H1_SCAN_MORE:
+        return false;
+    case H1_SCAN_TOO_LARGE:
+        *e = &h1_error_too_large;
         return true;
     case H1_SCAN_TOO_MANY:
         *e = &h1_error_too_many;
