@@ -34,6 +34,13 @@ static bool read_any(struct bytes any, struct bytes *type_url, struct bytes *val
     return any.len == 0;
 }
 
+/* What has none is not passed over as unasked: it is refused. */
+static struct bytes own_name(struct bytes resource)
+{
+    struct bytes name = wire_find_bytes(resource, 1);
+    return name.data ? name : BYTES("");
+}
+
 /* google.protobuf.Duration: seconds = 1, nanos = 2. */
 static void read_ttl(struct bytes duration, struct discovery_resource *r)
 {
@@ -70,7 +77,7 @@ static bool read_wrapper(struct discovery_resource *r)
         }
     }
     if (has && r->name.len == 0)
-        r->name = wire_find_bytes(r->wire, 1);
+        r->name = own_name(r->wire);
     return rest.len == 0;
 }
 
@@ -85,9 +92,7 @@ static bool add_resource(struct discovery_response *out, struct bytes any)
         return false;
     if (bytes_ends_with(r->type_url, BYTES("/envoy.service.discovery.v3.Resource")))
         return read_wrapper(r);
-    r->name = wire_find_bytes(r->wire, 1);
-    if (!r->name.data)
-        r->name = BYTES("");
+    r->name = own_name(r->wire);
     return true;
 }
 

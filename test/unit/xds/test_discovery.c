@@ -117,6 +117,24 @@ START_TEST(test_delta_fields_aliases_and_heartbeats)
 END_TEST
 
 /* Rule A13: what is no message is a stream error. */
+START_TEST(test_a_resource_without_a_name_has_an_empty_one)
+{
+    struct strbuf wire = STRBUF_INIT, wrapper = STRBUF_INIT;
+    struct discovery_response r;
+    put_any(&wire, 2, route, BYTES(""));
+    put_any(&wrapper, 2, route, BYTES(""));
+    put_any(&wire, 2, "type.googleapis.com/envoy.service.discovery.v3.Resource",
+            strbuf_bytes(&wrapper));
+    ck_assert(discovery_response_read(strbuf_bytes(&wire), &r));
+    ck_assert_uint_eq(r.n_resources, 2);
+    for (unsigned i = 0; i < 2; i++)
+        ck_assert(r.resources[i].name.data && r.resources[i].name.len == 0);
+    discovery_response_fini(&r);
+    strbuf_fini(&wire);
+    strbuf_fini(&wrapper);
+}
+END_TEST
+
 START_TEST(test_A13_corrupt_bytes_are_refused)
 {
     struct discovery_response r;
@@ -155,6 +173,7 @@ int main(void)
     tcase_add_test(t, test_fields_and_wrapped_resources);
     tcase_add_test(t, test_delta_fields_aliases_and_heartbeats);
     tcase_add_test(t, test_A13_corrupt_bytes_are_refused);
+    tcase_add_test(t, test_a_resource_without_a_name_has_an_empty_one);
     tcase_add_test(t, test_random_bytes_do_no_harm);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
