@@ -5,7 +5,8 @@
  *
  * builds SIZE EDS clusters of ENDPOINTS (2) endpoints, one table of ROUTES (SIZE) routes to them
  * and LISTENERS (1) listeners, prints the heap bytes that this world holds, then changes one
- * resource at a time, TIMES of each kind, and prints heap bytes and calls of each phase. Run under
+ * resource at a time, TIMES of each kind, and prints heap bytes and calls of each phase; then the
+ * same as a DeltaDiscoveryResponse brings it: read, applied, acknowledged. Run under
  * callgrind with --instr-atstart=no it also writes a dump for each phase of each change, "KIND
  * PHASE". The output is one line of JSON. Allocations are counted because the counting allocator is
  * linked in. */
@@ -27,10 +28,12 @@
 #include "config/builder.h"
 #include "config/json_read.h"
 #include "config/validate.h"
+#include "config/wire.h"
 #include "config/yaml.h"
 #include "dataplane/upstream/cluster_manager.h"
 #include "filters/registry.h"
 #include "heap/count_heap.h"
+#include "xds/topic.h"
 
 enum { TIMES = 8, PHASES = 4 };
 
@@ -46,7 +49,12 @@ struct world {
     struct heap_counts spent[PHASES];
     uint64_t decoded; /* resources, in the changes of a kind */
     const char *kind; /* that is measured; NULL: none */
-    char label[32];   /* of the phase */
+    char label[48];   /* of the phase */
+    /* What comes by delta. */
+    struct xds_table xds;
+    struct topic_home home;
+    struct config_source delta;
+    struct topic topics[RESOURCE_TYPE_COUNT];
 };
 
 /* ---- the builder's world ---- */
@@ -225,6 +233,86 @@ static __attribute__((noinline)) void phase_update(struct world *w, enum resourc
     update_result_fini(&r);
 }
 
+/* ---- the incremental dialect ---- */
+
+static void holds_nothing(void *ctx, subscription_held_fn *fn, void *arg)
+{
+}
+
+/* What is due goes out, into nothing. */
+static void say(struct topic *t)
+{
+    static const struct subscription_held held = {holds_nothing, NULL};
+    struct strbuf request = STRBUF_INIT;
+    while (subscription_due(&t->sub))
+        subscription_take(&t->sub, BYTES_NONE, &held, &request);
+    strbuf_fini(&request);
+}
+
+/* The same resources go on, by topics that have asked for them. */
+static void delta_begin(struct world *w)
+{
+    char name[16];
+    w->xds = (struct xds_table){.clock = &clock_real, .stats = w->stats};
+    w->delta = w->ads;
+    w->delta.api.delta = true;
+    w->home = (struct topic_home){&w->xds, w->builder, &w->delta};
+    for (unsigned type = 0; type < RESOURCE_TYPE_COUNT; type++)
+        topic_init(&w->topics[type], &w->home, (enum resource_type)type);
+    topic_want(&w->topics[RESOURCE_CLUSTER], BYTES("*"));
+    topic_want(&w->topics[RESOURCE_LISTENER], BYTES("*"));
+    topic_want(&w->topics[RESOURCE_ROUTE], BYTES("routes"));
+    for (unsigned i = 0; i < w->clusters; i++) {
+        snprintf(name, sizeof(name), "c%05u", i);
+        topic_want(&w->topics[RESOURCE_ENDPOINT], bytes_of(name));
+    }
+    for (unsigned type = 0; type < RESOURCE_TYPE_COUNT; type++) {
+        subscription_stream_opened(&w->topics[type].sub);
+        say(&w->topics[type]);
+    }
+}
+
+/* DeltaDiscoveryResponse with one resource. */
+static void delta_response(enum resource_type type, const struct resource_update *u,
+                           struct strbuf *out)
+{
+    struct strbuf any = STRBUF_INIT, resource = STRBUF_INIT;
+    struct bytes url = bytes_of(resource_type_url(type));
+    wire_put_bytes(&any, 1, url);
+    wire_put_bytes(&any, 2, u->wire);
+    wire_put_bytes(&resource, 1, u->version);
+    wire_put_bytes(&resource, 2, strbuf_bytes(&any));
+    wire_put_bytes(&resource, 3, u->name);
+    wire_put_bytes(out, 1, BYTES("system"));
+    wire_put_bytes(out, 2, strbuf_bytes(&resource));
+    wire_put_bytes(out, 4, url);
+    wire_put_bytes(out, 5, BYTES("nonce"));
+    strbuf_fini(&any);
+    strbuf_fini(&resource);
+}
+
+/* As a stream does with what it receives. */
+static __attribute__((noinline)) void phase_receive(struct world *w, enum resource_type type,
+                                                    struct bytes message)
+{
+    struct topic *t = &w->topics[type];
+    struct discovery_response r;
+    struct error err = ERROR_INIT;
+    if (!delta_response_read(message, &r)) {
+        fprintf(stderr, "config_cost: a response that cannot be read\n");
+        exit(1);
+    }
+    topic_apply(t, &r, &err);
+    if (error_is_set(&err)) {
+        fprintf(stderr, "config_cost: %s\n", error_text(&err));
+        exit(1);
+    }
+    subscription_answer(&t->sub, r.version, r.nonce, NULL);
+    say(t);
+    discovery_response_fini(&r);
+    mem_reserve_end();
+}
+
 static __attribute__((noinline)) void phase_commit(struct world *w)
 {
     builder_commit(w->builder);
@@ -277,14 +365,10 @@ static void spend(struct world *w, unsigned phase, struct heap_counts since)
     w->spent[phase].freed += now.freed - since.freed;
 }
 
-static void apply(struct world *w, enum resource_type type, const struct resource_update *u,
-                  size_t n, bool full)
+/* What follows an update. */
+static void take_over(struct world *w)
 {
-    uint64_t decoded = builder_decoded(w->builder, type);
-    struct heap_counts since = begin(w, 0);
-    phase_update(w, type, u, n, full);
-    spend(w, 0, since);
-    since = begin(w, 1);
+    struct heap_counts since = begin(w, 1);
     phase_commit(w);
     spend(w, 1, since);
     since = begin(w, 2);
@@ -293,6 +377,26 @@ static void apply(struct world *w, enum resource_type type, const struct resourc
     since = begin(w, 3);
     phase_free(w, old);
     spend(w, 3, since);
+}
+
+static void apply(struct world *w, enum resource_type type, const struct resource_update *u,
+                  size_t n, bool full)
+{
+    uint64_t decoded = builder_decoded(w->builder, type);
+    struct heap_counts since = begin(w, 0);
+    phase_update(w, type, u, n, full);
+    spend(w, 0, since);
+    take_over(w);
+    w->decoded += builder_decoded(w->builder, type) - decoded;
+}
+
+static void receive(struct world *w, enum resource_type type, struct bytes message)
+{
+    uint64_t decoded = builder_decoded(w->builder, type);
+    struct heap_counts since = begin(w, 0);
+    phase_receive(w, type, message);
+    spend(w, 0, since);
+    take_over(w);
     w->decoded += builder_decoded(w->builder, type) - decoded;
 }
 
@@ -356,6 +460,23 @@ static void change_one(struct world *w, const char *kind, enum resource_type typ
     report(w);
 }
 
+/* The same by delta, with other values. */
+static void change_by_delta(struct world *w, const char *kind, enum resource_type type, unsigned n)
+{
+    for (unsigned i = 0; i <= TIMES; i++) {
+        struct arena *arena = arena_new(0);
+        struct strbuf message = STRBUF_INIT;
+        struct resource_update u = resource(w, arena, type, n * (i % TIMES) / TIMES, 21 + i);
+        delta_response(type, &u, &message);
+        if (i == 1)
+            start(w, kind);
+        receive(w, type, strbuf_bytes(&message));
+        strbuf_fini(&message);
+        arena_free(&arena);
+    }
+    report(w);
+}
+
 /* All clusters come again, as state of the world sends them; one of them has changed. */
 static void resend(struct world *w)
 {
@@ -401,6 +522,11 @@ int main(int argc, char **argv)
         change_one(&w, "route", RESOURCE_ROUTE, w.routes);
         change_one(&w, "listener", RESOURCE_LISTENER, w.listeners);
         resend(&w);
+        delta_begin(&w);
+        change_by_delta(&w, "endpoint_by_delta", RESOURCE_ENDPOINT, w.clusters);
+        change_by_delta(&w, "cluster_by_delta", RESOURCE_CLUSTER, w.clusters);
+        change_by_delta(&w, "route_by_delta", RESOURCE_ROUTE, w.routes);
+        change_by_delta(&w, "listener_by_delta", RESOURCE_LISTENER, w.listeners);
     }
     printf("}\n");
     return 0;

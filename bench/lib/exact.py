@@ -223,7 +223,9 @@ class Exact:
                 self.change(size, kind, told[kind], spent)
 
     def change(self, size, kind, told, instructions):
-        what = "one cluster of all resent" if kind == "resend" else f"one {kind} changed"
+        thing, by, dialect = kind.partition("_by_")
+        what = (f"one {thing} changed{' by ' * bool(by)}{dialect}" if kind != "resend"
+                else "one cluster of all resent")
         for phase in ("update", "commit", "adopt", "free"):
             if spent := instructions.get((kind, phase)):
                 self.put(f"{what} in {size:,}: instructions, {phase}", round(spent / 8))
