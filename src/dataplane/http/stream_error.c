@@ -6,7 +6,6 @@
 #define FLAG(id) (1u << RESPONSE_FLAG_##id)
 
 enum { GRPC_DEADLINE_EXCEEDED = 4 };
-enum { H2_NO_ERROR = 0, H2_INTERNAL_ERROR = 2, H2_CANCEL = 8, H2_PROTOCOL_ERROR = 1 };
 
 /* clang-format off */
 static const struct stream_error table[STREAM_ERROR_COUNT] = {

@@ -6,6 +6,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What a stream's end is called in HTTP/2 (RFC 9113 section 7). */
+enum http2_code {
+    H2_NO_ERROR = 0,
+    H2_PROTOCOL_ERROR = 1,
+    H2_INTERNAL_ERROR = 2,
+    H2_REFUSED_STREAM = 7,
+    H2_CANCEL = 8,
+};
+
 /* Response flags, Envoy's letters: X(enumerator, short, long). Bit = position. */
 #define RESPONSE_FLAG_LIST(X)                                                                      \
     X(FAILED_LOCAL_HEALTH_CHECK, "LH", "FailedLocalHealthCheck")                                   \

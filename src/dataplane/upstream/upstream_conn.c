@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "config/tls.h"
 #include "dataplane/http/codec_h1.h"
+#include "dataplane/http/stream_error.h"
 #include "dataplane/net/transport_tls.h"
 #include "dataplane/upstream/upstream_mux.h"
 
@@ -507,7 +508,7 @@ void upstream_conn_drop(struct upstream_conn *uc)
     if (uc->mux)
         upstream_mux_end(uc, UPSTREAM_LOCAL_CLOSE, BYTES_NONE, false);
     if (uc->stream)
-        uc->codec->ops->stream_reset(uc->stream, 8);
+        uc->codec->ops->stream_reset(uc->stream, H2_CANCEL);
     untie(uc);
     end_serving(uc);
     release_counts(uc);
@@ -563,7 +564,7 @@ void upstream_conn_detach(struct upstream_conn *uc)
     uc->aborted = uc->serving;
     end_serving(uc);
     if (uc->stream)
-        uc->codec->ops->stream_reset(uc->stream, 8);
+        uc->codec->ops->stream_reset(uc->stream, H2_CANCEL);
     uc->stream = NULL;
     upstream_conn_close(uc, CLOSE_LOCAL_RESET);
 }

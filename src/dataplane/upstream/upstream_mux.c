@@ -3,8 +3,9 @@
 #include "base/memory.h"
 #include "base/strbuf.h"
 #include "dataplane/http/codec_h2.h"
+#include "dataplane/http/stream_error.h"
 
-enum { STREAM_LIMIT_MAX = 256 * 1024, H2_CANCEL = 8, H2_REFUSED_STREAM = 7 };
+enum { STREAM_LIMIT_MAX = 256 * 1024 };
 
 static struct cluster_runtime *cluster_of(const struct upstream_conn *uc)
 {
