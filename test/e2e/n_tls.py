@@ -358,7 +358,31 @@ def test_bad_clients(start, ca, web, tmp_path, what, alert, stat):
     wait_for(lambda: total(proxy, SSL + stat))
 
 
+@difference("A list of what is revoked that cannot be read revokes nothing: whoever it names would be "
+            "let in.",
+            envoy="accepts a crl that is none", xylem="refuses the resource")
+def test_a_crl_that_is_none(start, ca, web, kind):
+    config = bootstrap([tls_listener(mutual(ca, web, crl={"inline_string": "no list"}))])
+    if kind == "envoy":
+        start(config)
+        return
+    with pytest.raises(RuntimeError, match="Failed to load CRL"):
+        start(config)
+
+
 # what is told
+
+@difference("A log that tells whom a client asked for is of use with one certificate, too.",
+            envoy="shows %REQUESTED_SERVER_NAME% only with the TLS inspector", xylem="shows it")
+def test_log_of_the_name_without_inspector(start, ca, web, tmp_path, kind):
+    log = tmp_path / "log"
+    proxy = start(bootstrap([tls_listener(
+        certs.downstream(web), access_log=[file_log(log, "%REQUESTED_SERVER_NAME%\n")])]))
+    with Client(proxy.port(), tls=certs.client_context(ca), name="a.test") as client:
+        client.get("/")
+    proxy.stop()
+    assert log.read_text() == {"envoy": "-\n", "xylem": "a.test\n"}[kind]
+
 
 def test_scheme(start, ca, web, origin):
     proxy = start(bootstrap([tls_listener(certs.downstream(web), routes=[route("/", "one")])],
