@@ -417,6 +417,17 @@ def test_curl(proxy):
     assert out.stdout == "well" and "< HTTP/2 200" in out.stderr
 
 
+@difference("A connection whose client has said that it asks no more, and that has no stream left, is "
+            "of no use to either side.",
+            envoy="keeps it until the client closes, or its idle timeout",
+            xylem="says GOAWAY, too, and closes it")
+def test_a_client_that_asks_no_more(proxy, kind):
+    subprocess.run(["nghttp", f"http://127.0.0.1:{proxy.port()}/direct"], check=True,
+                   capture_output=True, timeout=20)
+    side = {"xylem": "local", "envoy": "remote"}[kind]
+    proxy.wait_stat(f"http.ingress.downstream_cx_destroy_{side}", 1)
+
+
 def test_nghttp(proxy):
     out = subprocess.run(["nghttp", f"http://127.0.0.1:{proxy.port()}/direct"],
                          capture_output=True, text=True, timeout=30, check=True)
