@@ -318,6 +318,18 @@ def test_no_resumption_across_chains(start, ca, web, caller, tmp_path, version):
         assert "let in" not in str(error)
 
 
+def test_renegotiation_is_refused(start, ca, web):
+    """A client that begins anew in TLS 1.2 costs itself its connection, and us one handshake."""
+    proxy = start(bootstrap([tls_listener(certs.downstream(web))]))
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{proxy.port()}", "-tls1_2"],
+                          input="R\n", capture_output=True, text=True, timeout=20, check=False)
+    assert "RENEGOTIATING" in done.stdout + done.stderr
+    assert "no renegotiation" in done.stderr, done.stderr
+    assert total(proxy, SSL + "handshake") == 1
+    with Client(proxy.port(), tls=certs.client_context(ca), name="a.test") as client:
+        assert client.get("/").text == "well"
+
+
 # who may come in
 
 def mutual(ca, web, **validation):
