@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from harness import Client, bootstrap, cluster, difference, direct, hcm, http_listener, route, wait_for
+from harness import (Client, Reply, bootstrap, cluster, difference, direct, hcm, http_listener,
+                     route, wait_for)
 from harness import certs
 from harness.config import file_log
 
@@ -394,6 +395,47 @@ def test_log_of_the_name_without_inspector(start, ca, web, tmp_path, kind):
         client.get("/")
     proxy.stop()
     assert log.read_text() == {"envoy": "-\n", "xylem": "a.test\n"}[kind]
+
+
+@pytest.mark.parametrize("tls", [True, False], ids=["tls", "plain"])
+def test_log_of_a_client_that_left(start, ca, web, caller, origin, tmp_path, tls):
+    """What is told of its connection is told after that is gone, too."""
+    origin.reply = Reply(never=True)
+    log = tmp_path / "log"
+    line = "%REQUESTED_SERVER_NAME% %DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_PEER_SUBJECT% " \
+           "%DOWNSTREAM_LOCAL_URI_SAN% %RESPONSE_FLAGS%\n"
+    made = tls_listener(mutual(ca, web), routes=[route("/", "one")], filters=[INSPECTOR],
+                        access_log=[file_log(log, line)])
+    if not tls:
+        del made["filter_chains"][0]["transport_socket"]
+    proxy = start(bootstrap([made], [cluster("one", origin)]))
+    context = certs.client_context(ca, caller, tmp_path) if tls else None
+    client = Client(proxy.port(), tls=context, name="a.test")
+    client.write_request()
+    wait_for(lambda: origin.requests, what="the request")
+    client.close()
+    proxy.wait_stat("http.ingress.downstream_cx_destroy_remote", 1)
+    proxy.stop()
+    assert log.read_text() == ("a.test TLSv1.3 CN=caller,O=xylem tests spiffe://d/web DC\n" if tls
+                               else "- - - - DC\n")
+
+
+NAMES = {"a.test": "a.test", "A.Test": "a.test", "a\nb": "invalid:a_b", "a_b": "a_b",
+         "1.2.3.4": "1.2.3.4", "a b\x01\xff\"%s": "invalid:a_b____s", "x" * 250: "x" * 250}
+
+
+def test_log_of_odd_names(start, ca, web, tmp_path):
+    """A name is what the client likes: no line of the log is ended or made by it (2024-45808)."""
+    log = tmp_path / "log"
+    proxy = start(bootstrap([tls_listener(certs.downstream(web), filters=[INSPECTOR], access_log=[
+        file_log(log, "%REQUESTED_SERVER_NAME%\n")])]))
+    for name in NAMES:
+        subprocess.run([b"openssl", b"s_client", b"-connect", b"127.0.0.1:%d" % proxy.port(),
+                        b"-quiet", b"-servername", name.encode("latin-1")],
+                       input=b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+                       capture_output=True, timeout=20, check=False)
+    proxy.stop()
+    assert log.read_bytes().decode("latin-1").splitlines() == list(NAMES.values())
 
 
 def test_scheme(start, ca, web, origin):

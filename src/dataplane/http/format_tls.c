@@ -57,9 +57,11 @@ bool format_tls_value(struct stream *s, enum format_op op, struct strbuf *out)
     bool upstream;
     if (!question_of(op, &q, &upstream))
         return false; /* tracing: nothing to say */
-    struct bytes text =
-        upstream ? tls_connection_text(s->info.upstream_tls, q, s->arena)
-                 : transport_tls_text(connection_transport(s->conn->connection), q, s->arena);
+    struct tls_connection *c = upstream ? s->info.upstream_tls : s->conn->tls;
+    struct bytes text = q == TLS_FAILURE_REASON ? bytes_of(connection_failure(s->conn->connection))
+                                                : tls_connection_text(c, q, s->arena);
+    if (q == TLS_FAILURE_REASON && !bytes_starts_with(text, BYTES("TLS_error")))
+        return false; /* the socket's trouble is told by the flags */
     strbuf_add_bytes(out, text);
     return text.len > 0;
 }

@@ -7,6 +7,7 @@
 
 #include "base/digits.h"
 #include "dataplane/http/stream_internal.h"
+#include "dataplane/net/transport_tls.h"
 
 /* "2026-01-02T03:04:05.678Z": all but the milliseconds is made once a second and thread. */
 static void add_default_time(struct strbuf *out, time_t sec, unsigned ns)
@@ -237,7 +238,7 @@ static bool connection_value(struct stream *s, enum format_op op, struct strbuf 
     case FORMAT_FILTER_CHAIN_NAME:
         return add(out, s->conn->binding->chain->name);
     case FORMAT_REQUESTED_SERVER_NAME:
-        return add(out, transport_server_name(connection_transport(c)));
+        return add(out, tls_connection_text(s->conn->tls, TLS_SERVER_NAME, s->arena));
     default:
         return format_tls_value(s, op, out);
     }

@@ -87,7 +87,7 @@ void hcm_client_cert(struct stream *s)
     if (how == CLIENT_CERT_ALWAYS_FORWARD_ONLY)
         return;
     struct bytes old = BYTES_NONE;
-    bool mutual = s->conn->is_tls && transport_tls_peer_presented(t);
+    bool mutual = transport_tls_peer_presented(t);
     if (mutual && (how == CLIENT_CERT_FORWARD_ONLY || how == CLIENT_CERT_APPEND_FORWARD))
         old = headers_get_all(h, name);
     if (mutual && how == CLIENT_CERT_FORWARD_ONLY)

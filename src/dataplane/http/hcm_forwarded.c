@@ -133,7 +133,7 @@ static void clean_external(struct stream *s, bool edge)
 
 static struct bytes transport_scheme(const struct stream *s)
 {
-    return s->conn->is_tls ? BYTES("https") : BYTES("http");
+    return s->conn->tls ? BYTES("https") : BYTES("http");
 }
 
 static void forwarded_port(struct stream *s)

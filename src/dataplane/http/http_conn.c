@@ -323,7 +323,7 @@ static void count_close(struct http_conn *c, bool remote, bool active)
         http_conn_count(
             c, c->mux ? STAT_HTTP_DOWNSTREAM_CX_HTTP2_ACTIVE : STAT_HTTP_DOWNSTREAM_CX_HTTP1_ACTIVE,
             -1);
-    if (c->is_tls)
+    if (c->tls)
         http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_SSL_ACTIVE, -1);
     http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_DESTROY, 1);
     http_conn_count(
@@ -413,7 +413,7 @@ struct codec_options http_conn_codec_options(const struct http_conn *c)
         .allow_chunked_length = m->allow_chunked_length,
         .allow_absolute_url = m->allow_absolute_url,
         .allow_custom_methods = m->allow_custom_methods,
-        .refuse_https_url = m->use_remote_address && m->xff_num_trusted_hops == 0 && !c->is_tls,
+        .refuse_https_url = m->use_remote_address && m->xff_num_trusted_hops == 0 && !c->tls,
         .default_host_for_http_10 =
             m->default_host_for_http_10.len ? m->default_host_for_http_10.data : NULL,
     };
@@ -437,7 +437,7 @@ static void start_connection(struct http_conn *c)
     const struct http_manager *m = c->binding->manager;
     http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_TOTAL, 1);
     http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_ACTIVE, 1);
-    if (c->is_tls) {
+    if (c->tls) {
         http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_SSL_TOTAL, 1);
         http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_SSL_ACTIVE, 1);
     }
@@ -462,7 +462,7 @@ bool http_conn_limited(const struct worker *w, const struct listener_entry *l)
 }
 
 static struct http_conn *conn_make(struct worker *w, const struct listener_entry *l,
-                                   struct chain_binding *b, bool is_tls)
+                                   struct chain_binding *b, const struct transport *t)
 {
     struct http_conn *c = NEW(struct http_conn);
     c->magic = HTTP_CONN_MAGIC;
@@ -477,7 +477,7 @@ static struct http_conn *conn_make(struct worker *w, const struct listener_entry
     c->stats = stat_scope_ref(b->manager->stats);
     c->listener_stats = stat_scope_ref(l->stats);
     c->limited = http_conn_limited(w, l);
-    c->is_tls = is_tls;
+    c->tls = transport_tls_hold(t);
     buffer_init(&c->out, w->chunks);
     timer_init(&c->timer, w->loop, on_timer, c);
     struct codec_options o = http_conn_codec_options(c);
@@ -491,7 +491,7 @@ static struct http_conn *conn_make(struct worker *w, const struct listener_entry
 struct http_conn *http_conn_new(struct worker *w, struct connection *connection,
                                 const struct listener_entry *l, struct chain_binding *b)
 {
-    struct http_conn *c = conn_make(w, l, b, transport_is_tls(connection_transport(connection)));
+    struct http_conn *c = conn_make(w, l, b, connection_transport(connection));
     c->connection = connection;
     connection_set_owner(connection, &connection_ops, c);
     start_connection(c);
@@ -508,7 +508,7 @@ struct http_conn *http_conn_accept_over(struct worker *w, struct transport *t,
                                         const struct address *remote,
                                         const struct listener_entry *l, struct chain_binding *b)
 {
-    struct http_conn *c = conn_make(w, l, b, transport_is_tls(t));
+    struct http_conn *c = conn_make(w, l, b, t);
     c->connection = connection_accept_over(
         w->loop, w->chunks, t, remote, b->chain->transport_connect_timeout_ms, &connection_ops, c);
     start_connection(c);

@@ -30,13 +30,14 @@ struct http_conn {
     struct stat_scope *stats, *listener_stats; /* own references: those of its birth */
     struct stream *stream;                     /* HTTP/1: the current one, or NULL */
     struct http_conn_mux *mux;                 /* HTTP/2: its streams; NULL: HTTP/1 */
+    struct tls_connection *tls;                /* held; NULL: plain text */
     struct timer timer;                        /* idle; once it drains: until it is closed */
     struct timer *duration_timer;              /* NULL: it may live for ever */
     uint64_t id, rx_counted, tx_counted;
     uint32_t requests, buffer_limit;
     bool undecided; /* no byte has told the protocol yet */
     bool limited;   /* counts for worker->connections: has taken its place there */
-    bool in_input, draining, drain_counted, closing, chain_gone, is_tls;
+    bool in_input, draining, drain_counted, closing, chain_gone;
     bool inbound, modify_only; /* of the listener: what drains it */
     bool closes_at_timer;
     uint64_t gone_ns;            /* when the chain went */

@@ -6,6 +6,7 @@
 #include "dataplane/http/http_conn.h"
 #include "dataplane/http/http_conn_mux.h"
 #include "dataplane/http/stream_pool.h"
+#include "dataplane/net/transport_tls.h"
 
 #define CONN(l) LIST_ENTRY(l, struct http_conn, link)
 
@@ -16,6 +17,7 @@ static void reap(struct defer *d)
     while ((l = list_pop_front(&list->dead)) != NULL) {
         struct http_conn *c = CONN(l);
         c->magic = 0;
+        tls_connection_unref(&c->tls);
         mem_free(c);
     }
 }

@@ -191,6 +191,31 @@ static struct bytes owned(const char *text, struct arena *a)
     return text && text[0] ? arena_dup(a, bytes_of(text)) : BYTES_NONE;
 }
 
+static bool is_host_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+}
+
+/* In lower case. A client may say what it likes: a name that is none is marked, and nothing of it
+ * ends a line or a field of a log. */
+static struct bytes host_name(const char *text, struct arena *a)
+{
+    static const char mark[] = "invalid:";
+    enum { MARK = sizeof(mark) - 1 };
+    size_t n = text ? strlen(text) : 0;
+    if (n == 0)
+        return BYTES_NONE;
+    char *out = arena_alloc(a, MARK + n);
+    bool good = true;
+    memcpy(out, mark, MARK);
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] - 'A' + 'a') : text[i];
+        good &= is_host_char(c);
+        out[MARK + i] = is_host_char(c) ? c : '_';
+    }
+    return good ? bytes_from(out + MARK, n) : bytes_from(out, MARK + n);
+}
+
 struct bytes tls_text(const struct tls_connection *c, enum tls_question q, struct arena *a)
 {
     X509 *local = c->identity ? c->identity->leaf : NULL;
@@ -203,7 +228,7 @@ struct bytes tls_text(const struct tls_connection *c, enum tls_question q, struc
     case TLS_SESSION_ID:
         return session_text(c->ssl, a);
     case TLS_SERVER_NAME:
-        return owned(SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name), a);
+        return host_name(SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name), a);
     case TLS_LOCAL_SUBJECT:
         return local ? name_text(X509_get_subject_name(local), a) : BYTES_NONE;
     case TLS_LOCAL_URI_SANS:
