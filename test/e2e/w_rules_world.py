@@ -385,6 +385,8 @@ def test_T03_a_lost_control_plane_changes_nothing(world):
         control.kill()
         proxy.wait_stat("control_plane.connected_state", 0)
         traffic.go_on(100)
+    assert proxy.stat("cluster_manager.cluster_removed") == 0
+    assert proxy.stat("listener_manager.listener_removed") == 0
 
 
 def test_T04_a_restarted_control_plane_is_told_everything(world, dialect):
