@@ -218,7 +218,7 @@ def call_with(start, echo, deadline, stat, **action):
     with grpc.insecure_channel(f"127.0.0.1:{proxy.port()}") as channel:
         with pytest.raises(grpc.RpcError) as failed:
             method(channel, "wait")(b"", timeout=deadline)
-    wait_for(lambda: proxy.stats()[stat] == 1, 10, stat)
+    wait_for(lambda: proxy.stats()[stat] >= 1, 10, stat)  # a client may try again by itself
     return failed.value
 
 
