@@ -8,6 +8,7 @@ decoded, at several sizes of the world.
 
 They are held against bench/expected.json: --gate says which got worse; --update writes it anew.
 """
+import contextlib
 import json
 import re
 import socket
@@ -53,6 +54,19 @@ class Clients:
         for _ in range(requests // len(self.sockets)):
             self.send()
             self.receive()
+
+    def run_in_one_turn(self, proxy, origin):
+        """A request on each, such that the proxy finds all of them ready at once, and later all
+        answers: what it holds for them is then as much as these connections can ever make it hold."""
+        with contextlib.ExitStack() as held:
+            with measure.stopped(origin):
+                with measure.stopped(proxy):
+                    self.send()
+                wait_for(lambda: measure.unread(origin.port) == len(self.sockets), "all requests")
+                held.enter_context(measure.stopped(proxy))
+            wait_for(lambda: measure.unread(origin.port, peer=True) == len(self.sockets),
+                     "all answers")
+        self.receive()
 
     def run_one_by_one(self):
         """A request on each, never two at once: one upstream connection serves all."""
@@ -126,9 +140,10 @@ class Exact:
 
     def heap(self, bench, _):
         heap = measure.Heap(bench.folder / "heap")
-        proxy = peers.start(bench, "xylem", bench.origin().port,
-                            env=heap.env(tool("libcount_heap.so")))
+        origin = bench.origin()
+        proxy = peers.start(bench, "xylem", origin.port, env=heap.env(tool("libcount_heap.so")))
         clients, requests = Clients(proxy.port), 8000
+        clients.run_in_one_turn(proxy, origin)
         clients.run(1600)
 
         def count():
@@ -136,11 +151,6 @@ class Exact:
             clients.run(requests)
             return heap.calls_by_thread(proxy.pid, before)
         counts = without_new_decades(proxy, count)
-        for _ in range(TRIES):  # memory that is taken once, late: what requests take comes each time
-            if not counts.get(WORKER):
-                break
-            say(f"  the worker: {counts[WORKER]} allocations; counting again")
-            counts = without_new_decades(proxy, count)
         self.put("heap allocations of the worker in 8,000 requests", counts.pop(WORKER, 0))
         # The flush of statistics, once in five seconds, allocates on the main thread.
         self.put("heap allocations of other threads meanwhile", sum(counts.values()))

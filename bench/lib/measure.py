@@ -1,4 +1,5 @@
 """Readings: CPU, memory, system calls, heap, instructions; and the statistics made of them."""
+import contextlib
 import random
 import re
 import signal
@@ -45,6 +46,27 @@ def settled_pss_kib(pid, bound=10.0):
         if len(seen) > 4 and max(seen[-4:]) - min(seen[-4:]) <= max(16, seen[-1] // 500):
             break
     return seen[-1]
+
+
+# Stopping for a moment
+
+@contextlib.contextmanager
+def stopped(process):
+    """The process does nothing meanwhile; what it is sent waits."""
+    process.popen.send_signal(signal.SIGSTOP)
+    try:
+        wait_for(lambda: all(") T " in (task / "stat").read_text()
+                             for task in Path(f"/proc/{process.pid}/task").iterdir()), "the stop")
+        yield
+    finally:
+        process.popen.send_signal(signal.SIGCONT)
+
+
+def unread(port, peer=False):
+    """How many connections of a local port, or of those that lead to it, hold bytes to be read."""
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return sum(int(row[2 if peer else 1].split(":")[1], 16) == port and row[3] == "01"
+               and not row[4].endswith(":00000000") for row in rows)
 
 
 # System calls
