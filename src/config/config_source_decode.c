@@ -165,6 +165,9 @@ static bool take_source(struct decode_context *ctx, struct arena *a,
     case SOURCE(config_source_specifier_api_config_source):
         if (!take_api(ctx, a, SOURCE(api_config_source)(m), &out->api, err))
             return error_prefix(err, "api_config_source.");
+        if (out->api.n_services > 1)
+            return error_set(err, "api_config_source.grpc_services: more than one is for "
+                                  "ads_config alone");
         out->kind = SOURCE_GRPC;
         return true;
     case SOURCE(config_source_specifier_ads):

@@ -36,6 +36,9 @@ enum runtime_stat {
 };
 extern const struct stat_schema runtime_stat_schema;
 
+/* What allows a second control plane (rule T11). */
+#define RUNTIME_KEY_FAILOVER "envoy.restart_features.xds_failover_support"
+
 enum runtime_kind { RUNTIME_STATIC, RUNTIME_DISK, RUNTIME_ADMIN, RUNTIME_RTDS };
 enum runtime_value_kind { RUNTIME_TEXT, RUNTIME_BOOL, RUNTIME_NUMBER, RUNTIME_FRACTION };
 

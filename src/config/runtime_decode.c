@@ -23,6 +23,8 @@ struct reading {
 /* Keys of Envoy's own that Xylem does not have; any other may be named by a resource. */
 static bool is_envoys(struct bytes key)
 {
+    if (bytes_eq_str(key, RUNTIME_KEY_FAILOVER))
+        return false;
     return bytes_starts_with(key, BYTES("envoy.reloadable_features.")) ||
            bytes_starts_with(key, BYTES("envoy.restart_features.")) ||
            bytes_starts_with(key, BYTES("envoy.deprecated_features")) ||

@@ -116,6 +116,16 @@ static bool take_runtime(struct decode_context *ctx, struct bootstrap_config *c,
            error_prefix(err, "layered_runtime.");
 }
 
+/* Envoy's guard of what it calls experimental: a second server needs its word. */
+static bool check_failover(const struct bootstrap_config *c, struct error *err)
+{
+    const struct runtime_value *v = runtime_get(&c->runtime, BYTES(RUNTIME_KEY_FAILOVER));
+    if (c->ads.api.n_services < 2 || (v && bytes_eq_nocase(bytes_of(v->text), BYTES("true"))))
+        return true;
+    return error_set(err, "dynamic_resources.ads_config.grpc_services: more than one needs the "
+                          "runtime key " RUNTIME_KEY_FAILOVER);
+}
+
 static bool take_overload(struct decode_context *ctx, struct bootstrap_config *c, struct error *err)
 {
     struct bytes wire = wire_message(c->arena, c->wire, FIELD_OVERLOAD_MANAGER);
@@ -169,7 +179,7 @@ struct bootstrap_config *bootstrap_config_decode(struct decode_context *ctx, str
     bool ok = m ? true : error_set(err, "the bytes are no Bootstrap");
     if (ok)
         take_node(c, m);
-    ok = ok && take_dynamic(ctx, c, err) && take_runtime(ctx, c, err) &&
+    ok = ok && take_dynamic(ctx, c, err) && take_runtime(ctx, c, err) && check_failover(c, err) &&
          take_overload(ctx, c, err) && take_admin(ctx, c, m, err) && take_stats(c, m, err) &&
          dns_options_of_bootstrap(ctx, a, m, &c->dns_options, err);
     ctx->control_cluster_ok = check;

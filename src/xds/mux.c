@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "xds/discovery.h"
+#include "xds/failover.h"
 #include "xds/token_bucket.h"
 #include "xds/topic.h"
 
@@ -30,11 +31,13 @@ struct mux {
     unsigned n_order;
     struct grpc_stream *stream;
     void *dial, *retry; /* under way, or NULL */
+    struct failover failover;
     struct token_bucket tokens;
     void *token_wait; /* the timer of the next token, or NULL */
     bool had_pending;
     uint64_t backoff_ms;
     bool node_sent, in_response, answered;
+    bool tells_held;          /* this stream's server knows the versions that are held */
     bool busy;                /* inside a callback of the stream */
     struct stat_scope *stats; /* control_plane */
 };
@@ -52,6 +55,7 @@ struct mux *mux_new(const struct mux_options *o)
     token_bucket_init(&m->tokens, o->source->api.rate_tokens, o->source->api.rate_per_second,
                       o->table->clock->monotonic_ns(o->table->clock));
     m->home = (struct topic_home){m->table, m->builder, &m->source};
+    failover_init(&m->failover, o->source->api.n_services);
     m->backoff_ms = 0;
     m->stats = stat_scope_get(o->table->stats, o->stats, &control_plane_stat_schema);
     stat_set(m->stats, STAT_SLOT_CONFIG, STAT_CONTROL_PLANE_CONNECTED_STATE, 0);
@@ -110,7 +114,7 @@ bool mux_idle(const struct mux *m)
 
 static const struct grpc_service *service_of(const struct mux *m)
 {
-    return &m->source.api.services[0];
+    return &m->source.api.services[m->failover.at];
 }
 
 static void connect_now(struct mux *m);
@@ -123,7 +127,7 @@ static void on_retry(void *arg)
 }
 
 /* Full jitter: anything up to the interval, which doubles until an answer comes (T02). */
-static void retry_later(struct mux *m)
+static uint64_t back_off(struct mux *m)
 {
     const struct grpc_service *s = service_of(m);
     uint64_t base = s->retry_base_ms ? s->retry_base_ms : BACKOFF_BASE_MS;
@@ -132,7 +136,26 @@ static void retry_later(struct mux *m)
         max = base;
     uint64_t interval = m->backoff_ms ? m->backoff_ms : base;
     m->backoff_ms = interval * 2 > max ? max : interval * 2;
-    uint64_t wait = 1 + random_below(m->table->random, interval);
+    return 1 + random_below(m->table->random, interval);
+}
+
+static void retry_later(struct mux *m)
+{
+    uint64_t wait = 0;
+    struct bytes left = service_of(m)->cluster_name;
+    switch (failover_failed(&m->failover)) {
+    case FAILOVER_BACK_OFF:
+        wait = back_off(m);
+        break;
+    case FAILOVER_AT_ONCE:
+        break;
+    case FAILOVER_PAUSE:
+        wait = FAILOVER_PAUSE_MS;
+        break;
+    }
+    if (!bytes_eq(left, service_of(m)->cluster_name))
+        LOG(LOG_CONFIG, LOG_WARNING, "the control plane %.*s is given up, %.*s is next",
+            BYTES_ARG(left), BYTES_ARG(service_of(m)->cluster_name));
     m->retry = m->table->timer_start(m->table->ctx, wait, on_retry, m);
 }
 
@@ -208,6 +231,7 @@ static void take_message(struct mux *m, struct bytes message)
         LOG(LOG_CONFIG, LOG_WARNING,
             "Ignoring the message for type URL %.*s as it has no current subscribers.",
             BYTES_ARG(r.type_url));
+    failover_answered(&m->failover);
     discovery_response_fini(&r);
 }
 
@@ -244,9 +268,14 @@ static void on_dialed(void *arg, const struct dial_result *result)
     };
     m->stream = grpc_stream_new(m->grpc, &o, &stream_ops, m);
     m->node_sent = m->answered = false;
-    stat_set(m->stats, STAT_SLOT_CONFIG, STAT_CONTROL_PLANE_CONNECTED_STATE, 1);
-    for (unsigned i = 0; i < m->n_order; i++)
+    stat_set(m->stats, STAT_SLOT_CONFIG, STAT_CONTROL_PLANE_CONNECTED_STATE,
+             m->failover.at + 1); /* the second is told apart, as by Envoy */
+    m->tells_held = failover_knows(&m->failover);
+    for (unsigned i = 0; i < m->n_order; i++) {
         subscription_stream_opened(&m->topics[m->order[i]].sub);
+        if (!m->tells_held)
+            subscription_forget_version(&m->topics[m->order[i]].sub);
+    }
     mux_flush(m);
 }
 
@@ -287,7 +316,8 @@ struct held {
 static void each_held(void *ctx, subscription_held_fn *fn, void *arg)
 {
     const struct held *h = ctx;
-    builder_each_held(h->m->builder, &h->m->source, h->type, fn, arg);
+    if (h->m->tells_held) /* or they are another server's (T12) */
+        builder_each_held(h->m->builder, &h->m->source, h->type, fn, arg);
 }
 
 static void send_request(struct mux *m, struct topic *t)

@@ -110,6 +110,11 @@ void subscription_stream_closed(struct subscription *s)
         delta_reset(s);
 }
 
+void subscription_forget_version(struct subscription *s)
+{
+    set_text(&s->version, NULL);
+}
+
 void subscription_pause(struct subscription *s)
 {
     s->paused++;

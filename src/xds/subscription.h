@@ -47,6 +47,8 @@ bool subscription_active(const struct subscription *s); /* wants anything, or ha
 
 void subscription_stream_opened(struct subscription *s);
 void subscription_stream_closed(struct subscription *s);
+/* The next stream goes to another server: the version that is held is not one of its (T12). */
+void subscription_forget_version(struct subscription *s);
 void subscription_pause(struct subscription *s);
 void subscription_resume(struct subscription *s);
 

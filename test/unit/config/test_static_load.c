@@ -84,6 +84,11 @@ END_TEST
     "{" name "address: {socket_address: {address: 127.0.0.1, port_value: " port                    \
     "}}, filter_chains: [{}]}"
 
+#define XDS "{envoy_grpc: {cluster_name: xds}}"
+#define TWO_SERVERS                                                                                \
+    "dynamic_resources: {ads_config: {api_type: GRPC, transport_api_version: V3, "                 \
+    "grpc_services: [" XDS ", " XDS "]}}"
+
 static const struct {
     const char *yaml, *words;
 } bad[] = {
@@ -96,6 +101,13 @@ static const struct {
     {"{dynamic_resources: {ads_config: {api_type: REST, transport_api_version: V3, "
      "grpc_services: [{envoy_grpc: {cluster_name: xds}}]}}}",
      "api_type: REST is not implemented"},
+    {"{" TWO_SERVERS ", " CLUSTERS(XDS_CLUSTER) "}",
+     "dynamic_resources.ads_config.grpc_services: more than one needs the runtime key "
+     "envoy.restart_features.xds_failover_support"},
+    {"{dynamic_resources: {cds_config: {api_config_source: {api_type: GRPC, "
+     "transport_api_version: V3, grpc_services: [" XDS ", " XDS "]}}}, " CLUSTERS(XDS_CLUSTER) "}",
+     "dynamic_resources.cds_config: api_config_source.grpc_services: more than one is for "
+     "ads_config alone"},
     {"{dynamic_resources: {cds_config: {path_config_source: {path: /x}}}}",
      "dynamic_resources.cds_config: paths must refer to an existing path in the system: '/x' does "
      "not exist"},
@@ -119,6 +131,16 @@ START_TEST(refuses)
     const char *text = load(bad[_i].yaml);
     ck_assert_msg(strstr(text, bad[_i].words) != NULL, "%s\n got: %s\nwant: %s", bad[_i].yaml, text,
                   bad[_i].words);
+}
+END_TEST
+
+START_TEST(t11_a_second_server_by_the_runtime_key)
+{
+    ck_assert_str_eq(
+        load("{" TWO_SERVERS ", layered_runtime: {layers: [{name: s, static_layer: {"
+             "envoy.restart_features.xds_failover_support: true}}]}, " CLUSTERS(XDS_CLUSTER) "}"),
+        "");
+    ck_assert_uint_eq(config->ads.api.n_services, 2);
 }
 END_TEST
 
@@ -217,6 +239,7 @@ static Suite *suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, reads_a_bootstrap);
     tcase_add_loop_test(t, refuses, 0, (int)ARRAY_SIZE(bad));
+    tcase_add_test(t, t11_a_second_server_by_the_runtime_key);
     tcase_add_test(t, listeners_without_a_name);
     tcase_add_test(t, reads_the_limit_of_connections);
     tcase_add_test(t, reads_runtime_layers);
