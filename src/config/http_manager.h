@@ -118,6 +118,11 @@ enum http_stat {
 #undef X
         HTTP_STAT_COUNT
 };
+enum async_client_stat {
+#define X(id, name, kind) STAT_ASYNC_##id,
+    ROUTER_STAT_LIST(X, 0)
+#undef X
+};
 extern const struct stat_schema async_client_stat_schema;
 extern const struct stat_schema http_stat_schema;
 

@@ -176,9 +176,9 @@ struct attempt *attempt_new(struct stream *s, const struct attempt_ops *ops, voi
 }
 
 /* The name that the cluster takes from the request, without its port; an address is none. */
-static struct server_name name_of(const struct attempt *a, const struct headers *h)
+struct server_name attempt_server_name(const struct cluster_runtime *c, const struct headers *h)
 {
-    const struct auto_names *names = a->cluster->entry->cluster->auto_names;
+    const struct auto_names *names = c->entry->cluster->auto_names;
     struct bytes host = headers_get(h, HEADER_AUTHORITY);
     struct address ignored;
     if (!names)
@@ -201,7 +201,7 @@ bool attempt_start(struct attempt *a, const struct host *host, unsigned priority
     enum http_protocol protocol = a->stream->request.protocol;
     struct server_name name = {0};
     if (a->cluster->wants_tls)
-        name = name_of(a, h);
+        name = attempt_server_name(a->cluster, h);
     struct conn_pool *pool =
         cluster_runtime_pool_named(a->cluster, host, priority, protocol, &name);
     a->host = host->state;

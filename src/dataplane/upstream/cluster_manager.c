@@ -5,6 +5,7 @@
 #include "config/tls.h"
 #include "dataplane/http/codec_h2.h"
 #include "dataplane/net/tls_context.h"
+#include "dataplane/upstream/async_call.h"
 #include "dataplane/upstream/conn_pool.h"
 
 struct cluster_manager *cluster_manager_new(struct worker *worker,
@@ -16,6 +17,7 @@ struct cluster_manager *cluster_manager_new(struct worker *worker,
     m->connector = connector;
     list_init(&m->retired);
     worker->clusters = m;
+    m->async_calls = async_calls_new(worker);
     return m;
 }
 
@@ -70,6 +72,7 @@ void cluster_manager_free(struct cluster_manager **mp)
         return;
     struct bytes key;
     void *value;
+    async_calls_free(&m->async_calls);
     for (size_t i = 0; map_next(&m->runtimes, &i, &key, &value);)
         runtime_free(value);
     map_fini(&m->runtimes);

@@ -16,6 +16,7 @@
 #include "dataplane/upstream/connector.h"
 #include "dataplane/upstream/lb.h"
 
+struct async_calls;
 struct conn_pool;
 struct tls_context;
 struct h2_memory;
@@ -73,9 +74,10 @@ struct cluster_manager {
     struct worker *worker;
     const struct connector *connector;
     struct h2_memory *h2_memory;
-    struct map runtimes;          /* name -> struct cluster_runtime *: used and configured */
-    struct list retired;          /* removed from the configuration, still in use */
-    struct cluster_runtime *last; /* of `runtimes`: found last, and often wanted next; or NULL */
+    struct async_calls *async_calls; /* the proxy's own, async_call.h */
+    struct map runtimes;             /* name -> struct cluster_runtime *: used and configured */
+    struct list retired;             /* removed from the configuration, still in use */
+    struct cluster_runtime *last;    /* of `runtimes`: found last, and often wanted next; or NULL */
 };
 
 /* Also sets worker->clusters. connector: &connector_socket, or a test's. */

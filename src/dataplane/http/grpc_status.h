@@ -1,0 +1,12 @@
+/* The status of a gRPC call: in headers or trailers, and what a status of HTTP means. Pure. */
+#pragma once
+
+#include "dataplane/http/headers.h"
+
+/* False: there is none. What is no number, or is none of gRPC's, is 2 (unknown). */
+bool grpc_status_read(const struct headers *h, unsigned *status);
+/* grpc-message, its percent-encoding undone, in the arena; empty: none. */
+struct bytes grpc_message_read(const struct headers *h, struct arena *a);
+unsigned grpc_status_of_http(unsigned status);
+/* Text as grpc-message has it. */
+struct bytes grpc_message_encode(struct arena *a, struct bytes text);

@@ -1,0 +1,451 @@
+#include "dataplane/upstream/async_call.h"
+
+#include "base/memory.h"
+#include "config/http_manager.h"
+#include "dataplane/upstream/async_grpc.h"
+#include "dataplane/upstream/attempt.h"
+
+enum { ARENA_FIRST = 2048, ARENAS_KEPT = 64, REFUSED_MAX = 3 };
+
+struct async_calls {
+    struct worker *worker;
+    struct list live, dead, free;
+    struct defer reap;
+    struct stat_scope *stats; /* http.async-client */
+    unsigned n_live, n_arenas;
+    bool ending;
+};
+
+/* --- life --- */
+
+static void give_back(struct async_call *c)
+{
+    struct async_calls *all = c->calls;
+    pool_request_cancel(&c->pool);
+    buffer_fini(&c->body);
+    buffer_fini(&c->in);
+    if (c->host)
+        host_state_release(c->host);
+    c->host = NULL;
+    if (c->cluster)
+        cluster_runtime_done(c->cluster);
+    c->cluster = NULL;
+    if (all->n_arenas < ARENAS_KEPT && !HEAP_IS_WATCHED) {
+        arena_reset(c->arena);
+        all->n_arenas++;
+    } else {
+        arena_free(&c->arena);
+    }
+    list_push_front(&all->free, &c->link);
+}
+
+static void reap(struct defer *d)
+{
+    struct async_calls *all = d->owner;
+    struct list *l;
+    while ((l = list_pop_front(&all->dead)) != NULL)
+        give_back(LIST_ENTRY(l, struct async_call, link));
+}
+
+/* The pool may still be inside of a call that names it: it goes back at the end of the turn. */
+static void bury(struct async_call *c)
+{
+    struct async_calls *all = c->calls;
+    c->state = ASYNC_OVER;
+    c->generation++;
+    timer_rest(&c->timeout);
+    defer_cancel(&c->later);
+    if (!c->request_ended || !c->response_ended) /* otherwise the pool is about to let go of it */
+        pool_request_cancel(&c->pool);
+    list_remove(&c->link);
+    list_push_back(&all->dead, &c->link);
+    all->n_live--;
+    if (!all->ending)
+        defer_schedule(&all->reap);
+}
+
+bool async_call_over(const struct async_call *c)
+{
+    return c->state == ASYNC_OVER;
+}
+
+/* The stream that it was made for is gone: there is nobody to tell. */
+static bool orphaned(struct async_call *c)
+{
+    if (!c->o.stream.stream || stream_from_handle(c->o.stream))
+        return false;
+    bury(c);
+    return true;
+}
+
+void async_call_finish(struct async_call *c, const struct async_end *e)
+{
+    if (async_call_over(c) || orphaned(c))
+        return;
+    bury(c);
+    c->o.ops->on_end(c, e);
+}
+
+void async_call_cancel(struct async_call *c)
+{
+    CHECK_MAGIC(c, ASYNC_CALL_MAGIC);
+    if (!async_call_over(c))
+        bury(c);
+}
+
+/* --- statistics, as Envoy's own client has them --- */
+
+static void charge(struct async_call *c, unsigned status)
+{
+    if (!c->cluster)
+        return;
+    struct host_use *u = c->host ? host_state_use(c->host) : NULL;
+    unsigned slot = c->calls->worker->slot;
+    if (u)
+        atomic_fetch_add_explicit(status >= 500 ? &u->rq_error : &u->rq_success, 1,
+                                  memory_order_relaxed);
+    stat_code(c->cluster->stats, slot, STAT_UPSTREAM_RQ, status);
+    stat_code(c->cluster->stats, slot, STAT_INTERNAL_UPSTREAM_RQ, status);
+    cluster_stat_inc(c->cluster, STAT_UPSTREAM_RQ_COMPLETED);
+    cluster_stat_inc(c->cluster, STAT_INTERNAL_UPSTREAM_RQ_COMPLETED);
+}
+
+static void charge_time(struct async_call *c)
+{
+    uint64_t ms = (loop_now_ns(c->calls->worker->loop) - c->start_ns) / NS_PER_MS;
+    if (!c->request_ended)
+        return;
+    stat_record(c->cluster->stats, c->calls->worker->slot, STAT_UPSTREAM_RQ_TIME, ms);
+    stat_record(c->cluster->stats, c->calls->worker->slot, STAT_INTERNAL_UPSTREAM_RQ_TIME, ms);
+}
+
+/* --- ends --- */
+
+static void fail(struct async_call *c, enum async_result result, enum upstream_failure why,
+                 struct bytes text)
+{
+    struct async_end e = {result, why, async_grpc_status_of(result), text};
+    if (!c->headers_seen && !async_call_over(c))
+        charge(c, result == ASYNC_TIMEOUT ? 504 : 503);
+    async_call_finish(c, &e);
+}
+
+static void on_later(struct defer *d)
+{
+    struct async_call *c = d->owner;
+    fail(c, c->failed.result, c->failed.why, BYTES_NONE);
+}
+
+static void fail_later(struct async_call *c, enum async_result result, enum upstream_failure why)
+{
+    c->failed = (struct async_end){.result = result, .why = why};
+    defer_schedule(&c->later);
+}
+
+static void on_timeout(struct timer *t)
+{
+    struct async_call *c = t->owner;
+    if (c->cluster)
+        cluster_stat_inc(c->cluster, STAT_UPSTREAM_RQ_TIMEOUT);
+    fail(c, ASYNC_TIMEOUT, UPSTREAM_LOCAL_CLOSE, BYTES_NONE);
+}
+
+static void done(struct async_call *c)
+{
+    struct async_end e = {.result = ASYNC_DONE};
+    charge_time(c);
+    async_call_finish(c, &e);
+}
+
+/* --- the pool's callbacks --- */
+
+static void set_above(struct async_call *c, bool above)
+{
+    if (c->above == above || async_call_over(c))
+        return;
+    c->above = above;
+    if (c->o.ops->on_watermark && !orphaned(c))
+        c->o.ops->on_watermark(c, above);
+}
+
+static void send_all(struct async_call *c)
+{
+    bool body = c->body.len > 0;
+    c->state = ASYNC_ACTIVE;
+    pool_request_send_headers(&c->pool, &c->request, c->request_ended && !body);
+    c->body_sent |= body;
+    if (body && c->pool.conn)
+        pool_request_send_data(&c->pool, &c->body, c->request_ended);
+    if (c->state == ASYNC_ACTIVE && c->pool.conn)
+        set_above(c, pool_request_above(&c->pool));
+}
+
+static void on_ready(struct pool_request *r)
+{
+    struct async_call *c = r->owner;
+    if (!orphaned(c))
+        send_all(c);
+}
+
+/* What the upstream has not touched goes to another connection while all of it is here. */
+static bool try_again(struct async_call *c, enum upstream_failure why)
+{
+    if (why != UPSTREAM_REFUSED || c->body_sent || c->headers_seen || c->refused >= REFUSED_MAX)
+        return false;
+    c->refused++;
+    c->state = ASYNC_WAITING;
+    switch (conn_pool_get(c->pool.pool, &c->pool)) {
+    case POOL_READY:
+        send_all(c);
+        return true;
+    case POOL_PENDING:
+        return true;
+    case POOL_OVERFLOW:
+        break;
+    }
+    return false;
+}
+
+static void on_failure(struct pool_request *r, enum upstream_failure why, struct bytes text)
+{
+    struct async_call *c = r->owner;
+    if (!orphaned(c) && !try_again(c, why))
+        fail(c, ASYNC_FAILED, why, text);
+}
+
+static void on_informational(struct pool_request *r)
+{
+}
+
+static void on_headers(struct pool_request *r, bool end)
+{
+    struct async_call *c = r->owner;
+    if (orphaned(c))
+        return;
+    c->headers_seen = true;
+    c->response_ended = end;
+    charge(c, headers_status(&c->response));
+    if (c->grpc) {
+        async_grpc_on_headers(c, end);
+        return;
+    }
+    if (c->o.ops->on_headers)
+        c->o.ops->on_headers(c, end);
+    if (end && !async_call_over(c))
+        done(c);
+}
+
+static void on_data(struct pool_request *r, struct buffer *data, bool end)
+{
+    struct async_call *c = r->owner;
+    c->response_ended = end;
+    if (orphaned(c))
+        return;
+    if (c->grpc) {
+        async_grpc_on_data(c, data, end);
+        return;
+    }
+    if (c->o.ops->on_data)
+        c->o.ops->on_data(c, data, end);
+    if (end && !async_call_over(c))
+        done(c);
+}
+
+static void on_trailers(struct pool_request *r)
+{
+    struct async_call *c = r->owner;
+    c->response_ended = true;
+    if (orphaned(c))
+        return;
+    if (c->grpc) {
+        async_grpc_on_trailers(c);
+        return;
+    }
+    if (c->o.ops->on_trailers)
+        c->o.ops->on_trailers(c);
+    if (!async_call_over(c))
+        done(c);
+}
+
+static void on_watermark(struct pool_request *r, bool above)
+{
+    set_above(r->owner, above);
+}
+
+static const struct pool_request_ops pool_ops = {
+    .on_ready = on_ready,
+    .on_failure = on_failure,
+    .on_informational = on_informational,
+    .on_headers = on_headers,
+    .on_data = on_data,
+    .on_trailers = on_trailers,
+    .on_watermark = on_watermark,
+};
+
+/* --- the user's side --- */
+
+static struct async_call *take(struct async_calls *all)
+{
+    struct list *l = list_pop_front(&all->free);
+    struct async_call *c = l ? LIST_ENTRY(l, struct async_call, link) : NEW(struct async_call);
+    if (!l) {
+        c->calls = all;
+        list_init(&c->link);
+        timer_init(&c->timeout, all->worker->loop, on_timeout, c);
+        defer_init(&c->later, all->worker->loop, DEFER_FLUSH, on_later, c);
+    }
+    if (c->arena)
+        all->n_arenas--;
+    else
+        c->arena = arena_new(ARENA_FIRST);
+    return c;
+}
+
+struct async_call *async_call_new(struct worker *w, const struct async_call_options *o)
+{
+    struct async_calls *all = w->clusters->async_calls;
+    struct async_call *c = take(all);
+    c->magic = ASYNC_CALL_MAGIC;
+    c->generation++;
+    c->o = *o;
+    c->o.cluster = arena_dup(c->arena, o->cluster);
+    c->state = ASYNC_NEW;
+    c->grpc = c->request_ended = c->response_ended = false;
+    c->headers_seen = c->body_sent = c->above = false;
+    c->refused = 0;
+    headers_init(&c->request, c->arena);
+    headers_init(&c->response, c->arena);
+    headers_init(&c->trailers, c->arena);
+    buffer_init(&c->body, w->chunks);
+    buffer_init(&c->in, w->chunks);
+    pool_request_init(&c->pool, &pool_ops, c, &c->response, &c->trailers);
+    list_push_back(&all->live, &c->link);
+    all->n_live++;
+    return c;
+}
+
+static void get_connection(struct async_call *c, const struct host *host)
+{
+    struct server_name name = {0};
+    if (c->cluster->wants_tls)
+        name = attempt_server_name(c->cluster, &c->request);
+    struct conn_pool *pool = cluster_runtime_pool_named(
+        c->cluster, host, c->o.priority, c->grpc ? PROTOCOL_HTTP2 : PROTOCOL_HTTP11, &name);
+    c->host = host->state;
+    host_state_hold(c->host);
+    switch (conn_pool_get(pool, &c->pool)) {
+    case POOL_READY:
+        send_all(c);
+        return;
+    case POOL_PENDING:
+        return;
+    case POOL_OVERFLOW:
+        break;
+    }
+    fail_later(c, ASYNC_FAILED, UPSTREAM_OVERFLOW);
+}
+
+void async_call_start(struct async_call *c, bool end)
+{
+    struct worker *w = c->calls->worker;
+    CHECK(c->state == ASYNC_NEW);
+    c->state = ASYNC_WAITING;
+    c->request_ended |= end;
+    c->start_ns = loop_now_ns(w->loop);
+    headers_set(&c->request, BYTES("x-envoy-internal"), BYTES("true"));
+    stat_inc(c->calls->stats, w->slot, STAT_ASYNC_RQ_TOTAL);
+    if (c->o.timeout_ms)
+        timer_start(&c->timeout, c->o.timeout_ms);
+    c->cluster = cluster_runtime_get(w, c->o.cluster);
+    if (!c->cluster) {
+        stat_inc(c->calls->stats, w->slot, STAT_ASYNC_NO_CLUSTER);
+        fail_later(c, ASYNC_NO_CLUSTER, UPSTREAM_LOCAL_CLOSE);
+        return;
+    }
+    cluster_runtime_use(c->cluster);
+    const struct host *host = cluster_runtime_pick(c->cluster, NULL);
+    if (host)
+        get_connection(c, host);
+    else
+        fail_later(c, ASYNC_NO_HOST, UPSTREAM_LOCAL_CLOSE);
+}
+
+void async_call_send_data(struct async_call *c, struct buffer *data, bool end)
+{
+    CHECK(!c->request_ended || async_call_over(c));
+    c->request_ended |= end;
+    switch (c->state) {
+    case ASYNC_ACTIVE:
+        if (!c->pool.conn) /* the response is complete already */
+            break;
+        c->body_sent = true;
+        pool_request_send_data(&c->pool, data, end);
+        return;
+    case ASYNC_NEW:
+    case ASYNC_WAITING:
+        buffer_move(&c->body, data);
+        if (c->cluster && c->cluster->params.buffer_limit &&
+            c->body.len > c->cluster->params.buffer_limit)
+            set_above(c, true);
+        return;
+    case ASYNC_OVER:
+        break;
+    }
+    buffer_drain(data, data->len);
+}
+
+void async_call_read_pause(struct async_call *c)
+{
+    if (c->state == ASYNC_ACTIVE)
+        pool_request_read_pause(&c->pool);
+}
+
+void async_call_read_resume(struct async_call *c)
+{
+    if (c->state == ASYNC_ACTIVE)
+        pool_request_read_resume(&c->pool);
+}
+
+/* --- all of a worker --- */
+
+struct async_calls *async_calls_new(struct worker *w)
+{
+    struct async_calls *all = NEW(struct async_calls);
+    all->worker = w;
+    list_init(&all->live);
+    list_init(&all->dead);
+    list_init(&all->free);
+    defer_init(&all->reap, w->loop, DEFER_REAP, reap, all);
+    all->stats = stat_scope_get(w->stats, BYTES("http.async-client"), &async_client_stat_schema);
+    return all;
+}
+
+void async_calls_free(struct async_calls **calls)
+{
+    struct async_calls *all = *calls;
+    struct list *l;
+    *calls = NULL;
+    if (!all)
+        return;
+    all->ending = true;
+    while ((l = list_first(&all->live)) != NULL) {
+        struct async_end e = {.result = ASYNC_SHUTDOWN, .grpc_status = GRPC_UNAVAILABLE};
+        async_call_finish(LIST_ENTRY(l, struct async_call, link), &e);
+    }
+    defer_cancel(&all->reap);
+    reap(&all->reap);
+    while ((l = list_pop_front(&all->free)) != NULL) {
+        struct async_call *c = LIST_ENTRY(l, struct async_call, link);
+        timer_stop(&c->timeout);
+        defer_cancel(&c->later);
+        arena_free(&c->arena);
+        mem_free(c);
+    }
+    stat_scope_unref(&all->stats);
+    mem_free(all);
+}
+
+unsigned async_calls_live(const struct worker *w)
+{
+    return w->clusters->async_calls->n_live;
+}
