@@ -30,16 +30,14 @@ static void add_value(struct strbuf *out, struct bytes v)
 static void add_names(struct strbuf *out, const struct transport *t, const char *key,
                       enum tls_san_type type, bool local, bool always, struct arena *a)
 {
-    struct bytes v;
-    unsigned i;
-    for (i = 0; (v = local ? transport_tls_local_san(t, type, i, a)
-                           : transport_tls_peer_san(t, type, i, a))
-                    .data;
-         i++) {
+    struct bytes *names;
+    unsigned n = local ? transport_tls_local_names(t, type, a, &names)
+                       : transport_tls_peer_names(t, type, a, &names);
+    for (unsigned i = 0; i < n; i++) {
         strbuf_printf(out, "%s%s=", out->len ? ";" : "", key);
-        add_value(out, v);
+        add_value(out, names[i]);
     }
-    if (i == 0 && always)
+    if (n == 0 && always)
         strbuf_printf(out, "%s%s=", out->len ? ";" : "", key);
 }
 

@@ -167,4 +167,4 @@ void tls_key_log_fini(struct tls_context *c);
 struct bytes tls_text_serial(X509 *x, struct arena *a);
 int64_t tls_text_time(const ASN1_TIME *t); /* Unix time */
 struct bytes tls_text(const struct tls_connection *c, enum tls_question q, struct arena *a);
-struct bytes tls_text_san(X509 *x, enum tls_san_type type, unsigned i, struct arena *a);
+unsigned tls_text_names(X509 *x, enum tls_san_type type, struct arena *a, struct bytes **out);

@@ -112,30 +112,45 @@ static struct bytes digest_text(X509 *x, const EVP_MD *md, struct arena *a)
     return x && X509_digest(x, md, digest, &len) ? hex(digest, len, a) : BYTES_NONE;
 }
 
-struct bytes tls_text_san(X509 *x, enum tls_san_type type, unsigned i, struct arena *a)
+unsigned tls_text_names(X509 *x, enum tls_san_type type, struct arena *a, struct bytes **out)
 {
     GENERAL_NAMES *names = x ? X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL) : NULL;
-    struct bytes out = BYTES_NONE;
-    for (size_t k = 0; names && !out.data && k < sk_GENERAL_NAME_num(names); k++) {
+    size_t all = names ? sk_GENERAL_NAME_num(names) : 0;
+    unsigned n = 0;
+    *out = ARENA_ARRAY(a, struct bytes, all + 1);
+    for (size_t k = 0; k < all; k++) {
         const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, k);
         enum tls_san_type t;
         char buf[TLS_SAN_TEXT_MAX];
         struct bytes text;
-        if (tls_san_type_of(g, &t) && t == type && tls_san_text(g, &text, buf) && i-- == 0)
-            out = arena_dup(a, text);
+        if (tls_san_type_of(g, &t) && t == type && tls_san_text(g, &text, buf))
+            (*out)[n++] = arena_dup(a, text);
     }
     GENERAL_NAMES_free(names);
-    return out;
+    return n;
+}
+
+/* A name may hold any byte: what would end a line is written as in a subject. */
+static void add_name(struct strbuf *out, struct bytes name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char c = (unsigned char)name.data[i];
+        if (c < 0x20 || c == 0x7f)
+            strbuf_printf(out, "\\%02X", c);
+        else
+            strbuf_add_char(out, (char)c);
+    }
 }
 
 static struct bytes sans_text(X509 *x, enum tls_san_type type, struct arena *a)
 {
     struct strbuf out = STRBUF_INIT;
-    struct bytes one;
-    for (unsigned i = 0; (one = tls_text_san(x, type, i, a)).data; i++) {
+    struct bytes *names;
+    unsigned n = tls_text_names(x, type, a, &names);
+    for (unsigned i = 0; i < n; i++) {
         if (i)
-            strbuf_add_bytes(&out, BYTES(","));
-        strbuf_add_bytes(&out, one);
+            strbuf_add_char(&out, ',');
+        add_name(&out, names[i]);
     }
     struct bytes text = strbuf_bytes(&out).len ? arena_dup(a, strbuf_bytes(&out)) : BYTES_NONE;
     strbuf_fini(&out);

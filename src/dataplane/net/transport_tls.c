@@ -658,17 +658,17 @@ struct bytes transport_tls_text(const struct transport *t, enum tls_question q, 
     return tls_text(tls_of(t)->c, q, a);
 }
 
-struct bytes transport_tls_peer_san(const struct transport *t, enum tls_san_type type, unsigned i,
-                                    struct arena *a)
+unsigned transport_tls_peer_names(const struct transport *t, enum tls_san_type type,
+                                  struct arena *a, struct bytes **out)
 {
-    return transport_is_tls(t) ? tls_text_san(tls_of(t)->c->peer, type, i, a) : BYTES_NONE;
+    return tls_text_names(transport_is_tls(t) ? tls_of(t)->c->peer : NULL, type, a, out);
 }
 
-struct bytes transport_tls_local_san(const struct transport *t, enum tls_san_type type, unsigned i,
-                                     struct arena *a)
+unsigned transport_tls_local_names(const struct transport *t, enum tls_san_type type,
+                                   struct arena *a, struct bytes **out)
 {
     const struct tls_identity *own = transport_is_tls(t) ? tls_of(t)->c->identity : NULL;
-    return own ? tls_text_san(own->leaf, type, i, a) : BYTES_NONE;
+    return tls_text_names(own ? own->leaf : NULL, type, a, out);
 }
 
 struct tls_connection *transport_tls_hold(const struct transport *t)

@@ -63,11 +63,12 @@ enum tls_question {
 };
 /* Lists (…_SANS) are joined with ','. Times are RFC 3339 text. `t` may be no TLS: BYTES_NONE. */
 struct bytes transport_tls_text(const struct transport *t, enum tls_question q, struct arena *a);
-/* i-th SAN of the peer of a type; BYTES_NONE past the end. */
-struct bytes transport_tls_peer_san(const struct transport *t, enum tls_san_type type, unsigned i,
-                                    struct arena *a);
-struct bytes transport_tls_local_san(const struct transport *t, enum tls_san_type type, unsigned i,
-                                     struct arena *a);
+/* The names of a type that a side's certificate has, as they stand there (any byte but NUL), made
+ * in the arena in one walk. How many; 0 for no TLS. */
+unsigned transport_tls_peer_names(const struct transport *t, enum tls_san_type type,
+                                  struct arena *a, struct bytes **out);
+unsigned transport_tls_local_names(const struct transport *t, enum tls_san_type type,
+                                   struct arena *a, struct bytes **out);
 /* Answers about a connection that outlive it: NULL for no TLS. On the thread of its loop. */
 struct tls_connection;
 struct tls_connection *transport_tls_hold(const struct transport *t);

@@ -340,7 +340,10 @@ START_TEST(mutual)
     ck_assert_uint_eq(strlen(text(s, TLS_PEER_FINGERPRINT_1)), 40);
     ck_assert(strncmp(text(s, TLS_PEER_CERT_PEM_URLENCODED), "-----BEGIN%20CERTIFICATE", 24) == 0);
     ck_assert_str_eq(text(s, TLS_SESSION_ID), "-");
-    ck_assert_uint_eq(transport_tls_peer_san(tr, TLS_SAN_DNS, 1, arena).len, 0);
+    struct bytes *names;
+    ck_assert_uint_eq(transport_tls_peer_names(tr, TLS_SAN_DNS, arena, &names), 1);
+    ck_assert(bytes_eq_str(names[0], "c.test"));
+    ck_assert_uint_eq(transport_tls_local_names(tr, TLS_SAN_URI, arena, &names), 0);
     ck_assert_uint_eq(strlen(text(s, TLS_PEER_VALID_FROM)), 24);
 }
 END_TEST
