@@ -156,6 +156,11 @@ bool dump_dynamic_route(const struct resource_view *v, struct strbuf *out)
     return (v->active || v->rejected) && put_dynamic(out, v->active, v);
 }
 
+bool dump_extension(const struct resource_view *v, struct strbuf *out)
+{
+    return (v->active || v->rejected) && put_dynamic(out, v->active, v);
+}
+
 /* ---- secrets: what is private in them is hidden by whoever prints the bytes ---- */
 
 /* { name = 1, last_updated = 2, secret = 3 }; Envoy has no time for it. */

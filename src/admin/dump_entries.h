@@ -8,8 +8,8 @@
 /* Each adds the bytes of one entry to *out; false: the resource has no such entry. */
 typedef bool dump_entry_fn(const struct resource_view *v, struct strbuf *out);
 dump_entry_fn dump_static_cluster, dump_active_cluster, dump_warming_cluster, dump_static_listener,
-    dump_dynamic_listener, dump_dynamic_route, dump_static_endpoints, dump_dynamic_endpoints,
-    dump_static_secret, dump_active_secret, dump_warming_secret;
+    dump_dynamic_listener, dump_dynamic_route, dump_extension, dump_static_endpoints,
+    dump_dynamic_endpoints, dump_static_secret, dump_active_secret, dump_warming_secret;
 
 /* The route configurations that stand inside the connection managers of a listener, one a call:
  * i = 0, 1 ... ; *name is the configuration's. False: there is no i-th. */

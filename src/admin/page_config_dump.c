@@ -13,6 +13,7 @@
 #define SECTION_LIST(X)                                                                            \
     X(BOOTSTRAP, "Bootstrap")                                                                      \
     X(CLUSTERS, "Clusters")                                                                        \
+    X(ECDS, "Ecds")                                                                                \
     X(ENDPOINTS, "Endpoints")                                                                      \
     X(LISTENERS, "Listeners")                                                                      \
     X(SCOPED_ROUTES, "ScopedRoutes") X(ROUTES, "Routes") X(SECRETS, "Secrets")
@@ -41,6 +42,7 @@ static const struct part {
      dump_active_cluster},
     {"dynamic_warming_clusters", "DynamicCluster", SECTION_CLUSTERS, RESOURCE_CLUSTER,
      dump_warming_cluster},
+    {"ecds_filters", "EcdsFilterConfig", SECTION_ECDS, RESOURCE_EXTENSION, dump_extension},
     {"static_endpoint_configs", "StaticEndpointConfig", SECTION_ENDPOINTS, RESOURCE_CLUSTER,
      dump_static_endpoints},
     {"dynamic_endpoint_configs", "DynamicEndpointConfig", SECTION_ENDPOINTS, RESOURCE_CLUSTER,
@@ -354,6 +356,15 @@ static void build_ignored(struct dump *d, struct builder *b)
     json_end(&d->ignored, '}');
 }
 
+static bool section_shown(const struct dump *d, const struct builder *b)
+{
+    if (d->section == SECTION_ENDPOINTS && !d->include_eds)
+        return false;
+    if (d->section == SECTION_ECDS && !builder_store(b)->counts[RESOURCE_EXTENSION])
+        return false; /* as Envoy's, which has it while filters are discovered */
+    return mask_fits(d, d->section);
+}
+
 static void build_section(struct dump *d, struct builder *b)
 {
     if (d->section == SECTION_IGNORED) {
@@ -361,8 +372,7 @@ static void build_section(struct dump *d, struct builder *b)
     } else if (d->section == SECTION_BOOTSTRAP) {
         build_bootstrap(d);
         next_section(d);
-    } else if (!d->section_begun && ((d->section == SECTION_ENDPOINTS && !d->include_eds) ||
-                                     !mask_fits(d, d->section))) {
+    } else if (!d->section_begun && !section_shown(d, b)) {
         next_section(d);
     } else {
         if (!d->section_begun)

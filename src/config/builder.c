@@ -88,6 +88,7 @@ void builder_free(struct builder **bp)
     drop_all(b, RESOURCE_ENDPOINT);
     drop_all(b, RESOURCE_SECRET);
     drop_static_secrets(b);
+    drop_all(b, RESOURCE_EXTENSION);
     drop_all(b, RESOURCE_RUNTIME);
     builder_wants_fini(b);
     b->changed = false;
@@ -183,9 +184,10 @@ void builder_count(struct builder *b)
 void builder_count_decoded(struct builder *b, enum resource_type type)
 {
     static const enum decode_stat stats[RESOURCE_TYPE_COUNT] = {
-        [RESOURCE_CLUSTER] = STAT_DECODED_CDS,  [RESOURCE_ENDPOINT] = STAT_DECODED_EDS,
-        [RESOURCE_LISTENER] = STAT_DECODED_LDS, [RESOURCE_ROUTE] = STAT_DECODED_RDS,
-        [RESOURCE_SECRET] = STAT_DECODED_SDS,   [RESOURCE_RUNTIME] = STAT_DECODED_RTDS,
+        [RESOURCE_CLUSTER] = STAT_DECODED_CDS,    [RESOURCE_ENDPOINT] = STAT_DECODED_EDS,
+        [RESOURCE_LISTENER] = STAT_DECODED_LDS,   [RESOURCE_ROUTE] = STAT_DECODED_RDS,
+        [RESOURCE_SECRET] = STAT_DECODED_SDS,     [RESOURCE_RUNTIME] = STAT_DECODED_RTDS,
+        [RESOURCE_EXTENSION] = STAT_DECODED_ECDS,
     };
     b->decoded[type]++;
     stat_inc(b->decode_stats, STAT_SLOT_CONFIG, stats[type]);
@@ -209,9 +211,13 @@ void update_result_fini(struct update_result *r)
 }
 
 static const char *const result_words[] = {
-    [RESOURCE_CLUSTER] = "cluster(s)",   [RESOURCE_ENDPOINT] = "cluster load assignment(s)",
-    [RESOURCE_LISTENER] = "listener(s)", [RESOURCE_ROUTE] = "route configuration(s)",
-    [RESOURCE_SECRET] = "secret(s)",     [RESOURCE_RUNTIME] = "runtime layer(s)",
+    [RESOURCE_CLUSTER] = "cluster(s)",
+    [RESOURCE_ENDPOINT] = "cluster load assignment(s)",
+    [RESOURCE_LISTENER] = "listener(s)",
+    [RESOURCE_ROUTE] = "route configuration(s)",
+    [RESOURCE_SECRET] = "secret(s)",
+    [RESOURCE_RUNTIME] = "runtime layer(s)",
+    [RESOURCE_EXTENSION] = "filter configuration(s)",
 };
 
 bool update_result_text(const struct update_result *r, enum resource_type type, struct strbuf *out)
@@ -251,6 +257,8 @@ static bool update_by_type(struct builder *b, struct resource *r, const struct i
         return builder_route_update(b, r, in, unchanged, err);
     case RESOURCE_SECRET:
         return builder_secret_update(b, r, in, unchanged, err);
+    case RESOURCE_EXTENSION:
+        return builder_extension_update(b, r, in, unchanged, err);
     case RESOURCE_RUNTIME:
         return builder_runtime_update(b, r, in, unchanged, err);
     case RESOURCE_TYPE_COUNT:
@@ -294,9 +302,10 @@ static bool has_room(struct bytes wire, struct error *err)
 static void count_rejected(struct builder *b, enum resource_type type)
 {
     static const enum decode_stat stats[RESOURCE_TYPE_COUNT] = {
-        [RESOURCE_CLUSTER] = STAT_REJECTED_CDS,  [RESOURCE_ENDPOINT] = STAT_REJECTED_EDS,
-        [RESOURCE_LISTENER] = STAT_REJECTED_LDS, [RESOURCE_ROUTE] = STAT_REJECTED_RDS,
-        [RESOURCE_RUNTIME] = STAT_REJECTED_RTDS, [RESOURCE_SECRET] = STAT_REJECTED_SDS,
+        [RESOURCE_CLUSTER] = STAT_REJECTED_CDS,    [RESOURCE_ENDPOINT] = STAT_REJECTED_EDS,
+        [RESOURCE_LISTENER] = STAT_REJECTED_LDS,   [RESOURCE_ROUTE] = STAT_REJECTED_RDS,
+        [RESOURCE_RUNTIME] = STAT_REJECTED_RTDS,   [RESOURCE_SECRET] = STAT_REJECTED_SDS,
+        [RESOURCE_EXTENSION] = STAT_REJECTED_ECDS,
     };
     stat_inc(b->decode_stats, STAT_SLOT_CONFIG, stats[type]);
 }
@@ -351,6 +360,8 @@ static void remove_named(struct builder *b, const struct config_source *source,
     r->absent = true; /* what it had stays until its parent goes */
     if (type == RESOURCE_RUNTIME)
         builder_runtime_remove(b, r);
+    if (type == RESOURCE_EXTENSION && !builder_extension_remove(b, r) && !r->settled)
+        return; /* a listener goes on waiting for the first, as Envoy's */
     builder_settle(b, r);
 }
 

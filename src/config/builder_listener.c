@@ -121,11 +121,12 @@ static struct tls_node *context_of(const struct listener_chain *c)
 
 static struct chain_binding *find_binding(const struct listener_entry *e,
                                           const struct listener_chain *c,
+                                          const struct http_manager *manager,
                                           const struct route_config *routes)
 {
     for (unsigned i = 0; e && i <= e->n_chains; i++) {
         struct chain_binding *x = i < e->n_chains ? e->chains[i] : e->default_chain;
-        if (x && x->chain == c->chain && x->manager == c->manager && x->routes == routes &&
+        if (x && x->chain == c->chain && x->manager == manager && x->routes == routes &&
             x->tls == context_of(c))
             return x;
     }
@@ -137,17 +138,21 @@ static struct chain_binding *make_binding(struct builder *b, const struct listen
                                           const struct listener_chain *c)
 {
     struct route_config *routes = routes_of(b, c->manager);
+    struct http_manager *manager = builder_manager_now(b, old, c);
     /* equal parts of a listener whose address changed still count elsewhere */
-    struct chain_binding *x = old && old->stats == e->stats ? find_binding(old, c, routes) : NULL;
-    if (x)
+    struct chain_binding *x =
+        old && old->stats == e->stats ? find_binding(old, c, manager, routes) : NULL;
+    if (x) {
+        NODE_UNREF(&manager);
         return NODE_REF(x);
+    }
     struct bytes name = e->listener->name;
     size_t more = node_pins_size() + name.len + 1;
     x = node_new(NODE_BINDING, sizeof(*x), more, binding_fini);
     node_make_pinnable(&x->node);
     x->listener_name = arena_dup(x->node.arena, name);
     x->chain = NODE_REF(c->chain);
-    x->manager = c->manager ? NODE_REF(c->manager) : NULL;
+    x->manager = manager;
     x->routes = routes ? NODE_REF(routes) : NULL;
     x->tls = context_of(c) ? NODE_REF(context_of(c)) : NULL;
     if (c->manager) {
@@ -203,7 +208,9 @@ struct listener_entry *builder_listener_entry(struct builder *b, const struct re
 bool builder_listener_warm(const struct resource_version *v)
 {
     for (unsigned i = 0; i < v->n_deps; i++) {
-        if (!v->deps[i].on->active && !v->deps[i].on->settled)
+        const struct resource *on = v->deps[i].on;
+        if (!on->active && !on->settled &&
+            (on->type != RESOURCE_EXTENSION || builder_extension_awaited(v, on)))
             return false;
     }
     return true;
@@ -248,14 +255,15 @@ static bool prepare_tls(struct builder *b, struct resource_version *v, struct er
     return ok;
 }
 
-/* Routes and secrets. */
+/* Routes, secrets and filters. */
 static void depend_on_parts(struct builder *b, struct resource_version *v)
 {
     const struct listener_parts *p = v->listener;
     unsigned n = n_all_chains(p), n_secrets = 0;
     for (unsigned i = 0; i < n; i++)
         n_secrets += builder_tls_secrets(chain_at(p, i)->chain->tls);
-    v->deps = mem_zalloc((n + n_secrets + 1u) * sizeof(v->deps[0]));
+    v->deps = mem_zalloc((n + n_secrets + builder_extensions(v) + 1u) * sizeof(v->deps[0]));
+    builder_depend_on_extensions(b, v);
     for (unsigned i = 0; i < n; i++) {
         const struct http_manager *m = chain_at(p, i)->manager;
         builder_depend_on_secrets(b, v, chain_at(p, i)->chain->tls);

@@ -116,6 +116,24 @@ void builder_runtime_remove(struct builder *b, struct resource *r);
 void builder_runtime_want(struct builder *b);
 bool builder_runtime_waits(const struct builder *b); /* has not every layer come? */
 
+/* ---- builder_extension.c ---- */
+struct listener_chain;
+MUST_CHECK bool builder_extension_update(struct builder *b, struct resource *r,
+                                         const struct incoming *in, bool *unchanged,
+                                         struct error *err);
+/* False: there was none. */
+bool builder_extension_remove(struct builder *b, struct resource *r);
+/* Nothing has come: whoever has a default uses it. */
+void builder_extension_fall_back(struct builder *b, struct resource *r);
+/* How many dependencies the filters of a listener take, and to add them. */
+unsigned builder_extensions(const struct resource_version *v);
+void builder_depend_on_extensions(struct builder *b, struct resource_version *v);
+/* Does the listener wait for this one, or begin without? */
+bool builder_extension_awaited(const struct resource_version *v, const struct resource *r);
+/* The manager that serves for a chain: its own, or made of it and of what has come. refs + 1. */
+struct http_manager *builder_manager_now(struct builder *b, const struct listener_entry *old,
+                                         const struct listener_chain *c);
+
 /* ---- builder_hold.c ---- */
 /* Takes over a new version of routes: to serve, or to wait in part. */
 void builder_hold_routes(struct builder *b, struct resource *r, struct resource_version *v);
@@ -160,7 +178,7 @@ enum subscription_event {
     SUBSCRIPTION_FAILURE,
     SUBSCRIPTION_TIMEOUT,
 };
-/* r: endpoints or routes. */
+/* r: endpoints, routes, secrets or extensions. */
 void builder_subscription_count(struct resource *r, enum subscription_event e);
 void builder_subscription_answer(struct resource *r, const struct incoming *in, bool ok,
                                  bool unchanged);

@@ -31,6 +31,7 @@ static void put(struct builder *b, struct resource *r)
         break;
     case RESOURCE_ENDPOINT:
     case RESOURCE_SECRET:
+    case RESOURCE_EXTENSION:
     case RESOURCE_RUNTIME:
     case RESOURCE_TYPE_COUNT:
         break;

@@ -1,24 +1,32 @@
 /* Statistics of named subscriptions, where Envoy keeps them: those of endpoints with their cluster
- * (cluster.NAME.update_success), those of routes and secrets by themselves
- * (http.PREFIX.rds.NAME.*, sds.NAME.*). */
+ * (cluster.NAME.update_success), those of routes, secrets and extensions by
+ * themselves (http.PREFIX.rds.NAME.*, sds.NAME.*, extension_config_discovery.http_filter.NAME.*). */
 #include "base/xxhash64.h"
 #include "config/builder_private.h"
 
-struct names {
-    unsigned endpoint, route, secret;
+/* What counts the events of a subscription, by its kind. */
+#define EVENTS(kind, of, event)                                                                    \
+    [kind] = {                                                                                     \
+        [SUBSCRIPTION_ATTEMPT] = STAT_##event##_ATTEMPT,                                           \
+        [SUBSCRIPTION_SUCCESS] = STAT_##event##_SUCCESS,                                           \
+        [SUBSCRIPTION_REJECTED] = STAT_##of##_UPDATE_REJECTED,                                     \
+        [SUBSCRIPTION_FAILURE] = STAT_##event##_FAILURE,                                           \
+        [SUBSCRIPTION_TIMEOUT] = STAT_##of##_INIT_FETCH_TIMEOUT,                                   \
+    }
+static const unsigned events[RESOURCE_TYPE_COUNT][SUBSCRIPTION_TIMEOUT + 1] = {
+    EVENTS(RESOURCE_ENDPOINT, CLUSTER, CLUSTER_DNS),
+    EVENTS(RESOURCE_ROUTE, RDS, RDS_UPDATE),
+    EVENTS(RESOURCE_SECRET, SDS, SDS_UPDATE),
+    EVENTS(RESOURCE_EXTENSION, ECDS, ECDS_UPDATE),
 };
 
-static const struct names names[] = {
-    [SUBSCRIPTION_ATTEMPT] = {STAT_CLUSTER_DNS_ATTEMPT, STAT_RDS_UPDATE_ATTEMPT,
-                              STAT_SDS_UPDATE_ATTEMPT},
-    [SUBSCRIPTION_SUCCESS] = {STAT_CLUSTER_DNS_SUCCESS, STAT_RDS_UPDATE_SUCCESS,
-                              STAT_SDS_UPDATE_SUCCESS},
-    [SUBSCRIPTION_REJECTED] = {STAT_CLUSTER_UPDATE_REJECTED, STAT_RDS_UPDATE_REJECTED,
-                               STAT_SDS_UPDATE_REJECTED},
-    [SUBSCRIPTION_FAILURE] = {STAT_CLUSTER_DNS_FAILURE, STAT_RDS_UPDATE_FAILURE,
-                              STAT_SDS_UPDATE_FAILURE},
-    [SUBSCRIPTION_TIMEOUT] = {STAT_CLUSTER_INIT_FETCH_TIMEOUT, STAT_RDS_INIT_FETCH_TIMEOUT,
-                              STAT_SDS_INIT_FETCH_TIMEOUT},
+/* What the newest version is called, of those with a scope of their own. */
+static const struct {
+    unsigned time, version, text;
+} words[RESOURCE_TYPE_COUNT] = {
+    [RESOURCE_ROUTE] = {STAT_RDS_UPDATE_TIME, STAT_RDS_VERSION, STAT_RDS_VERSION_TEXT},
+    [RESOURCE_SECRET] = {STAT_SDS_UPDATE_TIME, STAT_SDS_VERSION, STAT_SDS_VERSION_TEXT},
+    [RESOURCE_EXTENSION] = {STAT_ECDS_UPDATE_TIME, STAT_ECDS_VERSION, STAT_ECDS_VERSION_TEXT},
 };
 
 /* Two versions of a cluster share its statistics: one of them counts. */
@@ -30,13 +38,15 @@ static bool counts(const struct resource_version *v)
 void builder_subscription_count(struct resource *r, enum subscription_event e)
 {
     if (r->stats)
-        stat_inc(r->stats, STAT_SLOT_CONFIG,
-                 r->type == RESOURCE_SECRET ? names[e].secret : names[e].route);
+        stat_inc(r->stats, STAT_SLOT_CONFIG, events[r->type][e]);
+    if (r->stats && r->type == RESOURCE_EXTENSION &&
+        (e == SUBSCRIPTION_REJECTED || e == SUBSCRIPTION_TIMEOUT))
+        stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_ECDS_CONFIG_FAIL);
     LIST_EACH(it, &r->dependants)
     {
         struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
         if (r->type == RESOURCE_ENDPOINT && counts(v))
-            stat_inc(v->state->stats, STAT_SLOT_CONFIG, names[e].endpoint);
+            stat_inc(v->state->stats, STAT_SLOT_CONFIG, events[RESOURCE_ENDPOINT][e]);
     }
 }
 
@@ -44,13 +54,10 @@ static void set_version(struct resource *r, const struct incoming *in)
 {
     int64_t time = (int64_t)(in->wall_ns / NS_PER_MS);
     int64_t version = (int64_t)xxhash64(in->version);
-    bool secret = r->type == RESOURCE_SECRET;
     if (r->stats) {
-        stat_set(r->stats, STAT_SLOT_CONFIG, secret ? STAT_SDS_UPDATE_TIME : STAT_RDS_UPDATE_TIME,
-                 time);
-        stat_set(r->stats, STAT_SLOT_CONFIG, secret ? STAT_SDS_VERSION : STAT_RDS_VERSION, version);
-        stat_set_text(r->stats, secret ? STAT_SDS_VERSION_TEXT : STAT_RDS_VERSION_TEXT,
-                      in->version);
+        stat_set(r->stats, STAT_SLOT_CONFIG, words[r->type].time, time);
+        stat_set(r->stats, STAT_SLOT_CONFIG, words[r->type].version, version);
+        stat_set_text(r->stats, words[r->type].text, in->version);
     }
     LIST_EACH(it, &r->dependants)
     {
@@ -70,6 +77,8 @@ void builder_subscription_answer(struct resource *r, const struct incoming *in, 
     builder_subscription_count(r, ok ? SUBSCRIPTION_SUCCESS : SUBSCRIPTION_REJECTED);
     if (ok)
         set_version(r, in);
+    if (ok && !unchanged && r->type == RESOURCE_EXTENSION)
+        stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_ECDS_CONFIG_RELOAD);
     if (!ok || unchanged || !r->stats || r->type != RESOURCE_ROUTE)
         return;
     stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_RDS_CONFIG_RELOAD);
@@ -91,7 +100,8 @@ void builder_route_scope(struct builder *b, struct resource *r, const struct htt
 
 void config_source_failed(struct builder *b, const struct config_source *source)
 {
-    static const enum resource_type types[] = {RESOURCE_ENDPOINT, RESOURCE_ROUTE, RESOURCE_SECRET};
+    static const enum resource_type types[] = {RESOURCE_ENDPOINT, RESOURCE_ROUTE, RESOURCE_SECRET,
+                                               RESOURCE_EXTENSION};
     for (unsigned t = 0; t < ARRAY_SIZE(types); t++) {
         LIST_EACH(it, &b->store.lists[types[t]])
         {

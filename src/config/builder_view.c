@@ -34,9 +34,10 @@ static enum client_status status_of(const struct resource *r)
     return r->absent ? CLIENT_DOES_NOT_EXIST : CLIENT_REQUESTED;
 }
 
-static bool missing(const struct resource *on)
+static bool missing(const struct resource_version *v, const struct resource *on)
 {
-    return !on->active && !on->settled;
+    return !on->active && !on->settled &&
+           (on->type != RESOURCE_EXTENSION || builder_extension_awaited(v, on));
 }
 
 static void describe_wait(const struct resource_version *v, char *out, size_t size)
@@ -44,7 +45,7 @@ static void describe_wait(const struct resource_version *v, char *out, size_t si
     size_t n = 0;
     for (unsigned i = 0; i < v->n_deps && n < size; i++) {
         const struct resource *on = v->deps[i].on;
-        if (missing(on))
+        if (missing(v, on))
             n += (size_t)snprintf(out + n, size - n, "%s%s %.*s", n ? ", " : "",
                                   resource_type_short(on->type), BYTES_ARG(on->name));
     }

@@ -201,6 +201,8 @@ void builder_settle(struct builder *b, struct resource *r)
 {
     r->settled = true;
     stop_timer(b, r);
+    if (r->type == RESOURCE_EXTENSION)
+        builder_extension_fall_back(b, r);
     builder_promote_dependants(b, r);
 }
 

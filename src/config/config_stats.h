@@ -77,6 +77,27 @@ enum sds_stat {
 #undef X
         SDS_STAT_COUNT
 };
+/* extension_config_discovery.http_filter.NAME.* */
+#define ECDS_STAT_LIST(X)                                                                          \
+    X(ECDS_CONFIG_CONFLICT, "config_conflict", COUNTER)                                            \
+    X(ECDS_CONFIG_FAIL, "config_fail", COUNTER)                                                    \
+    X(ECDS_CONFIG_RELOAD, "config_reload", COUNTER)                                                \
+    X(ECDS_INIT_FETCH_TIMEOUT, "init_fetch_timeout", COUNTER)                                      \
+    X(ECDS_UPDATE_ATTEMPT, "update_attempt", COUNTER)                                              \
+    X(ECDS_UPDATE_DURATION, "update_duration", HISTOGRAM)                                          \
+    X(ECDS_UPDATE_FAILURE, "update_failure", COUNTER)                                              \
+    X(ECDS_UPDATE_REJECTED, "update_rejected", COUNTER)                                            \
+    X(ECDS_UPDATE_SUCCESS, "update_success", COUNTER)                                              \
+    X(ECDS_UPDATE_TIME, "update_time", GAUGE)                                                      \
+    X(ECDS_VERSION, "version", GAUGE)                                                              \
+    X(ECDS_VERSION_TEXT, "version_text", TEXT)
+
+enum ecds_stat {
+#define X(id, name, kind) STAT_##id,
+    ECDS_STAT_LIST(X)
+#undef X
+        ECDS_STAT_COUNT
+};
 /* Our own: what was decoded anew. Equal bytes do not count: neither whole resources nor, inside a
  * changed RouteConfiguration, its virtual hosts and routes. */
 #define DECODE_STAT_LIST(X)                                                                        \
@@ -85,6 +106,7 @@ enum sds_stat {
     X(DECODED_LDS, "decoded.lds", COUNTER)                                                         \
     X(DECODED_RDS, "decoded.rds", COUNTER)                                                         \
     X(DECODED_SDS, "decoded.sds", COUNTER)                                                         \
+    X(DECODED_ECDS, "decoded.ecds", COUNTER)                                                       \
     X(DECODED_RTDS, "decoded.rtds", COUNTER)                                                       \
     X(DECODED_VIRTUAL_HOST, "decoded.virtual_host", COUNTER)                                       \
     X(DECODED_ROUTE, "decoded.route", COUNTER)                                                     \
@@ -93,6 +115,7 @@ enum sds_stat {
     X(REJECTED_LDS, "rejected.lds", COUNTER)                                                       \
     X(REJECTED_RDS, "rejected.rds", COUNTER)                                                       \
     X(REJECTED_SDS, "rejected.sds", COUNTER)                                                       \
+    X(REJECTED_ECDS, "rejected.ecds", COUNTER)                                                     \
     X(REJECTED_RTDS, "rejected.rtds", COUNTER)                                                     \
     X(HOLDS, "holds", COUNTER)                                                                     \
     X(HOLDS_EXPIRED, "holds_expired", COUNTER)
@@ -116,4 +139,4 @@ enum decode_stat {
         DECODE_STAT_COUNT
 };
 extern const struct stat_schema cluster_manager_stat_schema, listener_manager_stat_schema,
-    rds_stat_schema, sds_stat_schema, decode_stat_schema;
+    rds_stat_schema, sds_stat_schema, ecds_stat_schema, decode_stat_schema;

@@ -43,6 +43,8 @@ struct filter_factory {
 struct filter_registry {
     const struct filter_factory *const *http, *const *network, *const *listener;
     unsigned n_http, n_network, n_listener;
+    /* Stands where the configuration of a filter has not come: answers 500. */
+    const struct filter_factory *missing;
     /* Pure observers that may be skipped with a count (architecture section 5). */
     const char *const *skippable;
     unsigned n_skippable;

@@ -131,6 +131,7 @@ struct http_filter_slot {
     const struct filter_factory *factory; /* first member of the dataplane's http_filter_ops */
     struct bytes name;                    /* the name in the configuration */
     void *config;
+    struct filter_discovery *discovery; /* its configuration comes apart; NULL: it stands here */
     bool disabled;
 };
 
@@ -141,6 +142,10 @@ struct http_manager {
     enum codec_type codec;
     struct http_filter_slot *filters; /* request order; the last is terminal */
     unsigned n_filters;
+    /* Made of another and of discovered filters (config/filter_discovery.h); NULL: of neither. */
+    struct http_manager *base;
+    struct filter_config **discovered;
+    unsigned n_discovered;
 
     /* Exactly one of the two. */
     struct route_config *inline_routes;

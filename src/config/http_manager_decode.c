@@ -1,6 +1,7 @@
 /* HttpConnectionManager into a const node. Defaults are Envoy 1.40's. */
 #include "config/decode.h"
 #include "config/decode_util.h"
+#include "config/filter_discovery.h"
 #include "config/http_manager_parts.h"
 #include "config/route.h"
 #include "config/typed.h"
@@ -304,7 +305,9 @@ static void http_manager_fini(struct node *n)
 {
     struct http_manager *m = CONTAINER_OF(n, struct http_manager, node);
     for (unsigned i = 0; i < m->n_filters; i++) {
-        if (m->filters[i].factory->config_free && m->filters[i].config)
+        if (m->filters[i].discovery)
+            filter_discovery_fini(m->filters[i].discovery);
+        else if (m->filters[i].factory->config_free && m->filters[i].config)
             m->filters[i].factory->config_free(m->filters[i].config);
     }
     for (unsigned i = 0; i < m->n_access_logs; i++)

@@ -2,6 +2,7 @@
 
 #include "config/decode_util.h"
 #include "config/field_report.h"
+#include "config/filter_discovery.h"
 #include "config/route.h"
 #include "config/typed.h"
 #include "config/wire_slice.h"
@@ -17,6 +18,7 @@ enum {
     FIELD_HTTP_FILTERS = 5,
     FIELD_RDS_CONFIG_SOURCE = 1,
     FIELD_RDS_NAME = 2,
+    FIELD_CONFIG_DISCOVERY = 5,
     FILTERS_MAX = 1000,
 };
 
@@ -73,13 +75,26 @@ static const struct filter_factory *find_filter(struct decode_context *ctx, cons
     return NULL;
 }
 
+static bool take_discovered(struct decode_context *ctx, struct filter_context *fctx,
+                            struct http_manager *hm, const filter_msg *m, struct bytes wire,
+                            bool last, struct error *err)
+{
+    struct bytes name = arena_dup(fctx->arena, upb_bytes(HCM(HttpFilter_name)(m)));
+    struct filter_discovery *d = filter_discovery_decode(
+        ctx, fctx->arena, name, fctx->stat_prefix, last, HCM(HttpFilter_config_discovery)(m),
+        wire_message(fctx->arena, wire, FIELD_CONFIG_DISCOVERY), err);
+    if (!d)
+        return false;
+    hm->filters[hm->n_filters++] = (struct http_filter_slot){
+        .name = name, .discovery = d, .disabled = HCM(HttpFilter_disabled)(m)};
+    return true;
+}
+
 static bool take_filter(struct decode_context *ctx, struct filter_context *fctx,
                         struct http_manager *hm, const filter_msg *m, struct error *err)
 {
     struct typed t;
     bool skip = false;
-    if (HCM(HttpFilter_config_discovery)(m))
-        return error_set(err, "config_discovery is not implemented");
     if (!take_any(ctx, fctx->arena, HCM(HttpFilter_typed_config)(m), &t, err))
         return false;
     const struct filter_factory *f = find_filter(ctx, m, &t, &skip, err);
@@ -106,6 +121,8 @@ static bool check_terminal(const struct http_manager *m, struct error *err)
     for (unsigned i = 0; i < m->n_filters; i++) {
         const struct http_filter_slot *s = &m->filters[i];
         bool last = i + 1 == m->n_filters;
+        if (s->discovery)
+            continue; /* told when its type is known */
         if (s->factory->terminal && !last)
             return error_set(err,
                              "Error: terminal filter named %.*s of type %s must be the last filter "
@@ -144,8 +161,13 @@ bool http_manager_take_filters(struct decode_context *ctx, struct http_manager *
             continue;
         upb_Arena *arena = upb_Arena_New();
         const filter_msg *msg = HCM(HttpFilter_parse)(f.bytes.data, f.bytes.len, arena);
-        bool ok = msg ? take_filter(ctx, &fctx, m, msg, err)
-                      : error_set(err, "the bytes are no HttpFilter");
+        bool ok;
+        if (!msg)
+            ok = error_set(err, "the bytes are no HttpFilter");
+        else if (HCM(HttpFilter_config_discovery)(msg))
+            ok = take_discovered(ctx, &fctx, m, msg, f.bytes, at + 1 == n, err);
+        else
+            ok = take_filter(ctx, &fctx, m, msg, err);
         upb_Arena_Free(arena);
         if (!ok)
             return error_prefix(err, "http_filters[%zu]: ", at);

@@ -25,6 +25,7 @@ enum node_kind {
     NODE_ROUTE,
     NODE_BINDING,
     NODE_TLS,
+    NODE_FILTER_CONFIG,
 };
 
 /* What only a pinnable node has. */

@@ -13,6 +13,7 @@
     X(LISTENER, "envoy.config.listener.v3.Listener", "lds", true)                                  \
     X(ROUTE, "envoy.config.route.v3.RouteConfiguration", "rds", false)                             \
     X(SECRET, "envoy.extensions.transport_sockets.tls.v3.Secret", "sds", false)                    \
+    X(EXTENSION, "envoy.config.core.v3.TypedExtensionConfig", "ecds", false)                       \
     X(RUNTIME, "envoy.service.runtime.v3.Runtime", "rtds", false)
 
 enum resource_type {

@@ -1,6 +1,7 @@
 #include "filters/registry.h"
 
 #include "base/check.h"
+#include "filters/http/missing_config/missing_config.h"
 #include "filters/http/router/router.h"
 
 static const struct filter_factory *const http_filters[] = {
@@ -19,6 +20,7 @@ static const char *const skippable[] = {
 const struct filter_registry filter_registry = {
     .http = http_filters,
     .n_http = ARRAY_SIZE(http_filters),
+    .missing = &missing_config_filter.factory,
     .skippable = skippable,
     .n_skippable = ARRAY_SIZE(skippable),
 };

@@ -10,7 +10,8 @@ struct xds_sources {
     struct xds_sources_options o;
     struct grpc_runtime *grpc;
     struct builder *builder;
-    /* By source key, and for a source that is not aggregated the type, and for secrets the name. */
+    /* By source key, and for a source that is not aggregated the type, and for secrets and
+     * filters the name. */
     struct map muxes, files;
 };
 
@@ -30,6 +31,9 @@ static const char *const type_methods[RESOURCE_TYPE_COUNT][2] = {
                         "/envoy.service.route.v3.RouteDiscoveryService/DeltaRoutes"},
     [RESOURCE_SECRET] = {"/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets",
                          "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"},
+    [RESOURCE_EXTENSION] =
+        {"/envoy.service.extension.v3.ExtensionConfigDiscoveryService/StreamExtensionConfigs",
+         "/envoy.service.extension.v3.ExtensionConfigDiscoveryService/DeltaExtensionConfigs"},
     [RESOURCE_RUNTIME] = {"/envoy.service.runtime.v3.RuntimeDiscoveryService/StreamRuntime",
                           "/envoy.service.runtime.v3.RuntimeDiscoveryService/DeltaRuntime"},
 };
@@ -81,17 +85,22 @@ static struct mux *mux_make(struct xds_sources *s, const struct config_source *s
     return m;
 }
 
-/* A server of secrets may know one name a stream: each has one of its own, as Envoy's (O07). */
-static void add_secret(struct strbuf *key, struct strbuf *stats, enum resource_type type,
-                       struct bytes name)
+/* A server of secrets may know one name a stream: each has one of its own, as Envoy's (O07), and so
+ * has the configuration of a filter. */
+static void add_name(struct strbuf *key, struct strbuf *stats, enum resource_type type,
+                     struct bytes name)
 {
-    if (type != RESOURCE_SECRET)
+    static const char *const scopes[RESOURCE_TYPE_COUNT] = {
+        [RESOURCE_SECRET] = "sds",
+        [RESOURCE_EXTENSION] = "extension_config_discovery.http_filter",
+    };
+    if (!scopes[type])
         return;
     strbuf_add_char(key, '|');
     strbuf_add_bytes(key, name);
     strbuf_cut(stats, 0);
     struct arena *a = arena_new(0);
-    strbuf_printf(stats, "sds.%.*s.control_plane", BYTES_ARG(stat_name_of(a, name)));
+    strbuf_printf(stats, "%s.%.*s.control_plane", scopes[type], BYTES_ARG(stat_name_of(a, name)));
     arena_free(&a);
 }
 
@@ -108,7 +117,7 @@ static struct mux *mux_for(struct xds_sources *s, const struct config_source *so
         methods = ads_methods;
     } else {
         strbuf_printf(&key, "|%s", resource_type_short(type));
-        add_secret(&key, &stats, type, name);
+        add_name(&key, &stats, type, name);
     }
     struct mux *m = map_get(&s->muxes, strbuf_bytes(&key));
     bool served = source && (source->kind == SOURCE_ADS || source->kind == SOURCE_GRPC);

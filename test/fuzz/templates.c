@@ -75,6 +75,24 @@ const struct template templates[] = {
      ", value: {stat_prefix: t, route_config: {name: u}, http_filters: [{name: "
      "envoy.filters.http.router, typed_config: {" URL
      "envoy.extensions.filters.http.router.v3.Router}}]}}}]}]}"},
+    {"envoy.config.listener.v3.Listener",
+     "{name: o, address: {socket_address: {address: 127.0.0.1, port_value: 81}}, filter_chains: "
+     "[{filters: [{name: hcm, typed_config: {" URL HCM
+     ", stat_prefix: e, route_config: {name: i}, http_filters: [{name: f, config_discovery: "
+     "{config_source: {ads: {}}, type_urls: [type.googleapis.com/"
+     "envoy.extensions.filters.http.router.v3.Router], default_config: {" URL
+     "envoy.extensions.filters.http.router.v3.Router}}}]}}]}, {name: d, filter_chain_match: "
+     "{destination_port: 2}, filters: [{name: hcm, typed_config: {" URL HCM
+     ", stat_prefix: e, route_config: {name: i}, http_filters: [{name: g, config_discovery: "
+     "{config_source: {ads: {}}, type_urls: ["
+     "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig]}}, {name: f, config_discovery: "
+     "{config_source: {ads: {}}, type_urls: [type.googleapis.com/"
+     "envoy.extensions.filters.http.router.v3.Router]}}]}}]}]}"},
+    {"envoy.config.core.v3.TypedExtensionConfig",
+     "{name: f, typed_config: {" URL
+     "envoy.extensions.filters.http.router.v3.Router, suppress_envoy_headers: true}}"},
+    {"envoy.config.core.v3.TypedExtensionConfig",
+     "{name: g, typed_config: {" URL "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig}}"},
     {"envoy.config.route.v3.RouteConfiguration",
      "{name: r, " ROUTES
      ", internal_only_headers: [x-i], max_direct_response_body_size_bytes: 100, "

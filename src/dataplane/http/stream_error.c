@@ -67,6 +67,8 @@ static const struct stream_error table[STREAM_ERROR_COUNT] = {
         "path_normalization_failed", "", NULL, false},
     [STREAM_ERROR_UPGRADE_FAILED] = {"upgrade_failed", 403, H2_PROTOCOL_ERROR, 0,
         "upgrade_failed", "", NULL, true},
+    [STREAM_ERROR_FILTER_CONFIG_MISSING] = {"filter_config_missing", 500, H2_INTERNAL_ERROR,
+        FLAG(NO_FILTER_CONFIG_FOUND), "", "", NULL, false},
     [STREAM_ERROR_OVERLOAD] = {"overload", 503, H2_NO_ERROR, FLAG(OVERLOAD_MANAGER),
         "overload", "envoy overloaded", NULL, true},
     [STREAM_ERROR_DOWNSTREAM_DISCONNECT] = {"downstream_disconnect", 0, H2_CANCEL,

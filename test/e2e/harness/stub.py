@@ -11,6 +11,7 @@ from .waiting import wait_for
 
 TYPES = {
     "cds": "envoy.config.cluster.v3.Cluster",
+    "ecds": "envoy.config.core.v3.TypedExtensionConfig",
     "eds": "envoy.config.endpoint.v3.ClusterLoadAssignment",
     "lds": "envoy.config.listener.v3.Listener",
     "rds": "envoy.config.route.v3.RouteConfiguration",

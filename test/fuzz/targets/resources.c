@@ -25,6 +25,8 @@ enum what {
     START,
     REAP,
     UPDATE_SECRET,
+    UPDATE_EXTENSION,
+    REMOVE_EXTENSION,
     WHAT_COUNT
 };
 
@@ -85,6 +87,15 @@ static void remove_one(struct config_world *w, const struct record *r)
     update_result_fini(&result);
 }
 
+static void remove_extension(struct config_world *w, const struct record *r)
+{
+    struct update_result result;
+    struct bytes name = r->which & 1 ? BYTES("f") : BYTES("g");
+    config_update(w->builder, r->which & 32 ? &w->other : &w->ads, RESOURCE_EXTENSION, NULL, 0,
+                  &name, 1, false, BYTES("v2"), &result);
+    update_result_fini(&result);
+}
+
 static void dns(struct config_world *w, const struct record *r)
 {
     static const char *const names[] = {"d", "c", "s", "a"};
@@ -112,6 +123,12 @@ static void act(struct config_world *w, const struct record *r)
         break;
     case UPDATE_SECRET:
         update(w, RESOURCE_SECRET, r);
+        break;
+    case UPDATE_EXTENSION:
+        update(w, RESOURCE_EXTENSION, r);
+        break;
+    case REMOVE_EXTENSION:
+        remove_extension(w, r);
         break;
     case REMOVE:
         remove_one(w, r);
@@ -168,6 +185,8 @@ static const char *message_of(const struct record *r)
     uint8_t what = r->what % WHAT_COUNT;
     if (what == UPDATE_SECRET)
         return resource_type_name(RESOURCE_SECRET);
+    if (what == UPDATE_EXTENSION)
+        return resource_type_name(RESOURCE_EXTENSION);
     return what <= UPDATE_ROUTE ? resource_type_name((enum resource_type)what) : NULL;
 }
 
@@ -180,7 +199,9 @@ static struct record make_record(struct random_source *random, struct strbuf *wi
     if (at < n_templates)
         for (int t = 0; t < RESOURCE_TYPE_COUNT; t++)
             if (strcmp(templates[at].message, resource_type_name((enum resource_type)t)) == 0) {
-                r.what = t == RESOURCE_SECRET ? UPDATE_SECRET : (uint8_t)t;
+                r.what = t == RESOURCE_SECRET      ? UPDATE_SECRET
+                         : t == RESOURCE_EXTENSION ? UPDATE_EXTENSION
+                                                   : (uint8_t)t;
                 r.which &= random_below(random, 4) ? 0 : 0xff;
                 r.wire = template_wire(at);
                 return r;

@@ -25,12 +25,14 @@ static const struct filter_factory cors = {
     .name = "envoy.filters.http.cors",
     .type_url = "envoy.extensions.filters.http.cors.v3.Cors",
 };
+static const struct filter_factory missing = {.name = "missing", .type_url = ""};
 static const struct filter_factory *const http_filters[] = {&router, &cors};
 static const char *const skippable[] = {"envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"};
 
 const struct filter_registry fixture_registry = {
     .http = http_filters,
     .n_http = 2,
+    .missing = &missing,
     .skippable = skippable,
     .n_skippable = 1,
 };

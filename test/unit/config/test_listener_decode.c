@@ -107,7 +107,7 @@ static const struct {
      "'google.protobuf.StringValue'"},
     {HCM("stat_prefix: p, route_config: {}, http_filters: [{name: x, config_discovery: "
          "{config_source: {ads: {}}, type_urls: [a]}}]"),
-     "config_discovery"},
+     "Error: no factory found for a required type URL a."},
     {HCM("stat_prefix: p, scoped_routes: {name: s, scope_key_builder: {fragments: "
          "[{header_value_extractor: {name: x, element: {separator: '=', key: k}}}]}, "
          "rds_config_source: {ads: {}}, scoped_rds: {scoped_rds_config_source: {ads: {}}}}"),

@@ -7,7 +7,7 @@
 
 static const char letters[MODEL_TYPES] = {
     [RESOURCE_CLUSTER] = 'c', [RESOURCE_ENDPOINT] = 'c', [RESOURCE_LISTENER] = 'l',
-    [RESOURCE_ROUTE] = 'r',   [RESOURCE_SECRET] = 's',
+    [RESOURCE_ROUTE] = 'r',   [RESOURCE_SECRET] = 's',   [RESOURCE_EXTENSION] = 'f',
 };
 
 bool model_push(struct model_queue *q, struct bytes message)
