@@ -10,7 +10,7 @@ enum { EXTENSION_NAME = 1, EXTENSION_TYPED_CONFIG = 2 };
 
 /* ---- who needs which ---- */
 
-/* The i-th connection manager of a listener; NULL in *m: a chain without. False: no more. */
+/* The i-th connection manager of a listener; NULL in *m: a chain has none. False: no more. */
 static bool nth_manager(const struct resource_version *v, unsigned i, const struct http_manager **m)
 {
     const struct listener_parts *p = v->listener;
@@ -23,7 +23,7 @@ static bool nth_manager(const struct resource_version *v, unsigned i, const stru
 
 typedef bool each_fn(void *arg, struct filter_discovery *d);
 
-/* Every place of a version that names the resource; r NULL: every place. fn returns false to end. */
+/* Each place of a version that names the resource; r NULL: each place. fn returns false to end. */
 static bool each_place(const struct resource_version *v, const struct resource *r, each_fn *fn,
                        void *arg)
 {

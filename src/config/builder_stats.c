@@ -1,6 +1,6 @@
 /* Statistics of named subscriptions, where Envoy keeps them: those of endpoints with their cluster
- * (cluster.NAME.update_success), those of routes, secrets and extensions by
- * themselves (http.PREFIX.rds.NAME.*, sds.NAME.*, extension_config_discovery.http_filter.NAME.*). */
+ * (cluster.NAME.update_success), those of routes, secrets and filters by themselves
+ * (http.PREFIX.rds.NAME.*, sds.NAME.*, extension_config_discovery.http_filter.NAME.*). */
 #include "base/xxhash64.h"
 #include "config/builder_private.h"
 

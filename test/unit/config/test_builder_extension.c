@@ -182,20 +182,37 @@ END_TEST
 START_TEST(all_places_take_it_or_none)
 {
     fixture_start(&f);
-    listener("l", ONE(DISCOVERED("x", ROUTER_URL ", " CORS_URL, "")));
+    listener("l", ONE(DISCOVERED("first", CORS_URL,
+                                 "") ", " DISCOVERED("x", ROUTER_URL ", " CORS_URL, "")));
     listener("m", LISTENER("m", "2",
                            CHAIN("q", DISCOVERED("x", CORS_URL ", " ROUTER_URL, "") ", " LAST)));
     expect(extension("last", ROUTER("")), "");
     expect(extension("x", EXTENSION("x", ROUTER_URL, "")),
            "Error adding/updating filter configuration(s) x: Error: terminal filter named x of "
            "type envoy.filters.http.router must be the last filter in a http filter chain.");
-    expect(filter("l", 0), "missing");
+    expect(extension("first", EXTENSION("first", CORS_URL, "")), ""); /* l is made anew */
+    expect(filter("l", 0), "envoy.filters.http.cors");
+    expect(filter("l", 1), "missing");
     expect(filter("m", 0), "missing");
     expect(extension("x", EXTENSION("x", CORS_URL, "")),
            "Error adding/updating filter configuration(s) x: Error: non-terminal filter named x of "
            "type envoy.filters.http.cors is the last filter in a http filter chain.");
     expect(filter("m", 0), "missing");
     expect(filter("m", 1), "envoy.filters.http.router");
+}
+END_TEST
+
+START_TEST(one_place_that_refuses_speaks_for_all)
+{
+    fixture_start(&f);
+    listener("l", ONE(DISCOVERED("x", CORS_URL ", " SKIPPED_URL, "") ", " LAST));
+    listener("m", LISTENER("m", "2", CHAIN("q", DISCOVERED("x", CORS_URL, "") ", " LAST)));
+    expect(extension("last", ROUTER("")), "");
+    expect(extension("x", EXTENSION("x", CORS_URL, "")), "");
+    ck_assert_str_ne(extension("x", EXTENSION("x", SKIPPED_URL, "")), "");
+    expect(extension("last", ROUTER(QUIET)), ""); /* both are made anew */
+    expect(filter("l", 0), "envoy.filters.http.cors");
+    expect(filter("m", 0), "envoy.filters.http.cors");
 }
 END_TEST
 
@@ -344,6 +361,7 @@ int main(void)
     tcase_add_test(t, another_filter_of_the_chain_keeps_its_configuration);
     tcase_add_test(t, a_refused_one_leaves_the_last_good_one);
     tcase_add_test(t, all_places_take_it_or_none);
+    tcase_add_test(t, one_place_that_refuses_speaks_for_all);
     tcase_add_test(t, a_first_one_that_does_not_come_is_missing);
     tcase_add_test(t, the_default_stands_in);
     tcase_add_test(t, the_default_need_not_wait);
