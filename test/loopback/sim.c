@@ -21,7 +21,25 @@ const enum sim_fault_kind sim_fault_kinds[SIM_FAULTS] = {
 #undef X
 };
 
+const char *const sim_pair_names[SIM_PAIRS] = {"HTTP/1 to HTTP/1", "HTTP/1 to HTTP/2",
+                                               "HTTP/2 to HTTP/1", "HTTP/2 to HTTP/2"};
+
 void (*sim_on_play)(bool begins);
+
+bool sim_has(const struct sim_scenario *sc, enum sim_pair pair)
+{
+    return !(sc->h1_client && sim_client_h2(pair)) && !(sc->h1_origin && sim_origin_h2(pair));
+}
+
+bool sim_strikes(enum sim_fault fault, enum sim_pair pair)
+{
+    if (fault == SIM_CLIENT_CANCEL || fault == SIM_CLIENT_GOAWAY)
+        return sim_client_h2(pair);
+    if (fault == SIM_ORIGIN_CANCEL || fault == SIM_ORIGIN_REFUSE || fault == SIM_ORIGIN_GOAWAY ||
+        fault == SIM_ORIGIN_DRAIN)
+        return sim_origin_h2(pair);
+    return true;
+}
 
 static struct access_log_writer *writer;
 static struct arena *log_arena;
@@ -173,6 +191,12 @@ static void set_up(struct sim *s, struct route_config *routes)
     s->proxy->listener.buffer_limit = 32 * 1024;
     s->world->clusters[0][0].buffer_limit = 32 * 1024;
     s->world->clusters[0][0].enable_trailers = true;
+    http2_options_init(&s->proxy->manager->http2);
+    http2_options_init(&s->http2);
+    for (unsigned i = 0; i < 2 && sim_origin_h2(s->pair); i++) {
+        s->world->clusters[0][i].protocol = UPSTREAM_HTTP2;
+        s->world->clusters[0][i].http2 = &s->http2;
+    }
     proxy_add_filter(s->proxy, &sim_gate_filter.factory);
     sim_gate_set(s->scenario);
     if (s->scenario->setup)
@@ -240,6 +264,7 @@ static void judge_counts(struct sim *s)
     struct http_manager *m = s->proxy->manager;
     expect_zero(s, m->stats, STAT_HTTP_DOWNSTREAM_CX_ACTIVE, "downstream_cx_active");
     expect_zero(s, m->stats, STAT_HTTP_DOWNSTREAM_CX_HTTP1_ACTIVE, "downstream_cx_http1_active");
+    expect_zero(s, m->stats, STAT_HTTP_DOWNSTREAM_CX_HTTP2_ACTIVE, "downstream_cx_http2_active");
     expect_zero(s, m->stats, STAT_HTTP_DOWNSTREAM_RQ_ACTIVE, "downstream_rq_active");
     expect_zero(s, s->proxy->entry.stats, STAT_LISTENER_CX_ACTIVE, "listener downstream_cx_active");
     for (unsigned i = 0; i < 2; i++) {
@@ -274,11 +299,12 @@ static void tear_down(struct sim *s)
     proxy_free(p);
 }
 
-bool sim_run(const struct sim_scenario *sc, struct route_config *routes, struct route_config *other,
-             enum sim_fault fault, unsigned long at, struct sim *s)
+bool sim_run(const struct sim_scenario *sc, enum sim_pair pair, struct route_config *routes,
+             struct route_config *other, enum sim_fault fault, unsigned long at, struct sim *s)
 {
     memset(s, 0, sizeof(*s));
     s->scenario = sc;
+    s->pair = pair;
     s->fault = fault;
     s->strike_at = at;
     s->other_routes = other;

@@ -21,12 +21,18 @@ enum { SIM_PIECES = 8, SIM_EXPECT = 4, SIM_CLIENTS = 3, SIM_POINTS = 4096, SIM_H
     X(CLIENT_WRITE, "write to client fails", CLIENT)                                               \
     X(CLIENT_READ, "read from client fails", CLIENT)                                               \
     X(CLIENT_TRICKLE, "client byte by byte", NOTHING)                                              \
+    X(CLIENT_CANCEL, "client resets its streams", CLIENT)                                          \
+    X(CLIENT_GOAWAY, "client says GOAWAY", NOTHING)                                                \
     X(ORIGIN_RESET, "origin resets", ORIGIN)                                                       \
     X(ORIGIN_CLOSE, "origin closes", ORIGIN)                                                       \
     X(ORIGIN_END, "origin sends its end", ORIGIN)                                                  \
     X(ORIGIN_WRITE, "write to origin fails", ORIGIN)                                               \
     X(ORIGIN_READ, "read from origin fails", ORIGIN)                                               \
     X(ORIGIN_TRICKLE, "origin byte by byte", NOTHING)                                              \
+    X(ORIGIN_CANCEL, "origin resets its streams", ORIGIN)                                          \
+    X(ORIGIN_REFUSE, "origin refuses its streams", ORIGIN)                                         \
+    X(ORIGIN_GOAWAY, "origin says GOAWAY", NOTHING)                                                \
+    X(ORIGIN_DRAIN, "origin says that it will go", NOTHING)                                        \
     X(CLUSTER_GONE, "cluster is removed", CONFIG)                                                  \
     X(HOST_GONE, "endpoint is removed", CONFIG)                                                    \
     X(LISTENER_GONE, "listener is removed", CONFIG)                                                \
@@ -60,6 +66,17 @@ struct sim_answer {
 
 struct sim;
 
+/* What is spoken at each end. */
+enum sim_pair { SIM_H1_H1, SIM_H1_H2, SIM_H2_H1, SIM_H2_H2, SIM_PAIRS };
+static inline bool sim_client_h2(enum sim_pair pair)
+{
+    return pair >= SIM_H2_H1;
+}
+static inline bool sim_origin_h2(enum sim_pair pair)
+{
+    return pair == SIM_H1_H2 || pair == SIM_H2_H2;
+}
+
 struct sim_scenario {
     const char *name;
     const char *action;             /* of the route, YAML; NULL: to cluster c0 */
@@ -70,6 +87,7 @@ struct sim_scenario {
     enum sim_origin_mode origin;
     bool origin_closes;                 /* after its answer */
     bool cut;                           /* the last answer is never whole */
+    bool h1_client, h1_origin;          /* it is of HTTP/1 alone */
     bool slow_client;                   /* reads only when nothing else moves */
     unsigned upload, download;          /* bytes of body after send[] and answer[] */
     enum filter_status gate[SIM_HOOKS]; /* what the filter before the router says in each hook */
@@ -82,13 +100,16 @@ struct sim_client {
     struct connection *connection;
     struct strbuf received;
     unsigned sent, uploaded;
-    bool started, closed;
-    bool sink_ended, told; /* saw the end of the stream; and was closed by it */
+    bool started, closed, goes; /* it has said that it asks no more */
+    bool sink_ended, told;      /* saw the end of the stream; and was closed by it */
+    struct sim_h2 *h2;
 };
 
 struct sim {
     const struct sim_scenario *scenario;
+    enum sim_pair pair;
     enum sim_fault fault;
+    struct http2_options http2; /* of the clusters */
     struct proxy *proxy;
     struct world *world;
     struct route_config *other_routes;
@@ -108,6 +129,7 @@ struct sim {
 
 extern const char *const sim_fault_names[SIM_FAULTS];
 extern const enum sim_fault_kind sim_fault_kinds[SIM_FAULTS];
+extern const char *const sim_pair_names[SIM_PAIRS];
 
 /* Called when a run begins and ends to be played, if not NULL: for faults that no point shows. */
 extern void (*sim_on_play)(bool begins);
@@ -118,9 +140,12 @@ void sim_stop(void);
 struct route_config *sim_routes(const struct sim_scenario *sc);
 struct route_config *sim_other_routes(void);
 
+/* Is there such a scenario, and such a fault, between these ends? */
+bool sim_has(const struct sim_scenario *sc, enum sim_pair pair);
+bool sim_strikes(enum sim_fault fault, enum sim_pair pair);
 /* One run; *points: how many there were. False: *wrong says what did not hold. */
-bool sim_run(const struct sim_scenario *sc, struct route_config *routes, struct route_config *other,
-             enum sim_fault fault, unsigned long at, struct sim *out);
+bool sim_run(const struct sim_scenario *sc, enum sim_pair pair, struct route_config *routes,
+             struct route_config *other, enum sim_fault fault, unsigned long at, struct sim *out);
 void sim_fini(struct sim *s);
 void sim_wrong(struct sim *s, const char *fmt, ...) PRINTF(2, 3);
 

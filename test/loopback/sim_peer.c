@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "sim.h"
+#include "sim_h2.h"
 #include "sim_message.h"
 
 enum { BLOCK = 8192, AFTER_PORT = 8001 };
@@ -15,37 +16,69 @@ struct sim_origin {
     uint16_t port;
     unsigned piece, downloaded;
     bool answering, early; /* early: answering a request whose end has not come */
+    /* HTTP/2: one of these is the connection, others its streams. */
+    struct sim_h2 *h2;
+    struct sim_origin *of;
+    struct sim_h2_stream *stream;
 };
 
 #define ORIGIN(l) LIST_ENTRY(l, struct sim_origin, link)
 
-static void write_block(struct connection *c, char of, unsigned left)
+static struct bytes block_of(char of, unsigned left)
 {
     static char block[BLOCK];
     memset(block, of, sizeof(block));
-    connection_write_bytes(c, bytes_from(block, left < BLOCK ? left : BLOCK));
+    return bytes_from(block, left < BLOCK ? left : BLOCK);
 }
 
 /* --- origins --- */
+
+static struct connection *origin_connection(const struct sim_origin *o)
+{
+    struct connection *c = o->of ? o->of->connection : o->connection;
+    bool dead = o->stream && (!o->stream->codec || o->stream->reset);
+    return c && connection_is_open(c) && !dead ? c : NULL;
+}
+
+static bool origin_full(const struct sim_origin *o)
+{
+    return connection_output_len(origin_connection(o)) >= 4 * BLOCK ||
+           (o->stream && o->stream->full);
+}
+
+static void origin_write(struct sim_origin *o, struct bytes text)
+{
+    if (o->stream)
+        sim_h2_answer(o->stream, text);
+    else
+        connection_write_bytes(o->connection, text);
+}
+
+static void origin_end(struct sim_origin *o)
+{
+    if (o->stream)
+        sim_h2_answer_end(o->stream);
+    if (origin_connection(o))
+        connection_close(origin_connection(o), CLOSE_SHUTDOWN, CLOSE_FLUSH, 0);
+}
 
 static void origin_next(struct sim_origin *o)
 {
     const struct sim_scenario *sc = o->sim->scenario;
     if (o->port == AFTER_PORT) {
-        connection_write_bytes(o->connection, BYTES("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
-                                                    "after"));
         o->answering = false;
+        origin_write(o, BYTES("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nafter"));
         return;
     }
     if (o->piece < SIM_PIECES && sc->answer[o->piece]) {
-        connection_write_bytes(o->connection, bytes_of(sc->answer[o->piece++]));
+        origin_write(o, bytes_of(sc->answer[o->piece++]));
     } else if (o->downloaded < sc->download) {
-        write_block(o->connection, 'd', sc->download - o->downloaded);
+        origin_write(o, block_of('d', sc->download - o->downloaded));
         o->downloaded += BLOCK;
     } else {
         o->answering = false;
         if (sc->origin_closes)
-            connection_close(o->connection, CLOSE_SHUTDOWN, CLOSE_FLUSH, 0);
+            origin_end(o);
     }
 }
 
@@ -60,9 +93,21 @@ static void origin_answer(struct sim_origin *o, bool early)
     origin_next(o);
 }
 
+/* A request that looks whole has all of its body. */
+static void judge_body(struct sim_origin *o, const struct sim_message *m)
+{
+    struct bytes body = bytes_from(m->body.data, m->body.len);
+    unsigned upload = o->sim->scenario->upload;
+    if (!bytes_starts_with(m->line, BYTES("POST ")))
+        return;
+    if (upload ? body.len != upload : !bytes_starts_with(body, BYTES("hello")))
+        sim_wrong(o->sim, "the origin got a body of %zu bytes: \"%.20s\"", body.len,
+                  body.len ? body.data : "");
+}
+
 static void origin_read(struct sim_origin *o)
 {
-    while (o->connection && !o->answering) {
+    while (origin_connection(o) && !o->answering) {
         struct sim_message m;
         struct bytes rest = strbuf_bytes(&o->in);
         enum sim_parse p = sim_message_parse(&rest, false, false, false, &m);
@@ -73,6 +118,7 @@ static void origin_read(struct sim_origin *o)
             origin_answer(o, true);
         if (p == SIM_WHOLE) {
             bool early = o->early;
+            judge_body(o, &m);
             struct strbuf left = STRBUF_INIT;
             strbuf_add_bytes(&left, rest);
             strbuf_fini(&o->in);
@@ -87,9 +133,39 @@ static void origin_read(struct sim_origin *o)
     }
 }
 
+static void *origin_on_stream(void *owner, struct sim_h2_stream *stream)
+{
+    struct sim_origin *of = owner, *o = NEW(struct sim_origin);
+    o->sim = of->sim;
+    o->port = of->port;
+    o->of = of;
+    o->stream = stream;
+    list_push_back(&o->sim->origins, &o->link);
+    return o;
+}
+
+static void origin_on_text(void *owner, struct sim_h2_stream *stream)
+{
+    struct sim_origin *o = stream->user;
+    strbuf_add_bytes(&o->in, strbuf_bytes(&stream->text));
+    strbuf_reset(&stream->text);
+    if (stream->reset)
+        strbuf_reset(&o->in); /* nobody waits for the rest */
+    else
+        origin_read(o);
+}
+
+static const struct sim_h2_ops origin_h2 = {origin_on_stream, origin_on_text};
+
 static void origin_on_data(struct connection *c, struct buffer *in, bool end)
 {
     struct sim_origin *o = connection_owner(c);
+    if (o->h2) {
+        sim_h2_input(o->h2, in);
+        if (o->h2->over)
+            connection_close(c, CLOSE_SHUTDOWN, CLOSE_FLUSH, 0);
+        return;
+    }
     for (; in->len > 0; buffer_drain(in, buffer_front(in).len))
         strbuf_add_bytes(&o->in, buffer_front(in));
     origin_read(o);
@@ -117,6 +193,8 @@ struct connection *sim_connect(const struct connector *self, struct worker *work
     o->sim = s;
     o->port = to->port;
     o->connection = connection_new(worker->loop, worker->chunks, ends[1], &origin_callbacks, o);
+    if (sim_origin_h2(s->pair))
+        o->h2 = sim_h2_new(o->connection, true, &origin_h2, o);
     list_push_back(&s->origins, &o->link);
     struct transport *tap = sim_tap_new(s, ends[0], false);
     sim_tap_connecting(tap, o->port == AFTER_PORT ? SIM_ORIGIN_ANSWERS : s->scenario->origin,
@@ -128,9 +206,35 @@ struct connection *sim_connect(const struct connector *self, struct worker *work
 
 /* --- clients --- */
 
+/* Answers come in the order of the requests; one that was reset is an error, or cut. */
+static void client_on_text(void *owner, struct sim_h2_stream *ignored)
+{
+    struct sim_client *k = owner;
+    LIST_EACH(l, &k->h2->streams)
+    {
+        struct sim_h2_stream *s = LIST_ENTRY(l, struct sim_h2_stream, link);
+        if (s->reset && !s->head_came)
+            strbuf_add_str(&s->text, "HTTP/1.1 599 Reset\r\ncontent-length: 0\r\n\r\n");
+        k->sink_ended |= s->reset && s->head_came;
+        s->ended |= s->reset && !s->head_came;
+        strbuf_add_bytes(&k->received, strbuf_bytes(&s->text));
+        strbuf_reset(&s->text);
+        s->reset = s->reset && s->head_came;
+        if (!s->ended)
+            return;
+    }
+}
+
+static const struct sim_h2_ops client_h2 = {.on_text = client_on_text};
+
 static void client_on_data(struct connection *c, struct buffer *in, bool end)
 {
     struct sim_client *k = connection_owner(c);
+    if (k && k->h2) {
+        sim_h2_input(k->h2, in);
+        k->sink_ended |= end || k->h2->over;
+        return;
+    }
     for (; in->len > 0; buffer_drain(in, buffer_front(in).len))
         strbuf_add_bytes(&k->received, buffer_front(in));
     k->sink_ended |= end;
@@ -164,6 +268,22 @@ void sim_client_connect(struct sim *s, unsigned i)
     struct connection *c = connection_new(s->world->loop, w->chunks, sim_tap_new(s, ends[1], true),
                                           &client_callbacks, NULL);
     http_conn_new(w, c, &s->proxy->entry, s->proxy->binding);
+    if (sim_client_h2(s->pair))
+        k->h2 = sim_h2_new(k->connection, false, &client_h2, k);
+}
+
+static void client_write(struct sim_client *k, struct bytes text)
+{
+    if (k->h2)
+        sim_h2_ask(k->h2, text);
+    else
+        connection_write_bytes(k->connection, text);
+}
+
+static bool client_full(const struct sim_client *k)
+{
+    return connection_output_len(k->connection) >= 4 * BLOCK ||
+           (k->h2 && k->h2->current && k->h2->current->full);
 }
 
 static bool client_step(struct sim_client *k, bool afterwards)
@@ -178,15 +298,17 @@ static bool client_step(struct sim_client *k, bool afterwards)
     if (afterwards) {
         if (k->sent++)
             return false;
-        connection_write_bytes(k->connection, BYTES("GET /after HTTP/1.1\r\nhost: a\r\n\r\n"));
+        client_write(k, BYTES("GET /after HTTP/1.1\r\nhost: a\r\n\r\n"));
         return true;
     }
+    if (k->goes && (!k->h2->current || k->h2->current->sends == SIM_SEND_HEAD))
+        return false;
     if (k->sent < SIM_PIECES && sc->send[k->sent]) {
-        connection_write_bytes(k->connection, bytes_of(sc->send[k->sent++]));
+        client_write(k, bytes_of(sc->send[k->sent++]));
         return true;
     }
-    if (k->uploaded < sc->upload && connection_output_len(k->connection) < 4 * BLOCK) {
-        write_block(k->connection, 'u', sc->upload - k->uploaded);
+    if (k->uploaded < sc->upload && !client_full(k)) {
+        client_write(k, block_of('u', sc->upload - k->uploaded));
         k->uploaded += BLOCK;
         return true;
     }
@@ -217,8 +339,7 @@ bool sim_peers_step(struct sim *s)
     LIST_EACH(l, &s->origins)
     {
         struct sim_origin *o = ORIGIN(l);
-        if (!o->answering || !o->connection || !connection_is_open(o->connection) ||
-            connection_output_len(o->connection) >= 4 * BLOCK)
+        if (!o->answering || !origin_connection(o) || origin_full(o))
             continue;
         origin_next(o);
         if (!o->answering)
@@ -234,6 +355,17 @@ static unsigned expected(const struct sim_scenario *sc)
     while (n < SIM_EXPECT && sc->expect[n].status)
         n++;
     return n;
+}
+
+/* Who has said GOAWAY has asked for less. */
+static unsigned wanted_by(const struct sim_client *k, unsigned all)
+{
+    unsigned n = 0;
+    if (!k->goes)
+        return all;
+    LIST_EACH(l, &k->h2->streams)
+    n += LIST_ENTRY(l, struct sim_h2_stream, link)->sends != SIM_SEND_HEAD;
+    return n < all ? n : all;
 }
 
 /* A client wants no more once it is closed or has all its answers. */
@@ -259,7 +391,7 @@ static bool client_done(const struct sim_client *k, unsigned wanted)
 bool sim_clients_done(struct sim *s)
 {
     for (unsigned i = 0; i < s->n_clients; i++) {
-        if (!client_done(&s->clients[i], expected(s->scenario)))
+        if (!client_done(&s->clients[i], wanted_by(&s->clients[i], expected(s->scenario))))
             return false;
     }
     return client_done(&s->clients[s->n_clients], 1);
@@ -267,11 +399,29 @@ bool sim_clients_done(struct sim *s)
 
 /* --- faults --- */
 
+static void strike_streams(struct sim_h2 *h2, uint32_t code)
+{
+    LIST_EACH(l, &h2->streams)
+    sim_h2_stream_reset(LIST_ENTRY(l, struct sim_h2_stream, link), code);
+}
+
+static void goaway(struct sim_h2 *h2)
+{
+    h2->codec->ops->goaway(h2->codec);
+    sim_h2_flush(h2);
+}
+
 static void strike_client(struct sim_client *k, enum sim_fault fault)
 {
     if (!k->connection)
         return;
-    if (fault == SIM_CLIENT_END)
+    if (fault == SIM_CLIENT_CANCEL) {
+        strike_streams(k->h2, H2_CANCEL);
+        client_on_text(k, NULL);
+    } else if (fault == SIM_CLIENT_GOAWAY) {
+        goaway(k->h2);
+        k->goes = true;
+    } else if (fault == SIM_CLIENT_END)
         connection_shutdown_write(k->connection);
     else
         connection_close(k->connection, CLOSE_SHUTDOWN,
@@ -282,8 +432,18 @@ static void strike_origin(struct sim_origin *o, enum sim_fault fault)
 {
     if (!o->connection)
         return;
+    if (fault == SIM_ORIGIN_DRAIN)
+        o->h2->codec->ops->drain(o->h2->codec);
+    if (fault == SIM_ORIGIN_GOAWAY)
+        goaway(o->h2);
+    if (fault == SIM_ORIGIN_GOAWAY || fault == SIM_ORIGIN_DRAIN) {
+        sim_h2_flush(o->h2);
+        return;
+    }
     o->answering = false;
-    if (fault == SIM_ORIGIN_END)
+    if (fault == SIM_ORIGIN_CANCEL || fault == SIM_ORIGIN_REFUSE)
+        strike_streams(o->h2, fault == SIM_ORIGIN_CANCEL ? H2_CANCEL : H2_REFUSED_STREAM);
+    else if (fault == SIM_ORIGIN_END)
         connection_shutdown_write(o->connection);
     else
         connection_close(o->connection, CLOSE_SHUTDOWN,
@@ -292,10 +452,13 @@ static void strike_origin(struct sim_origin *o, enum sim_fault fault)
 
 void sim_peers_strike(struct sim *s)
 {
-    bool client =
-        s->fault == SIM_CLIENT_RESET || s->fault == SIM_CLIENT_CLOSE || s->fault == SIM_CLIENT_END;
-    bool origin =
-        s->fault == SIM_ORIGIN_RESET || s->fault == SIM_ORIGIN_CLOSE || s->fault == SIM_ORIGIN_END;
+    bool client = s->fault == SIM_CLIENT_RESET || s->fault == SIM_CLIENT_CLOSE ||
+                  s->fault == SIM_CLIENT_END || s->fault == SIM_CLIENT_CANCEL ||
+                  s->fault == SIM_CLIENT_GOAWAY;
+    bool origin = s->fault == SIM_ORIGIN_RESET || s->fault == SIM_ORIGIN_CLOSE ||
+                  s->fault == SIM_ORIGIN_END || s->fault == SIM_ORIGIN_CANCEL ||
+                  s->fault == SIM_ORIGIN_REFUSE || s->fault == SIM_ORIGIN_GOAWAY ||
+                  s->fault == SIM_ORIGIN_DRAIN;
     for (unsigned i = 0; client && i < s->n_clients; i++)
         strike_client(&s->clients[i], s->fault);
     LIST_EACH(l, &s->origins)
@@ -326,9 +489,19 @@ static bool body_is(const struct sim_message *m, const struct sim_scenario *sc, 
 /* An origin that says nothing of its length cannot be told from one that was cut by a close. */
 static bool cut_unseen(const struct sim *s, const struct sim_message *m, const char *want)
 {
-    bool cut = s->fault == SIM_ORIGIN_CLOSE || s->fault == SIM_ORIGIN_END;
+    bool cut =
+        !sim_origin_h2(s->pair) && (s->fault == SIM_ORIGIN_CLOSE || s->fault == SIM_ORIGIN_END);
     return cut && s->scenario->origin_closes && want && m->body.len <= strlen(want) &&
            strncmp(strbuf_str((struct strbuf *)&m->body), want, m->body.len) == 0;
+}
+
+/* What a GOAWAY left untouched goes to another connection, unless a body is gone already. */
+static bool lost_by_goaway(const struct sim *s, const struct sim_message *m)
+{
+    bool body = false;
+    for (unsigned i = 0; i < SIM_PIECES && s->scenario->send[i]; i++)
+        body |= strstr(s->scenario->send[i], "POST") != NULL;
+    return s->fault == SIM_ORIGIN_GOAWAY && s->struck && body && m->status == 503;
 }
 
 static bool answer_ok(const struct sim *s, const struct sim_answer *want, bool no_body,
@@ -337,7 +510,7 @@ static bool answer_ok(const struct sim *s, const struct sim_answer *want, bool n
     const char *body = no_body ? NULL : want->body;
     if (m->status == want->status && (no_body || body_is(m, s->scenario, body)))
         return true;
-    if (m->status == want->status && cut_unseen(s, m, body))
+    if ((m->status == want->status && cut_unseen(s, m, body)) || lost_by_goaway(s, m))
         return true;
     if (sim_fault_kinds[s->fault] == SIM_KIND_NOTHING || !s->struck)
         return false;
@@ -396,7 +569,8 @@ void sim_judge_clients(struct sim *s)
 {
     static const struct sim_answer after = {200, "after", false};
     for (unsigned i = 0; i < s->n_clients; i++)
-        judge_client(s, &s->clients[i], expected(s->scenario), s->scenario->expect);
+        judge_client(s, &s->clients[i], wanted_by(&s->clients[i], expected(s->scenario)),
+                     s->scenario->expect);
     if (s->clients[s->n_clients].started)
         judge_client(s, &s->clients[s->n_clients], 1, &after);
 }
@@ -404,12 +578,12 @@ void sim_judge_clients(struct sim *s)
 void sim_judge_origins(struct sim *s)
 {
     unsigned sent = s->n_clients * expected(s->scenario) + s->clients[s->n_clients].started;
-    if (s->requests_seen > sent)
+    if (s->requests_seen > sent && s->fault != SIM_ORIGIN_REFUSE) /* that one it may have seen */
         sim_wrong(s, "origins saw %u requests of %u", s->requests_seen, sent);
     LIST_EACH(l, &s->origins)
     {
         struct sim_origin *o = ORIGIN(l);
-        if (o->connection && o->in.len)
+        if (origin_connection(o) && o->in.len)
             sim_wrong(s, "an origin waits for the rest of \"%s\"", strbuf_str(&o->in));
     }
 }
@@ -427,8 +601,11 @@ void sim_peers_fini(struct sim *s)
     for (struct list *l; (l = list_pop_front(&s->origins)) != NULL;) {
         ck_assert_ptr_null(ORIGIN(l)->connection);
         strbuf_fini(&ORIGIN(l)->in);
+        sim_h2_free(&ORIGIN(l)->h2);
         mem_free(ORIGIN(l));
     }
-    for (unsigned i = 0; i <= s->n_clients; i++)
+    for (unsigned i = 0; i <= s->n_clients; i++) {
         strbuf_fini(&s->clients[i].received);
+        sim_h2_free(&s->clients[i].h2);
+    }
 }

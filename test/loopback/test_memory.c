@@ -62,7 +62,7 @@ static bool play(const struct sim_scenario *sc, struct route_config *routes, uns
                  struct sim *s)
 {
     fail_at = at;
-    return sim_run(sc, routes, routes, at ? SIM_MEMORY : SIM_NONE, 0, s);
+    return sim_run(sc, SIM_H1_H1, routes, routes, at ? SIM_MEMORY : SIM_NONE, 0, s);
 }
 
 /* True: it goes on without that allocation. */
