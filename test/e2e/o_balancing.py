@@ -1,7 +1,7 @@
 """Load balancers and the health that the configuration declares."""
 import pytest
 
-from harness import Reply, bootstrap, cluster, endpoint, http_listener, route
+from harness import Reply, bootstrap, cluster, endpoint, http_listener, route, wait_for
 
 
 def spread(proxy, total, **kw):
@@ -49,7 +49,7 @@ def test_least_request_avoids_the_busy_endpoint(start, origins):
                     least_request_lb_config={"choice_count": 10})
     with proxy.client() as held:
         held.write_request(path="/held")
-        proxy.wait_stat("cluster.one.upstream_rq_active", 1)
+        wait_for(lambda: a.requests or b.requests, 10, "the request at an origin")
         busy = "a" if a.requests else "b"
         seen = spread(proxy, 20)
         # 10 draws out of two: the busy one wins only when all draws hit it (0.1 %)
