@@ -15,7 +15,7 @@ from report import Report
 SECTIONS = {"exact": "exact", "cpu": "ratios", "latency": "ratios", "connections": "ratios",
             "bulk": "ratios", "routes": "ratios", "memory": "memory", "start": "scale",
             "push": "scale", "push_delta": "scale", "churn": "scale", "churn_delta": "scale",
-            "manager": "scale", "hostile": "hostile"}
+            "manager": "scale", "hostile": "hostile", "handshakes": "handshakes"}
 
 
 def section(name):

@@ -28,6 +28,17 @@ def cpu_ns(pid):
     return total
 
 
+def user_ns(pid):
+    """User CPU of all threads, in ticks of 10 ms."""
+    ticks = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            ticks += int((task / "stat").read_text().rpartition(")")[2].split()[11])
+        except FileNotFoundError:
+            pass
+    return ticks * 10_000_000
+
+
 def steal_ticks():
     return int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8])
 
@@ -165,6 +176,12 @@ def instructions_by_thread(folder, number):
         thread = re.search(r"^thread: (\d+)", text, re.M)
         found[int(thread.group(1))] = int(total.group(1)) if total else 0
     return found
+
+
+def totals(path):
+    """Instructions in one file of callgrind's."""
+    found = re.search(r"^totals: (\d+)", Path(path).read_text(errors="replace"), re.M)
+    return int(found.group(1)) if found else 0
 
 
 HEAP_FILES = re.compile(r"malloc/(malloc|arena)\.c|heap/count_heap\.c")

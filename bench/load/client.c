@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "load/tls.h"
+
 struct ev_loop *client_loop;
 
 uint64_t now_ns(void)
@@ -26,6 +28,7 @@ void client_close(struct client *c)
     if (c->io.fd < 0)
         return;
     ev_io_stop(client_loop, &c->io);
+    client_tls_end(c);
     close(c->io.fd);
     c->io.fd = -1;
     c->connecting = c->waiting = false;
@@ -117,7 +120,8 @@ static bool feed(struct client *c, const char *data, size_t len)
 
 static void send_rest(struct client *c)
 {
-    ssize_t n = send(c->io.fd, c->unsent, c->n_unsent, MSG_NOSIGNAL);
+    ssize_t n = c->ssl ? client_tls_send(c, c->unsent, c->n_unsent)
+                       : send(c->io.fd, c->unsent, c->n_unsent, MSG_NOSIGNAL);
     if (n > 0) {
         c->unsent += n;
         c->n_unsent -= (size_t)n;
@@ -125,28 +129,59 @@ static void send_rest(struct client *c)
     watch(c, c->n_unsent ? EV_READ | EV_WRITE : EV_READ);
 }
 
+static void shake(struct client *c)
+{
+    switch (client_tls_handshake(c)) {
+    case 0:
+        watch(c, c->tls_wants);
+        break;
+    case 1:
+        watch(c, EV_READ);
+        if (c->ops->on_connected)
+            c->ops->on_connected(c);
+        break;
+    default:
+        lost(c);
+    }
+}
+
+static void on_connect(struct client *c)
+{
+    int error = 0;
+    getsockopt(c->io.fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof(error)});
+    if (error) {
+        lost(c);
+        return;
+    }
+    c->connecting = false;
+    if (client_tls_wanted()) {
+        client_tls_begin(c);
+        shake(c);
+        return;
+    }
+    watch(c, EV_READ);
+    if (c->ops->on_connected)
+        c->ops->on_connected(c);
+}
+
 static void on_event(struct ev_loop *l, ev_io *io, int events)
 {
     static char buffer[262144];
     struct client *c = io->data;
     if (c->connecting) {
-        int error = 0;
-        getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof(error)});
-        if (error) {
-            lost(c);
-            return;
-        }
-        c->connecting = false;
-        watch(c, EV_READ);
-        if (c->ops->on_connected)
-            c->ops->on_connected(c);
+        on_connect(c);
+        return;
+    }
+    if (c->shaking) {
+        shake(c);
         return;
     }
     if (events & EV_WRITE && c->n_unsent)
         send_rest(c);
     if (!(events & EV_READ))
         return;
-    ssize_t n = recv(io->fd, buffer, sizeof(buffer), 0);
+    ssize_t n = c->ssl ? client_tls_recv(c, buffer, sizeof(buffer))
+                       : recv(io->fd, buffer, sizeof(buffer), 0);
     if (n < 0 && errno == EAGAIN)
         return;
     if (n <= 0 || !feed(c, buffer, (size_t)n))

@@ -10,9 +10,10 @@
 enum { CLIENT_HEAD_MAX = 8192 };
 
 struct client;
+struct ssl_st;
 
 struct client_ops {
-    void (*on_connected)(struct client *c); /* or NULL */
+    void (*on_connected)(struct client *c); /* or NULL; with TLS: after the handshake */
     void (*on_answer)(struct client *c);    /* status, head and n_head are the answer's */
     /* The peer has closed, or reset, or sent what is no answer. The client has no descriptor any
      * more: connect again or leave it. */
@@ -23,7 +24,9 @@ struct client {
     ev_io io;
     const struct client_ops *ops;
     void *owner;
-    bool connecting, waiting; /* waiting: a request is out */
+    struct ssl_st *ssl; /* NULL: no TLS */
+    int tls_wants;
+    bool connecting, shaking, waiting; /* waiting: a request is out */
     int status;
     char head[CLIENT_HEAD_MAX + 1]; /* NUL-terminated once whole */
     size_t n_head;
@@ -39,6 +42,8 @@ struct load_options {
     const char *path, *host;
     const char *headers; /* further lines, each with CRLF */
     bool close, fresh;
+    bool tls, resume;
+    const char *ca, *cert, *key;
 };
 
 extern struct ev_loop *client_loop;

@@ -3,6 +3,9 @@
  *     load run --port N --rate R [--seconds S] [--warm-up S] [--connections C] [--close]
  *     load hold --port N --connections C [--requests 0]
  *     load probe --port N [--fresh]
+ *
+ * With --tls over TLS 1.3: --ca F (else anybody is believed), --cert F --key F, --resume (each
+ * connection resumes the newest session).
  * All take --path P, --host H and --header "name: value" (repeated). `run` prints one line of JSON;
  * see the heads of run.c, hold.c and probe.c. */
 #include <getopt.h>
@@ -13,6 +16,7 @@
 #include <sys/resource.h>
 
 #include "load/client.h"
+#include "load/tls.h"
 
 static char headers[4096];
 
@@ -38,8 +42,34 @@ static const struct option long_options[] = {
     {"header", required_argument, NULL, 'A'},
     {"close", no_argument, NULL, 'x'},
     {"fresh", no_argument, NULL, 'f'},
+    {"tls", no_argument, NULL, 't'},
+    {"resume", no_argument, NULL, 'R'},
+    {"ca", required_argument, NULL, 'a'},
+    {"cert", required_argument, NULL, 'C'},
+    {"key", required_argument, NULL, 'K'},
     {0},
 };
+
+static bool parse_tls(struct load_options *o, int c)
+{
+    switch (c) {
+    case 't':
+        return o->tls = true;
+    case 'R':
+        return o->resume = true;
+    case 'a':
+        o->ca = optarg;
+        return true;
+    case 'C':
+        o->cert = optarg;
+        return true;
+    case 'K':
+        o->key = optarg;
+        return true;
+    default:
+        return false;
+    }
+}
 
 static bool parse(struct load_options *o, int argc, char **argv)
 {
@@ -79,11 +109,12 @@ static bool parse(struct load_options *o, int argc, char **argv)
             o->fresh = true;
             break;
         default:
-            return false;
+            if (!parse_tls(o, c))
+                return false;
         }
     }
     o->headers = headers;
-    return o->port > 0 && o->rate > 0 && o->connections >= 0;
+    return o->port > 0 && o->rate > 0 && o->connections >= 0 && !o->cert == !o->key;
 }
 
 int main(int argc, char **argv)
@@ -103,6 +134,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: load run|hold|probe --port N [...]; see bench/load/main.c\n");
         return 2;
     }
+    if (o.tls)
+        client_tls_init(&o);
     if (strcmp(what, "run") == 0)
         return load_run(&o);
     if (strcmp(what, "hold") == 0)

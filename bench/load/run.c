@@ -6,6 +6,7 @@
 
 #include "load/client.h"
 #include "load/histogram.h"
+#include "load/tls.h"
 
 enum { END_WAIT_NS = 3000000000u, TICK_MIN_NS = 100000 };
 
@@ -124,17 +125,25 @@ static void on_closed(struct client *c)
     rest(r, q);
 }
 
+/* Not sent, or not answered, when the time was over. */
+static uint64_t unfinished(const struct run *r)
+{
+    return r->out + (r->n_due - r->n_sent);
+}
+
 static void report(const struct run *r)
 {
     static const struct {
         const char *name;
         double part;
     } parts[] = {{"p50_us", 0.5}, {"p90_us", 0.9}, {"p99_us", 0.99}, {"p999_us", 0.999}};
-    printf("{\"due\": %llu, \"good\": %llu, \"failed\": %llu, \"closed\": %llu, \"bytes\": %llu, "
-           "\"statuses\": [",
+    printf("{\"due\": %llu, \"good\": %llu, \"failed\": %llu, \"unfinished\": %llu, \"closed\": "
+           "%llu, \"bytes\": %llu, "
+           "\"full\": %llu, \"resumed\": %llu, \"statuses\": [",
            (unsigned long long)r->n_due, (unsigned long long)r->good,
-           (unsigned long long)(r->failed + r->out + (r->n_due - r->n_sent)),
-           (unsigned long long)r->closed, (unsigned long long)r->bytes);
+           (unsigned long long)(r->failed + unfinished(r)), (unsigned long long)unfinished(r),
+           (unsigned long long)r->closed, (unsigned long long)r->bytes,
+           (unsigned long long)client_tls_full, (unsigned long long)client_tls_resumed);
     for (int i = 0; i < 6; i++)
         printf("%s%llu", i ? ", " : "", (unsigned long long)r->statuses[i]);
     printf("], \"rate\": %.1f", (double)r->good * 1e9 / (double)(now_ns() - r->begun));

@@ -2,6 +2,8 @@
 missing ones (rules M17, O07, Q18 and traps of SDS)."""
 import json
 import ssl
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from harness import certs, difference, direct, route, wait_for, xds
 from harness.certs import downstream, sds, upstream
 from harness.config import bootstrap, cluster, endpoint
+from harness.proxy import REPOSITORY
 from harness.stub import type_url
 from harness.tls import TlsClient, tls_front, tls_origin
 from harness.xds import (STATE_OF_THE_WORLD, api_source, eds_cluster, endpoints, listener, names_of,
@@ -143,6 +146,17 @@ def test_rotation_under_load_fails_nothing(stub, start, ca, leaves, ads_bootstra
     assert problems == []
     assert counts[0] > len(names)
     assert seen == {leaves[name].serial for name in ("one", "two", "three")}
+
+
+def test_rotation_program(kind):
+    """A few seconds of bench/rotation.py, which a release runs for five minutes."""
+    if not (REPOSITORY / "build" / "bench" / "load").exists():
+        pytest.skip("no load generator in this build")
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "bench" / "rotation.py", "--proxy", kind, "--seconds", "4",
+         "--every", "0.25", "--rate", "50", "--growth", "50", "--late", "50"],
+        capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_O07_each_secret_has_a_stream_of_its_own(stub, start, ca, leaves, dialect):
