@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "config/matcher.h"
 
-enum access_log_sink { ACCESS_LOG_FILE, ACCESS_LOG_STDOUT, ACCESS_LOG_STDERR };
+enum access_log_sink { ACCESS_LOG_FILE, ACCESS_LOG_STDOUT, ACCESS_LOG_STDERR, ACCESS_LOG_GRPC };
 
 /* One operator, or literal text. X(enumerator, command name). */
 #define FORMAT_OP_LIST(X)                                                                          \
@@ -174,12 +174,14 @@ struct json_format_node {
     unsigned n_children;
 };
 
+struct grpc_log;          /* config/grpc_log.h */
 struct access_log_filter; /* config/access_log.c: status code, duration, header, flags, and/or, ...
                            */
 
 struct access_log {
     enum access_log_sink sink;
     struct bytes path;
+    const struct grpc_log *grpc; /* ACCESS_LOG_GRPC */
     bool is_json;
     struct format format;
     struct json_format_node json;

@@ -7,6 +7,7 @@
 #include "config/access_log_filter_decode.h"
 #include "config/decode.h"
 #include "config/decode_util.h"
+#include "config/grpc_log_decode.h"
 #include "config/typed.h"
 #include "envoy/config/accesslog/v3/accesslog.upb.h"
 #include "envoy/config/core/v3/base.upb.h"
@@ -245,6 +246,8 @@ static bool take_logger(struct decode_context *ctx, struct arena *a,
         return take_stream(ctx, a, t.value, true, arena, log, err);
     if (IS("stream.v3.StderrAccessLog"))
         return take_stream(ctx, a, t.value, false, arena, log, err);
+    if (IS("grpc.v3.HttpGrpcAccessLogConfig"))
+        return grpc_log_http_decode(a, t.value, arena, log, err);
 #undef IS
     return error_set(err,
                      "Didn't find a registered implementation for '%.*s' with type URL: '%.*s'",

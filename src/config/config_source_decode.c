@@ -39,9 +39,8 @@ static bool take_retry(const envoy_config_core_v3_RetryPolicy *p, struct grpc_se
     return true;
 }
 
-static bool take_service(struct decode_context *ctx, struct arena *a,
-                         const envoy_config_core_v3_GrpcService *m, struct grpc_service *out,
-                         struct error *err)
+bool take_grpc_service(struct arena *a, const envoy_config_core_v3_GrpcService *m,
+                       struct grpc_service *out, struct error *err)
 {
     const envoy_config_core_v3_GrpcService_EnvoyGrpc *g = GRPC(envoy_grpc)(m);
     size_t n;
@@ -49,11 +48,6 @@ static bool take_service(struct decode_context *ctx, struct arena *a,
         return error_set(err, "expected envoy_grpc (google_grpc is not implemented)");
     out->cluster_name = arena_dup(a, upb_bytes(GRPC(EnvoyGrpc_cluster_name)(g)));
     out->authority = arena_dup(a, upb_bytes(GRPC(EnvoyGrpc_authority)(g)));
-    if (ctx->control_cluster_ok && !ctx->control_cluster_ok(ctx->owner, out->cluster_name))
-        return error_set(err,
-                         "ApiConfigSource must have a statically defined non-EDS cluster: '%.*s' "
-                         "does not exist, was added via api, or is an EDS cluster",
-                         BYTES_ARG(out->cluster_name));
     if (!take_duration_ms(GRPC(timeout)(m), "timeout", &out->timeout_ms, err) ||
         !take_retry(GRPC(EnvoyGrpc_retry_policy)(g), out, err))
         return false;
@@ -67,6 +61,20 @@ static bool take_service(struct decode_context *ctx, struct arena *a,
     }
     out->n_metadata = (unsigned)n;
     return true;
+}
+
+static bool take_service(struct decode_context *ctx, struct arena *a,
+                         const envoy_config_core_v3_GrpcService *m, struct grpc_service *out,
+                         struct error *err)
+{
+    const envoy_config_core_v3_GrpcService_EnvoyGrpc *g = GRPC(envoy_grpc)(m);
+    struct bytes name = g ? upb_bytes(GRPC(EnvoyGrpc_cluster_name)(g)) : BYTES_NONE;
+    if (g && ctx->control_cluster_ok && !ctx->control_cluster_ok(ctx->owner, name))
+        return error_set(err,
+                         "ApiConfigSource must have a statically defined non-EDS cluster: '%.*s' "
+                         "does not exist, was added via api, or is an EDS cluster",
+                         BYTES_ARG(name));
+    return take_grpc_service(a, m, out, err);
 }
 
 static bool check_api(const api_msg *m, bool *delta, struct error *err)

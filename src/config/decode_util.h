@@ -13,11 +13,13 @@
 struct decode_context;
 struct envoy_config_core_v3_Address;
 struct envoy_config_core_v3_CidrRange;
+struct envoy_config_core_v3_GrpcService;
 struct envoy_config_core_v3_TransportSocket;
 struct envoy_config_core_v3_SocketAddress;
 struct address;
 struct address_prefix;
 struct google_protobuf_Any;
+struct grpc_service;
 struct typed;
 
 /* False and *err for a negative or too long one; *out stays when d is NULL. */
@@ -34,3 +36,6 @@ MUST_CHECK bool take_cidr(const struct envoy_config_core_v3_CidrRange *m,
 MUST_CHECK bool take_any(struct decode_context *ctx, struct arena *a,
                          const struct google_protobuf_Any *any, struct typed *out,
                          struct error *err);
+/* A GrpcService that is a cluster; whether there is such a cluster is not asked. */
+MUST_CHECK bool take_grpc_service(struct arena *a, const struct envoy_config_core_v3_GrpcService *m,
+                                  struct grpc_service *out, struct error *err);

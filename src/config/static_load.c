@@ -81,6 +81,10 @@ static bool take_admin(struct decode_context *ctx, struct bootstrap_config *c,
     if (!access_logs_decode(ctx, c->arena, wire, FIELD_ADMIN_ACCESS_LOG, &c->admin_access_logs,
                             &c->n_admin_access_logs, err))
         return error_prefix(err, "admin.");
+    for (unsigned i = 0; i < c->n_admin_access_logs; i++) {
+        if (c->admin_access_logs[i]->sink == ACCESS_LOG_GRPC) /* its thread has no clusters */
+            return error_set(err, "admin.access_log[%u]: not implemented over gRPC", i);
+    }
     if (path.len)
         return take_old_admin_log(c, path, err) || error_prefix(err, "admin.access_log_path: ");
     return true;

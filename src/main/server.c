@@ -343,7 +343,7 @@ bool server_run(struct server *s, struct error *err)
     watch_signals(s);
     s->state = SERVER_INITIALIZING;
     for (unsigned i = 0; i < s->n_workers; i++)
-        worker_thread_run(s->workers[i]);
+        worker_thread_run(s->workers[i], config_thread_node(s->config));
     config_thread_run(s->config);
     timer_start(&s->second, SECOND_MS);
     LOG(LOG_MAIN, LOG_INFO, "starting main dispatch loop");

@@ -14,6 +14,7 @@
 #include "dataplane/net/chunk.h"
 #include "dataplane/net/conn_limit.h"
 #include "dataplane/upstream/cluster_manager.h"
+#include "filters/access_loggers/grpc/grpc_logs.h"
 #include "main/config_thread.h"
 #include "main/post_call.h"
 
@@ -218,8 +219,9 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-void worker_thread_run(struct worker_thread *t)
+void worker_thread_run(struct worker_thread *t, struct bytes node)
 {
+    t->grpc_logs = grpc_logs_new(&t->worker, node);
     CHECK(pthread_create(&t->thread, NULL, thread_main, t) == 0);
     t->started = true;
 }
@@ -300,6 +302,11 @@ void worker_thread_stop(struct worker_thread *t)
     http_conn_list_close_all(&t->worker);
     loop_turn(t->worker.loop, false); /* lets the reaper free what was closed */
     http_worker_fini(&t->worker);     /* the streams that are left use clusters until they end */
+    if (t->grpc_logs) {               /* they have written their last lines */
+        grpc_logs_flush(t->grpc_logs);
+        loop_turn(t->worker.loop, false);
+    }
+    grpc_logs_free(&t->grpc_logs);
     cluster_manager_free(&t->worker.clusters);
     loop_turn(t->worker.loop, false);
     config_thread_return(t->o.config, snapshot_slot_take(&t->slot));

@@ -30,11 +30,13 @@ struct worker_thread {
     bool started, accepting;
     struct list acceptors; /* struct worker_listener */
     struct accept_list accepted;
+    struct grpc_logs *grpc_logs;
     struct timer drain; /* connections of chains that are gone */
 };
 
 struct worker_thread *worker_thread_new(const struct worker_thread_options *o, struct error *err);
-void worker_thread_run(struct worker_thread *t);
+/* node: the bytes of core.v3.Node that access log services are told; for the process's life. */
+void worker_thread_run(struct worker_thread *t, struct bytes node);
 /* Any thread. */
 void worker_thread_accept(struct worker_thread *t); /* from now on (rule M14) */
 void worker_thread_fail_health(struct worker_thread *t, bool fail);

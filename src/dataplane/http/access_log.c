@@ -43,12 +43,16 @@ void access_log_stream(struct stream *s)
     struct http_conn_list *list = s->worker->http_conns;
     struct strbuf *line = &list->log_line;
     const struct http_manager *m = s->manager;
-    if (!list->log)
-        return;
     for (unsigned i = 0; i < m->n_access_logs; i++) {
         const struct access_log *log = m->access_logs[i];
+        if (log->sink == ACCESS_LOG_GRPC ? !s->worker->log_service : !list->log)
+            continue;
         if (!passes(s, log))
             continue;
+        if (log->sink == ACCESS_LOG_GRPC) {
+            s->worker->log_service->write(s->worker->log_service, s, log);
+            continue;
+        }
         strbuf_cut(line, 0);
         if (log->is_json) {
             format_json(s, &log->json, line);

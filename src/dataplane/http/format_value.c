@@ -79,6 +79,17 @@ static bool add(struct strbuf *out, struct bytes b)
     return b.len > 0;
 }
 
+/* Spaces would end a field of a line. */
+static bool add_details(struct strbuf *out, struct bytes details, bool keep_spaces)
+{
+    for (size_t i = 0; i < details.len; i++) {
+        char c = details.data[i];
+        bool space = c == ' ' || (c >= '\t' && c <= '\r');
+        strbuf_add_char(out, space && !keep_spaces ? '_' : c);
+    }
+    return details.len > 0;
+}
+
 static bool add_u64(struct strbuf *out, uint64_t v)
 {
     strbuf_add_u64(out, v);
@@ -295,7 +306,7 @@ static bool upstream_value(struct stream *s, enum format_op op, struct strbuf *o
     case FORMAT_UPSTREAM_REQUEST_ATTEMPT_COUNT:
         return add_u64(out, i->attempts);
     case FORMAT_UPSTREAM_TRANSPORT_FAILURE_REASON:
-        return add(out, i->upstream_failure_reason);
+        return add_details(out, i->upstream_failure_reason, false);
     case FORMAT_ROUTE_NAME:
         return s->route_matched && s->route.route && add(out, s->route.route->name);
     case FORMAT_VIRTUAL_CLUSTER_NAME:
@@ -365,17 +376,6 @@ static bool time_value(struct stream *s, const struct format_part *part, struct 
     default:
         return upstream_value(s, part->op, out);
     }
-}
-
-/* Spaces would end a field of a line. */
-static bool add_details(struct strbuf *out, struct bytes details, bool keep_spaces)
-{
-    for (size_t i = 0; i < details.len; i++) {
-        char c = details.data[i];
-        bool space = c == ' ' || (c >= '\t' && c <= '\r');
-        strbuf_add_char(out, space && !keep_spaces ? '_' : c);
-    }
-    return details.len > 0;
 }
 
 /* While the response is on its way through the filters its head says it. */

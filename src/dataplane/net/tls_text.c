@@ -240,6 +240,8 @@ struct bytes tls_text(const struct tls_connection *c, enum tls_question q, struc
         return owned(SSL_get_version(c->ssl), a);
     case TLS_CIPHER:
         return owned(cipher ? SSL_CIPHER_get_name(cipher) : NULL, a);
+    case TLS_CIPHER_ID:
+        return cipher ? arena_u64(a, SSL_CIPHER_get_protocol_id(cipher)) : BYTES_NONE;
     case TLS_SESSION_ID:
         return session_text(c->ssl, a);
     case TLS_SERVER_NAME:

@@ -37,6 +37,7 @@ bool transport_is_tls(const struct transport *t);
 #define TLS_QUESTION_LIST(X)                                                                       \
     X(VERSION)                                                                                     \
     X(CIPHER)                                                                                      \
+    X(CIPHER_ID) /* of IANA, in decimal */                                                         \
     X(SESSION_ID)                                                                                  \
     X(SERVER_NAME)                                                                                 \
     X(PEER_SUBJECT)                                                                                \

@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "base/stats.h"
 
+struct access_log_service;
 struct access_log_writer;
 struct chunk_pool;
 struct conn_limit;
@@ -36,12 +37,13 @@ struct worker {
     struct chunk_pool *chunks;
     struct random_source random;
     struct stat_store *stats;
-    const struct snapshot *snapshot;      /* the current one; replaced between events only */
-    struct cluster_manager *clusters;     /* upstream/: pools and balancers of this worker */
-    struct access_log_writer *access_log; /* http/: where finished lines go */
-    struct http_conn_list *http_conns;    /* http/: live downstream connections */
-    struct stream_pool *streams;          /* http/: free list of streams and arenas */
-    struct conn_limit *connections;       /* of the process, net/conn_limit.h; NULL: no limit */
-    struct worker_drain drain;            /* when answers say "Connection: close" */
+    const struct snapshot *snapshot;        /* the current one; replaced between events only */
+    struct cluster_manager *clusters;       /* upstream/: pools and balancers of this worker */
+    struct access_log_writer *access_log;   /* http/: where finished lines go */
+    struct access_log_service *log_service; /* filters/: where entries over gRPC go; or NULL */
+    struct http_conn_list *http_conns;      /* http/: live downstream connections */
+    struct stream_pool *streams;            /* http/: free list of streams and arenas */
+    struct conn_limit *connections;         /* of the process, net/conn_limit.h; NULL: no limit */
+    struct worker_drain drain;              /* when answers say "Connection: close" */
     uint64_t next_stream_id, next_connection_id;
 };

@@ -168,7 +168,8 @@ static void set_above(struct async_call *c, bool above)
         c->o.ops->on_watermark(c, above);
 }
 
-static void send_all(struct async_call *c)
+/* told: from the loop, not from inside of async_call_start(). */
+static void send_all(struct async_call *c, bool told)
 {
     bool body = c->body.len > 0;
     c->state = ASYNC_ACTIVE;
@@ -176,6 +177,8 @@ static void send_all(struct async_call *c)
     c->body_sent |= body;
     if (body && c->pool.conn)
         pool_request_send_data(&c->pool, &c->body, c->request_ended);
+    if (c->o.ops->on_connected && told)
+        c->o.ops->on_connected(c);
     if (c->state == ASYNC_ACTIVE && c->pool.conn)
         set_above(c, pool_request_above(&c->pool));
 }
@@ -184,7 +187,7 @@ static void on_ready(struct pool_request *r)
 {
     struct async_call *c = r->owner;
     if (!orphaned(c))
-        send_all(c);
+        send_all(c, true);
 }
 
 /* What the upstream has not touched goes to another connection while all of it is here. */
@@ -196,7 +199,7 @@ static bool try_again(struct async_call *c, enum upstream_failure why)
     c->state = ASYNC_WAITING;
     switch (conn_pool_get(c->pool.pool, &c->pool)) {
     case POOL_READY:
-        send_all(c);
+        send_all(c, true);
         return true;
     case POOL_PENDING:
         return true;
@@ -335,7 +338,7 @@ static void get_connection(struct async_call *c, const struct host *host)
     host_state_hold(c->host);
     switch (conn_pool_get(pool, &c->pool)) {
     case POOL_READY:
-        send_all(c);
+        send_all(c, false);
         return;
     case POOL_PENDING:
         return;

@@ -40,6 +40,7 @@ struct async_end {
 
 /* All but on_end are optional. */
 struct async_call_ops {
+    void (*on_connected)(struct async_call *c);         /* from now on what is sent goes out */
     void (*on_headers)(struct async_call *c, bool end); /* the response's head: c->response */
     void (*on_data)(struct async_call *c, struct buffer *data, bool end);
     void (*on_trailers)(struct async_call *c);
@@ -101,6 +102,11 @@ struct async_call *async_call_new(struct worker *w, const struct async_call_opti
 /* end: there is no body. Whatever fails here is told later, by on_end. */
 void async_call_start(struct async_call *c, bool end);
 void async_call_send_data(struct async_call *c, struct buffer *data, bool end); /* moves */
+/* It has failed already, and on_end follows: what is sent to it is lost. */
+static inline bool async_call_doomed(const struct async_call *c)
+{
+    return defer_pending(&c->later);
+}
 static inline bool async_call_above(const struct async_call *c)
 {
     return c->above;

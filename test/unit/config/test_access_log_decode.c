@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "config/access_log_filter.h"
+#include "config/grpc_log.h"
 #include "config_fixture.h"
 
 static struct fixture f;
@@ -206,6 +207,64 @@ START_TEST(filters)
 }
 END_TEST
 
+#define GRPC_LOG(more, common)                                                                     \
+    "{name: g, typed_config: {'@type': "                                                           \
+    "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig, " more   \
+    "common_config: {log_name: l, " common "}}}"
+#define SERVICE "grpc_service: {envoy_grpc: {cluster_name: als}}"
+
+START_TEST(decodes_grpc)
+{
+    ck_assert_str_eq(decode(GRPC_LOG("additional_request_headers_to_log: [X-A, b], ", SERVICE)),
+                     "");
+    ck_assert_int_eq(last->sink, ACCESS_LOG_GRPC);
+    const struct grpc_log *g = last->grpc;
+    ck_assert(bytes_eq_str(g->log_name, "l"));
+    ck_assert(bytes_eq_str(g->service.cluster_name, "als"));
+    ck_assert_uint_eq(g->flush_ms, 1000);
+    ck_assert_uint_eq(g->buffer_bytes, 16384);
+    ck_assert_uint_eq(g->retry_base_ms, 1000);
+    ck_assert_uint_eq(g->request_headers.n, 2);
+    ck_assert(bytes_eq_str(g->request_headers.names[0], "x-a"));
+    struct bytes key = g->key;
+    ck_assert_str_eq(decode(GRPC_LOG("", SERVICE)), "");
+    ck_assert(bytes_eq(last->grpc->key, key)); /* what is logged is no part of it */
+    ck_assert_str_eq(decode(GRPC_LOG("", SERVICE ", buffer_size_bytes: 0, buffer_flush_interval: "
+                                                 "0.0001s, grpc_stream_retry_policy: "
+                                                 "{retry_back_off: {base_interval: 2s}}")),
+                     "");
+    ck_assert(!bytes_eq(last->grpc->key, key));
+    ck_assert_uint_eq(last->grpc->buffer_bytes, 0);
+    ck_assert_uint_eq(last->grpc->flush_ms, 1);
+    ck_assert_uint_eq(last->grpc->retry_base_ms, 2000);
+    ck_assert_uint_eq(last->grpc->retry_max_ms, 20000);
+}
+END_TEST
+
+static const struct {
+    const char *common, *error;
+} grpc_refused[] = {
+    {"grpc_service: {google_grpc: {target_uri: a, stat_prefix: s}}", "google_grpc"},
+    {SERVICE ", custom_tags: [{tag: t, metadata: {kind: {host: {}}, metadata_key: {key: k, path: "
+             "[{key: p}]}}}]",
+     "custom_tags[0].metadata is not implemented"},
+    {SERVICE ", custom_tags: [{tag: t, value: '%NO_SUCH%'}]", "custom_tags[0].value: "},
+    {SERVICE ", transport_api_version: V2", "transport_api_version: V2"},
+    {SERVICE ", grpc_stream_retry_policy: {retry_back_off: {base_interval: 2s, max_interval: 1s}}",
+     "grpc_stream_retry_policy."},
+};
+
+START_TEST(refuses_grpc)
+{
+    struct strbuf yaml = STRBUF_INIT;
+    strbuf_printf(&yaml, GRPC_LOG("", "%s"), grpc_refused[_i].common);
+    const char *text = decode(strbuf_str(&yaml));
+    ck_assert_msg(strstr(text, grpc_refused[_i].error) != NULL, "%s", text);
+    ck_assert_msg(bytes_starts_with(bytes_of(text), BYTES("common_config.")), "%s", text);
+    strbuf_fini(&yaml);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("access_log_decode");
@@ -213,6 +272,8 @@ static Suite *suite(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 60);
     tcase_add_test(t, compiles_commands);
+    tcase_add_test(t, decodes_grpc);
+    tcase_add_loop_test(t, refuses_grpc, 0, ARRAY_SIZE(grpc_refused));
     tcase_add_loop_test(t, refuses_commands, 0, (int)ARRAY_SIZE(bad));
     tcase_add_test(t, refuses_what_cannot_be_written);
     tcase_add_test(t, takes_a_pipe_without_a_reader);

@@ -147,12 +147,12 @@ static const char *underscored(char *text)
     return text;
 }
 
-/* Only failures to connect tell the transport's reason; logs print it without spaces too. */
+/* Only failures to connect tell the transport's reason. */
 static struct bytes transport_reason(struct router *r, enum upstream_failure why, struct bytes text)
 {
     if (why != UPSTREAM_CONNECT_FAILED || text.len == 0)
         return BYTES_NONE;
-    return bytes_of(underscored(arena_str(r->stream->arena, text)));
+    return arena_dup(r->stream->arena, text);
 }
 
 void router_fail_upstream(struct router *r, struct host_state *host, enum upstream_failure why,

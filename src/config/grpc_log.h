@@ -1,0 +1,33 @@
+/* An access logger over gRPC as configured: the service, what is collected before it is sent, and
+ * what an entry says besides what every entry says. Const data in the arena of its access log; any
+ * thread. */
+#pragma once
+
+#include "config/access_log.h"
+#include "config/config_source.h"
+
+struct grpc_log_tag {
+    struct bytes name;
+    enum { TAG_TEXT, TAG_REQUEST_HEADER, TAG_FORMAT } kind;
+    struct bytes text;     /* TAG_TEXT; TAG_REQUEST_HEADER: its name, in lower case */
+    struct bytes fallback; /* TAG_REQUEST_HEADER: without it; empty: no tag then */
+    struct format format;  /* TAG_FORMAT */
+};
+
+/* Names of headers, in lower case. */
+struct grpc_log_names {
+    struct bytes *names;
+    unsigned n;
+};
+
+struct grpc_log {
+    struct bytes key; /* loggers with equal ones share a stream */
+    struct bytes log_name;
+    struct grpc_service service;
+    uint64_t flush_ms;                    /* 1000 */
+    uint32_t buffer_bytes;                /* 16384; 0: each entry is sent at once */
+    uint64_t retry_base_ms, retry_max_ms; /* between two attempts at a stream */
+    struct grpc_log_names request_headers, response_headers, response_trailers;
+    struct grpc_log_tag *tags;
+    unsigned n_tags;
+};
