@@ -127,6 +127,23 @@ def test_many_streams_share_one_upstream_connection(proxy, h2_origin):
     assert stats["cluster.two.upstream_rq_total"] == 50
 
 
+def test_gauges(proxy, h2_origin):
+    h2_origin.reply = H2Reply(body=b"x" * 5_000_000)
+    with H2Client(proxy.port()) as client:
+        client.reading = False
+        stream = client.open(path="/h2")
+        client.wait(lambda: len(client.streams[stream].body) == 65535)
+        proxy.wait_stat("http2.streams_active", 1)
+        stats = proxy.stats()
+        assert 0 < stats["http2.pending_send_bytes"] < 5_000_000
+        assert stats["cluster.two.http2.streams_active"] == 1
+        client.reset(stream)
+        proxy.wait_stat("cluster.two.http2.streams_active", 0)
+        stats = proxy.stats()
+    assert stats["http2.streams_active"] == stats["http2.pending_send_bytes"] == 0
+    assert stats["http2.outbound_frames_active"] == 0
+
+
 def test_reset_by_the_client_reaches_the_origin(proxy, h2_origin):
     h2_origin.reply = H2Reply(never=True)
     with H2Client(proxy.port()) as client:

@@ -259,8 +259,21 @@ static void expect_zero(struct sim *s, const struct stat_scope *scope, unsigned 
         sim_wrong(s, "%s is %lld", name, (long long)n);
 }
 
+static void expect_idle_codecs(struct sim *s, const char *prefix)
+{
+    struct strbuf name = STRBUF_INIT;
+    strbuf_printf(&name, "%s%shttp2", prefix, *prefix ? "." : "");
+    struct stat_scope *scope =
+        stat_scope_get(s->world->stats, strbuf_bytes(&name), &http2_stat_schema);
+    for (unsigned id = STAT_HTTP2_DEFERRED_STREAM_CLOSE; id < HTTP2_STAT_COUNT; id++)
+        expect_zero(s, scope, id, http2_stat_schema.stats[id].name);
+    stat_scope_unref(&scope);
+    strbuf_fini(&name);
+}
+
 static void judge_counts(struct sim *s)
 {
+    expect_idle_codecs(s, "");
     struct http_manager *m = s->proxy->manager;
     expect_zero(s, m->stats, STAT_HTTP_DOWNSTREAM_CX_ACTIVE, "downstream_cx_active");
     expect_zero(s, m->stats, STAT_HTTP_DOWNSTREAM_CX_HTTP1_ACTIVE, "downstream_cx_http1_active");
@@ -272,6 +285,7 @@ static void judge_counts(struct sim *s)
         expect_zero(s, c, STAT_UPSTREAM_CX_ACTIVE, "upstream_cx_active");
         expect_zero(s, c, STAT_UPSTREAM_RQ_ACTIVE, "upstream_rq_active");
         expect_zero(s, c, STAT_UPSTREAM_RQ_PENDING_ACTIVE, "upstream_rq_pending_active");
+        expect_idle_codecs(s, c->prefix);
     }
     if (http_conn_list_count(&s->world->worker))
         sim_wrong(s, "%u connections are left", http_conn_list_count(&s->world->worker));

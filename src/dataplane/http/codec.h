@@ -72,6 +72,8 @@ struct codec_callbacks {
     void (*on_ping)(void *owner);     /* a PING was answered */
     void (*on_settings)(void *owner); /* max_streams may have changed */
     void (*on_count)(void *owner, unsigned http2_stat);
+    /* A gauge has changed; after flush, input and free, which leaves them at 0. */
+    void (*on_gauge)(void *owner, unsigned http2_stat, int64_t change);
     /* Upstream HTTP/2 and HTTP/1 "Connection: close" seen: no further stream on this connection. */
     void (*on_no_more_streams)(void *owner);
 };

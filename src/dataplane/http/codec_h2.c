@@ -37,6 +37,25 @@ void h2_count(struct codec_h2 *h, enum http2_stat stat)
         h->c.cb->on_count(h->c.owner, stat);
 }
 
+static void tell_gauge(struct codec_h2 *h, enum http2_stat stat, int64_t *told, int64_t now)
+{
+    if (*told == now)
+        return;
+    if (h->c.cb->on_gauge)
+        h->c.cb->on_gauge(h->c.owner, stat, now - *told);
+    *told = now;
+}
+
+void h2_tell_gauges(struct codec_h2 *h)
+{
+    size_t frames = h->session ? nghttp2_session_get_outbound_queue_size(h->session) : 0;
+    uint32_t control = h->session ? h->control_queued : 0;
+    tell_gauge(h, STAT_HTTP2_STREAMS_ACTIVE, &h->told.streams, h->mux.open_streams);
+    tell_gauge(h, STAT_HTTP2_PENDING_SEND_BYTES, &h->told.pending, (int64_t)h->pending);
+    tell_gauge(h, STAT_HTTP2_OUTBOUND_FRAMES_ACTIVE, &h->told.frames, (int64_t)frames);
+    tell_gauge(h, STAT_HTTP2_OUTBOUND_CONTROL_FRAMES_ACTIVE, &h->told.control, control);
+}
+
 void h2_break(struct codec_h2 *h, const struct codec_error *e, uint32_t code)
 {
     if (h->broken)
@@ -74,6 +93,7 @@ void h2_stream_free(struct codec_stream *s)
     if (owed && h->session && !h->broken)
         (void)nghttp2_session_consume_connection(h->session, owed);
     buffer_fini(&s->in);
+    h->pending -= s->out.len;
     buffer_fini(&s->out);
     h2_release(h->memory, s->trailer_fields);
     list_remove(&s->link);
@@ -108,8 +128,10 @@ void h2_stream_settle(struct codec_stream *s)
 static void drop_unsent(struct codec_stream *s)
 {
     struct buffer keep;
+    size_t n = s->promised < s->out.len ? s->promised : s->out.len;
     buffer_init(&keep, s->h2->c.out->pool);
-    buffer_move_n(&keep, &s->out, s->promised < s->out.len ? s->promised : s->out.len);
+    buffer_move_n(&keep, &s->out, n);
+    s->h2->pending -= s->out.len;
     buffer_drain(&s->out, s->out.len);
     buffer_move(&s->out, &keep);
     s->out_end = false;
@@ -233,6 +255,7 @@ static bool h2_input(struct codec *c, struct buffer *in)
     if (h->broken)
         buffer_drain(in, in->len);
     h2_notice_end(h);
+    h2_tell_gauges(h);
     return !h->mux.over;
 }
 
@@ -323,6 +346,7 @@ static void h2_free(struct codec **c)
     h->session = NULL;
     LIST_EACH(l, &h->streams)
     h2_stream_free(LIST_ENTRY(l, struct codec_stream, link));
+    h2_tell_gauges(h);
     h2_release(h->memory, h->resets);
     h2_memory_free(&h->memory);
     mem_free(h);

@@ -69,6 +69,10 @@ struct codec_h2 {
         uint8_t have;
         uint32_t left; /* of its payload, or of the preface */
     } scan;
+    size_t pending; /* bytes of bodies that are no frames yet */
+    struct {
+        int64_t streams, pending, frames, control;
+    } told;                   /* of the gauges */
     int32_t last_stream;      /* begun by the peer */
     struct h2_resets *resets; /* NULL: we have reset none */
     uint64_t priority_frames, window_updates, streams_opened, data_sent;
@@ -85,6 +89,7 @@ static inline struct codec_h2 *h2_of(struct codec *c)
 }
 
 void h2_count(struct codec_h2 *h, enum http2_stat stat);
+void h2_tell_gauges(struct codec_h2 *h);
 
 /* codec_h2_memory.c */
 void *h2_alloc(struct h2_memory *m, size_t size); /* zeroed; NULL: no memory */

@@ -96,6 +96,7 @@ static int send_body(nghttp2_session *session, nghttp2_frame *f, const uint8_t *
         return NGHTTP2_ERR_WOULDBLOCK; /* asked again for the same frame */
     buffer_add(h->c.out, head, 9);
     buffer_move_n(h->c.out, &s->out, length);
+    h->pending -= length;
     s->promised = 0;
     h->data_sent++;
     if (s->above && s->out.len <= s->limit / 2) {
@@ -174,6 +175,7 @@ void h2_send_informational(struct codec_stream *s, const struct headers *hs)
 
 void h2_send_data(struct codec_stream *s, struct buffer *data, bool end)
 {
+    s->h2->pending += data->len;
     buffer_move(&s->out, data);
     s->out_end = end;
     set_above(s);
@@ -316,6 +318,7 @@ void h2_flush(struct codec *c, size_t room)
     }
     h->mux.blocked = nghttp2_session_want_write(h->session) && c->out->len >= h->room;
     h2_notice_end(h);
+    h2_tell_gauges(h);
 }
 
 void h2_send_callbacks(nghttp2_session_callbacks *cb)

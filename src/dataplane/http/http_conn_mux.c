@@ -86,6 +86,13 @@ static void on_count(void *owner, unsigned stat)
     stat_inc(c->mux->codec_stats, c->worker->slot, stat);
 }
 
+/* Also when the codec is freed, after its connection has ended. */
+static void on_gauge(void *owner, unsigned stat, int64_t change)
+{
+    struct worker *w = ((struct http_conn *)owner)->worker;
+    stat_add(w->http_conns->http2_stats, w->slot, stat, change);
+}
+
 static const struct codec_callbacks codec_callbacks = {
     .on_stream_begin = on_stream_begin,
     .on_headers = on_headers,
@@ -96,6 +103,7 @@ static const struct codec_callbacks codec_callbacks = {
     .on_stream_watermark = on_stream_watermark,
     .on_ping = on_ping,
     .on_count = on_count,
+    .on_gauge = on_gauge,
 };
 
 /* --- out --- */

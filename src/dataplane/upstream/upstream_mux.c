@@ -206,6 +206,12 @@ static void on_count(void *owner, unsigned stat)
     stat_inc(cluster_of(uc)->http2_stats, cluster_of(uc)->worker->slot, stat);
 }
 
+static void on_gauge(void *owner, unsigned stat, int64_t change)
+{
+    struct upstream_conn *uc = owner;
+    stat_add(cluster_of(uc)->http2_stats, cluster_of(uc)->worker->slot, stat, change);
+}
+
 /* At once out of the list of those that take requests: the streams it refuses are tried again. */
 static void on_no_more(void *owner)
 {
@@ -226,6 +232,7 @@ static const struct codec_callbacks codec_callbacks = {
     .on_ping = on_ping,
     .on_settings = on_settings,
     .on_count = on_count,
+    .on_gauge = on_gauge,
     .on_no_more_streams = on_no_more,
 };
 

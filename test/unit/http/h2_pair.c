@@ -123,6 +123,11 @@ static void on_count(void *owner, unsigned stat)
     ((struct h2_side *)owner)->counts[stat]++;
 }
 
+static void on_gauge(void *owner, unsigned stat, int64_t change)
+{
+    ((struct h2_side *)owner)->counts[stat] += change;
+}
+
 static const struct codec_callbacks callbacks = {
     .on_stream_begin = on_stream_begin,
     .on_headers = on_headers,
@@ -135,6 +140,7 @@ static const struct codec_callbacks callbacks = {
     .on_settings = on_settings,
     .on_no_more_streams = on_no_more,
     .on_count = on_count,
+    .on_gauge = on_gauge,
 };
 
 void h2_pair_init(struct h2_pair *p)

@@ -447,6 +447,46 @@ START_TEST(test_values_are_cleaned)
 END_TEST
 
 /* The streams of a dead session go without a word. */
+static void expect_gauges(struct h2_side *s, int64_t streams, int64_t bytes, int64_t frames)
+{
+    ck_assert_int_eq(s->counts[STAT_HTTP2_STREAMS_ACTIVE], streams);
+    ck_assert_int_eq(s->counts[STAT_HTTP2_PENDING_SEND_BYTES], bytes);
+    ck_assert_int_eq(s->counts[STAT_HTTP2_OUTBOUND_FRAMES_ACTIVE], frames);
+}
+
+/* What is under way, unsent or waits; all of it falls to zero. */
+START_TEST(test_gauges)
+{
+    struct h2_pair p;
+    h2_pair_init(&p);
+    h2_pair_open(&p);
+    p.server.answer = p.server.quiet = true;
+    struct h2_seen *c = h2_request(&p, POST, false);
+    h2_pair_run(&p, 0);
+    expect_gauges(&p.client, 1, 0, 0);
+    expect_gauges(&p.server, 1, 0, 0);
+    h2_body(c, 100000, false);
+    p.client.codec->ops->flush(p.client.codec, 1); /* one frame, and no room for more */
+    expect_gauges(&p.client, 1, 100000 - 16384, 0);
+    h2_pair_run(&p, 0);
+    h2_body(c, 0, true);
+    h2_pair_run(&p, 0);
+    expect_gauges(&p.client, 0, 0, 0);
+    expect_gauges(&p.server, 0, 0, 0);
+    p.server.room = 0;
+    for (int i = 0; i < 3; i++)
+        p.client.codec->ops->ping(p.client.codec);
+    h2_pair_run(&p, 0);
+    expect_gauges(&p.server, 0, 0, 3);
+    ck_assert_int_eq(p.server.counts[STAT_HTTP2_OUTBOUND_CONTROL_FRAMES_ACTIVE], 3);
+    h2_request(&p, POST, false);
+    h2_pair_run(&p, 0);
+    h2_pair_fini(&p);
+    expect_gauges(&p.server, 0, 0, 0);
+    ck_assert_int_eq(p.server.counts[STAT_HTTP2_OUTBOUND_CONTROL_FRAMES_ACTIVE], 0);
+}
+END_TEST
+
 START_TEST(test_free_with_streams)
 {
     struct h2_pair p;
@@ -501,6 +541,7 @@ int main(void)
     tcase_add_test(t, test_body_length_is_held_to);
     tcase_add_test(t, test_underscores);
     tcase_add_test(t, test_values_are_cleaned);
+    tcase_add_test(t, test_gauges);
     tcase_add_test(t, test_free_with_streams);
     tcase_add_test(t, test_large_bodies_are_shared);
     suite_add_tcase(s, t);
