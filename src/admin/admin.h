@@ -46,6 +46,9 @@ struct admin_table {
     const struct admin_option *options;
     unsigned n_options;
     enum admin_state (*state)(void *ctx);
+    /* When the configuration that serves was saved, if it was kept by an earlier process; 0: it is
+     * the control plane's. NULL: nothing is kept. */
+    uint64_t (*kept_ns)(void *ctx);
     /* Main's current snapshot; NULL before the first. Valid during the call. */
     const struct snapshot *(*snapshot)(void *ctx);
     /* The address that the kernel gave to l->addresses[i]. */

@@ -1,8 +1,10 @@
 #include <malloc.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "admin/pages.h"
 #include "config/json_write.h"
+#include "config/wire.h"
 #include "base/memory.h"
 
 const char *admin_state_name(enum admin_state s)
@@ -25,9 +27,26 @@ struct admin_page *page_help(struct admin *a, const struct query *q)
     return &t->page;
 }
 
+/* False: what serves is the control plane's. */
+static bool kept_since(const struct admin *a, char *out, size_t size)
+{
+    uint64_t ns = a->table.kept_ns ? a->table.kept_ns(a->table.ctx) : 0;
+    time_t t = (time_t)(ns / NS_PER_S);
+    struct tm tm;
+    gmtime_r(&t, &tm);
+    strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return ns != 0;
+}
+
 struct admin_page *page_ready(struct admin *a, const struct query *q)
 {
     enum admin_state s = a->table.state(a->table.ctx);
+    char since[32];
+    if (s == ADMIN_LIVE && kept_since(a, since, sizeof(since)))
+        return page_error(200,
+                          "LIVE\nthe control plane does not answer: this is the configuration "
+                          "of %s, from --state-dir\n",
+                          since);
     return page_error(s == ADMIN_LIVE ? 200 : 503, "%s\n", admin_state_name(s));
 }
 
@@ -61,16 +80,38 @@ static void print_info(struct info_page *p)
     strbuf_add_char(&p->text.text, '\n');
 }
 
+/* In the metadata of the node, since each reader of a ServerInfo knows that: a second part of the
+ * message, which protobuf merges. */
+static void add_kept(struct strbuf *node, const char *since)
+{
+    enum { NODE_METADATA = 3, STRUCT_FIELDS = 1, KEY = 1, VALUE = 2, STRING_VALUE = 3 };
+    struct strbuf value = STRBUF_INIT, entry = STRBUF_INIT, fields = STRBUF_INIT;
+    wire_put_bytes(&value, STRING_VALUE, bytes_of(since));
+    wire_put_bytes(&entry, KEY, BYTES("xylem.kept_configuration"));
+    wire_put_bytes(&entry, VALUE, strbuf_bytes(&value));
+    wire_put_bytes(&fields, STRUCT_FIELDS, strbuf_bytes(&entry));
+    wire_put_bytes(node, NODE_METADATA, strbuf_bytes(&fields));
+    strbuf_fini(&value);
+    strbuf_fini(&entry);
+    strbuf_fini(&fields);
+}
+
 static void info_config(struct builder *b, void *arg)
 {
     struct info_page *p = arg;
     struct error err = ERROR_INIT;
     struct json_write_options o = {.defaults = true, .depth = 1};
+    struct strbuf node = STRBUF_INIT;
+    char since[32];
+    strbuf_add_bytes(&node, p->admin->table.node);
+    if (kept_since(p->admin, since, sizeof(since)))
+        add_kept(&node, since);
     if (!json_write(p->admin->table.descriptors, BYTES("envoy.config.core.v3.Node"),
-                    p->admin->table.node, &o, &p->node, &err)) {
+                    strbuf_bytes(&node), &o, &p->node, &err)) {
         strbuf_reset(&p->node);
         strbuf_add_str(&p->node, "{}");
     }
+    strbuf_fini(&node);
     error_fini(&err);
 }
 

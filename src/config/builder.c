@@ -1,6 +1,7 @@
 #include "config/builder_private.h"
 
 #include "base/memory.h"
+#include "config/sensitive.h"
 
 static bool known_cluster(void *owner, struct bytes name)
 {
@@ -144,7 +145,12 @@ void builder_mark_dirty(struct builder *b, struct resource *r)
 struct resource_version *builder_version(struct builder *b, struct resource *r,
                                          const struct incoming *in)
 {
-    return resource_version_new(r, in->u->wire, in->u->type_url, in->u->version, in->wall_ns);
+    struct resource_version *v =
+        resource_version_new(r, in->u->wire, in->u->type_url, in->u->version, in->wall_ns);
+    v->holds_secret =
+        b->options.find_secrets &&
+        sensitive_found(b->options.descriptors, bytes_of(resource_type_name(r->type)), in->u->wire);
+    return v;
 }
 
 void builder_drop_version(struct builder *b, struct resource_version **vp)
@@ -273,6 +279,44 @@ void builder_forget_sorted(struct builder *b, enum resource_type type)
     b->sorted[type] = NULL;
 }
 
+static void answered(struct builder *b, enum resource_type type)
+{
+    unsigned bit = 1u << type;
+    if (b->giving_kept) {
+        b->kept |= bit;
+    } else {
+        b->answered |= bit;
+        b->kept &= ~bit;
+    }
+}
+
+void builder_give_kept(struct builder *b, const struct config_source *source,
+                       enum resource_type type, const struct resource_update *updates,
+                       size_t n_updates, struct bytes version, struct update_result *result)
+{
+    b->giving_kept = true;
+    config_update(b, source, type, updates, n_updates, NULL, 0, true, version, result);
+    b->giving_kept = false;
+}
+
+enum { WORLD = 1u << RESOURCE_CLUSTER | 1u << RESOURCE_LISTENER };
+
+bool builder_serves_kept(const struct builder *b)
+{
+    return (b->cds || b->lds ? b->kept & WORLD : b->kept) != 0;
+}
+
+bool builder_has_answer(const struct builder *b, enum resource_type type)
+{
+    return b->answered >> type & 1;
+}
+
+bool builder_has_world(const struct builder *b)
+{
+    return (!b->cds || builder_has_answer(b, RESOURCE_CLUSTER)) &&
+           (!b->lds || builder_has_answer(b, RESOURCE_LISTENER)) && b->answered;
+}
+
 /* A resource of that name, made where there is none. NULL: nobody wants it, or it is static. */
 static struct resource *target_of(struct builder *b, const struct incoming *in,
                                   enum resource_type type)
@@ -398,11 +442,16 @@ static void keep_type_version(struct builder *b, enum resource_type type, struct
     b->type_versions[type][version.len] = '\0';
 }
 
-static struct resource *wildcard_of(struct builder *b, enum resource_type type)
+static struct resource *wildcard_of(const struct builder *b, enum resource_type type)
 {
     if (type == RESOURCE_CLUSTER)
         return b->cds_want;
     return type == RESOURCE_LISTENER ? b->lds_want : NULL;
+}
+
+struct resource *builder_wildcard(const struct builder *b, enum resource_type type)
+{
+    return wildcard_of(b, type);
 }
 
 void config_update(struct builder *b, const struct config_source *source, enum resource_type type,
@@ -433,6 +482,7 @@ void config_update(struct builder *b, const struct config_source *source, enum r
     builder_flush_wants(b);
     builder_init_advance(b);
     builder_count(b);
+    answered(b, type);
 }
 
 void config_source_begins(struct builder *b, const struct config_source *source,

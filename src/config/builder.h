@@ -65,6 +65,9 @@ struct builder_table {
     void (*unwatch)(void *ctx, void *watch);
     /* Files of a secret have changed, and cannot be used. NULL: not wanted. */
     void (*reload_failed)(void *ctx, struct bytes secret, const char *why);
+    /* config_source_failed() was called, or listeners or clusters did not come in time. NULL: not
+     * wanted. */
+    void (*source_failed)(void *ctx, const struct config_source *source);
     /* Rule M14: everything the process waits for at start has come or timed out. Once. */
     void (*initialised)(void *ctx);
 };
@@ -77,6 +80,7 @@ struct builder_options {
     const struct tls_factory *tls; /* NULL: TLS is refused */
     struct field_report *report;   /* what is accepted and not acted on; NULL: not wanted */
     bool strict, reject_unknown_static, reject_unknown_dynamic;
+    bool find_secrets;      /* looks into each resource for secrets in clear: it may be kept */
     uint64_t route_hold_ms; /* how long routes wait for clusters, and clusters for routes; 0: not */
 };
 
@@ -133,6 +137,16 @@ void config_source_begins(struct builder *b, const struct config_source *source,
 /* The stream of a source was lost, or could not be had: counted where its resources have their
  * statistics (rule A12); everything stays as it is (T03). */
 void config_source_failed(struct builder *b, const struct config_source *source);
+/* What a source that does not answer has delivered to an earlier process (kept_world.h): it counts
+ * until the source's own answer. */
+void builder_give_kept(struct builder *b, const struct config_source *source,
+                       enum resource_type type, const struct resource_update *updates,
+                       size_t n_updates, struct bytes version, struct update_result *result);
+bool builder_serves_kept(const struct builder *b); /* clusters or listeners are still those */
+/* Has a source answered for this type, in this process? */
+bool builder_has_answer(const struct builder *b, enum resource_type type);
+/* Have all clusters and listeners that were asked for been answered? */
+bool builder_has_world(const struct builder *b);
 /* Resources of the bootstrap; rule R09. False: *err; nothing was stored. */
 MUST_CHECK bool builder_add_static(struct builder *b, enum resource_type type,
                                    const struct resource_update *u, struct error *err);

@@ -32,6 +32,8 @@ struct builder {
     bool closing; /* builder_free(): sources and names are told nothing more */
     struct source_ref *cds, *lds;
     struct resource *cds_want, *lds_want; /* "*"; not in the store */
+    bool giving_kept;
+    unsigned kept, answered; /* bits of types: what was given from a kept world, and what was not */
     unsigned n_warming[RESOURCE_TYPE_COUNT];
     struct list held_routes;  /* struct hold */
     struct map held_clusters; /* -> struct hold * */
@@ -71,6 +73,9 @@ void builder_count_decoded(struct builder *b, enum resource_type type);
 void builder_keep_version(struct resource_version *v, const struct incoming *in);
 
 void builder_forget_sorted(struct builder *b, enum resource_type type);
+
+/* "*" of clusters or listeners; NULL: not asked for (yet). */
+struct resource *builder_wildcard(const struct builder *b, enum resource_type type);
 
 /* ---- builder_snapshot.c ---- */
 void builder_snapshots_fini(struct builder *b);

@@ -110,4 +110,6 @@ void config_source_failed(struct builder *b, const struct config_source *source)
                 builder_subscription_count(r, SUBSCRIPTION_FAILURE);
         }
     }
+    if (b->table.source_failed)
+        b->table.source_failed(b->table.ctx, source);
 }

@@ -67,6 +67,8 @@ static void count_timeout(struct builder *b, struct resource *r)
     builder_subscription_count(r, SUBSCRIPTION_TIMEOUT);
     if (b->table.fetch_timed_out)
         b->table.fetch_timed_out(b->table.ctx, &r->source->source, r->type, r->name);
+    if (b->table.source_failed && resource_type_is_wildcard(r->type))
+        b->table.source_failed(b->table.ctx, &r->source->source);
 }
 
 /* Rule T01: goes on without it. */

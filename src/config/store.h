@@ -42,7 +42,8 @@ struct resource_version {
     uint64_t received_wall_ns;
     struct dependency *deps; /* owned, unless it is cluster_dep */
     unsigned n_deps;
-    bool bound; /* RESOURCE_LISTENER */
+    bool bound;        /* RESOURCE_LISTENER */
+    bool holds_secret; /* in clear; known where builder_options.find_secrets says so */
     union {
         struct { /* RESOURCE_CLUSTER */
             struct cluster *cluster;

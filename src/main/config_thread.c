@@ -16,6 +16,7 @@
 #include "dataplane/net/loop.h"
 #include "main/file_watch.h"
 #include "main/post_call.h"
+#include "main/state_dir.h"
 #include "xds/sources.h"
 
 enum { REAP_INTERVAL_MS = 1000, TRIM_BYTES = 1024 * 1024, SECONDS_PER_DAY = 24 * 60 * 60 };
@@ -36,6 +37,7 @@ struct config_thread {
     size_t heap_kept;   /* resident and unused after the heap was trimmed last */
     struct list timers; /* struct config_timer */
     struct file_watch_set *watches;
+    struct state_dir *state;    /* NULL: nothing is kept */
     struct field_report report; /* accepted and not acted on, since the last look */
     struct map told;            /* paths that have been logged: once each */
     struct stat_scope *server, *config;
@@ -147,6 +149,8 @@ static void publish(void *ctx, struct snapshot *s)
         return; /* nobody is left to take it */
     tell_report(c);
     stat_set(c->config, STAT_SLOT_CONFIG, STAT_SNAPSHOT_VERSION, (int64_t)s->version);
+    if (c->state)
+        state_dir_changed(c->state);
     c->o.table->publish(c->o.table->ctx, s);
 }
 
@@ -180,6 +184,13 @@ static void fetch_timed_out(void *ctx, const struct config_source *source, enum 
     LOG(LOG_CONFIG, LOG_WARNING, "%s: initial fetch timed out for '%.*s'",
         resource_type_short(type), BYTES_ARG(name));
     xds_sources_fetch_timed_out(((struct config_thread *)ctx)->sources, source, type, name);
+}
+
+static void source_failed(void *ctx, const struct config_source *source)
+{
+    struct config_thread *c = ctx;
+    if (c->state && !c->ended)
+        state_dir_failed(c->state, source);
 }
 
 static void initialised(void *ctx)
@@ -288,6 +299,8 @@ static void on_reap(struct timer *t)
     struct config_thread *c = t->owner;
     builder_reap(c->builder);
     tell_expiry(c);
+    if (c->state)
+        state_dir_tick(c->state);
     descriptors_rest(c->o.descriptors);
     trim_heap(c);
     timer_start(t, REAP_INTERVAL_MS);
@@ -324,6 +337,7 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
         .watch = watch_folder,
         .unwatch = unwatch,
         .reload_failed = reload_failed,
+        .source_failed = source_failed,
         .initialised = initialised,
     };
     struct builder_options b = {.descriptors = o->descriptors,
@@ -335,6 +349,7 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
                                 .strict = o->strict,
                                 .reject_unknown_static = o->reject_unknown_static,
                                 .reject_unknown_dynamic = o->reject_unknown_dynamic,
+                                .find_secrets = o->state_dir != NULL,
                                 .route_hold_ms = o->route_hold_ms};
     c->builder = builder_new(&c->builder_table, &b);
     return c;
@@ -408,6 +423,20 @@ static bool load_disk_layers(struct config_thread *c, struct error *err)
     return true;
 }
 
+static bool open_state(struct config_thread *c, struct error *err)
+{
+    const struct decode_context *ctx = builder_decode_context(c->builder);
+    struct state_dir_options o = {.path = c->o.state_dir,
+                                  .max_age_s = c->o.state_max_age_s,
+                                  .loop = c->loop,
+                                  .builder = c->builder,
+                                  .stats = c->o.stats,
+                                  .node = {ctx->node_id, ctx->node_cluster}};
+    if (o.path)
+        c->state = state_dir_new(&o, err);
+    return !o.path || c->state;
+}
+
 bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
                         const struct node_overrides *node, struct error *err)
 {
@@ -415,7 +444,7 @@ bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
     if (!c->bootstrap || !name_node(c, node, err))
         return false;
     runtime_set_stats(&c->bootstrap->runtime, c->o.stats);
-    if (!load_disk_layers(c, err))
+    if (!load_disk_layers(c, err) || !open_state(c, err))
         return false;
     c->xds_table = (struct xds_table){
         .ctx = c,
@@ -483,6 +512,8 @@ void config_thread_stop(struct config_thread *c)
     if (c->running) {
         post_call(c->loop, stop_loop, c, NULL);
         pthread_join(c->thread, NULL);
+        if (c->state)
+            state_dir_end(c->state);
     }
     c->running = false;
 }
@@ -507,6 +538,7 @@ void config_thread_free(struct config_thread **cp)
     config_thread_stop(c);
     config_thread_end_sources(c);
     timer_stop(&c->reap);
+    state_dir_free(&c->state);
     if (c->builder)
         builder_free(&c->builder);
     CHECK(node_reap() == 0); /* nobody is left to pin anything */
@@ -522,6 +554,11 @@ void config_thread_free(struct config_thread **cp)
     stat_scope_unref(&c->server);
     stat_scope_unref(&c->config);
     mem_free(c);
+}
+
+uint64_t config_thread_kept_ns(const struct config_thread *c)
+{
+    return c->state ? state_dir_serving_ns(c->state) : 0;
 }
 
 struct loop *config_thread_loop(const struct config_thread *c)

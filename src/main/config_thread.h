@@ -37,6 +37,8 @@ struct config_thread_options {
     const struct tls_factory *tls; /* NULL: TLS is refused */
     bool strict, reject_unknown_static, reject_unknown_dynamic;
     uint64_t route_hold_ms;
+    const char *state_dir; /* NULL: nothing is kept */
+    uint64_t state_max_age_s;
     bool quiet_unknown, quiet_deprecated; /* no log line; unknown fields are not counted either */
 };
 
@@ -57,6 +59,8 @@ void config_thread_end_sources(struct config_thread *c);
 bool config_thread_run_posted(struct config_thread *c);
 void config_thread_free(struct config_thread **c);
 
+/* Any thread: when the world that serves was saved, in wall time; 0: it is the control plane's. */
+uint64_t config_thread_kept_ns(const struct config_thread *c);
 struct loop *config_thread_loop(const struct config_thread *c);
 struct builder *config_thread_builder(const struct config_thread *c);
 /* Any thread: a holder gives a snapshot back. After config_thread_end_sources(): directly. */

@@ -127,6 +127,12 @@ static const struct flag flags[] = {
     {"route-hold-ms", NULL, FLAG_U32, AT(route_hold_ms), false,
      "Not Envoy's: milliseconds that a changed virtual host waits for its clusters, and a removed "
      "cluster for its last route; default 5000, 0 is Envoy's way"},
+    {"state-dir", NULL, FLAG_STRING, AT(state_dir), false,
+     "Not Envoy's: folder that keeps the last accepted configuration, for a start while the "
+     "control "
+     "plane does not answer"},
+    {"state-max-age-s", NULL, FLAG_U32, AT(state_max_age_s), false,
+     "Not Envoy's: seconds after which a kept configuration is not served; default 0, any age"},
     {"strict", NULL, FLAG_BOOL, AT(strict), false,
      "Not Envoy's: refuse fields that are known and not implemented, wherever they come from"},
     {"version", NULL, FLAG_VERSION, 0, false, "Print the version and exit"},
@@ -288,6 +294,10 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
     if (o->sandbox.off && o->sandbox.read.n + o->sandbox.write.n > 0) {
         error_set(err, "--no-sandbox turns off what --sandbox-read and --sandbox-write ask for");
         return OPTIONS_ERROR;
+    }
+    if (o->state_dir && o->sandbox.read.n + o->sandbox.write.n > 0) {
+        add_path(&o->sandbox.read, o->state_dir);
+        add_path(&o->sandbox.write, o->state_dir);
     }
     if (!o->config_path && !o->config_yaml) {
         error_set(err, "At least one of --config-path or --config-yaml or "

@@ -23,6 +23,8 @@ struct options {
     const char *base_id_path, *socket_path, *socket_mode, *disable_extensions;
     uint32_t base_id, restart_epoch, drain_time_s, parent_shutdown_time_s;
     uint32_t route_hold_ms;
+    const char *state_dir; /* NULL: none */
+    uint32_t state_max_age_s;
     uint32_t file_flush_interval_ms, file_flush_min_size_kb;
     bool log_format_escaped, allow_unknown_static, reject_unknown_dynamic, ignore_unknown_dynamic;
     bool strict;

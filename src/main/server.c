@@ -233,6 +233,8 @@ static bool make_config(struct server *s, struct error *err)
         .reject_unknown_static = !s->options->allow_unknown_static,
         .reject_unknown_dynamic = s->options->reject_unknown_dynamic,
         .route_hold_ms = s->options->route_hold_ms,
+        .state_dir = s->options->mode == MODE_SERVE ? s->options->state_dir : NULL,
+        .state_max_age_s = s->options->state_max_age_s,
         .quiet_unknown = s->options->ignore_unknown_dynamic,
         .quiet_deprecated = s->options->skip_deprecated_logs,
     };

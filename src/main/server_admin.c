@@ -50,6 +50,11 @@ static enum admin_state state(void *ctx)
     return (enum admin_state)s->state;
 }
 
+static uint64_t kept_ns(void *ctx)
+{
+    return config_thread_kept_ns(((struct server *)ctx)->config);
+}
+
 static const struct snapshot *current(void *ctx)
 {
     return ((struct server *)ctx)->main_worker.snapshot;
@@ -382,6 +387,7 @@ static void make_admin(struct server *s, struct server_admin *a)
                                 .options = a->options,
                                 .n_options = a->n_options,
                                 .state = state,
+                                .kept_ns = kept_ns,
                                 .snapshot = current,
                                 .bound_address = bound_address,
                                 .ask_config = ask_config,
