@@ -132,6 +132,8 @@ enum format_point {
 };
 /* PATH(WQ|NQ:...) */
 enum format_path { PATH_ORIGINAL_OR_CURRENT, PATH_ORIGINAL, PATH_CURRENT };
+/* GRPC_STATUS(...) */
+enum format_grpc { GRPC_CAMEL_STRING, GRPC_SNAKE_STRING, GRPC_NUMBER };
 
 struct format_part {
     enum format_op op;
@@ -148,6 +150,7 @@ struct format_part {
             bool without_query;
         } path;
         bool keep_spaces; /* RESPONSE_CODE_DETAILS */
+        uint8_t grpc;     /* GRPC_STATUS: enum format_grpc */
     };
 };
 

@@ -17,7 +17,7 @@ struct access_log_subject {
     bool health_check; /* the request was for the health check filter */
     bool traceable;
     struct bytes response_flags; /* short names joined with ",": "UF,URX"; empty: none */
-    int grpc_status;             /* -1: none */
+    int grpc_status;             /* -1: none that gRPC knows */
     header_values *request_header;
     const void *ctx;
     struct random_source *random;

@@ -28,7 +28,8 @@ enum parameter {
     PARAMETER_HEADER,
     PARAMETER_NAME,
     PARAMETER_POINTS,
-    PARAMETER_PATH
+    PARAMETER_PATH,
+    PARAMETER_GRPC
 };
 
 static enum parameter parameter_of(enum format_op op)
@@ -51,8 +52,9 @@ static enum parameter parameter_of(enum format_op op)
     case FORMAT_START_TIME:
     case FORMAT_START_TIME_LOCAL:
     case FORMAT_EMIT_TIME:
-    case FORMAT_GRPC_STATUS:
         return PARAMETER_OPTIONAL;
+    case FORMAT_GRPC_STATUS:
+        return PARAMETER_GRPC;
     default:
         return PARAMETER_NONE;
     }
@@ -202,6 +204,21 @@ static bool take_path(const struct command *c, struct format_part *p, struct err
     return true;
 }
 
+static bool take_grpc(const struct command *c, struct format_part *p, struct error *err)
+{
+    p->grpc = GRPC_CAMEL_STRING;
+    if (bytes_eq_str(c->parameter, "SNAKE_STRING"))
+        p->grpc = GRPC_SNAKE_STRING;
+    else if (bytes_eq_str(c->parameter, "NUMBER"))
+        p->grpc = GRPC_NUMBER;
+    else if (c->parameter.len && !bytes_eq_str(c->parameter, "CAMEL_STRING"))
+        return error_set(err,
+                         "GrpcStatusFormatter only supports CAMEL_STRING, SNAKE_STRING or NUMBER. "
+                         "Got: %.*s",
+                         BYTES_ARG(c->parameter));
+    return true;
+}
+
 static bool take_parameter(struct arena *a, const struct command *c, struct format_part *p,
                            struct error *err)
 {
@@ -220,6 +237,8 @@ static bool take_parameter(struct arena *a, const struct command *c, struct form
         return take_points(c, p, err);
     case PARAMETER_PATH:
         return take_path(c, p, err);
+    case PARAMETER_GRPC:
+        return take_grpc(c, p, err);
     case PARAMETER_NAME:
         if (c->parameter.len == 0)
             return error_set(err, "%.*s requires parameters", BYTES_ARG(c->name));
@@ -246,7 +265,8 @@ static bool take_command(struct arena *a, const struct command *c, struct format
         return true;
     if (parameter_of(p->op) == PARAMETER_NONE)
         return error_set(err, "%.*s does not take any parameters or length", BYTES_ARG(c->name));
-    if (parameter_of(p->op) == PARAMETER_OPTIONAL || parameter_of(p->op) == PARAMETER_POINTS)
+    if (parameter_of(p->op) == PARAMETER_OPTIONAL || parameter_of(p->op) == PARAMETER_POINTS ||
+        parameter_of(p->op) == PARAMETER_GRPC)
         return error_set(err, "%.*s does not allow length to be specified.", BYTES_ARG(c->name));
     if (!bytes_to_u64(c->length, &length) || length == 0 || length > UINT32_MAX)
         return error_set(err, "%.*s: length must be an integer, given: %.*s", BYTES_ARG(c->name),

@@ -120,6 +120,44 @@ START_TEST(test_operator)
 }
 END_TEST
 
+/* A request of gRPC alone has a status; it is the trailers', the head's or the HTTP status's. */
+static const struct {
+    const char *path, *type, *in_head, *in_trailers, *line;
+} grpc_rows[] = {
+    {"/later", "application/grpc", NULL, "5", "NotFound NotFound NOT_FOUND 5 5"},
+    {"/later", "application/grpc+proto", "1", NULL, "Canceled Canceled CANCELLED 1 1"},
+    {"/later", "application/grpc", "1", "0", "OK OK OK 0 0"},
+    {"/later", "application/grpc", NULL, "99", "99 99 99 99 99"},
+    {"/later", "application/grpc", NULL, "zz", "-1 -1 -1 -1 -1"},
+    {"/later", "application/grpc", NULL, NULL, "Unknown Unknown UNKNOWN 2 2"},
+    {"/later", "application/grpc;x", NULL, "5", "- - - - -"},
+    {"/later", "text/plain", NULL, "5", "- - - - -"},
+};
+
+START_TEST(test_grpc_status)
+{
+    static char request[200];
+    loopback_log_to(&lb, path,
+                    "%GRPC_STATUS% %GRPC_STATUS(CAMEL_STRING)% %GRPC_STATUS(SNAKE_STRING)% "
+                    "%GRPC_STATUS(NUMBER)% %GRPC_STATUS_NUMBER%");
+    snprintf(request, sizeof(request), "GET /later HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\n\r\n",
+             grpc_rows[_i].type);
+    client_send(&c, request);
+    struct stream *s = origin.filter->stream;
+    headers_init(&s->response_headers, s->arena);
+    headers_add_id(&s->response_headers, HEADER_STATUS, BYTES("200"));
+    if (grpc_rows[_i].in_head)
+        headers_add_id(&s->response_headers, HEADER_GRPC_STATUS, bytes_of(grpc_rows[_i].in_head));
+    filter_respond_headers(origin.filter, false);
+    headers_init(&s->response_trailers, s->arena);
+    if (grpc_rows[_i].in_trailers)
+        headers_add_id(&s->response_trailers, HEADER_GRPC_STATUS,
+                       bytes_of(grpc_rows[_i].in_trailers));
+    filter_respond_trailers(origin.filter);
+    ck_assert_str_eq(flushed(), grpc_rows[_i].line);
+}
+END_TEST
+
 START_TEST(test_codec_error_and_local_reply)
 {
     loopback_log_to(&lb, path,
@@ -237,6 +275,7 @@ int main(void)
     TCase *t = tcase_create("access_log");
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, test_default_format);
+    tcase_add_loop_test(t, test_grpc_status, 0, ARRAY_SIZE(grpc_rows));
     tcase_add_loop_test(t, test_operator, 0, (int)ARRAY_SIZE(operators));
     tcase_add_test(t, test_codec_error_and_local_reply);
     tcase_add_test(t, test_json);

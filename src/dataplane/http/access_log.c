@@ -3,16 +3,17 @@
 #include "config/access_log_filter.h"
 #include "dataplane/http/access_log_writer.h"
 #include "dataplane/http/format.h"
+#include "dataplane/http/grpc.h"
 #include "dataplane/http/http_conn_list.h"
 #include "dataplane/http/stream_internal.h"
 
+/* Every stream has one here: a request that is no gRPC is filtered by its HTTP status. */
 static int grpc_status_of(const struct stream *s)
 {
-    struct bytes v = headers_get(&s->response_trailers, HEADER_GRPC_STATUS);
-    uint64_t n;
-    if (!v.data)
-        v = headers_get(&s->response_headers, HEADER_GRPC_STATUS);
-    return v.data && bytes_to_u64(v, &n) && n < 100 ? (int)n : -1;
+    int64_t n = stream_grpc_status(s);
+    if (n == GRPC_NO_STATUS)
+        return GRPC_UNKNOWN;
+    return n <= GRPC_STATUS_MAX ? (int)n : GRPC_BAD_STATUS;
 }
 
 static bool passes(struct stream *s, const struct access_log *log)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/digits.h"
+#include "dataplane/http/grpc.h"
 #include "dataplane/http/stream_internal.h"
 #include "dataplane/net/transport_tls.h"
 
@@ -166,36 +167,38 @@ static bool add_flags(struct strbuf *out, uint32_t flags, bool full)
     return any || add(out, BYTES("-")); /* never left out, unlike other operators */
 }
 
-static bool add_grpc_status(struct strbuf *out, const struct stream *s, bool number)
+/* Of a request of gRPC alone. */
+static bool add_grpc_status(struct strbuf *out, const struct stream *s, enum format_grpc form)
 {
-    static const char *const names[] = {
-        "OK",
-        "Canceled",
-        "Unknown",
-        "InvalidArgument",
-        "DeadlineExceeded",
-        "NotFound",
-        "AlreadyExists",
-        "PermissionDenied",
-        "ResourceExhausted",
-        "FailedPrecondition",
-        "Aborted",
-        "OutOfRange",
-        "Unimplemented",
-        "Internal",
-        "Unavailable",
-        "DataLoss",
-        "Unauthenticated",
+    static const struct {
+        const char *camel, *snake;
+    } names[GRPC_STATUS_MAX + 1] = {
+        {"OK", "OK"},
+        {"Canceled", "CANCELLED"},
+        {"Unknown", "UNKNOWN"},
+        {"InvalidArgument", "INVALID_ARGUMENT"},
+        {"DeadlineExceeded", "DEADLINE_EXCEEDED"},
+        {"NotFound", "NOT_FOUND"},
+        {"AlreadyExists", "ALREADY_EXISTS"},
+        {"PermissionDenied", "PERMISSION_DENIED"},
+        {"ResourceExhausted", "RESOURCE_EXHAUSTED"},
+        {"FailedPrecondition", "FAILED_PRECONDITION"},
+        {"Aborted", "ABORTED"},
+        {"OutOfRange", "OUT_OF_RANGE"},
+        {"Unimplemented", "UNIMPLEMENTED"},
+        {"Internal", "INTERNAL"},
+        {"Unavailable", "UNAVAILABLE"},
+        {"DataLoss", "DATA_LOSS"},
+        {"Unauthenticated", "UNAUTHENTICATED"},
     };
-    struct bytes v = headers_get(&s->response_trailers, HEADER_GRPC_STATUS);
-    uint64_t n;
-    if (!v.data)
-        v = headers_get(&s->response_headers, HEADER_GRPC_STATUS);
-    if (!v.data || !bytes_to_u64(v, &n))
+    int64_t n = grpc_content_type(&s->request_headers) ? stream_grpc_status(s) : GRPC_NO_STATUS;
+    if (n == GRPC_NO_STATUS)
         return false;
-    if (number || n >= ARRAY_SIZE(names))
-        return add_u64(out, n);
-    return add(out, bytes_of(names[n]));
+    if (n == GRPC_BAD_STATUS)
+        return add(out, BYTES("-1"));
+    if (form == GRPC_NUMBER || n > GRPC_STATUS_MAX)
+        return add_u64(out, (uint64_t)n);
+    return add(out, bytes_of(form == GRPC_SNAKE_STRING ? names[n].snake : names[n].camel));
 }
 
 static bool add_hostname(struct strbuf *out)
@@ -426,9 +429,9 @@ bool format_value(struct stream *s, const struct format_part *part, struct strbu
     case FORMAT_RESPONSE_HEADERS_BYTES:
         return add_u64(out, i->response_header_bytes);
     case FORMAT_GRPC_STATUS:
-        return add_grpc_status(out, s, false);
+        return add_grpc_status(out, s, (enum format_grpc)part->grpc);
     case FORMAT_GRPC_STATUS_NUMBER:
-        return add_grpc_status(out, s, true);
+        return add_grpc_status(out, s, GRPC_NUMBER);
     case FORMAT_UNIQUE_ID:
         return add_unique_id(out, s);
     case FORMAT_HOSTNAME:

@@ -7,6 +7,7 @@
 bool grpc_status_read(const struct headers *h, unsigned *status);
 /* grpc-message, its percent-encoding undone, in the arena; empty: none. */
 struct bytes grpc_message_read(const struct headers *h, struct arena *a);
+/* Of an answer that has no grpc-status. */
 unsigned grpc_status_of_http(unsigned status);
 /* Text as grpc-message has it. */
 struct bytes grpc_message_encode(struct arena *a, struct bytes text);

@@ -2,6 +2,7 @@
 
 #include "config/filter_factory.h"
 #include "config/route_index.h"
+#include "dataplane/http/grpc.h"
 
 struct request_view {
     const struct route_query *q;
@@ -19,13 +20,6 @@ static struct bytes query_value(struct bytes query, struct bytes name)
             return value.data ? value : BYTES("");
     }
     return BYTES_NONE;
-}
-
-static bool is_grpc(const struct headers *h)
-{
-    struct bytes type = headers_get(h, HEADER_CONTENT_TYPE);
-    struct bytes grpc = BYTES("application/grpc");
-    return bytes_starts_with(type, grpc) && (type.len == grpc.len || type.data[grpc.len] == '+');
 }
 
 /* The runtime may say another fraction from one request to the next. */
@@ -47,7 +41,7 @@ static bool conditions_hold(const struct request_view *v, const struct route_ext
         if (!query_matcher_match(&r->queries[i], query_value(v->query, r->queries[i].name)))
             return false;
     }
-    return !r->grpc_only || is_grpc(v->q->headers);
+    return !r->grpc_only || grpc_content_type(v->q->headers);
 }
 
 static bool accept_route(void *ctx, unsigned position)

@@ -3,6 +3,7 @@
 #include "dataplane/http/header_mutate.h"
 #include "dataplane/http/http_reason.h"
 #include "dataplane/http/route_match.h"
+#include "dataplane/http/grpc.h"
 #include "dataplane/http/stream_internal.h"
 #include "dataplane/http/stream_pool.h"
 
@@ -85,14 +86,6 @@ static void answer_expect(struct stream *s)
     headers_remove_id(h, HEADER_EXPECT);
 }
 
-static bool is_grpc(const struct headers *h)
-{
-    struct bytes t = headers_get(h, HEADER_CONTENT_TYPE);
-    if (!bytes_starts_with(t, BYTES("application/grpc")))
-        return false;
-    return t.len == 16 || t.data[16] == '+' || t.data[16] == ';';
-}
-
 void stream_on_headers(struct stream *s, bool end)
 {
     struct stream_private *p = s->priv;
@@ -103,7 +96,7 @@ void stream_on_headers(struct stream *s, bool end)
     s->info.request_header_bytes = s->conn->codec->header_bytes;
     s->request.protocol = s->conn->codec->protocol;
     p->is_head = bytes_eq(headers_get(&s->request_headers, HEADER_METHOD), BYTES("HEAD"));
-    p->is_grpc = is_grpc(&s->request_headers);
+    p->is_grpc = grpc_content_type(&s->request_headers);
     if (end)
         request_complete(s);
     answer_expect(s);
@@ -279,7 +272,17 @@ void stream_clear_route(struct stream *s)
 
 bool stream_is_grpc(const struct stream *s)
 {
-    return s->priv->is_grpc;
+    return grpc_content_type(&s->request_headers);
+}
+
+int64_t stream_grpc_status(const struct stream *s)
+{
+    int64_t n = grpc_status(&s->response_trailers);
+    if (n == GRPC_NO_STATUS)
+        n = grpc_status(&s->response_headers);
+    if (n == GRPC_NO_STATUS && s->info.status)
+        n = grpc_status_of_http(s->info.status);
+    return n;
 }
 
 bool stream_request_complete(const struct stream *s)

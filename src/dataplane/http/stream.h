@@ -103,7 +103,11 @@ void stream_set_max_duration(struct stream *s, uint64_t ms);
 /* The timer of the filter that ends the chain, made ready: it rests when the stream ends, so that
  * the next one that gets it finds its place in the queue. */
 struct timer *stream_terminal_timer(struct stream *s, void (*fn)(struct timer *t), void *owner);
-/* Does the client speak gRPC (content-type)? */
+/* Does the request speak gRPC (content-type), as the filters before have left it? Replies of our own
+ * follow what the client sent. */
 bool stream_is_grpc(const struct stream *s);
+/* grpc-status of the trailers, else of the head, else as of the HTTP status; GRPC_NO_STATUS while
+ * nothing was answered (see grpc.h). */
+int64_t stream_grpc_status(const struct stream *s);
 /* Has the whole request (end of stream) been received from downstream? */
 bool stream_request_complete(const struct stream *s);

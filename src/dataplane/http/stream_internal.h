@@ -32,9 +32,9 @@ struct stream_private {
     bool response_sent;  /* its head has been given to the codec */
     bool response_complete;
     bool local_reply, reset, finished;
-    bool is_head, is_grpc;
-    uint8_t grpc_status;  /* of a local reply; 0: as of its HTTP status */
-    bool above_watermark; /* the connection's share of response_pauses */
+    bool is_head, is_grpc; /* as the client sent it */
+    uint8_t grpc_status;   /* of a local reply; 0: as of its HTTP status */
+    bool above_watermark;  /* the connection's share of response_pauses */
     /* Last, since they stay when the object is used again: between two streams they rest. */
     struct timer idle_timer, request_timer, headers_timer, duration_timer, terminal_timer;
 };

@@ -95,6 +95,9 @@ static const struct {
     {"%REQ%", "REQ requires parameters"},
     {"100%", "Incorrect configuration: 100%. Couldn't find valid command at position 3"},
     {"%START_TIME(%s):4%", "START_TIME does not allow length to be specified."},
+    {"%GRPC_STATUS(NOPE)%",
+     "GrpcStatusFormatter only supports CAMEL_STRING, SNAKE_STRING or NUMBER. Got: NOPE"},
+    {"%GRPC_STATUS(NUMBER):2%", "GRPC_STATUS does not allow length to be specified."},
 };
 
 START_TEST(refuses_commands)
