@@ -212,10 +212,10 @@ static bool find_tokens(struct bytes n, const char *arg, struct found *out)
     struct bytes pattern = bytes_of(arg), rest = n, value = BYTES_NONE;
     while (pattern.data) {
         struct bytes want = bytes_split(&pattern, '.');
-        if (bytes_eq_str(want, "**"))
-            break;
         if (!rest.data)
             return false;
+        if (bytes_eq_str(want, "**"))
+            break;
         struct bytes part = bytes_split(&rest, '.');
         if (bytes_eq_str(want, "$"))
             value = part;
@@ -224,9 +224,7 @@ static bool find_tokens(struct bytes n, const char *arg, struct found *out)
     }
     if (!value.data || !value.len)
         return false;
-    size_t at = (size_t)(value.data - n.data);
-    bool last = at + value.len == n.len;
-    return result(out, n, value, last && at ? at - 1 : at, value.len + 1);
+    return result(out, n, value, (size_t)(value.data - n.data), value.len + 1);
 }
 
 static const struct default_rule {

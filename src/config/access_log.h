@@ -80,6 +80,7 @@ enum access_log_sink { ACCESS_LOG_FILE, ACCESS_LOG_STDOUT, ACCESS_LOG_STDERR, AC
     X(RESPONSE_HEADERS_BYTES, "RESPONSE_HEADERS_BYTES")                                            \
     X(GRPC_STATUS, "GRPC_STATUS")                                                                  \
     X(GRPC_STATUS_NUMBER, "GRPC_STATUS_NUMBER")                                                    \
+    X(FILTER_STATE, "FILTER_STATE")                                                                \
     X(TRACE_ID, "TRACE_ID")                                                                        \
     X(DOWNSTREAM_TLS_VERSION, "DOWNSTREAM_TLS_VERSION")                                            \
     X(DOWNSTREAM_TLS_CIPHER, "DOWNSTREAM_TLS_CIPHER")                                              \
@@ -133,6 +134,8 @@ enum format_point {
 /* PATH(WQ|NQ:...) */
 enum format_path { PATH_ORIGINAL_OR_CURRENT, PATH_ORIGINAL, PATH_CURRENT };
 /* GRPC_STATUS(...) */
+/* FILTER_STATE(KEY:...) */
+enum format_state { STATE_TYPED, STATE_PLAIN, STATE_FIELD };
 enum format_grpc { GRPC_CAMEL_STRING, GRPC_SNAKE_STRING, GRPC_NUMBER };
 
 struct format_part {
@@ -151,6 +154,7 @@ struct format_part {
         } path;
         bool keep_spaces; /* RESPONSE_CODE_DETAILS */
         uint8_t grpc;     /* GRPC_STATUS: enum format_grpc */
+        uint8_t state;    /* FILTER_STATE: enum format_state */
     };
 };
 

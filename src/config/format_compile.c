@@ -29,7 +29,8 @@ enum parameter {
     PARAMETER_NAME,
     PARAMETER_POINTS,
     PARAMETER_PATH,
-    PARAMETER_GRPC
+    PARAMETER_GRPC,
+    PARAMETER_STATE
 };
 
 static enum parameter parameter_of(enum format_op op)
@@ -55,6 +56,8 @@ static enum parameter parameter_of(enum format_op op)
         return PARAMETER_OPTIONAL;
     case FORMAT_GRPC_STATUS:
         return PARAMETER_GRPC;
+    case FORMAT_FILTER_STATE:
+        return PARAMETER_STATE;
     default:
         return PARAMETER_NONE;
     }
@@ -219,6 +222,26 @@ static bool take_grpc(const struct command *c, struct format_part *p, struct err
     return true;
 }
 
+/* KEY, KEY:PLAIN, KEY:TYPED, KEY:FIELD:NAME */
+static bool take_state(struct arena *a, const struct command *c, struct format_part *p,
+                       struct error *err)
+{
+    struct bytes rest = c->parameter, key = bytes_split(&rest, ':');
+    struct bytes form = rest.data ? bytes_split(&rest, ':') : BYTES("TYPED"), field = rest;
+    bool is_field = bytes_eq_str(form, "FIELD");
+    if (key.len == 0)
+        return error_set(err, "Invalid filter state configuration, key cannot be empty.");
+    p->state = is_field ? STATE_FIELD : bytes_eq_str(form, "PLAIN") ? STATE_PLAIN : STATE_TYPED;
+    if (p->state == STATE_TYPED && !bytes_eq_str(form, "TYPED"))
+        return error_set(err, "Invalid filter state serialize type, only support "
+                              "PLAIN/TYPED/FIELD.");
+    if (is_field ? field.len == 0 : field.data != NULL)
+        return error_set(err, "Invalid filter state serialize type, FIELD should be used with the "
+                              "field name.");
+    p->text = arena_dup(a, key);
+    return true;
+}
+
 static bool take_parameter(struct arena *a, const struct command *c, struct format_part *p,
                            struct error *err)
 {
@@ -239,6 +262,8 @@ static bool take_parameter(struct arena *a, const struct command *c, struct form
         return take_path(c, p, err);
     case PARAMETER_GRPC:
         return take_grpc(c, p, err);
+    case PARAMETER_STATE:
+        return take_state(a, c, p, err);
     case PARAMETER_NAME:
         if (c->parameter.len == 0)
             return error_set(err, "%.*s requires parameters", BYTES_ARG(c->name));

@@ -1,16 +1,17 @@
 #include "filters/registry.h"
 
 #include "base/check.h"
+#include "filters/http/grpc_stats/grpc_stats.h"
 #include "filters/http/missing_config/missing_config.h"
 #include "filters/http/router/router.h"
 
 static const struct filter_factory *const http_filters[] = {
+    &grpc_stats_filter.factory,
     &router_filter.factory,
 };
 
 /* Observers of traffic: leaving one out changes no request. They are counted and listed. */
 static const char *const skippable[] = {
-    "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
     "envoy.tcp.metadataexchange.config.MetadataExchange",
     "io.istio.http.peer_metadata.Config",
     "stats.PluginConfig",

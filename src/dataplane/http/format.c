@@ -26,9 +26,10 @@ void format_text(struct stream *s, const struct format *f, struct strbuf *out)
         part_text(s, f, &f->parts[i], out);
 }
 
-static bool is_number(enum format_op op)
+/* Its text is JSON already. */
+static bool is_json(const struct format_part *p)
 {
-    switch ((int)op) {
+    switch ((int)p->op) {
     case FORMAT_RESPONSE_CODE:
     case FORMAT_BYTES_RECEIVED:
     case FORMAT_BYTES_SENT:
@@ -50,6 +51,10 @@ static bool is_number(enum format_op op)
     case FORMAT_RESPONSE_HEADERS_BYTES:
     case FORMAT_GRPC_STATUS_NUMBER:
         return true;
+    case FORMAT_GRPC_STATUS:
+        return p->grpc == GRPC_NUMBER;
+    case FORMAT_FILTER_STATE:
+        return p->state == STATE_TYPED && !p->max_length;
     default:
         return false;
     }
@@ -66,7 +71,7 @@ static void json_value(struct stream *s, const struct format *f, struct strbuf *
         strbuf_add_str(out, f->omit_empty ? "\"\"" : "null");
         return;
     }
-    if (single && is_number(f->parts[0].op))
+    if (single && is_json(&f->parts[0]))
         return;
     if (!single) {
         format_text(s, f, out);

@@ -12,6 +12,8 @@ bool format_value(struct stream *s, const struct format_part *part, struct strbu
 bool format_tls_value(struct stream *s, enum format_op op, struct strbuf *out);
 bool format_path(const struct stream *s, const struct format_part *part, struct strbuf *out);
 bool format_query_param(const struct stream *s, const struct format_part *part, struct strbuf *out);
+bool format_filter_state(const struct stream *s, const struct format_part *part,
+                         struct strbuf *out);
 void format_text(struct stream *s, const struct format *f, struct strbuf *out);
 void format_json(struct stream *s, const struct json_format_node *n, struct strbuf *out);
 /* For a header: text in the stream's arena; what is missing is empty, as in Envoy. */

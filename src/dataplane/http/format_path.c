@@ -1,4 +1,6 @@
-/* PATH(...) and QUERY_PARAM(...) of command strings. */
+/* PATH(...), QUERY_PARAM(...) and FILTER_STATE(...) of command strings. */
+#include <inttypes.h>
+
 #include "dataplane/http/format.h"
 #include "dataplane/http/stream_internal.h"
 
@@ -54,4 +56,24 @@ bool format_query_param(const struct stream *s, const struct format_part *part, 
         }
     }
     return false;
+}
+
+/* The one state that is kept: what the filter grpc_stats has counted. It has no fields by name. */
+bool format_filter_state(const struct stream *s, const struct format_part *part, struct strbuf *out)
+{
+    const uint64_t *n = s->info.grpc_messages;
+    if (!s->info.has_grpc_messages || part->state == STATE_FIELD ||
+        !bytes_eq_str(part->text, "envoy.filters.http.grpc_stats"))
+        return false;
+    if (part->state == STATE_PLAIN) {
+        strbuf_printf(out, "%" PRIu64 ",%" PRIu64, n[0], n[1]);
+        return true;
+    }
+    strbuf_add_char(out, '{');
+    if (n[0])
+        strbuf_printf(out, "\"requestMessageCount\":\"%" PRIu64 "\"", n[0]);
+    if (n[1])
+        strbuf_printf(out, "%s\"responseMessageCount\":\"%" PRIu64 "\"", n[0] ? "," : "", n[1]);
+    strbuf_add_char(out, '}');
+    return true;
 }

@@ -432,6 +432,8 @@ bool format_value(struct stream *s, const struct format_part *part, struct strbu
         return add_grpc_status(out, s, (enum format_grpc)part->grpc);
     case FORMAT_GRPC_STATUS_NUMBER:
         return add_grpc_status(out, s, GRPC_NUMBER);
+    case FORMAT_FILTER_STATE:
+        return format_filter_state(s, part, out);
     case FORMAT_UNIQUE_ID:
         return add_unique_id(out, s);
     case FORMAT_HOSTNAME:

@@ -43,6 +43,8 @@ struct stream_info {
     bool has_upstream_address, has_upstream_local_address;
     struct tls_connection *upstream_tls; /* held until the stream is logged */
     unsigned attempts;
+    uint64_t grpc_messages[2]; /* [direction], with has_grpc_messages */
+    bool has_grpc_messages;
     enum http_protocol upstream_protocol; /* with has_upstream_address */
 };
 
@@ -103,8 +105,8 @@ void stream_set_max_duration(struct stream *s, uint64_t ms);
 /* The timer of the filter that ends the chain, made ready: it rests when the stream ends, so that
  * the next one that gets it finds its place in the queue. */
 struct timer *stream_terminal_timer(struct stream *s, void (*fn)(struct timer *t), void *owner);
-/* Does the request speak gRPC (content-type), as the filters before have left it? Replies of our own
- * follow what the client sent. */
+/* Does the request speak gRPC (content-type), as filters have left it? Replies of our own follow
+ * what the client sent. */
 bool stream_is_grpc(const struct stream *s);
 /* grpc-status of the trailers, else of the head, else as of the HTTP status; GRPC_NO_STATUS while
  * nothing was answered (see grpc.h). */

@@ -7,6 +7,7 @@
 #include "dataplane/net/tls_context.h"
 #include "dataplane/upstream/async_call.h"
 #include "dataplane/upstream/conn_pool.h"
+#include "dataplane/upstream/method_stats.h"
 
 struct cluster_manager *cluster_manager_new(struct worker *worker,
                                             const struct connector *connector)
@@ -56,6 +57,7 @@ static void runtime_free(struct cluster_runtime *c)
     list_remove(&c->retired_link);
     lb_free(&c->lb);
     sockets_fini(c);
+    method_stats_forget(c);
     stat_scope_unref(&c->stats);
     if (c->http2_stats)
         stat_scope_unref(&c->http2_stats);
@@ -334,6 +336,7 @@ static void runtime_refresh(struct cluster_runtime *c, const struct cluster_entr
     if (entry->cluster != before->cluster || entry->hosts != before->hosts)
         lb_free(&c->lb); /* made again at the next pick */
     if (entry->state->stats != c->stats) {
+        method_stats_forget(c);
         stat_scope_unref(&c->stats);
         c->stats = stat_scope_ref(entry->state->stats);
     }

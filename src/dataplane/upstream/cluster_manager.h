@@ -61,6 +61,7 @@ struct cluster_runtime {
     struct stat_scope *ssl_stats, *tls_stats; /* own references; NULL without TLS */
     uint64_t shape;                           /* hash of what shapes a connection */
     struct map pools;                         /* conn_pool_key -> struct conn_pool * */
+    struct map methods;                       /* -> struct method_stats *: see method_stats.h */
     struct list draining; /* pools that left `pools` and finish their requests */
     uint32_t sweep;       /* mark of the last reconciliation */
     bool retired;

@@ -96,6 +96,8 @@ START_TEST(more_default_rules)
          "listener.ssl.versions|envoy.ssl_version=TLSv1.3|envoy.listener_address=1.2.3.4_5"},
         {"cluster.c.ssl.curves.X25519",
          "cluster.ssl.curves|envoy.ssl_curve=X25519|envoy.cluster_name=c"},
+        {"cluster.c.grpc.0", "cluster.grpc.0|envoy.cluster_name=c"},
+        {"cluster.c.grpc.total", "cluster.grpc.total|envoy.cluster_name=c"},
         {"cluster.c.grpc.pkg.Method.success",
          "cluster.grpc.success|envoy.grpc_bridge_method=Method|envoy.grpc_bridge_service=pkg"
          "|envoy.cluster_name=c"},
