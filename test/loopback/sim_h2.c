@@ -8,6 +8,8 @@
 
 enum { STREAM_LIMIT = 32 * 1024 };
 
+unsigned sim_h2_inside;
+
 #define STREAM(l) LIST_ENTRY(l, struct sim_h2_stream, link)
 
 static struct sim_h2_stream *stream_make(struct sim_h2 *h)
@@ -288,22 +290,27 @@ static bool send_piece(struct sim_h2_stream *s)
 
 void sim_h2_answer(struct sim_h2_stream *s, struct bytes text)
 {
+    sim_h2_inside++;
     strbuf_add_bytes(&s->send, text);
     while (send_piece(s)) {
     }
     sim_h2_flush(s->h2);
+    sim_h2_inside--;
 }
 
 void sim_h2_answer_end(struct sim_h2_stream *s)
 {
+    sim_h2_inside++;
     if (s->codec && s->sends == SIM_SEND_TO_END)
         send_data(s, 0, true);
     s->sends = SIM_SEND_DONE;
     sim_h2_flush(s->h2);
+    sim_h2_inside--;
 }
 
 void sim_h2_ask(struct sim_h2 *h, struct bytes text)
 {
+    sim_h2_inside++;
     struct strbuf rest = STRBUF_INIT;
     strbuf_add_bytes(&rest, text);
     while (rest.len) {
@@ -325,6 +332,7 @@ void sim_h2_ask(struct sim_h2 *h, struct bytes text)
     }
     strbuf_fini(&rest);
     sim_h2_flush(h);
+    sim_h2_inside--;
 }
 
 void sim_h2_stream_reset(struct sim_h2_stream *s, uint32_t code)
@@ -343,19 +351,23 @@ void sim_h2_flush(struct sim_h2 *h)
 {
     if (h->in_input || !connection_is_open(h->connection))
         return;
+    sim_h2_inside++;
     h->codec->ops->flush(h->codec, SIZE_MAX);
     h->over |= codec_mux(h->codec)->over;
     if (h->out.len)
         connection_write(h->connection, &h->out);
+    sim_h2_inside--;
 }
 
 void sim_h2_input(struct sim_h2 *h, struct buffer *in)
 {
+    sim_h2_inside++;
     h->in_input = true;
     h->codec->ops->input(h->codec, in);
     h->in_input = false;
     buffer_drain(in, in->len);
     sim_h2_flush(h);
+    sim_h2_inside--;
 }
 
 struct sim_h2 *sim_h2_new(struct connection *c, bool server, const struct sim_h2_ops *ops,
@@ -366,6 +378,7 @@ struct sim_h2 *sim_h2_new(struct connection *c, bool server, const struct sim_h2
                               .max_headers_count = 100,
                               .enable_trailers = true};
     struct http2_options h2;
+    sim_h2_inside++;
     struct sim_h2 *h = NEW(struct sim_h2);
     http2_options_init(&h2);
     h->ops = ops;
@@ -377,6 +390,7 @@ struct sim_h2 *sim_h2_new(struct connection *c, bool server, const struct sim_h2
     list_init(&h->streams);
     h->codec = codec_h2_new(&o, &h2, &callbacks, h, &h->out, h->memory);
     codec_mux(h->codec)->stream_limit = STREAM_LIMIT;
+    sim_h2_inside--;
     return h;
 }
 

@@ -42,6 +42,9 @@ struct sim_h2 {
     bool over, in_input;
 };
 
+/* More than 0 while the peer works: what it does is not to be judged. */
+extern unsigned sim_h2_inside;
+
 struct sim_h2 *sim_h2_new(struct connection *c, bool server, const struct sim_h2_ops *ops,
                           void *owner);
 void sim_h2_free(struct sim_h2 **h);

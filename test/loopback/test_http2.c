@@ -1,6 +1,11 @@
 /* HTTP/2 clients against a terminal filter: many streams, resets, drains, back-pressure, and those
  * who do not behave. */
+#include <stdio.h>
+#include <time.h>
+
 #include "../unit/http/h2_pair.h"
+#include "base/check.h"
+#include "dataplane/http/http_conn_list.h"
 #include "dataplane/http/stream_pool.h"
 #include "filters.h"
 #include "loopback.h"
@@ -365,7 +370,21 @@ START_TEST(test_keepalive)
 }
 END_TEST
 
-/* Rapid reset: ends after 250 of them, and so do streams that we have to reset. */
+/* CVE-2023-44487, CVE-2025-8671: who resets streams, or makes us reset them, is gone after 250. */
+static const struct {
+    const char *lines;
+    unsigned flags, type; /* of the head; of the frame that follows */
+    const char *payload;
+    size_t len;
+    bool ends; /* the connection, at once */
+} resets[] = {
+    {"", 5, 3, "\0\0\0\10", 4},
+    {"", 4, 8, "\x7f\xff\xff\xff", 4},        /* a window that is too large */
+    {"", 4, 8, "\0\0\0\0", 4, true},          /* or grows by nothing */
+    {"content-length: 3\n", 4, 0, "xxxx", 4}, /* more than was promised */
+    {"a b: c\n", 4, 0, "x", 1, true},         /* no name */
+};
+
 START_TEST(test_rapid_reset)
 {
     struct buffer b;
@@ -374,17 +393,18 @@ START_TEST(test_rapid_reset)
     h2_preface(&b);
     unsigned sent = 0;
     for (uint32_t id = 1; sent < 1000 && http_conn_list_count(&lb.worker); id += 2, sent++) {
-        h2_frame_headers(&b, id, _i ? 4 : 5, REQUEST("GET", "/later"));
-        if (_i)
-            h2_frame(&b, 8, 0, id, "\x7f\xff\xff\xff", 4); /* too much: we reset */
-        else
-            h2_frame(&b, 3, 0, id, "\0\0\0\10", 4);
+        char lines[200];
+        snprintf(lines, sizeof(lines), "%s%s", REQUEST("GET", "/later"), resets[_i].lines);
+        h2_frame_headers(&b, id, resets[_i].flags, lines);
+        h2_frame(&b, resets[_i].type, 0, id, resets[_i].payload, resets[_i].len);
         connection_write(connection, &b);
         loopback_run(&lb);
     }
-    ck_assert_uint_ge(sent, 250);
     ck_assert_uint_le(sent, 251);
-    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_TOO_MANY_PREMATURE_RESETS), 1);
+    if (resets[_i].ends)
+        ck_assert_uint_eq(sent, 1);
+    else
+        ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_TOO_MANY_PREMATURE_RESETS), 1);
     buffer_fini(&b);
 }
 END_TEST
@@ -403,6 +423,70 @@ START_TEST(test_flood_of_requests)
     loopback_run(&lb);
     ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_TOTAL), 5000);
     ck_assert_uint_le(lb.worker.streams->n_total, 32 + 2048 / 19 + 1);
+}
+END_TEST
+
+/* CVE-2021-32778: the end of a connection costs what its streams cost. */
+START_TEST(test_thousands_of_streams_end_at_once)
+{
+    enum { STREAMS = 10000, MS = HEAP_IS_WATCHED ? 3000 : 300 };
+    struct buffer b;
+    struct timespec before, after;
+    lb.manager->http2.max_concurrent_streams = STREAMS;
+    connect_raw();
+    buffer_init(&b, lb.worker.chunks);
+    h2_preface(&b);
+    for (uint32_t i = 0; i < STREAMS; i++)
+        h2_frame(&b, 1, 5, 2 * i + 1, "\x82\x86\x04\x06/later\x41\1a", 13);
+    connection_write(connection, &b);
+    loopback_run(&lb);
+    ck_assert_uint_eq(http_conn_list_active_requests(&lb.worker), STREAMS);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+    connection_close(connection, CLOSE_SHUTDOWN, CLOSE_ABORT, 0);
+    loopback_run(&lb);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+    ck_assert_uint_eq(http_conn_list_active_requests(&lb.worker), 0);
+    ck_assert_int_lt(
+        (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000, MS);
+}
+END_TEST
+
+static int64_t codec_stat(enum http2_stat id)
+{
+    return stat_read(lb.worker.http_conns->http2_stats, id, &(bool){false});
+}
+
+/* CVE-2019-9512, CVE-2026-110353: PINGs that are asked and not read end the connection, whatever it
+ * does: nothing, an upload that waits, an answer that waits, a drain. */
+START_TEST(test_ping_storm)
+{
+    enum { LIMIT = 32 * 1024, PING = 17 };
+    struct buffer b;
+    lb.entry->listener = &(struct listener){.name = BYTES("l"), .buffer_limit = LIMIT};
+    connect_raw();
+    connection_read_pause(connection);
+    buffer_init(&b, lb.worker.chunks);
+    h2_preface(&b);
+    if (_i == 1) {
+        h2_frame_headers(&b, 1, 4, REQUEST("POST", "/later"));
+        h2_frame(&b, 0, 0, 1, "upload", 6);
+    } else if (_i == 2) {
+        h2_frame_headers(&b, 1, 5, REQUEST("GET", "/ok"));
+    }
+    connection_write(connection, &b);
+    loopback_run(&lb);
+    if (_i == 3)
+        http_conn_drain(server);
+    unsigned sent = 0;
+    for (; sent < 20000 && !codec_stat(STAT_HTTP2_OUTBOUND_CONTROL_FLOOD); sent++) {
+        h2_frame(&b, 6, 0, 0, "12345678", 8);
+        connection_write(connection, &b);
+        loopback_run(&lb);
+    }
+    ck_assert_uint_le(sent, 1001 + (LIMIT + 32 * 1024) / PING);
+    loopback_advance(&lb, 2000); /* for its last words */
+    ck_assert_uint_eq(http_conn_list_count(&lb.worker), 0);
+    buffer_fini(&b);
 }
 END_TEST
 
@@ -477,7 +561,9 @@ int main(void)
     tcase_add_test(t, test_idle_connection);
     tcase_add_test(t, test_stream_timeout);
     tcase_add_test(t, test_keepalive);
-    tcase_add_loop_test(t, test_rapid_reset, 0, 2);
+    tcase_add_loop_test(t, test_rapid_reset, 0, (int)ARRAY_SIZE(resets));
+    tcase_add_test(t, test_thousands_of_streams_end_at_once);
+    tcase_add_loop_test(t, test_ping_storm, 0, 4);
     tcase_add_test(t, test_flood_of_requests);
     tcase_add_loop_test(t, test_disconnect_with_streams, 0, 2);
     tcase_add_test(t, test_protocol_error);

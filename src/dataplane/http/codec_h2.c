@@ -146,6 +146,8 @@ void h2_reset(struct codec_stream *s, uint32_t code)
     h2_note_reset(h, s->id);
     if (nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, code) == 0)
         h->control_queued++;
+    else /* the peer would wait for ever */
+        h2_break(h, &h2_error_no_memory, NGHTTP2_INTERNAL_ERROR);
     h2_limit_outbound(h);
 }
 

@@ -304,6 +304,10 @@ void h2_flush(struct codec *c, size_t room)
         while (c->out->len < h->room) {
             const uint8_t *data;
             ssize_t n = nghttp2_session_mem_send(h->session, &data);
+            if (n < 0 && !h->broken) { /* no memory: that frame is lost, and what it belongs to */
+                h2_break(h, &h2_error_no_memory, NGHTTP2_INTERNAL_ERROR);
+                continue;
+            }
             if (n <= 0)
                 break;
             buffer_add(c->out, data, (size_t)n);

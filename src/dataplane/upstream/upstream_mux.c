@@ -253,6 +253,8 @@ void upstream_mux_flush(struct upstream_conn *uc)
     m->flushing = false;
     if (uc->out.len)
         connection_write(uc->connection, &uc->out);
+    if (m->error && codec_mux(uc->codec)->over)
+        upstream_conn_close(uc, CLOSE_PROTOCOL_ERROR);
 }
 
 static void on_connection_data(struct connection *c, struct buffer *in, bool end)

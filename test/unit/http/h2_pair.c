@@ -68,6 +68,8 @@ static void on_data(void *owner, void *user, struct buffer *data, bool ended)
             strbuf_add(&s->text, p->data, p->len);
         strbuf_add_str(&s->text, "\n");
     }
+    if (s->kept)
+        buffer_move(s->kept, data);
     if (ended)
         end(n);
 }

@@ -31,9 +31,10 @@ struct h2_side {
     unsigned pings, settings, no_more, above, below;
     size_t body;
     unsigned in_body;
-    bool quiet;  /* bodies are counted, not printed */
-    bool answer; /* server: 200 without body at the end of the request */
-    bool open;   /* of the last input */
+    struct buffer *kept; /* where bodies go; NULL: nowhere */
+    bool quiet;          /* bodies are counted, not printed */
+    bool answer;         /* server: 200 without body at the end of the request */
+    bool open;           /* of the last input */
     size_t room;
 };
 
