@@ -39,6 +39,8 @@ struct config_thread_options {
     uint64_t route_hold_ms;
     const char *state_dir; /* NULL: nothing is kept */
     uint64_t state_max_age_s;
+    unsigned min_world_share; /* percent; 0: no guard */
+    uint64_t world_hold_ms;
     bool quiet_unknown, quiet_deprecated; /* no log line; unknown fields are not counted either */
 };
 

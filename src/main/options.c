@@ -133,6 +133,11 @@ static const struct flag flags[] = {
      "plane does not answer"},
     {"state-max-age-s", NULL, FLAG_U32, AT(state_max_age_s), false,
      "Not Envoy's: seconds after which a kept configuration is not served; default 0, any age"},
+    {"min-world-share", NULL, FLAG_U32, AT(min_world_share), false,
+     "Not Envoy's: percent of the clusters, and of the listeners, that the first response of a new "
+     "stream must leave; less is held back. Default 0: whatever comes is believed"},
+    {"world-hold-s", NULL, FLAG_U32, AT(world_hold_s), false,
+     "Not Envoy's: seconds for which a smaller world is held back; default 300, 0: for ever"},
     {"strict", NULL, FLAG_BOOL, AT(strict), false,
      "Not Envoy's: refuse fields that are known and not implemented, wherever they come from"},
     {"version", NULL, FLAG_VERSION, 0, false, "Print the version and exit"},
@@ -275,6 +280,7 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
                           .drain_strategy = "gradual",
                           .drain_time_s = 600,
                           .route_hold_ms = 5000,
+                          .world_hold_s = 300,
                           .parent_shutdown_time_s = 900,
                           .file_flush_interval_ms = 1000,
                           .file_flush_min_size_kb = 64,
@@ -293,6 +299,11 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
     }
     if (o->sandbox.off && o->sandbox.read.n + o->sandbox.write.n > 0) {
         error_set(err, "--no-sandbox turns off what --sandbox-read and --sandbox-write ask for");
+        return OPTIONS_ERROR;
+    }
+    if (o->min_world_share > 100) {
+        error_set(err, "--min-world-share: expected a percentage up to 100, got %u",
+                  o->min_world_share);
         return OPTIONS_ERROR;
     }
     if (o->state_dir && o->sandbox.read.n + o->sandbox.write.n > 0) {

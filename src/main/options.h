@@ -25,6 +25,7 @@ struct options {
     uint32_t route_hold_ms;
     const char *state_dir; /* NULL: none */
     uint32_t state_max_age_s;
+    uint32_t min_world_share, world_hold_s;
     uint32_t file_flush_interval_ms, file_flush_min_size_kb;
     bool log_format_escaped, allow_unknown_static, reject_unknown_dynamic, ignore_unknown_dynamic;
     bool strict;

@@ -235,6 +235,8 @@ static bool make_config(struct server *s, struct error *err)
         .route_hold_ms = s->options->route_hold_ms,
         .state_dir = s->options->mode == MODE_SERVE ? s->options->state_dir : NULL,
         .state_max_age_s = s->options->state_max_age_s,
+        .min_world_share = s->options->min_world_share,
+        .world_hold_ms = (uint64_t)s->options->world_hold_s * 1000,
         .quiet_unknown = s->options->ignore_unknown_dynamic,
         .quiet_deprecated = s->options->skip_deprecated_logs,
     };

@@ -17,6 +17,19 @@ static const struct stat_desc control_plane_stats[] = {CONTROL_PLANE_STAT_LIST(X
 const struct stat_schema control_plane_stat_schema = {control_plane_stats,
                                                       ARRAY_SIZE(control_plane_stats)};
 
+#define GUARD_STAT_LIST(X)                                                                         \
+    X(HELD_BACK, "held_back", COUNTER)                                                             \
+    X(HOLDING, "holding", GAUGE)
+enum guard_stat {
+#define X(id, name, kind) STAT_GUARD_##id,
+    GUARD_STAT_LIST(X)
+#undef X
+};
+#define X(id, name, kind) {name, STAT_##kind},
+static const struct stat_desc guard_stats[] = {GUARD_STAT_LIST(X)};
+#undef X
+static const struct stat_schema guard_schema = {guard_stats, ARRAY_SIZE(guard_stats)};
+
 struct mux {
     const struct xds_table *table;
     struct grpc_runtime *grpc;
@@ -34,12 +47,15 @@ struct mux {
     struct failover failover;
     struct token_bucket tokens;
     void *token_wait; /* the timer of the next token, or NULL */
+    void *world_hold; /* the timer after which a smaller world is believed, or NULL */
+    bool believe;     /* ... by the next stream */
     bool had_pending;
     uint64_t backoff_ms;
     bool node_sent, in_response, answered;
     bool tells_held;          /* this stream's server knows the versions that are held */
     bool busy;                /* inside a callback of the stream */
     struct stat_scope *stats; /* control_plane */
+    struct stat_scope *guard; /* xylem.guard; NULL: there is none */
 };
 
 struct mux *mux_new(const struct mux_options *o)
@@ -58,6 +74,8 @@ struct mux *mux_new(const struct mux_options *o)
     failover_init(&m->failover, o->source->api.n_services);
     m->backoff_ms = 0;
     m->stats = stat_scope_get(o->table->stats, o->stats, &control_plane_stat_schema);
+    if (o->table->min_world_share)
+        m->guard = stat_scope_get(o->table->stats, BYTES("xylem.guard"), &guard_schema);
     stat_set(m->stats, STAT_SLOT_CONFIG, STAT_CONTROL_PLANE_CONNECTED_STATE, 0);
     stat_set(m->stats, STAT_SLOT_CONFIG, STAT_CONTROL_PLANE_PENDING_REQUESTS, 0);
     for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++) {
@@ -74,7 +92,9 @@ static void stop(struct mux *m)
         m->table->timer_cancel(m->table->ctx, m->retry);
     if (m->token_wait)
         m->table->timer_cancel(m->table->ctx, m->token_wait);
-    m->dial = m->retry = m->token_wait = NULL;
+    if (m->world_hold)
+        m->table->timer_cancel(m->table->ctx, m->world_hold);
+    m->dial = m->retry = m->token_wait = m->world_hold = NULL;
     grpc_stream_free(&m->stream);
 }
 
@@ -89,6 +109,7 @@ void mux_free(struct mux **mp)
         topic_fini(&m->topics[t]);
     }
     stat_scope_unref(&m->stats);
+    stat_scope_unref(&m->guard);
     arena_free(&m->arena);
     mem_free(m);
 }
@@ -189,14 +210,56 @@ static struct topic *topic_of(struct mux *m, struct bytes type_url)
     return t == RESOURCE_TYPE_COUNT ? NULL : &m->topics[t];
 }
 
+/* What is held back is still so: a new stream brings the whole world, and is believed. */
+static void on_held_long_enough(void *arg)
+{
+    struct mux *m = arg;
+    m->world_hold = NULL;
+    LOG(LOG_CONFIG, LOG_WARNING, "the smaller world of %.*s is believed now",
+        BYTES_ARG(service_of(m)->cluster_name));
+    m->believe = true;
+    for (unsigned i = 0; i < m->n_order; i++)
+        m->topics[m->order[i]].held_back = false;
+    stat_set(m->guard, STAT_SLOT_CONFIG, STAT_GUARD_HOLDING, 0);
+    if (m->stream)
+        lost(m);
+}
+
+static unsigned count_held_back(const struct mux *m)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < m->n_order; i++)
+        n += m->topics[m->order[i]].held_back;
+    return n;
+}
+
+/* A response was held back, or took the place of one that was. */
+static void review_guard(struct mux *m, const struct topic *t)
+{
+    unsigned n = count_held_back(m);
+    if (t->held_back)
+        stat_inc(m->guard, STAT_SLOT_CONFIG, STAT_GUARD_HELD_BACK);
+    stat_set(m->guard, STAT_SLOT_CONFIG, STAT_GUARD_HOLDING, n);
+    if (n && !m->world_hold && m->table->world_hold_ms)
+        m->world_hold =
+            m->table->timer_start(m->table->ctx, m->table->world_hold_ms, on_held_long_enough, m);
+    if (!n && m->world_hold) {
+        m->table->timer_cancel(m->table->ctx, m->world_hold);
+        m->world_hold = NULL;
+    }
+}
+
 static void respond(struct mux *m, struct topic *t, const struct discovery_response *r)
 {
     struct error err = ERROR_INIT;
+    bool judged = t->guarded;
     m->in_response = true;
     subscription_pause(&t->sub); /* rule M13: a type is paused while its response is applied */
     topic_apply(t, r, &err);
     subscription_resume(&t->sub);
     m->in_response = false;
+    if (judged)
+        review_guard(m, t);
     if (error_is_set(&err))
         LOG(LOG_CONFIG, LOG_WARNING, "gRPC config for %s rejected: %s", t->sub.type_url,
             error_text(&err));
@@ -272,10 +335,11 @@ static void on_dialed(void *arg, const struct dial_result *result)
              m->failover.at + 1); /* the second is told apart, as by Envoy */
     m->tells_held = failover_knows(&m->failover);
     for (unsigned i = 0; i < m->n_order; i++) {
-        subscription_stream_opened(&m->topics[m->order[i]].sub);
+        topic_stream_opened(&m->topics[m->order[i]], !m->believe);
         if (!m->tells_held)
             subscription_forget_version(&m->topics[m->order[i]].sub);
     }
+    m->believe = false;
     mux_flush(m);
 }
 
@@ -293,7 +357,7 @@ static struct topic *topic_used(struct mux *m, enum resource_type type)
         t->used = true;
         m->order[m->n_order++] = type;
         if (m->stream)
-            subscription_stream_opened(&t->sub);
+            topic_stream_opened(t, false);
     }
     return t;
 }

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/xxhash64.h"
 #include "config/wire.h"
+#include "xds/world_guard.h"
 
 enum { CODE_NOT_FOUND = 5 };
 
@@ -268,6 +269,30 @@ static void refuse(struct topic *t, struct error *err, const char *fmt, size_t n
     config_update_failed(t->home->builder, t->home->source, t->type);
 }
 
+void topic_stream_opened(struct topic *t, bool guard)
+{
+    subscription_stream_opened(&t->sub);
+    t->guarded = guard && t->sub.wildcard_type && t->home->table->min_world_share;
+}
+
+/* False: so little is left of the world that it is held back. */
+static bool guard_allows(struct topic *t, const struct discovery_response *r, bool full,
+                         struct error *err)
+{
+    unsigned percent = t->home->table->min_world_share;
+    if (!t->guarded)
+        return true;
+    struct world_share s = world_share_of(t->home->builder, t->home->source, t->type, r, full);
+    t->held_back = !world_share_enough(s, percent);
+    t->guarded = t->held_back;
+    return !t->held_back ||
+           error_set(err,
+                     "held back by --min-world-share %u: %zu of %zu %s would be left of what is "
+                     "served",
+                     percent, s.left, s.held,
+                     t->type == RESOURCE_CLUSTER ? "clusters" : "listeners");
+}
+
 static void apply(struct topic *t, const struct discovery_response *r, struct error *err)
 {
     struct batch b = {0};
@@ -275,6 +300,10 @@ static void apply(struct topic *t, const struct discovery_response *r, struct er
     struct strbuf text = STRBUF_INIT;
     bool full = subscription_is_wildcard(&t->sub) && !t->sub.delta && !only_heartbeats(r);
     if (!response_valid(t, r, err)) {
+        config_update_failed(t->home->builder, t->home->source, t->type);
+        return;
+    }
+    if (!guard_allows(t, r, full, err)) {
         config_update_failed(t->home->builder, t->home->source, t->type);
         return;
     }

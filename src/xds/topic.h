@@ -41,6 +41,8 @@ struct topic {
     struct subscription sub;
     enum resource_type type;
     bool used;
+    bool guarded;             /* this stream has not shown yet that its server knows the world */
+    bool held_back;           /* a response of this stream, for what it would take away */
     struct stat_scope *stats; /* clusters and listeners; NULL for the others */
     struct ttl ttl;           /* survives streams (T07) */
 };
@@ -49,6 +51,8 @@ void topic_init(struct topic *t, const struct topic_home *home, enum resource_ty
 void topic_fini(struct topic *t);
 void topic_want(struct topic *t, struct bytes name);
 void topic_unwant(struct topic *t, struct bytes name);
+/* A stream begins; guard: its first response is judged by --min-world-share. */
+void topic_stream_opened(struct topic *t, bool guard);
 void topic_count(struct topic *t, enum subscription_stat id);
 /* Applies a response of this type and counts it. An error is the text of the NACK. The caller
  * answers, commits, and ends the reserve (mem_reserve_end()). */

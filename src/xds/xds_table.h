@@ -28,6 +28,8 @@ struct xds_table {
     const struct clock *clock;
     struct random_source *random; /* of the config thread */
     struct stat_store *stats;
+    unsigned min_world_share; /* percent (world_guard.h); 0: whatever comes is believed */
+    uint64_t world_hold_ms;   /* 0: for ever */
     /* Any thread: runs fn(arg) on the config loop. */
     void (*post)(void *ctx, void (*fn)(void *arg), void *arg);
     /* At the end, when that loop has stopped: runs what was posted. */

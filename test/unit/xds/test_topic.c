@@ -187,12 +187,43 @@ START_TEST(a_ttl_that_is_none_spoils_the_response)
 }
 END_TEST
 
+/* A new stream whose server knows one of four clusters. */
+START_TEST(a_world_that_shrinks_is_held_back)
+{
+    static const char *const names[] = {"a", "b", "c", "d"};
+    struct sent all[] = {{"a", "v1", "{name: a}", 0},
+                         {"b", "v1", "{name: b}", 0},
+                         {"c", "v1", "{name: c}", 0},
+                         {"d", "v1", "{name: d}", 0}};
+    start(RESOURCE_CLUSTER, false);
+    table.min_world_share = 50;
+    topic_stream_opened(&topic, true);
+    ck_assert_str_eq(respond(all, 4), ""); /* nothing was held */
+    topic_stream_opened(&topic, true);
+    ck_assert_str_eq(respond(all, 1), "held back by --min-world-share 50: 1 of 4 clusters would be "
+                                      "left of what is served");
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+        ck_assert(there(names[i]));
+    ck_assert(topic.held_back);
+    ck_assert_str_eq(respond(all, 2), "");
+    ck_assert(!topic.held_back && there("b") && !there("c"));
+    ck_assert_str_eq(respond(all, 0), ""); /* the stream has shown that it knows */
+    ck_assert(!there("a"));
+    respond(all, 4);
+    topic_stream_opened(&topic, false); /* believed */
+    ck_assert_str_eq(respond(all, 1), "");
+    ck_assert(!there("b"));
+    stop();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("topic");
     TCase *t = tcase_create("topic");
     tcase_add_loop_test(t, t07_a_resource_lives_as_long_as_its_server_says, 0, 2);
     tcase_add_loop_test(t, t08_a_heartbeat_lets_it_live_on, 0, 2);
+    tcase_add_test(t, a_world_that_shrinks_is_held_back);
     tcase_add_test(t, t08_a_heartbeat_names_what_it_keeps);
     tcase_add_loop_test(t, a_ttl_that_is_none_spoils_the_response, 0, 2);
     suite_add_tcase(s, t);
