@@ -245,6 +245,19 @@ void admin_each_command(void (*fn)(void *ctx, const struct admin_command *c), vo
         fn(ctx, &commands[i]);
 }
 
+/* The JSON half of CSDS: for programs, so /help, which is Envoy's, has no line of it. */
+bool admin_takes_body(struct bytes path)
+{
+    return bytes_eq(path, BYTES("/v3/discovery:client_status"));
+}
+
+static struct admin_page *open_question(struct admin *a, struct bytes method, struct bytes body)
+{
+    if (!bytes_eq_str(method, "POST"))
+        return page_error(405, "Method %.*s not allowed, POST required.", BYTES_ARG(method));
+    return page_client_status(a, body);
+}
+
 struct admin_page *admin_open(struct admin *a, struct bytes method, struct bytes target,
                               struct bytes form)
 {
@@ -253,7 +266,9 @@ struct admin_page *admin_open(struct admin *a, struct bytes method, struct bytes
     query_parse(arena, target, form, &q);
     const struct admin_command *c = find_command(q.path);
     struct admin_page *page;
-    if (!c) {
+    if (admin_takes_body(q.path)) {
+        page = open_question(a, method, form);
+    } else if (!c) {
         struct text_page *t = text_page_new(404, TEXT_PLAIN);
         strbuf_add_str(&t->text, "invalid path. ");
         admin_help_text(&t->text);

@@ -83,6 +83,8 @@ struct admin_page {
 };
 
 /* Never NULL: a refusal is a page too. target: as received ("/stats?filter=^a"). form: the body of
- * a form, whose parameters count when the target has none. */
+ * a form, whose parameters count when the target has none, or that of a question
+ * (admin_takes_body()). */
 struct admin_page *admin_open(struct admin *a, struct bytes method, struct bytes target,
                               struct bytes form);
+bool admin_takes_body(struct bytes path);

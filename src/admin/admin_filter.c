@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "admin/admin.h"
+#include "admin/admin_grpc.h"
 #include "admin/admin_guard.h"
 #include "admin/pages.h"
 #include "base/memory.h"
@@ -12,8 +13,9 @@
 struct state {
     struct http_filter *filter;
     struct admin_page *page;
-    struct timer turn;  /* the next slice: in a turn of its own */
-    struct strbuf form; /* the body of a form, as far as it is looked at */
+    struct admin_grpc *grpc; /* CSDS; NULL: a page */
+    struct timer turn;       /* the next slice: in a turn of its own */
+    struct strbuf form;      /* the body of a form or of a question, as far as it is looked at */
     bool is_form, blocked, headers_sent, done;
 };
 
@@ -73,17 +75,23 @@ static void on_ready(void *owner)
     schedule(owner);
 }
 
-static struct admin_page *page_of(struct http_filter *f)
+/* NULL: the caller may go on. */
+static const char *refusal(const struct stream *stream)
 {
-    struct stream *stream = f->stream;
-    struct state *s = state_of(f);
     struct admin_caller caller = {
         .method = stream->request.method,
         .host = stream->request.authority,
         .origin = headers_get_name(&stream->request_headers, BYTES("origin")),
         .fetch_site = headers_get_name(&stream->request_headers, BYTES("sec-fetch-site")),
         .loopback = address_is_loopback(&stream->remote)};
-    const char *refused = admin_guard(&caller);
+    return admin_guard(&caller);
+}
+
+static struct admin_page *page_of(struct http_filter *f)
+{
+    struct stream *stream = f->stream;
+    struct state *s = state_of(f);
+    const char *refused = refusal(stream);
     if (refused)
         return page_error(403, "%s", refused);
     return admin_open((struct admin *)f->config, stream->request.method, stream->request.path,
@@ -103,9 +111,16 @@ static enum filter_status on_request_headers(struct http_filter *f, struct heade
 {
     struct state *s = state_of(f);
     s->filter = f;
-    s->is_form = bytes_starts_with(headers_get(h, HEADER_CONTENT_TYPE),
-                                   BYTES("application/x-www-form-urlencoded"));
+    struct bytes type = headers_get(h, HEADER_CONTENT_TYPE);
+    s->is_form = bytes_starts_with(type, BYTES("application/x-www-form-urlencoded")) ||
+                 admin_takes_body(f->stream->request.path_only);
     timer_init(&s->turn, f->stream->worker->loop, on_turn, s);
+    if (admin_grpc_is(f->stream->request.path_only, type)) {
+        s->grpc = admin_grpc_new(f, (struct admin *)f->config, refusal(f->stream));
+        if (end)
+            admin_grpc_end(s->grpc);
+        return FILTER_CONTINUE;
+    }
     if (end)
         open_page(f);
     return FILTER_PAUSE;
@@ -114,6 +129,10 @@ static enum filter_status on_request_headers(struct http_filter *f, struct heade
 static enum filter_status on_request_data(struct http_filter *f, struct buffer *data, bool end)
 {
     struct state *s = state_of(f);
+    if (s->grpc) {
+        admin_grpc_data(s->grpc, data, end);
+        return FILTER_TAKEN;
+    }
     size_t room = FORM_MAX - s->form.len, n = data->len < room ? data->len : room;
     if (s->is_form && n) {
         strbuf_reserve(&s->form, n);
@@ -128,7 +147,10 @@ static enum filter_status on_request_data(struct http_filter *f, struct buffer *
 
 static enum filter_status on_request_trailers(struct http_filter *f, struct headers *h)
 {
-    if (!state_of(f)->page)
+    struct state *s = state_of(f);
+    if (s->grpc)
+        admin_grpc_end(s->grpc);
+    else if (!s->page)
         open_page(f);
     return FILTER_PAUSE;
 }
@@ -137,6 +159,8 @@ static void on_watermark(struct http_filter *f, bool above)
 {
     struct state *s = state_of(f);
     s->blocked = above;
+    if (s->grpc)
+        admin_grpc_watermark(s->grpc, above);
     if (!above && s->page)
         schedule(s);
 }
@@ -150,6 +174,7 @@ static void on_destroy(struct http_filter *f)
     if (s->page)
         s->page->free(s->page);
     s->page = NULL;
+    admin_grpc_free(&s->grpc);
     strbuf_fini(&s->form);
 }
 

@@ -53,17 +53,24 @@ static void put_time(struct strbuf *out, uint32_t number, uint64_t wall_ns)
 }
 
 /* UpdateFailureState */
-static void put_error_of(struct strbuf *out, uint32_t number, enum resource_type type,
-                         const struct resource_rejected *r)
+static void put_rejected(struct strbuf *out, uint32_t number, enum resource_type type,
+                         const struct resource_rejected *r, bool contents)
 {
     struct strbuf e = STRBUF_INIT;
     if (!r)
         return;
-    dump_put_any(&e, 1, resource_type_name(type), r->wire);
+    if (contents)
+        dump_put_any(&e, 1, resource_type_name(type), r->wire);
     put_time(&e, 2, r->wall_ns);
     dump_put_text(&e, 3, bytes_of(r->details));
     dump_put_text(&e, 4, bytes_of(r->version_info));
     dump_put_message(out, number, &e);
+}
+
+static void put_error_of(struct strbuf *out, uint32_t number, enum resource_type type,
+                         const struct resource_rejected *r)
+{
+    put_rejected(out, number, type, r, true);
 }
 
 static void put_error(struct strbuf *out, uint32_t number, const struct resource_view *v)
@@ -205,6 +212,28 @@ bool dump_warming_secret(const struct resource_view *v, struct strbuf *out)
     put_secret(out, v, BYTES("uninitialized"), strbuf_bytes(&none));
     strbuf_fini(&none);
     return true;
+}
+
+/* { type_url = 1, name = 2, version_info = 3, xds_config = 4, last_updated = 5, client_status = 7,
+ *   error_state = 8, is_static_resource = 9 }. A static resource has no status: nobody sent it. */
+void dump_client_status(const struct resource_view *v, bool contents, struct strbuf *out)
+{
+    const struct resource_version *r = v->active ? v->active : v->warming;
+    dump_put_text(out, 1, bytes_of(resource_type_url(v->type)));
+    dump_put_text(out, 2, v->name);
+    if (r) {
+        dump_put_text(out, 3, bytes_of(r->version->text));
+        if (contents)
+            put_url(out, 4, bytes_of(r->type_url), r->wire);
+        put_time(out, 5, r->received_wall_ns);
+    }
+    if (v->is_static) {
+        dump_put_varint(out, 9, true);
+        return;
+    }
+    if (v->status != CLIENT_UNKNOWN)
+        dump_put_varint(out, 7, v->status);
+    put_rejected(out, 8, v->type, v->rejected, contents);
 }
 
 /* Numbers of fields on the way to a route configuration inside a listener. */

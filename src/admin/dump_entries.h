@@ -11,6 +11,9 @@ dump_entry_fn dump_static_cluster, dump_active_cluster, dump_warming_cluster, du
     dump_dynamic_listener, dump_dynamic_route, dump_extension, dump_static_endpoints,
     dump_dynamic_endpoints, dump_static_secret, dump_active_secret, dump_warming_secret;
 
+/* ClientConfig.GenericXdsConfig of CSDS: of any resource, there or not. contents: and its bytes. */
+void dump_client_status(const struct resource_view *v, bool contents, struct strbuf *out);
+
 /* The route configurations that stand inside the connection managers of a listener, one a call:
  * i = 0, 1 ... ; *name is the configuration's. False: there is no i-th. */
 bool dump_static_route(const struct resource_view *v, unsigned i, struct strbuf *out,

@@ -35,6 +35,8 @@ page_fn page_home, page_help, page_ready, page_server_info, page_memory, page_ce
     page_clusters, page_stats, page_stats_prometheus, page_config_dump, page_init_dump,
     page_runtime_modify, page_recent_lookups, page_recent_lookups_set, page_unsupported;
 
+struct admin_page *page_client_status(struct admin *a, struct bytes body);
+
 /* What /help lists. */
 struct admin_param {
     const char *name, *help;
