@@ -42,6 +42,7 @@ struct builder *builder_new(const struct builder_table *table, const struct buil
     list_init(&b->dirty);
     list_init(&b->want_changes);
     list_init(&b->held_routes);
+    list_init(&b->absent);
     b->cm_stats = stat_scope_get(o->stats, BYTES("cluster_manager"), &cluster_manager_stat_schema);
     b->lm_stats =
         stat_scope_get(o->stats, BYTES("listener_manager"), &listener_manager_stat_schema);
@@ -92,6 +93,7 @@ void builder_free(struct builder **bp)
     drop_all(b, RESOURCE_EXTENSION);
     drop_all(b, RESOURCE_RUNTIME);
     builder_wants_fini(b);
+    builder_demands_fini(b);
     b->changed = false;
     pmap_fini(&b->clusters);
     pmap_fini(&b->listeners);
@@ -366,11 +368,15 @@ static void update_one(struct builder *b, struct resource *r, const struct incom
         result->n_unchanged += unchanged;
         r->absent = r->timed_out = false;
         resource_clear_rejected(r);
+        if (r->type == RESOURCE_CLUSTER)
+            builder_demand_came(b, in->source, r->name);
     } else {
         resource_reject(r, room ? in->u->wire : BYTES_NONE, in->u->version, error_text(&err),
                         in->wall_ns);
         add_error(result, in->u->name, error_text(&err));
         count_rejected(b, r->type);
+        if (r->type == RESOURCE_CLUSTER)
+            builder_demand_absent(b, in->source, r->name);
     }
     error_fini(&err);
     builder_settle(b, r);
@@ -382,10 +388,12 @@ static void remove_one(struct builder *b, struct resource *r, struct update_resu
     if (r->type == RESOURCE_CLUSTER && builder_hold_cluster(b, r))
         return;
     builder_forget_sorted(b, r->type);
-    if (r->type == RESOURCE_CLUSTER)
+    if (r->type == RESOURCE_CLUSTER) {
         builder_cluster_remove(b, r);
-    else
+        builder_demand_absent(b, &r->source->source, r->name);
+    } else {
         builder_listener_remove(b, r);
+    }
     store_remove(&b->store, r);
     result->n_removed += had;
 }
@@ -394,6 +402,8 @@ static void remove_named(struct builder *b, const struct config_source *source,
                          enum resource_type type, struct bytes name, struct update_result *result)
 {
     struct resource *r = store_find(&b->store, source, type, name);
+    if (!r && type == RESOURCE_CLUSTER)
+        builder_demand_absent(b, source, name);
     if (!r || r->is_static)
         return;
     if (resource_type_is_wildcard(type)) {

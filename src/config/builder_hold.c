@@ -355,6 +355,7 @@ static void remove_doomed(struct builder *b, struct hold *h)
     map_remove(&b->held_clusters, r->name);
     hold_free(h);
     builder_cluster_remove(b, r);
+    builder_demand_absent(b, &r->source->source, r->name);
     builder_forget_sorted(b, RESOURCE_CLUSTER);
     store_remove(&b->store, r);
 }

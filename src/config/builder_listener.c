@@ -369,8 +369,11 @@ struct route_config *builder_routes_decode(struct builder *b, struct bytes wire,
                                            const struct route_config *previous, struct error *err)
 {
     struct arena *scratch = arena_new(0);
-    struct filter_context fctx = {
-        .arena = scratch, .stats = b->options.stats, .self = b->ctx.self, .owner = b};
+    struct filter_context fctx = {.arena = scratch,
+                                  .stats = b->options.stats,
+                                  .self = b->ctx.self,
+                                  .owner = b,
+                                  .decode = &b->ctx};
     struct route_decode_context rctx = {.filters = &fctx,
                                         .registry = b->options.filters,
                                         .descriptors = b->options.descriptors,

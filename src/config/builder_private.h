@@ -40,6 +40,9 @@ struct builder {
     bool clusters_moved;      /* one became warm since the last review */
     bool names_moved;         /* which clusters are named may have changed since */
 
+    struct map demands; /* builder_demand_key() -> struct demand * */
+    struct list absent; /* struct demand */
+
     struct resource **sorted[RESOURCE_TYPE_COUNT]; /* for views; NULL: make it anew */
 };
 
@@ -120,6 +123,14 @@ MUST_CHECK bool builder_runtime_update(struct builder *b, struct resource *r,
 void builder_runtime_remove(struct builder *b, struct resource *r);
 void builder_runtime_want(struct builder *b);
 bool builder_runtime_waits(const struct builder *b); /* has not every layer come? */
+
+/* ---- builder_demand.c ---- */
+enum { DEMANDS_MAX = 4096, DEMAND_NAME_MAX = 512 };
+/* What becomes of a name that requests may have asked for. */
+void builder_demand_absent(struct builder *b, const struct config_source *source,
+                           struct bytes name);
+void builder_demand_came(struct builder *b, const struct config_source *source, struct bytes name);
+void builder_demands_fini(struct builder *b);
 
 /* ---- builder_extension.c ---- */
 struct listener_chain;

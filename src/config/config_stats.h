@@ -118,7 +118,12 @@ enum ecds_stat {
     X(REJECTED_ECDS, "rejected.ecds", COUNTER)                                                     \
     X(REJECTED_RTDS, "rejected.rtds", COUNTER)                                                     \
     X(HOLDS, "holds", COUNTER)                                                                     \
-    X(HOLDS_EXPIRED, "holds_expired", COUNTER)
+    X(HOLDS_EXPIRED, "holds_expired", COUNTER)                                                     \
+    X(ON_DEMAND_ASKED, "on_demand.asked", COUNTER)                                                 \
+    X(ON_DEMAND_ABSENT, "on_demand.absent", COUNTER)                                               \
+    X(ON_DEMAND_REFUSED, "on_demand.refused", COUNTER)                                             \
+    X(ON_DEMAND_FORGOTTEN, "on_demand.forgotten", COUNTER)                                         \
+    X(ON_DEMAND_NAMES, "on_demand.names", GAUGE)
 
 enum cluster_manager_stat {
 #define X(id, name, kind) STAT_##id,

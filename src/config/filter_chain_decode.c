@@ -187,8 +187,11 @@ static bool take_slot(struct decode_context *ctx, struct filter_chain *c,
                               : "Error: terminal filter named %.*s of type %s must be the last "
                                 "filter in a network filter chain.",
                          BYTES_ARG(f->name), factory->name);
-    struct filter_context fctx = {
-        .arena = c->node.arena, .stats = ctx->stats, .self = ctx->self, .owner = ctx->owner};
+    struct filter_context fctx = {.arena = c->node.arena,
+                                  .stats = ctx->stats,
+                                  .self = ctx->self,
+                                  .owner = ctx->owner,
+                                  .decode = ctx};
     struct network_filter_slot *slot = &c->filters[c->n_filters];
     slot->factory = factory;
     slot->name = arena_dup(c->node.arena, f->name);

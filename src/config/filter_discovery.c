@@ -69,7 +69,8 @@ static bool take_config(struct decode_context *ctx, const struct filter_discover
                                   .stats = ctx->stats,
                                   .stat_prefix = d->stat_prefix,
                                   .self = ctx->self,
-                                  .owner = ctx->owner};
+                                  .owner = ctx->owner,
+                                  .decode = ctx};
     const struct filter_factory *f = filter_registry_find(r->http, r->n_http, t->type_name);
     if (!f) { /* type_urls have been looked at: it is one of those that may be left out */
         if (ctx->report)

@@ -12,6 +12,7 @@
 #include "base/stats.h"
 #include "config/config_source.h"
 
+struct decode_context;
 struct http_manager;
 
 /* What a decoder may use and ask for. Lives during the call. */
@@ -21,6 +22,7 @@ struct filter_context {
     struct bytes stat_prefix;         /* "http.ingress." */
     const struct config_source *self; /* the source the parent came from (rule O05) */
     void *owner;                      /* the builder's */
+    struct decode_context *decode;    /* for parts that decode.h decodes */
     /* Network filters: the HTTP connection manager hands over what it decoded. */
     void (*set_http_manager)(struct filter_context *ctx, struct http_manager *manager);
 };

@@ -144,7 +144,8 @@ static struct filter_context filter_context_of(struct decode_context *ctx, struc
                                    .stats = ctx->stats,
                                    .stat_prefix = bytes_of(prefix),
                                    .self = ctx->self,
-                                   .owner = ctx->owner};
+                                   .owner = ctx->owner,
+                                   .decode = ctx};
 }
 
 bool http_manager_take_filters(struct decode_context *ctx, struct http_manager *m,

@@ -3,10 +3,12 @@
 #include "base/check.h"
 #include "filters/http/grpc_stats/grpc_stats.h"
 #include "filters/http/missing_config/missing_config.h"
+#include "filters/http/on_demand/on_demand.h"
 #include "filters/http/router/router.h"
 
 static const struct filter_factory *const http_filters[] = {
     &grpc_stats_filter.factory,
+    &on_demand_filter.factory,
     &router_filter.factory,
 };
 

@@ -69,6 +69,13 @@ static void dns_stop(void *ctx, const struct cluster *c, uint64_t generation)
     dns_driver_stop(((struct server *)ctx)->dns, c, generation);
 }
 
+static void demand_absent(void *ctx, struct bytes key)
+{
+    struct server *s = ctx;
+    for (unsigned i = 0; i < s->n_workers; i++)
+        worker_thread_demand_absent(s->workers[i], key);
+}
+
 static void *dial(void *ctx, struct bytes cluster, dial_fn *fn, void *arg)
 {
     return dialer_dial(&((struct server *)ctx)->dialer, cluster, fn, arg);
@@ -219,6 +226,7 @@ static bool make_config(struct server *s, struct error *err)
         .dns_stop = dns_stop,
         .dial = dial,
         .dial_cancel = dial_cancel,
+        .demand_absent = demand_absent,
         .initialised = initialised,
     };
     table.ctx = s;

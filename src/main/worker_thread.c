@@ -13,6 +13,7 @@
 #include "dataplane/net/acceptor.h"
 #include "dataplane/net/chunk.h"
 #include "dataplane/net/conn_limit.h"
+#include "dataplane/upstream/cluster_demand.h"
 #include "dataplane/upstream/cluster_manager.h"
 #include "filters/access_loggers/grpc/grpc_logs.h"
 #include "main/config_thread.h"
@@ -171,6 +172,7 @@ static void adopt(struct post *p)
             timer_start(&t->drain, t->o.drain.time_ms);
     }
     config_thread_return(t->o.config, (struct snapshot *)old);
+    cluster_demand_review(&t->worker);
     mem_reserve_end();
 }
 
@@ -181,6 +183,27 @@ static void on_drained(struct timer *timer)
     uint64_t next_ms = http_conn_list_close_gone(&t->worker);
     if (next_ms)
         timer_start(&t->drain, next_ms);
+}
+
+static void ask(void *ctx, const struct config_source *source, struct bytes name)
+{
+    config_thread_demand(((struct worker_thread *)ctx)->o.config, source, name);
+}
+
+static void on_absent(void *a, void *b)
+{
+    struct worker_thread *t = a;
+    struct strbuf *key = b;
+    cluster_demand_absent(&t->worker, strbuf_bytes(key));
+    strbuf_fini(key);
+    mem_free(key);
+}
+
+void worker_thread_demand_absent(struct worker_thread *t, struct bytes key)
+{
+    struct strbuf *copy = NEW(struct strbuf);
+    strbuf_add_bytes(copy, key);
+    post_call(t->worker.loop, on_absent, t, copy);
 }
 
 struct worker_thread *worker_thread_new(const struct worker_thread_options *o, struct error *err)
@@ -204,6 +227,7 @@ struct worker_thread *worker_thread_new(const struct worker_thread_options *o, s
     accept_list_init(&t->accepted, &t->worker);
     snapshot_slot_init(&t->slot, loop, adopt, t);
     cluster_manager_new(&t->worker, &connector_socket);
+    cluster_demand_new(&t->worker, ask, t);
     http_worker_init(&t->worker);
     timer_init(&t->drain, loop, on_drained, t);
     return t;
@@ -307,6 +331,7 @@ void worker_thread_stop(struct worker_thread *t)
         loop_turn(t->worker.loop, false);
     }
     grpc_logs_free(&t->grpc_logs);
+    cluster_demand_free(&t->worker.demand);
     cluster_manager_free(&t->worker.clusters);
     loop_turn(t->worker.loop, false);
     config_thread_return(t->o.config, snapshot_slot_take(&t->slot));

@@ -13,6 +13,7 @@ struct access_log_service;
 struct access_log_writer;
 struct chunk_pool;
 struct conn_limit;
+struct cluster_demand;
 struct cluster_manager;
 struct loop;
 struct snapshot;
@@ -39,6 +40,7 @@ struct worker {
     struct stat_store *stats;
     const struct snapshot *snapshot;        /* the current one; replaced between events only */
     struct cluster_manager *clusters;       /* upstream/: pools and balancers of this worker */
+    struct cluster_demand *demand;          /* upstream/: who waits for clusters; or NULL */
     struct access_log_writer *access_log;   /* http/: where finished lines go */
     struct access_log_service *log_service; /* filters/: where entries over gRPC go; or NULL */
     struct http_conn_list *http_conns;      /* http/: live downstream connections */

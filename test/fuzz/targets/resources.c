@@ -27,6 +27,7 @@ enum what {
     UPDATE_SECRET,
     UPDATE_EXTENSION,
     REMOVE_EXTENSION,
+    DEMAND,
     WHAT_COUNT
 };
 
@@ -126,6 +127,9 @@ static void act(struct config_world *w, const struct record *r)
         break;
     case UPDATE_EXTENSION:
         update(w, RESOURCE_EXTENSION, r);
+        break;
+    case DEMAND:
+        builder_demand_cluster(w->builder, r->which & 1 ? &w->other : &w->ads, r->wire);
         break;
     case REMOVE_EXTENSION:
         remove_extension(w, r);

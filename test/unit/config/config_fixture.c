@@ -2,6 +2,7 @@
 
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "config/config_stats.h"
 #include "config/json_read.h"
@@ -129,6 +130,13 @@ static void reload_failed(void *ctx, struct bytes secret, const char *why)
     strbuf_printf(&((struct fixture *)ctx)->log, "not reloaded %.*s: %s;", BYTES_ARG(secret), why);
 }
 
+/* A key ends in the name. */
+static void demand_absent(void *ctx, struct bytes key)
+{
+    struct bytes name = bytes_skip(key, strlen("3:ads"));
+    strbuf_printf(&((struct fixture *)ctx)->log, "absent %.*s;", BYTES_ARG(name));
+}
+
 static void initialised(void *ctx)
 {
     ((struct fixture *)ctx)->initialised = true;
@@ -158,6 +166,7 @@ void fixture_init(struct fixture *f)
                                   .watch = watch,
                                   .unwatch = unwatch,
                                   .reload_failed = reload_failed,
+                                  .demand_absent = demand_absent,
                                   .initialised = initialised};
     struct builder_options o = {.descriptors = f->descriptors,
                                 .validator = f->validator,
