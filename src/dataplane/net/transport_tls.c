@@ -35,6 +35,7 @@ struct transport_tls {
     size_t sealed;
     unsigned interest;
     bool established, eof, failed, write_wants_read;
+    bool end_told; /* by a read: what came with the last data is a read of its own */
     struct strbuf failure;
 };
 
@@ -339,9 +340,12 @@ static ssize_t read_records(struct transport_tls *t, char *buf, size_t len)
 static ssize_t tls_read(struct transport *transport, char *buf, size_t len)
 {
     struct transport_tls *t = tls_of(transport);
-    if (t->failed)
+    if (t->failed) {
+        t->end_told = true;
         return IO_ERROR;
+    }
     ssize_t n = read_records(t, buf, len);
+    t->end_told |= n == IO_EOF || n == IO_ERROR;
     /* Answers of the library itself: a new key, an alert */
     if (t->out.len > 0 && t->sealed == 0) {
         const char *why = t->transport.failure;
@@ -474,7 +478,8 @@ static void tls_close(struct transport *transport, bool reset)
 static bool tls_pending(const struct transport *transport)
 {
     const struct transport_tls *t = tls_of(transport);
-    return t->established && !t->failed && readable(t);
+    bool over = t->eof || t->failed;
+    return t->established && ((over && !t->end_told) || (!t->failed && readable(t)));
 }
 
 static struct bytes tls_protocol(const struct transport *transport)

@@ -197,7 +197,8 @@ static void tap_want(struct transport *t, unsigned interest)
 
 static void tap_shutdown_write(struct transport *t)
 {
-    transport_shutdown_write(tap_of(t)->inner);
+    if (!tap_of(t)->stays_open)
+        transport_shutdown_write(tap_of(t)->inner);
 }
 
 static void tap_close(struct transport *t, bool reset)

@@ -51,6 +51,7 @@ void socket_pair(int fds[2]);
 
 /* A transport over another that counts calls and misbehaves as told. */
 struct tap {
+    bool stays_open; /* the end of writing is not passed on: the peer sees what was written alone */
     struct transport transport;
     struct transport *inner;
     unsigned reads, writes, wants;

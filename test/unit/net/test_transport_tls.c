@@ -275,6 +275,21 @@ START_TEST(orderly_end)
 }
 END_TEST
 
+/* The last data and the goodbye come in one read, and nothing after them: a peer that waits for
+ * our goodbye. */
+START_TEST(goodbye_with_the_last_data)
+{
+    run(0);
+    t.taps[0].stays_open = true;
+    connection_set_half_close(t.client_peer.conn, true);
+    peer_write(&t.client_peer, "last");
+    connection_shutdown_write(t.client_peer.conn);
+    settle_loop(&f);
+    ck_assert_str_eq(strbuf_str(&t.server_peer.got), "last");
+    ck_assert(t.server_peer.eof && t.server_peer.closed);
+}
+END_TEST
+
 START_TEST(cut_off)
 {
     run(0);
@@ -727,6 +742,7 @@ int main(void)
     tcase_add_test(c, few_calls);
     tcase_add_test(c, much_data);
     tcase_add_test(c, orderly_end);
+    tcase_add_test(c, goodbye_with_the_last_data);
     tcase_add_test(c, cut_off);
     tcase_add_test(c, plain_text);
     tcase_add_test(c, gone_in_the_handshake);
