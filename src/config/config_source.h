@@ -32,12 +32,14 @@ struct api_config_source {
     unsigned n_services;
     uint32_t rate_tokens; /* requests at once, while rate_per_second is not 0 (rule T06) */
     double rate_per_second;
+    struct bytes rest_cluster; /* SOURCE_REST: the server, polled each refresh_ms */
+    uint64_t refresh_ms, request_timeout_ms;
 };
 
 struct config_source {
     enum config_source_kind kind;
     struct bytes key;                  /* identity: "ads", or the bytes of the ConfigSource */
     uint64_t initial_fetch_timeout_ms; /* default 15000; 0: wait for ever (rule T01) */
-    struct api_config_source api;      /* SOURCE_GRPC, ads_config */
+    struct api_config_source api;      /* SOURCE_GRPC, SOURCE_REST, ads_config */
     struct bytes path, watched_directory;
 };

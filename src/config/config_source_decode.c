@@ -17,7 +17,12 @@
 
 typedef envoy_config_core_v3_ApiConfigSource api_msg;
 
-enum { INITIAL_FETCH_TIMEOUT_MS = 15000, RATE_TOKENS = 100, RATE_PER_SECOND = 10 };
+enum {
+    REQUEST_TIMEOUT_MS = 1000,
+    INITIAL_FETCH_TIMEOUT_MS = 15000,
+    RATE_TOKENS = 100,
+    RATE_PER_SECOND = 10
+};
 #define RATE_PER_SECOND_MIN (1.0 / (365 * 24 * 60 * 60)) /* once a year, as Envoy */
 
 static bool take_retry(const envoy_config_core_v3_RetryPolicy *p, struct grpc_service *out,
@@ -63,17 +68,25 @@ bool take_grpc_service(struct arena *a, const envoy_config_core_v3_GrpcService *
     return true;
 }
 
+static bool check_control_cluster(const struct decode_context *ctx, struct bytes name,
+                                  struct error *err)
+{
+    if (!ctx->control_cluster_ok || ctx->control_cluster_ok(ctx->owner, name))
+        return true;
+    return error_set(err,
+                     "ApiConfigSource must have a statically defined non-EDS cluster: '%.*s' "
+                     "does not exist, was added via api, or is an EDS cluster",
+                     BYTES_ARG(name));
+}
+
 static bool take_service(struct decode_context *ctx, struct arena *a,
                          const envoy_config_core_v3_GrpcService *m, struct grpc_service *out,
                          struct error *err)
 {
     const envoy_config_core_v3_GrpcService_EnvoyGrpc *g = GRPC(envoy_grpc)(m);
     struct bytes name = g ? upb_bytes(GRPC(EnvoyGrpc_cluster_name)(g)) : BYTES_NONE;
-    if (g && ctx->control_cluster_ok && !ctx->control_cluster_ok(ctx->owner, name))
-        return error_set(err,
-                         "ApiConfigSource must have a statically defined non-EDS cluster: '%.*s' "
-                         "does not exist, was added via api, or is an EDS cluster",
-                         BYTES_ARG(name));
+    if (g && !check_control_cluster(ctx, name, err))
+        return false;
     return take_grpc_service(a, m, out, err);
 }
 
@@ -88,7 +101,7 @@ static bool check_api(const api_msg *m, bool *delta, struct error *err)
         *delta = API(api_type)(m) == API(DELTA_GRPC);
         return true;
     case API(REST):
-        return error_set(err, "api_type: REST is not implemented");
+        return true;
     default:
         return error_set(err, "api_type: %d is not implemented", API(api_type)(m));
     }
@@ -108,12 +121,33 @@ static void take_rate_limit(const envoy_config_core_v3_RateLimitSettings *m,
         out->rate_per_second = RATE_PER_SECOND_MIN;
 }
 
+/* Rule O04. */
+static bool take_rest(struct decode_context *ctx, struct arena *a, const api_msg *m,
+                      struct api_config_source *out, struct error *err)
+{
+    size_t n, n_services;
+    const upb_StringView *names = API(cluster_names)(m, &n);
+    API(grpc_services)(m, &n_services);
+    if (n != 1 || n_services)
+        return error_set(err, "cluster_names: REST needs one, and no grpc_services");
+    if (!API(refresh_delay)(m))
+        return error_set(err, "refresh_delay is required for REST API configuration sources");
+    out->request_timeout_ms = REQUEST_TIMEOUT_MS;
+    out->rest_cluster = arena_dup(a, upb_bytes(names[0]));
+    return take_duration_ms(API(refresh_delay)(m), "refresh_delay", &out->refresh_ms, err) &&
+           take_duration_ms(API(request_timeout)(m), "request_timeout", &out->request_timeout_ms,
+                            err) &&
+           check_control_cluster(ctx, out->rest_cluster, err);
+}
+
 static bool take_api(struct decode_context *ctx, struct arena *a, const api_msg *m,
                      struct api_config_source *out, struct error *err)
 {
     size_t n;
     if (!check_api(m, &out->delta, err))
         return false;
+    if (API(api_type)(m) == API(REST))
+        return take_rest(ctx, a, m, out, err);
     const envoy_config_core_v3_GrpcService *const *services = API(grpc_services)(m, &n);
     if (n == 0 || n > 2)
         return error_set(err, "grpc_services: expected one or two, got %zu", n);
@@ -173,10 +207,10 @@ static bool take_source(struct decode_context *ctx, struct arena *a,
     case SOURCE(config_source_specifier_api_config_source):
         if (!take_api(ctx, a, SOURCE(api_config_source)(m), &out->api, err))
             return error_prefix(err, "api_config_source.");
+        out->kind = out->api.rest_cluster.data ? SOURCE_REST : SOURCE_GRPC;
         if (out->api.n_services > 1)
             return error_set(err, "api_config_source.grpc_services: more than one is for "
                                   "ads_config alone");
-        out->kind = SOURCE_GRPC;
         return true;
     case SOURCE(config_source_specifier_ads):
         if (!ctx->ads_configured)
@@ -234,6 +268,8 @@ bool api_config_source_decode(struct decode_context *ctx, struct arena *a, struc
                                   .initial_fetch_timeout_ms = INITIAL_FETCH_TIMEOUT_MS};
     bool ok = m ? take_api(ctx, a, m, &out->api, err)
                 : error_set(err, "the bytes are no ApiConfigSource");
+    if (ok && out->api.rest_cluster.data)
+        ok = error_set(err, "api_type: REST cannot be aggregated");
     upb_Arena_Free(arena);
     return ok;
 }

@@ -13,19 +13,31 @@ static bool is_yaml(struct bytes path)
            bytes_ends_with_nocase(path, BYTES(".yml"));
 }
 
-static bool read_text(struct decode_context *ctx, struct bytes path, struct bytes text,
+static bool read_tree(struct decode_context *ctx, const char *name, struct yaml_node *tree,
                       struct arena *a, struct bytes *response, struct error *err)
 {
     struct json_read_options o = {.allow_unknown = !ctx->reject_unknown, .report = ctx->report};
-    const char *name = arena_str(a, path);
-    struct yaml_node *tree =
-        is_yaml(path) ? yaml_parse(a, name, text, err) : json_parse(a, name, text, err);
     if (!tree)
         return false;
     if (tree->line == 0)
         return error_set(err, "%s: nothing in it: expected a DiscoveryResponse", name);
     return json_read(ctx->descriptors, tree, BYTES("envoy.service.discovery.v3.DiscoveryResponse"),
                      &o, a, response, err);
+}
+
+bool discovery_text_read(struct decode_context *ctx, const char *name, struct bytes text,
+                         struct arena *a, struct bytes *response, struct error *err)
+{
+    return read_tree(ctx, name, json_parse(a, name, text, err), a, response, err);
+}
+
+static bool read_text(struct decode_context *ctx, struct bytes path, struct bytes text,
+                      struct arena *a, struct bytes *response, struct error *err)
+{
+    const char *name = arena_str(a, path);
+    if (!is_yaml(path))
+        return discovery_text_read(ctx, name, text, a, response, err);
+    return read_tree(ctx, name, yaml_parse(a, name, text, err), a, response, err);
 }
 
 bool discovery_file_read(struct decode_context *ctx, struct bytes path, struct arena *a,

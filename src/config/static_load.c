@@ -237,10 +237,21 @@ static bool load_all(struct builder *b, enum resource_type type, struct bytes wi
     return true;
 }
 
+static bool not_static(const char *name, struct bytes cluster, struct error *err)
+{
+    return error_set(err,
+                     "dynamic_resources.%s: ApiConfigSource must have a statically defined "
+                     "non-EDS cluster: '%.*s' does not exist, was added via api, or is an EDS "
+                     "cluster",
+                     name, BYTES_ARG(cluster));
+}
+
 static bool check_source(struct builder *b, const struct config_source *s, const char *name,
                          struct error *err)
 {
     const struct decode_context *ctx = builder_decode_context(b);
+    if (s->kind == SOURCE_REST && !ctx->control_cluster_ok(ctx->owner, s->api.rest_cluster))
+        return not_static(name, s->api.rest_cluster, err);
     for (unsigned i = 0; i < s->api.n_services; i++) {
         struct bytes cluster = s->api.services[i].cluster_name;
         if (ctx->control_cluster_ok(ctx->owner, cluster))
@@ -248,11 +259,7 @@ static bool check_source(struct builder *b, const struct config_source *s, const
         if (s->kind == SOURCE_ADS)
             return error_set(err, "dynamic_resources.%s: Unknown gRPC client cluster '%.*s'", name,
                              BYTES_ARG(cluster));
-        return error_set(err,
-                         "dynamic_resources.%s: ApiConfigSource must have a statically defined "
-                         "non-EDS cluster: '%.*s' does not exist, was added via api, or is an EDS "
-                         "cluster",
-                         name, BYTES_ARG(cluster));
+        return not_static(name, cluster, err);
     }
     return true;
 }
@@ -261,7 +268,7 @@ static bool check_layers(struct builder *b, const struct runtime *r, struct erro
 {
     for (unsigned i = 0; i < r->n_layers; i++) {
         const struct config_source *s = &r->layers[i].source;
-        if (r->layers[i].kind == RUNTIME_RTDS && s->kind == SOURCE_GRPC &&
+        if (r->layers[i].kind == RUNTIME_RTDS && s->kind != SOURCE_ADS &&
             !check_source(b, s, "rtds_config", err))
             return error_prefix(err, "layered_runtime.layers[%u].rtds_layer: ", i);
     }

@@ -195,6 +195,7 @@ void config_source_copy(struct arena *a, struct config_source *to, const struct 
     to->key = arena_dup(a, from->key);
     to->path = arena_dup(a, from->path);
     to->watched_directory = arena_dup(a, from->watched_directory);
+    to->api.rest_cluster = arena_dup(a, from->api.rest_cluster);
     unsigned n = from->api.n_services;
     to->api.services = ARENA_ARRAY(a, struct grpc_service, n ? n : 1);
     for (unsigned i = 0; i < n; i++) {

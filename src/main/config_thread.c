@@ -270,6 +270,18 @@ static void dial_cancel(void *ctx, void *d)
     c->o.table->dial_cancel(c->o.table->ctx, d);
 }
 
+static void *fetch(void *ctx, const struct fetch_request *q, fetch_fn *fn, void *arg)
+{
+    struct config_thread *c = ctx;
+    return c->o.table->fetch(c->o.table->ctx, q, fn, arg);
+}
+
+static void fetch_cancel(void *ctx, void *f)
+{
+    struct config_thread *c = ctx;
+    c->o.table->fetch_cancel(c->o.table->ctx, f);
+}
+
 /* Heap, stacks and what the allocator keeps, less what is in use. */
 static size_t kept_bytes(void)
 {
@@ -468,6 +480,8 @@ bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
         .unwatch = unwatch,
         .dial = dial,
         .dial_cancel = dial_cancel,
+        .fetch = fetch,
+        .fetch_cancel = fetch_cancel,
     };
     node_message_build(c->bootstrap->node_wire, node, &c->node);
     struct xds_sources_options s = {

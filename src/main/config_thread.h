@@ -26,6 +26,8 @@ struct config_thread_table {
     void *(*dial)(void *ctx, struct bytes cluster, dial_fn *fn, void *arg);
     void (*dial_cancel)(void *ctx, void *dial);
     void (*demand_absent)(void *ctx, struct bytes key);
+    void *(*fetch)(void *ctx, const struct fetch_request *q, fetch_fn *fn, void *arg);
+    void (*fetch_cancel)(void *ctx, void *fetch);
     void (*initialised)(void *ctx);
 };
 

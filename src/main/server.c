@@ -86,6 +86,16 @@ static void dial_cancel(void *ctx, void *d)
     dialer_cancel(&((struct server *)ctx)->dialer, d);
 }
 
+static void *fetch(void *ctx, const struct fetch_request *q, fetch_fn *fn, void *arg)
+{
+    return fetcher_fetch(&((struct server *)ctx)->fetcher, q, fn, arg);
+}
+
+static void fetch_cancel(void *ctx, void *f)
+{
+    fetcher_cancel(&((struct server *)ctx)->fetcher, f);
+}
+
 /* Main: everything that the start waits for has come. */
 static void begin_serving(void *a, void *b)
 {
@@ -227,6 +237,8 @@ static bool make_config(struct server *s, struct error *err)
         .dial = dial,
         .dial_cancel = dial_cancel,
         .demand_absent = demand_absent,
+        .fetch = fetch,
+        .fetch_cancel = fetch_cancel,
         .initialised = initialised,
     };
     table.ctx = s;
@@ -286,6 +298,7 @@ static bool load(struct server *s, struct error *err)
     if (!load_bootstrap(s, &body, &text, err) || !make_config(s, err) || !make_workers(s, err))
         return false;
     dialer_init(&s->dialer, &s->main_worker, config_thread_loop(s->config));
+    fetcher_init(&s->fetcher, &s->main_worker, config_thread_loop(s->config));
     s->dns = dns_driver_new(s->loop, config_thread_loop(s->config), s->stats, dns_answer, s);
     if (!config_thread_load(s->config, body, &node, err))
         return source_text_locate(&text, err);
@@ -384,6 +397,8 @@ static void settle(struct server *s)
     config_thread_end_sources(s->config);
     if (s->dialer.main_worker)
         dialer_fini(&s->dialer);
+    if (s->fetcher.main_worker)
+        fetcher_fini(&s->fetcher);
     for (unsigned i = 0; i < ROUNDS; i++) {
         loop_turn(s->loop, false);
         if (!config_thread_run_posted(s->config) && i > 1)

@@ -10,6 +10,7 @@
 #include "main/config_thread.h"
 #include "main/dial.h"
 #include "main/dns_driver.h"
+#include "main/fetch.h"
 #include "main/listener_registry.h"
 #include "main/options.h"
 #include "main/snapshot_slot.h"
@@ -37,6 +38,7 @@ struct server {
     struct snapshot_slot slot;     /* main's own copy of the snapshot */
     struct conn_limit connections; /* downstream, of all workers */
     struct dialer dialer;
+    struct fetcher fetcher;
     struct dns_driver *dns;
     struct signal_watch term, interrupt, usr1, hup;
     enum server_state state;

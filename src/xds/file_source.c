@@ -16,32 +16,12 @@ struct file_source {
     bool busy;     /* reading now */
 };
 
-/* What the file does not have does not exist: nobody waits for it. */
-static bool add_missing(const struct topic *t, struct discovery_response *r)
-{
-    struct map there = MAP_INIT;
-    struct bytes name;
-    void *value;
-    bool ok = true;
-    for (size_t i = 0; i < r->n_resources; i++)
-        map_set(&there, r->resources[i].name, &there);
-    for (size_t it = 0; ok && map_next(&t->sub.names, &it, &name, &value);) {
-        if (map_has(&there, name) || bytes_eq_str(name, "*"))
-            continue;
-        ok = mem_try_grow(&r->removed, &r->cap_removed, r->n_removed + 1, sizeof(*r->removed));
-        if (ok)
-            r->removed[r->n_removed++] = name;
-    }
-    map_fini(&there);
-    return ok;
-}
-
 static bool parse(struct topic *t, struct bytes message, struct discovery_response *r,
                   struct error *err)
 {
     if (!discovery_response_read(message, r))
         return error_set(err, "it is no DiscoveryResponse, or there is no memory for it");
-    if (add_missing(t, r))
+    if (topic_add_missing(t, r))
         return true;
     discovery_response_fini(r);
     return error_set(err, "out of memory");

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "xds/file_source.h"
 #include "xds/mux.h"
+#include "xds/rest_source.h"
 
 struct xds_sources {
     struct xds_sources_options o;
@@ -12,7 +13,7 @@ struct xds_sources {
     struct builder *builder;
     /* By source key, and for a source that is not aggregated the type, and for secrets and
      * filters the name. */
-    struct map muxes, files;
+    struct map muxes, files, rests;
 };
 
 /* [false]: state of the world, [true]: delta. */
@@ -38,6 +39,15 @@ static const char *const type_methods[RESOURCE_TYPE_COUNT][2] = {
                           "/envoy.service.runtime.v3.RuntimeDiscoveryService/DeltaRuntime"},
 };
 
+static const char *const rest_paths[RESOURCE_TYPE_COUNT] = {
+    [RESOURCE_CLUSTER] = "/v3/discovery:clusters",
+    [RESOURCE_ENDPOINT] = "/v3/discovery:endpoints",
+    [RESOURCE_LISTENER] = "/v3/discovery:listeners",
+    [RESOURCE_ROUTE] = "/v3/discovery:routes",
+    [RESOURCE_SECRET] = "/v3/discovery:secrets",
+    [RESOURCE_RUNTIME] = "/v3/discovery:runtime",
+};
+
 struct xds_sources *xds_sources_new(const struct xds_sources_options *o)
 {
     struct xds_sources *s = NEW(struct xds_sources);
@@ -48,6 +58,18 @@ struct xds_sources *xds_sources_new(const struct xds_sources_options *o)
 void xds_sources_set_builder(struct xds_sources *s, struct builder *b)
 {
     s->builder = b;
+}
+
+static void free_rests(struct xds_sources *s)
+{
+    size_t it = 0;
+    struct bytes key;
+    void *rest;
+    while (map_next(&s->rests, &it, &key, &rest)) {
+        struct rest_source *r = rest;
+        rest_source_free(&r);
+    }
+    map_fini(&s->rests);
 }
 
 void xds_sources_free(struct xds_sources **sp)
@@ -68,6 +90,7 @@ void xds_sources_free(struct xds_sources **sp)
         struct file_source *f = file;
         file_source_free(&f);
     }
+    free_rests(s);
     map_fini(&s->muxes);
     map_fini(&s->files);
     grpc_runtime_free(&s->grpc);
@@ -147,12 +170,35 @@ static struct file_source *file_for(struct xds_sources *s, const struct config_s
     return f;
 }
 
+/* NULL: the source is not polled. */
+static struct rest_source *rest_for(struct xds_sources *s, const struct config_source *source,
+                                    enum resource_type type)
+{
+    struct strbuf key = STRBUF_INIT;
+    if (source->kind != SOURCE_REST || !rest_paths[type])
+        return NULL;
+    strbuf_add_bytes(&key, source->key);
+    strbuf_printf(&key, "|%s", resource_type_short(type));
+    struct rest_source *r = map_get(&s->rests, strbuf_bytes(&key));
+    if (!r) {
+        struct rest_source_options o = {s->o.table, s->builder,       source,
+                                        type,       rest_paths[type], s->o.node};
+        r = rest_source_new(&o);
+        map_set(&s->rests, strbuf_bytes(&key), r);
+    }
+    strbuf_fini(&key);
+    return r;
+}
+
 void xds_sources_want(struct xds_sources *s, const struct config_source *source,
                       enum resource_type type, struct bytes name)
 {
+    struct rest_source *r = rest_for(s, source, type);
     struct file_source *f = file_for(s, source, type);
-    struct mux *m = f ? NULL : mux_for(s, source, type, name);
-    if (f)
+    struct mux *m = r || f ? NULL : mux_for(s, source, type, name);
+    if (r)
+        rest_source_want(r, name);
+    else if (f)
         file_source_want(f, name);
     else if (m)
         mux_want(m, type, name);
@@ -164,9 +210,12 @@ void xds_sources_want(struct xds_sources *s, const struct config_source *source,
 void xds_sources_unwant(struct xds_sources *s, const struct config_source *source,
                         enum resource_type type, struct bytes name)
 {
+    struct rest_source *r = rest_for(s, source, type);
     struct file_source *f = file_for(s, source, type);
-    struct mux *m = f ? NULL : mux_for(s, source, type, name);
-    if (f)
+    struct mux *m = r || f ? NULL : mux_for(s, source, type, name);
+    if (r)
+        rest_source_unwant(r, name);
+    else if (f)
         file_source_unwant(f, name);
     else if (m)
         mux_unwant(m, type, name);
@@ -204,8 +253,25 @@ static void flush_files(struct xds_sources *s)
     }
 }
 
+static void flush_rests(struct xds_sources *s)
+{
+    size_t it = 0;
+    struct bytes key;
+    void *rest;
+    while (map_next(&s->rests, &it, &key, &rest)) {
+        struct rest_source *r = rest;
+        if (rest_source_idle(r)) {
+            map_remove(&s->rests, key);
+            rest_source_free(&r);
+        } else {
+            rest_source_flush(r);
+        }
+    }
+}
+
 void xds_sources_flush(struct xds_sources *s)
 {
+    flush_rests(s);
     flush_muxes(s);
     flush_files(s);
 }
@@ -213,9 +279,12 @@ void xds_sources_flush(struct xds_sources *s)
 void xds_sources_fetch_timed_out(struct xds_sources *s, const struct config_source *source,
                                  enum resource_type type, struct bytes name)
 {
+    struct rest_source *r = rest_for(s, source, type);
     struct file_source *f = file_for(s, source, type);
-    struct mux *m = f ? NULL : mux_for(s, source, type, name);
-    if (f)
+    struct mux *m = r || f ? NULL : mux_for(s, source, type, name);
+    if (r)
+        rest_source_fetch_timed_out(r);
+    else if (f)
         file_source_fetch_timed_out(f);
     else if (m)
         mux_fetch_timed_out(m, type);

@@ -247,6 +247,25 @@ static void batch_errors(struct topic *t, const struct discovery_response *r, st
     }
 }
 
+bool topic_add_missing(const struct topic *t, struct discovery_response *r)
+{
+    struct map there = MAP_INIT;
+    struct bytes name;
+    void *value;
+    bool ok = true;
+    for (size_t i = 0; i < r->n_resources; i++)
+        map_set(&there, r->resources[i].name, &there);
+    for (size_t it = 0; ok && map_next(&t->sub.names, &it, &name, &value);) {
+        if (map_has(&there, name) || bytes_eq_str(name, "*"))
+            continue;
+        ok = mem_try_grow(&r->removed, &r->cap_removed, r->n_removed + 1, sizeof(*r->removed));
+        if (ok)
+            r->removed[r->n_removed++] = name;
+    }
+    map_fini(&there);
+    return ok;
+}
+
 static void update_stats(struct topic *t, struct bytes version, bool ok, uint64_t started_ns)
 {
     const struct clock *c = t->home->table->clock;

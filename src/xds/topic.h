@@ -54,6 +54,9 @@ void topic_unwant(struct topic *t, struct bytes name);
 /* A stream begins; guard: its first response is judged by --min-world-share. */
 void topic_stream_opened(struct topic *t, bool guard);
 void topic_count(struct topic *t, enum subscription_stat id);
+/* Where a response tells all there is: names that are wanted and not in it are added to what it
+ * removes, so that nobody waits for them. False: no memory. */
+MUST_CHECK bool topic_add_missing(const struct topic *t, struct discovery_response *r);
 /* Applies a response of this type and counts it. An error is the text of the NACK. The caller
  * answers, commits, and ends the reserve (mem_reserve_end()). */
 void topic_apply(struct topic *t, const struct discovery_response *r, struct error *err);

@@ -19,6 +19,19 @@ struct dial_result {
     uint32_t keepalive_interval_ms, keepalive_timeout_ms; /* the cluster's HTTP/2 keepalive */
 };
 
+/* An HTTP POST to a cluster; everything is copied. */
+struct fetch_request {
+    struct bytes cluster, path, body;
+    uint64_t timeout_ms; /* of all of it; 0: none */
+};
+
+struct fetch_result {
+    unsigned status; /* 0: failed, see error */
+    const char *error;
+    struct bytes body; /* lives during the call */
+};
+
+typedef void fetch_fn(void *arg, const struct fetch_result *result);
 typedef void dial_fn(void *arg, const struct dial_result *result);
 typedef void xds_timer_fn(void *arg);
 typedef void xds_watch_fn(void *arg);
@@ -45,4 +58,7 @@ struct xds_table {
     /* fn is called exactly once unless dial_cancel() came first. */
     void *(*dial)(void *ctx, struct bytes cluster, dial_fn *fn, void *arg);
     void (*dial_cancel)(void *ctx, void *dial);
+    /* The same for fetch_cancel(). */
+    void *(*fetch)(void *ctx, const struct fetch_request *q, fetch_fn *fn, void *arg);
+    void (*fetch_cancel)(void *ctx, void *fetch);
 };

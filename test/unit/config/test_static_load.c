@@ -100,7 +100,14 @@ static const struct {
      "google_grpc is not implemented"},
     {"{dynamic_resources: {ads_config: {api_type: REST, transport_api_version: V3, "
      "grpc_services: [{envoy_grpc: {cluster_name: xds}}]}}}",
-     "api_type: REST is not implemented"},
+     "dynamic_resources.ads_config: cluster_names: REST needs one, and no grpc_services"},
+    {"{dynamic_resources: {ads_config: {api_type: REST, transport_api_version: V3, "
+     "cluster_names: [x], refresh_delay: 1s}}}",
+     "dynamic_resources.ads_config: api_type: REST cannot be aggregated"},
+    {"{dynamic_resources: {cds_config: {api_config_source: {api_type: REST, transport_api_version: "
+     "V3, cluster_names: [x]}}}}",
+     "dynamic_resources.cds_config: api_config_source.refresh_delay is required for REST API "
+     "configuration sources"},
     {"{" TWO_SERVERS ", " CLUSTERS(XDS_CLUSTER) "}",
      "dynamic_resources.ads_config.grpc_services: more than one needs the runtime key "
      "envoy.restart_features.xds_failover_support"},
