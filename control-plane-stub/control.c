@@ -168,6 +168,7 @@ static const struct route routes[] = {
     {"wait", "POST", handle_wait},
     {"fault", "GET POST DELETE", handle_fault},
     {"reload", "POST", handle_reload},
+    {"v3", "POST", handle_rest},
 };
 
 static void on_request(void *user, struct http_conn *c, const struct http_request *r)

@@ -33,5 +33,8 @@ void waits_forget(struct control *ctl, struct http_conn *c);
 /* control_fault.c */
 void handle_fault(struct control *ctl, struct http_conn *c, const struct http_request *r);
 
+/* control_rest.c */
+void handle_rest(struct control *ctl, struct http_conn *c, const struct http_request *r);
+
 /* control_resources.c */
 void handle_resources(struct control *ctl, struct http_conn *c, const struct http_request *r);

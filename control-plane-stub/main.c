@@ -121,7 +121,8 @@ static bool start(struct stub *s, struct error *err)
     watch_folders(&s->watch, &s->publisher.folder.directories);
     if (s->options.watch)
         s->reload_at = now_us(); /* what changed between reading and watching */
-    if (!server_start(&s->server, &s->hub, s->options.listen, s->options.listen_count, err) ||
+    if (!server_start(&s->server, &s->hub, s->options.listen, s->options.listen_count,
+                      s->options.goaway_ms, err) ||
         !control_start(&s->control, &s->publisher, s->options.control, err) ||
         !write_ready_file(s, err))
         return false;

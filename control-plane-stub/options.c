@@ -21,6 +21,7 @@ const char options_help[] =
     "  --strict              do not publish a set with broken cross-references\n"
     "  --known-cluster NAME  a cluster of the proxy's own bootstrap; may be repeated\n"
     "  --identifier TEXT     control_plane.identifier of every response (xylem-stub)\n"
+    "  --goaway-ms N         send GOAWAY to a connection N ms old, close it as much later\n"
     "  --transcript FILE     write what is sent to FILE, for `replay`\n"
     "  --check               read and check DIR, print problems, exit\n"
     "  --verbose             print ACKs and responses too\n"
@@ -36,6 +37,7 @@ enum {
     OPT_STRICT,
     OPT_KNOWN,
     OPT_IDENTIFIER,
+    OPT_GOAWAY,
     OPT_TRANSCRIPT,
     OPT_CHECK,
     OPT_VERBOSE,
@@ -52,6 +54,7 @@ static const struct option long_options[] = {
     {"strict", no_argument, NULL, OPT_STRICT},
     {"known-cluster", required_argument, NULL, OPT_KNOWN},
     {"identifier", required_argument, NULL, OPT_IDENTIFIER},
+    {"goaway-ms", required_argument, NULL, OPT_GOAWAY},
     {"transcript", required_argument, NULL, OPT_TRANSCRIPT},
     {"check", no_argument, NULL, OPT_CHECK},
     {"verbose", no_argument, NULL, OPT_VERBOSE},
@@ -80,14 +83,14 @@ static void add_listen(struct options *o, const char *address)
     o->listen[o->listen_count++] = mem_string(address);
 }
 
-static bool set_debounce(struct options *o, const char *text, struct error *err)
+static bool set_ms(unsigned *to, const char *flag, const char *text, struct error *err)
 {
     char *end;
     long v = strtol(text, &end, 10);
 
     if (*end || end == text || v < 0 || v > 3600000)
-        return error_set(err, "--debounce-ms needs a number of milliseconds, not \"%s\"", text);
-    o->debounce_ms = (unsigned)v;
+        return error_set(err, "--%s needs a number of milliseconds, not \"%s\"", flag, text);
+    *to = (unsigned)v;
     return true;
 }
 
@@ -106,7 +109,9 @@ static bool take(struct options *o, int opt, char *value, struct error *err)
     case OPT_VAR:
         return add_var(o, value, err);
     case OPT_DEBOUNCE:
-        return set_debounce(o, value, err);
+        return set_ms(&o->debounce_ms, "debounce-ms", value, err);
+    case OPT_GOAWAY:
+        return set_ms(&o->goaway_ms, "goaway-ms", value, err);
     case OPT_NO_WATCH:
         o->watch = false;
         return true;

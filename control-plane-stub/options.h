@@ -14,6 +14,7 @@ struct options {
     const char *ready_file;
     const char *identifier;
     unsigned debounce_ms;
+    unsigned goaway_ms; /* how old connections get; 0: as old as they like */
     bool watch, verbose, strict, check_only, help;
     struct strmap vars;           /* char *, owned */
     struct strmap known_clusters; /* names that routes may use though no resource has them */

@@ -7,6 +7,7 @@
 #include <grpc/slice.h>
 #include <grpc/support/alloc.h>
 #include <grpc/support/log.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -356,8 +357,9 @@ static void no_log(gpr_log_func_args *args)
     (void)args;
 }
 
-static grpc_server *make_server(void)
+static grpc_server *make_server(unsigned goaway_ms)
 {
+    int age = goaway_ms ? (int)goaway_ms : INT_MAX;
     grpc_arg args[] = {
         int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1),
         int_arg(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
@@ -365,6 +367,8 @@ static grpc_server *make_server(void)
         int_arg(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0),
         int_arg(GRPC_ARG_ALLOW_REUSEPORT, 0),
         int_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+        int_arg(GRPC_ARG_MAX_CONNECTION_AGE_MS, age),
+        int_arg(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, age),
     };
     grpc_channel_args all = {sizeof(args) / sizeof(*args), args};
 
@@ -389,7 +393,7 @@ static bool listen_on(struct server *s, char *const *addresses, size_t count, st
 }
 
 bool server_start(struct server **out, struct hub *hub, char *const *addresses, size_t count,
-                  struct error *err)
+                  unsigned goaway_ms, struct error *err)
 {
     struct server *s = mem_zero(sizeof(*s));
 
@@ -400,7 +404,7 @@ bool server_start(struct server **out, struct hub *hub, char *const *addresses, 
     s->accept = (struct tag){JOB_ACCEPT, NULL};
     s->shutdown = (struct tag){JOB_SHUTDOWN, NULL};
     s->queue = grpc_completion_queue_create_for_next(NULL);
-    s->grpc = make_server();
+    s->grpc = make_server(goaway_ms);
     grpc_server_register_completion_queue(s->grpc, s->queue, NULL);
     if (!listen_on(s, addresses, count, err)) {
         server_stop(out);

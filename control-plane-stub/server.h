@@ -9,8 +9,9 @@
 struct server;
 
 /* Listen on every ADDRESS:PORT (port 0: any free one) and unix:PATH and start the thread. */
+/* goaway_ms: how old connections get; 0: as old as they like. */
 MUST_CHECK bool server_start(struct server **out, struct hub *hub, char *const *addresses,
-                             size_t count, struct error *err);
+                             size_t count, unsigned goaway_ms, struct error *err);
 /* The first TCP port, or 0 where there are unix sockets only. */
 int server_port(const struct server *s);
 /* End all streams, stop the thread, free everything. */

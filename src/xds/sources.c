@@ -45,6 +45,7 @@ static const char *const rest_paths[RESOURCE_TYPE_COUNT] = {
     [RESOURCE_LISTENER] = "/v3/discovery:listeners",
     [RESOURCE_ROUTE] = "/v3/discovery:routes",
     [RESOURCE_SECRET] = "/v3/discovery:secrets",
+    [RESOURCE_EXTENSION] = "/v3/discovery:extension_configs",
     [RESOURCE_RUNTIME] = "/v3/discovery:runtime",
 };
 

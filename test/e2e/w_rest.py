@@ -181,3 +181,16 @@ def test_O04_what_a_source_must_say(server, start, fields, words):
         del api[name]
     with pytest.raises(RuntimeError, match=words):
         start(source)
+
+
+def test_O04_the_stub_can_be_polled(stub, start, origin):
+    control = stub(static_cluster("one", origin), listener(routes=[route("/", "one")]))
+    source = bootstrap([], [cluster("rest", control.control_port)],
+                       node={"id": "test", "cluster": "e2e"},
+                       dynamic_resources={"cds_config": rest(), "lds_config": rest()})
+    proxy = start(source)
+    assert proxy.get("/").text == "origin"
+    control.put(listener(routes=[direct(200, "changed")]))
+    wait_for(lambda: proxy.get("/").text == "changed", what="the change")
+    polls = control.events("lds", "poll")
+    assert polls[0]["version_info"] == "" and polls[-1]["version_info"]

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from harness import Stub, Traffic, route, wait_for
-from harness.xds import DELTA, eds_cluster, endpoints, rds_listener, routes, static_cluster
+from harness import Stub, Traffic, direct, route, wait_for
+from harness.xds import (DELTA, eds_cluster, endpoints, listener, rds_listener, routes,
+                         static_cluster)
 
 
 @pytest.fixture
@@ -126,3 +127,15 @@ def test_what_was_recorded_is_replayed(stub, start, origins, ads_bootstrap, tmp_
     lines = [json.loads(line) for line in told.read_text().splitlines()]
     recorded = [one["version"] for one in lines if one["type"].endswith(".Cluster")]
     assert [e["version_info"] for e in again.events("cds", "literal")] == recorded
+
+
+def test_goaway_moves_the_stream_and_loses_nothing(stub, start, origin, ads_bootstrap):
+    control = stub(listener(routes=[route("/", "one")]), static_cluster("one", origin),
+                   args=["--goaway-ms", "300"])
+    proxy = start(ads_bootstrap(control, grpc={"retry_policy": {
+        "retry_back_off": {"base_interval": "0.1s", "max_interval": "0.2s"}}}))
+    with Traffic(proxy.port()) as traffic:
+        wait_for(lambda: len(control.events(None, "open")) >= 3, what="two new streams")
+        traffic.go_on()
+    control.put(listener(routes=[direct(200, "changed")]))
+    wait_for(lambda: proxy.get("/").text == "changed", what="the change")

@@ -180,7 +180,7 @@ static void start(void)
     arg.value.integer = -1;
     hub_init(&hub, NULL);
     hub.identifier = "me";
-    ck_assert(server_start(&server, &hub, listen, 1, &err));
+    ck_assert(server_start(&server, &hub, listen, 1, 0, &err));
     publish("a", 10);
     grpc_init();
     queue = grpc_completion_queue_create_for_pluck(NULL);
@@ -369,7 +369,7 @@ START_TEST(an_address_in_use_is_refused)
 
     text_printf(&address, "127.0.0.1:%d", server_port(server));
     listen[0] = address.data;
-    ck_assert(!server_start(&second, &hub, listen, 1, &err));
+    ck_assert(!server_start(&second, &hub, listen, 1, 0, &err));
     error_fini(&err);
     text_fini(&address);
 }
