@@ -217,12 +217,31 @@ START_TEST(a_world_that_shrinks_is_held_back)
 }
 END_TEST
 
+/* A name that "all" covers too stays until the server says otherwise. */
+START_TEST(d08_unsubscribed_is_not_gone)
+{
+    struct sent a = {"a", "v1", "{name: a}", 0},
+                later = {"a", "v2", "{name: a, alt_stat_name: b}", 0};
+    start(RESOURCE_CLUSTER, true);
+    topic_want(&topic, BYTES("a"));
+    ck_assert_str_eq(respond(&a, 1), "");
+    topic_unwant(&topic, BYTES("a"));
+    builder_commit(f.builder);
+    ck_assert(there("a"));
+    ck_assert_str_eq(respond(&later, 1), ""); /* it is still one of all */
+    struct resource *r = store_find(builder_store(f.builder), &f.ads, RESOURCE_CLUSTER, BYTES("a"));
+    ck_assert_str_eq(r->active->version->text, "v2");
+    stop();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("topic");
     TCase *t = tcase_create("topic");
     tcase_add_loop_test(t, t07_a_resource_lives_as_long_as_its_server_says, 0, 2);
     tcase_add_loop_test(t, t08_a_heartbeat_lets_it_live_on, 0, 2);
+    tcase_add_test(t, d08_unsubscribed_is_not_gone);
     tcase_add_test(t, a_world_that_shrinks_is_held_back);
     tcase_add_test(t, t08_a_heartbeat_names_what_it_keeps);
     tcase_add_loop_test(t, a_ttl_that_is_none_spoils_the_response, 0, 2);
