@@ -26,6 +26,7 @@ enum { WORLD_MAX = 1 << 30 };
     X(SERVING, "serving", GAUGE)                                                                   \
     X(SAVED_TIME, "saved_time", GAUGE)                                                             \
     X(SIZE, "size", GAUGE)                                                                         \
+    X(COLLECT_US, "collect_us", GAUGE)                                                             \
     X(LEFT_OUT, "left_out", GAUGE)                                                                 \
     X(WRITTEN, "written", COUNTER)                                                                 \
     X(WRITE_FAILED, "write_failed", COUNTER)                                                       \
@@ -151,6 +152,8 @@ static struct writing *collect(struct state_dir *s)
         return NULL;
     }
     stat_set(s->stats, STAT_SLOT_CONFIG, STAT_LEFT_OUT, (int64_t)left_out);
+    stat_set(s->stats, STAT_SLOT_CONFIG, STAT_COLLECT_US,
+             (int64_t)((clock_real.monotonic_ns(&clock_real) - s->written_ns) / 1000));
     return w;
 }
 
