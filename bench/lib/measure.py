@@ -48,8 +48,13 @@ def pss_kib(pid):
     return int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
 
 
-def settled_pss_kib(pid, bound=10.0):
-    """Pss once it has stopped changing: freed memory goes back from a timer."""
+IDLE = 8.0      # after which a proxy has given back what it keeps for the next change
+
+
+def settled_pss_kib(pid, bound=10.0, idle=0.0):
+    """Pss once it has stopped changing: freed memory goes back from a timer. idle: at least so many
+    seconds from now."""
+    time.sleep(idle)
     seen, end = [pss_kib(pid)], time.monotonic() + bound
     while time.monotonic() < end:
         time.sleep(0.5)

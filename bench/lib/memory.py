@@ -22,7 +22,7 @@ def idle_with_ads(report):
         for name in scale.available():
             proxy = scale.start_proxy(place.bench, name, place.control)
             scale.wait_served(proxy, place.port, "/c0/")
-            pss[name] = measure.settled_pss_kib(proxy.pid) / 1024
+            pss[name] = measure.settled_pss_kib(proxy.pid, idle=measure.IDLE) / 1024
             place.bench.end(proxy)
         words = [tool("idle_ads"), place.control.xds_port]
         libraries = place.bench.add(Process("idle_ads", place.bench.home("idle"), words, LOAD_CPU,
@@ -53,7 +53,8 @@ def connections(report):
                 for count in HELD:
                     hold = bench.talker("hold", proxy.port, connections=count)
                     hold.answer()
-                    points.append((count, measure.settled_pss_kib(proxy.pid)))
+                    idle_for = 0.0 if points else measure.IDLE
+                    points.append((count, measure.settled_pss_kib(proxy.pid, idle=idle_for)))
                     bench.end(hold)
                 idle[name] = points[0][1] / 1024
                 each[name] = measure.slope(points)[0]

@@ -151,7 +151,8 @@ def start(report, options):
             for number in range(3 if name == "xylem" else 2):
                 proxy = one(place, name, number)
                 if number == 0:
-                    pss[name, place.world.size] = measure.settled_pss_kib(proxy.pid)
+                    pss[name, place.world.size] = measure.settled_pss_kib(proxy.pid,
+                                                                           idle=measure.IDLE)
                 place.bench.end(proxy)
             place.control.seq = 0
         if place.world.size == max(sizes):
@@ -190,7 +191,7 @@ def shrink(place, name, together):
     stay = by_name[:few] if together else by_name[::10]
     proxy = start_proxy(place.bench, name, place.control, label=f"shrink-{together}")
     wait_served(proxy, place.port, f"/c{world.size - 1}/")
-    full = measure.settled_pss_kib(proxy.pid)
+    full = measure.settled_pss_kib(proxy.pid, idle=measure.IDLE)
     small = World(few, place.origin.ports, stay)
     place.control.push("rds", wire.resources("rds", [
         small.table(first=[route("/moving/", "moving")])]))
@@ -198,8 +199,7 @@ def shrink(place, name, together):
     place.control.told([nonce])
     gone = f"/c{max(set(world.numbers) - set(stay))}/"
     wait_for(lambda: get(place.port, gone) is None, f"{name} to forget", 60, 0.1)
-    time.sleep(6)       # two flushes of statistics; our reaper runs each second
-    after = measure.settled_pss_kib(proxy.pid)
+    after = measure.settled_pss_kib(proxy.pid, idle=measure.IDLE)
     place.bench.end(proxy)
     say(f"  {name}: Pss {full / 1024:.1f} MiB, with a tenth {after / 1024:.1f} MiB")
     return full, after

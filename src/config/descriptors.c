@@ -52,6 +52,7 @@ struct descriptors {
     char *blob; /* the pack; NULL: nobody has needed it for a while */
     struct pack_file *files;
     size_t n_files, n_loaded;
+    unsigned rests;         /* calls of descriptors_rest() since something was named */
     struct symbols by_name; /* of files */
     struct symbols types;   /* full names of top-level messages and enums */
 };
@@ -188,12 +189,18 @@ static void *upb_memory(upb_alloc *alloc, void *p, size_t old_size, size_t size)
     return grown || !mem_reserve_spend() ? grown : mem_try_realloc(p, size);
 }
 
+static upb_DefPool *new_pool(void)
+{
+    upb_DefPool *pool = upb_DefPool_New();
+    CHECK(pool != NULL);
+    return pool;
+}
+
 struct descriptors *descriptors_new(void)
 {
     struct descriptors *d = NEW(struct descriptors);
     upb_alloc_global.func = upb_memory; /* nothing of upb's runs yet */
-    d->pool = upb_DefPool_New();
-    CHECK(d->pool != NULL);
+    d->pool = new_pool();
     d->blob = inflate_pack();
     index_files(d);
     return d;
@@ -260,6 +267,7 @@ const struct upb_MessageDef *descriptors_message(struct descriptors *d, struct b
 {
     if (full_name.len == 0)
         return NULL;
+    d->rests = 0;
     const upb_MessageDef *m =
         upb_DefPool_FindMessageByNameWithSize(d->pool, full_name.data, full_name.len);
     if (m)
@@ -283,6 +291,7 @@ const struct upb_EnumDef *descriptors_enum(struct descriptors *d, struct bytes f
 {
     struct strbuf name = STRBUF_INIT;
     strbuf_add_bytes(&name, full_name);
+    d->rests = 0;
     load_symbol(d, full_name);
     const upb_EnumDef *e = upb_DefPool_FindEnumByName(d->pool, strbuf_str(&name));
     strbuf_fini(&name);
@@ -298,6 +307,13 @@ void descriptors_rest(struct descriptors *d)
 {
     mem_free(d->blob);
     d->blob = NULL;
+    if (d->n_loaded == 0 || ++d->rests <= RESTS_IN_VAIN)
+        return;
+    upb_DefPool_Free(d->pool);
+    d->pool = new_pool();
+    d->n_loaded = 0;
+    for (size_t i = 0; i < d->n_files; i++)
+        d->files[i].loaded = false;
 }
 
 struct telling {

@@ -2,7 +2,8 @@
  * whole xDS API. A file is loaded with its imports when a type in it is first named. All generic
  * work (JSON, validation, unsupported fields) reads messages through this pool and never through
  * generated accessors: the layouts differ, so a message passes from one world to the other as
- * bytes. One owner: the config thread. */
+ * bytes. One owner: the config thread. Definitions are not to be kept from one turn of the loop to
+ * another: descriptors_rest(). */
 #pragma once
 
 #include <stdbool.h>
@@ -36,8 +37,11 @@ typedef void descriptors_name_fn(void *ctx, struct bytes full_name);
 void descriptors_each_message(struct descriptors *d, struct bytes prefix, descriptors_name_fn *fn,
                               void *ctx);
 
-/* Gives back the memory of files that are not loaded; the next one that is needed takes a few
+/* To be called now and then, while nothing of this is at work: gives back the memory of files that
+ * are not loaded, and when nothing was named since the last RESTS_IN_VAIN calls, that of the loaded
+ * ones too. What this gave out (messages, fields, enums) is gone then; the next name takes some
  * milliseconds more. */
+enum { RESTS_IN_VAIN = 5 };
 void descriptors_rest(struct descriptors *d);
 
 /* Options that the API sets on its fields. */

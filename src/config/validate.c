@@ -19,7 +19,7 @@
 struct validator {
     struct descriptors *d;
     struct arena *arena;
-    struct map by_message; /* address of the definition -> message_rules */
+    struct map by_message; /* full name -> message_rules */
     struct quick *quick;
     size_t unknown_rules;
 };
@@ -68,7 +68,7 @@ size_t validator_unknown_rules(const struct validator *v)
 
 static struct message_rules *rules_of(struct validator *v, const upb_MessageDef *m)
 {
-    struct bytes key = bytes_from((const char *)&m, sizeof(m));
+    struct bytes key = bytes_of(upb_MessageDef_FullName(m));
     struct message_rules *rules = map_get(&v->by_message, key);
     if (!rules) {
         rules = message_rules_compile(m, v->arena, &v->unknown_rules);
@@ -413,7 +413,7 @@ static void check_count(struct validation *c, const struct field_rules *r, uint6
         fail(c, "value must contain no more than %" PRIu64 " %s(s)", r->max_items, unit);
 }
 
-static void check_unique(struct validation *c, const struct field_rules *r, const upb_Array *list)
+static void check_unique(struct validation *c, const upb_FieldDef *f, const upb_Array *list)
 {
     struct map seen = MAP_INIT;
     static char mark;
@@ -421,8 +421,8 @@ static void check_unique(struct validation *c, const struct field_rules *r, cons
     for (size_t i = 0; i < n; i++) {
         upb_MessageValue v = upb_Array_Get(list, i);
         char number[48];
-        snprintf(number, sizeof(number), "%.21Lg", number_value(r->field, v));
-        struct bytes key = upb_FieldDef_IsString(r->field) ? view(v.str_val) : bytes_of(number);
+        snprintf(number, sizeof(number), "%.21Lg", number_value(f, v));
+        struct bytes key = upb_FieldDef_IsString(f) ? view(v.str_val) : bytes_of(number);
         if (map_set(&seen, key, &mark)) {
             fail(c, "repeated value must contain unique items");
             break;
@@ -436,22 +436,24 @@ static bool value_matters(const struct value_rules *r, const upb_FieldDef *f)
     return r->kind != RULES_NONE || upb_FieldDef_IsSubMessage(f);
 }
 
-static void check_list(struct validation *c, const struct field_rules *r, const upb_Array *list)
+static void check_list(struct validation *c, const struct field_rules *r, const upb_FieldDef *f,
+                       const upb_Array *list)
 {
     size_t n = list ? upb_Array_Size(list) : 0;
     check_count(c, r, n, "item");
-    if (r->unique && !upb_FieldDef_IsSubMessage(r->field))
-        check_unique(c, r, list);
-    for (size_t i = 0; i < n && value_matters(&r->value, r->field); i++) {
+    if (r->unique && !upb_FieldDef_IsSubMessage(f))
+        check_unique(c, f, list);
+    for (size_t i = 0; i < n && value_matters(&r->value, f); i++) {
         size_t at = field_path_index(&c->path, i);
-        check_value(c, &r->value, r->field, upb_Array_Get(list, i));
+        check_value(c, &r->value, f, upb_Array_Get(list, i));
         strbuf_cut(&c->path, at);
     }
 }
 
-static void check_map(struct validation *c, const struct field_rules *r, const upb_Map *map)
+static void check_map(struct validation *c, const struct field_rules *r, const upb_FieldDef *f,
+                      const upb_Map *map)
 {
-    const upb_MessageDef *entry = upb_FieldDef_MessageSubDef(r->field);
+    const upb_MessageDef *entry = upb_FieldDef_MessageSubDef(f);
     const upb_FieldDef *key_field = upb_MessageDef_FindFieldByNumber(entry, 1);
     const upb_FieldDef *value_field = upb_MessageDef_FindFieldByNumber(entry, 2);
     size_t it = kUpb_Map_Begin;
@@ -473,14 +475,14 @@ static void check_map(struct validation *c, const struct field_rules *r, const u
     }
 }
 
-static void check_field(struct validation *c, const struct field_rules *r, const upb_Message *msg)
+static void check_field(struct validation *c, const struct field_rules *r, const upb_FieldDef *f,
+                        const upb_Message *msg)
 {
-    const upb_FieldDef *f = r->field;
     size_t at = field_path_enter(&c->path, bytes_of(upb_FieldDef_Name(f)));
     if (upb_FieldDef_IsMap(f)) {
-        check_map(c, r, upb_Message_Get(msg, f).map_val);
+        check_map(c, r, f, upb_Message_Get(msg, f).map_val);
     } else if (upb_FieldDef_IsRepeated(f)) {
-        check_list(c, r, upb_Message_Get(msg, f).array_val);
+        check_list(c, r, f, upb_Message_Get(msg, f).array_val);
     } else if (upb_FieldDef_HasPresence(f) && !upb_Message_Has(msg, f)) {
         if (r->required && !upb_FieldDef_RealContainingOneof(f))
             fail(c, "value is required");
@@ -499,11 +501,13 @@ static void check_message(struct validation *c, const upb_MessageDef *m, const u
         return;
     c->nesting++;
     for (size_t i = 0; i < rules->n_fields; i++)
-        check_field(c, &rules->fields[i], msg);
-    for (size_t i = 0; i < rules->n_required_oneofs; i++)
-        if (!upb_Message_WhichOneof(msg, rules->required_oneofs[i]))
-            fail(c, "field: \"%s\", reason: is required",
-                 upb_OneofDef_Name(rules->required_oneofs[i]));
+        check_field(c, &rules->fields[i],
+                    upb_MessageDef_FindFieldByNumber(m, rules->fields[i].number), msg);
+    for (size_t i = 0; i < rules->n_required_oneofs; i++) {
+        const upb_OneofDef *o = upb_MessageDef_Oneof(m, (int)rules->required_oneofs[i]);
+        if (!upb_Message_WhichOneof(msg, o))
+            fail(c, "field: \"%s\", reason: is required", upb_OneofDef_Name(o));
+    }
     c->nesting--;
 }
 

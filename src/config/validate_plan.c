@@ -59,13 +59,21 @@ bool plan_range_ok(const struct value_rules *r, long double value)
            (!n->has_lt || value < n->lt) && (!n->has_lte || value <= n->lte);
 }
 
+static bool named(const struct plan_field *f, int32_t value)
+{
+    for (uint32_t i = 0; i < f->n_names; i++)
+        if (f->names[i] == value)
+            return true;
+    return false;
+}
+
 bool plan_number_ok(const struct plan_field *f, uint64_t v)
 {
     const struct value_rules *r = f->rules;
     long double value = number_of(f->type, v);
     switch (r->kind) {
     case RULES_ENUM:
-        if (r->defined_only && f->names && !upb_EnumDef_FindValueByNumber(f->names, (int32_t)v))
+        if (f->names && !named(f, (int32_t)v))
             return false;
         return plan_range_ok(r, value);
     case RULES_NUMBER:
@@ -182,22 +190,37 @@ static enum plan_kind message_kind(const upb_MessageDef *m)
 }
 
 /* The form of one value. */
-static void set_form(struct plan_field *p, const upb_FieldDef *f)
+static void set_form(struct plan_field *p, struct arena *a, const upb_FieldDef *f)
 {
+    const upb_MessageDef *sub = upb_FieldDef_IsSubMessage(f) ? upb_FieldDef_MessageSubDef(f) : NULL;
     p->number = upb_FieldDef_Number(f);
     p->type = (uint8_t)upb_FieldDef_Type(f);
     p->kind = p->type == kUpb_FieldType_String  ? PLAN_TEXT
               : p->type == kUpb_FieldType_Bytes ? PLAN_BYTES
                                                 : PLAN_SCALAR;
-    if (upb_FieldDef_IsSubMessage(f)) {
-        p->sub = upb_FieldDef_MessageSubDef(f);
-        p->kind = (uint8_t)(upb_FieldDef_IsMap(f) ? PLAN_MAP : message_kind(p->sub));
+    if (sub) {
+        p->sub = arena_str(a, bytes_of(upb_MessageDef_FullName(sub)));
+        p->kind = (uint8_t)(upb_FieldDef_IsMap(f) ? PLAN_MAP : message_kind(sub));
     }
     if (p->kind == PLAN_WRAPPER)
-        p->type = (uint8_t)upb_FieldDef_Type(upb_MessageDef_FindFieldByNumber(p->sub, 1));
-    if (p->type == kUpb_FieldType_Enum)
-        p->names = upb_FieldDef_EnumSubDef(f);
+        p->type = (uint8_t)upb_FieldDef_Type(upb_MessageDef_FindFieldByNumber(sub, 1));
     p->wire = wire_of((upb_FieldType)p->type);
+}
+
+static void set_rules(struct plan_field *p, struct arena *a, const upb_FieldDef *f,
+                      const struct value_rules *r)
+{
+    if (!r || (r->kind == RULES_NONE && !r->skip))
+        return;
+    p->rules = r;
+    if (p->type != kUpb_FieldType_Enum || !r->defined_only)
+        return;
+    const upb_EnumDef *e = upb_FieldDef_EnumSubDef(f);
+    int32_t *names = ARENA_ARRAY(a, int32_t, upb_EnumDef_ValueCount(e));
+    p->n_names = (uint32_t)upb_EnumDef_ValueCount(e);
+    for (uint32_t i = 0; i < p->n_names; i++)
+        names[i] = upb_EnumValueDef_Number(upb_EnumDef_Value(e, (int)i));
+    p->names = names;
 }
 
 /* Is what stands for a missing value allowed? */
@@ -225,7 +248,7 @@ static void set_list(struct plan *p, struct plan_field *f, const struct field_ru
 }
 
 /* Keys and values of a map have the rules of the field, not of the entry's type. */
-static struct plan *compile_entry(struct arena *a, const struct plan_field *map,
+static struct plan *compile_entry(struct arena *a, const upb_MessageDef *entry,
                                   const struct field_rules *r)
 {
     struct plan *p = ARENA_NEW(a, struct plan);
@@ -235,9 +258,9 @@ static struct plan *compile_entry(struct arena *a, const struct plan_field *map,
     p->direct = ARENA_ARRAY(a, uint8_t, 3);
     for (uint8_t i = 0; i < 2; i++) {
         struct plan_field *f = &p->fields[i];
-        set_form(f, upb_MessageDef_FindFieldByNumber(map->sub, i + 1u));
-        const struct value_rules *rules = !r ? NULL : i ? &r->value : &r->key;
-        f->rules = rules && (rules->kind != RULES_NONE || rules->skip) ? rules : NULL;
+        const upb_FieldDef *def = upb_MessageDef_FindFieldByNumber(entry, i + 1u);
+        set_form(f, a, def);
+        set_rules(f, a, def, !r ? NULL : i ? &r->value : &r->key);
         if (f->sub || !may_miss(f))
             must(p, i);
         p->direct[i + 1] = (uint8_t)(i + 1);
@@ -249,7 +272,7 @@ static struct plan *compile_entry(struct arena *a, const struct plan_field *map,
 static const struct field_rules *rules_of(const struct message_rules *rules, const upb_FieldDef *f)
 {
     for (size_t i = 0; i < rules->n_fields; i++) {
-        if (rules->fields[i].field == f)
+        if (rules->fields[i].number == upb_FieldDef_Number(f))
             return &rules->fields[i];
     }
     return NULL;
@@ -261,16 +284,16 @@ static void compile_field(struct plan *p, struct arena *a, const upb_MessageDef 
     struct plan_field *f = &p->fields[p->n_fields];
     const upb_OneofDef *oneof = upb_FieldDef_RealContainingOneof(def);
     bool presence = upb_FieldDef_HasPresence(def);
-    set_form(f, def);
+    set_form(f, a, def);
     f->repeated = upb_FieldDef_IsRepeated(def);
     f->oneof = oneof ? (uint8_t)(upb_OneofDef_Index(oneof) + 1) : 0;
     enum support support =
         support_of(bytes_of(upb_MessageDef_FullName(m)), bytes_of(upb_FieldDef_Name(def)));
     f->listed = support == SUPPORT_LIST || support == SUPPORT_REFUSE;
     f->disallowed = r && r->disallowed && presence && !f->repeated;
-    f->rules = r && (r->value.kind != RULES_NONE || r->value.skip) ? &r->value : NULL;
+    set_rules(f, a, def, r ? &r->value : NULL);
     if (f->kind == PLAN_MAP)
-        f->plan = compile_entry(a, f, r);
+        f->plan = compile_entry(a, upb_FieldDef_MessageSubDef(def), r);
     if (f->repeated && r)
         set_list(p, f, r);
     else if (presence && r && r->required && !oneof)
@@ -305,7 +328,7 @@ struct plan *plan_compile(struct arena *a, const upb_MessageDef *m,
         compile_field(p, a, m, f, rules_of(rules, f));
     }
     for (size_t i = 0; i < rules->n_required_oneofs; i++) {
-        uint32_t index = upb_OneofDef_Index(rules->required_oneofs[i]) + 1;
+        uint32_t index = rules->required_oneofs[i] + 1;
         p->odd |= index > 63;
         p->must_oneof |= UINT64_C(1) << index % 64;
     }

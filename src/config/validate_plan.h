@@ -1,5 +1,6 @@
 /* What there is to look at in one message type, compiled once: for each field number its form on
- * the wire, its rules, and whether it is implemented. Private to validate*.c. */
+ * the wire, its rules, and whether it is implemented. It outlives the descriptors that it was made
+ * from, which rest (descriptors.h). Private to validate*.c. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,7 +25,6 @@ enum plan_kind {
 enum { PLAN_MAX_FIELDS = 128, PLAN_MAX_COUNTED = 8, PLAN_MAX_DIRECT = 256 };
 
 struct plan;
-struct upb_EnumDef;
 struct validator;
 
 struct plan_field {
@@ -35,13 +35,14 @@ struct plan_field {
     uint8_t oneof; /* 1 + its index; 0: in none */
     bool repeated;
     bool disallowed;
-    bool listed;                      /* not implemented: refused or told of */
-    uint8_t counted;                  /* 1 + where its values are counted; 0: nowhere */
-    const struct value_rules *rules;  /* of a value; NULL: none */
-    const struct field_rules *list;   /* where values are counted */
-    const struct upb_MessageDef *sub; /* messages */
-    const struct upb_EnumDef *names;  /* enums */
-    struct plan *plan;                /* of sub; made when it is first needed */
+    bool listed;                     /* not implemented: refused or told of */
+    uint8_t counted;                 /* 1 + where its values are counted; 0: nowhere */
+    const struct value_rules *rules; /* of a value; NULL: none */
+    const struct field_rules *list;  /* where values are counted */
+    const char *sub;                 /* messages: the full name */
+    const int32_t *names;            /* enums of which no other value is allowed: their values */
+    uint32_t n_names;
+    struct plan *plan; /* of sub; made when it is first needed */
 };
 
 struct plan {

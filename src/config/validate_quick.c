@@ -17,9 +17,8 @@ enum { QUICK_MAX_DEPTH = 40 };
 struct quick {
     struct descriptors *d;
     struct validator *v;
-    struct arena *arena;   /* of the plans */
-    struct map by_message; /* address of the definition -> plan */
-    struct map by_name;    /* full name -> plan; of names that the API has */
+    struct arena *arena; /* of the plans */
+    struct map by_name;  /* full name -> plan; of names that the API has */
 };
 
 struct walk {
@@ -43,21 +42,9 @@ void quick_free(struct quick **qp)
     *qp = NULL;
     if (!q)
         return;
-    map_fini(&q->by_message);
     map_fini(&q->by_name);
     arena_free(&q->arena);
     mem_free(q);
-}
-
-static struct plan *plan_of(struct quick *q, const upb_MessageDef *m)
-{
-    struct bytes key = bytes_from((const char *)&m, sizeof(m));
-    struct plan *p = map_get(&q->by_message, key);
-    if (!p) {
-        p = plan_compile(q->arena, m, validator_rules(q->v, m));
-        map_set(&q->by_message, key, p);
-    }
-    return p;
 }
 
 /* NULL: the API has no such type. */
@@ -69,7 +56,7 @@ static struct plan *plan_named(struct quick *q, struct bytes name)
     const upb_MessageDef *m = descriptors_message(q->d, name);
     if (!m)
         return NULL;
-    p = plan_of(q, m);
+    p = plan_compile(q->arena, m, validator_rules(q->v, m));
     map_set(&q->by_name, name, p);
     return p;
 }
@@ -279,7 +266,8 @@ static void walk_value(struct walk *w, struct plan_field *f, uint64_t number, st
         break;
     }
     if (!f->plan)
-        f->plan = plan_of(w->q, f->sub);
+        f->plan = plan_named(w->q, bytes_of(f->sub));
+    CHECK(f->plan != NULL); /* the type of a field of the API */
     if (f->kind == PLAN_MESSAGE && f->rules && f->rules->skip)
         asked &= ~(unsigned)SURELY_VALID;
     walk_message(w, f->plan, text, asked);

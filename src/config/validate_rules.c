@@ -250,7 +250,7 @@ static void add_text_rule(struct compiler *c, struct value_rules *v, enum text_r
                           const struct wire_field *f)
 {
     struct text_rules *t = v->text;
-    struct bytes text = f->bytes;
+    struct bytes text = f->type == WIRE_BYTES ? arena_dup(c->arena, f->bytes) : BYTES_NONE;
     switch (what) {
     case TEXT_CONST:
         t->has_const = true, t->constant = text;
@@ -452,7 +452,7 @@ struct message_rules *message_rules_compile(const upb_MessageDef *m, struct aren
     struct message_rules *rules = ARENA_NEW(a, struct message_rules);
     int n_fields = upb_MessageDef_FieldCount(m), n_oneofs = upb_MessageDef_OneofCount(m);
     rules->fields = ARENA_ARRAY(a, struct field_rules, count_fields(m));
-    rules->required_oneofs = ARENA_ARRAY(a, const upb_OneofDef *, n_oneofs + 1);
+    rules->required_oneofs = ARENA_ARRAY(a, uint32_t, n_oneofs + 1);
     if (upb_MessageDef_HasOptions(m)) {
         struct bytes options = unknown_of(upb_MessageDef_Options(m));
         rules->disabled = wire_find_varint(options, OPTION_DISABLED, 0) != 0 ||
@@ -463,7 +463,7 @@ struct message_rules *message_rules_compile(const upb_MessageDef *m, struct aren
         if (!has_rules(f))
             continue;
         struct field_rules *field = &rules->fields[rules->n_fields++];
-        *field = (struct field_rules){.field = f,
+        *field = (struct field_rules){.number = upb_FieldDef_Number(f),
                                       .disallowed = descriptors_field_disallowed(f),
                                       .max_items = UINT64_MAX,
                                       .value = {.number = &no_number, .text = &no_text},
@@ -474,7 +474,7 @@ struct message_rules *message_rules_compile(const upb_MessageDef *m, struct aren
         const upb_OneofDef *o = upb_MessageDef_Oneof(m, i);
         if (upb_OneofDef_HasOptions(o) &&
             wire_find_varint(unknown_of(upb_OneofDef_Options(o)), OPTION_ONEOF_REQUIRED, 0) != 0)
-            rules->required_oneofs[rules->n_required_oneofs++] = o;
+            rules->required_oneofs[rules->n_required_oneofs++] = (uint32_t)i;
     }
     *unknown += c.unknown;
     return rules;

@@ -1,5 +1,5 @@
-/* The validation rules of one message type, compiled from the options of its descriptor. Private to
- * validate*.c. */
+/* The validation rules of one message type, compiled from the options of its descriptor, which they
+ * outlive: fields and oneofs are numbers here. Private to validate*.c. */
 #pragma once
 
 #include <stdbool.h>
@@ -51,7 +51,7 @@ struct value_rules {
 };
 
 struct field_rules {
-    const upb_FieldDef *field;
+    uint32_t number;
     bool required;
     bool disallowed;
     bool unique;
@@ -63,7 +63,7 @@ struct field_rules {
 struct message_rules {
     struct field_rules *fields; /* only those with rules, or with messages inside */
     size_t n_fields;
-    const upb_OneofDef **required_oneofs;
+    uint32_t *required_oneofs; /* which of the message's */
     size_t n_required_oneofs;
     bool disabled; /* validate.disabled or validate.ignored */
 };

@@ -32,6 +32,24 @@ START_TEST(files_load_when_named)
 }
 END_TEST
 
+START_TEST(files_go_when_not_named)
+{
+    descriptors_message(pool, BYTES("envoy.config.core.v3.Node"));
+    size_t n = descriptors_files_loaded(pool);
+    for (int i = 0; i < RESTS_IN_VAIN; i++)
+        descriptors_rest(pool);
+    descriptors_message(pool, BYTES("envoy.config.core.v3.Node")); /* counts from here */
+    for (int i = 0; i < RESTS_IN_VAIN; i++)
+        descriptors_rest(pool);
+    ck_assert_uint_eq(descriptors_files_loaded(pool), n);
+    descriptors_rest(pool);
+    ck_assert_uint_eq(descriptors_files_loaded(pool), 0);
+    const struct upb_FieldDef *f = field("envoy.config.core.v3.Node", "id");
+    ck_assert_uint_eq(upb_FieldDef_Number(f), 1);
+    ck_assert_uint_eq(descriptors_files_loaded(pool), n);
+}
+END_TEST
+
 START_TEST(names)
 {
     ck_assert_ptr_nonnull(
@@ -140,6 +158,7 @@ int main(void)
     TCase *tc = tcase_create("descriptors");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, files_load_when_named);
+    tcase_add_test(tc, files_go_when_not_named);
     tcase_add_test(tc, names);
     tcase_add_test(tc, the_whole_api_loads);
     tcase_add_test(tc, options);

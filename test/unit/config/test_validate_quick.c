@@ -147,6 +147,29 @@ START_TEST(every_message_of_the_api)
 }
 END_TEST
 
+/* The definitions go after a while; what was made of them is as sure as before, needs none of them,
+ * and the readings have them again. */
+START_TEST(definitions_go)
+{
+    struct bytes wires[ARRAY_SIZE(examples)];
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < ARRAY_SIZE(examples); i++) {
+            wires[i] = wire_of(examples[i].message, examples[i].text);
+            ck_assert_uint_eq(check(bytes_of(examples[i].message), wires[i]), examples[i].sure);
+        }
+        for (int i = 0; i < RESTS_IN_VAIN; i++)
+            descriptors_rest(pool);
+        ck_assert_uint_gt(descriptors_files_loaded(pool), 0);
+        descriptors_rest(pool);
+        ck_assert_uint_eq(descriptors_files_loaded(pool), 0);
+        for (size_t i = 0; i < ARRAY_SIZE(examples); i++)
+            ck_assert_uint_eq(validate_quick(validator, bytes_of(examples[i].message), wires[i]),
+                              examples[i].sure);
+        ck_assert_uint_eq(descriptors_files_loaded(pool), 0);
+    }
+}
+END_TEST
+
 static size_t damage(struct random_source *r, char *data, size_t len)
 {
     size_t at = random_below(r, len), n = random_below(r, (len - at) / 2 + 1);
@@ -211,6 +234,7 @@ int main(void)
     tcase_add_test(tc, as_sure_as_can_be);
     tcase_add_test(tc, two_readings);
     tcase_add_test(tc, every_message_of_the_api);
+    tcase_add_test(tc, definitions_go);
     tcase_add_test(tc, damaged_bytes);
     Suite *s = suite_create("validate_quick");
     suite_add_tcase(s, tc);
