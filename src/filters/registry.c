@@ -1,15 +1,16 @@
 #include "filters/registry.h"
 
 #include "base/check.h"
+#include "filters/http/grpc_http1_bridge/grpc_http1_bridge.h"
 #include "filters/http/grpc_stats/grpc_stats.h"
+#include "filters/http/grpc_web/grpc_web.h"
 #include "filters/http/missing_config/missing_config.h"
 #include "filters/http/on_demand/on_demand.h"
 #include "filters/http/router/router.h"
 
 static const struct filter_factory *const http_filters[] = {
-    &grpc_stats_filter.factory,
-    &on_demand_filter.factory,
-    &router_filter.factory,
+    &grpc_http1_bridge_filter.factory, &grpc_stats_filter.factory, &grpc_web_filter.factory,
+    &on_demand_filter.factory,         &router_filter.factory,
 };
 
 /* Observers of traffic: leaving one out changes no request. They are counted and listed. */

@@ -88,6 +88,8 @@ static inline struct stream *stream_from_handle(struct stream_handle h)
 /* The matched route, cached; route == NULL in the result when nothing matches. */
 const struct route_match_result *stream_route(struct stream *s);
 void stream_clear_route(struct stream *s);
+/* After a change of the head that leaves the route what it is: reads s->request anew. */
+void stream_read_request(struct stream *s);
 /* Ends the stream with a row of the table: a response if none has begun, otherwise a reset.
  * detail may add to the body (see Envoy's "upstream connect error ..."); NULL for the row's own. */
 void stream_local_reply(struct stream *s, const struct stream_error *e, const char *body,

@@ -55,6 +55,8 @@ static const struct stream_error table[STREAM_ERROR_COUNT] = {
         "request_payload_too_large", "Payload Too Large", NULL, false},
     [STREAM_ERROR_RESPONSE_PAYLOAD_TOO_LARGE] = {"response_payload_too_large", 500,
         H2_INTERNAL_ERROR, 0, "response_payload_too_large", "Internal Server Error", NULL, false},
+    [STREAM_ERROR_BAD_REQUEST_BODY] = {"bad_request_body", 400, H2_NO_ERROR, 0, "bad_request_body",
+        "Bad Request", NULL, false},
     [STREAM_ERROR_MISSING_HOST] = {"missing_host", 400, H2_PROTOCOL_ERROR, 0,
         "missing_host_header", "", NULL, true},
     [STREAM_ERROR_MISSING_PATH] = {"missing_path", 404, H2_PROTOCOL_ERROR, 0,

@@ -56,8 +56,6 @@ void stream_on_codec_error(struct stream *s, const struct codec_error *e);
 void stream_on_disconnect(struct stream *s, bool remote);
 /* The codec has lost this stream alone. remote: the client has reset it. */
 void stream_on_peer_reset(struct stream *s, const char *details, bool remote);
-/* Makes s->request anew from the headers. */
-void stream_read_request(struct stream *s);
 void stream_pause_reading(struct stream *s);
 void stream_resume_reading(struct stream *s);
 /* Counted: tells the terminal filter when the first pause comes and the last one goes. */

@@ -2,6 +2,8 @@
 
 #include "base/memory.h"
 #include "base/strbuf.h"
+#include "config/route.h"
+#include "dataplane/http/stream.h"
 
 #define ROW(id, name, kind) {name, STAT_##kind},
 static const struct stat_desc rows[] = {METHOD_STAT_LIST(ROW)};
@@ -9,6 +11,15 @@ static const struct stat_desc rows[] = {METHOD_STAT_LIST(ROW)};
 const struct stat_schema method_stat_schema = {rows, ARRAY_SIZE(rows)};
 
 enum { PROTOCOL_NAME_MAX = 16 };
+
+struct cluster_runtime *method_stats_cluster(struct stream *s)
+{
+    const struct route_match_result *m = stream_route(s);
+    if (!m->route || m->tls_redirect || m->route->action != ROUTE_CLUSTER)
+        return NULL;
+    struct bytes name = route_cluster_name(m, &s->request_headers);
+    return name.len ? cluster_runtime_get(s->worker, name) : NULL;
+}
 
 /* "grpc.SERVICE.METHOD": the key, and the end of the prefix. */
 struct name {

@@ -14,6 +14,8 @@
 #include "dataplane/http/grpc.h"
 #include "dataplane/upstream/cluster_manager.h"
 
+struct stream;
+
 enum { METHOD_STATS_MAX = 1000, METHOD_STATS_NAME_MAX = 256 };
 
 /* Each is there once it was written, as Envoy's. */
@@ -61,6 +63,8 @@ struct method_stats {
     unsigned users; /* one is the cluster's, while it knows it */
 };
 
+/* The cluster that the route of the stream names now; NULL: none. */
+struct cluster_runtime *method_stats_cluster(struct stream *s);
 /* protocol: "grpc" or "grpc-web". method NULL: of all. listed: the name is the configuration's. The
  * caller gives it back. */
 struct method_stats *method_stats_get(struct cluster_runtime *c, struct bytes protocol,

@@ -163,12 +163,17 @@ static void connect_client(struct proxy *p)
     http_conn_new(w, c, &p->entry, p->binding);
 }
 
-void proxy_send(struct proxy *p, const char *text)
+void proxy_send_bytes(struct proxy *p, struct bytes bytes)
 {
     if (!p->client)
         connect_client(p);
-    connection_write_bytes(p->client, bytes_of(text));
+    connection_write_bytes(p->client, bytes);
     world_run(p->w);
+}
+
+void proxy_send(struct proxy *p, const char *text)
+{
+    proxy_send_bytes(p, bytes_of(text));
 }
 
 void proxy_get(struct proxy *p, const char *path, const char *headers)
@@ -222,6 +227,12 @@ const char *proxy_forwarded(struct proxy *p)
 void proxy_answer(struct proxy *p, const char *text)
 {
     origin_send(world_origin(p->w, p->w->n_origins - 1), text);
+}
+
+void proxy_answer_bytes(struct proxy *p, struct bytes bytes)
+{
+    connection_write_bytes(world_origin(p->w, p->w->n_origins - 1)->connection, bytes);
+    world_run(p->w);
 }
 
 int64_t proxy_http_stat(struct proxy *p, enum http_stat id)

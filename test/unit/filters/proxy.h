@@ -34,6 +34,7 @@ void proxy_add_filter(struct proxy *p, const struct filter_factory *factory);
 void proxy_free(struct proxy *p);
 /* Sends bytes on the client's connection (a new one if there is none) and runs the loop. */
 void proxy_send(struct proxy *p, const char *text);
+void proxy_send_bytes(struct proxy *p, struct bytes bytes);
 /* "GET PATH" with further header lines ("a: b\r\n"). */
 void proxy_get(struct proxy *p, const char *path, const char *headers);
 void proxy_client_close(struct proxy *p);
@@ -42,4 +43,5 @@ const char *proxy_received(struct proxy *p);
 /* What the newest origin has got since the last call. */
 const char *proxy_forwarded(struct proxy *p);
 void proxy_answer(struct proxy *p, const char *text);
+void proxy_answer_bytes(struct proxy *p, struct bytes bytes);
 int64_t proxy_http_stat(struct proxy *p, enum http_stat id);

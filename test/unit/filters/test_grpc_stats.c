@@ -34,16 +34,14 @@ static void post(const char *path, const char *type, const char *more, struct by
 {
     struct strbuf text = STRBUF_INIT;
     strbuf_printf(&text, HEAD, path, type, body.len, more);
-    proxy_send(p, strbuf_str(&text));
-    connection_write_bytes(p->client, body);
-    world_run(p->w);
+    strbuf_add_bytes(&text, body);
+    proxy_send_bytes(p, strbuf_bytes(&text));
     strbuf_fini(&text);
 }
 
 /* The answer's head, its body in one chunk, and its trailers. */
 static void answer(const char *head, struct bytes body, const char *trailers)
 {
-    struct origin *o = world_origin(p->w, p->w->n_origins - 1);
     struct strbuf text = STRBUF_INIT;
     strbuf_printf(&text, "HTTP/1.1 200 OK\r\n%s", head);
     if (trailers)
@@ -53,8 +51,7 @@ static void answer(const char *head, struct bytes body, const char *trailers)
     strbuf_add_bytes(&text, body);
     if (trailers)
         strbuf_printf(&text, "\r\n0\r\n%s\r\n", trailers);
-    connection_write_bytes(o->connection, strbuf_bytes(&text));
-    world_run(p->w);
+    proxy_answer_bytes(p, strbuf_bytes(&text));
     strbuf_fini(&text);
     proxy_received(p);
 }

@@ -1,8 +1,6 @@
 #include "filters/http/grpc_stats/grpc_stats.h"
 
-#include "config/route.h"
 #include "config/yaml.h"
-#include "dataplane/http/route_match.h"
 #include "dataplane/http/stream.h"
 #include "dataplane/upstream/method_stats.h"
 
@@ -38,15 +36,6 @@ static enum rpc rpc_of(const struct grpc_stats_state *st, const struct headers *
     return st->says_connect ? RPC_CONNECT_UNARY : RPC_NONE;
 }
 
-static struct cluster_runtime *cluster_of(struct stream *s)
-{
-    const struct route_match_result *m = stream_route(s);
-    if (!m->route || m->tls_redirect || m->route->action != ROUTE_CLUSTER)
-        return NULL;
-    struct bytes name = route_cluster_name(m, &s->request_headers);
-    return name.len ? cluster_runtime_get(s->worker, name) : NULL;
-}
-
 /* In the stream's arena: a service's name without dots. */
 static struct bytes without_dots(struct arena *a, struct bytes name)
 {
@@ -61,7 +50,7 @@ static struct bytes without_dots(struct arena *a, struct bytes name)
 static struct method_stats *stats_of(struct http_filter *f, const struct headers *h)
 {
     const struct grpc_stats_config *c = f->config;
-    struct cluster_runtime *cluster = cluster_of(f->stream);
+    struct cluster_runtime *cluster = method_stats_cluster(f->stream);
     struct grpc_method m;
     if (!cluster || !grpc_method_of(headers_get(h, HEADER_PATH), &m))
         return NULL;
