@@ -124,6 +124,22 @@ static bool take_socket(struct listener *l, const listener_msg *m, struct error 
     return take_socket_options(l, m, err);
 }
 
+/* Connections pin a listener that has logs, which they write at their end. */
+static bool take_logs(struct decode_context *ctx, struct listener *l, struct bytes wire,
+                      struct error *err)
+{
+    if (!access_logs_decode(ctx, l->node.arena, wire, FIELD_ACCESS_LOG, &l->access_logs,
+                            &l->n_access_logs, err))
+        return false;
+    for (unsigned i = 0; i < l->n_access_logs; i++) {
+        if (l->access_logs[i]->sink == ACCESS_LOG_GRPC)
+            return error_set(err, "access_log[%u]: connections over gRPC are not implemented", i);
+    }
+    if (l->n_access_logs)
+        node_make_pinnable(&l->node);
+    return true;
+}
+
 static bool take_listener(struct decode_context *ctx, struct listener *l, const listener_msg *m,
                           struct bytes wire, struct error *err)
 {
@@ -142,9 +158,7 @@ static bool take_listener(struct decode_context *ctx, struct listener *l, const 
     l->connection_limit = runtime_listener_connection_limit(ctx->runtime, name);
     l->added_via_api = !ctx->is_static;
     return check_refused(m, err) && listener_filters_decode(ctx, a, m, &l->filters, err) &&
-           take_addresses(l, m, err) && take_socket(l, m, err) &&
-           access_logs_decode(ctx, a, wire, FIELD_ACCESS_LOG, &l->access_logs, &l->n_access_logs,
-                              err);
+           take_addresses(l, m, err) && take_socket(l, m, err) && take_logs(ctx, l, wire, err);
 }
 
 static void listener_fini(struct node *n)

@@ -5,7 +5,9 @@
 
 #include "base/memory.h"
 #include "config/snapshot.h"
+#include "dataplane/http/access_log.h"
 #include "dataplane/http/http_conn.h"
+#include "dataplane/http/stream_error.h"
 #include "dataplane/net/conn_limit.h"
 #include "dataplane/net/transport_tls.h"
 #include "filters/listener/tls_inspector/client_hello.h"
@@ -69,6 +71,9 @@ static void connect_chain(struct worker *w, const struct listener_entry *e,
     struct chain_binding *b = listener_find_chain(e, q);
     if (!b || !b->manager) {
         stat_inc(e->stats, w->slot, STAT_LISTENER_NO_FILTER_CHAIN_MATCH); /* rule M16 */
+        if (e->listener->n_access_logs)
+            access_log_refused(w, e, &q->local, &q->remote, 1u << RESPONSE_FLAG_NO_ROUTE_FOUND,
+                               "filter_chain_not_found");
         refuse(w, fd, limited);
         return;
     }

@@ -158,6 +158,31 @@ START_TEST(test_grpc_status)
 }
 END_TEST
 
+/* Of the listener: one line a connection, when it ends, whatever has become of the listener. */
+START_TEST(test_connections_of_a_listener)
+{
+    struct listener *l = (struct listener *)(uintptr_t)lb.entry->listener;
+    loopback_log_to(&lb, path,
+                    "%ACCESS_LOG_TYPE% %PROTOCOL% %RESPONSE_CODE% %BYTES_RECEIVED% %CONNECTION_ID% "
+                    "%REQ(:PATH)% %FILTER_CHAIN_NAME%\n");
+    lb.manager->n_access_logs = 0;
+    client_fini(&c);
+    l->access_logs = lb.logs;
+    l->n_access_logs = 1;
+    node_make_pinnable(&l->node);
+    client_connect(&c, &lb);
+    client_send(&c, REQ("/ok", ""));
+    client_send(&c, REQ("/ok", ""));
+    ck_assert_str_eq(flushed(), "");
+    loopback_swap(&lb, "other");
+    node_reap(); /* the listener that was: pinned */
+    client_fini(&c);
+    ck_assert_str_eq(flushed(), "NotSet HTTP/1.1 0 68 2 - chain\n");
+    ck_assert_uint_eq(node_reap(), 0);
+    client_connect(&c, &lb);
+}
+END_TEST
+
 START_TEST(test_codec_error_and_local_reply)
 {
     loopback_log_to(&lb, path,
@@ -275,6 +300,7 @@ int main(void)
     TCase *t = tcase_create("access_log");
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, test_default_format);
+    tcase_add_test(t, test_connections_of_a_listener);
     tcase_add_loop_test(t, test_grpc_status, 0, ARRAY_SIZE(grpc_rows));
     tcase_add_loop_test(t, test_operator, 0, (int)ARRAY_SIZE(operators));
     tcase_add_test(t, test_codec_error_and_local_reply);

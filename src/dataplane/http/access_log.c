@@ -39,13 +39,12 @@ static bool passes(struct stream *s, const struct access_log *log)
     return pass;
 }
 
-void access_log_stream(struct stream *s)
+static void write_logs(struct stream *s, struct access_log *const *logs, unsigned n)
 {
     struct http_conn_list *list = s->worker->http_conns;
     struct strbuf *line = &list->log_line;
-    const struct http_manager *m = s->manager;
-    for (unsigned i = 0; i < m->n_access_logs; i++) {
-        const struct access_log *log = m->access_logs[i];
+    for (unsigned i = 0; i < n; i++) {
+        const struct access_log *log = logs[i];
         if (log->sink == ACCESS_LOG_GRPC ? !s->worker->log_service : !list->log)
             continue;
         if (!passes(s, log))
@@ -63,4 +62,59 @@ void access_log_stream(struct stream *s)
         }
         access_log_write(list->log, log, strbuf_bytes(line));
     }
+}
+
+void access_log_stream(struct stream *s)
+{
+    write_logs(s, s->manager->access_logs, s->manager->n_access_logs);
+}
+
+/* --- connections: a stream without a request, that formats see as any other --- */
+
+static void log_connection(struct http_conn *c, const struct listener *l, struct stream *s)
+{
+    struct stream_private priv = {.finished = true, .no_request = true};
+    s->magic = STREAM_MAGIC;
+    s->worker = c->worker;
+    s->conn = c;
+    s->priv = &priv;
+    s->arena = arena_new(0);
+    headers_init(&s->request_headers, s->arena);
+    headers_init(&s->request_trailers, s->arena);
+    headers_init(&s->response_headers, s->arena);
+    headers_init(&s->response_trailers, s->arena);
+    write_logs(s, l->access_logs, l->n_access_logs);
+    arena_free(&s->arena);
+}
+
+void access_log_connection(struct http_conn *c)
+{
+    struct loop *loop = c->worker->loop;
+    uint64_t lived_ns = loop_now_ns(loop) - connection_created_ms(c->connection) * NS_PER_MS;
+    struct stream s = {
+        .remote = *connection_remote(c->connection),
+        .request.protocol = c->codec->multiplexed ? PROTOCOL_HTTP2 : c->codec->protocol,
+        .info = {.start_wall_ns = loop_wall_ns(loop) - lived_ns,
+                 .start_ns = loop_now_ns(loop) - lived_ns,
+                 .end_ns = loop_now_ns(loop),
+                 .bytes_received = c->rx_counted,
+                 .bytes_sent = c->tx_counted},
+    };
+    log_connection(c, c->logged, &s);
+}
+
+void access_log_refused(struct worker *w, const struct listener_entry *l,
+                        const struct address *local, const struct address *remote, uint32_t flags,
+                        const char *details)
+{
+    struct http_conn nobody = {.worker = w, .refused_at = local};
+    struct stream s = {
+        .remote = *remote,
+        .info = {.start_wall_ns = loop_wall_ns(w->loop),
+                 .start_ns = loop_now_ns(w->loop),
+                 .end_ns = loop_now_ns(w->loop),
+                 .flags = flags,
+                 .details = details},
+    };
+    log_connection(&nobody, l->listener, &s);
 }

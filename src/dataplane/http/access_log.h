@@ -2,8 +2,14 @@
  * stream to a sink of a room above. Worker thread. */
 #pragma once
 
+#include <stdint.h>
+
 struct access_log;
+struct address;
+struct http_conn;
+struct listener_entry;
 struct stream;
+struct worker;
 
 /* Where ACCESS_LOG_GRPC goes: worker->log_service, set by main; NULL: nowhere. */
 struct access_log_service {
@@ -12,3 +18,10 @@ struct access_log_service {
 
 /* Every access log of the stream's connection manager whose filter passes. */
 void access_log_stream(struct stream *s);
+/* Every access log of the connection's listener, when it ends; what belongs to requests is empty in
+ * it. */
+void access_log_connection(struct http_conn *c);
+/* The same for a connection that got no further than the listener. details: why, constant. */
+void access_log_refused(struct worker *w, const struct listener_entry *l,
+                        const struct address *local, const struct address *remote, uint32_t flags,
+                        const char *details);

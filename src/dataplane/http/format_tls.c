@@ -57,11 +57,18 @@ bool format_tls_value(struct stream *s, enum format_op op, struct strbuf *out)
     bool upstream;
     if (!question_of(op, &q, &upstream))
         return false; /* tracing: nothing to say */
+    if (q == TLS_FAILURE_REASON && !s->conn->connection)
+        return false; /* refused before there was a transport */
     struct tls_connection *c = upstream ? s->info.upstream_tls : s->conn->tls;
     struct bytes text = q == TLS_FAILURE_REASON ? bytes_of(connection_failure(s->conn->connection))
                                                 : tls_connection_text(c, q, s->arena);
     if (q == TLS_FAILURE_REASON && !bytes_starts_with(text, BYTES("TLS_error")))
         return false; /* the socket's trouble is told by the flags */
+    size_t before = out->len;
     strbuf_add_bytes(out, text);
+    for (size_t i = before; q == TLS_FAILURE_REASON && i < out->len; i++) {
+        if (out->data[i] == ' ')
+            out->data[i] = '_'; /* a space would end a field of a line */
+    }
     return text.len > 0;
 }

@@ -220,13 +220,15 @@ static bool add_unique_id(struct strbuf *out, struct stream *s)
 static bool connection_value(struct stream *s, enum format_op op, struct strbuf *out)
 {
     struct connection *c = s->conn->connection;
+    const struct address *local = c ? connection_local(c) : s->conn->refused_at;
+    const struct address *direct = c ? connection_remote(c) : &s->remote;
     switch ((int)op) {
     case FORMAT_DOWNSTREAM_LOCAL_ADDRESS:
-        return add_address(out, connection_local(c));
+        return add_address(out, local);
     case FORMAT_DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT:
-        return add_ip(out, connection_local(c));
+        return add_ip(out, local);
     case FORMAT_DOWNSTREAM_LOCAL_PORT:
-        return add_port(out, connection_local(c));
+        return add_port(out, local);
     case FORMAT_DOWNSTREAM_REMOTE_ADDRESS:
         return add_address(out, &s->remote);
     case FORMAT_DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT:
@@ -234,23 +236,23 @@ static bool connection_value(struct stream *s, enum format_op op, struct strbuf 
     case FORMAT_DOWNSTREAM_REMOTE_PORT:
         return add_port(out, &s->remote);
     case FORMAT_DOWNSTREAM_DIRECT_REMOTE_ADDRESS:
-        return add_address(out, connection_remote(c));
+        return add_address(out, direct);
     case FORMAT_DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT:
-        return add_ip(out, connection_remote(c));
+        return add_ip(out, direct);
     case FORMAT_CONNECTION_ID:
         return add_u64(out, s->conn->id);
     case FORMAT_DOWNSTREAM_DIRECT_REMOTE_PORT:
-        return add_port(out, connection_remote(c));
+        return add_port(out, direct);
     case FORMAT_DOWNSTREAM_DIRECT_LOCAL_ADDRESS:
-        return add_address(out, connection_local(c));
+        return add_address(out, local);
     case FORMAT_DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT:
-        return add_ip(out, connection_local(c));
+        return add_ip(out, local);
     case FORMAT_DOWNSTREAM_DIRECT_LOCAL_PORT:
-        return add_port(out, connection_local(c));
+        return add_port(out, local);
     case FORMAT_STREAM_ID:
         return add(out, headers_get(&s->request_headers, HEADER_X_REQUEST_ID));
     case FORMAT_FILTER_CHAIN_NAME:
-        return add(out, s->conn->binding->chain->name);
+        return s->conn->binding && add(out, s->conn->binding->chain->name);
     case FORMAT_REQUESTED_SERVER_NAME:
         return add(out, tls_connection_text(s->conn->tls, TLS_SERVER_NAME, s->arena));
     default:
@@ -405,7 +407,8 @@ bool format_value(struct stream *s, const struct format_part *part, struct strbu
     case FORMAT_REQ_WITHOUT_QUERY:
         return add_without_query(out, &s->request_headers, part);
     case FORMAT_PROTOCOL:
-        return add_protocol(out, s->request.protocol);
+        return (!s->priv->no_request || s->conn->requests) &&
+               add_protocol(out, s->request.protocol);
     case FORMAT_RESPONSE_CODE:
         return add_response_code(out, s);
     case FORMAT_RESPONSE_CODE_DETAILS:
@@ -444,7 +447,7 @@ bool format_value(struct stream *s, const struct format_part *part, struct strbu
         return add(out, bytes_of(getenv(name)));
     }
     case FORMAT_ACCESS_LOG_TYPE:
-        return add(out, BYTES("DownstreamEnd"));
+        return add(out, s->priv->no_request ? BYTES("NotSet") : BYTES("DownstreamEnd"));
     default:
         return time_value(s, part, out);
     }

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "config/snapshot.h"
+#include "dataplane/http/access_log.h"
 #include "dataplane/http/codec_h1.h"
 #include "dataplane/http/http_conn_list.h"
 #include "dataplane/http/http_conn_mux.h"
@@ -342,6 +343,16 @@ static void count_close(struct http_conn *c, bool remote, bool active)
     stat_record(c->listener_stats, slot, STAT_LISTENER_CX_LENGTH_MS, ms);
 }
 
+/* After its last stream. */
+static void log_end(struct http_conn *c)
+{
+    if (!c->logged)
+        return;
+    access_log_connection(c);
+    node_unpin((struct node *)(uintptr_t)&c->logged->node, c->worker->slot);
+    c->logged = NULL;
+}
+
 void http_conn_on_close(struct connection *connection, enum close_reason reason)
 {
     struct http_conn *c = connection_owner(connection);
@@ -360,6 +371,7 @@ void http_conn_on_close(struct connection *connection, enum close_reason reason)
         stream_on_disconnect(c->stream, remote);
     if (c->mux)
         http_conn_mux_end(c, remote);
+    log_end(c);
     timer_stop(&c->timer);
     if (c->duration_timer)
         timer_stop(c->duration_timer);
@@ -433,6 +445,8 @@ struct codec_options http_conn_codec_options(const struct http_conn *c)
 
 static void start_connection(struct http_conn *c)
 {
+    if (c->logged)
+        connection_local(c->connection); /* asked for now: its socket is gone at the end */
     unsigned slot = c->worker->slot;
     const struct http_manager *m = c->binding->manager;
     http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_TOTAL, 1);
@@ -478,6 +492,10 @@ static struct http_conn *conn_make(struct worker *w, const struct listener_entry
     c->listener_stats = stat_scope_ref(l->stats);
     c->limited = http_conn_limited(w, l);
     c->tls = transport_tls_hold(t);
+    if (l->listener->n_access_logs) {
+        c->logged = l->listener;
+        node_pin((struct node *)(uintptr_t)&l->listener->node, w->slot);
+    }
     buffer_init(&c->out, w->chunks);
     timer_init(&c->timer, w->loop, on_timer, c);
     struct codec_options o = http_conn_codec_options(c);

@@ -31,6 +31,7 @@ struct stream_private {
     bool response_begun; /* a head is on its way through the filters, or further */
     bool response_sent;  /* its head has been given to the codec */
     bool response_complete;
+    bool no_request; /* it is a connection, in its listener's access log */
     bool local_reply, reset, finished;
     bool is_head, is_grpc; /* as the client sent it */
     uint8_t grpc_status;   /* of a local reply; 0: as of its HTTP status */
