@@ -138,28 +138,6 @@ enum h1_scan h1_scan_head(struct codec_h1 *h, const struct buffer *in, size_t *h
     }
 }
 
-/* Fields that frame or route a message, or speak of the connection, mean nothing in trailers. */
-static bool forbidden_in_trailers(enum header_id id)
-{
-    switch ((int)id) {
-    case HEADER_HOST:
-    case HEADER_CONTENT_LENGTH:
-    case HEADER_TRANSFER_ENCODING:
-    case HEADER_CONNECTION:
-    case HEADER_KEEP_ALIVE:
-    case HEADER_PROXY_CONNECTION:
-    case HEADER_UPGRADE:
-    case HEADER_TE:
-    case HEADER_TRAILER:
-    case HEADER_EXPECT:
-    case HEADER_AUTHORIZATION:
-    case HEADER_COOKIE:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static const struct codec_error *store_field(struct codec_h1 *h, struct headers *out,
                                              struct bytes name, struct bytes value, bool trailers)
 {
@@ -171,7 +149,7 @@ static const struct codec_error *store_field(struct codec_h1 *h, struct headers 
     if (!out)
         return NULL;
     enum header_id id = header_id_of(name);
-    if (trailers && forbidden_in_trailers(id))
+    if (trailers && header_forbidden_in_trailers(id))
         return NULL;
     if (id == HEADER_HOST && h->c.options.downstream && !trailers) {
         if (h->host_seen)

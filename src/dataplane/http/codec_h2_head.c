@@ -65,22 +65,6 @@ static bool path_ok(struct bytes path)
     return true;
 }
 
-static bool forbidden_in_trailers(enum header_id id)
-{
-    switch ((int)id) {
-    case HEADER_HOST:
-    case HEADER_CONTENT_LENGTH:
-    case HEADER_TE:
-    case HEADER_TRAILER:
-    case HEADER_EXPECT:
-    case HEADER_AUTHORIZATION:
-    case HEADER_COOKIE:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static bool scheme_of(struct bytes given, struct bytes *scheme)
 {
     if (bytes_eq_nocase(given, BYTES("http")))
@@ -105,7 +89,7 @@ static const struct codec_error *judge(struct codec_h2 *h, struct codec_stream *
         return reject ? &h2_error_underscore : NULL;
     }
     if (s->in_trailers) {
-        *drop = !s->trailers || forbidden_in_trailers(id);
+        *drop = !s->trailers || header_forbidden_in_trailers(id);
         return NULL;
     }
     if (!o->downstream)

@@ -266,6 +266,27 @@ struct bytes header_name(enum header_id id)
     return names[id];
 }
 
+bool header_forbidden_in_trailers(enum header_id id)
+{
+    switch ((int)id) {
+    case HEADER_HOST:
+    case HEADER_CONTENT_LENGTH:
+    case HEADER_TRANSFER_ENCODING:
+    case HEADER_CONNECTION:
+    case HEADER_KEEP_ALIVE:
+    case HEADER_PROXY_CONNECTION:
+    case HEADER_UPGRADE:
+    case HEADER_TE:
+    case HEADER_TRAILER:
+    case HEADER_EXPECT:
+    case HEADER_AUTHORIZATION:
+    case HEADER_COOKIE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool headers_try_reserve(struct headers *h, uint32_t n)
 {
     if (n <= h->cap)

@@ -129,6 +129,8 @@ MUST_CHECK bool headers_try_reserve(struct headers *h, uint32_t n); /* false: no
 /* The id of a lower-case name. */
 enum header_id header_id_of(struct bytes name);
 struct bytes header_name(enum header_id id);
+/* Fields that frame or route a message, or speak of the connection, mean nothing in trailers. */
+bool header_forbidden_in_trailers(enum header_id id);
 
 /* Value of the first entry, or data == NULL. */
 static inline struct bytes headers_get(const struct headers *h, enum header_id id)

@@ -134,6 +134,23 @@ START_TEST(test_more_after_an_error)
 }
 END_TEST
 
+/* CVE-2019-9516: names without a byte cost their stream. */
+START_TEST(test_empty_names)
+{
+    char block[512];
+    uint32_t code = 0;
+    p.h2.stream_error = true;
+    open_server();
+    size_t n = h2_literals(block, sizeof(block), POST);
+    for (int i = 0; i < 50; i++, n += 4)
+        memcpy(block + n, "\0\0\1x", 4);
+    h2_frame(&b, HEADERS, FLAG_END_HEADERS, 1, block, n);
+    ck_assert(h2_feed(&p.server, &b));
+    ck_assert_int_eq(h2_sent(&p.server, RST_STREAM, &code), 1);
+    ck_assert_ptr_null(strstr(strbuf_str(&p.server.text), "1 head"));
+}
+END_TEST
+
 /* CVE-2023-35945: streams that come after our GOAWAY and are reset leave nothing behind. */
 START_TEST(test_streams_after_goaway)
 {
@@ -200,6 +217,7 @@ int main(void)
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_loop_test(t, test_walk, 0, WALKS);
     tcase_add_loop_test(t, test_more_after_an_error, 0, 10);
+    tcase_add_test(t, test_empty_names);
     tcase_add_test(t, test_streams_after_goaway);
     tcase_add_test(t, test_smallest_frames);
     tcase_add_test(t, test_upstream_allows_nothing);
