@@ -132,10 +132,10 @@ END_TEST
 static const struct {
     unsigned status;
     const char *body;
-} nothing[] = {{0, ""},          {304, ""},
-               {500, ONE},       {200, ""},
-               {200, "{"},       {200, "{\"version_info\": \"v2\", \"resources\": [{}]}"},
-               {200, "[\"no\"]"}};
+} nothing[] = {
+    {0, ""},          {304, ""},  {500, "{\"version_info\": \"v2\"}"},
+    {200, ""},        {200, "{"}, {200, "{\"version_info\": \"v2\", \"resources\": [{}]}"},
+    {200, "[\"no\"]"}};
 
 START_TEST(o04_keeps_what_is_good)
 {
