@@ -54,6 +54,8 @@ static void finish(struct fetch *f, unsigned status)
 static bool take(struct fetch *f, struct buffer *data)
 {
     size_t n = data->len;
+    if (n == 0)
+        return true;
     if (n > FETCH_BODY_MAX - f->len || !mem_try_grow(&f->body, &f->cap, f->len + n, 1))
         return false;
     buffer_copy(data, 0, f->body + f->len, n);
