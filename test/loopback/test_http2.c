@@ -462,7 +462,7 @@ START_TEST(test_ping_storm)
 {
     enum { LIMIT = 32 * 1024, PING = 17 };
     struct buffer b;
-    lb.entry->listener = &(struct listener){.name = BYTES("l"), .buffer_limit = LIMIT};
+    ((struct listener *)(uintptr_t)lb.entry->listener)->buffer_limit = LIMIT;
     connect_raw();
     connection_read_pause(connection);
     buffer_init(&b, lb.worker.chunks);
