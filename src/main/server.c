@@ -100,6 +100,8 @@ static void fetch_cancel(void *ctx, void *f)
 static void begin_serving(void *a, void *b)
 {
     struct server *s = a;
+    if (s->ending) /* posted before the signal, run after it */
+        return;
     LOG(LOG_MAIN, LOG_INFO, "all dependencies initialized. starting workers");
     for (unsigned i = 0; i < s->n_workers; i++)
         worker_thread_accept(s->workers[i]);
@@ -428,6 +430,7 @@ void server_free(struct server **sp)
     if (!s)
         return;
     timer_stop(&s->second);
+    s->ending = true;
     server_admin_close(s);
     stop_threads(s);
     settle(s);

@@ -43,6 +43,7 @@ struct server {
     struct signal_watch term, interrupt, usr1, hup;
     enum server_state state;
     bool health_failed;
+    bool ending; /* server_free(): the workers have nothing left that could be counted */
     struct stat_scope *listener_manager, *thread_clusters, *sandbox;
     struct timer second; /* statistics that main keeps up to date */
     uint64_t start_wall_ns;
