@@ -87,7 +87,7 @@ static void log_connection(struct http_conn *c, const struct listener *l, struct
     arena_free(&s->arena);
 }
 
-void access_log_connection(struct http_conn *c)
+void access_log_connection(struct http_conn *c, const struct listener *l)
 {
     struct loop *loop = c->worker->loop;
     uint64_t lived_ns = loop_now_ns(loop) - connection_created_ms(c->connection) * NS_PER_MS;
@@ -100,14 +100,14 @@ void access_log_connection(struct http_conn *c)
                  .bytes_received = c->rx_counted,
                  .bytes_sent = c->tx_counted},
     };
-    log_connection(c, c->logged, &s);
+    log_connection(c, l, &s);
 }
 
 void access_log_refused(struct worker *w, const struct listener_entry *l,
                         const struct address *local, const struct address *remote, uint32_t flags,
                         const char *details)
 {
-    struct http_conn nobody = {.worker = w, .refused_at = local};
+    struct http_conn nobody = {.worker = w};
     struct stream s = {
         .remote = *remote,
         .info = {.start_wall_ns = loop_wall_ns(w->loop),
@@ -116,5 +116,6 @@ void access_log_refused(struct worker *w, const struct listener_entry *l,
                  .flags = flags,
                  .details = details},
     };
+    s.info.upstream_local_address = *local; /* of this side: read where there is no connection */
     log_connection(&nobody, l->listener, &s);
 }

@@ -7,6 +7,7 @@
 struct access_log;
 struct address;
 struct http_conn;
+struct listener;
 struct listener_entry;
 struct stream;
 struct worker;
@@ -20,7 +21,7 @@ struct access_log_service {
 void access_log_stream(struct stream *s);
 /* Every access log of the connection's listener, when it ends; what belongs to requests is empty in
  * it. */
-void access_log_connection(struct http_conn *c);
+void access_log_connection(struct http_conn *c, const struct listener *l);
 /* The same for a connection that got no further than the listener. details: why, constant. */
 void access_log_refused(struct worker *w, const struct listener_entry *l,
                         const struct address *local, const struct address *remote, uint32_t flags,

@@ -220,7 +220,7 @@ static bool add_unique_id(struct strbuf *out, struct stream *s)
 static bool connection_value(struct stream *s, enum format_op op, struct strbuf *out)
 {
     struct connection *c = s->conn->connection;
-    const struct address *local = c ? connection_local(c) : s->conn->refused_at;
+    const struct address *local = c ? connection_local(c) : &s->info.upstream_local_address;
     const struct address *direct = c ? connection_remote(c) : &s->remote;
     switch ((int)op) {
     case FORMAT_DOWNSTREAM_LOCAL_ADDRESS:

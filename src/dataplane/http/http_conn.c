@@ -134,6 +134,15 @@ static void on_duration_timer(struct timer *t)
     http_conn_start_drain(c);
 }
 
+static struct http_conn_more *more_of(struct http_conn *c)
+{
+    if (!c->more) {
+        c->more = NEW(struct http_conn_more);
+        timer_init(&c->more->duration, c->worker->loop, on_duration_timer, c);
+    }
+    return c->more;
+}
+
 void http_conn_become_idle(struct http_conn *c)
 {
     uint64_t ms = c->binding->manager->idle_timeout_ms;
@@ -346,11 +355,11 @@ static void count_close(struct http_conn *c, bool remote, bool active)
 /* After its last stream. */
 static void log_end(struct http_conn *c)
 {
-    if (!c->logged)
+    const struct listener *l = c->more ? c->more->logged : NULL;
+    if (!l)
         return;
-    access_log_connection(c);
-    node_unpin((struct node *)(uintptr_t)&c->logged->node, c->worker->slot);
-    c->logged = NULL;
+    access_log_connection(c, l);
+    node_unpin((struct node *)(uintptr_t)&l->node, c->worker->slot);
 }
 
 void http_conn_on_close(struct connection *connection, enum close_reason reason)
@@ -373,9 +382,9 @@ void http_conn_on_close(struct connection *connection, enum close_reason reason)
         http_conn_mux_end(c, remote);
     log_end(c);
     timer_stop(&c->timer);
-    if (c->duration_timer)
-        timer_stop(c->duration_timer);
-    mem_free(c->duration_timer);
+    if (c->more)
+        timer_stop(&c->more->duration);
+    mem_free(c->more);
     if (c->limited)
         conn_limit_give_back(c->worker->connections);
     list_remove(&c->link);
@@ -445,7 +454,7 @@ struct codec_options http_conn_codec_options(const struct http_conn *c)
 
 static void start_connection(struct http_conn *c)
 {
-    if (c->logged)
+    if (c->more)
         connection_local(c->connection); /* asked for now: its socket is gone at the end */
     unsigned slot = c->worker->slot;
     const struct http_manager *m = c->binding->manager;
@@ -463,11 +472,8 @@ static void start_connection(struct http_conn *c)
     if (c->buffer_limit && c->buffer_limit < need)
         connection_set_read_limit(c->connection, need);
     http_conn_become_idle(c);
-    if (m->max_connection_duration_ms) {
-        c->duration_timer = NEW(struct timer);
-        timer_init(c->duration_timer, c->worker->loop, on_duration_timer, c);
-        timer_start(c->duration_timer, m->max_connection_duration_ms);
-    }
+    if (m->max_connection_duration_ms)
+        timer_start(&more_of(c)->duration, m->max_connection_duration_ms);
 }
 
 bool http_conn_limited(const struct worker *w, const struct listener_entry *l)
@@ -493,7 +499,7 @@ static struct http_conn *conn_make(struct worker *w, const struct listener_entry
     c->limited = http_conn_limited(w, l);
     c->tls = transport_tls_hold(t);
     if (l->listener->n_access_logs) {
-        c->logged = l->listener;
+        more_of(c)->logged = l->listener;
         node_pin((struct node *)(uintptr_t)&l->listener->node, w->slot);
     }
     buffer_init(&c->out, w->chunks);

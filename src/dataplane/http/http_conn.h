@@ -18,6 +18,12 @@ struct stream;
 
 enum { HTTP_CONN_MAGIC = 0x6874636e };
 
+/* What few connections have. */
+struct http_conn_more {
+    struct timer duration;         /* max_connection_duration */
+    const struct listener *logged; /* pinned, to be told of the end; NULL: it has no access logs */
+};
+
 struct http_conn {
     uint32_t magic;
     struct list link; /* in worker->http_conns */
@@ -31,10 +37,8 @@ struct http_conn {
     struct stream *stream;                     /* HTTP/1: the current one, or NULL */
     struct http_conn_mux *mux;                 /* HTTP/2: its streams; NULL: HTTP/1 */
     struct tls_connection *tls;                /* held; NULL: plain text */
-    const struct listener *logged; /* pinned: to be told of its end; NULL: it has no access logs */
-    const struct address *refused_at; /* in an access log alone: there is no connection */
-    struct timer timer;               /* idle; once it drains: until it is closed */
-    struct timer *duration_timer;     /* NULL: it may live for ever */
+    struct timer timer;                        /* idle; once it drains: until it is closed */
+    struct http_conn_more *more;               /* NULL: nothing of it */
     uint64_t id, rx_counted, tx_counted;
     uint32_t requests, buffer_limit;
     bool undecided; /* no byte has told the protocol yet */
