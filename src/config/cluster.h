@@ -332,6 +332,7 @@ enum upstream_protocol {
     UPSTREAM_HTTP2,
     UPSTREAM_AUTO,       /* what the TLS handshake agrees on (ALPN) */
     UPSTREAM_DOWNSTREAM, /* what the client speaks */
+    UPSTREAM_TCP,        /* no HTTP: of a CONNECT that ends here; no cluster's own */
 };
 
 /* TLS takes the name to send, or to find in the peer's certificate, from the request. */

@@ -24,6 +24,7 @@ struct http2_options {
     uint32_t max_empty_frames;            /* 1: in a row */
     uint32_t max_priority_per_stream;     /* 100 */
     uint32_t max_window_updates_per_data; /* 10 */
+    uint32_t allow_connect;               /* extended CONNECT is taken (RFC 8441) */
     uint32_t stream_error; /* an invalid message resets its stream; false: ends the connection */
     struct http2_setting custom[HTTP2_CUSTOM_SETTINGS_MAX];
     unsigned n_custom;

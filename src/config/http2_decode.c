@@ -107,6 +107,7 @@ bool http2_options_decode(const struct envoy_config_core_v3_Http2ProtocolOptions
                 o->max_window_updates_per_data);
     o->stream_error = upb_bool(HTTP2(override_stream_error_on_invalid_http_message)(m),
                                HTTP2(stream_error_on_invalid_http_messaging)(m));
+    o->allow_connect = HTTP2(allow_connect)(m);
     if (HTTP2(allow_metadata)(m))
         return error_set(err, "allow_metadata is not implemented");
     return take_custom(m, o, err) && take_keepalive(HTTP2(connection_keepalive)(m), o, err);

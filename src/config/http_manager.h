@@ -135,6 +135,14 @@ struct http_filter_slot {
     bool disabled;
 };
 
+/* upgrade_configs, one entry. */
+struct http_upgrade {
+    struct bytes type; /* as it was written; CONNECT too */
+    bool enabled;
+    struct http_filter_slot *filters; /* of such streams; NULL: as of all others */
+    unsigned n_filters;
+};
+
 struct http_manager {
     struct node node;
     struct bytes stat_prefix; /* "ingress_http" */
@@ -146,6 +154,8 @@ struct http_manager {
     struct http_manager *base;
     struct filter_config **discovered;
     unsigned n_discovered;
+    struct http_upgrade *upgrades;
+    unsigned n_upgrades;
 
     /* Exactly one of the two. */
     struct route_config *inline_routes;
@@ -202,3 +212,6 @@ struct http_manager {
     bool flush_access_log_on_new_request;
     uint64_t access_log_flush_interval_ms;
 };
+
+/* The entry of this type, in any case; NULL: none. */
+const struct http_upgrade *http_manager_upgrade(const struct http_manager *m, struct bytes type);

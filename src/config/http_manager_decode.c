@@ -301,15 +301,22 @@ static bool take_logs(struct decode_context *ctx, struct http_manager *m, const 
                               &m->n_access_logs, err);
 }
 
+static void free_filters(struct http_filter_slot *slots, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (slots[i].discovery)
+            filter_discovery_fini(slots[i].discovery);
+        else if (slots[i].factory->config_free && slots[i].config)
+            slots[i].factory->config_free(slots[i].config);
+    }
+}
+
 static void http_manager_fini(struct node *n)
 {
     struct http_manager *m = CONTAINER_OF(n, struct http_manager, node);
-    for (unsigned i = 0; i < m->n_filters; i++) {
-        if (m->filters[i].discovery)
-            filter_discovery_fini(m->filters[i].discovery);
-        else if (m->filters[i].factory->config_free && m->filters[i].config)
-            m->filters[i].factory->config_free(m->filters[i].config);
-    }
+    free_filters(m->filters, m->n_filters);
+    for (unsigned i = 0; i < m->n_upgrades; i++)
+        free_filters(m->upgrades[i].filters, m->upgrades[i].n_filters);
     for (unsigned i = 0; i < m->n_access_logs; i++)
         access_log_fini(m->access_logs[i]);
     NODE_UNREF(&m->inline_routes);
@@ -331,6 +338,7 @@ static bool take_manager(struct decode_context *ctx, struct http_manager *m, con
            take_internal(m, msg, err) && take_client_cert(m, msg, err) && take_path(m, msg, err) &&
            take_request_id(ctx, m, msg, arena, err) && take_logs(ctx, m, msg, wire, err) &&
            http_manager_take_filters(ctx, m, wire, err) &&
+           http_manager_take_upgrades(ctx, m, wire, err) &&
            http_manager_take_routes(ctx, m, wire, previous, err);
 }
 

@@ -76,22 +76,25 @@ static const struct filter_factory *find_filter(struct decode_context *ctx, cons
 }
 
 static bool take_discovered(struct decode_context *ctx, struct filter_context *fctx,
-                            struct http_manager *hm, const filter_msg *m, struct bytes wire,
-                            bool last, struct error *err)
+                            struct http_manager *hm, struct http_filter_slot *slots, unsigned *n,
+                            const filter_msg *m, struct bytes wire, bool last, struct error *err)
 {
+    if (slots != hm->filters)
+        return error_set(err, "config_discovery is not implemented here");
     struct bytes name = arena_dup(fctx->arena, upb_bytes(HCM(HttpFilter_name)(m)));
     struct filter_discovery *d = filter_discovery_decode(
         ctx, fctx->arena, name, fctx->stat_prefix, last, HCM(HttpFilter_config_discovery)(m),
         wire_message(fctx->arena, wire, FIELD_CONFIG_DISCOVERY), err);
     if (!d)
         return false;
-    hm->filters[hm->n_filters++] = (struct http_filter_slot){
+    slots[(*n)++] = (struct http_filter_slot){
         .name = name, .discovery = d, .disabled = HCM(HttpFilter_disabled)(m)};
     return true;
 }
 
 static bool take_filter(struct decode_context *ctx, struct filter_context *fctx,
-                        struct http_manager *hm, const filter_msg *m, struct error *err)
+                        struct http_filter_slot *slots, unsigned *n, const filter_msg *m,
+                        struct error *err)
 {
     struct typed t;
     bool skip = false;
@@ -100,7 +103,7 @@ static bool take_filter(struct decode_context *ctx, struct filter_context *fctx,
     const struct filter_factory *f = find_filter(ctx, m, &t, &skip, err);
     if (!f)
         return skip;
-    struct http_filter_slot *slot = &hm->filters[hm->n_filters];
+    struct http_filter_slot *slot = &slots[*n];
     *slot = (struct http_filter_slot){
         .factory = f,
         .name = arena_dup(fctx->arena, upb_bytes(HCM(HttpFilter_name)(m))),
@@ -112,15 +115,15 @@ static bool take_filter(struct decode_context *ctx, struct filter_context *fctx,
         if (!slot->config)
             return error_set(err, "the filter refused its configuration");
     }
-    hm->n_filters++;
+    ++*n;
     return true;
 }
 
-static bool check_terminal(const struct http_manager *m, struct error *err)
+static bool check_terminal(const struct http_filter_slot *slots, unsigned n, struct error *err)
 {
-    for (unsigned i = 0; i < m->n_filters; i++) {
-        const struct http_filter_slot *s = &m->filters[i];
-        bool last = i + 1 == m->n_filters;
+    for (unsigned i = 0; i < n; i++) {
+        const struct http_filter_slot *s = &slots[i];
+        bool last = i + 1 == n;
         if (s->discovery)
             continue; /* told when its type is known */
         if (s->factory->terminal && !last)
@@ -148,17 +151,18 @@ static struct filter_context filter_context_of(struct decode_context *ctx, struc
                                    .decode = ctx};
 }
 
-bool http_manager_take_filters(struct decode_context *ctx, struct http_manager *m,
-                               struct bytes wire, struct error *err)
+bool http_manager_take_chain(struct decode_context *ctx, struct http_manager *m, struct bytes wire,
+                             uint32_t field, const char *name, struct http_filter_slot **slots,
+                             unsigned *n_slots, struct error *err)
 {
     struct filter_context fctx = filter_context_of(ctx, m);
-    size_t n = count_field(wire, FIELD_HTTP_FILTERS), at = 0;
+    size_t n = count_field(wire, field), at = 0;
     struct wire_field f;
     if (n > FILTERS_MAX)
-        return error_set(err, "http_filters: more than %d", FILTERS_MAX);
-    m->filters = ARENA_ARRAY(m->node.arena, struct http_filter_slot, n ? n : 1);
+        return error_set(err, "%s: more than %d", name, FILTERS_MAX);
+    *slots = ARENA_ARRAY(m->node.arena, struct http_filter_slot, n ? n : 1);
     while (wire_next(&wire, &f)) {
-        if (f.number != FIELD_HTTP_FILTERS || f.type != WIRE_BYTES)
+        if (f.number != field || f.type != WIRE_BYTES)
             continue;
         upb_Arena *arena = upb_Arena_New();
         const filter_msg *msg = HCM(HttpFilter_parse)(f.bytes.data, f.bytes.len, arena);
@@ -166,18 +170,25 @@ bool http_manager_take_filters(struct decode_context *ctx, struct http_manager *
         if (!msg)
             ok = error_set(err, "the bytes are no HttpFilter");
         else if (HCM(HttpFilter_config_discovery)(msg))
-            ok = take_discovered(ctx, &fctx, m, msg, f.bytes, at + 1 == n, err);
+            ok = take_discovered(ctx, &fctx, m, *slots, n_slots, msg, f.bytes, at + 1 == n, err);
         else
-            ok = take_filter(ctx, &fctx, m, msg, err);
+            ok = take_filter(ctx, &fctx, *slots, n_slots, msg, err);
         upb_Arena_Free(arena);
         if (!ok)
-            return error_prefix(err, "http_filters[%zu]: ", at);
+            return error_prefix(err, "%s[%zu]: ", name, at);
         at++;
     }
-    if (m->n_filters == 0) /* Envoy takes it, and answers nothing */
-        return error_set(err, "http_filters: expected at least a terminal filter "
-                              "(envoy.filters.http.router)");
-    return check_terminal(m, err);
+    if (*n_slots == 0) /* Envoy takes it, and answers nothing */
+        return error_set(err, "%s: expected at least a terminal filter (envoy.filters.http.router)",
+                         name);
+    return check_terminal(*slots, *n_slots, err);
+}
+
+bool http_manager_take_filters(struct decode_context *ctx, struct http_manager *m,
+                               struct bytes wire, struct error *err)
+{
+    return http_manager_take_chain(ctx, m, wire, FIELD_HTTP_FILTERS, "http_filters", &m->filters,
+                                   &m->n_filters, err);
 }
 
 struct known {

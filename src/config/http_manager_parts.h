@@ -9,6 +9,15 @@
  * HttpConnectionManager's bytes. */
 MUST_CHECK bool http_manager_take_filters(struct decode_context *ctx, struct http_manager *m,
                                           struct bytes wire, struct error *err);
+/* upgrade_configs, each with filters of its own or none. */
+MUST_CHECK bool http_manager_take_upgrades(struct decode_context *ctx, struct http_manager *m,
+                                           struct bytes wire, struct error *err);
+/* The chain in the repeated HttpFilter field of this number; *n also counts what was made of a
+ * chain that is refused. */
+MUST_CHECK bool http_manager_take_chain(struct decode_context *ctx, struct http_manager *m,
+                                        struct bytes wire, uint32_t field, const char *name,
+                                        struct http_filter_slot **slots, unsigned *n,
+                                        struct error *err);
 /* RDS or inline routes; previous may be NULL. */
 MUST_CHECK bool http_manager_take_routes(struct decode_context *ctx, struct http_manager *m,
                                          struct bytes wire, const struct http_manager *previous,

@@ -24,6 +24,7 @@ enum route_path_kind {
     ROUTE_PATH_EXACT,
     ROUTE_PATH_SEPARATED_PREFIX,
     ROUTE_PATH_REGEX,
+    ROUTE_PATH_CONNECT, /* any CONNECT, nothing else */
 };
 
 enum route_action_kind { ROUTE_CLUSTER, ROUTE_REDIRECT, ROUTE_DIRECT_RESPONSE };
@@ -108,6 +109,13 @@ struct direct_response {
     struct bytes body;
 };
 
+/* upgrade_configs, one entry. type: as it was written; CONNECT too. */
+struct route_upgrade {
+    struct bytes type;
+    bool enabled;
+    bool terminates; /* CONNECT ends here: what is tunnelled goes to the cluster bare */
+};
+
 /* What most routes have nothing of. */
 struct route_extras {
     const struct regex *path_regex;
@@ -123,6 +131,8 @@ struct route_extras {
      * max_grpc_timeout and grpc_timeout_offset. A maximum of 0 is none. */
     bool has_grpc_max, has_old_grpc_max;
     uint64_t grpc_max_ms, grpc_offset_ms, old_grpc_max_ms, old_grpc_offset_ms;
+    struct route_upgrade *upgrades;
+    uint16_t n_upgrades;
     struct header_mutations request, response;
     struct route_filter_configs filters;
     struct regex_list regexes;
@@ -232,6 +242,12 @@ MUST_CHECK bool route_match_decode(const struct envoy_config_route_v3_RouteMatch
 MUST_CHECK bool route_action_decode(struct route_decode_context *ctx,
                                     const struct envoy_config_route_v3_Route *msg, struct route *r,
                                     struct error *err);
+/* upgrade_decode.c */
+struct envoy_config_route_v3_RouteAction;
+MUST_CHECK bool route_upgrades_decode(const struct envoy_config_route_v3_RouteAction *msg,
+                                      struct route *r, struct error *err);
+/* The entry of this type, in any case; NULL: none. */
+const struct route_upgrade *route_upgrade_find(const struct route *r, struct bytes type);
 /* One entry of a typed_per_filter_config map: any = bytes of the google.protobuf.Any's fields. */
 MUST_CHECK bool route_filter_config_decode(struct route_decode_context *ctx, struct arena *a,
                                            struct bytes name, struct bytes type_url,

@@ -57,12 +57,13 @@ static bool path_decode(const envoy_config_route_v3_RouteMatch *m, struct route 
                                     &r->extras->path_regex, err) ||
                error_prefix(err, "safe_regex.");
     case RM(path_specifier_connect_matcher):
-        return error_set(err, "connect_matcher: CONNECT is not implemented");
+        r->path_kind = ROUTE_PATH_CONNECT;
+        return true;
     case RM(path_specifier_path_match_policy):
         return error_set(err, "path_match_policy: this extension is not implemented");
     default:
         return error_set(err, "path_specifier: expected one of prefix, path, safe_regex, "
-                              "path_separated_prefix");
+                              "path_separated_prefix, connect_matcher");
     }
 }
 
@@ -367,7 +368,8 @@ static bool cluster_decode(struct route_decode_context *ctx,
     r->cluster->not_found_status = not_found[code];
     r->cluster->priority = priority ? PRIORITY_HIGH : PRIORITY_DEFAULT;
     timeouts_decode(m, r);
-    return specifier_decode(ctx, m, r, err) && rewrites_decode(m, r, err);
+    return specifier_decode(ctx, m, r, err) && rewrites_decode(m, r, err) &&
+           route_upgrades_decode(m, r, err);
 }
 
 static bool redirect_path(const envoy_config_route_v3_RedirectAction *m, struct route *r,

@@ -31,7 +31,7 @@ struct side {
 struct route_index {
     struct arena *arena; /* of all of it */
     uint32_t refs, n_linear;
-    uint32_t *linear; /* regexes */
+    uint32_t *linear; /* regexes, and what matches any CONNECT */
     struct side plain, folded;
 };
 
@@ -151,7 +151,7 @@ enum { N_SORTS = SORT_LINEAR + 1 };
 
 static enum route_sort sort_of(const struct route *r)
 {
-    if (r->path_kind == ROUTE_PATH_REGEX)
+    if (r->path_kind == ROUTE_PATH_REGEX || r->path_kind == ROUTE_PATH_CONNECT)
         return SORT_LINEAR;
     if (r->path_kind == ROUTE_PATH_EXACT)
         return r->case_sensitive ? SORT_EXACT : SORT_FOLDED_EXACT;
@@ -391,6 +391,14 @@ int route_index_find(const struct route_index *ix, const struct route_ref *route
     if (route_index_folds(ix))
         search_side(&s, &ix->folded, lower);
     s.path = path;
+    try_list(&s, ix->linear, ix->n_linear, false);
+    return s.best == UINT32_MAX ? -1 : (int)s.best;
+}
+
+int route_index_find_connect(const struct route_index *ix, const struct route_ref *routes,
+                             route_accept_fn *accept, void *ctx)
+{
+    struct search s = {routes, BYTES(""), accept, ctx, UINT32_MAX};
     try_list(&s, ix->linear, ix->n_linear, false);
     return s.best == UINT32_MAX ? -1 : (int)s.best;
 }

@@ -33,6 +33,9 @@ typedef bool route_accept_fn(void *ctx, unsigned position);
  * without query; lower: the same in lower case, needed only when route_index_folds(). */
 int route_index_find(const struct route_index *ix, const struct route_ref *routes,
                      struct bytes path, struct bytes lower, route_accept_fn *accept, void *ctx);
+/* The first that is accepted of those that match any CONNECT, and of the regexes; -1: none. */
+int route_index_find_connect(const struct route_index *ix, const struct route_ref *routes,
+                             route_accept_fn *accept, void *ctx);
 bool route_index_folds(const struct route_index *ix);
 
 /* In the node's arena. Domains: exact, longest suffix ("*.a"), longest prefix ("a.*"), "*". */

@@ -2,6 +2,9 @@
  * in, bytes out. It never reads or writes a socket, and output is only queued while input runs:
  * the owner flushes after codec_input() has returned. One thread.
  *
+ * What follows a head that asks for a tunnel (tunnel.h) is data without end; nothing of it is to be
+ * sent upstream before the answer has opened it.
+ *
  * Naming is by message, not by side: a downstream codec receives requests and sends responses, an
  * upstream codec sends requests and receives responses. */
 #pragma once

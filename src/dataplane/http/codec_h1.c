@@ -28,6 +28,7 @@ const struct codec_error
                                "transfer encoding not allowed here"},
     h1_error_length_not_allowed = {400, "http1.content_length_not_allowed",
                                    "content length not allowed here"},
+    h1_error_body = {400, "http1.body_disallowed", "CONNECT with a body"},
     h1_error_chunk = {400, "http1.codec_error", "malformed chunk"},
     h1_error_upgrade = {502, "http1.codec_error", "upgrade that nobody asked for"};
 /* clang-format on */
@@ -99,6 +100,7 @@ static bool begin(struct codec_h1 *h, struct buffer *in, const struct codec_erro
     h->recv = H1_RECV_HEAD;
     h->send = H1_SEND_IDLE;
     h->request_is_head = false;
+    h->tunnel = TUNNEL_NONE;
     h->c.protocol = PROTOCOL_HTTP11;
     h1_scan_reset(h);
     h->stream = (struct codec_stream){.h1 = h};
@@ -130,7 +132,7 @@ static const struct codec_error *response_head(struct codec_h1 *h, char *head, s
         e = h1_frame_response(h, status);
     if (e)
         return e;
-    if (status < 200) {
+    if (status < 200 && status != 101) {
         if (++h->informational > H1_INFORMATIONAL_MAX)
             return &h1_error_codec;
         struct headers *hs = h->stream.headers;
@@ -249,6 +251,7 @@ static bool step(struct codec_h1 *h, struct buffer *in, const struct codec_error
     case H1_RECV_TRAILERS:
         return chunked_input(h, in, e);
     case H1_RECV_UNTIL_CLOSE:
+    case H1_RECV_TUNNEL:
         deliver_body(h, in, false);
         return true;
     case H1_RECV_DONE:
@@ -280,6 +283,10 @@ static bool h1_input_eof(struct codec *c)
     struct codec_h1 *h = of(c);
     h->keep_alive = false;
     switch ((enum h1_recv)h->recv) {
+    case H1_RECV_TUNNEL:
+        if (c->options.downstream)
+            break;
+        __attribute__((fallthrough));
     case H1_RECV_UNTIL_CLOSE: {
         struct buffer body;
         buffer_init(&body, h->c.out->pool);
@@ -313,6 +320,8 @@ static struct codec_stream *h1_stream_new(struct codec *c, void *user, struct he
     h->recv = H1_RECV_HEAD;
     h->send = H1_SEND_IDLE;
     h->informational = 0;
+    h->tunnel = TUNNEL_NONE;
+    h->tunnel_open = false;
     h1_scan_reset(h);
     h->stream = (struct codec_stream){.h1 = h, .user = user, .headers = response};
     return &h->stream;
@@ -331,6 +340,7 @@ static void h1_stream_reset(struct codec_stream *s, uint32_t http2_code)
     h->stream = (struct codec_stream){.h1 = h};
     h->active = false;
     h->keep_alive = false;
+    h->upgrade = BYTES_NONE;
     h->recv = H1_RECV_BROKEN;
     h->send = H1_SEND_IDLE;
 }

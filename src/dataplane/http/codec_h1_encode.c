@@ -157,6 +157,8 @@ static void send_request(struct codec_h1 *c, const struct headers *h, bool end)
     struct bytes method = headers_get(h, HEADER_METHOD);
     struct bytes target = request_target(h);
     c->request_is_head = bytes_eq(method, BYTES("HEAD"));
+    c->tunnel = tunnel_asked(h);
+    c->upgrade = tunnel_type(c->tunnel, h);
     writer_begin(&w, c->c.out, head_bound(h) + target.len);
     put(&w, method);
     put(&w, BYTES(" "));
@@ -164,9 +166,11 @@ static void send_request(struct codec_h1 *c, const struct headers *h, bool end)
     put(&w, BYTES(" HTTP/1.1\r\n"));
     if (headers_has(h, HEADER_AUTHORITY))
         put_field(&w, BYTES("host"), headers_get(h, HEADER_AUTHORITY));
-    bool has_length = length_of(h, &c->send_left);
+    bool has_length = c->tunnel == TUNNEL_NONE && length_of(h, &c->send_left);
     put_fields(&w, h, !has_length);
-    if (has_length) {
+    if (c->tunnel != TUNNEL_NONE) {
+        c->send = H1_SEND_TUNNEL;
+    } else if (has_length) {
         c->send = H1_SEND_LENGTH;
     } else if (end) {
         c->send = H1_SEND_NONE;
@@ -225,19 +229,23 @@ static void send_response(struct codec_h1 *c, const struct headers *h, bool end)
         c->keep_alive = false;
     if (c->draining || h1_has_token(headers_get(h, HEADER_CONNECTION), BYTES("close")))
         c->keep_alive = false;
+    bool opened = c->recv == H1_RECV_TUNNEL && tunnel_opened(c->tunnel, status);
     writer_begin(&w, c->c.out, head_bound(h));
     if (status == 200 && !http_10)
         put(&w, BYTES("HTTP/1.1 200 OK\r\n"));
     else
         put_status_line(&w, http_10, status);
-    put_fields(&w, h, !has_length || status == 204);
-    if (!headers_has(h, HEADER_CONNECTION)) {
+    put_fields(&w, h, !has_length || status == 204 || opened);
+    if (!opened && !headers_has(h, HEADER_CONNECTION)) {
         if (!c->keep_alive)
             put(&w, BYTES("connection: close\r\n"));
         else if (http_10)
             put(&w, BYTES("connection: keep-alive\r\n"));
     }
-    choose_response_body(c, &w, status, has_length, end);
+    if (opened)
+        c->send = H1_SEND_TUNNEL;
+    else
+        choose_response_body(c, &w, status, has_length, end);
     writer_end(&w);
 }
 
@@ -304,6 +312,10 @@ void h1_send_data(struct codec_stream *s, struct buffer *data, bool end)
             send_chunk(out, data);
         if (end)
             buffer_add(out, "0\r\n\r\n", 5);
+        break;
+    case H1_SEND_TUNNEL: /* early bytes are not to be read as a request by who refuses it */
+        CHECK(c->c.options.downstream || c->tunnel_open);
+        buffer_move(out, data);
         break;
     case H1_SEND_CLOSE:
         buffer_move(out, data);

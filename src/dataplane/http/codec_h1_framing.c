@@ -71,6 +71,16 @@ static void body_follows(struct codec_h1 *h, const struct lengths *l)
     }
 }
 
+/* An upgrade that nobody can mean: of HTTP/1.0 (RFC 9110 section 7.8), and to what this connection
+ * is not offered as. It goes no further. */
+static void drop_upgrade(struct codec_h1 *h)
+{
+    struct headers *hs = h->stream.headers;
+    struct bytes type = headers_get(hs, HEADER_UPGRADE);
+    if (h->c.protocol == PROTOCOL_HTTP10 || bytes_eq_nocase(type, BYTES("h2c")))
+        headers_remove_id(hs, HEADER_UPGRADE);
+}
+
 const struct codec_error *h1_frame_request(struct codec_h1 *h)
 {
     struct lengths l;
@@ -84,27 +94,63 @@ const struct codec_error *h1_frame_request(struct codec_h1 *h)
         return e;
     if (!wants_keep_alive(h))
         h->keep_alive = false;
+    if (headers_has(h->stream.headers, HEADER_UPGRADE))
+        drop_upgrade(h);
+    h->tunnel = tunnel_asked(h->stream.headers);
     if (h->request_is_connect) {
         if (l.chunked)
             return &h1_error_transfer_encoding;
         if (l.length)
-            return &h1_error_length_not_allowed;
-        h->keep_alive = false;
+            return &h1_error_body;
     }
-    body_follows(h, &l);
+    /* The connection manager refuses an upgrade with a body: which bytes would be which? */
+    bool body = l.chunked || l.length;
+    if (h->tunnel != TUNNEL_NONE)
+        h->keep_alive = false;
+    if (h->tunnel != TUNNEL_NONE && !body)
+        h->recv = H1_RECV_TUNNEL;
+    else
+        body_follows(h, &l);
     return NULL;
+}
+
+static const struct codec_error *open_tunnel(struct codec_h1 *h)
+{
+    h->tunnel_open = true;
+    h->keep_alive = false;
+    h->recv = H1_RECV_TUNNEL;
+    return NULL;
+}
+
+/* RFC 9110 section 7.8: to what was asked for, and to nothing else; no length and no coding. */
+static const struct codec_error *frame_upgrade(struct codec_h1 *h, const struct lengths *l)
+{
+    const struct headers *hs = h->stream.headers;
+    if (l->chunked)
+        return &h1_error_te_not_allowed;
+    if (l->n_length)
+        return &h1_error_length_not_allowed;
+    if (h->tunnel != TUNNEL_UPGRADE || !tunnel_names_upgrade(hs) ||
+        !bytes_eq_nocase(headers_get_all(hs, header_name(HEADER_UPGRADE)), h->upgrade))
+        return &h1_error_upgrade;
+    return open_tunnel(h);
 }
 
 const struct codec_error *h1_frame_response(struct codec_h1 *h, unsigned status)
 {
     struct lengths l;
+    if (h->tunnel == TUNNEL_CONNECT && tunnel_opened(h->tunnel, status)) {
+        headers_remove_id(h->stream.headers, HEADER_CONTENT_LENGTH); /* RFC 9110 section 9.3.6 */
+        headers_remove_id(h->stream.headers, HEADER_TRANSFER_ENCODING);
+        return open_tunnel(h);
+    }
     const struct codec_error *e = read_lengths(h->stream.headers, &l);
     if (!e)
         e = length_and_chunked(h, &l);
     if (e)
         return e;
     if (status == 101)
-        return &h1_error_upgrade;
+        return frame_upgrade(h, &l);
     if (status < 200 || status == 204) {
         if (l.chunked)
             return &h1_error_te_not_allowed;

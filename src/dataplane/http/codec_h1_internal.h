@@ -3,6 +3,7 @@
 
 #include "dataplane/http/codec_h1.h"
 #include "dataplane/http/http_syntax.h"
+#include "dataplane/http/tunnel.h"
 
 #define H1_RECV_LIST(X)                                                                            \
     X(IDLE)       /* between messages */                                                           \
@@ -13,6 +14,7 @@
     X(CHUNK_END) /* CRLF after chunk data */                                                       \
     X(TRAILERS)                                                                                    \
     X(UNTIL_CLOSE) /* a response without length */                                                 \
+    X(TUNNEL)      /* bytes that are no message */                                                 \
     X(DONE)        /* received; the other direction goes on */                                     \
     X(BROKEN)      /* nothing is read any more */
 
@@ -26,8 +28,9 @@ enum h1_send {
     H1_SEND_IDLE, /* no head sent yet */
     H1_SEND_LENGTH,
     H1_SEND_CHUNKED,
-    H1_SEND_CLOSE, /* body ends with the connection */
-    H1_SEND_NONE,  /* the message has no body, whatever is given */
+    H1_SEND_TUNNEL, /* bytes that are no message */
+    H1_SEND_CLOSE,  /* body ends with the connection */
+    H1_SEND_NONE,   /* the message has no body, whatever is given */
     H1_SEND_DONE,
 };
 
@@ -59,8 +62,11 @@ struct codec_h1 {
     bool keep_alive, draining;
     bool request_is_head, request_is_connect;
     bool host_seen, authority_from_target;
+    bool tunnel_open;      /* upstream: the origin has agreed */
+    uint8_t tunnel;        /* enum tunnel: what the current request asks for */
     uint8_t informational; /* 1xx heads seen before the final one */
     struct bytes host;     /* of the head being parsed */
+    struct bytes upgrade;  /* upstream: what the request asks for, in its own memory */
     char default_host[];   /* what the options' pointer leads to, if there is one */
 };
 
@@ -112,5 +118,5 @@ extern const struct codec_error h1_error_codec, h1_error_invalid_chars, h1_error
     h1_error_invalid_scheme, h1_error_invalid_authority, h1_error_low_version,
     h1_error_transfer_encoding, h1_error_length_and_chunked, h1_error_too_large, h1_error_too_many,
     h1_error_no_memory, h1_error_underscore, h1_error_connection_header, h1_error_te_not_allowed,
-    h1_error_length_not_allowed, h1_error_chunk, h1_error_host_lines, h1_error_upgrade,
-    h1_error_https_url;
+    h1_error_length_not_allowed, h1_error_body, h1_error_chunk, h1_error_host_lines,
+    h1_error_upgrade, h1_error_https_url;

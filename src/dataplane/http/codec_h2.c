@@ -424,6 +424,8 @@ static void submit_settings(struct codec_h2 *h)
     add_setting(e, &n, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, h->o.stream_window);
     if (h->o.hpack_table_size != NGHTTP2_DEFAULT_HEADER_TABLE_SIZE)
         add_setting(e, &n, NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, h->o.hpack_table_size);
+    if (h->c.options.downstream && h->o.allow_connect)
+        add_setting(e, &n, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1);
     for (unsigned i = 0; i < h->o.n_custom; i++)
         add_setting(e, &n, (int32_t)h->o.custom[i].id, h->o.custom[i].value);
     int rv = nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, e, n);

@@ -170,6 +170,50 @@ static bool join_cookies(struct headers *h)
     return true;
 }
 
+/* RFC 8441: to all others it is HTTP/1.1's upgrade, which is one more way to say it. */
+static bool take_protocol(struct codec_stream *s)
+{
+    struct headers *h = s->headers;
+    struct bytes protocol = headers_get(h, HEADER_PROTOCOL);
+    if (!headers_try_reserve(h, h->n + 2))
+        return false;
+    headers_set_id(h, HEADER_METHOD, BYTES("GET"));
+    headers_remove_id(h, HEADER_PROTOCOL);
+    headers_add_id(h, HEADER_UPGRADE, protocol);
+    headers_add_id(h, HEADER_CONNECTION, BYTES("upgrade"));
+    return true;
+}
+
+static const struct codec_error *request_end(struct codec_stream *s)
+{
+    if (headers_has(s->headers, HEADER_PROTOCOL) && !take_protocol(s))
+        return &h2_error_no_memory;
+    s->tunnel = tunnel_asked(s->headers);
+    return NULL;
+}
+
+/* The answer to a tunnel, in HTTP/1.1's words. There is no 101 in HTTP/2. */
+static const struct codec_error *response_end(struct codec_stream *s)
+{
+    struct headers *h = s->headers;
+    unsigned status = headers_status(h);
+    if (status == 101)
+        return &h2_error_messaging;
+    if (s->tunnel == TUNNEL_NONE || status < 200 || status >= 300)
+        return NULL;
+    if (s->tunnel == TUNNEL_CONNECT) {
+        headers_remove_id(h, HEADER_CONTENT_LENGTH);
+    } else if (status == 200) {
+        if (!headers_try_reserve(h, h->n + 2))
+            return &h2_error_no_memory;
+        headers_remove_id(h, HEADER_CONTENT_LENGTH);
+        headers_set_id(h, HEADER_STATUS, BYTES("101"));
+        headers_set_id(h, HEADER_UPGRADE, s->upgrade);
+        headers_set_id(h, HEADER_CONNECTION, BYTES("upgrade"));
+    }
+    return NULL;
+}
+
 const struct codec_error *h2_head_end(struct codec_h2 *h, struct codec_stream *s)
 {
     struct headers *out = s->headers;
@@ -181,5 +225,5 @@ const struct codec_error *h2_head_end(struct codec_h2 *h, struct codec_stream *s
         return &h2_error_no_memory;
     headers_join_lines(out);
     h->c.header_bytes = (uint32_t)s->header_bytes;
-    return NULL;
+    return h->c.options.downstream ? request_end(s) : response_end(s);
 }

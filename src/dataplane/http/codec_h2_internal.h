@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 #include "dataplane/http/codec_h2.h"
+#include "dataplane/http/tunnel.h"
 
 struct codec_h2;
 
@@ -28,7 +29,9 @@ struct codec_stream {
     size_t unconsumed;   /* bytes that the window owes while reading is paused */
     size_t header_bytes; /* of the block being decoded */
     uint32_t header_count, cookies;
-    bool head_done; /* the final head was received */
+    uint8_t tunnel;       /* enum tunnel: what its request asks for */
+    struct bytes upgrade; /* upstream: to what, in the request's memory */
+    bool head_done;       /* the final head was received */
     bool in_trailers, recv_ended, paused;
     bool host_seen;
     struct bytes host;
@@ -62,6 +65,7 @@ struct codec_h2 {
     bool busy;   /* inside nghttp2: no frames are made now */
     bool broken; /* nothing is read any more */
     bool error_told, draining, goaway_sent, goaway_received;
+    bool settings_seen; /* the peer's */
     /* what the peer has caused (codec_h2_limits.c) */
     uint32_t empty_frames, control_queued;
     struct {

@@ -77,7 +77,7 @@ static void recv_end(struct codec_stream *s)
 static bool is_informational(const struct codec_stream *s)
 {
     struct bytes status = headers_get(s->headers, HEADER_STATUS);
-    return status.len == 3 && status.data[0] == '1';
+    return status.len == 3 && status.data[0] == '1' && !bytes_eq(status, BYTES("101"));
 }
 
 static void head_complete(struct codec_h2 *h, struct codec_stream *s, bool end)
@@ -173,6 +173,7 @@ static void on_settings(struct codec_h2 *h, const nghttp2_frame *f)
 {
     if (f->hd.flags & NGHTTP2_FLAG_ACK)
         return;
+    h->settings_seen = true;
     h->mux.max_streams =
         nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     if (h->c.cb->on_settings)

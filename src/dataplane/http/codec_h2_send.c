@@ -59,7 +59,56 @@ static size_t fields_of(const struct headers *h, nghttp2_nv *nv, bool trailers)
 
 static nghttp2_nv *fields_space(const struct headers *h, nghttp2_nv *stack)
 {
-    return h->n <= FIELDS_ON_STACK ? stack : arena_alloc(h->arena, h->n * sizeof(*stack));
+    return h->n < FIELDS_ON_STACK ? stack : arena_alloc(h->arena, (h->n + 1) * sizeof(*stack));
+}
+
+static struct bytes name_of(const nghttp2_nv *nv)
+{
+    return bytes_from((const char *)nv->name, nv->namelen);
+}
+
+static void set_value(nghttp2_nv *nv, struct bytes value)
+{
+    nv->value = (uint8_t *)value.data;
+    nv->valuelen = value.len;
+}
+
+/* A tunnel has no length, a plain CONNECT no scheme and no path (RFC 9113 section 8.5), and an
+ * upgrade is an extended CONNECT, which begins with ":protocol" (RFC 8441). */
+static size_t tunnel_request(nghttp2_nv *nv, size_t n, const struct codec_stream *s)
+{
+    size_t kept = 0;
+    bool connect = s->tunnel == TUNNEL_CONNECT;
+    for (size_t i = 0; i < n; i++) {
+        struct bytes name = name_of(&nv[i]);
+        if (bytes_eq(name, BYTES("content-length")) ||
+            (connect && (bytes_eq(name, BYTES(":scheme")) || bytes_eq(name, BYTES(":path")))))
+            continue;
+        nv[kept++] = nv[i];
+        if (bytes_eq(name, BYTES(":method")))
+            set_value(&nv[kept - 1], BYTES("CONNECT"));
+    }
+    if (connect)
+        return kept;
+    memmove(nv + 1, nv, kept * sizeof(*nv));
+    n = 0;
+    put(nv, &n, BYTES(":protocol"), s->upgrade);
+    return kept + 1;
+}
+
+/* 101 is HTTP/1.1's word for 200 here. */
+static size_t tunnel_response(nghttp2_nv *nv, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (bytes_eq(name_of(&nv[i]), BYTES("content-length")))
+            continue;
+        nv[kept++] = nv[i];
+        if (bytes_eq(name_of(&nv[i]), BYTES(":status")) &&
+            bytes_eq(bytes_from((const char *)nv[i].value, nv[i].valuelen), BYTES("101")))
+            set_value(&nv[kept - 1], BYTES("200"));
+    }
+    return kept;
 }
 
 /* --- a stream's body --- */
@@ -140,6 +189,14 @@ static void send_end(struct codec_stream *s)
     h2_stream_settle(s);
 }
 
+/* RFC 8441 section 3: not to who has not said that it knows it. What its SETTINGS will say is not
+ * waited for. */
+static bool takes_connect(const struct codec_h2 *h)
+{
+    return !h->settings_seen || nghttp2_session_get_remote_settings(
+                                    h->session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+}
+
 void h2_send_headers(struct codec_stream *s, const struct headers *hs, bool end)
 {
     struct codec_h2 *h = s->h2;
@@ -150,8 +207,19 @@ void h2_send_headers(struct codec_stream *s, const struct headers *hs, bool end)
     s->head_sent = true;
     int rv;
     if (h->c.options.downstream) {
+        if (s->tunnel != TUNNEL_NONE && tunnel_opened(s->tunnel, headers_status(hs)))
+            n = tunnel_response(nv, n);
         rv = nghttp2_submit_response(h->session, s->id, nv, n, end ? NULL : &body);
     } else {
+        s->tunnel = tunnel_asked(hs);
+        if (s->tunnel != TUNNEL_NONE) {
+            s->upgrade = tunnel_type(s->tunnel, hs);
+            n = tunnel_request(nv, n, s);
+        }
+        if (s->tunnel == TUNNEL_UPGRADE && !takes_connect(h)) {
+            failed(s, NGHTTP2_PROTOCOL_ERROR);
+            return;
+        }
         rv = nghttp2_submit_request(h->session, NULL, nv, n, end ? NULL : &body, s);
         if (rv > 0)
             s->id = rv;

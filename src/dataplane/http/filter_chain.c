@@ -340,7 +340,7 @@ static const struct route_filter_config *find_route_config(const struct route_ma
 const void *filter_route_config(struct http_filter *f)
 {
     struct stream *s = f->stream;
-    const struct http_filter_slot *slot = &s->manager->filters[f->position];
+    const struct http_filter_slot *slot = &s->priv->slots[f->position];
     const struct route_filter_config *c = find_route_config(stream_route(s), slot->name);
     return c && c->factory == &f->ops->factory ? c->config : NULL;
 }
@@ -355,12 +355,16 @@ static bool is_disabled(struct stream *s, const struct http_filter_slot *slot)
 
 void filter_chain_create(struct stream *s)
 {
-    const struct http_manager *m = s->manager;
-    s->filters = ARENA_ARRAY(s->arena, struct http_filter, m->n_filters);
+    const struct http_upgrade *u = s->priv->upgrade;
+    bool own = u && u->filters;
+    const struct http_filter_slot *slots = own ? u->filters : s->manager->filters;
+    unsigned n = own ? u->n_filters : s->manager->n_filters;
+    s->priv->slots = slots;
+    s->filters = ARENA_ARRAY(s->arena, struct http_filter, n);
     for (unsigned d = 0; d < 2; d++)
-        s->priv->holds[d] = ARENA_ARRAY(s->arena, struct filter_hold, m->n_filters);
-    for (unsigned i = 0; i < m->n_filters; i++) {
-        const struct http_filter_slot *slot = &m->filters[i];
+        s->priv->holds[d] = ARENA_ARRAY(s->arena, struct filter_hold, n);
+    for (unsigned i = 0; i < n; i++) {
+        const struct http_filter_slot *slot = &slots[i];
         if (is_disabled(s, slot))
             continue;
         struct http_filter *f = &s->filters[s->n_filters++];

@@ -307,7 +307,8 @@ static bool upstream_value(struct stream *s, enum format_op op, struct strbuf *o
     case FORMAT_UPSTREAM_CLUSTER_RAW:
         return add(out, i->upstream_cluster_raw);
     case FORMAT_UPSTREAM_PROTOCOL:
-        return i->has_upstream_address && add_protocol(out, i->upstream_protocol);
+        return i->has_upstream_address && !i->upstream_is_tcp &&
+               add_protocol(out, i->upstream_protocol);
     case FORMAT_UPSTREAM_REQUEST_ATTEMPT_COUNT:
         return add_u64(out, i->attempts);
     case FORMAT_UPSTREAM_TRANSPORT_FAILURE_REASON:

@@ -3,19 +3,6 @@
 /* What the connection manager does to a request before the first filter sees it, in Envoy's order:
  * checks, path, host, hop-by-hop headers, forwarding headers. */
 
-static bool wants_upgrade(const struct headers *h)
-{
-    if (!headers_has(h, HEADER_UPGRADE) || !headers_has(h, HEADER_CONNECTION))
-        return false;
-    bool named = false;
-    for (const struct header *e = h->entries; e < h->entries + h->n; e++) {
-        struct bytes rest = e->value;
-        while (e->id == HEADER_CONNECTION && rest.data)
-            named |= bytes_eq_nocase(bytes_trim(bytes_split(&rest, ',')), BYTES("upgrade"));
-    }
-    return named && !bytes_eq_nocase(headers_get(h, HEADER_UPGRADE), BYTES("h2c"));
-}
-
 static const struct stream_error *check_path(struct stream *s)
 {
     struct bytes path = headers_get(&s->request_headers, HEADER_PATH);
@@ -65,8 +52,7 @@ static void normalize_host(struct stream *s)
 const struct stream_error *hcm_request(struct stream *s, const char **details)
 {
     struct headers *h = &s->request_headers;
-    bool upgrade = wants_upgrade(h);
-    if (!hcm_remove_hop_by_hop(h, true)) {
+    if (!hcm_tunnel_headers(s)) {
         *details = "http1.connection_header_rejected";
         return stream_error_get(STREAM_ERROR_DOWNSTREAM_PROTOCOL);
     }
@@ -86,9 +72,5 @@ const struct stream_error *hcm_request(struct stream *s, const char **details)
         return e;
     normalize_host(s);
     hcm_forwarded(s);
-    if (upgrade) {
-        stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_WS_ON_NON_WS_ROUTE);
-        return stream_error_get(STREAM_ERROR_UPGRADE_FAILED);
-    }
     return NULL;
 }

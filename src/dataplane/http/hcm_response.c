@@ -53,7 +53,10 @@ static void add_via(struct stream *s, struct headers *h)
 void hcm_response(struct stream *s)
 {
     struct headers *h = &s->response_headers;
-    hcm_remove_hop_by_hop(h, false);
+    if (s->priv->tunnel_open)
+        hcm_tunnel_response(s);
+    else
+        hcm_remove_hop_by_hop(h, false);
     if (!headers_has(h, HEADER_DATE))
         headers_add_id(h, HEADER_DATE, arena_dup(s->arena, date_now(s)));
     add_server(s, h);

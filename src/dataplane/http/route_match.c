@@ -7,6 +7,7 @@
 struct request_view {
     const struct route_query *q;
     const struct virtual_host *vhost;
+    bool connect;             /* a CONNECT: it has no path, and only what is made for it matches */
     struct bytes path, query; /* split at "?"; query.data NULL: none */
 };
 
@@ -48,6 +49,8 @@ static bool accept_route(void *ctx, unsigned position)
 {
     const struct request_view *v = ctx;
     const struct route *r = v->vhost->routes[position].route;
+    if ((r->path_kind == ROUTE_PATH_CONNECT) != v->connect)
+        return false;
     if (r->path_kind == ROUTE_PATH_REGEX && !regex_full_match(r->extras->path_regex, v->path))
         return false;
     return conditions_hold(v, r->extras);
@@ -81,6 +84,7 @@ static struct bytes strip_port(struct bytes host)
 static struct request_view view_of(const struct route_query *q)
 {
     struct request_view v = {.q = q};
+    v.connect = bytes_eq(headers_get(q->headers, HEADER_METHOD), BYTES("CONNECT"));
     v.query = q->path;
     ptrdiff_t fragment = bytes_find_char(v.query, '#');
     if (fragment >= 0)
@@ -133,13 +137,15 @@ struct route_match_result route_match(const struct route_config *config,
         return m;
     struct request_view v = view_of(q);
     m.vhost = v.vhost = config->vhosts[at].vhost;
-    if (!q->path.len) { /* CONNECT: a request without a path matches no match of a path */
-        finish(&m, q);
-        return m;
+    if (v.connect) {
+        at = route_index_find_connect(m.vhost->index, m.vhost->routes, accept_route, &v);
+    } else if (q->path.len) {
+        struct bytes lower =
+            route_index_folds(m.vhost->index) ? lower_case(q->headers, v.path) : v.path;
+        at = route_index_find(m.vhost->index, m.vhost->routes, v.path, lower, accept_route, &v);
+    } else {
+        at = -1; /* a request without a path matches no match of a path */
     }
-    struct bytes lower =
-        route_index_folds(m.vhost->index) ? lower_case(q->headers, v.path) : v.path;
-    at = route_index_find(m.vhost->index, m.vhost->routes, v.path, lower, accept_route, &v);
     if (at >= 0)
         m.route = m.vhost->routes[at].route;
     finish(&m, q);
@@ -175,6 +181,8 @@ static bool path_matches(const struct route *r, struct bytes path)
                (path.len == r->path.len || path.data[r->path.len] == '/');
     case ROUTE_PATH_REGEX:
         return regex_full_match(r->extras->path_regex, path);
+    case ROUTE_PATH_CONNECT:
+        break;
     }
     return false;
 }
@@ -195,9 +203,11 @@ struct route_match_result route_match_linear(const struct route_config *config,
         }
     }
     struct request_view v = view_of(q);
-    for (unsigned i = 0; m.vhost && !m.route && q->path.len && i < m.vhost->n_routes; i++) {
+    bool any = v.connect || q->path.len;
+    for (unsigned i = 0; m.vhost && !m.route && any && i < m.vhost->n_routes; i++) {
         const struct route *r = m.vhost->routes[i].route;
-        if (path_matches(r, v.path) && conditions_hold(&v, r->extras))
+        bool fits = v.connect ? r->path_kind == ROUTE_PATH_CONNECT : path_matches(r, v.path);
+        if (fits && conditions_hold(&v, r->extras))
             m.route = r;
     }
     if (m.vhost)

@@ -103,6 +103,8 @@ void stream_on_headers(struct stream *s, bool end)
     const char *details = NULL;
     const struct stream_error *e = hcm_request(s, &details);
     stream_read_request(s);
+    if (!e)
+        e = hcm_tunnel(s, &details);
     if (e) {
         if (!stream_over(s) && !p->response_begun)
             stream_local_reply(s, e, NULL, details);
@@ -190,8 +192,9 @@ void stream_reset(struct stream *s, const struct stream_error *e)
     if (stream_over(s))
         return;
     s->priv->reset = true;
-    s->priv->reset_code =
-        e ? e->http2_code : stream_error_get(STREAM_ERROR_CONNECT_FAILURE)->http2_code;
+    s->priv->reset_code = s->priv->tunnel_open ? H2_CONNECT_ERROR
+                          : e                  ? e->http2_code
+                              : stream_error_get(STREAM_ERROR_CONNECT_FAILURE)->http2_code;
     if (e) {
         s->info.flags |= e->flags;
         if (!s->info.details || e->status == 0)

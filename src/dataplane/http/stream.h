@@ -9,6 +9,7 @@
 #include "dataplane/http/route_match.h"
 #include "dataplane/http/codec.h"
 #include "dataplane/http/filter.h"
+#include "dataplane/http/tunnel.h"
 #include "dataplane/net/loop.h"
 #include "dataplane/net/worker.h"
 
@@ -45,7 +46,8 @@ struct stream_info {
     unsigned attempts;
     uint64_t grpc_messages[2]; /* [direction], with has_grpc_messages */
     bool has_grpc_messages;
-    enum http_protocol upstream_protocol; /* with has_upstream_address */
+    enum http_protocol upstream_protocol; /* with has_upstream_address, ... */
+    bool upstream_is_tcp;                 /* ... unless so */
 };
 
 struct stream {
@@ -107,6 +109,12 @@ void stream_set_max_duration(struct stream *s, uint64_t ms);
 /* The timer of the filter that ends the chain, made ready: it rests when the stream ends, so that
  * the next one that gets it finds its place in the queue. */
 struct timer *stream_terminal_timer(struct stream *s, void (*fn)(struct timer *t), void *owner);
+/* What the client asks for, if the connection manager has let it pass. */
+enum tunnel stream_tunnel(const struct stream *s);
+/* Does it ask for a tunnel that it was not admitted for, or that the route of now does not take? */
+bool stream_refuses_tunnel(struct stream *s);
+/* Is it a CONNECT whose bytes go to the route's cluster as they are? */
+bool stream_ends_tunnel(struct stream *s);
 /* Does the request speak gRPC (content-type), as filters have left it? Replies of our own follow
  * what the client sent. */
 bool stream_is_grpc(const struct stream *s);

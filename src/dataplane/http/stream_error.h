@@ -13,6 +13,7 @@ enum http2_code {
     H2_INTERNAL_ERROR = 2,
     H2_REFUSED_STREAM = 7,
     H2_CANCEL = 8,
+    H2_CONNECT_ERROR = 10,
 };
 
 /* Response flags, Envoy's letters: X(enumerator, short, long). Bit = position. */

@@ -20,6 +20,8 @@ void stream_finish(struct stream *s)
                 (s->info.end_ns - s->info.start_ns) / NS_PER_MS);
     if (p->reset || !p->request_complete) /* Envoy's sense: whoever did it */
         stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_RX_RESET);
+    if (p->admitted)
+        stat_add(s->manager->stats, slot, STAT_HTTP_DOWNSTREAM_CX_UPGRADES_ACTIVE, -1);
     access_log_stream(s);
     tls_connection_unref(&s->info.upstream_tls);
     bool reusable = p->request_complete && p->response_complete && !p->reset;

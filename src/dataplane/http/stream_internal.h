@@ -19,11 +19,13 @@ struct filter_hold {
 };
 
 struct stream_private {
-    struct list link;              /* dead list or free list of the pool */
-    struct list mux_link;          /* in http_conn_mux: HTTP/2 */
-    struct filter_hold *holds[2];  /* [direction][filter] */
-    struct chain_binding *binding; /* pinned: holds the listener's statistics */
-    uint64_t random;               /* of route matching */
+    struct list link;                     /* dead list or free list of the pool */
+    struct list mux_link;                 /* in http_conn_mux: HTTP/2 */
+    struct filter_hold *holds[2];         /* [direction][filter] */
+    struct chain_binding *binding;        /* pinned: holds the listener's statistics */
+    const struct http_upgrade *upgrade;   /* whose filters count; NULL: none's */
+    const struct http_filter_slot *slots; /* of the chain */
+    uint64_t random;                      /* of route matching */
     uint64_t idle_ms;
     unsigned request_pauses, response_pauses;
     uint32_t reset_code; /* HTTP/2's, when the stream is given up */
@@ -34,6 +36,10 @@ struct stream_private {
     bool no_request; /* it is a connection, in its listener's access log */
     bool local_reply, reset, finished;
     bool is_head, is_grpc; /* as the client sent it */
+    uint8_t tunnel;        /* enum tunnel: what the request asks for ... */
+    bool tunnel_body;      /* ... though it announces a body */
+    bool admitted;         /* ... and may */
+    bool tunnel_open;      /* the answer has opened it */
     uint8_t grpc_status;   /* of a local reply; 0: as of its HTTP status */
     bool above_watermark;  /* the connection's share of response_pauses */
     /* Last, since they stay when the object is used again: between two streams they rest. */
@@ -103,6 +109,11 @@ void hcm_client_cert(struct stream *s);
 const struct stream_error *hcm_normalize_path(struct stream *s);
 /* hcm_hop_by_hop.c. False: the Connection header names what it must not. */
 bool hcm_remove_hop_by_hop(struct headers *h, bool request);
+/* hcm_tunnel.c: the hop-by-hop headers of a request; false: as above. */
+bool hcm_tunnel_headers(struct stream *s);
+/* May it have its tunnel? NULL, or why not; *details may replace the row's own. */
+const struct stream_error *hcm_tunnel(struct stream *s, const char **details);
+void hcm_tunnel_response(struct stream *s);
 /* hcm_response.c */
 void hcm_response(struct stream *s);
 

@@ -30,9 +30,10 @@ void stream_send_headers(struct stream *s, bool end)
     unsigned status = headers_status(h);
     s->info.status = status ? status : 500;
     timer_rest(&p->request_timer);
+    p->tunnel_open = tunnel_opened(stream_tunnel(s), s->info.status);
     if (!p->request_complete) { /* nobody reads the rest: the connection cannot go on */
         stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_RESPONSE_BEFORE_RQ_COMPLETE);
-        if (!s->conn->mux) /* HTTP/2 ends the stream alone */
+        if (!s->conn->mux && !p->tunnel_open) /* HTTP/2 ends the stream alone */
             ops->drain(s->conn->codec);
     }
     http_conn_before_response(s->conn);

@@ -4,7 +4,10 @@
 #include "dataplane/net/transport_tls.h"
 #include "dataplane/upstream/upstream_conn.h"
 
-enum { REFUSED_MAX = 3 };
+enum {
+    REFUSED_MAX = 3,
+    HELD_MAX = 1024 * 1024, /* of what comes before a tunnel is open, whatever the cluster allows */
+};
 
 static struct attempt *attempt_of(struct pool_request *r)
 {
@@ -33,6 +36,7 @@ static void note_upstream(struct attempt *a)
     struct connection *c = pool_request_connection(&a->request);
     info->upstream_address = a->host_address;
     info->has_upstream_address = true;
+    info->upstream_is_tcp = a->tcp;
     if (c) {
         tls_connection_unref(&info->upstream_tls);
         info->upstream_tls = transport_tls_hold(connection_transport(c));
@@ -50,6 +54,50 @@ static void set_body_above(struct attempt *a, bool above)
     a->ops->on_watermark(a, above);
 }
 
+/* What a client sends before its tunnel is open is held: it may be meant for nobody, and an origin
+ * that refuses would read it as the next request. */
+static bool holds(const struct attempt *a)
+{
+    return a->tunnel != TUNNEL_NONE && !a->open;
+}
+
+static bool held_too_much(const struct attempt *a)
+{
+    uint32_t limit = a->buffer_limit;
+    if (a->tunnel != TUNNEL_NONE && (limit == 0 || limit > HELD_MAX))
+        limit = HELD_MAX;
+    return limit && a->body.len > limit;
+}
+
+static void open_tunnel(struct attempt *a)
+{
+    a->open = true;
+    pool_request_open_tunnel(&a->request);
+}
+
+/* The head that opens the tunnel has been given to the router. */
+static void send_held(struct attempt *a)
+{
+    if (a->state != ATTEMPT_ACTIVE || !a->request.conn)
+        return;
+    if (a->body.len || a->request_ended) {
+        note_tx(a);
+        pool_request_send_data(&a->request, &a->body, a->request_ended);
+    }
+    if (a->state == ATTEMPT_ACTIVE && a->request.conn)
+        set_body_above(a, pool_request_above(&a->request));
+}
+
+/* A TCP origin has agreed by being there. */
+static void connected(struct attempt *a)
+{
+    open_tunnel(a);
+    headers_set_id(&a->response_headers, HEADER_STATUS, BYTES("200"));
+    a->headers_seen = true;
+    a->ops->on_headers(a, false);
+    send_held(a);
+}
+
 /* Sends what has come so far. A send may fail the attempt only later, from the loop. What was above
  * the limit here may be above it in the connection too, which has said so while we were. */
 static void send_all(struct attempt *a)
@@ -61,6 +109,12 @@ static void send_all(struct attempt *a)
     note_tx(a);
     if (!a->refused)
         a->ops->on_sent(a);
+    if (a->tunnel != TUNNEL_NONE) {
+        pool_request_send_headers(&a->request, a->request_headers, false);
+        if (a->tcp)
+            connected(a);
+        return;
+    }
     pool_request_send_headers(&a->request, a->request_headers, end && !body);
     a->body_sent |= body;
     if (body && a->request.conn)
@@ -122,7 +176,13 @@ static void on_headers(struct pool_request *r, bool end)
     note_first_rx(a);
     a->headers_seen = true;
     a->response_ended = end;
+    if (tunnel_opened(a->tunnel, headers_status(&a->response_headers)))
+        open_tunnel(a);
+    else if (a->tunnel != TUNNEL_NONE)
+        buffer_fini(&a->body); /* refused: nobody gets it */
     a->ops->on_headers(a, end);
+    if (a->open)
+        send_held(a);
 }
 
 static void on_data(struct pool_request *r, struct buffer *data, bool end)
@@ -203,13 +263,15 @@ bool attempt_start(struct attempt *a, const struct host *host, unsigned priority
     if (a->cluster->wants_tls)
         name = attempt_server_name(a->cluster, h);
     struct conn_pool *pool =
-        cluster_runtime_pool_named(a->cluster, host, priority, protocol, &name);
+        a->tcp ? cluster_runtime_pool_tcp(a->cluster, host, priority, &name)
+               : cluster_runtime_pool_named(a->cluster, host, priority, protocol, &name);
     a->host = host->state;
     host_state_hold(a->host);
     a->host_address = host->address;
     if (host->name)
         a->stream->info.upstream_hostname = arena_dup(a->stream->arena, *host->name);
     a->request_headers = h;
+    a->tunnel = tunnel_asked(h);
     a->request_ended = end;
     switch (conn_pool_get(pool, &a->request)) {
     case POOL_READY:
@@ -225,6 +287,17 @@ bool attempt_start(struct attempt *a, const struct host *host, unsigned priority
     return false;
 }
 
+static void hold(struct attempt *a, struct buffer *data)
+{
+    if (holds(a) && a->headers_seen) { /* refused */
+        buffer_drain(data, data->len);
+        return;
+    }
+    buffer_move(&a->body, data);
+    if (held_too_much(a))
+        set_body_above(a, true);
+}
+
 void attempt_send_data(struct attempt *a, struct buffer *data, bool end)
 {
     if (end)
@@ -233,15 +306,17 @@ void attempt_send_data(struct attempt *a, struct buffer *data, bool end)
     case ATTEMPT_ACTIVE:
         if (!a->request.conn) /* the response is complete already */
             break;
+        if (holds(a)) {
+            hold(a, data);
+            return;
+        }
         note_tx(a);
         a->body_sent = true;
         pool_request_send_data(&a->request, data, end);
         return;
     case ATTEMPT_NEW:
     case ATTEMPT_WAITING:
-        buffer_move(&a->body, data);
-        if (a->buffer_limit && a->body.len > a->buffer_limit)
-            set_body_above(a, true);
+        hold(a, data);
         return;
     case ATTEMPT_DONE:
         break;
@@ -252,6 +327,13 @@ void attempt_send_data(struct attempt *a, struct buffer *data, bool end)
 void attempt_send_trailers(struct attempt *a, const struct headers *h)
 {
     a->request_ended = true;
+    if (a->tunnel != TUNNEL_NONE) { /* a tunnel has no trailers: it ends */
+        struct buffer none;
+        buffer_init(&none, a->stream->worker->chunks);
+        attempt_send_data(a, &none, true);
+        buffer_fini(&none);
+        return;
+    }
     if (a->state == ATTEMPT_ACTIVE) {
         if (!a->request.conn)
             return;

@@ -6,6 +6,7 @@
 
 #include "base/list.h"
 #include "dataplane/net/loop.h"
+#include "dataplane/http/tunnel.h"
 #include "dataplane/upstream/conn_pool.h"
 
 struct attempt;
@@ -39,7 +40,7 @@ struct attempt {
     const struct headers *request_headers;
     const struct headers *request_trailers; /* waiting to be sent */
     struct headers response_headers, response_trailers;
-    struct buffer body; /* of the request, while waiting for a connection */
+    struct buffer body; /* of the request, while waiting for a connection, or for the tunnel */
     uint32_t buffer_limit;
     bool body_above;
     bool body_sent;     /* some of it is gone: the request cannot be sent again from here */
@@ -47,6 +48,9 @@ struct attempt {
     bool request_ended; /* the last byte was given to us */
     bool headers_seen;  /* of the final response */
     bool response_ended;
+    uint8_t tunnel; /* enum tunnel: what the request asks for */
+    bool tcp;       /* set before attempt_start(): the tunnel is a TCP connection, not a request */
+    bool open;      /* the tunnel: what was held has been sent */
 };
 
 /* Makes an attempt (no connection yet); counts it in the stream's info. */

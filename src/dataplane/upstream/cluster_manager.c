@@ -310,6 +310,7 @@ static void sweep_hosts(struct cluster_runtime *c, const struct host_set *set)
     c->sweep++;
     for (uint32_t i = 0; i < set->n_hosts; i++) {
         for (unsigned priority = 0; priority < N_ROUTING_PRIORITIES; priority++) {
+            mark(c, &set->hosts[i], priority, UPSTREAM_TCP);
             if (c->params.protocol != UPSTREAM_DOWNSTREAM) {
                 mark(c, &set->hosts[i], priority, c->params.protocol);
                 continue;
@@ -392,9 +393,9 @@ struct conn_pool *cluster_runtime_pool(struct cluster_runtime *c, const struct h
     return cluster_runtime_pool_named(c, host, priority, downstream, &(struct server_name){0});
 }
 
-struct conn_pool *cluster_runtime_pool_named(struct cluster_runtime *c, const struct host *host,
-                                             unsigned priority, enum http_protocol downstream,
-                                             const struct server_name *wanted)
+static struct conn_pool *pool_of(struct cluster_runtime *c, const struct host *host,
+                                 unsigned priority, enum upstream_protocol protocol,
+                                 const struct server_name *wanted)
 {
     struct server_name name = {0};
     if (UNLIKELY(c->wants_tls)) {
@@ -405,9 +406,6 @@ struct conn_pool *cluster_runtime_pool_named(struct cluster_runtime *c, const st
         else if (!name.name.len && s->settings.auto_host_sni && host->name)
             name = (struct server_name){.name = *host->name, .send = true};
     }
-    enum upstream_protocol protocol = c->params.protocol;
-    if (UNLIKELY(protocol == UPSTREAM_DOWNSTREAM))
-        protocol = downstream == PROTOCOL_HTTP2 ? UPSTREAM_HTTP2 : UPSTREAM_HTTP1;
     struct pool_key k = conn_pool_key(c, host, priority, protocol, &name);
     struct conn_pool *p = map_get(&c->pools, pool_key_bytes(&k));
     if (LIKELY(p != NULL))
@@ -416,6 +414,22 @@ struct conn_pool *cluster_runtime_pool_named(struct cluster_runtime *c, const st
     p = conn_pool_new(c, host, priority, protocol, &name);
     map_set(&c->pools, pool_key_bytes(&k), p);
     return p;
+}
+
+struct conn_pool *cluster_runtime_pool_named(struct cluster_runtime *c, const struct host *host,
+                                             unsigned priority, enum http_protocol downstream,
+                                             const struct server_name *name)
+{
+    enum upstream_protocol protocol = c->params.protocol;
+    if (UNLIKELY(protocol == UPSTREAM_DOWNSTREAM))
+        protocol = downstream == PROTOCOL_HTTP2 ? UPSTREAM_HTTP2 : UPSTREAM_HTTP1;
+    return pool_of(c, host, priority, protocol, name);
+}
+
+struct conn_pool *cluster_runtime_pool_tcp(struct cluster_runtime *c, const struct host *host,
+                                           unsigned priority, const struct server_name *name)
+{
+    return pool_of(c, host, priority, UPSTREAM_TCP, name);
 }
 
 unsigned cluster_manager_pools(const struct cluster_manager *m)

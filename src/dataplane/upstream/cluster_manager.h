@@ -117,6 +117,10 @@ struct conn_pool *cluster_runtime_pool_named(struct cluster_runtime *c, const st
                                              unsigned priority, enum http_protocol downstream,
                                              const struct server_name *name);
 
+/* The same for TCP connections without HTTP, whatever the cluster speaks. */
+struct conn_pool *cluster_runtime_pool_tcp(struct cluster_runtime *c, const struct host *host,
+                                           unsigned priority, const struct server_name *name);
+
 /* Circuit breakers: shared counts over all workers, Envoy's names of statistics. */
 bool breaker_can_create(const struct cluster_runtime *c, unsigned priority, enum breaker b);
 void breaker_inc(struct cluster_runtime *c, unsigned priority, enum breaker b);

@@ -132,7 +132,8 @@ void conn_pool_drain(struct conn_pool *p)
 static uint32_t streams_expected(const struct conn_pool *p)
 {
     const struct pool_params *params = &p->cluster->params;
-    if (p->protocol == UPSTREAM_HTTP1 || p->one_each || !params->http2)
+    if (p->protocol == UPSTREAM_HTTP1 || p->protocol == UPSTREAM_TCP || p->one_each ||
+        !params->http2)
         return 1;
     uint32_t n = params->http2->max_concurrent_streams, left = params->max_requests_per_connection;
     if (p->streams_told && p->streams_told < n)
@@ -225,7 +226,9 @@ static void became_idle(struct conn_pool *p, struct upstream_conn *uc)
     list_push_front(&p->idle, &uc->link);
     upstream_conn_set_idle(uc);
     serve_waiting(p, uc);
-    if (!p->draining || uc->state != UPSTREAM_CONN_IDLE)
+    bool kept =
+        !p->draining && p->protocol != UPSTREAM_TCP; /* a tunnel has a connection of its own */
+    if (kept || uc->state != UPSTREAM_CONN_IDLE)
         return;
     if (upstream_conn_used(uc))
         upstream_mux_retire(uc);

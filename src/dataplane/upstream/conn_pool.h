@@ -111,6 +111,9 @@ void pool_request_send_trailers(struct pool_request *r, const struct headers *h)
 /* Counted: stops and resumes reading the response. */
 void pool_request_read_pause(struct pool_request *r);
 void pool_request_read_resume(struct pool_request *r);
+/* The answer has opened a tunnel: what was sent is written even when the request is given up, and
+ * the end of the request is the connection's. */
+void pool_request_open_tunnel(struct pool_request *r);
 bool pool_request_above(const struct pool_request *r); /* its body waits, above the limit */
 struct connection *pool_request_connection(const struct pool_request *r);
 

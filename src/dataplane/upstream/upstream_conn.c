@@ -3,9 +3,12 @@
 #include "base/memory.h"
 #include "config/tls.h"
 #include "dataplane/http/codec_h1.h"
+#include "dataplane/http/codec_tcp.h"
 #include "dataplane/http/stream_error.h"
 #include "dataplane/net/transport_tls.h"
 #include "dataplane/upstream/upstream_mux.h"
+
+enum { TUNNEL_FLUSH_MS = 1000 }; /* without progress */
 
 static struct cluster_runtime *cluster_of(const struct upstream_conn *uc)
 {
@@ -58,7 +61,8 @@ void upstream_conn_close(struct upstream_conn *uc, enum close_reason reason)
     uc->state = UPSTREAM_CONN_CLOSING;
     timer_stop(&uc->idle_timer);
     timer_stop(&uc->duration_timer);
-    connection_close(uc->connection, reason, CLOSE_NOW, 0);
+    connection_close(uc->connection, reason, uc->tunnel ? CLOSE_FLUSH : CLOSE_NOW,
+                     uc->tunnel ? TUNNEL_FLUSH_MS : 0);
 }
 
 static void fail_request(struct upstream_conn *uc, enum upstream_failure why, struct bytes text)
@@ -232,6 +236,8 @@ static void feed_codec(struct upstream_conn *uc, struct buffer *in, bool end)
  * this very turn. */
 static bool unasked(const struct upstream_conn *uc)
 {
+    if (uc->pool->protocol == UPSTREAM_TCP && uc->state == UPSTREAM_CONN_BUSY)
+        return false; /* its origin may speak first */
     return uc->state == UPSTREAM_CONN_IDLE ||
            (uc->state == UPSTREAM_CONN_BUSY &&
             connection_bytes_written(uc->connection) == uc->tx_at_attach);
@@ -404,6 +410,8 @@ static void make_codec(struct upstream_conn *uc)
     struct codec_options o = upstream_conn_codec_options(uc);
     if (uc->pool->protocol == UPSTREAM_HTTP2)
         upstream_mux_begin(uc);
+    else if (uc->pool->protocol == UPSTREAM_TCP)
+        uc->codec = codec_tcp_new(&codec_callbacks, uc, &uc->out);
     else
         uc->codec = codec_h1_new(&o, &codec_callbacks, uc, &uc->out);
 }
@@ -419,7 +427,9 @@ static struct transport *wrap_tls(void *ctx, struct transport *socket)
         .verify_sans = &p->server_name,
         .n_verify_sans = p->verify_name ? 1 : 0,
         .alpn_fallback = h2 ? protocols : protocols + 1,
-        .n_alpn_fallback = h2 && h1 ? 2 : 1,
+        .n_alpn_fallback = p->protocol == UPSTREAM_TCP ? 0
+                           : h2 && h1                  ? 2
+                                                       : 1,
         .stats = c->ssl_stats,
         .stat_slot = c->worker->slot,
     };
@@ -546,7 +556,8 @@ void upstream_conn_attach(struct upstream_conn *uc, struct pool_request *r)
     CHECK(uc->state == UPSTREAM_CONN_IDLE);
     uc->state = UPSTREAM_CONN_BUSY;
     uc->request = r;
-    uc->request_done = uc->response_done = uc->bytes_seen = false;
+    uc->request_done = uc->response_done = false;
+    uc->bytes_seen = uc->pool->protocol == UPSTREAM_TCP; /* its end is an end, always */
     uc->tx_at_attach = connection_bytes_written(uc->connection);
     uc->serving = true;
     r->conn = uc;
@@ -588,6 +599,8 @@ static void after_send(struct pool_request *r, struct upstream_conn *uc, bool en
     flush(uc);
     if (UNLIKELY(uc->mux != NULL) && end)
         upstream_mux_sent(r);
+    else if (UNLIKELY(uc->tunnel) && end)
+        connection_shutdown_write(uc->connection);
 }
 
 void pool_request_send_headers(struct pool_request *r, const struct headers *h, bool end)
@@ -612,6 +625,12 @@ void pool_request_send_trailers(struct pool_request *r, const struct headers *h)
     request_sent(r, true);
     uc->codec->ops->send_trailers(r->stream, h);
     after_send(r, uc, true);
+}
+
+void pool_request_open_tunnel(struct pool_request *r)
+{
+    if (r->conn && !r->conn->mux)
+        r->conn->tunnel = true;
 }
 
 bool pool_request_above(const struct pool_request *r)

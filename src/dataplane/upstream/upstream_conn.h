@@ -36,6 +36,7 @@ struct upstream_conn {
     uint32_t requests_left, served;
     uint32_t pauses; /* of reading, by the request */
     bool connected;  /* handshake was done */
+    bool tunnel;     /* an open one: what is queued is written before it is closed */
     bool serving;    /* counted as an active request */
     bool aborted;    /* closed with a request that had not ended */
     bool request_done, response_done;

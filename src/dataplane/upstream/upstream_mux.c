@@ -127,7 +127,7 @@ static void on_headers(void *owner, void *user, bool end)
 {
     struct pool_request *r = user;
     unsigned status = status_of(r->response);
-    if (status >= 100 && status < 200 && !end) {
+    if (status >= 100 && status < 200 && status != 101 && !end) {
         r->ops->on_informational(r);
         return;
     }

@@ -248,8 +248,18 @@ static const char *const refused[][2] = {
     {"{match: {path_separated_prefix: /a/}, route: {cluster: c}}",
      "match.path_separated_prefix: value does not match"},
     {"{match: {safe_regex: {regex: \"(\"}}, route: {cluster: c}}", "match.safe_regex.regex: "},
-    {"{match: {connect_matcher: {}}, route: {cluster: c}}",
-     "match.connect_matcher: CONNECT is not"},
+    {"{match: {prefix: /}, route: {cluster: c, upgrade_configs: [{upgrade_type: a}, "
+     "{upgrade_type: A}]}}",
+     "route.Duplicate upgrade A"},
+    {"{match: {prefix: /}, route: {cluster: c, upgrade_configs: [{upgrade_type: a, connect_config: "
+     "{}}]}}",
+     "route.upgrade_configs[0].Non-CONNECT upgrade type a has ConnectConfig"},
+    {"{match: {connect_matcher: {}}, route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, "
+     "connect_config: {allow_post: true}}]}}",
+     "route.upgrade_configs[0].connect_config.allow_post is not implemented"},
+    {"{match: {connect_matcher: {}}, route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, "
+     "connect_config: {proxy_protocol_config: {}}}]}}",
+     "route.upgrade_configs[0].connect_config.proxy_protocol_config is not implemented"},
     {"{match: {prefix: /, tls_context: {}}, route: {cluster: c}}", "match.tls_context: not impl"},
     {"{match: {prefix: /, headers: [{name: a}, {name: b, string_match: {}}]}, route: {cluster: c}}",
      "match.headers[1].string_match.match_pattern: expected one of"},

@@ -10,6 +10,7 @@ struct message {
     bool client, http_10, eof;
 };
 
+#define GET "GET /x HTTP/1.1\r\nHost: a.test\r\n\r\n"
 #define GET_LINES "head|:method=GET|:authority=a.test|:path=/x"
 
 static const struct message messages[] = {
@@ -40,7 +41,26 @@ static const struct message messages[] = {
     {"asterisk", "OPTIONS * HTTP/1.1\r\nHost: a.test\r\n\r\n",
      "head|:method=OPTIONS|:authority=a.test|:path=*\nend\n"},
     {"connect", "CONNECT b.test:443 HTTP/1.1\r\nHost: a.test\r\n\r\n",
-     "head|:method=CONNECT|:authority=b.test:443\nend\n"},
+     "head|:method=CONNECT|:authority=b.test:443\n"},
+    {"connect_and_what_follows",
+     "CONNECT b.test:443 HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n" GET,
+     "head|:method=CONNECT|:authority=b.test:443|content-length=0\nbody " GET},
+    {"upgrade_and_what_follows",
+     "GET /x HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n" GET,
+     GET_LINES "|connection=Upgrade|upgrade=x\nbody " GET},
+    {"upgrade_that_connection_does_not_name",
+     "GET /x HTTP/1.1\r\nHost: a.test\r\nUpgrade: x\r\n\r\n" GET,
+     GET_LINES "|upgrade=x\nend\n" GET_LINES "\nend\n"},
+    {"h2c", "GET /x HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" GET,
+     GET_LINES "|connection=Upgrade\nend\n" GET_LINES "\nend\n"},
+    {"upgrade_of_http_10",
+     "GET /x HTTP/1.0\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+     GET_LINES "|connection=Upgrade\nend\n", .http_10 = true},
+    {"upgrade_with_a_body",
+     "POST /y HTTP/1.1\r\nHost: b\r\nConnection: Upgrade\r\nUpgrade: x\r\n"
+     "Content-Length: 2\r\n\r\nok" GET,
+     "head|:method=POST|:authority=b|:path=/y|connection=Upgrade|upgrade=x|content-length=2\n"
+     "body ok\nend\n"},
     {"no_host_is_for_the_manager_to_answer", "GET /x HTTP/1.1\r\n\r\n",
      "head|:method=GET|:path=/x\nend\n"},
     {"pipelined",

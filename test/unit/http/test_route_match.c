@@ -26,7 +26,7 @@ static void put_sub(struct strbuf *out, uint32_t number, struct strbuf *sub)
     strbuf_fini(sub);
 }
 
-enum path_kind { PREFIX = 1, PATH = 2, REGEX = 10, SEPARATED = 14 };
+enum path_kind { PREFIX = 1, PATH = 2, REGEX = 10, CONNECT = 12, SEPARATED = 14 };
 
 struct route_spec {
     enum path_kind kind;
@@ -71,6 +71,9 @@ static void put_route(struct strbuf *vhost, const struct route_spec *r)
         struct strbuf re = STRBUF_INIT;
         wire_put_bytes(&re, 2, bytes_of(r->path));
         put_sub(&match, REGEX, &re);
+    } else if (r->kind == CONNECT) {
+        struct strbuf any = STRBUF_INIT;
+        put_sub(&match, CONNECT, &any);
     } else {
         wire_put_bytes(&match, r->kind, bytes_of(r->long_path ? r->long_path : r->path));
     }
@@ -238,7 +241,41 @@ START_TEST(test_long_common_prefixes)
 }
 END_TEST
 
-/* CONNECT: what matches every path does not match none. */
+/* What is made for CONNECT matches nothing else, and CONNECT nothing else; the first one wins. */
+START_TEST(test_connect)
+{
+    const struct route_spec routes[] = {{.kind = PREFIX, .path = "/", .cluster = "p"},
+                                        {.kind = CONNECT, .header = "1", .cluster = "a"},
+                                        {.kind = CONNECT, .cluster = "b"},
+                                        {.kind = REGEX, .path = ".*", .cluster = "r"},
+                                        {.kind = CONNECT, .cluster = "never"}};
+    struct filter_context f = {0};
+    struct route_decode_context ctx = decode_context(&f);
+    struct strbuf wire = config_of("r", "*", routes, ARRAY_SIZE(routes));
+    struct route_config *rc = decode(strbuf_bytes(&wire), NULL, &ctx);
+    struct headers h;
+    struct arena *a = arena_new(0);
+    headers_init(&h, a);
+    struct route_query q = {.headers = &h, .host = BYTES("a.test:443"), .path = BYTES("")};
+    static const char *const rows[][3] = {/* method, x, cluster */
+                                          {"CONNECT", "1", "a"},
+                                          {"CONNECT", "2", "b"},
+                                          {"GET", "1", "p"}};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        headers_set_id(&h, HEADER_METHOD, bytes_of(rows[i][0]));
+        headers_set(&h, BYTES("x"), bytes_of(rows[i][1]));
+        q.path = rows[i][0][0] == 'G' ? BYTES("/x") : BYTES("");
+        const struct route *r = route_match(rc, &q).route;
+        ck_assert(r && bytes_eq_str(r->cluster->cluster, rows[i][2]));
+        ck_assert_ptr_eq(route_match_linear(rc, &q).route, r);
+    }
+    drop(&rc);
+    arena_free(&a);
+    strbuf_fini(&wire);
+}
+END_TEST
+
+/* What matches every path does not match none. */
 START_TEST(test_a_request_without_a_path)
 {
     const struct route_spec routes[] = {{.kind = REGEX, .path = ".*", .cluster = "c"},
@@ -253,6 +290,10 @@ START_TEST(test_a_request_without_a_path)
     struct route_query q = {.headers = &h, .host = BYTES("a.test:443"), .path = BYTES("")};
     ck_assert(route_match(rc, &q).vhost && !route_match(rc, &q).route);
     ck_assert_ptr_null(route_match_linear(rc, &q).route);
+    headers_add_id(&h, HEADER_METHOD, BYTES("CONNECT"));
+    ck_assert(route_match(rc, &q).vhost && !route_match(rc, &q).route);
+    ck_assert_ptr_null(route_match_linear(rc, &q).route);
+    headers_set_id(&h, HEADER_METHOD, BYTES("GET"));
     q.path = BYTES("/");
     ck_assert_ptr_nonnull(route_match(rc, &q).route);
     drop(&rc);
@@ -520,6 +561,7 @@ int main(void)
     tcase_add_test(t, test_index_equals_linear_reading);
     tcase_add_test(t, test_long_common_prefixes);
     tcase_add_test(t, test_a_request_without_a_path);
+    tcase_add_test(t, test_connect);
     tcase_add_test(t, test_domains_equal_linear_reading);
     tcase_add_test(t, test_an_update_keeps_equal_routes);
     tcase_add_test(t, test_an_insert_keeps_equal_routes);

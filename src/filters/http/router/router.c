@@ -38,14 +38,21 @@ static void on_timeout(struct timer *t)
     router_fail(r, stream_error_get(STREAM_ERROR_UPSTREAM_TIMEOUT), NULL, NULL);
 }
 
-/* The request is complete: the route's timeout begins. */
-static void request_ended(struct router *r)
+static void start_timeout(struct router *r)
 {
-    r->request_end_ns = loop_now_ns(r->stream->worker->loop);
     if (r->timeout_ms == 0 || r->done)
         return;
     r->timeout = stream_terminal_timer(r->stream, on_timeout, r);
     timer_start(r->timeout, r->timeout_ms);
+}
+
+/* The request is complete: the route's timeout begins. A tunnel may stay open after one half. */
+static void request_ended(struct router *r)
+{
+    if (r->tunnel != TUNNEL_NONE)
+        return;
+    r->request_end_ns = loop_now_ns(r->stream->worker->loop);
+    start_timeout(r);
 }
 
 /* The response's last byte is about to go down. Must precede it: the stream may end inside. */
@@ -71,10 +78,31 @@ static void on_informational(struct attempt *a)
         filter_respond_informational(r->filter, &a->response_headers);
 }
 
+static bool is_websocket(const struct stream *s)
+{
+    return bytes_eq_nocase(headers_get(&s->request_headers, HEADER_UPGRADE), BYTES("websocket"));
+}
+
+/* As Envoy: what a WebSocket's origin says instead of its 101 is told without a body. */
+static bool no_handshake(struct router *r, struct attempt *a)
+{
+    struct headers *h = &r->stream->response_headers;
+    if (r->tunnel != TUNNEL_UPGRADE || a->open || r->stream->info.status >= 400 ||
+        r->stream->info.upstream_protocol != PROTOCOL_HTTP11 || !is_websocket(r->stream))
+        return false;
+    headers_remove_id(h, HEADER_CONTENT_LENGTH);
+    r->stream->info.details = "websocket_handshake_unsuccessful";
+    return true;
+}
+
 static void on_headers(struct attempt *a, bool end)
 {
     struct router *r = a->owner;
     struct stream *s = r->stream;
+    if (a->open && r->tunnel == TUNNEL_NONE) { /* of an upgrade that a filter has asked for */
+        router_fail_upstream(r, a->host, UPSTREAM_PROTOCOL_ERROR, BYTES_NONE);
+        return;
+    }
     r->chosen = a;
     r->response_started = true;
     s->response_headers = a->response_headers;
@@ -83,6 +111,10 @@ static void on_headers(struct attempt *a, bool end)
     r->canary =
         bytes_eq(headers_get(&s->response_headers, HEADER_X_ENVOY_UPSTREAM_CANARY), BYTES("true"));
     router_charge_code(r, s->info.status, a->host);
+    if (a->open)
+        stop_timeout(r);
+    else
+        end |= no_handshake(r, a);
     router_finish_headers(r);
     if (end)
         response_ended(r, a);
@@ -91,9 +123,21 @@ static void on_headers(struct attempt *a, bool end)
     filter_respond_headers(r->filter, end);
 }
 
+/* Over HTTP/1.1 a tunnel ends with its connection, as what is cut short does: so it is logged. */
+static void tunnel_ended(struct router *r)
+{
+    struct stream_info *i = &r->stream->info;
+    if (i->upstream_is_tcp || i->upstream_protocol != PROTOCOL_HTTP11)
+        return;
+    i->flags |= stream_error_get(STREAM_ERROR_UPSTREAM_CONNECTION_TERMINATION)->flags;
+    i->details = "upstream_reset_after_response_started{connection_termination}";
+}
+
 static void on_data(struct attempt *a, struct buffer *data, bool end)
 {
     struct router *r = a->owner;
+    if (end && a->open)
+        tunnel_ended(r);
     if (end)
         response_ended(r, a);
     filter_respond_data(r->filter, data, end);
@@ -158,6 +202,7 @@ static bool start_attempt(struct router *r, bool end)
         return false;
     }
     router_rewrite_for_host(r, host);
+    a->tcp = r->tunnel_ends;
     if (attempt_start(a, host, r->action->priority, &s->request_headers, end))
         return true;
     router_fail_upstream(r, a->host, UPSTREAM_OVERFLOW, BYTES_NONE);
@@ -178,6 +223,12 @@ static enum filter_status proxy_request(struct router *r, bool end)
 {
     struct stream *s = r->stream;
     r->action = s->route.route->cluster;
+    r->tunnel = stream_tunnel(s);
+    r->tunnel_ends = stream_ends_tunnel(s);
+    if (UNLIKELY(stream_refuses_tunnel(s))) { /* a filter has changed the route */
+        router_fail(r, stream_error_get(STREAM_ERROR_UPGRADE_FAILED), NULL, NULL);
+        return FILTER_REPLIED;
+    }
     struct bytes name = route_cluster_name(&s->route, &s->request_headers);
     r->cluster = name.len > 0 ? cluster_runtime_get(s->worker, name) : NULL;
     if (!r->cluster)
@@ -193,6 +244,8 @@ static enum filter_status proxy_request(struct router *r, bool end)
         return FILTER_REPLIED;
     if (end)
         request_ended(r);
+    else if (r->tunnel == TUNNEL_UPGRADE && !r->done && is_websocket(s))
+        start_timeout(r); /* until it is open; others may take their time, as in Envoy */
     return FILTER_CONTINUE;
 }
 

@@ -19,6 +19,8 @@ struct router {
     struct list attempts;                /* the set: first, (retries, hedges) */
     struct attempt *chosen;              /* whose response goes down; NULL: none yet */
     struct timer *timeout;               /* of the route; NULL until the end of the request */
+    enum tunnel tunnel;                  /* what is asked for ... */
+    bool tunnel_ends;                    /* ... which is TCP to the cluster */
     uint64_t timeout_ms;                 /* 0: off */
     uint64_t request_end_ns;             /* 0: the request goes on */
     bool downstream_full;                /* the response is to be read no further for now */

@@ -10,6 +10,7 @@ static size_t matched_len(const struct route *route, size_t path_len)
         return route->path.len < path_len ? route->path.len : path_len;
     case ROUTE_PATH_EXACT:
     case ROUTE_PATH_REGEX:
+    case ROUTE_PATH_CONNECT:
         break;
     }
     return path_len;
@@ -201,7 +202,9 @@ void router_prepare_request(struct router *r)
         headers_set_id(&s->request_headers, HEADER_AUTHORITY, s->route.weight->host_rewrite);
     header_mutate_request(s);
     rewrite_host(r);
-    if (a->rewrite->has_prefix)
+    if (!headers_has(&s->request_headers, HEADER_PATH))
+        ; /* a CONNECT */
+    else if (a->rewrite->has_prefix)
         router_rewrite_path(r, &a->rewrite->prefix, NULL);
     else if (a->rewrite->regex.regex)
         router_rewrite_path(r, NULL, &a->rewrite->regex);
@@ -209,4 +212,6 @@ void router_prepare_request(struct router *r)
     if (x->has_idle_timeout)
         stream_set_idle_timeout(s, x->idle_timeout_ms);
     set_duration(s);
+    if (r->tunnel == TUNNEL_NONE) /* whoever has added it */
+        headers_remove_id(&s->request_headers, HEADER_UPGRADE);
 }

@@ -1,0 +1,217 @@
+"""CONNECT that ends here, and that an origin takes, over both versions of HTTP."""
+import pytest
+
+from harness import bootstrap, cluster, difference, http_listener, refused_port, wait_for
+from harness.config import file_log
+from n_upgrade import (CONNECT_ERROR, HELD, LOG, answer, connect, connect_route, extended,
+                       h2_ask, h2_origin, log_file, logged, plain, proxy, raw)
+
+FIXTURES = [h2_ask, h2_origin, log_file, proxy, raw]
+
+
+def test_connect_ends_here(proxy, raw, log_file):
+    client = connect(proxy, "tcp.test:80", early=b"early")
+    peer = raw.accept()
+    assert client.response(to="HEAD").status == 200
+    peer.expect(b"early")
+    peer.send(b"banner")
+    assert client._exactly(6) == b"banner"
+    assert proxy.stat("cluster.one.upstream_rq_active") == 1
+    assert proxy.stat("http.ingress.downstream_cx_upgrades_active") == 1
+    client.send(b"last")
+    client.half_close()
+    assert peer.rest() == b"last"
+    client.close()
+    proxy.wait_stat("http.ingress.downstream_cx_upgrades_active", 0)
+    stats = proxy.stats()
+    assert stats["cluster.one.upstream_rq_200"] == 1
+    assert stats["cluster.one.upstream_cx_http1_total"] == 0
+    assert logged(proxy, log_file) == "CONNECT 200 downstream_remote_disconnect DC 9 6 -"
+
+
+def test_connect_whose_origin_speaks_first_and_ends(proxy, raw, log_file):
+    client = connect(proxy, "tcp.test:80")
+    peer = raw.accept()
+    peer.send(b"220 ready")
+    peer.half_close()
+    assert client.response(to="HEAD").status == 200
+    assert client.rest() == b"220 ready"
+    assert peer.closed()
+    client.close()
+    assert logged(proxy, log_file) == "CONNECT 200 via_upstream - 0 9 -"
+
+
+def test_connect_to_nobody(start, log_file, closing):
+    port, kept = refused_port()
+    closing(kept)
+    proxy = start(bootstrap([http_listener(
+        routes=[connect_route("tcp.test:80", "gone", connect_config={})],
+        access_log=[file_log(log_file, LOG)])], [cluster("gone", port)]))
+    client = connect(proxy, "tcp.test:80", early=HELD)
+    reply = client.response()
+    assert reply.status == 503 and reply.text.endswith("remote connection failure")
+    assert client.closed()
+    assert f" UF {len(HELD)} 98 -" in logged(proxy, log_file)
+
+
+@pytest.mark.parametrize("authority, status", [
+    ("unset.test:80", 403), ("unknown.test:80", 404)])
+def test_connect_without_its_upgrade(proxy, raw, authority, status):
+    client = connect(proxy, authority, early=HELD)
+    assert client.response().status == status
+    assert client.closed() and raw.untouched()
+
+
+def test_connect_that_an_origin_takes(proxy, raw):
+    client = connect(proxy, "h1.test:80", headers=[("X-A", "b")], early=b"early")
+    peer = raw.accept()
+    first, fields = peer.head()
+    assert first == "CONNECT h1.test:80 HTTP/1.1"
+    assert (fields["host"], fields["x-a"]) == ("h1.test:80", "b")
+    assert "content-length" not in fields and "transfer-encoding" not in fields
+    assert peer.pending() == b""
+    peer.send(b"HTTP/1.1 200 OK\r\nX-B: c\r\n\r\nfirst")
+    reply = client.response(to="HEAD")
+    assert (reply.status, reply.header("x-b")) == (200, "c")
+    assert reply.header("connection") is None
+    assert client._exactly(5) == b"first"
+    peer.expect(b"early")
+    client.close()
+    assert peer.closed()
+
+
+def test_connect_that_an_origin_refuses(proxy, raw):
+    client = connect(proxy, "h1.test:80", early=HELD)
+    peer = raw.accept()
+    peer.head()
+    peer.send(b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno")
+    reply = client.response()
+    assert (reply.status, reply.body) == (403, b"no")
+    assert client.closed() and peer.closed()
+    assert raw.untouched()
+
+
+@difference("RFC 9110 9.3.6: the client must ignore a length or a coding of an answer that opens "
+            "a tunnel; one that does not would read the tunnel as a body.",
+            envoy="passes content-length on", xylem="takes it away")
+def test_2xx_to_connect_with_a_length(proxy, raw, kind):
+    client = connect(proxy, "h1.test:80")
+    peer = raw.accept()
+    peer.head()
+    peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef")
+    reply = client.response(to="HEAD")
+    assert reply.header("content-length") == (None if kind == "xylem" else "3")
+    assert client._exactly(6) == b"abcdef"
+
+
+def test_2xx_to_connect_with_a_coding(proxy, raw):
+    client = connect(proxy, "h1.test:80")
+    peer = raw.accept()
+    peer.head()
+    peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+    assert client.response(to="HEAD").header("transfer-encoding") is None
+    assert client._exactly(13) == b"3\r\nabc\r\n0\r\n\r\n"
+
+
+CONNECT_BODIES = {"length": ([("Content-Length", "5")], b"hello", 400),
+                  "chunked": ([("Transfer-Encoding", "chunked")], b"0\r\n\r\n", 501)}
+
+
+@pytest.mark.parametrize("case", CONNECT_BODIES)
+@pytest.mark.parametrize("authority", ["tcp.test:80", "h1.test:80"])
+def test_connect_with_a_body(proxy, raw, case, authority):
+    headers, body, status = CONNECT_BODIES[case]
+    client = connect(proxy, authority, headers, body)
+    assert client.response().status == status
+    assert client.closed() and raw.untouched()
+
+
+@difference("An upgrade is of the connection that a CONNECT turns into a tunnel anyway.",
+            envoy="forwards Connection and Upgrade", xylem="removes both")
+def test_connect_with_an_upgrade(proxy, raw, kind):
+    client = connect(proxy, "h1.test:80", [("Connection", "Upgrade"), ("Upgrade", "websocket")])
+    peer = raw.accept()
+    assert ("upgrade" in peer.head()[1]) == (kind == "envoy")
+    peer.send(b"HTTP/1.1 200 OK\r\n\r\nx")
+    assert client.response(to="HEAD").status == 200
+    assert client._exactly(1) == b"x"
+
+
+def test_connect_to_an_http2_origin(proxy, h2_origin):
+    client = connect(proxy, "h2.test:80", early=b"early")
+    h2_origin.wait_requests(1)
+    stream = h2_origin.last
+    pseudo = {name: value for name, value in stream.headers if name.startswith(":")}
+    assert pseudo == {":method": "CONNECT", ":authority": "h2.test:80"}
+    assert stream.body == b""
+    answer(h2_origin, (":status", "200"), body=b"first")
+    assert client.response(to="HEAD").status == 200
+    assert client._exactly(5) == b"first"
+    wait_for(lambda: stream.body == b"early", what="what came early")
+
+
+def test_http2_connect_ends_here(h2_ask, raw):
+    """Each half ends by itself."""
+    tunnel = h2_ask(plain("tcp.test:80"))
+    tunnel.send(b"early")
+    peer = raw.accept()
+    peer.expect(b"early")
+    assert tunnel.status() == 200
+    tunnel.send(b"last", end=True)
+    assert peer.rest() == b"last"
+    peer.send(b"late")
+    tunnel.expect(b"late")
+    peer.close()
+    stream = tunnel.client.answer(tunnel.id)
+    assert (stream.body, stream.ended, stream.reset) == (b"late", True, None)
+
+
+def test_http2_connect_that_an_origin_takes(h2_ask, raw):
+    tunnel = h2_ask(plain("h1.test:80"))
+    tunnel.send(b"early")
+    peer = raw.accept()
+    first, fields = peer.head()
+    assert (first, fields["host"]) == ("CONNECT h1.test:80 HTTP/1.1", "h1.test:80")
+    assert peer.pending() == b""
+    peer.send(b"HTTP/1.1 200 OK\r\n\r\nfirst")
+    assert tunnel.status() == 200
+    tunnel.expect(b"first")
+    peer.expect(b"early")
+
+
+def test_http2_connect_on_both_sides(h2_ask, h2_origin):
+    tunnel = h2_ask(plain("h2.test:80"))
+    tunnel.send(b"early")
+    h2_origin.wait_requests(1)
+    assert h2_origin.last.header(":path") is None
+    stream = answer(h2_origin, (":status", "200"), body=b"first")
+    assert tunnel.status() == 200
+    tunnel.expect(b"first")
+    wait_for(lambda: stream.body == b"early", what="what came early")
+
+
+@pytest.mark.parametrize("authority, status", [
+    ("unset.test:80", 403), ("unknown.test:80", 404)])
+def test_http2_connect_without_its_upgrade(h2_ask, raw, authority, status):
+    assert h2_ask(plain(authority)).status() == status
+    assert raw.untouched()
+
+
+@difference("A tunnel has no length: whoever counts to it reads something else than who does not.",
+            envoy="ignores it in CONNECT, forwards it with an extended CONNECT", xylem="400")
+@pytest.mark.parametrize("pseudo", [plain("h1.test:80"), extended()], ids=["plain", "extended"])
+def test_http2_connect_with_a_length(h2_ask, raw, kind, pseudo):
+    tunnel = h2_ask(pseudo, [("content-length", "5")])
+    if kind == "xylem":
+        assert tunnel.status() == 400
+        assert raw.untouched()
+    else:
+        raw.accept().head()
+
+
+def test_the_origin_of_an_http2_connect_resets(h2_ask, raw):
+    tunnel = h2_ask(plain("tcp.test:80"))
+    peer = raw.accept()
+    assert tunnel.status() == 200
+    peer.reset()
+    assert tunnel.client.answer(tunnel.id).reset == CONNECT_ERROR
