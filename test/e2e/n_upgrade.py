@@ -464,10 +464,10 @@ def test_a_tunnel_outlives_its_configuration(stub, start, ads_bootstrap, raw):
     """Routes change and the cluster goes: what is open stays open."""
     def table(*routes):
         return resource("rds", {"name": "routes", "virtual_hosts": [vhost("a", ["*"], *routes)]})
-    control = stub(rds_listener(upgrade_configs=UPGRADES), table(route("/", "one")),
-                   static_cluster("one", raw))
+    control = stub(rds_listener(upgrade_configs=UPGRADES),
+                   table(route("/ws", "one"), direct(200, "old")), static_cluster("one", raw))
     proxy = start(ads_bootstrap(control))
-    client, peer = opened(proxy, raw)
+    client, peer = opened(proxy, raw, "/ws")
     control.put(table(direct(200, "new")))
     wait_for(lambda: proxy.get("/").text == "new", what="the new routes")
     client.send(b"up")
