@@ -353,10 +353,11 @@ static void tell_failed(struct codec_h2 *h)
     while ((l = list_pop_front(&h->failed)) != NULL) {
         struct codec_stream *s = LIST_ENTRY(l, struct codec_stream, failed_link);
         uint32_t code = s->failed_code;
-        if (s->id)
+        bool unsent = s->id == 0;
+        if (!unsent)
             h2_reset(s, code);
-        h2_stream_dead(s, code);
-        if (!s->id)
+        h2_stream_dead(s, code); /* whose user may flush: then the reset goes out, and s with it */
+        if (unsent)
             h2_stream_free(s);
     }
 }
