@@ -91,9 +91,10 @@ void builder_free(struct builder **bp)
     drop_all(b, RESOURCE_SECRET);
     drop_static_secrets(b);
     drop_all(b, RESOURCE_EXTENSION);
+    drop_all(b, RESOURCE_VIRTUAL_HOST);
     drop_all(b, RESOURCE_RUNTIME);
-    builder_wants_fini(b);
     builder_demands_fini(b);
+    builder_wants_fini(b);
     b->changed = false;
     pmap_fini(&b->clusters);
     pmap_fini(&b->listeners);
@@ -195,7 +196,7 @@ void builder_count_decoded(struct builder *b, enum resource_type type)
         [RESOURCE_CLUSTER] = STAT_DECODED_CDS,    [RESOURCE_ENDPOINT] = STAT_DECODED_EDS,
         [RESOURCE_LISTENER] = STAT_DECODED_LDS,   [RESOURCE_ROUTE] = STAT_DECODED_RDS,
         [RESOURCE_SECRET] = STAT_DECODED_SDS,     [RESOURCE_RUNTIME] = STAT_DECODED_RTDS,
-        [RESOURCE_EXTENSION] = STAT_DECODED_ECDS,
+        [RESOURCE_EXTENSION] = STAT_DECODED_ECDS, [RESOURCE_VIRTUAL_HOST] = STAT_DECODED_VHDS,
     };
     b->decoded[type]++;
     stat_inc(b->decode_stats, STAT_SLOT_CONFIG, stats[type]);
@@ -226,6 +227,7 @@ static const char *const result_words[] = {
     [RESOURCE_SECRET] = "secret(s)",
     [RESOURCE_RUNTIME] = "runtime layer(s)",
     [RESOURCE_EXTENSION] = "filter configuration(s)",
+    [RESOURCE_VIRTUAL_HOST] = "virtual host(s)",
 };
 
 bool update_result_text(const struct update_result *r, enum resource_type type, struct strbuf *out)
@@ -267,6 +269,8 @@ static bool update_by_type(struct builder *b, struct resource *r, const struct i
         return builder_secret_update(b, r, in, unchanged, err);
     case RESOURCE_EXTENSION:
         return builder_extension_update(b, r, in, unchanged, err);
+    case RESOURCE_VIRTUAL_HOST:
+        return builder_vhost_update(b, r, in, unchanged, err);
     case RESOURCE_RUNTIME:
         return builder_runtime_update(b, r, in, unchanged, err);
     case RESOURCE_TYPE_COUNT:
@@ -351,7 +355,7 @@ static void count_rejected(struct builder *b, enum resource_type type)
         [RESOURCE_CLUSTER] = STAT_REJECTED_CDS,    [RESOURCE_ENDPOINT] = STAT_REJECTED_EDS,
         [RESOURCE_LISTENER] = STAT_REJECTED_LDS,   [RESOURCE_ROUTE] = STAT_REJECTED_RDS,
         [RESOURCE_RUNTIME] = STAT_REJECTED_RTDS,   [RESOURCE_SECRET] = STAT_REJECTED_SDS,
-        [RESOURCE_EXTENSION] = STAT_REJECTED_ECDS,
+        [RESOURCE_EXTENSION] = STAT_REJECTED_ECDS, [RESOURCE_VIRTUAL_HOST] = STAT_REJECTED_VHDS,
     };
     stat_inc(b->decode_stats, STAT_SLOT_CONFIG, stats[type]);
 }
@@ -414,6 +418,8 @@ static void remove_named(struct builder *b, const struct config_source *source,
     r->absent = true; /* what it had stays until its parent goes */
     if (type == RESOURCE_RUNTIME)
         builder_runtime_remove(b, r);
+    if (type == RESOURCE_VIRTUAL_HOST)
+        builder_vhost_remove(b, r);
     if (type == RESOURCE_EXTENSION && !builder_extension_remove(b, r) && !r->settled)
         return; /* a listener goes on waiting for the first, as Envoy's */
     builder_settle(b, r);

@@ -68,9 +68,9 @@ struct builder_table {
     /* config_source_failed() was called, or listeners or clusters did not come in time. NULL: not
      * wanted. */
     void (*source_failed)(void *ctx, const struct config_source *source);
-    /* A cluster that requests asked for cannot be had now; builder_demand_key() tells which. NULL:
-     * nobody asks. */
-    void (*demand_absent)(void *ctx, struct bytes key);
+    /* What requests asked for cannot be had now, or, of a virtual host, is in the newest snapshot;
+     * builder_demand_key() tells what. NULL: nobody asks. */
+    void (*demand_settled)(void *ctx, struct bytes key);
     /* Rule M14: everything the process waits for at start has come or timed out. Once. */
     void (*initialised)(void *ctx);
 };
@@ -159,12 +159,13 @@ MUST_CHECK bool builder_add_static(struct builder *b, enum resource_type type,
 void builder_dns_update(struct builder *b, struct bytes cluster_name, uint64_t generation,
                         unsigned target, bool ok, const struct address *addresses, unsigned n);
 
-/* A request wants a cluster that is not there. It comes with a snapshot, or demand_absent() is
- * called (perhaps at once), or neither. */
-void builder_demand_cluster(struct builder *b, const struct config_source *source,
-                            struct bytes name);
+/* A request wants what is not there: a cluster, or a virtual host as "routes/host". It comes with a
+ * snapshot, or demand_settled() is called (perhaps at once), or neither. */
+void builder_demand(struct builder *b, enum resource_type type, const struct config_source *source,
+                    struct bytes name);
 /* What a name of a source is known by. Any thread. */
-void builder_demand_key(struct strbuf *out, const struct config_source *source, struct bytes name);
+void builder_demand_key(struct strbuf *out, enum resource_type type,
+                        const struct config_source *source, struct bytes name);
 
 /* Publishes a new snapshot when something active has changed since the last one. Returns it, or
  * NULL. Call it once after a burst of updates. */

@@ -409,7 +409,7 @@ static bool route_update(struct builder *b, struct resource *r, const struct inc
                          bool *unchanged, struct error *err)
 {
     struct resource_version *newest = r->pending ? r->pending : r->active;
-    *unchanged = newest && bytes_eq(newest->wire, in->u->wire);
+    *unchanged = newest && bytes_eq(builder_route_own(newest), in->u->wire);
     if (*unchanged) {
         builder_keep_version(newest, in);
         return true;
@@ -422,7 +422,9 @@ static bool route_update(struct builder *b, struct resource *r, const struct inc
                   BYTES_ARG(v->route->name));
         NODE_UNREF(&v->route);
     }
-    if (!v->route) {
+    if (v->route && v->route->vhds)
+        v = builder_route_compose(b, v, err);
+    if (!v || !v->route) {
         resource_version_free(&v);
         return false;
     }

@@ -40,8 +40,10 @@ struct builder {
     bool clusters_moved;      /* one became warm since the last review */
     bool names_moved;         /* which clusters are named may have changed since */
 
-    struct map demands; /* builder_demand_key() -> struct demand * */
-    struct list absent; /* struct demand */
+    struct map demands;     /* builder_demand_key() -> struct demand * */
+    struct list absent;     /* struct demand */
+    struct strbuf *settled; /* keys to be told after the commit */
+    size_t n_settled, cap_settled;
 
     struct resource **sorted[RESOURCE_TYPE_COUNT]; /* for views; NULL: make it anew */
 };
@@ -116,6 +118,18 @@ struct route_config;
 struct route_config *builder_routes_decode(struct builder *b, struct bytes wire,
                                            const struct route_config *previous, struct error *err);
 
+/* ---- builder_vhost.c ---- */
+MUST_CHECK bool builder_vhost_update(struct builder *b, struct resource *r,
+                                     const struct incoming *in, bool *unchanged, struct error *err);
+void builder_vhost_remove(struct builder *b, struct resource *r);
+/* Gives it the statistics of its route configuration. */
+void builder_vhost_scope(struct builder *b, struct resource *r);
+/* What routes were delivered as, without the virtual hosts that came apart. */
+struct bytes builder_route_own(const struct resource_version *v);
+/* Of a version of routes without them: the same with them. NULL and *err: it cannot be. */
+MUST_CHECK struct resource_version *
+builder_route_compose(struct builder *b, struct resource_version *v, struct error *err);
+
 /* ---- builder_runtime.c ---- */
 MUST_CHECK bool builder_runtime_update(struct builder *b, struct resource *r,
                                        const struct incoming *in, bool *unchanged,
@@ -130,6 +144,9 @@ enum { DEMANDS_MAX = 4096, DEMAND_NAME_MAX = 512 };
 void builder_demand_absent(struct builder *b, const struct config_source *source,
                            struct bytes name);
 void builder_demand_came(struct builder *b, const struct config_source *source, struct bytes name);
+/* A virtual host has come, or will not. Who waits for it is told after the next commit. */
+void builder_demand_settled(struct builder *b, struct resource *r);
+void builder_demands_tell(struct builder *b);
 void builder_demands_fini(struct builder *b);
 
 /* ---- builder_extension.c ---- */
@@ -208,6 +225,7 @@ void builder_depend(struct builder *b, struct resource_version *v,
 /* A resource that the process itself wants, for life. */
 void builder_want(struct builder *b, const struct config_source *source, enum resource_type type,
                   struct bytes name);
+void builder_unwant(struct builder *b, struct resource *r); /* at the next flush */
 void builder_undepend(struct builder *b, struct resource_version *v);
 /* Tells the sources, starts timers, frees what nobody needs. */
 void builder_flush_wants(struct builder *b);

@@ -32,6 +32,7 @@ static void put(struct builder *b, struct resource *r)
     case RESOURCE_ENDPOINT:
     case RESOURCE_SECRET:
     case RESOURCE_EXTENSION:
+    case RESOURCE_VIRTUAL_HOST:
     case RESOURCE_RUNTIME:
     case RESOURCE_TYPE_COUNT:
         break;
@@ -100,6 +101,7 @@ struct snapshot *builder_commit(struct builder *b)
         b->table.publish(b->table.ctx, s);
         free_unheld(b);
     }
+    builder_demands_tell(b);
     release_addresses(b);
     builder_count(b);
     return s;

@@ -14,10 +14,9 @@
         [SUBSCRIPTION_TIMEOUT] = STAT_##of##_INIT_FETCH_TIMEOUT,                                   \
     }
 static const unsigned events[RESOURCE_TYPE_COUNT][SUBSCRIPTION_TIMEOUT + 1] = {
-    EVENTS(RESOURCE_ENDPOINT, CLUSTER, CLUSTER_DNS),
-    EVENTS(RESOURCE_ROUTE, RDS, RDS_UPDATE),
-    EVENTS(RESOURCE_SECRET, SDS, SDS_UPDATE),
-    EVENTS(RESOURCE_EXTENSION, ECDS, ECDS_UPDATE),
+    EVENTS(RESOURCE_ENDPOINT, CLUSTER, CLUSTER_DNS),  EVENTS(RESOURCE_ROUTE, RDS, RDS_UPDATE),
+    EVENTS(RESOURCE_SECRET, SDS, SDS_UPDATE),         EVENTS(RESOURCE_EXTENSION, ECDS, ECDS_UPDATE),
+    EVENTS(RESOURCE_VIRTUAL_HOST, VHDS, VHDS_UPDATE),
 };
 
 /* What the newest version is called, of those with a scope of their own. */
@@ -27,6 +26,7 @@ static const struct {
     [RESOURCE_ROUTE] = {STAT_RDS_UPDATE_TIME, STAT_RDS_VERSION, STAT_RDS_VERSION_TEXT},
     [RESOURCE_SECRET] = {STAT_SDS_UPDATE_TIME, STAT_SDS_VERSION, STAT_SDS_VERSION_TEXT},
     [RESOURCE_EXTENSION] = {STAT_ECDS_UPDATE_TIME, STAT_ECDS_VERSION, STAT_ECDS_VERSION_TEXT},
+    [RESOURCE_VIRTUAL_HOST] = {STAT_VHDS_UPDATE_TIME, STAT_VHDS_VERSION, STAT_VHDS_VERSION_TEXT},
 };
 
 /* Two versions of a cluster share its statistics: one of them counts. */
@@ -79,6 +79,8 @@ void builder_subscription_answer(struct resource *r, const struct incoming *in, 
         set_version(r, in);
     if (ok && !unchanged && r->type == RESOURCE_EXTENSION)
         stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_ECDS_CONFIG_RELOAD);
+    if (ok && !unchanged && r->stats && r->type == RESOURCE_VIRTUAL_HOST)
+        stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_VHDS_CONFIG_RELOAD);
     if (!ok || unchanged || !r->stats || r->type != RESOURCE_ROUTE)
         return;
     stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_RDS_CONFIG_RELOAD);
@@ -101,7 +103,7 @@ void builder_route_scope(struct builder *b, struct resource *r, const struct htt
 void config_source_failed(struct builder *b, const struct config_source *source)
 {
     static const enum resource_type types[] = {RESOURCE_ENDPOINT, RESOURCE_ROUTE, RESOURCE_SECRET,
-                                               RESOURCE_EXTENSION};
+                                               RESOURCE_EXTENSION, RESOURCE_VIRTUAL_HOST};
     for (unsigned t = 0; t < ARRAY_SIZE(types); t++) {
         LIST_EACH(it, &b->store.lists[types[t]])
         {

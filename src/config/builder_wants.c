@@ -37,6 +37,12 @@ void builder_want(struct builder *b, const struct config_source *source, enum re
     want_changed(b, r);
 }
 
+void builder_unwant(struct builder *b, struct resource *r)
+{
+    r->n_dependants = 0;
+    want_changed(b, r);
+}
+
 void builder_undepend(struct builder *b, struct resource_version *v)
 {
     for (unsigned i = 0; i < v->n_deps; i++) {
@@ -205,6 +211,8 @@ void builder_settle(struct builder *b, struct resource *r)
     stop_timer(b, r);
     if (r->type == RESOURCE_EXTENSION)
         builder_extension_fall_back(b, r);
+    if (r->type == RESOURCE_VIRTUAL_HOST)
+        builder_demand_settled(b, r);
     builder_promote_dependants(b, r);
 }
 

@@ -98,6 +98,26 @@ enum ecds_stat {
 #undef X
         ECDS_STAT_COUNT
 };
+/* http.PREFIX.rds.vhds.NAME.* */
+#define VHDS_STAT_LIST(X)                                                                          \
+    X(VHDS_CONFIG_RELOAD, "config_reload", COUNTER)                                                \
+    X(VHDS_INIT_FETCH_TIMEOUT, "init_fetch_timeout", COUNTER)                                      \
+    X(VHDS_UPDATE_ATTEMPT, "update_attempt", COUNTER)                                              \
+    X(VHDS_UPDATE_DURATION, "update_duration", HISTOGRAM)                                          \
+    X(VHDS_UPDATE_EMPTY, "update_empty", COUNTER)                                                  \
+    X(VHDS_UPDATE_FAILURE, "update_failure", COUNTER)                                              \
+    X(VHDS_UPDATE_REJECTED, "update_rejected", COUNTER)                                            \
+    X(VHDS_UPDATE_SUCCESS, "update_success", COUNTER)                                              \
+    X(VHDS_UPDATE_TIME, "update_time", GAUGE)                                                      \
+    X(VHDS_VERSION, "version", GAUGE)                                                              \
+    X(VHDS_VERSION_TEXT, "version_text", TEXT)
+
+enum vhds_stat {
+#define X(id, name, kind) STAT_##id,
+    VHDS_STAT_LIST(X)
+#undef X
+        VHDS_STAT_COUNT
+};
 /* Our own: what was decoded anew. Equal bytes do not count: neither whole resources nor, inside a
  * changed RouteConfiguration, its virtual hosts and routes. */
 #define DECODE_STAT_LIST(X)                                                                        \
@@ -107,6 +127,7 @@ enum ecds_stat {
     X(DECODED_RDS, "decoded.rds", COUNTER)                                                         \
     X(DECODED_SDS, "decoded.sds", COUNTER)                                                         \
     X(DECODED_ECDS, "decoded.ecds", COUNTER)                                                       \
+    X(DECODED_VHDS, "decoded.vhds", COUNTER)                                                       \
     X(DECODED_RTDS, "decoded.rtds", COUNTER)                                                       \
     X(DECODED_VIRTUAL_HOST, "decoded.virtual_host", COUNTER)                                       \
     X(DECODED_ROUTE, "decoded.route", COUNTER)                                                     \
@@ -116,6 +137,7 @@ enum ecds_stat {
     X(REJECTED_RDS, "rejected.rds", COUNTER)                                                       \
     X(REJECTED_SDS, "rejected.sds", COUNTER)                                                       \
     X(REJECTED_ECDS, "rejected.ecds", COUNTER)                                                     \
+    X(REJECTED_VHDS, "rejected.vhds", COUNTER)                                                     \
     X(REJECTED_RTDS, "rejected.rtds", COUNTER)                                                     \
     X(HOLDS, "holds", COUNTER)                                                                     \
     X(HOLDS_EXPIRED, "holds_expired", COUNTER)                                                     \
@@ -144,4 +166,4 @@ enum decode_stat {
         DECODE_STAT_COUNT
 };
 extern const struct stat_schema cluster_manager_stat_schema, listener_manager_stat_schema,
-    rds_stat_schema, sds_stat_schema, ecds_stat_schema, decode_stat_schema;
+    rds_stat_schema, sds_stat_schema, ecds_stat_schema, vhds_stat_schema, decode_stat_schema;

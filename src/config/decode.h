@@ -34,6 +34,7 @@ struct decode_context {
     struct bytes default_name;          /* of a static listener that has none */
     struct bytes node_id, node_cluster; /* for add_user_agent */
     bool ads_configured;                /* "ads: {}" has a stream to stand for */
+    bool ads_delta;                     /* which speaks the incremental dialect */
     /* Is this a cluster of the bootstrap that a control channel may use? NULL: not checked. */
     bool (*control_cluster_ok)(void *owner, struct bytes name);
     /* Is this a cluster, active or warming? For validate_clusters. NULL: not checked. */

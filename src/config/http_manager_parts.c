@@ -216,6 +216,9 @@ static bool take_inline(struct decode_context *ctx, struct http_manager *m, stru
     if (!m->inline_routes)
         return error_prefix(err, "route_config: ");
     const struct route_config *rc = m->inline_routes;
+    if (rc->vhds)
+        return error_set(err, "route_config.vhds: virtual hosts are discovered for routes that "
+                              "come by rds");
     struct known k = {ctx, err};
     if (ctx->cluster_known && (rc->validate_clusters || !rc->validate_clusters_set))
         route_config_clusters(rc, check_cluster, &k);

@@ -196,6 +196,7 @@ struct route_config {
     bool ignore_port_in_host_matching, most_specific_header_mutations_wins;
     bool validate_clusters, validate_clusters_set;
     uint32_t max_direct_response_body;
+    const struct config_source *vhds; /* delivers virtual hosts that requests ask for; or NULL */
 };
 
 /* What decoding needs beside the bytes; the counters say what was decoded anew (tests, rule "equal

@@ -4,12 +4,13 @@
 
 #include "base/map.h"
 #include "base/memory.h"
+#include "config/decode.h"
 #include "config/filter_factory.h"
 #include "config/route_index.h"
 #include "config/route_reuse.h"
 #include "config/typed.h"
 #include "config/upb_util.h"
-#include "config/wire.h"
+#include "config/wire_slice.h"
 #include "envoy/config/route/v3/route.upb.h"
 #include "envoy/config/route/v3/route_components.upb.h"
 #include "google/protobuf/any.upb.h"
@@ -18,7 +19,7 @@
 #define VH(x) envoy_config_route_v3_VirtualHost_##x
 #define RT(x) envoy_config_route_v3_Route_##x
 
-enum { FIELD_VIRTUAL_HOSTS = 2, FIELD_ROUTES = 3 };
+enum { FIELD_VIRTUAL_HOSTS = 2, FIELD_ROUTES = 3, FIELD_VHDS = 9, FIELD_VHDS_SOURCE = 1 };
 
 /* The two lists of a level: to add, to remove. */
 static bool mutations_decode(const struct envoy_config_core_v3_HeaderValueOption *const *add,
@@ -428,6 +429,24 @@ static bool config_vhosts(struct route_decode_context *ctx, struct bytes wire, u
     return true;
 }
 
+/* The protocol of virtual hosts is delta alone, and theirs are names that requests make up. */
+static bool take_vhds(struct route_decode_context *ctx, struct bytes wire, struct route_config *rc,
+                      struct error *err)
+{
+    struct arena *a = rc->node.arena;
+    struct decode_context *decode = ctx->filters->decode;
+    struct bytes source = wire_message(a, wire_message(a, wire, FIELD_VHDS), FIELD_VHDS_SOURCE);
+    struct config_source *out = ARENA_NEW(a, struct config_source);
+    if (!source.data || !decode)
+        return error_set(err, "value is required");
+    if (!config_source_decode(decode, a, source, out, err))
+        return false;
+    bool delta =
+        out->kind == SOURCE_ADS ? decode->ads_delta : out->kind == SOURCE_GRPC && out->api.delta;
+    rc->vhds = out;
+    return delta || error_set(err, "virtual hosts come by delta gRPC alone");
+}
+
 static bool config_fields(struct route_decode_context *ctx, struct bytes wire,
                           struct route_config *rc, upb_Arena *scratch, struct error *err)
 {
@@ -451,8 +470,8 @@ static bool config_fields(struct route_decode_context *ctx, struct bytes wire,
     rc->n_internal_only_headers = (unsigned)n;
     for (size_t i = 0; i < n; i++)
         rc->internal_only_headers[i] = upb_lower(internal[i], a);
-    if (RC(vhds)(m))
-        return error_set(err, "vhds: virtual host discovery is not implemented");
+    if (RC(vhds)(m) && !take_vhds(ctx, wire, rc, err))
+        return error_prefix(err, "vhds.config_source: ");
     if (RC(cluster_specifier_plugins)(m, &n) && n)
         return error_set(err, "cluster_specifier_plugins: not implemented");
     ctx->filters->arena = a;

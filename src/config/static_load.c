@@ -107,8 +107,10 @@ static bool take_dynamic(struct decode_context *ctx, struct bootstrap_config *c,
     struct bytes wire = wire_message(c->arena, c->wire, FIELD_DYNAMIC_RESOURCES);
     c->has_ads = wire_message(c->arena, wire, FIELD_ADS_CONFIG).data != NULL;
     ctx->ads_configured = c->has_ads;
-    return take_source(ctx, c, wire, FIELD_ADS_CONFIG, "ads_config", &c->ads, err) &&
-           take_source(ctx, c, wire, FIELD_CDS_CONFIG, "cds_config", &c->cds, err) &&
+    if (!take_source(ctx, c, wire, FIELD_ADS_CONFIG, "ads_config", &c->ads, err))
+        return false;
+    ctx->ads_delta = c->ads.api.delta;
+    return take_source(ctx, c, wire, FIELD_CDS_CONFIG, "cds_config", &c->cds, err) &&
            take_source(ctx, c, wire, FIELD_LDS_CONFIG, "lds_config", &c->lds, err);
 }
 

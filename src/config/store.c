@@ -306,6 +306,7 @@ static bool holds_key(const struct resource_version *v)
         return v->listener && listener_has_tls(v->listener);
     case RESOURCE_ENDPOINT:
     case RESOURCE_EXTENSION:
+    case RESOURCE_VIRTUAL_HOST:
     case RESOURCE_RUNTIME:
     case RESOURCE_ROUTE:
     case RESOURCE_TYPE_COUNT:

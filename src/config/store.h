@@ -54,7 +54,10 @@ struct resource_version {
             struct dependency cluster_dep;
         };
         struct listener_parts *listener; /* RESOURCE_LISTENER */
-        struct route_config *route;      /* RESOURCE_ROUTE */
+        struct {                         /* RESOURCE_ROUTE */
+            struct route_config *route;
+            size_t own; /* of `wire`: what follows are virtual hosts that came apart; 0: all */
+        };
         struct secret_files *files; /* RESOURCE_SECRET: those that it names, watched; or NULL */
         char nothing; /* RESOURCE_ENDPOINT: the clusters' versions hold the hosts; ends here */
     };

@@ -193,10 +193,10 @@ static void source_failed(void *ctx, const struct config_source *source)
         state_dir_failed(c->state, source);
 }
 
-static void demand_absent(void *ctx, struct bytes key)
+static void demand_settled(void *ctx, struct bytes key)
 {
     struct config_thread *c = ctx;
-    c->o.table->demand_absent(c->o.table->ctx, key);
+    c->o.table->demand_settled(c->o.table->ctx, key);
 }
 
 static void initialised(void *ctx)
@@ -356,7 +356,7 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
         .unwatch = unwatch,
         .reload_failed = reload_failed,
         .source_failed = source_failed,
-        .demand_absent = demand_absent,
+        .demand_settled = demand_settled,
         .initialised = initialised,
     };
     struct builder_options b = {.descriptors = o->descriptors,
@@ -612,6 +612,7 @@ void config_thread_return(struct config_thread *c, struct snapshot *s)
 /* A question on its way to the builder: in an arena of its own. */
 struct demand {
     struct arena *arena;
+    enum resource_type type;
     struct config_source source;
     struct bytes name;
 };
@@ -622,16 +623,17 @@ static void demanded(void *a, void *b)
     struct demand *d = b;
     struct arena *arena = d->arena;
     if (!c->ended)
-        builder_demand_cluster(c->builder, &d->source, d->name);
+        builder_demand(c->builder, d->type, &d->source, d->name);
     arena_free(&arena);
 }
 
-void config_thread_demand(struct config_thread *c, const struct config_source *source,
-                          struct bytes name)
+void config_thread_demand(struct config_thread *c, enum resource_type type,
+                          const struct config_source *source, struct bytes name)
 {
     struct arena *a = arena_new(0);
     struct demand *d = ARENA_NEW(a, struct demand);
     d->arena = a;
+    d->type = type;
     d->name = arena_dup(a, name);
     config_source_copy(a, &d->source, source);
     post_call(c->loop, demanded, c, d);

@@ -25,9 +25,9 @@ struct config_thread_table {
     void (*dns_stop)(void *ctx, const struct cluster *c, uint64_t generation);
     void *(*dial)(void *ctx, struct bytes cluster, dial_fn *fn, void *arg);
     void (*dial_cancel)(void *ctx, void *dial);
-    void (*demand_absent)(void *ctx, struct bytes key);
     void *(*fetch)(void *ctx, const struct fetch_request *q, fetch_fn *fn, void *arg);
     void (*fetch_cancel)(void *ctx, void *fetch);
+    void (*demand_settled)(void *ctx, struct bytes key);
     void (*initialised)(void *ctx);
 };
 
@@ -68,8 +68,8 @@ void config_thread_free(struct config_thread **c);
 uint64_t config_thread_kept_ns(const struct config_thread *c);
 struct loop *config_thread_loop(const struct config_thread *c);
 struct builder *config_thread_builder(const struct config_thread *c);
-/* Any thread: builder_demand_cluster(). */
-void config_thread_demand(struct config_thread *c, const struct config_source *source,
-                          struct bytes name);
+/* Any thread: builder_demand(). */
+void config_thread_demand(struct config_thread *c, enum resource_type type,
+                          const struct config_source *source, struct bytes name);
 /* Any thread: a holder gives a snapshot back. After config_thread_end_sources(): directly. */
 void config_thread_return(struct config_thread *c, struct snapshot *s);

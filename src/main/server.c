@@ -69,11 +69,11 @@ static void dns_stop(void *ctx, const struct cluster *c, uint64_t generation)
     dns_driver_stop(((struct server *)ctx)->dns, c, generation);
 }
 
-static void demand_absent(void *ctx, struct bytes key)
+static void demand_settled(void *ctx, struct bytes key)
 {
     struct server *s = ctx;
     for (unsigned i = 0; i < s->n_workers; i++)
-        worker_thread_demand_absent(s->workers[i], key);
+        worker_thread_demand_settled(s->workers[i], key);
 }
 
 static void *dial(void *ctx, struct bytes cluster, dial_fn *fn, void *arg)
@@ -238,9 +238,9 @@ static bool make_config(struct server *s, struct error *err)
         .dns_stop = dns_stop,
         .dial = dial,
         .dial_cancel = dial_cancel,
-        .demand_absent = demand_absent,
         .fetch = fetch,
         .fetch_cancel = fetch_cancel,
+        .demand_settled = demand_settled,
         .initialised = initialised,
     };
     table.ctx = s;

@@ -185,25 +185,26 @@ static void on_drained(struct timer *timer)
         timer_start(&t->drain, next_ms);
 }
 
-static void ask(void *ctx, const struct config_source *source, struct bytes name)
+static void ask(void *ctx, enum resource_type type, const struct config_source *source,
+                struct bytes name)
 {
-    config_thread_demand(((struct worker_thread *)ctx)->o.config, source, name);
+    config_thread_demand(((struct worker_thread *)ctx)->o.config, type, source, name);
 }
 
-static void on_absent(void *a, void *b)
+static void on_settled(void *a, void *b)
 {
     struct worker_thread *t = a;
     struct strbuf *key = b;
-    cluster_demand_absent(&t->worker, strbuf_bytes(key));
+    cluster_demand_settled(&t->worker, strbuf_bytes(key));
     strbuf_fini(key);
     mem_free(key);
 }
 
-void worker_thread_demand_absent(struct worker_thread *t, struct bytes key)
+void worker_thread_demand_settled(struct worker_thread *t, struct bytes key)
 {
     struct strbuf *copy = NEW(struct strbuf);
     strbuf_add_bytes(copy, key);
-    post_call(t->worker.loop, on_absent, t, copy);
+    post_call(t->worker.loop, on_settled, t, copy);
 }
 
 struct worker_thread *worker_thread_new(const struct worker_thread_options *o, struct error *err)

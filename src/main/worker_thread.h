@@ -41,8 +41,8 @@ void worker_thread_run(struct worker_thread *t, struct bytes node);
 void worker_thread_accept(struct worker_thread *t); /* from now on (rule M14) */
 void worker_thread_fail_health(struct worker_thread *t, bool fail);
 void worker_thread_drain(struct worker_thread *t, bool inbound_only); /* for good */
-/* The cluster of that key, which requests wait for, cannot be had now. */
-void worker_thread_demand_absent(struct worker_thread *t, struct bytes key);
+/* cluster_demand_settled() */
+void worker_thread_demand_settled(struct worker_thread *t, struct bytes key);
 /* Closes the listening sockets: all, or those of inbound listeners. */
 void worker_thread_stop_accepting(struct worker_thread *t, bool inbound_only);
 /* Main: ends the loop, joins, closes every connection and gives the snapshot back. */

@@ -35,6 +35,9 @@ static const char *const type_methods[RESOURCE_TYPE_COUNT][2] = {
     [RESOURCE_EXTENSION] =
         {"/envoy.service.extension.v3.ExtensionConfigDiscoveryService/StreamExtensionConfigs",
          "/envoy.service.extension.v3.ExtensionConfigDiscoveryService/DeltaExtensionConfigs"},
+    [RESOURCE_VIRTUAL_HOST] =
+        {NULL, /* refused by the decoder */
+         "/envoy.service.route.v3.VirtualHostDiscoveryService/DeltaVirtualHosts"},
     [RESOURCE_RUNTIME] = {"/envoy.service.runtime.v3.RuntimeDiscoveryService/StreamRuntime",
                           "/envoy.service.runtime.v3.RuntimeDiscoveryService/DeltaRuntime"},
 };

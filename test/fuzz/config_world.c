@@ -172,6 +172,7 @@ void config_world_init(struct config_world *w, bool strict)
     };
     w->builder = builder_new(&table, &o);
     builder_decode_context(w->builder)->ads_configured = true;
+    builder_decode_context(w->builder)->ads_delta = true;
 }
 
 void config_world_fini(struct config_world *w)

@@ -88,6 +88,17 @@ const struct template templates[] = {
      "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig]}}, {name: f, config_discovery: "
      "{config_source: {ads: {}}, type_urls: [type.googleapis.com/"
      "envoy.extensions.filters.http.router.v3.Router]}}]}}]}]}"},
+    {"envoy.config.listener.v3.Listener",
+     "{name: v, address: {socket_address: {address: 127.0.0.1, port_value: 82}}, filter_chains: "
+     "[{filters: [{name: hcm, typed_config: {" URL HCM
+     ", stat_prefix: v, rds: {route_config_name: v, config_source: {ads: {}}}, http_filters: ["
+     "{name: o, typed_config: {" URL "envoy.extensions.filters.http.on_demand.v3.OnDemand, odcds: "
+     "{source: {ads: {}}, timeout: 1s}}}, " ROUTER "]}}]}]}"},
+    {"envoy.config.route.v3.RouteConfiguration",
+     "{name: v, vhds: {config_source: {ads: {}}}, virtual_hosts: [{name: h, domains: [h.test], "
+     "routes: [{match: {prefix: /}, route: {cluster: c}}]}]}"},
+    {"envoy.config.route.v3.VirtualHost",
+     "{name: v/a, domains: [a.test, b.test], routes: [{match: {prefix: /}, route: {cluster: c}}]}"},
     {"envoy.config.core.v3.TypedExtensionConfig",
      "{name: f, typed_config: {" URL
      "envoy.extensions.filters.http.router.v3.Router, suppress_envoy_headers: true}}"},

@@ -147,6 +147,47 @@ START_TEST(test_pause_at_request_trailers)
 }
 END_TEST
 
+/* What has come meanwhile goes through the new filters, once. */
+static const char *const restarted[][2] = {
+    {POST, CHUNKS END},
+    {POST CHUNKS, END},
+    {POST CHUNKS END, ""},
+    {POST CHUNKS "0\r\nx: y\r\n\r\n", ""},
+};
+
+START_TEST(test_restart)
+{
+    probe.status[PROBE_REQUEST_HEADERS] = FILTER_PAUSE;
+    client_send(&c, restarted[_i][0]);
+    ck_assert_uint_eq(origin.begun, 0);
+    probe.status[PROBE_REQUEST_HEADERS] = FILTER_CONTINUE;
+    filter_restart(probe.filter);
+    ck_assert(!connection_read_paused(c.server->connection));
+    ck_assert_uint_eq(probe.destroyed, 1);
+    ck_assert_uint_eq(probe.calls[PROBE_REQUEST_HEADERS], 2);
+    client_send(&c, restarted[_i][1]);
+    loopback_run(&lb);
+    ck_assert_str_eq(client_take(&c), ANSWER);
+    ck_assert_uint_eq(origin.begun, 1);
+    ck_assert_uint_eq(probe.destroyed, 2);
+}
+END_TEST
+
+START_TEST(test_restart_without_body)
+{
+    probe.status[PROBE_REQUEST_HEADERS] = FILTER_PAUSE;
+    client_send(&c, "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
+    filter_restart(probe.filter); /* it waits again */
+    ck_assert_uint_eq(origin.begun, 0);
+    lb.manager->filters[0].disabled = true;
+    filter_restart(probe.filter); /* and is left out */
+    loopback_run(&lb);
+    ck_assert_uint_eq(origin.begun, 1);
+    ck_assert_uint_eq(probe.calls[PROBE_REQUEST_HEADERS], 2);
+    ck_assert(bytes_ends_with(strbuf_bytes(&c.received), BYTES("hello")));
+}
+END_TEST
+
 START_TEST(test_pause_at_each_response_hook)
 {
     static const enum probe_hook hooks[] = {PROBE_RESPONSE_HEADERS, PROBE_RESPONSE_DATA,
@@ -236,6 +277,8 @@ int main(void)
     tcase_add_test(t, test_continue);
     tcase_add_test(t, test_pause_at_request_headers);
     tcase_add_test(t, test_pause_at_request_headers_without_body);
+    tcase_add_loop_test(t, test_restart, 0, ARRAY_SIZE(restarted));
+    tcase_add_test(t, test_restart_without_body);
     tcase_add_test(t, test_buffer_until_the_end);
     tcase_add_test(t, test_buffer_then_resume);
     tcase_add_test(t, test_buffer_over_the_limit_is_413);

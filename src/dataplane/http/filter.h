@@ -48,6 +48,10 @@ struct http_filter_ops {
 
 /* Goes on where this filter stopped. Not from inside its own hook. */
 void filter_resume(struct http_filter *f, enum filter_direction dir);
+/* A request that waits at this filter goes through all filters anew, made for the route that it has
+ * now: by it some may be on or off, or configured otherwise. f is gone then. Not from inside its
+ * own hook. */
+void filter_restart(struct http_filter *f);
 /* Gives data to the filters after this one (or before it, on the way back). */
 void filter_inject(struct http_filter *f, enum filter_direction dir, struct buffer *data, bool end);
 /* What BUFFER and PAUSE have collected here, to read or change in place. */

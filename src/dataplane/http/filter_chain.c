@@ -393,3 +393,25 @@ void filter_chain_destroy(struct stream *s)
     s->n_filters = 0;
     s->filters = NULL;
 }
+
+void filter_restart(struct http_filter *f)
+{
+    struct stream *s = f->stream;
+    struct filter_hold hold = s->priv->holds[FILTER_REQUEST][f - s->filters];
+    struct buffer data;
+    if (halted(s, FILTER_REQUEST) || !hold.headers)
+        return;
+    buffer_init(&data, s->worker->chunks);
+    buffer_move(&data, &s->priv->holds[FILTER_REQUEST][f - s->filters].data);
+    bool end = hold.headers_end && !data.len && !hold.end && !hold.trailers;
+    filter_chain_drop(s, FILTER_REQUEST);
+    filter_chain_destroy(s);
+    filter_chain_create(s);
+    run_headers(s, FILTER_REQUEST, 0, end);
+    if (!halted(s, FILTER_REQUEST) && (data.len || hold.end))
+        run_data(s, FILTER_REQUEST, 0, &data, hold.end);
+    if (!halted(s, FILTER_REQUEST) && hold.trailers)
+        run_trailers(s, FILTER_REQUEST, 0);
+    buffer_fini(&data);
+    http_conn_flush(s->conn);
+}

@@ -273,6 +273,20 @@ void stream_clear_route(struct stream *s)
     stream_read_request(s);
 }
 
+void stream_refresh_routes(struct stream *s)
+{
+    struct route_config *old = s->routes;
+    http_conn_refresh(s->conn);
+    if (s->conn->binding->routes != old) {
+        s->routes = s->conn->binding->routes;
+        if (s->routes)
+            node_pin(&s->routes->node, s->worker->slot);
+        if (old)
+            node_unpin(&old->node, s->worker->slot);
+    }
+    stream_clear_route(s);
+}
+
 bool stream_is_grpc(const struct stream *s)
 {
     return grpc_content_type(&s->request_headers);

@@ -92,6 +92,9 @@ const struct route_match_result *stream_route(struct stream *s);
 void stream_clear_route(struct stream *s);
 /* After a change of the head that leaves the route what it is: reads s->request anew. */
 void stream_read_request(struct stream *s);
+/* Goes on with the routes that the newest snapshot has for this connection; the route is matched
+ * anew. For a request that has waited for them. */
+void stream_refresh_routes(struct stream *s);
 /* Ends the stream with a row of the table: a response if none has begun, otherwise a reset.
  * detail may add to the body (see Envoy's "upstream connect error ..."); NULL for the row's own. */
 void stream_local_reply(struct stream *s, const struct stream_error *e, const char *body,

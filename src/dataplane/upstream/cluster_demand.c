@@ -12,6 +12,7 @@
 struct demanded_cluster {
     struct cluster_demand *demand;
     struct list waits;
+    enum resource_type type;
     bool waking;            /* no longer found by its name */
     struct bytes name, key; /* in the same piece of heap */
 };
@@ -51,11 +52,13 @@ static void drop(struct demanded_cluster *c)
     mem_free(c);
 }
 
-static struct demanded_cluster *add(struct cluster_demand *d, struct bytes key, struct bytes name)
+static struct demanded_cluster *add(struct cluster_demand *d, enum resource_type type,
+                                    struct bytes key, struct bytes name)
 {
     struct demanded_cluster *c = mem_alloc(sizeof(*c) + key.len);
     char *text = memcpy(c + 1, key.data, key.len);
     c->demand = d;
+    c->type = type;
     c->key = bytes_from(text, key.len);
     c->name = bytes_skip(c->key, key.len - name.len);
     list_init(&c->waits);
@@ -64,22 +67,23 @@ static struct demanded_cluster *add(struct cluster_demand *d, struct bytes key, 
     return c;
 }
 
-void cluster_demand_wait(struct worker *worker, const struct config_source *source,
-                         struct bytes name, struct cluster_wait *w)
+void cluster_demand_wait(struct worker *worker, enum resource_type type,
+                         const struct config_source *source, struct bytes name,
+                         struct cluster_wait *w)
 {
     struct cluster_demand *d = worker->demand;
     struct strbuf key = STRBUF_INIT;
-    builder_demand_key(&key, source, name);
+    builder_demand_key(&key, type, source, name);
     struct demanded_cluster *c = map_get(&d->names, strbuf_bytes(&key));
     bool first = !c;
     if (first)
-        c = add(d, strbuf_bytes(&key), name);
+        c = add(d, type, strbuf_bytes(&key), name);
     w->on = c;
     list_init(&w->link);
     list_push_back(&c->waits, &w->link);
     strbuf_fini(&key);
     if (first)
-        d->ask(d->ctx, source, name);
+        d->ask(d->ctx, type, source, name);
 }
 
 void cluster_demand_cancel(struct cluster_wait *w)
@@ -107,7 +111,7 @@ static void wake(struct demanded_cluster *c)
     mem_free(c);
 }
 
-void cluster_demand_absent(struct worker *worker, struct bytes key)
+void cluster_demand_settled(struct worker *worker, struct bytes key)
 {
     struct demanded_cluster *c = worker->demand ? map_get(&worker->demand->names, key) : NULL;
     if (c)
@@ -121,7 +125,7 @@ void cluster_demand_review(struct worker *worker)
     size_t it = 0;
     while (worker->demand && map_next(&worker->demand->names, &it, &key, &value)) {
         struct demanded_cluster *c = value;
-        if (!snapshot_cluster(worker->snapshot, c->name))
+        if (c->type != RESOURCE_CLUSTER || !snapshot_cluster(worker->snapshot, c->name))
             continue;
         wake(c);
         it = 0; /* names may have been added */

@@ -28,6 +28,8 @@ enum what {
     UPDATE_EXTENSION,
     REMOVE_EXTENSION,
     DEMAND,
+    UPDATE_VIRTUAL_HOST,
+    REMOVE_VIRTUAL_HOST,
     WHAT_COUNT
 };
 
@@ -88,12 +90,13 @@ static void remove_one(struct config_world *w, const struct record *r)
     update_result_fini(&result);
 }
 
-static void remove_extension(struct config_world *w, const struct record *r)
+static void remove_named(struct config_world *w, enum resource_type type, const char *text,
+                         const struct record *r)
 {
     struct update_result result;
-    struct bytes name = r->which & 1 ? BYTES("f") : BYTES("g");
-    config_update(w->builder, r->which & 32 ? &w->other : &w->ads, RESOURCE_EXTENSION, NULL, 0,
-                  &name, 1, false, BYTES("v2"), &result);
+    struct bytes name = bytes_of(text);
+    config_update(w->builder, r->which & 32 ? &w->other : &w->ads, type, NULL, 0, &name, 1, false,
+                  BYTES("v2"), &result);
     update_result_fini(&result);
 }
 
@@ -129,10 +132,17 @@ static void act(struct config_world *w, const struct record *r)
         update(w, RESOURCE_EXTENSION, r);
         break;
     case DEMAND:
-        builder_demand_cluster(w->builder, r->which & 1 ? &w->other : &w->ads, r->wire);
+        builder_demand(w->builder, r->which & 2 ? RESOURCE_VIRTUAL_HOST : RESOURCE_CLUSTER,
+                       r->which & 1 ? &w->other : &w->ads, r->wire);
+        break;
+    case UPDATE_VIRTUAL_HOST:
+        update(w, RESOURCE_VIRTUAL_HOST, r);
+        break;
+    case REMOVE_VIRTUAL_HOST:
+        remove_named(w, RESOURCE_VIRTUAL_HOST, r->which & 1 ? "v/a" : "v/b", r);
         break;
     case REMOVE_EXTENSION:
-        remove_extension(w, r);
+        remove_named(w, RESOURCE_EXTENSION, r->which & 1 ? "f" : "g", r);
         break;
     case REMOVE:
         remove_one(w, r);
@@ -191,6 +201,8 @@ static const char *message_of(const struct record *r)
         return resource_type_name(RESOURCE_SECRET);
     if (what == UPDATE_EXTENSION)
         return resource_type_name(RESOURCE_EXTENSION);
+    if (what == UPDATE_VIRTUAL_HOST)
+        return resource_type_name(RESOURCE_VIRTUAL_HOST);
     return what <= UPDATE_ROUTE ? resource_type_name((enum resource_type)what) : NULL;
 }
 
@@ -203,9 +215,10 @@ static struct record make_record(struct random_source *random, struct strbuf *wi
     if (at < n_templates)
         for (int t = 0; t < RESOURCE_TYPE_COUNT; t++)
             if (strcmp(templates[at].message, resource_type_name((enum resource_type)t)) == 0) {
-                r.what = t == RESOURCE_SECRET      ? UPDATE_SECRET
-                         : t == RESOURCE_EXTENSION ? UPDATE_EXTENSION
-                                                   : (uint8_t)t;
+                r.what = t == RESOURCE_SECRET         ? UPDATE_SECRET
+                         : t == RESOURCE_EXTENSION    ? UPDATE_EXTENSION
+                         : t == RESOURCE_VIRTUAL_HOST ? UPDATE_VIRTUAL_HOST
+                                                      : (uint8_t)t;
                 r.which &= random_below(random, 4) ? 0 : 0xff;
                 r.wire = template_wire(at);
                 return r;

@@ -131,10 +131,10 @@ static void reload_failed(void *ctx, struct bytes secret, const char *why)
 }
 
 /* A key ends in the name. */
-static void demand_absent(void *ctx, struct bytes key)
+static void demand_settled(void *ctx, struct bytes key)
 {
-    struct bytes name = bytes_skip(key, strlen("3:ads"));
-    strbuf_printf(&((struct fixture *)ctx)->log, "absent %.*s;", BYTES_ARG(name));
+    struct bytes name = bytes_skip(key, strlen(" 3:ads") + (size_t)bytes_find_char(key, ' '));
+    strbuf_printf(&((struct fixture *)ctx)->log, "settled %.*s;", BYTES_ARG(name));
 }
 
 static void initialised(void *ctx)
@@ -166,7 +166,7 @@ void fixture_init(struct fixture *f)
                                   .watch = watch,
                                   .unwatch = unwatch,
                                   .reload_failed = reload_failed,
-                                  .demand_absent = demand_absent,
+                                  .demand_settled = demand_settled,
                                   .initialised = initialised};
     struct builder_options o = {.descriptors = f->descriptors,
                                 .validator = f->validator,

@@ -22,7 +22,7 @@ static void teardown(void)
 
 static const char *demand(const char *name)
 {
-    builder_demand_cluster(f.builder, &f.ads, bytes_of(name));
+    builder_demand(f.builder, RESOURCE_CLUSTER, &f.ads, bytes_of(name));
     return fixture_log(&f);
 }
 
@@ -38,7 +38,7 @@ static const char *take_away(const char *name)
 }
 
 #define CLUSTER(name) "{name: " name ", type: STATIC, connect_timeout: 1s}"
-#define ABSENT(name) "absent " name ";"
+#define ABSENT(name) "settled " name ";"
 #define STAT(name) fixture_stat(&f, "xylem.config.on_demand." name)
 
 START_TEST(a_name_is_asked_for_once)
@@ -114,7 +114,7 @@ START_TEST(names_that_no_server_has)
     longest[512] = '\0';
     demand(longest);
     ck_assert_int_eq(STAT("asked"), 1);
-    builder_demand_cluster(f.builder, &f.ads, bytes_from("a\0b", 3));
+    builder_demand(f.builder, RESOURCE_CLUSTER, &f.ads, bytes_from("a\0b", 3));
     ck_assert_int_eq(STAT("asked"), 1);
 }
 END_TEST
@@ -143,10 +143,10 @@ START_TEST(sources_are_apart)
     struct config_source other = f.ads;
     other.key = BYTES("other");
     demand("one");
-    builder_demand_cluster(f.builder, &other, BYTES("one"));
+    builder_demand(f.builder, RESOURCE_CLUSTER, &other, BYTES("one"));
     ck_assert_str_eq(fixture_log(&f), "want cds one;done;");
     ck_assert_str_eq(take_away("one"), ABSENT("one"));
-    builder_demand_cluster(f.builder, &other, BYTES("one"));
+    builder_demand(f.builder, RESOURCE_CLUSTER, &other, BYTES("one"));
     ck_assert_str_eq(fixture_log(&f), "");
 }
 END_TEST

@@ -344,7 +344,7 @@ END_TEST
     "{name: r, virtual_hosts: [{name: a, domains: " first "}, {name: b, domains: " second "}]}"
 
 static const char *const refused_configs[][2] = {
-    {"{name: r, vhds: {}}", "vhds: virtual host discovery is not implemented"},
+    {"{name: r, vhds: {}}", "vhds.config_source: value is required"},
     {"{name: r, virtual_hosts: [{domains: ['*']}]}", "virtual_hosts[0].name: value length"},
     {"{name: r, virtual_hosts: [{name: a, domains: [x, '']}]}",
      "virtual_hosts[0].domains[1]: expected a host name, got an empty string"},

@@ -22,7 +22,8 @@ struct waiter {
     const char *asks_for; /* and what it waits for then */
 };
 
-static void ask(void *ctx, const struct config_source *source, struct bytes name)
+static void ask(void *ctx, enum resource_type type, const struct config_source *source,
+                struct bytes name)
 {
     strbuf_printf(&log_text, "ask %.*s %.*s;", BYTES_ARG(source->key), BYTES_ARG(name));
 }
@@ -35,7 +36,7 @@ static void woken(struct cluster_wait *w)
     if (x->ends)
         cluster_demand_cancel(&x->ends->wait);
     if (x->asks_for)
-        cluster_demand_wait(&worker, &ads, bytes_of(x->asks_for), w);
+        cluster_demand_wait(&worker, RESOURCE_CLUSTER, &ads, bytes_of(x->asks_for), w);
     x->asks_for = NULL;
 }
 
@@ -45,7 +46,7 @@ static void wait_on(struct waiter *x, const struct config_source *source, const 
     x->name = self;
     x->wait.fn = woken;
     x->wait.owner = x;
-    cluster_demand_wait(&worker, source, bytes_of(name), &x->wait);
+    cluster_demand_wait(&worker, RESOURCE_CLUSTER, source, bytes_of(name), &x->wait);
 }
 
 static void expect(const char *text)
@@ -57,8 +58,8 @@ static void expect(const char *text)
 static void absent(const struct config_source *source, const char *name)
 {
     struct strbuf key = STRBUF_INIT;
-    builder_demand_key(&key, source, bytes_of(name));
-    cluster_demand_absent(&worker, strbuf_bytes(&key));
+    builder_demand_key(&key, RESOURCE_CLUSTER, source, bytes_of(name));
+    cluster_demand_settled(&worker, strbuf_bytes(&key));
     strbuf_fini(&key);
 }
 

@@ -1,12 +1,13 @@
-/* envoy.filters.http.on_demand: a request for a cluster that is not there waits while the control
- * plane is asked for it (upstream/cluster_demand.h). Whatever comes of it, the request goes on, and
- * the router answers where there is still no cluster. */
+/* envoy.filters.http.on_demand: a request for a virtual host that may come (VHDS), or a cluster
+ * that is not there (on-demand CDS), waits while the control plane is asked for it
+ * (upstream/cluster_demand.h). Whatever comes of it, the request goes on, and the router answers
+ * where there is still none. */
 #pragma once
 
 #include "dataplane/http/filter.h"
 
 struct on_demand_config {
-    bool clusters; /* odcds: else the filter does nothing */
+    bool clusters; /* odcds: else it does nothing for clusters */
     struct config_source source;
     uint64_t timeout_ms;
 };
