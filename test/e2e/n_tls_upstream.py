@@ -1,4 +1,5 @@
 """TLS to origins: what is sent, who is believed, what a failure looks like."""
+import ssl
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from harness import Origin, bootstrap, cluster, endpoint, http_listener, route, 
 from harness import certs
 from harness.config import file_log
 from harness.dns import DnsServer, cares
+from harness.tls import TlsServer
 
 INTRODUCTION = Path(__file__).parent / "introduction.yaml"
 
@@ -165,6 +167,42 @@ def test_large_bodies(start, secure):
     body = bytes(range(256)) * 8192
     proxy.request("POST", "/", body=body)
     assert origin.last.body == body
+
+
+def end_with_the_data(context, bodies):
+    """An origin whose answer lasts until its end, which TLS tells in the same segment as the last
+    bytes; TCP stays open until the peer has closed."""
+    def serve(sock):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+
+        def until(what):
+            while True:
+                try:
+                    return what()
+                except ssl.SSLWantReadError:
+                    sock.sendall(outgoing.read())
+                    incoming.write(sock.recv(65536))
+        until(tls.do_handshake)
+        until(lambda: tls.read(65536))
+        tls.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + bodies)
+        try:
+            tls.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+        sock.sendall(outgoing.read())
+        while sock.recv(65536):
+            pass
+    return TlsServer(None, serve)
+
+
+@pytest.mark.parametrize("size", [0, 1, 100000])
+def test_end_that_tls_tells(start, closing, web, tmp_path, size):
+    origin = closing(end_with_the_data(certs.server_context(web, tmp_path), b"x" * size))
+    proxy = through(start, origin, certs.upstream())
+    answer = proxy.get("/")
+    assert answer.status == 200 and answer.body == b"x" * size
+    proxy.wait_stat("cluster.one.upstream_cx_active", 0)
 
 
 @pytest.mark.only("xylem", "Envoy 1.40 refuses this file: its router has no typed_config")
