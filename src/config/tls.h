@@ -100,6 +100,7 @@ struct tls_settings {
     enum tls_version min_version, max_version;
     struct bytes *ciphers, *curves, *signature_algorithms, *alpn;
     unsigned n_ciphers, n_curves, n_signature_algorithms, n_alpn;
+    bool fips_202205; /* versions, ciphers, curves and algorithms are those of this policy */
     const struct tls_certificate *certificates;
     unsigned n_certificates;
     const struct tls_validation *validation; /* NULL: the peer's certificate is not looked at */

@@ -71,9 +71,12 @@ static bool take_params(struct arena *a, const common_msg *m, struct tls_setting
     size_t n;
     if (!p)
         return true;
-    PARAMS(compliance_policies)(p, &n);
-    if (n)
-        return error_set(err, "tls_params.compliance_policies is not implemented");
+    const int32_t *policies = PARAMS(compliance_policies)(p, &n);
+    out->fips_202205 = n > 0;
+    for (size_t i = 0; i < n; i++) {
+        if (policies[i] != PARAMS(FIPS_202205))
+            return error_set(err, "tls_params.compliance_policies: %d is not known", policies[i]);
+    }
     upb_StringView const *list = PARAMS(cipher_suites)(p, &n);
     out->ciphers = take_strings(a, list, n, &out->n_ciphers);
     list = PARAMS(ecdh_curves)(p, &n);

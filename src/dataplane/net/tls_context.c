@@ -75,6 +75,27 @@ static bool set_list(SSL_CTX *ssl, int (*set)(SSL_CTX *, const char *), const st
     return ok;
 }
 
+/* What FIPS_202205 means in BoringSSL, whatever else is configured. */
+static const char fips_ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+                                   "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+static const char fips_curves[] = "P-256:P-384";
+static const char fips_algorithms[] =
+    "rsa_pkcs1_sha256:rsa_pkcs1_sha384:rsa_pkcs1_sha512:ecdsa_secp256r1_sha256:"
+    "ecdsa_secp384r1_sha384:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512";
+
+static bool set_policy(struct tls_context *c, const struct tls_settings *s, struct error *err)
+{
+    if (!s->fips_202205)
+        return true;
+    c->only_aes = true; /* TLS 1.3: this library has no list of its ciphers */
+    return (SSL_CTX_set_min_proto_version(c->ssl, TLS1_2_VERSION) &&
+            SSL_CTX_set_max_proto_version(c->ssl, TLS1_3_VERSION) &&
+            SSL_CTX_set_strict_cipher_list(c->ssl, fips_ciphers) &&
+            SSL_CTX_set1_curves_list(c->ssl, fips_curves) &&
+            SSL_CTX_set1_sigalgs_list(c->ssl, fips_algorithms)) ||
+           error_set(err, "the compliance policy FIPS_202205 cannot be set");
+}
+
 static bool set_parameters(struct tls_context *c, const struct tls_settings *s, struct error *err)
 {
     uint16_t max = c->is_server ? TLS1_3_VERSION : TLS1_2_VERSION; /* as Envoy has it */
@@ -87,7 +108,8 @@ static bool set_parameters(struct tls_context *c, const struct tls_settings *s, 
            set_list(c->ssl, SSL_CTX_set1_curves_list, s->curves, s->n_curves, default_curves,
                     "ECDH curves", err) &&
            set_list(c->ssl, SSL_CTX_set1_sigalgs_list, s->signature_algorithms,
-                    s->n_signature_algorithms, NULL, "TLS signature algorithms", err);
+                    s->n_signature_algorithms, NULL, "TLS signature algorithms", err) &&
+           set_policy(c, s, err);
 }
 
 /* --- ALPN --- */

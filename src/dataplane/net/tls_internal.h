@@ -68,6 +68,7 @@ struct tls_context {
     atomic_uint refs;
     bool is_server, require_client_certificate, require_sni, full_scan, allow_renegotiation;
     bool enforce_rsa_key_usage, auto_sni_san_validation, disable_tickets;
+    bool only_aes; /* a policy: no connection with another cipher */
     enum tls_ocsp_policy ocsp_policy;
     SSL_CTX *ssl;
     struct arena *arena;

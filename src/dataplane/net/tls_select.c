@@ -2,6 +2,8 @@
  * knows of OCSP. In the order that Envoy tries them. */
 #include <time.h>
 
+#include <openssl/aead.h>
+
 #include "dataplane/net/tls_internal.h"
 
 /* Reads 16-bit numbers of an extension with a list in it (length first). */
@@ -39,6 +41,20 @@ static bool offers_ecdsa_cipher(const SSL_CLIENT_HELLO *hello)
             (uint16_t)(hello->cipher_suites[i] << 8 | hello->cipher_suites[i + 1]));
         if (c && SSL_CIPHER_get_auth_nid(c) == NID_auth_ecdsa)
             return true;
+    }
+    return false;
+}
+
+/* Would the library choose ChaCha20 in TLS 1.3? The client's order decides where AES is fast. */
+static bool leads_to_chacha(const SSL_CLIENT_HELLO *hello)
+{
+    bool aes = false;
+    for (size_t i = 0; i + 1 < hello->cipher_suites_len; i += 2) {
+        int id = hello->cipher_suites[i] << 8 | hello->cipher_suites[i + 1];
+        if (id == (TLS1_CK_CHACHA20_POLY1305_SHA256 & 0xffff))
+            return !aes || !EVP_has_aes_hardware();
+        aes |= id == (TLS1_CK_AES_128_GCM_SHA256 & 0xffff) ||
+               id == (TLS1_CK_AES_256_GCM_SHA384 & 0xffff);
     }
     return false;
 }
@@ -133,6 +149,8 @@ enum ssl_select_cert_result_t tls_select_certificate(const SSL_CLIENT_HELLO *hel
     const struct tls_context *c = t->context;
     if (c->require_sni && !SSL_get_servername(hello->ssl, TLSEXT_NAMETYPE_host_name))
         return ssl_select_cert_error;
+    if (c->only_aes && leads_to_chacha(hello))
+        SSL_set_max_proto_version(hello->ssl, TLS1_2_VERSION); /* whose ciphers are listed */
     const struct tls_identity *id = choose(c, hello);
     t->identity = id;
     if (!staple(t, id, hello))

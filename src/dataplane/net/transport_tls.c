@@ -219,6 +219,19 @@ static void established(struct transport_tls *t)
     tls_count_handshake(t->c);
 }
 
+/* A policy holds for what the peer has chosen, too: nothing was said over it yet. */
+static bool cipher_allowed(struct transport_tls *t)
+{
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(t->c->ssl);
+    if (!t->c->context->only_aes || SSL_CIPHER_get_id(cipher) != TLS1_CK_CHACHA20_POLY1305_SHA256)
+        return true;
+    t->failed = true;
+    t->transport.error = EPROTO;
+    t->transport.failure = "TLS_error:|the compliance policy forbids the cipher:TLS_error_end";
+    tls_count(t->c, STAT_TLS_CONNECTION_ERROR);
+    return false;
+}
+
 /* The peer is gone, or never was one: nothing of TLS failed. */
 static ssize_t lost(struct transport_tls *t)
 {
@@ -239,6 +252,8 @@ static ssize_t handshake_step(struct transport_tls *t)
 {
     int r = SSL_do_handshake(t->c->ssl);
     if (r == 1) {
+        if (!cipher_allowed(t))
+            return IO_ERROR;
         established(t);
         return flush_out(t) == IO_ERROR ? IO_ERROR : 0;
     }
