@@ -190,6 +190,8 @@ MUST_CHECK bool builder_secret_reload(struct builder *b, struct resource *r, uin
                                       struct error *err);
 /* ---- builder_secret_files.c ---- */
 struct tls_reader;
+/* Gauges of when the certificates of the socket's newest context end. */
+void builder_tls_expiry(struct builder *b, const struct tls_socket *s);
 void builder_secret_watch(struct builder *b, struct resource_version *v,
                           const struct tls_reader *reader);
 void builder_secret_unwatch(struct builder *b, struct resource_version *v);

@@ -10,6 +10,9 @@ static void node_fini(struct node *n)
 {
     struct tls_node *t = CONTAINER_OF(n, struct tls_node, node);
     t->factory->unref(t->factory->ctx, t->context);
+    for (unsigned i = 0; i < t->n_expiry; i++)
+        stat_scope_unref(&t->expiry[i]);
+    mem_free(t->expiry);
 }
 
 static struct bytes secret_wire(void *arg, const struct tls_secret_ref *ref)
@@ -51,6 +54,7 @@ bool builder_tls_prepare(struct builder *b, struct tls_socket *s, struct bytes s
         return true;
     stat_add(s->stats, STAT_SLOT_CONFIG, STAT_TLS_UPDATE_BY_SDS, 0);
     s->node = make_node(b, s, err);
+    builder_tls_expiry(b, s);
     return !error_is_set(err);
 }
 
@@ -233,6 +237,7 @@ static void remake_use(struct builder *b, struct remake *m, struct resource *sec
             continue;
         s->node = m->made[i].node;
         m->made[i].node = NULL;
+        builder_tls_expiry(b, s);
         NODE_UNREF(&old);
     }
     LIST_EACH(it, &secret->dependants)

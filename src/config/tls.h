@@ -180,4 +180,6 @@ struct tls_node {
     struct node node;
     const struct tls_factory *factory;
     struct tls_context *context;
+    struct stat_scope **expiry; /* the builder's: a gauge for each certificate */
+    unsigned n_expiry;
 };
