@@ -101,6 +101,8 @@ enum access_log_sink { ACCESS_LOG_FILE, ACCESS_LOG_STDOUT, ACCESS_LOG_STDERR, AC
     X(DOWNSTREAM_LOCAL_URI_SAN, "DOWNSTREAM_LOCAL_URI_SAN")                                        \
     X(DOWNSTREAM_LOCAL_DNS_SAN, "DOWNSTREAM_LOCAL_DNS_SAN")                                        \
     X(DOWNSTREAM_TRANSPORT_FAILURE_REASON, "DOWNSTREAM_TRANSPORT_FAILURE_REASON")                  \
+    X(TLS_JA3_FINGERPRINT, "TLS_JA3_FINGERPRINT")                                                  \
+    X(TLS_JA4_FINGERPRINT, "TLS_JA4_FINGERPRINT")                                                  \
     X(UPSTREAM_TLS_VERSION, "UPSTREAM_TLS_VERSION")                                                \
     X(UPSTREAM_TLS_CIPHER, "UPSTREAM_TLS_CIPHER")                                                  \
     X(UPSTREAM_TLS_SESSION_ID, "UPSTREAM_TLS_SESSION_ID")                                          \

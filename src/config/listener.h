@@ -109,7 +109,7 @@ struct listener_match {
 
 /* What is looked at before a connection has a filter chain. */
 struct listener_filters {
-    bool tls_inspector, close_on_bad_hello, continue_on_timeout;
+    bool tls_inspector, close_on_bad_hello, continue_on_timeout, ja3, ja4;
     const struct listener_match *disabled; /* NULL: nowhere */
     uint32_t max_client_hello;
     uint64_t timeout_ms; /* 0: none */

@@ -78,13 +78,12 @@ static bool take_inspector(struct bytes wire, struct listener_filters *out, stru
     const envoy_extensions_filters_listener_tls_inspector_v3_TlsInspector *m =
         TLS(parse)(wire.data, wire.len, arena);
     bool ok = m != NULL || error_set(err, "the bytes are no TlsInspector");
-    if (ok && (upb_bool(TLS(enable_ja3_fingerprinting)(m), false) ||
-               upb_bool(TLS(enable_ja4_fingerprinting)(m), false)))
-        ok = error_set(err, "fingerprints are not implemented");
     if (ok) {
         uint32_t max = upb_u32(TLS(max_client_hello_size)(m), HELLO_MAX);
         out->tls_inspector = true;
         out->max_client_hello = max < HELLO_MAX ? max : HELLO_MAX;
+        out->ja3 = upb_bool(TLS(enable_ja3_fingerprinting)(m), false);
+        out->ja4 = upb_bool(TLS(enable_ja4_fingerprinting)(m), false);
         out->close_on_bad_hello = TLS(close_connection_on_client_hello_parsing_errors)(m);
     }
     upb_Arena_Free(arena);

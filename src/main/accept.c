@@ -10,7 +10,7 @@
 #include "dataplane/http/stream_error.h"
 #include "dataplane/net/conn_limit.h"
 #include "dataplane/net/transport_tls.h"
-#include "filters/listener/tls_inspector/client_hello.h"
+#include "filters/listener/tls_inspector/fingerprint.h"
 
 enum { READ_MAX = 4 }; /* reads of one event */
 
@@ -65,8 +65,22 @@ static struct transport *chain_transport(struct worker *w, const struct listener
     return NULL;
 }
 
+/* Of the hello that was read, as far as the listener wants them. */
+static void tell_fingerprints(const struct listener_filters *f, const struct client_hello *h,
+                              struct transport *t)
+{
+    char ja3[JA3_SIZE], ja4[JA4_SIZE];
+    if (f->ja3)
+        client_hello_ja3(h, ja3);
+    if (f->ja4)
+        client_hello_ja4(h, ja4);
+    transport_tls_fingerprints(t, f->ja3 ? ja3 : NULL, f->ja4 ? ja4 : NULL);
+}
+
+/* hello: NULL, or what was read of it stands in `early`. */
 static void connect_chain(struct worker *w, const struct listener_entry *e,
-                          const struct chain_query *q, int fd, bool limited, struct buffer *early)
+                          const struct chain_query *q, int fd, bool limited, struct buffer *early,
+                          const struct client_hello *hello)
 {
     struct chain_binding *b = listener_find_chain(e, q);
     if (!b || !b->manager) {
@@ -83,6 +97,8 @@ static void connect_chain(struct worker *w, const struct listener_entry *e,
             conn_limit_give_back(w->connections);
         return;
     }
+    if (hello && b->chain->tls)
+        tell_fingerprints(&e->listener->filters, hello, t);
     if (early && b->chain->tls)
         transport_tls_prefill(t, early);
     struct http_conn *c = http_conn_accept_over(w, t, &q->remote, e, b);
@@ -144,7 +160,7 @@ static void go_on(struct accepted *a, bool is_tls)
                             .application_protocols = a->hello.protocols,
                             .n_application_protocols = a->hello.n_protocols,
                             .transport_protocol = is_tls ? BYTES("tls") : BYTES_NONE};
-    connect_chain(w, e, &q, fd, a->limited, &a->in);
+    connect_chain(w, e, &q, fd, a->limited, &a->in, is_tls ? &a->hello : NULL);
 }
 
 static void inspected(struct accepted *a)
@@ -283,7 +299,7 @@ void accept_begin(struct accept_list *l, const struct listener_entry *e, int fd,
     if (listener_filters_inspect(&e->listener->filters, q.local.port))
         wait_for_hello(l, e, fd, remote, limited);
     else
-        connect_chain(w, e, &q, fd, limited, NULL);
+        connect_chain(w, e, &q, fd, limited, NULL, NULL);
 }
 
 void accept_list_init(struct accept_list *l, struct worker *w)

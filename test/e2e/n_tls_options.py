@@ -4,8 +4,9 @@ import subprocess
 
 import pytest
 
-from harness import bootstrap, cluster, difference, direct, http_listener, route, wait_for
+from harness import Client, Origin, bootstrap, cluster, difference, direct, http_listener, route, wait_for
 from harness import certs
+from harness.config import file_log
 
 SSL = r"listener\..*\.ssl\."
 
@@ -91,6 +92,111 @@ def test_fips_policy_to_an_origin(start, closing, web, tmp_path, suites, status)
     finally:
         server.kill()
         server.wait()
+
+
+# statistics
+
+OF_TLS = r"\.ssl\.|ssl_socket_factory|draining|days_until|transport_socket|_ssl_|^tls_inspector"
+
+
+def test_names_of_statistics(start_both, closing, ca, web, tmp_path):
+    """Name by name, of a listener and a cluster that both speak TLS, once something was said."""
+    origin = closing(Origin(ssl=certs.server_context(web, tmp_path)))
+    names = {}
+    for kind in ("xylem", "envoy"):
+        proxy = start_both(bootstrap(
+            [tls_listener(certs.downstream(web, validation_context=ca.validation_context()),
+                          [{"name": "inspector", "typed_config": {"@type": INSPECTOR}}],
+                          routes=[route("/", "one")])],
+            [cluster("one", origin, transport_socket=certs.upstream(
+                web, validation_context=ca.validation_context()))]), kind)
+        with Client(proxy.port(), tls=certs.client_context(ca), name="a.test") as client:
+            assert client.get("/").status == 200
+        names[kind] = {line.partition(":")[0] for line in proxy.admin("/stats").text.splitlines()}
+        names[kind] = {name for name in names[kind] if re.search(OF_TLS, name)}
+    assert len(names["xylem"]) > 50
+    assert names["xylem"] ^ names["envoy"] == set()
+
+
+def test_when_certificates_end(start, ca, web, tmp_path):
+    """A gauge for each named certificate; of those without a name the first to end."""
+    soon = ca.issue("soon", dns=["b.test"], days=3)
+    named = ca.issue("named", dns=["c.test"], days=5)
+
+    def ends(certificate):
+        return int(certificate.certificate.not_valid_after_utc.timestamp())
+
+    made = tls_listener(certs.downstream(web, soon, validation_context=ca.validation_context()))
+    other = tls_listener(certs.downstream(
+        tls_certificate_sds_secret_configs=[{"name": "my.own"}],
+        validation_context_sds_secret_config={"name": "roots"}), name="other")
+    config = bootstrap([made, other])
+    config["static_resources"]["secrets"] = [
+        {"name": "my.own", "tls_certificate": named.tls_certificate()},
+        {"name": "roots", "validation_context": ca.validation_context()}]
+    proxy = start(config)
+    found = {name.partition(".ssl.certificate.")[2]: value for name, value
+             in proxy.stats().matching(r"\.ssl\.certificate\.").items()}
+    end = ".expiration_unix_time_seconds"
+    assert found == {f"unnamed_cert_e3b0c442{end}": ends(soon), f"my.own{end}": ends(named),
+                     f"unnamed_ca_cert_e3b0c442{end}": ends(ca), f"roots{end}": ends(ca)}
+    assert proxy.stat("server.days_until_first_cert_expiring") in (2, 3)
+
+
+# fingerprints
+
+INSPECTOR = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
+BOTH = "%TLS_JA3_FINGERPRINT% %TLS_JA4_FINGERPRINT%\n"
+
+
+@pytest.mark.parametrize("ja3", [True, False, None])
+@pytest.mark.parametrize("ja4", [True, False, None])
+def test_fingerprints(start, ca, web, tmp_path, ja3, ja4):
+    """Off unless asked for; the same client has the same one, another client another."""
+    inspector = {"@type": INSPECTOR}
+    if ja3 is not None:
+        inspector["enable_ja3_fingerprinting"] = ja3
+    if ja4 is not None:
+        inspector["enable_ja4_fingerprinting"] = ja4
+    log = tmp_path / "log"
+    proxy = start(bootstrap([tls_listener(
+        certs.downstream(web, alpn_protocols=["http/1.1"]),
+        [{"name": "envoy.filters.listener.tls_inspector", "typed_config": inspector}],
+        access_log=[file_log(log, BOTH)])]))
+    one, other = certs.client_context(ca), certs.client_context(ca, alpn=["http/1.1"])
+    for context in (one, one, other):
+        with Client(proxy.port(), tls=context, name="a.test") as client:
+            assert client.get("/").status == 200
+    proxy.stop()
+    first, again, second = [line.split() for line in log.read_text().splitlines()]
+    assert first == again
+    for place, wanted, form in [(0, ja3, "[0-9a-f]{32}"),
+                                (1, ja4, "t13d[0-9]{4}(00|h1)_[0-9a-f]{12}_[0-9a-f]{12}")]:
+        if wanted:
+            assert re.fullmatch(form, first[place]) and re.fullmatch(form, second[place])
+            assert first[place] != second[place]
+        else:
+            assert first[place] == second[place] == "-"
+
+
+def test_fingerprints_are_envoys(start_both, ca, web, tmp_path):
+    """The same client at both proxies."""
+    told = {}
+    for kind in ("xylem", "envoy"):
+        log = tmp_path / kind
+        inspector = {"@type": INSPECTOR, "enable_ja3_fingerprinting": True,
+                     "enable_ja4_fingerprinting": True}
+        proxy = start_both(bootstrap([tls_listener(
+            certs.downstream(web, alpn_protocols=["h2", "http/1.1"]),
+            [{"name": "envoy.filters.listener.tls_inspector", "typed_config": inspector}],
+            access_log=[file_log(log, BOTH)])]), kind)
+        for alpn in ([], ["http/1.1"], ["x", "http/1.1"]):
+            context = certs.client_context(ca, alpn=alpn)
+            with Client(proxy.port(), tls=context, name="a.test") as client:
+                assert client.get("/").status == 200
+        proxy.stop()
+        told[kind] = log.read_text().splitlines()
+    assert told["xylem"] == told["envoy"] and len(set(told["xylem"])) == 3
 
 
 def free_port():

@@ -29,6 +29,8 @@ static bool question_of(enum format_op op, enum tls_question *q, bool *upstream)
         {FORMAT_DOWNSTREAM_LOCAL_URI_SAN, TLS_LOCAL_URI_SANS, false},
         {FORMAT_DOWNSTREAM_LOCAL_DNS_SAN, TLS_LOCAL_DNS_SANS, false},
         {FORMAT_DOWNSTREAM_TRANSPORT_FAILURE_REASON, TLS_FAILURE_REASON, false},
+        {FORMAT_TLS_JA3_FINGERPRINT, TLS_JA3, false},
+        {FORMAT_TLS_JA4_FINGERPRINT, TLS_JA4, false},
         {FORMAT_UPSTREAM_TLS_VERSION, TLS_VERSION, true},
         {FORMAT_UPSTREAM_TLS_CIPHER, TLS_CIPHER, true},
         {FORMAT_UPSTREAM_TLS_SESSION_ID, TLS_SESSION_ID, true},

@@ -101,6 +101,7 @@ struct tls_connection {
     bool validated;
     X509 *peer;           /* after the handshake */
     char *verify_failure; /* owned: why the peer's certificate was refused */
+    char *ja3, *ja4;      /* owned; NULL: not asked for */
     uint64_t session_key; /* of a client: which sessions may be resumed */
     int fd;               /* for the key log's filters; -1: none */
 };

@@ -246,6 +246,10 @@ struct bytes tls_text(const struct tls_connection *c, enum tls_question q, struc
         return session_text(c->ssl, a);
     case TLS_SERVER_NAME:
         return host_name(SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name), a);
+    case TLS_JA3:
+        return owned(c->ja3, a);
+    case TLS_JA4:
+        return owned(c->ja4, a);
     case TLS_LOCAL_SUBJECT:
         return local ? name_text(X509_get_subject_name(local), a) : BYTES_NONE;
     case TLS_LOCAL_URI_SANS:

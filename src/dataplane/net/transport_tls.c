@@ -470,6 +470,8 @@ void tls_connection_unref(struct tls_connection **cp)
     SSL_free(c->ssl);
     X509_free(c->peer);
     mem_free(c->verify_failure);
+    mem_free(c->ja3);
+    mem_free(c->ja4);
     for (unsigned i = 0; i < c->n_verify_sans; i++)
         mem_free((char *)(uintptr_t)c->verify_sans[i].data);
     mem_free(c->verify_sans);
@@ -660,6 +662,15 @@ struct transport *transport_tls_new(struct tls_context *c, struct transport *bel
 void transport_tls_prefill(struct transport *transport, struct buffer *bytes)
 {
     buffer_move(&tls_of(transport)->in, bytes);
+}
+
+void transport_tls_fingerprints(struct transport *transport, const char *ja3, const char *ja4)
+{
+    struct tls_connection *c = tls_of(transport)->c;
+    if (ja3 && !c->ja3)
+        c->ja3 = mem_strdup(ja3);
+    if (ja4 && !c->ja4)
+        c->ja4 = mem_strdup(ja4);
 }
 
 /* --- questions --- */

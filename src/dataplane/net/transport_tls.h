@@ -31,6 +31,8 @@ struct transport *transport_tls_new(struct tls_context *c, struct transport *bel
 /* Bytes of the peer that were read already (by a listener filter), before the handshake. */
 void transport_tls_prefill(struct transport *t, struct buffer *bytes);
 bool transport_is_tls(const struct transport *t);
+/* What the client's hello looked like, for logs; NULL: not known. Copied. */
+void transport_tls_fingerprints(struct transport *t, const char *ja3, const char *ja4);
 
 /* What formatters, x-forwarded-client-cert and filters ask; text is made in the arena, BYTES_NONE
  * where there is none. Of the certificate presented in the first handshake of the session. */
@@ -56,6 +58,8 @@ bool transport_is_tls(const struct transport *t);
     X(LOCAL_DNS_SANS)                                                                              \
     X(PEER_VALID_FROM)                                                                             \
     X(PEER_VALID_UNTIL)                                                                            \
+    X(JA3)                                                                                         \
+    X(JA4)                                                                                         \
     X(FAILURE_REASON)
 enum tls_question {
 #define X(id) TLS_##id,

@@ -2,7 +2,7 @@
  * are such that a configuration can mean them, and no more is kept than the limit.
  *
  *     size of the pieces, bytes of the connection ... */
-#include "filters/listener/tls_inspector/client_hello.h"
+#include "filters/listener/tls_inspector/fingerprint.h"
 #include "fuzz.h"
 
 enum { MAX = 4096, INPUT_MAX = 16384 };
@@ -37,6 +37,11 @@ static bool inside(const struct client_hello *h, struct bytes b)
 static void check(const struct client_hello *h)
 {
     struct bytes name = h->server_name;
+    char text[JA4_SIZE];
+    client_hello_ja3(h, text);
+    FUZZ_CHECK(strlen(text) == JA3_SIZE - 1, "JA3 of %zu", strlen(text));
+    client_hello_ja4(h, text);
+    FUZZ_CHECK(strlen(text) == JA4_SIZE - 1, "JA4 of %zu", strlen(text));
     FUZZ_CHECK(h->cap <= 2 * (MAX + 4), "%zu bytes kept", h->cap);
     FUZZ_CHECK(name.len <= 255, "a name of %zu bytes", name.len);
     FUZZ_CHECK(!name.len || inside(h, name), "a name outside");

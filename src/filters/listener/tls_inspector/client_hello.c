@@ -91,6 +91,7 @@ static bool read_extensions(struct client_hello *h, struct bytes rest)
         return true;
     if (!take_field(&rest, 2, &list))
         return false;
+    h->extensions = list;
     while (list.len > 0) {
         if (!take_number(&list, 2, &type) || !take_field(&list, 2, &body))
             return false;
@@ -105,8 +106,12 @@ static bool read_extensions(struct client_hello *h, struct bytes rest)
 static bool read_message(struct client_hello *h)
 {
     struct bytes m = bytes_from(h->message + MESSAGE_HEADER, h->len - MESSAGE_HEADER), skip;
-    return take(&m, 2 + 32, &skip) && take_field(&m, 1, &skip) && take_field(&m, 2, &skip) &&
-           take_field(&m, 1, &skip) && read_extensions(h, m);
+    size_t version;
+    if (!take_number(&m, 2, &version) || !take(&m, 32, &skip) || !take_field(&m, 1, &skip) ||
+        !take_field(&m, 2, &h->ciphers) || !take_field(&m, 1, &skip))
+        return false;
+    h->version = (uint16_t)version;
+    return read_extensions(h, m);
 }
 
 /* --- the records --- */

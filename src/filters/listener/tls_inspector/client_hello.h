@@ -27,6 +27,8 @@ struct client_hello {
     struct bytes server_name;
     struct bytes protocols[HELLO_PROTOCOLS_MAX];
     unsigned n_protocols;
+    uint16_t version;
+    struct bytes ciphers, extensions; /* the lists, without their lengths */
 };
 
 void client_hello_init(struct client_hello *h, size_t max);
