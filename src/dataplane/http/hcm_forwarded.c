@@ -121,7 +121,7 @@ static void clean_external(struct stream *s, bool edge)
     };
     struct headers *h = &s->request_headers;
     bool any = false;
-    for (const struct header *e = h->entries; e < h->entries + h->n && !any; e++)
+    for (const struct header *e = h->entries; e < headers_end(h) && !any; e++)
         any = bytes_starts_with(e->name, BYTES("x-envoy-"));
     for (size_t i = 0; any && i < ARRAY_SIZE(always); i++)
         headers_remove(h, always[i]);

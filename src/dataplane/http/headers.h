@@ -172,5 +172,9 @@ void headers_set_id(struct headers *h, enum header_id id, struct bytes value);
 /* Returns the number removed. */
 unsigned headers_remove(struct headers *h, struct bytes lower_name);
 unsigned headers_remove_id(struct headers *h, enum header_id id);
-/* for (const struct header *e = h->entries; e < h->entries + h->n; e++) is fine while nothing is
- * added or removed. */
+/* for (const struct header *e = h->entries; e < headers_end(h); e++) is fine while nothing is added
+ * or removed. A list that never had one has no entries to count from. */
+static inline const struct header *headers_end(const struct headers *h)
+{
+    return h->n ? h->entries + h->n : h->entries;
+}

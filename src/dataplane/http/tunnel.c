@@ -13,7 +13,7 @@ bool tunnel_names_upgrade(const struct headers *h)
 {
     if (!headers_has(h, HEADER_UPGRADE) || !headers_has(h, HEADER_CONNECTION))
         return false;
-    for (const struct header *e = h->entries; e < h->entries + h->n; e++) {
+    for (const struct header *e = h->entries; e < headers_end(h); e++) {
         if (e->id == HEADER_CONNECTION && has_token(e->value, BYTES("upgrade")))
             return true;
     }

@@ -184,11 +184,11 @@ static void add_trailers(const struct headers *h, struct buffer *out)
 {
     char head[GRPC_FRAME_HEADER];
     size_t len = 0;
-    for (const struct header *e = h->entries; e < h->entries + h->n; e++)
+    for (const struct header *e = h->entries; e < headers_end(h); e++)
         len += e->name.len + e->value.len + 3;
     grpc_frame_header(WEB_TRAILERS, (uint32_t)len, head);
     buffer_add(out, head, sizeof(head));
-    for (const struct header *e = h->entries; e < h->entries + h->n; e++) {
+    for (const struct header *e = h->entries; e < headers_end(h); e++) {
         buffer_add_bytes(out, e->name);
         buffer_add(out, ":", 1);
         buffer_add_bytes(out, e->value);
