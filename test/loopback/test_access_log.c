@@ -174,9 +174,13 @@ START_TEST(test_connections_of_a_listener)
     client_send(&c, REQ("/ok", ""));
     client_send(&c, REQ("/ok", ""));
     ck_assert_str_eq(flushed(), "");
+    struct chain_binding *old = lb.binding;
+    struct filter_chain *chain = (struct filter_chain *)old->chain;
     loopback_swap(&lb, "other");
+    NODE_UNREF(&old);
     node_reap(); /* the listener that was: pinned */
     client_fini(&c);
+    NODE_UNREF(&chain);
     ck_assert_str_eq(flushed(), "NotSet HTTP/1.1 0 68 2 - chain\n");
     ck_assert_uint_eq(node_reap(), 0);
     client_connect(&c, &lb);
