@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from harness import Reply, bootstrap, cluster, direct, http_listener, route, wait_for
+from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, route,
+                     wait_for)
 from harness.config import file_log
 
 DEFAULT = re.compile(
@@ -274,3 +275,62 @@ def test_broken_operators_are_told(start, tmp_path, operator, message):
     with pytest.raises(RuntimeError, match=re.escape(message)):
         start(bootstrap([http_listener(routes=[direct(200)], access_log=[
             file_log(tmp_path / "log", f"%{operator}%\n")])]))
+
+
+LIFE = "%ACCESS_LOG_TYPE% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %ROUTE_NAME% " \
+       "%REQ(:PATH)% %RESP(CONTENT-TYPE)% %DURATION%\n"
+
+
+def test_a_line_when_a_request_begins(logged, origin):
+    proxy, read = logged(LIFE, flush_access_log_on_new_request=True)
+    proxy.get("/x")
+    begun, ended = read()
+    assert begun == "DownstreamStart 0 - named /x - 0"
+    assert ended.startswith("DownstreamEnd 200 via_upstream named /x - ")
+
+
+@difference("Which of weighted clusters it is to be is for the router to say, after all filters.",
+            envoy="names the route's cluster when a request begins",
+            xylem="names none in that line")
+def test_no_cluster_before_the_router(logged, kind):
+    proxy, read = logged("%UPSTREAM_CLUSTER%\n", flush_access_log_on_new_request=True)
+    proxy.get("/")
+    assert read() == ["one" if kind == "envoy" else "-", "one"]
+
+
+def test_the_options_have_the_same_words(logged, origin):
+    proxy, read = logged(LIFE, access_log_options={"flush_access_log_on_new_request": True})
+    proxy.get("/x")
+    assert [line.split()[0] for line in read()] == ["DownstreamStart", "DownstreamEnd"]
+
+
+def test_lines_while_a_request_lasts(logged, origin, tmp_path):
+    hold = origin.hold()
+    origin.reply = Reply(hold=hold)
+    proxy, read = logged(LIFE, access_log_options={
+        "access_log_flush_interval": "0.01s"})
+    with proxy.client() as client:
+        client.write_request(path="/x")
+        origin.wait_requests(1)
+        wait_for(lambda: (tmp_path / "access.log").read_text().count("DownstreamPeriodic 0 - named /x - ") >= 2,
+                 15, "two lines of a request that lasts")
+        hold.release()
+        assert client.response().status == 200
+    lines = read()
+    assert [line.split()[0] for line in lines] == ["DownstreamPeriodic"] * (len(lines) - 1) + [
+        "DownstreamEnd"]
+    times = [int(line.split()[-1]) for line in lines]
+    assert times == sorted(times) and times[1] >= 10
+
+
+def test_a_filter_judges_early_lines(start, origin, tmp_path):
+    log = file_log(tmp_path / "access.log", LIFE)
+    log["filter"] = {"status_code_filter": {"comparison": {
+        "op": "GE", "value": {"default_value": 200, "runtime_key": "none"}}}}
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one")], access_log=[log],
+                       flush_access_log_on_new_request=True)], [cluster("one", origin)]))
+    proxy.get("/x")
+    proxy.stop()
+    line, = (tmp_path / "access.log").read_text().splitlines()
+    assert line.startswith("DownstreamEnd 200")

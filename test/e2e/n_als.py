@@ -248,6 +248,17 @@ def test_tls(start, als, tmp_path):
     }
 
 
+def test_an_entry_when_a_request_begins(start, als):
+    proxy = start(logged(als, flush_access_log_on_new_request=True))
+    proxy.get("/x")
+    begun, ended = als.wait_http(2)
+    common = begun.common_properties
+    assert (common.access_log_type, ended.common_properties.access_log_type) == (4, 6)
+    assert not common.HasField("duration") and common.intermediate_log_entry
+    assert not ended.common_properties.intermediate_log_entry
+    assert (begun.request.path, begun.response.response_code.value) == ("/x", 0)
+
+
 def test_a_filter_decides(start, als):
     log = als_log()
     log["filter"] = {"status_code_filter": {"comparison": {

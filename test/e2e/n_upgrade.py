@@ -63,7 +63,7 @@ def log_file(tmp_path):
 @pytest.fixture
 def proxy(start, raw, h2_origin, log_file):
     return start(bootstrap(
-        [http_listener(routes=ROUTES, upgrade_configs=UPGRADES, access_log_flush_interval="0.05s",
+        [http_listener(routes=ROUTES, upgrade_configs=UPGRADES,
                        http2_protocol_options={"allow_connect": True},
                        access_log=[file_log(log_file, LOG)]),
          http_listener("bare", routes=ROUTES)],

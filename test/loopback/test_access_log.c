@@ -187,6 +187,23 @@ START_TEST(test_connections_of_a_listener)
 }
 END_TEST
 
+START_TEST(test_lines_before_the_end)
+{
+    loopback_log_to(&lb, path, "%ACCESS_LOG_TYPE% %DURATION%\n");
+    lb.manager->flush_access_log_on_new_request = true;
+    lb.manager->access_log_flush_interval_ms = 300;
+    client_send(&c, REQ("/later", ""));
+    loopback_advance(&lb, 300);
+    loopback_advance(&lb, 299);
+    loopback_advance(&lb, 1);
+    loopback_advance(&lb, 50);
+    origin_answer("200", "hello", true);
+    loopback_run(&lb);
+    ck_assert_str_eq(flushed(), "DownstreamStart 0\nDownstreamPeriodic 300\n"
+                                "DownstreamPeriodic 600\nDownstreamEnd 650\n");
+}
+END_TEST
+
 START_TEST(test_codec_error_and_local_reply)
 {
     loopback_log_to(&lb, path,
@@ -305,6 +322,7 @@ int main(void)
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, test_default_format);
     tcase_add_test(t, test_connections_of_a_listener);
+    tcase_add_test(t, test_lines_before_the_end);
     tcase_add_loop_test(t, test_grpc_status, 0, ARRAY_SIZE(grpc_rows));
     tcase_add_loop_test(t, test_operator, 0, (int)ARRAY_SIZE(operators));
     tcase_add_test(t, test_codec_error_and_local_reply);

@@ -24,9 +24,10 @@ static bool passes(struct stream *s, const struct access_log *log)
     struct format_part part = {.op = FORMAT_RESPONSE_FLAGS};
     if (s->info.flags && !format_value(s, &part, &flags))
         strbuf_cut(&flags, 0);
+    uint64_t until = s->info.end_ns ? s->info.end_ns : loop_now_ns(s->worker->loop);
     struct access_log_subject subject = {
         .status = s->info.status,
-        .duration_ms = (s->info.end_ns - s->info.start_ns) / NS_PER_MS,
+        .duration_ms = (until - s->info.start_ns) / NS_PER_MS,
         .response_flags = strbuf_bytes(&flags),
         .grpc_status = grpc_status_of(s),
         .request_header = headers_values,
@@ -64,8 +65,9 @@ static void write_logs(struct stream *s, struct access_log *const *logs, unsigne
     }
 }
 
-void access_log_stream(struct stream *s)
+void access_log_stream(struct stream *s, enum access_log_type type)
 {
+    s->info.log_type = type;
     write_logs(s, s->manager->access_logs, s->manager->n_access_logs);
 }
 

@@ -4,13 +4,13 @@
 
 #include <stdint.h>
 
+#include "dataplane/http/stream.h"
+
 struct access_log;
 struct address;
 struct http_conn;
 struct listener;
 struct listener_entry;
-struct stream;
-struct worker;
 
 /* Where ACCESS_LOG_GRPC goes: worker->log_service, set by main; NULL: nowhere. */
 struct access_log_service {
@@ -18,7 +18,7 @@ struct access_log_service {
 };
 
 /* Every access log of the stream's connection manager whose filter passes. */
-void access_log_stream(struct stream *s);
+void access_log_stream(struct stream *s, enum access_log_type type);
 /* Every access log of the connection's listener, when it ends; what belongs to requests is empty in
  * it. */
 void access_log_connection(struct http_conn *c, const struct listener *l);

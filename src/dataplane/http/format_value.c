@@ -370,7 +370,7 @@ static bool time_value(struct stream *s, const struct format_part *part, struct 
     case FORMAT_COMMON_DURATION:
         return add_common_duration(out, i, part);
     case FORMAT_DURATION:
-        return add_span(out, i->start_ns, i->end_ns);
+        return add_span(out, i->start_ns, i->end_ns ? i->end_ns : loop_now_ns(s->worker->loop));
     case FORMAT_REQUEST_DURATION:
         return add_span(out, i->start_ns, i->request_end_ns);
     case FORMAT_REQUEST_TX_DURATION:
@@ -391,6 +391,16 @@ static bool add_response_code(struct strbuf *out, const struct stream *s)
     if (!s->info.status && !s->priv->finished && !s->priv->local_reply && status.len)
         return add(out, status);
     return add_u64(out, s->info.status);
+}
+
+static bool add_log_type(struct strbuf *out, const struct stream *s)
+{
+    static const char *const names[] = {
+        [ACCESS_LOG_END] = "DownstreamEnd",
+        [ACCESS_LOG_START] = "DownstreamStart",
+        [ACCESS_LOG_PERIODIC] = "DownstreamPeriodic",
+    };
+    return add(out, bytes_of(s->priv->no_request ? "NotSet" : names[s->info.log_type]));
 }
 
 bool format_value(struct stream *s, const struct format_part *part, struct strbuf *out)
@@ -448,7 +458,7 @@ bool format_value(struct stream *s, const struct format_part *part, struct strbu
         return add(out, bytes_of(getenv(name)));
     }
     case FORMAT_ACCESS_LOG_TYPE:
-        return add(out, s->priv->no_request ? BYTES("NotSet") : BYTES("DownstreamEnd"));
+        return add_log_type(out, s);
     default:
         return time_value(s, part, out);
     }

@@ -1,5 +1,6 @@
 #include "dataplane/http/stream.h"
 
+#include "dataplane/http/access_log.h"
 #include "dataplane/http/header_mutate.h"
 #include "dataplane/http/http_reason.h"
 #include "dataplane/http/route_match.h"
@@ -112,6 +113,10 @@ void stream_on_headers(struct stream *s, bool end)
     }
     stream_touch(s);
     filter_chain_create(s);
+    if (s->manager->flush_access_log_on_new_request) {
+        stream_route(s); /* the line names it */
+        access_log_stream(s, ACCESS_LOG_START);
+    }
     if (!s->conn->mux && connection_above_watermark(s->conn->connection))
         stream_on_watermark(s, true);
     filter_chain_request_headers(s, end);

@@ -26,6 +26,9 @@ struct request {
 };
 
 /* What is measured and printed about a stream: access log, statistics. */
+/* Why a line of an access log is written; but for the end, where the connection manager asks. */
+enum access_log_type { ACCESS_LOG_END, ACCESS_LOG_START, ACCESS_LOG_PERIODIC };
+
 struct stream_info {
     uint64_t start_wall_ns, start_ns; /* monotonic for durations */
     uint64_t request_end_ns, upstream_first_tx_ns, upstream_last_tx_ns;
@@ -48,6 +51,7 @@ struct stream_info {
     bool has_grpc_messages;
     enum http_protocol upstream_protocol; /* with has_upstream_address, ... */
     bool upstream_is_tcp;                 /* ... unless so */
+    enum access_log_type log_type;        /* of the line that is being written */
 };
 
 struct stream {

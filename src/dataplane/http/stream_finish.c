@@ -22,7 +22,7 @@ void stream_finish(struct stream *s)
         stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_RX_RESET);
     if (p->admitted)
         stat_add(s->manager->stats, slot, STAT_HTTP_DOWNSTREAM_CX_UPGRADES_ACTIVE, -1);
-    access_log_stream(s);
+    access_log_stream(s, ACCESS_LOG_END);
     tls_connection_unref(&s->info.upstream_tls);
     bool reusable = p->request_complete && p->response_complete && !p->reset;
     if (s->codec_stream && !reusable)

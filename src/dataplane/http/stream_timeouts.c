@@ -1,3 +1,4 @@
+#include "dataplane/http/access_log.h"
 #include "dataplane/http/stream_internal.h"
 
 /* All timers are part of the stream and one shot; a later start of a pending one costs a store, and
@@ -41,6 +42,28 @@ static void on_max_duration(struct timer *t)
     timed_out(s, STREAM_ERROR_MAX_STREAM_DURATION);
 }
 
+/* Envoy's periodic line of a stream that lasts. */
+static void on_log_timer(struct timer *t)
+{
+    struct stream *s = t->owner;
+    timer_start(t, s->manager->access_log_flush_interval_ms);
+    access_log_stream(s, ACCESS_LOG_PERIODIC);
+}
+
+static void start_log_timer(struct stream *s)
+{
+    s->priv->log_timer = ARENA_NEW(s->arena, struct timer);
+    timer_init(s->priv->log_timer, s->worker->loop, on_log_timer, s);
+    timer_start(s->priv->log_timer, s->manager->access_log_flush_interval_ms);
+}
+
+static void stop_log_timer(struct stream *s)
+{
+    if (s->priv->log_timer)
+        timer_stop(s->priv->log_timer);
+    s->priv->log_timer = NULL;
+}
+
 void stream_timers_init(struct stream *s, struct loop *loop)
 {
     struct stream_private *p = s->priv;
@@ -54,6 +77,7 @@ void stream_timers_init(struct stream *s, struct loop *loop)
 void stream_timers_fini(struct stream *s)
 {
     struct stream_private *p = s->priv;
+    stop_log_timer(s);
     timer_stop(&p->idle_timer);
     timer_stop(&p->request_timer);
     timer_stop(&p->headers_timer);
@@ -74,6 +98,8 @@ void stream_timers_start(struct stream *s)
         timer_start(&p->headers_timer, m->request_headers_timeout_ms);
     if (m->max_stream_duration_ms)
         timer_start(&p->duration_timer, m->max_stream_duration_ms);
+    if (m->access_log_flush_interval_ms)
+        start_log_timer(s);
 }
 
 void stream_timers_request_complete(struct stream *s)
@@ -85,6 +111,7 @@ void stream_timers_request_complete(struct stream *s)
 void stream_timers_stop(struct stream *s)
 {
     struct stream_private *p = s->priv;
+    stop_log_timer(s);
     timer_rest(&p->idle_timer);
     timer_rest(&p->request_timer);
     timer_rest(&p->headers_timer);

@@ -275,6 +275,19 @@ static void add_tags(struct entry *e, common_msg *m)
     }
 }
 
+static int type_of(enum access_log_type type)
+{
+    switch (type) {
+    case ACCESS_LOG_START:
+        return envoy_data_accesslog_v3_DownstreamStart;
+    case ACCESS_LOG_PERIODIC:
+        return envoy_data_accesslog_v3_DownstreamPeriodic;
+    case ACCESS_LOG_END:
+        break;
+    }
+    return envoy_data_accesslog_v3_DownstreamEnd;
+}
+
 static void add_common(struct entry *e, common_msg *m)
 {
     struct stream *s = e->s;
@@ -295,7 +308,8 @@ static void add_common(struct entry *e, common_msg *m)
     if (failure && s->conn->tls)
         COMMON(set_downstream_transport_failure_reason)(m, text(e, bytes_of(failure)));
     COMMON(set_stream_id)(m, header(e, &s->request_headers, HEADER_X_REQUEST_ID));
-    COMMON(set_access_log_type)(m, envoy_data_accesslog_v3_DownstreamEnd);
+    COMMON(set_access_log_type)(m, type_of(i->log_type));
+    COMMON(set_intermediate_log_entry)(m, i->log_type != ACCESS_LOG_END);
 }
 
 static int request_method(struct bytes method)
