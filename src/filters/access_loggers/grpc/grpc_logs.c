@@ -22,8 +22,8 @@ struct grpc_logs {
     struct access_log_service service; /* first: found from it */
     struct worker *worker;
     struct bytes node;
-    struct stat_scope *stats;
-    struct list loggers; /* the last used first */
+    struct stat_scope *stats; /* NULL until there is a logger */
+    struct list loggers;      /* the last used first */
     unsigned n_loggers;
     struct grpc_log_maker maker;
     struct strbuf message;
@@ -222,6 +222,9 @@ static void copy_config(struct arena *a, struct grpc_log *to, const struct grpc_
 static struct logger *logger_new(struct grpc_logs *all, const struct grpc_log *config)
 {
     struct logger *l = NEW(struct logger);
+    if (!all->stats) /* as Envoy's, who has no such log has no such statistics */
+        all->stats = stat_scope_get(all->worker->stats, BYTES("access_logs.grpc_access_log"),
+                                    &grpc_log_stat_schema);
     l->all = all;
     l->arena = arena_new(0);
     copy_config(l->arena, &l->config, config);
@@ -277,8 +280,6 @@ struct grpc_logs *grpc_logs_new(struct worker *w, struct bytes node)
     all->service.write = write_entry;
     all->worker = w;
     all->node = node;
-    all->stats =
-        stat_scope_get(w->stats, BYTES("access_logs.grpc_access_log"), &grpc_log_stat_schema);
     list_init(&all->loggers);
     grpc_log_maker_init(&all->maker);
     timer_init(&all->sweep, w->loop, on_sweep, all);
