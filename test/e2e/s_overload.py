@@ -68,7 +68,8 @@ def test_connections_by_the_runtime(start, closing):
             "overload.global_downstream_max_connections": 2}}]})
     proxy = start(boot)
     port = proxy.port()
-    held = [served(closing(Client(port))) for _ in range(2)]
+    held = [wait_for(lambda: served(closing(Client(port))), what="room: those of admin count too")
+            for _ in range(2)]
     assert turned_away(port)
     held.pop().close()
     wait_for(lambda: admitted(port), what="room for one more")
