@@ -76,7 +76,7 @@ static size_t head_bound(const struct headers *h)
 
 static void put_fields(struct head_writer *w, const struct headers *h, bool no_length)
 {
-    for (const struct header *e = h->entries; e < headers_end(h); e++) {
+    for (const struct header *e = h->entries, *end = headers_end(h); e < end; e++) {
         switch ((int)e->id) {
         case HEADER_METHOD:
         case HEADER_SCHEME:

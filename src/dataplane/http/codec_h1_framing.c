@@ -13,7 +13,7 @@ static const struct codec_error *read_lengths(const struct headers *hs, struct l
     *l = (struct lengths){0};
     if (!headers_has(hs, HEADER_CONTENT_LENGTH) && !headers_has(hs, HEADER_TRANSFER_ENCODING))
         return NULL;
-    for (const struct header *e = hs->entries; e < headers_end(hs); e++) {
+    for (const struct header *e = hs->entries, *end = headers_end(hs); e < end; e++) {
         if (e->id == HEADER_CONTENT_LENGTH) {
             if (l->n_length++ || !bytes_to_u64(e->value, &l->length) || l->length > INT64_MAX)
                 return &h1_error_codec;
@@ -40,7 +40,7 @@ static bool any_token(const struct headers *hs, enum header_id id, struct bytes 
 {
     if (!headers_has(hs, id))
         return false;
-    for (const struct header *e = hs->entries; e < headers_end(hs); e++) {
+    for (const struct header *e = hs->entries, *end = headers_end(hs); e < end; e++) {
         if (e->id == id && h1_has_token(e->value, token))
             return true;
     }

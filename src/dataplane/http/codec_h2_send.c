@@ -47,7 +47,7 @@ static size_t fields_of(const struct headers *h, nghttp2_nv *nv, bool trailers)
 {
     size_t n = 0;
     bool authority = headers_has(h, HEADER_AUTHORITY);
-    for (const struct header *e = h->entries; e < headers_end(h); e++) {
+    for (const struct header *e = h->entries, *end = headers_end(h); e < end; e++) {
         bool pseudo = e->name.len && e->name.data[0] == ':';
         if (hop_by_hop(e) || (trailers && pseudo) || e->name.len == 0 ||
             (e->id == HEADER_HOST && authority))
