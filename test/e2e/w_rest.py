@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from harness import bootstrap, cluster, direct, route, wait_for
+from harness import bootstrap, cluster, difference, direct, route, wait_for
 from harness.stub import type_url
 from harness.xds import listener, rds_listener, routes, static_cluster
 
@@ -128,6 +128,21 @@ def test_O04_routes_and_endpoints_are_asked_for_by_name(server, start, origins):
     assert server.of("rds")[0]["resource_names"] == ["routes"]
     server.serve("v2", eds=[endpoints(two)])
     wait_for(lambda: proxy.get("/").text == "two", what="the new endpoints")
+
+
+@difference("A server is asked once a type, however many clusters there are, and each request costs it "
+            "and us the same.",
+            envoy="polls for the endpoints of each cluster by themselves",
+            xylem="asks for all of a source in one request")
+def test_O04_endpoints_of_many_clusters(server, start, kind):
+    made = [{"@type": type_url("cds"), "name": name, "type": "EDS",
+             "eds_cluster_config": {"eds_config": rest()}} for name in ("a", "b")]
+    server.serve("v1", cds=made, eds=[])
+    start(config(server), ready=False)
+    asked = {"envoy": [["a"], ["b"]], "xylem": [["a", "b"]]}[kind]
+    for names in asked:
+        wait_for(lambda n=names: n in [sorted(body["resource_names"]) for body in server.of("eds")],
+                 what=f"a poll for {names}")
 
 
 @pytest.mark.parametrize("status,body", [(304, None), (500, b"{}"), (200, b"{nonsense"),
