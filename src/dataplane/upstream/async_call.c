@@ -172,8 +172,11 @@ static void set_above(struct async_call *c, bool above)
 static void send_all(struct async_call *c, bool told)
 {
     bool body = c->body.len > 0;
+    uint8_t refused = c->refused;
     c->state = ASYNC_ACTIVE;
     pool_request_send_headers(&c->pool, &c->request, c->request_ended && !body);
+    if (c->refused != refused) /* as in attempt.c: it was sent again from inside of that */
+        return;
     c->body_sent |= body;
     if (body && c->pool.conn)
         pool_request_send_data(&c->pool, &c->body, c->request_ended);

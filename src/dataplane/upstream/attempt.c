@@ -98,12 +98,14 @@ static void connected(struct attempt *a)
     send_held(a);
 }
 
-/* Sends what has come so far. A send may fail the attempt only later, from the loop. What was above
- * the limit here may be above it in the connection too, which has said so while we were. */
+/* Sends what has come so far. A stream may be refused while its head goes out (no memory for the
+ * frame): then all of it has been sent again, or has failed, when that returns. What was above the
+ * limit here may be above it in the connection too, which has said so while we were. */
 static void send_all(struct attempt *a)
 {
     bool body = a->body.len > 0;
     bool end = a->request_ended && !a->request_trailers;
+    uint8_t refused = a->refused;
     a->state = ATTEMPT_ACTIVE;
     note_upstream(a);
     note_tx(a);
@@ -116,6 +118,8 @@ static void send_all(struct attempt *a)
         return;
     }
     pool_request_send_headers(&a->request, a->request_headers, end && !body);
+    if (a->refused != refused)
+        return;
     a->body_sent |= body;
     if (body && a->request.conn)
         pool_request_send_data(&a->request, &a->body, end);
