@@ -200,6 +200,7 @@ class H2Reply:
     never: bool = False
     reset: int = None       # instead of an answer; after the head if `partial`
     partial: bool = False
+    open: bool = False      # the body does not end
     goaway: bool = False    # with the answer
 
 
@@ -271,7 +272,8 @@ class H2Wire:
                 continue
             part = view[:min(room, 16384)]
             view = view[len(part):]
-            last = not len(view) and reply.trailers is None and reply.reset is None
+            last = (not len(view) and reply.trailers is None and reply.reset is None
+                    and not reply.open)
             self.conn.send_data(stream_id, bytes(part), end_stream=last)
         if reply.reset is not None:
             self.conn.reset_stream(stream_id, reply.reset)
