@@ -2,39 +2,40 @@
 
 enum { ANSWER = 1, ECHO = 2, RESET = 4, PAUSE = 8, RESET_AT_HEAD = 16, FLUSH = 32, TRAILERS = 64 };
 
-static void end_body(struct h2_reader *r)
+static void end_body(struct h2_reader_stream *s)
 {
-    if (r->in_body)
-        strbuf_add_str(&r->text, "\n");
-    r->in_body = 0;
+    if (s->in_body)
+        strbuf_add_str(&s->text, "\n");
+    s->in_body = false;
 }
 
 static struct h2_reader_stream *stream_add(struct h2_reader *r)
 {
-    static struct h2_reader_stream lost; /* more than are of interest: one for all */
-    struct h2_reader_stream *s = r->n < H2_READER_STREAMS ? &r->streams[r->n] : &lost;
-    *s = (struct h2_reader_stream){.reader = r, .number = ++r->n};
+    struct h2_reader_stream *s = &r->streams[r->n < H2_READER_STREAMS ? r->n : H2_READER_STREAMS];
+    struct strbuf text = s->text;
+    buffer_fini(&s->body);
+    *s = (struct h2_reader_stream){.reader = r, .text = text, .number = ++r->n};
     headers_init(&s->headers, r->arena);
     headers_init(&s->trailers, r->arena);
     buffer_init(&s->body, r->chunks);
     return s;
 }
 
-static void print_head(struct h2_reader *r, unsigned number, const char *what,
-                       const struct headers *h)
+static void print_head(struct h2_reader_stream *s, const char *what, const struct headers *h)
 {
-    end_body(r);
-    strbuf_printf(&r->text, "%u %s", number, what);
+    const struct h2_reader *r = s->reader;
+    end_body(s);
+    strbuf_add_str(&s->text, what);
     size_t bytes = 0;
     for (const struct header *e = h->entries; e < h->entries + h->n; e++) {
-        strbuf_printf(&r->text, "|%.*s=%.*s", BYTES_ARG(e->name), BYTES_ARG(e->value));
+        strbuf_printf(&s->text, "|%.*s=%.*s", BYTES_ARG(e->name), BYTES_ARG(e->value));
         bytes += e->name.len + e->value.len;
         for (size_t i = 0; i < e->value.len; i++) {
             unsigned char c = (unsigned char)e->value.data[i];
             FUZZ_CHECK(c == '\t' || (c >= 0x20 && c != 0x7f), "a control byte in a value");
         }
     }
-    strbuf_add_str(&r->text, "\n");
+    strbuf_add_str(&s->text, "\n");
     /* Crumbs of cookies are joined by more than was between them; a host's name was shorter. */
     FUZZ_CHECK(bytes <= r->options.max_headers_bytes + 2 * (size_t)h->n + 2 * 100 + 64,
                "%zu bytes of headers", bytes);
@@ -81,8 +82,8 @@ static void answer(struct h2_reader_stream *s)
 
 static void ended(struct h2_reader_stream *s)
 {
-    end_body(s->reader);
-    strbuf_printf(&s->reader->text, "%u end\n", s->number);
+    end_body(s);
+    strbuf_add_str(&s->text, "end\n");
     if (s->reader->manners & RESET)
         give_up(s);
     else
@@ -93,7 +94,7 @@ static void on_headers(void *owner, void *user, bool end)
 {
     struct h2_reader_stream *s = user;
     struct h2_reader *r = owner;
-    print_head(r, s->number, "head", &s->headers);
+    print_head(s, "head", &s->headers);
     if (r->manners & PAUSE)
         r->codec->ops->stream_pause(s->stream, true);
     if (end)
@@ -105,16 +106,13 @@ static void on_headers(void *owner, void *user, bool end)
 static void on_data(void *owner, void *user, struct buffer *data, bool end)
 {
     struct h2_reader_stream *s = user;
-    struct h2_reader *r = owner;
-    if (data->len && r->in_body != s->number) {
-        end_body(r);
-        r->in_body = s->number;
-        strbuf_printf(&r->text, "%u body ", s->number);
+    if (data->len && !s->in_body) {
+        s->in_body = true;
+        strbuf_add_str(&s->text, "body ");
     }
     for (const struct slice *p = data->head; p; p = p->next)
-        strbuf_add(&r->text, p->data, p->len);
-    if (s->number <= H2_READER_STREAMS)
-        buffer_move(&s->body, data);
+        strbuf_add(&s->text, p->data, p->len);
+    buffer_move(&s->body, data);
     if (end)
         ended(s);
 }
@@ -122,14 +120,14 @@ static void on_data(void *owner, void *user, struct buffer *data, bool end)
 static void on_trailers(void *owner, void *user)
 {
     struct h2_reader_stream *s = user;
-    print_head(owner, s->number, "trailers", &s->trailers);
+    print_head(s, "trailers", &s->trailers);
     ended(s);
 }
 
 static void on_reset(void *owner, void *user, const char *reason)
 {
     struct h2_reader_stream *s = user;
-    s->over = true; /* told at a flush: not part of the text */
+    s->over = s->was_reset = true; /* told at a flush: not part of the text */
 }
 
 static void on_error(void *owner, void *user, const struct codec_error *e)
@@ -205,7 +203,6 @@ void h2_reader_feed(struct h2_reader *r, struct bytes input, struct bytes cuts)
     }
     if (input.len && r->open)
         feed(r, input);
-    end_body(r);
     r->codec->ops->flush(r->codec, r->manners & FLUSH ? 100 : SIZE_MAX);
     r->codec->ops->flush(r->codec, SIZE_MAX);
 }
@@ -213,13 +210,30 @@ void h2_reader_feed(struct h2_reader *r, struct bytes input, struct bytes cuts)
 void h2_reader_fini(struct h2_reader *r)
 {
     r->codec->ops->free(&r->codec);
-    for (unsigned i = 0; i < r->n && i < H2_READER_STREAMS; i++)
+    for (unsigned i = 0; i <= H2_READER_STREAMS; i++) {
         buffer_fini(&r->streams[i].body);
+        strbuf_fini(&r->streams[i].text);
+    }
     buffer_fini(&r->in);
     buffer_fini(&r->out);
     h2_memory_free(&r->memory);
     FUZZ_CHECK(r->chunks->live_chunks == 0, "%zu chunks are left", r->chunks->live_chunks);
     chunk_pool_free(&r->chunks);
     arena_free(&r->arena);
-    strbuf_fini(&r->text);
+}
+
+/* A connection or a stream that breaks a rule is noticed at the end of what was read, sooner or
+ * later: then one has been told less than the other, and nothing else. */
+void h2_reader_same(const struct h2_reader *a, const struct h2_reader *b)
+{
+    bool ended = !a->open || !b->open;
+    FUZZ_CHECK(ended || a->n == b->n, "%u and %u streams", a->n, b->n);
+    for (unsigned i = 0; i < a->n && i < b->n && i < H2_READER_STREAMS; i++) {
+        const struct h2_reader_stream *s = &a->streams[i], *t = &b->streams[i];
+        struct bytes one = strbuf_bytes(&s->text), other = strbuf_bytes(&t->text);
+        size_t both = one.len < other.len ? one.len : other.len;
+        bool cut = ended || s->was_reset || t->was_reset;
+        fuzz_same("what was told", cut ? bytes_first(one, both) : one,
+                  cut ? bytes_first(other, both) : other);
+    }
 }

@@ -13,8 +13,9 @@ struct h2_reader_stream {
     struct codec_stream *stream; /* NULL: over */
     struct headers headers, trailers;
     struct buffer body;
+    struct strbuf text; /* what was told of it */
     unsigned number;
-    bool over;
+    bool over, in_body, was_reset;
 };
 
 struct h2_reader {
@@ -23,9 +24,8 @@ struct h2_reader {
     struct h2_memory *memory;
     struct arena *arena;
     struct buffer in, out;
-    struct strbuf text;
-    struct h2_reader_stream streams[H2_READER_STREAMS];
-    unsigned n, in_body;
+    struct h2_reader_stream streams[H2_READER_STREAMS + 1]; /* the last: all that are beyond them */
+    unsigned n;
     uint8_t manners; /* what the user of the codec does */
     struct codec_options options;
     bool open;
@@ -37,3 +37,5 @@ void h2_reader_fini(struct h2_reader *r);
 /* Upstream: asks for something, before it is fed. */
 void h2_reader_ask(struct h2_reader *r, unsigned n);
 void h2_reader_feed(struct h2_reader *r, struct bytes input, struct bytes cuts);
+/* Both were fed the same bytes: the same was told of each stream. */
+void h2_reader_same(const struct h2_reader *a, const struct h2_reader *b);

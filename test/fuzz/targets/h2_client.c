@@ -25,12 +25,7 @@ static void run(struct bytes input)
     struct bytes cuts = fuzz_take(&in, fuzz_below(&in, 32));
     run_one(&whole, options, manners, in.rest, BYTES_NONE);
     run_one(&pieces, options, manners, in.rest, cuts);
-    /* The end of a connection is noticed at the end of what was read, sooner or later. */
-    struct bytes one = strbuf_bytes(&whole.text), other = strbuf_bytes(&pieces.text);
-    size_t both = one.len < other.len ? one.len : other.len;
-    bool ended = !whole.open || !pieces.open;
-    fuzz_same("what was told", ended ? bytes_first(one, both) : one,
-              ended ? bytes_first(other, both) : other);
+    h2_reader_same(&whole, &pieces);
     h2_reader_fini(&whole);
     h2_reader_fini(&pieces);
 }
