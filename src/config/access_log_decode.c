@@ -248,6 +248,8 @@ static bool take_logger(struct decode_context *ctx, struct arena *a,
         return take_stream(ctx, a, t.value, false, arena, log, err);
     if (IS("grpc.v3.HttpGrpcAccessLogConfig"))
         return grpc_log_http_decode(a, t.value, arena, log, err);
+    if (IS("grpc.v3.TcpGrpcAccessLogConfig"))
+        return grpc_log_tcp_decode(a, t.value, arena, log, err);
 #undef IS
     return error_set(err,
                      "Didn't find a registered implementation for '%.*s' with type URL: '%.*s'",

@@ -25,6 +25,7 @@ enum filter_kind {
     FILTER_HEADER,
     FILTER_FLAGS,
     FILTER_GRPC_STATUS,
+    FILTER_LOG_TYPE,
 };
 
 struct access_log_filter {
@@ -34,9 +35,9 @@ struct access_log_filter {
     bool exclude;
     struct header_matcher header;
     struct bytes *flags; /* FILTER_FLAGS: none = any flag */
-    int32_t *statuses;
+    int32_t *numbers;    /* gRPC statuses or types of logs */
     const struct access_log_filter *const *children;
-    unsigned n; /* of flags, statuses or children */
+    unsigned n; /* of flags, numbers or children */
 };
 
 static bool take_comparison(struct access_log_filter *f, enum filter_kind kind,
@@ -105,17 +106,31 @@ static void take_flags(struct access_log_filter *f, const filter_msg *m, struct 
     f->n = (unsigned)n;
 }
 
+static void take_numbers(struct access_log_filter *f, enum filter_kind kind, const int32_t *numbers,
+                         size_t n, bool exclude, struct arena *a)
+{
+    f->kind = kind;
+    f->exclude = exclude;
+    f->numbers = ARENA_ARRAY(a, int32_t, n ? n : 1);
+    if (n)
+        memcpy(f->numbers, numbers, n * sizeof(numbers[0]));
+    f->n = (unsigned)n;
+}
+
 static void take_grpc(struct access_log_filter *f, const filter_msg *m, struct arena *a)
 {
     size_t n;
     const envoy_config_accesslog_v3_GrpcStatusFilter *g = FILTER(grpc_status_filter)(m);
     const int32_t *statuses = AL(GrpcStatusFilter_statuses)(g, &n);
-    f->kind = FILTER_GRPC_STATUS;
-    f->exclude = AL(GrpcStatusFilter_exclude)(g);
-    f->statuses = ARENA_ARRAY(a, int32_t, n ? n : 1);
-    if (n)
-        memcpy(f->statuses, statuses, n * sizeof(statuses[0]));
-    f->n = (unsigned)n;
+    take_numbers(f, FILTER_GRPC_STATUS, statuses, n, AL(GrpcStatusFilter_exclude)(g), a);
+}
+
+static void take_log_type(struct access_log_filter *f, const filter_msg *m, struct arena *a)
+{
+    size_t n;
+    const envoy_config_accesslog_v3_LogTypeFilter *t = FILTER(log_type_filter)(m);
+    const int32_t *types = AL(LogTypeFilter_types)(t, &n);
+    take_numbers(f, FILTER_LOG_TYPE, types, n, AL(LogTypeFilter_exclude)(t), a);
 }
 
 static bool take_header(struct access_log_filter *f, const filter_msg *m, struct arena *a,
@@ -170,7 +185,8 @@ static bool take_filter(struct access_log_filter *f, const filter_msg *m, struct
     case FILTER(filter_specifier_metadata_filter):
         return error_set(err, "metadata_filter is not implemented");
     case FILTER(filter_specifier_log_type_filter):
-        return error_set(err, "log_type_filter is not implemented");
+        take_log_type(f, m, a);
+        return true;
     case FILTER(filter_specifier_NOT_SET):
         break;
     }
@@ -212,11 +228,11 @@ static bool has_flag(const struct access_log_filter *f, struct bytes flags)
     return false;
 }
 
-static bool grpc_passes(const struct access_log_filter *f, int status)
+static bool number_passes(const struct access_log_filter *f, int number)
 {
     bool found = false;
     for (unsigned i = 0; i < f->n; i++)
-        found |= f->statuses[i] == status;
+        found |= f->numbers[i] == number;
     return found != f->exclude;
 }
 
@@ -255,7 +271,9 @@ bool access_log_filter_pass(const struct access_log_filter *f, const struct acce
     case FILTER_FLAGS:
         return has_flag(f, s->response_flags);
     case FILTER_GRPC_STATUS:
-        return grpc_passes(f, s->grpc_status);
+        return number_passes(f, s->grpc_status);
+    case FILTER_LOG_TYPE:
+        return number_passes(f, s->log_type);
     }
     return true;
 }

@@ -13,6 +13,7 @@ struct random_source;
 
 struct access_log_subject {
     unsigned status; /* 0: none sent */
+    int log_type;    /* of envoy.data.accesslog.v3.AccessLogType */
     uint64_t duration_ms;
     bool health_check; /* the request was for the health check filter */
     bool traceable;

@@ -23,6 +23,7 @@ struct grpc_log_names {
 struct grpc_log {
     struct bytes key; /* loggers with equal ones share a stream */
     struct bytes log_name;
+    bool is_tcp; /* entries of connections, whatever they are of */
     struct grpc_service service;
     uint64_t flush_ms;                    /* 1000 */
     uint32_t buffer_bytes;                /* 16384; 0: each entry is sent at once */

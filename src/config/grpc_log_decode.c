@@ -2,6 +2,7 @@
 #include "config/grpc_log_decode.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "config/decode_util.h"
 #include "config/grpc_log.h"
@@ -13,6 +14,7 @@
 #include "envoy/type/tracing/v3/custom_tag.upb.h"
 
 #define HTTP(f) envoy_extensions_access_loggers_grpc_v3_HttpGrpcAccessLogConfig_##f
+#define TCP(f) envoy_extensions_access_loggers_grpc_v3_TcpGrpcAccessLogConfig_##f
 #define COMMON(f) envoy_extensions_access_loggers_grpc_v3_CommonGrpcAccessLogConfig_##f
 #define TAG(f) envoy_type_tracing_v3_CustomTag_##f
 
@@ -125,28 +127,57 @@ static void take_names(struct arena *a, const upb_StringView *names, size_t n,
     }
 }
 
+/* NULL and *err: refused. The two kinds of entries never share a stream. */
+static struct grpc_log *take_log(struct arena *a, const common_msg *m, bool is_tcp,
+                                 upb_Arena *arena, struct access_log *log, struct error *err)
+{
+    size_t len;
+    struct grpc_log *out = ARENA_NEW(a, struct grpc_log);
+    if (!take_common(a, m, out, err)) {
+        error_prefix(err, "common_config.");
+        return NULL;
+    }
+    char *wire = COMMON(serialize)(m, arena, &len);
+    if (!wire) {
+        error_set(err, "common_config: no memory");
+        return NULL;
+    }
+    char *key = arena_alloc(a, len + 1);
+    key[0] = is_tcp ? 't' : 'h';
+    memcpy(key + 1, wire, len);
+    out->key = bytes_from(key, len + 1);
+    out->is_tcp = is_tcp;
+    log->sink = ACCESS_LOG_GRPC;
+    log->grpc = out;
+    return out;
+}
+
 bool grpc_log_http_decode(struct arena *a, struct bytes value, upb_Arena *arena,
                           struct access_log *log, struct error *err)
 {
-    size_t n, len;
+    size_t n;
     const envoy_extensions_access_loggers_grpc_v3_HttpGrpcAccessLogConfig *m =
         HTTP(parse)(value.data, value.len, arena);
     if (!m)
         return error_set(err, "the bytes are no HttpGrpcAccessLogConfig");
-    struct grpc_log *out = ARENA_NEW(a, struct grpc_log);
-    if (!take_common(a, HTTP(common_config)(m), out, err))
-        return error_prefix(err, "common_config.");
-    char *key = COMMON(serialize)(HTTP(common_config)(m), arena, &len);
-    if (!key)
-        return error_set(err, "common_config: no memory");
-    out->key = arena_dup(a, bytes_from(key, len));
+    struct grpc_log *out = take_log(a, HTTP(common_config)(m), false, arena, log, err);
+    if (!out)
+        return false;
     const upb_StringView *names = HTTP(additional_request_headers_to_log)(m, &n);
     take_names(a, names, n, &out->request_headers);
     names = HTTP(additional_response_headers_to_log)(m, &n);
     take_names(a, names, n, &out->response_headers);
     names = HTTP(additional_response_trailers_to_log)(m, &n);
     take_names(a, names, n, &out->response_trailers);
-    log->sink = ACCESS_LOG_GRPC;
-    log->grpc = out;
     return true;
+}
+
+bool grpc_log_tcp_decode(struct arena *a, struct bytes value, upb_Arena *arena,
+                         struct access_log *log, struct error *err)
+{
+    const envoy_extensions_access_loggers_grpc_v3_TcpGrpcAccessLogConfig *m =
+        TCP(parse)(value.data, value.len, arena);
+    if (!m)
+        return error_set(err, "the bytes are no TcpGrpcAccessLogConfig");
+    return take_log(a, TCP(common_config)(m), true, arena, log, err) != NULL;
 }

@@ -10,6 +10,8 @@
 struct access_log;
 struct upb_Arena;
 
-/* The bytes of an HttpGrpcAccessLogConfig, into a. */
+/* The bytes of an HttpGrpcAccessLogConfig or a TcpGrpcAccessLogConfig, into a. */
 MUST_CHECK bool grpc_log_http_decode(struct arena *a, struct bytes value, struct upb_Arena *arena,
                                      struct access_log *log, struct error *err);
+MUST_CHECK bool grpc_log_tcp_decode(struct arena *a, struct bytes value, struct upb_Arena *arena,
+                                    struct access_log *log, struct error *err);

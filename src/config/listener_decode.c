@@ -131,10 +131,6 @@ static bool take_logs(struct decode_context *ctx, struct listener *l, struct byt
     if (!access_logs_decode(ctx, l->node.arena, wire, FIELD_ACCESS_LOG, &l->access_logs,
                             &l->n_access_logs, err))
         return false;
-    for (unsigned i = 0; i < l->n_access_logs; i++) {
-        if (l->access_logs[i]->sink == ACCESS_LOG_GRPC)
-            return error_set(err, "access_log[%u]: connections over gRPC are not implemented", i);
-    }
     if (l->n_access_logs)
         node_make_pinnable(&l->node);
     return true;

@@ -21,8 +21,10 @@ struct accepted {
     struct io_watch watch;
     struct timer timer;
     struct defer reap;
-    struct bytes listener; /* owned: its version may change while we wait */
+    struct bytes listener;         /* owned: its version may change while we wait */
+    const struct listener *logged; /* pinned, to be told of one that is dropped; NULL: no logs */
     struct address remote;
+    uint64_t accepted_ns;
     struct stat_scope *stats;
     struct buffer in;
     struct client_hello hello;
@@ -77,17 +79,29 @@ static void tell_fingerprints(const struct listener_filters *f, const struct cli
     transport_tls_fingerprints(t, f->ja3 ? ja3 : NULL, f->ja4 ? ja4 : NULL);
 }
 
-/* hello: NULL, or what was read of it stands in `early`. */
+static void log_no_chain(struct worker *w, const struct listener *l, const struct chain_query *q,
+                         uint64_t accepted_ns)
+{
+    struct refused_connection r = {.local = q->local,
+                                   .remote = q->remote,
+                                   .server_name = q->server_name,
+                                   .accepted_ns = accepted_ns,
+                                   .flags = 1u << RESPONSE_FLAG_NO_ROUTE_FOUND,
+                                   .details = "filter_chain_not_found"};
+    if (l->n_access_logs)
+        access_log_refused(w, l, &r);
+}
+
+/* a: what was read of it stands in a->in; NULL: nothing was. hello: NULL: it is none of TLS. */
 static void connect_chain(struct worker *w, const struct listener_entry *e,
-                          const struct chain_query *q, int fd, bool limited, struct buffer *early,
+                          const struct chain_query *q, int fd, bool limited, struct accepted *a,
                           const struct client_hello *hello)
 {
     struct chain_binding *b = listener_find_chain(e, q);
+    struct buffer *early = a ? &a->in : NULL;
     if (!b || !b->manager) {
         stat_inc(e->stats, w->slot, STAT_LISTENER_NO_FILTER_CHAIN_MATCH); /* rule M16 */
-        if (e->listener->n_access_logs)
-            access_log_refused(w, e, &q->local, &q->remote, 1u << RESPONSE_FLAG_NO_ROUTE_FOUND,
-                               "filter_chain_not_found");
+        log_no_chain(w, e->listener, q, a ? a->accepted_ns : loop_now_ns(w->loop));
         refuse(w, fd, limited);
         return;
     }
@@ -119,6 +133,8 @@ static void on_reap(struct defer *d)
     client_hello_fini(&a->hello);
     buffer_fini(&a->in);
     stat_scope_unref(&a->stats);
+    if (a->logged)
+        node_unpin((struct node *)(uintptr_t)&a->logged->node, a->list->worker->slot);
     mem_free((char *)(uintptr_t)a->listener.data);
     mem_free(a);
 }
@@ -143,6 +159,18 @@ static void drop(struct accepted *a)
     refuse(w, leave(a), limited);
 }
 
+/* The same, by its own doing or ours: told of. */
+static void drop_logged(struct accepted *a)
+{
+    struct refused_connection r = {.local = address_local(a->watch.fd),
+                                   .remote = a->remote,
+                                   .server_name = a->hello.server_name,
+                                   .accepted_ns = a->accepted_ns};
+    if (a->logged)
+        access_log_refused(a->list->worker, a->logged, &r);
+    drop(a);
+}
+
 static void go_on(struct accepted *a, bool is_tls)
 {
     struct worker *w = a->list->worker;
@@ -160,7 +188,7 @@ static void go_on(struct accepted *a, bool is_tls)
                             .application_protocols = a->hello.protocols,
                             .n_application_protocols = a->hello.n_protocols,
                             .transport_protocol = is_tls ? BYTES("tls") : BYTES_NONE};
-    connect_chain(w, e, &q, fd, a->limited, &a->in, is_tls ? &a->hello : NULL);
+    connect_chain(w, e, &q, fd, a->limited, a, is_tls ? &a->hello : NULL);
 }
 
 static void inspected(struct accepted *a)
@@ -184,13 +212,13 @@ static void look(struct accepted *a)
     case HELLO_NOT_TLS:
         count(a, STAT_TLS_NOT_FOUND);
         if (a->close_on_bad && a->hello.len > 0)
-            drop(a);
+            drop_logged(a);
         else
             go_on(a, false);
         break;
     case HELLO_TOO_LARGE:
         count(a, STAT_CLIENT_HELLO_TOO_LARGE);
-        drop(a);
+        drop_logged(a);
         break;
     }
 }
@@ -213,7 +241,7 @@ static bool read_once(struct accepted *a)
         stat_inc(a->stats, a->list->worker->slot,
                  n == 0 ? STAT_LISTENER_LISTENER_FILTER_REMOTE_CLOSE
                         : STAT_LISTENER_LISTENER_FILTER_ERROR);
-        drop(a);
+        drop_logged(a);
         return false;
     }
     look(a);
@@ -235,7 +263,7 @@ static void on_timeout(struct timer *t)
     if (a->continue_on_timeout)
         go_on(a, false);
     else
-        drop(a);
+        drop_logged(a);
 }
 
 static void wait_for_hello(struct accept_list *l, const struct listener_entry *e, int fd,
@@ -250,6 +278,10 @@ static void wait_for_hello(struct accept_list *l, const struct listener_entry *e
     a->list = l;
     a->listener = bytes_from(name, e->listener->name.len);
     a->remote = *remote;
+    a->accepted_ns = loop_now_ns(l->worker->loop);
+    a->logged = e->listener->n_access_logs ? e->listener : NULL;
+    if (a->logged)
+        node_pin((struct node *)(uintptr_t)&a->logged->node, l->worker->slot);
     a->limited = limited;
     a->stats = stat_scope_ref(e->stats);
     a->continue_on_timeout = f->continue_on_timeout;

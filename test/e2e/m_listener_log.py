@@ -17,9 +17,9 @@ def logged(start, tmp_path):
     """logged(chain fields) gives (proxy, read): read(n) waits for n lines of the listener's log."""
     path = tmp_path / "listener.log"
 
-    def run(**chain):
+    def run(listener=None, text=FORMAT, **chain):
         made = http_listener(routes=[direct(200, "well")],
-                             listener={"access_log": [file_log(path, FORMAT)]})
+                             listener={"access_log": [file_log(path, text)], **(listener or {})})
         made["filter_chains"][0].update({"name": "chain", **chain})
         proxy = start(bootstrap([made]), args=("--file-flush-interval-msec", "50"))
 
@@ -100,3 +100,97 @@ def test_an_open_connection_is_told_of_at_the_end(logged):
         client.get("/")
         proxy.stop()
     assert read(1)[0].split()[1] == "HTTP/1.1"
+
+
+# --- what a listener filter did not let through
+
+BEFORE = ("%ACCESS_LOG_TYPE% %PROTOCOL% %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS% %BYTES_RECEIVED% "
+          "%BYTES_SENT% %FILTER_CHAIN_NAME% %REQUESTED_SERVER_NAME% %DOWNSTREAM_REMOTE_ADDRESS% "
+          "%DOWNSTREAM_LOCAL_ADDRESS% %DURATION%\n")
+HELLO = b"\x16\x03\x01"
+
+
+def inspector(**fields):
+    return {"name": "envoy.filters.listener.tls_inspector", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3."
+                 "TlsInspector", **fields}}
+
+
+def dropped(run, data=b"", listener=None, close=False, **fields):
+    """The line of a connection that says so and is dropped, and how long it was there."""
+    proxy, read = run({"listener_filters": [inspector(**fields)], **(listener or {})}, BEFORE)
+    with socket.create_connection(("127.0.0.1", proxy.port()), 10) as client:
+        mine = peer(client)
+        client.sendall(data)
+        if close:
+            proxy.wait_stat("listener.127.0.0.1_0.downstream_pre_cx_active", 1)
+        else:
+            try:
+                assert client.recv(100) == b""
+            except ConnectionResetError:
+                pass  # there were bytes that nobody took
+    fields = read(1)[0].split()
+    assert fields[:10] == ["NotSet", "-", "-", "-", "0", "0", "-", "-", mine,
+                           f"127.0.0.1:{proxy.port()}"]
+    return int(fields[10])
+
+
+def test_a_client_that_says_nothing(logged):
+    assert dropped(logged, listener={"listener_filters_timeout": "0.2s"}) >= 190
+
+
+def test_a_hello_that_does_not_end(logged):
+    assert dropped(logged, HELLO, {"listener_filters_timeout": "0.2s"}) >= 190
+
+
+def test_a_client_that_leaves_early(logged):
+    dropped(logged, HELLO, close=True)
+
+
+def test_a_hello_that_is_none(logged):
+    dropped(logged, HELLO + b"\0\5hello" + bytes(100),
+            close_connection_on_client_hello_parsing_errors=True)
+
+
+def test_a_hello_that_is_too_large(logged):
+    dropped(logged, HELLO + b"\x10\0\1\0\x0f\xf0" + bytes(1000), max_client_hello_size=256)
+
+
+def test_a_name_that_no_chain_has(logged):
+    proxy, read = logged({"listener_filters": [inspector()]}, BEFORE,
+                         filter_chain_match={"server_names": ["a.test"]})
+    with pytest.raises(OSError):
+        Client(proxy.port(), tls=certs.client_context(certs.Authority("ca")), name="other.test")
+    assert read(1)[0].split()[2:8] == ["filter_chain_not_found", "NR", "0", "0", "-", "other.test"]
+
+
+# --- log_type_filter
+
+def typed_log(path, *types, **fields):
+    log = file_log(path, "%ACCESS_LOG_TYPE%\n")
+    log["filter"] = {"log_type_filter": {"types": types, **fields}}
+    return log
+
+
+def test_types_of_lines(start, tmp_path):
+    names = ("start", "end", "not_start", "connection", "no_connection")
+    path = {name: tmp_path / name for name in names}
+    proxy = start(bootstrap([http_listener(
+        routes=[direct(200, "well")], flush_access_log_on_new_request=True,
+        access_log=[typed_log(path["start"], "DownstreamStart"),
+                    typed_log(path["end"], "DownstreamEnd", "TcpConnectionEnd"),
+                    typed_log(path["not_start"], "DownstreamStart", exclude=True)],
+        listener={"access_log": [typed_log(path["connection"], "NotSet"),
+                                 typed_log(path["no_connection"], "NotSet", exclude=True)]})]))
+    proxy.get("/")
+    proxy.stop()
+    assert {name: path[name].read_text().split() for name in names} == {
+        "start": ["DownstreamStart"], "end": ["DownstreamEnd"], "not_start": ["DownstreamEnd"],
+        "connection": ["NotSet"], "no_connection": []}
+
+
+def test_a_type_in_a_header(start):
+    """A head is no line of a log."""
+    proxy = start(bootstrap([http_listener(routes=[direct(200, "well", response_headers_to_add=[
+        {"header": {"key": "x-type", "value": "%ACCESS_LOG_TYPE%"}}])])]))
+    assert proxy.get("/").header("x-type") == "NotSet"

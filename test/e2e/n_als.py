@@ -1,5 +1,7 @@
 """Access logs over gRPC: what an entry says, when entries leave, what becomes of them while the
 service does not answer."""
+import socket
+
 import pytest
 from google.protobuf import json_format
 
@@ -10,8 +12,12 @@ from harness.config import FILE_LOG
 from harness.h2peer import H2Client, H2Origin, H2Reply
 
 ALS = "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig"
+TCP = ALS.replace("HttpGrpc", "TcpGrpc")
 HTTP2 = {"explicit_http_config": {"http2_protocol_options": {}}}
 STATS = "access_logs.grpc_access_log."
+INSPECTOR = {"name": "envoy.filters.listener.tls_inspector", "typed_config": {
+    "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3."
+             "TlsInspector"}}
 NODE = {"id": "n1", "cluster": "c1", "metadata": {"k": "v"}, "locality": {"zone": "z"}}
 # What no two runs, or no two proxies, have in common.
 VARIES = ("duration", "startTime", "streamId", "downstreamWireBytesSent",
@@ -36,12 +42,27 @@ def als_log(interval="0.1s", more=None, **common):
                           "buffer_flush_interval": interval, **common}}}
 
 
+def tcp_log(**fields):
+    log = als_log(**fields)
+    log["typed_config"]["@type"] = TCP
+    return log
+
+
 def logged(als, *logs, routes=None, clusters=(), **fields):
     return bootstrap(
         [http_listener(routes=routes or [direct(200, "well")], access_log=list(logs) or [als_log()],
                        **fields)],
         [cluster("als", als if isinstance(als, int) else als.port, http=HTTP2), *clusters],
         node=NODE)
+
+
+def listened(als, *logs, **listener):
+    """The same, of the listener's connections."""
+    config = logged(als)
+    made = http_listener(routes=[direct(200, "well")], listener={"access_log": list(logs)})
+    made.update(listener)
+    config["static_resources"]["listeners"] = [made]
+    return config
 
 
 def plain(entry):
@@ -224,10 +245,7 @@ def test_tls(start, als, tmp_path):
     config = logged(als)
     config["static_resources"]["listeners"][0]["filter_chains"][0]["transport_socket"] = \
         certs.downstream(web, validation_context=ca.validation_context())
-    config["static_resources"]["listeners"][0]["listener_filters"] = [
-        {"name": "envoy.filters.listener.tls_inspector", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3."
-                     "TlsInspector"}}]
+    config["static_resources"]["listeners"][0]["listener_filters"] = [INSPECTOR]
     proxy = start(config)
     with Client(proxy.port(), tls=certs.client_context(ca, caller, tmp_path),
                 name="a.test") as client:
@@ -404,6 +422,101 @@ def test_wire_bytes(start, als, kind):
     entry, = als.wait_http()
     assert bool(entry.common_properties.downstream_wire_bytes_sent) == (kind == "envoy")
     assert bool(entry.request.downstream_header_bytes_received) == (kind == "envoy")
+
+
+def test_tcp_entries_of_requests(start, als, origin):
+    proxy = start(logged(als, tcp_log(custom_tags=[
+        {"tag": "header", "request_header": {"name": "x-a"}}]),
+        routes=[route("/", "one", name="named")], clusters=[cluster("one", origin)]))
+    with proxy.client() as client:
+        mine = client.sock.getsockname()[1]
+        client.request("POST", "/", body=b"abc", headers={"x-a": "1"})
+    made = json_format.MessageToDict(als.wait_tcp()[0])
+    assert made["connectionProperties"] == {"receivedBytes": "3", "sentBytes": "6"}
+    common = {k: v for k, v in made["commonProperties"].items() if k not in VARIES}
+    assert common.pop("upstreamLocalAddress")
+    assert common == {
+        "accessLogType": "DownstreamEnd", "downstreamRemoteAddress": here(mine),
+        "downstreamLocalAddress": here(proxy.port()), "downstreamDirectRemoteAddress": here(mine),
+        "upstreamRemoteAddress": here(origin.port), "upstreamCluster": "one", "routeName": "named",
+        "upstreamRequestAttemptCount": 1, "customTags": {"header": "1"}}
+    assert not als.http_entries()
+
+
+def connection(proxy, mine, entry):
+    """The entry of a connection, without its common part, which is checked."""
+    made = json_format.MessageToDict(entry)
+    common = made.pop("commonProperties")
+    assert common.pop("startTime") and common.pop("duration")
+    assert common == {"downstreamRemoteAddress": here(mine),
+                      "downstreamLocalAddress": here(proxy.port()),
+                      "downstreamDirectRemoteAddress": here(mine)}
+    return made
+
+
+def test_connections(start, als):
+    proxy = start(listened(als, tcp_log(), als_log()))
+    with proxy.client() as client:
+        mine = client.sock.getsockname()[1]
+        client.get("/a")
+        client.get("/b")
+    made = connection(proxy, mine, als.wait_tcp()[0])["connectionProperties"]
+    assert made["receivedBytes"] == "66" and int(made["sentBytes"]) > 200
+    made = connection(proxy, mine, als.wait_http()[0])
+    assert made == {"protocolVersion": "HTTP11", "request": {"requestBodyBytes": "66"},
+                    "response": {"responseBodyBytes": made["response"]["responseBodyBytes"]}}
+    assert int(made["response"]["responseBodyBytes"]) > 200
+    assert len(als.streams) == 2
+
+
+def test_a_connection_without_a_request(start, als):
+    proxy = start(listened(als, tcp_log(), als_log()))
+    with proxy.client() as client:
+        mine = client.sock.getsockname()[1]
+        proxy.wait_stat("http.ingress.downstream_cx_active", 1)
+    assert connection(proxy, mine, als.wait_tcp()[0]) == {"connectionProperties": {}}
+    assert connection(proxy, mine, als.wait_http()[0]) == {"request": {}, "response": {}}
+
+
+def test_a_connection_over_tls(start, als):
+    ca = certs.Authority("ca")
+    config = listened(als, tcp_log(), listener_filters=[INSPECTOR])
+    config["static_resources"]["listeners"][0]["filter_chains"][0]["transport_socket"] = \
+        certs.downstream(ca.issue("web", dns=["a.test"]))
+    proxy = start(config)
+    with Client(proxy.port(), tls=certs.client_context(ca), name="a.test") as client:
+        client.get("/")
+    entry, = als.wait_tcp()
+    assert entry.common_properties.tls_properties.tls_sni_hostname == "a.test"
+    assert entry.connection_properties.received_bytes == 32
+
+
+def test_a_connection_without_a_chain(start, als):
+    config = listened(als, tcp_log())
+    config["static_resources"]["listeners"][0]["filter_chains"][0]["filter_chain_match"] = {
+        "source_prefix_ranges": [{"address_prefix": "10.9.9.9", "prefix_len": 32}]}
+    proxy = start(config)
+    with socket.create_connection(("127.0.0.1", proxy.port()), 10) as client:
+        mine = client.getsockname()[1]
+        assert client.recv(100) == b""
+    entry, = als.wait_tcp()
+    assert entry.common_properties.response_flags.no_route_found
+    assert entry.common_properties.downstream_remote_address.socket_address.port_value == mine
+
+
+@difference("What is lost is to be counted, whatever it tells of.",
+            envoy="neither bounds nor counts what it says of connections",
+            xylem="does, as of requests")
+def test_connections_beyond_the_buffer(start, kind):
+    proxy = start(bootstrap([http_listener(
+        routes=[direct(200, "well")], access_log=[tcp_log(buffer_size_bytes=1000)])], [],
+        node=NODE))
+    with proxy.client() as client:
+        for _ in range(40):
+            assert client.get("/").status == 200
+    written = proxy.stat(STATS + "logs_written")
+    assert (1 <= written < 15) if kind == "xylem" else written == 0
+    assert proxy.stat(STATS + "logs_dropped") == (40 - written if kind == "xylem" else 0)
 
 
 def test_beside_a_file(start, als, tmp_path):

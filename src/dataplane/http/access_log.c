@@ -6,6 +6,7 @@
 #include "dataplane/http/grpc.h"
 #include "dataplane/http/http_conn_list.h"
 #include "dataplane/http/stream_internal.h"
+#include "dataplane/net/transport_tls.h"
 
 /* Every stream has one here: a request that is no gRPC is filtered by its HTTP status. */
 static int grpc_status_of(const struct stream *s)
@@ -27,6 +28,7 @@ static bool passes(struct stream *s, const struct access_log *log)
     uint64_t until = s->info.end_ns ? s->info.end_ns : loop_now_ns(s->worker->loop);
     struct access_log_subject subject = {
         .status = s->info.status,
+        .log_type = (int)s->info.log_type,
         .duration_ms = (until - s->info.start_ns) / NS_PER_MS,
         .response_flags = strbuf_bytes(&flags),
         .grpc_status = grpc_status_of(s),
@@ -73,14 +75,19 @@ void access_log_stream(struct stream *s, enum access_log_type type)
 
 /* --- connections: a stream without a request, that formats see as any other --- */
 
-static void log_connection(struct http_conn *c, const struct listener *l, struct stream *s)
+static void log_connection(struct http_conn *c, const struct listener *l, struct stream *s,
+                           const struct refused_connection *refused)
 {
-    struct stream_private priv = {.finished = true, .no_request = true};
+    struct stream_private priv = {.finished = true, .no_request = true, .refused = refused};
+    struct loop *loop = c->worker->loop;
     s->magic = STREAM_MAGIC;
     s->worker = c->worker;
     s->conn = c;
     s->priv = &priv;
     s->arena = arena_new(0);
+    s->info.log_type = ACCESS_LOG_NOT_SET;
+    s->info.end_ns = loop_now_ns(loop);
+    s->info.start_wall_ns = loop_wall_ns(loop) - (s->info.end_ns - s->info.start_ns);
     headers_init(&s->request_headers, s->arena);
     headers_init(&s->request_trailers, s->arena);
     headers_init(&s->response_headers, s->arena);
@@ -91,33 +98,40 @@ static void log_connection(struct http_conn *c, const struct listener *l, struct
 
 void access_log_connection(struct http_conn *c, const struct listener *l)
 {
-    struct loop *loop = c->worker->loop;
-    uint64_t lived_ns = loop_now_ns(loop) - connection_created_ms(c->connection) * NS_PER_MS;
     struct stream s = {
         .remote = *connection_remote(c->connection),
         .request.protocol = c->codec->multiplexed ? PROTOCOL_HTTP2 : c->codec->protocol,
-        .info = {.start_wall_ns = loop_wall_ns(loop) - lived_ns,
-                 .start_ns = loop_now_ns(loop) - lived_ns,
-                 .end_ns = loop_now_ns(loop),
+        .info = {.start_ns = connection_created_ms(c->connection) * NS_PER_MS,
                  .bytes_received = c->rx_counted,
                  .bytes_sent = c->tx_counted},
     };
-    log_connection(c, l, &s);
+    log_connection(c, l, &s, NULL);
 }
 
-void access_log_refused(struct worker *w, const struct listener_entry *l,
-                        const struct address *local, const struct address *remote, uint32_t flags,
-                        const char *details)
+void access_log_refused(struct worker *w, const struct listener *l,
+                        const struct refused_connection *r)
 {
     struct http_conn nobody = {.worker = w};
     struct stream s = {
-        .remote = *remote,
-        .info = {.start_wall_ns = loop_wall_ns(w->loop),
-                 .start_ns = loop_now_ns(w->loop),
-                 .end_ns = loop_now_ns(w->loop),
-                 .flags = flags,
-                 .details = details},
+        .remote = r->remote,
+        .info = {.start_ns = r->accepted_ns, .flags = r->flags, .details = r->details},
     };
-    s.info.upstream_local_address = *local; /* of this side: read where there is no connection */
-    log_connection(&nobody, l->listener, &s);
+    log_connection(&nobody, l, &s, r);
+}
+
+const struct address *stream_local_address(const struct stream *s)
+{
+    const struct refused_connection *r = s->priv->refused;
+    return r ? &r->local : connection_local(s->conn->connection);
+}
+
+const struct address *stream_direct_remote(const struct stream *s)
+{
+    return s->priv->refused ? &s->remote : connection_remote(s->conn->connection);
+}
+
+struct bytes stream_server_name(const struct stream *s)
+{
+    const struct refused_connection *r = s->priv->refused;
+    return r ? r->server_name : tls_connection_text(s->conn->tls, TLS_SERVER_NAME, s->arena);
 }

@@ -7,10 +7,8 @@
 #include "dataplane/http/stream.h"
 
 struct access_log;
-struct address;
 struct http_conn;
 struct listener;
-struct listener_entry;
 
 /* Where ACCESS_LOG_GRPC goes: worker->log_service, set by main; NULL: nowhere. */
 struct access_log_service {
@@ -22,7 +20,15 @@ void access_log_stream(struct stream *s, enum access_log_type type);
 /* Every access log of the connection's listener, when it ends; what belongs to requests is empty in
  * it. */
 void access_log_connection(struct http_conn *c, const struct listener *l);
-/* The same for a connection that got no further than the listener. details: why, constant. */
-void access_log_refused(struct worker *w, const struct listener_entry *l,
-                        const struct address *local, const struct address *remote, uint32_t flags,
-                        const char *details);
+
+/* A connection that got no further than the listener, and what is known of it. */
+struct refused_connection {
+    struct address local, remote;
+    struct bytes server_name; /* that a listener filter has read; or empty */
+    uint64_t accepted_ns;     /* monotonic */
+    uint32_t flags;           /* 1 << enum response_flag */
+    const char *details;      /* response_code_details, constant; or NULL */
+};
+/* The same for it. */
+void access_log_refused(struct worker *w, const struct listener *l,
+                        const struct refused_connection *r);

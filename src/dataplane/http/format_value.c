@@ -219,9 +219,8 @@ static bool add_unique_id(struct strbuf *out, struct stream *s)
 
 static bool connection_value(struct stream *s, enum format_op op, struct strbuf *out)
 {
-    struct connection *c = s->conn->connection;
-    const struct address *local = c ? connection_local(c) : &s->info.upstream_local_address;
-    const struct address *direct = c ? connection_remote(c) : &s->remote;
+    const struct address *local = stream_local_address(s);
+    const struct address *direct = stream_direct_remote(s);
     switch ((int)op) {
     case FORMAT_DOWNSTREAM_LOCAL_ADDRESS:
         return add_address(out, local);
@@ -254,7 +253,7 @@ static bool connection_value(struct stream *s, enum format_op op, struct strbuf 
     case FORMAT_FILTER_CHAIN_NAME:
         return s->conn->binding && add(out, s->conn->binding->chain->name);
     case FORMAT_REQUESTED_SERVER_NAME:
-        return add(out, tls_connection_text(s->conn->tls, TLS_SERVER_NAME, s->arena));
+        return add(out, stream_server_name(s));
     default:
         return format_tls_value(s, op, out);
     }
@@ -396,11 +395,12 @@ static bool add_response_code(struct strbuf *out, const struct stream *s)
 static bool add_log_type(struct strbuf *out, const struct stream *s)
 {
     static const char *const names[] = {
-        [ACCESS_LOG_END] = "DownstreamEnd",
+        [ACCESS_LOG_NOT_SET] = "NotSet",
         [ACCESS_LOG_START] = "DownstreamStart",
         [ACCESS_LOG_PERIODIC] = "DownstreamPeriodic",
+        [ACCESS_LOG_END] = "DownstreamEnd",
     };
-    return add(out, bytes_of(s->priv->no_request ? "NotSet" : names[s->info.log_type]));
+    return add(out, bytes_of(names[s->info.log_type]));
 }
 
 bool format_value(struct stream *s, const struct format_part *part, struct strbuf *out)

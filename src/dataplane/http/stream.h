@@ -26,8 +26,14 @@ struct request {
 };
 
 /* What is measured and printed about a stream: access log, statistics. */
-/* Why a line of an access log is written; but for the end, where the connection manager asks. */
-enum access_log_type { ACCESS_LOG_END, ACCESS_LOG_START, ACCESS_LOG_PERIODIC };
+/* Why a line of an access log is written; but for the end, where the connection manager asks. The
+ * numbers of envoy.data.accesslog.v3.AccessLogType. */
+enum access_log_type {
+    ACCESS_LOG_NOT_SET = 0, /* of a connection */
+    ACCESS_LOG_START = 4,
+    ACCESS_LOG_PERIODIC = 5,
+    ACCESS_LOG_END = 6,
+};
 
 struct stream_info {
     uint64_t start_wall_ns, start_ns; /* monotonic for durations */
@@ -128,5 +134,9 @@ bool stream_is_grpc(const struct stream *s);
 /* grpc-status of the trailers, else of the head, else as of the HTTP status; GRPC_NO_STATUS while
  * nothing was answered (see grpc.h). */
 int64_t stream_grpc_status(const struct stream *s);
+/* Of the connection; whoever it was that was refused too, in a listener's access log. */
+const struct address *stream_local_address(const struct stream *s);
+const struct address *stream_direct_remote(const struct stream *s);
+struct bytes stream_server_name(const struct stream *s); /* the client's, of TLS; or empty */
 /* Has the whole request (end of stream) been received from downstream? */
 bool stream_request_complete(const struct stream *s);

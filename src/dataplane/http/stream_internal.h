@@ -19,13 +19,14 @@ struct filter_hold {
 };
 
 struct stream_private {
-    struct list link;                     /* dead list or free list of the pool */
-    struct list mux_link;                 /* in http_conn_mux: HTTP/2 */
-    struct filter_hold *holds[2];         /* [direction][filter] */
-    struct chain_binding *binding;        /* pinned: holds the listener's statistics */
-    const struct http_upgrade *upgrade;   /* whose filters count; NULL: none's */
-    const struct http_filter_slot *slots; /* of the chain */
-    uint64_t random;                      /* of route matching */
+    struct list link;                         /* dead list or free list of the pool */
+    struct list mux_link;                     /* in http_conn_mux: HTTP/2 */
+    struct filter_hold *holds[2];             /* [direction][filter] */
+    struct chain_binding *binding;            /* pinned: holds the listener's statistics */
+    const struct http_upgrade *upgrade;       /* whose filters count; NULL: none's */
+    const struct http_filter_slot *slots;     /* of the chain */
+    const struct refused_connection *refused; /* with no_request: it never was one of HTTP */
+    uint64_t random;                          /* of route matching */
     uint64_t idle_ms;
     unsigned request_pauses, response_pauses;
     uint32_t reset_code; /* HTTP/2's, when the stream is given up */

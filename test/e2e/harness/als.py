@@ -50,6 +50,14 @@ class AlsServer(als_pb2_grpc.AccessLogServiceServicer):
     def http_entries(self):
         return [e for m in self.messages() for e in m.http_logs.log_entry]
 
+    def tcp_entries(self):
+        return [e for m in self.messages() for e in m.tcp_logs.log_entry]
+
+    def wait_tcp(self, n=1, bound=10.0):
+        """The same of connections."""
+        wait_for(lambda: len(self.tcp_entries()) >= n, bound, f"{n} TCP entries over gRPC")
+        return self.tcp_entries()
+
     def wait_http(self, n=1, bound=10.0):
         """The first n entries, once there are as many."""
         wait_for(lambda: len(self.http_entries()) >= n, bound, f"{n} entries over gRPC")

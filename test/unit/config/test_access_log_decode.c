@@ -198,6 +198,11 @@ START_TEST(filters)
     ck_assert(passes("grpc_status_filter: {statuses: [UNAVAILABLE]}", S(.grpc_status = 14)));
     ck_assert(!passes("grpc_status_filter: {statuses: [UNAVAILABLE], exclude: true}",
                       S(.grpc_status = 14)));
+    ck_assert(passes("log_type_filter: {types: [NotSet, DownstreamEnd]}", S(.log_type = 6)));
+    ck_assert(!passes("log_type_filter: {types: [DownstreamStart]}", S(.log_type = 6)));
+    ck_assert(
+        passes("log_type_filter: {types: [DownstreamStart], exclude: true}", S(.log_type = 0)));
+    ck_assert(!passes("log_type_filter: {}", S(.log_type = 6)));
     ck_assert(passes("or_filter: {filters: [{traceable_filter: {}}, {header_filter: {header: "
                      "{name: x-a, string_match: {safe_regex: {regex: 'y.*'}}}}}]}",
                      S(.status = 1)));
@@ -210,10 +215,10 @@ START_TEST(filters)
 }
 END_TEST
 
-#define GRPC_LOG(more, common)                                                                     \
-    "{name: g, typed_config: {'@type': "                                                           \
-    "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig, " more   \
-    "common_config: {log_name: l, " common "}}}"
+#define GRPC_LOG_OF(type, more, common)                                                            \
+    "{name: g, typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.grpc."  \
+    "v3." type ", " more "common_config: {log_name: l, " common "}}}"
+#define GRPC_LOG(more, common) GRPC_LOG_OF("HttpGrpcAccessLogConfig", more, common)
 #define SERVICE "grpc_service: {envoy_grpc: {cluster_name: als}}"
 
 START_TEST(decodes_grpc)
@@ -232,6 +237,10 @@ START_TEST(decodes_grpc)
     struct bytes key = g->key;
     ck_assert_str_eq(decode(GRPC_LOG("", SERVICE)), "");
     ck_assert(bytes_eq(last->grpc->key, key)); /* what is logged is no part of it */
+    ck_assert(!last->grpc->is_tcp);
+    ck_assert_str_eq(decode(GRPC_LOG_OF("TcpGrpcAccessLogConfig", "", SERVICE)), "");
+    ck_assert(last->grpc->is_tcp);
+    ck_assert(!bytes_eq(last->grpc->key, key)); /* but which kind it is */
     ck_assert_str_eq(decode(GRPC_LOG("", SERVICE ", buffer_size_bytes: 0, buffer_flush_interval: "
                                                  "0.0001s, grpc_stream_retry_policy: "
                                                  "{retry_back_off: {base_interval: 2s}}")),

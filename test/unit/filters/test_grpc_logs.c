@@ -79,6 +79,36 @@ static int64_t stat(enum grpc_log_stat id)
     return n;
 }
 
+static size_t print_http(char *out, size_t size,
+                         const envoy_service_accesslog_v3_StreamAccessLogsMessage *m)
+{
+    size_t count, n = 0;
+    const envoy_data_accesslog_v3_HTTPAccessLogEntry *const *e =
+        ALS(HTTPAccessLogEntries_log_entry)(ALS(http_logs)(m), &count);
+    for (size_t k = 0; k < count; k++) {
+        upb_StringView path = envoy_data_accesslog_v3_HTTPRequestProperties_path(
+            envoy_data_accesslog_v3_HTTPAccessLogEntry_request(e[k]));
+        n += (size_t)snprintf(out + n, size - n, "%.*s,", (int)path.size, path.data);
+    }
+    return n;
+}
+
+static size_t print_tcp(char *out, size_t size,
+                        const envoy_service_accesslog_v3_StreamAccessLogsMessage *m)
+{
+    size_t count, n = 0;
+    const envoy_data_accesslog_v3_TCPAccessLogEntry *const *e =
+        ALS(TCPAccessLogEntries_log_entry)(ALS(tcp_logs)(m), &count);
+    for (size_t k = 0; k < count; k++) {
+        const envoy_data_accesslog_v3_ConnectionProperties *c =
+            envoy_data_accesslog_v3_TCPAccessLogEntry_connection_properties(e[k]);
+        n += (size_t)snprintf(out + n, size - n, "tcp %d/%d,",
+                              (int)envoy_data_accesslog_v3_ConnectionProperties_received_bytes(c),
+                              (int)envoy_data_accesslog_v3_ConnectionProperties_sent_bytes(c));
+    }
+    return n;
+}
+
 /* What the i-th connection has brought of bodies since the last call: "name:/a,/b;" a message. */
 static const char *taken(unsigned i)
 {
@@ -96,18 +126,14 @@ static const char *taken(unsigned i)
             const envoy_service_accesslog_v3_StreamAccessLogsMessage *m =
                 ALS(parse)(rest.data + 5, len, a);
             ck_assert(m != NULL);
-            size_t count;
             if (ALS(identifier)(m)) {
                 upb_StringView name = ALS(Identifier_log_name)(ALS(identifier)(m));
                 n += (size_t)snprintf(out + n, sizeof(out) - n, "%.*s:", (int)name.size, name.data);
             }
-            const envoy_data_accesslog_v3_HTTPAccessLogEntry *const *e =
-                ALS(HTTPAccessLogEntries_log_entry)(ALS(http_logs)(m), &count);
-            for (size_t k = 0; k < count; k++) {
-                upb_StringView path = envoy_data_accesslog_v3_HTTPRequestProperties_path(
-                    envoy_data_accesslog_v3_HTTPAccessLogEntry_request(e[k]));
-                n += (size_t)snprintf(out + n, sizeof(out) - n, "%.*s,", (int)path.size, path.data);
-            }
+            if (ALS(has_tcp_logs)(m))
+                n += print_tcp(out + n, sizeof(out) - n, m);
+            else
+                n += print_http(out + n, sizeof(out) - n, m);
             n += (size_t)snprintf(out + n, sizeof(out) - n, ";");
             upb_Arena_Free(a);
             rest = bytes_skip(rest, 5 + len);
@@ -133,6 +159,18 @@ START_TEST(test_entries_leave_after_the_interval)
     ck_assert_int_eq(stat(STAT_GRPC_LOG_WRITTEN), 3);
     ck_assert_int_eq(stat(STAT_GRPC_LOG_FLUSHED), 3);
     ck_assert_int_eq(stat(STAT_GRPC_LOG_FLUSH_FAILED), 0);
+}
+END_TEST
+
+START_TEST(test_entries_of_tcp)
+{
+    config.is_tcp = true;
+    snapshot(true);
+    get("/a");
+    get("/b");
+    world_advance(p->w, 1000);
+    ck_assert_str_eq(taken(0), "name:tcp 0/2,tcp 0/2,;");
+    ck_assert_int_eq(stat(STAT_GRPC_LOG_WRITTEN), 2);
 }
 END_TEST
 
@@ -286,6 +324,7 @@ int main(void)
     TCase *t = tcase_create("all");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, test_entries_leave_after_the_interval);
+    tcase_add_test(t, test_entries_of_tcp);
     tcase_add_test(t, test_bounded_while_there_is_no_service);
     tcase_add_test(t, test_bounded_without_a_buffer);
     tcase_add_test(t, test_bounded_while_the_service_is_slow);

@@ -22,6 +22,7 @@
 #define REQ(f) envoy_data_accesslog_v3_HTTPRequestProperties_##f
 #define RESP(f) envoy_data_accesslog_v3_HTTPResponseProperties_##f
 #define ENTRY(f) envoy_data_accesslog_v3_HTTPAccessLogEntry_##f
+#define TCP(f) envoy_data_accesslog_v3_TCPAccessLogEntry_##f
 #define ALS(f) envoy_service_accesslog_v3_StreamAccessLogsMessage_##f
 
 typedef envoy_data_accesslog_v3_AccessLogCommon common_msg;
@@ -130,10 +131,9 @@ static void add_times(struct entry *e, common_msg *m)
 static void add_addresses(struct entry *e, common_msg *m)
 {
     const struct stream_info *i = &e->s->info;
-    struct connection *c = e->s->conn->connection;
     COMMON(set_downstream_remote_address)(m, address(e, &e->s->remote));
-    COMMON(set_downstream_local_address)(m, address(e, connection_local(c)));
-    COMMON(set_downstream_direct_remote_address)(m, address(e, connection_remote(c)));
+    COMMON(set_downstream_local_address)(m, address(e, stream_local_address(e->s)));
+    COMMON(set_downstream_direct_remote_address)(m, address(e, stream_direct_remote(e->s)));
     if (i->has_upstream_address)
         COMMON(set_upstream_remote_address)(m, address(e, &i->upstream_address));
     if (i->has_upstream_local_address)
@@ -275,24 +275,11 @@ static void add_tags(struct entry *e, common_msg *m)
     }
 }
 
-static int type_of(enum access_log_type type)
-{
-    switch (type) {
-    case ACCESS_LOG_START:
-        return envoy_data_accesslog_v3_DownstreamStart;
-    case ACCESS_LOG_PERIODIC:
-        return envoy_data_accesslog_v3_DownstreamPeriodic;
-    case ACCESS_LOG_END:
-        break;
-    }
-    return envoy_data_accesslog_v3_DownstreamEnd;
-}
-
 static void add_common(struct entry *e, common_msg *m)
 {
     struct stream *s = e->s;
     const struct stream_info *i = &s->info;
-    const char *failure = connection_failure(s->conn->connection);
+    const char *failure = s->conn->tls ? connection_failure(s->conn->connection) : NULL;
     add_addresses(e, m);
     add_tls(e, m);
     add_times(e, m);
@@ -305,11 +292,12 @@ static void add_common(struct entry *e, common_msg *m)
     COMMON(set_upstream_request_attempt_count)(m, i->attempts);
     if (i->termination_details)
         COMMON(set_connection_termination_details)(m, text(e, bytes_of(i->termination_details)));
-    if (failure && s->conn->tls)
+    if (failure)
         COMMON(set_downstream_transport_failure_reason)(m, text(e, bytes_of(failure)));
     COMMON(set_stream_id)(m, header(e, &s->request_headers, HEADER_X_REQUEST_ID));
-    COMMON(set_access_log_type)(m, type_of(i->log_type));
-    COMMON(set_intermediate_log_entry)(m, i->log_type != ACCESS_LOG_END);
+    COMMON(set_access_log_type)(m, (int)i->log_type);
+    COMMON(set_intermediate_log_entry)
+    (m, i->log_type == ACCESS_LOG_START || i->log_type == ACCESS_LOG_PERIODIC);
 }
 
 static int request_method(struct bytes method)
@@ -375,9 +363,12 @@ static void add_response(struct entry *e, envoy_data_accesslog_v3_HTTPResponsePr
     }
 }
 
-static int protocol_version(enum http_protocol p)
+/* A connection without a request has not said what it speaks. */
+static int protocol_version(const struct stream *s)
 {
-    switch (p) {
+    if (s->info.log_type == ACCESS_LOG_NOT_SET && !s->conn->requests)
+        return ENTRY(PROTOCOL_UNSPECIFIED);
+    switch (s->request.protocol) {
     case PROTOCOL_HTTP10:
         return ENTRY(HTTP10);
     case PROTOCOL_HTTP11:
@@ -388,6 +379,31 @@ static int protocol_version(enum http_protocol p)
     return ENTRY(HTTP2);
 }
 
+static char *http_entry(struct entry *e, size_t *len)
+{
+    ALS(HTTPAccessLogEntries) *list = ALS(HTTPAccessLogEntries_new)(e->a);
+    envoy_data_accesslog_v3_HTTPAccessLogEntry *entry =
+        ALS(HTTPAccessLogEntries_add_log_entry)(list, e->a);
+    add_common(e, ENTRY(mutable_common_properties)(entry, e->a));
+    ENTRY(set_protocol_version)(entry, protocol_version(e->s));
+    add_request(e, ENTRY(mutable_request)(entry, e->a));
+    add_response(e, ENTRY(mutable_response)(entry, e->a));
+    return ALS(HTTPAccessLogEntries_serialize)(list, e->a, len);
+}
+
+static char *tcp_entry(struct entry *e, size_t *len)
+{
+    ALS(TCPAccessLogEntries) *list = ALS(TCPAccessLogEntries_new)(e->a);
+    envoy_data_accesslog_v3_TCPAccessLogEntry *entry =
+        ALS(TCPAccessLogEntries_add_log_entry)(list, e->a);
+    add_common(e, TCP(mutable_common_properties)(entry, e->a));
+    envoy_data_accesslog_v3_ConnectionProperties *m =
+        TCP(mutable_connection_properties)(entry, e->a);
+    envoy_data_accesslog_v3_ConnectionProperties_set_received_bytes(m, e->s->info.bytes_received);
+    envoy_data_accesslog_v3_ConnectionProperties_set_sent_bytes(m, e->s->info.bytes_sent);
+    return ALS(TCPAccessLogEntries_serialize)(list, e->a, len);
+}
+
 bool grpc_log_add_entry(struct grpc_log_maker *m, struct stream *s, const struct grpc_log *log,
                         struct strbuf *entries)
 {
@@ -395,14 +411,7 @@ bool grpc_log_add_entry(struct grpc_log_maker *m, struct stream *s, const struct
     struct entry e = {m, s, log, maker_arena(m)};
     if (!e.a)
         return false;
-    ALS(HTTPAccessLogEntries) *list = ALS(HTTPAccessLogEntries_new)(e.a);
-    envoy_data_accesslog_v3_HTTPAccessLogEntry *entry =
-        ALS(HTTPAccessLogEntries_add_log_entry)(list, e.a);
-    add_common(&e, ENTRY(mutable_common_properties)(entry, e.a));
-    ENTRY(set_protocol_version)(entry, protocol_version(s->request.protocol));
-    add_request(&e, ENTRY(mutable_request)(entry, e.a));
-    add_response(&e, ENTRY(mutable_response)(entry, e.a));
-    char *wire = ALS(HTTPAccessLogEntries_serialize)(list, e.a, &len);
+    char *wire = log->is_tcp ? tcp_entry(&e, &len) : http_entry(&e, &len);
     if (wire)
         strbuf_add(entries, wire, len);
     upb_Arena_Free(e.a);
@@ -411,28 +420,31 @@ bool grpc_log_add_entry(struct grpc_log_maker *m, struct stream *s, const struct
 }
 
 /* A message whose list is empty ends in the list's length, which is 0: the list takes its place. */
-bool grpc_log_make_message(struct grpc_log_maker *m, bool identified, struct bytes node,
-                           struct bytes log_name, struct bytes entries, struct strbuf *out)
+bool grpc_log_make_message(struct grpc_log_maker *m, const struct grpc_log_message *message,
+                           struct strbuf *out)
 {
     upb_Arena *a = maker_arena(m);
     size_t len;
     if (!a)
         return false;
-    envoy_service_accesslog_v3_StreamAccessLogsMessage *message = ALS(new)(a);
-    ALS(mutable_http_logs)(message, a);
-    if (identified) {
-        ALS(Identifier) *id = ALS(mutable_identifier)(message, a);
+    envoy_service_accesslog_v3_StreamAccessLogsMessage *made = ALS(new)(a);
+    if (message->is_tcp)
+        ALS(mutable_tcp_logs)(made, a);
+    else
+        ALS(mutable_http_logs)(made, a);
+    if (message->identified) {
+        ALS(Identifier) *id = ALS(mutable_identifier)(made, a);
+        struct bytes node = message->node, name = message->log_name;
         ALS(Identifier_set_node)(id, envoy_config_core_v3_Node_parse(node.data, node.len, a));
-        ALS(Identifier_set_log_name)
-        (id, upb_StringView_FromDataAndSize(log_name.data, log_name.len));
+        ALS(Identifier_set_log_name)(id, upb_StringView_FromDataAndSize(name.data, name.len));
     }
-    char *wire = ALS(serialize)(message, a, &len);
+    char *wire = ALS(serialize)(made, a, &len);
     strbuf_cut(out, 0);
     if (wire) {
         CHECK(len > 0 && wire[len - 1] == 0);
         strbuf_add(out, wire, len - 1);
-        wire_put_varint(out, entries.len);
-        strbuf_add_bytes(out, entries);
+        wire_put_varint(out, message->entries.len);
+        strbuf_add_bytes(out, message->entries);
     }
     upb_Arena_Free(a);
     return wire != NULL;

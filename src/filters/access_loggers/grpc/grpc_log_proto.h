@@ -21,8 +21,12 @@ void grpc_log_maker_fini(struct grpc_log_maker *m);
  * False: there was no memory. */
 MUST_CHECK bool grpc_log_add_entry(struct grpc_log_maker *m, struct stream *s,
                                    const struct grpc_log *log, struct strbuf *entries);
-/* A StreamAccessLogsMessage of such a list; identified: with the node and the name of the log.
- * Replaces *out. False: there was no memory. */
-MUST_CHECK bool grpc_log_make_message(struct grpc_log_maker *m, bool identified, struct bytes node,
-                                      struct bytes log_name, struct bytes entries,
-                                      struct strbuf *out);
+struct grpc_log_message {
+    struct bytes entries; /* such a list ... */
+    bool is_tcp;          /* ... of a log with is_tcp */
+    bool identified;      /* with the node and the name of the log */
+    struct bytes node, log_name;
+};
+/* As a StreamAccessLogsMessage, which replaces *out. False: there was no memory. */
+MUST_CHECK bool grpc_log_make_message(struct grpc_log_maker *m,
+                                      const struct grpc_log_message *message, struct strbuf *out);

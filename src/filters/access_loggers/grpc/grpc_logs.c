@@ -127,8 +127,12 @@ static struct async_call *stream_of(struct logger *l)
 static bool send_entries(struct logger *l, struct async_call *c)
 {
     struct grpc_logs *all = l->all;
-    if (!grpc_log_make_message(&all->maker, !l->identified, all->node, l->config.log_name,
-                               strbuf_bytes(&l->entries), &all->message))
+    struct grpc_log_message m = {.entries = strbuf_bytes(&l->entries),
+                                 .is_tcp = l->config.is_tcp,
+                                 .identified = !l->identified,
+                                 .node = all->node,
+                                 .log_name = l->config.log_name};
+    if (!grpc_log_make_message(&all->maker, &m, &all->message))
         return false;
     async_grpc_send(c, strbuf_bytes(&all->message), false);
     l->identified = true;
@@ -203,6 +207,7 @@ static void copy_config(struct arena *a, struct grpc_log *to, const struct grpc_
     *to = (struct grpc_log){
         .key = arena_dup(a, from->key),
         .log_name = arena_dup(a, from->log_name),
+        .is_tcp = from->is_tcp,
         .service.cluster_name = arena_dup(a, g->cluster_name),
         .service.authority = arena_dup(a, g->authority),
         .service.n_metadata = g->n_metadata,
