@@ -113,7 +113,9 @@ struct direct_response {
 struct route_upgrade {
     struct bytes type;
     bool enabled;
-    bool terminates; /* CONNECT ends here: what is tunnelled goes to the cluster bare */
+    bool terminates;        /* CONNECT ends here: what is tunnelled goes to the cluster bare ... */
+    bool posts;             /* ... and so does a POST, whose body it is */
+    uint8_t proxy_protocol; /* version of the header that is sent first; 0: none */
 };
 
 /* What most routes have nothing of. */

@@ -3,6 +3,7 @@
 #include "config/http_manager_parts.h"
 #include "config/route.h"
 #include "config/wire_slice.h"
+#include "envoy/config/core/v3/proxy_protocol.upb.h"
 #include "envoy/config/route/v3/route_components.upb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.upb.h"
 
@@ -23,11 +24,15 @@ static bool take_connect(const route_msg *m, struct route_upgrade *u, struct err
     if (!bytes_eq_nocase(u->type, BYTES("CONNECT")))
         return error_set(err, "Non-CONNECT upgrade type %.*s has ConnectConfig",
                          BYTES_ARG(u->type));
-    if (UPGRADE(ConnectConfig_proxy_protocol_config)(c))
-        return error_set(err, "connect_config.proxy_protocol_config is not implemented");
-    if (UPGRADE(ConnectConfig_allow_post)(c))
-        return error_set(err, "connect_config.allow_post is not implemented");
+    const envoy_config_core_v3_ProxyProtocolConfig *p =
+        UPGRADE(ConnectConfig_proxy_protocol_config)(c);
+    if (p) {
+        bool v2 = envoy_config_core_v3_ProxyProtocolConfig_version(p) ==
+                  envoy_config_core_v3_ProxyProtocolConfig_V2;
+        u->proxy_protocol = v2 ? 2 : 1;
+    }
     u->terminates = true;
+    u->posts = UPGRADE(ConnectConfig_allow_post)(c);
     return true;
 }
 

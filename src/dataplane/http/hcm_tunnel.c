@@ -24,11 +24,29 @@ bool stream_refuses_tunnel(struct stream *s)
     return s->priv->tunnel != TUNNEL_NONE && !(s->priv->admitted && route_takes(s));
 }
 
-bool stream_ends_tunnel(struct stream *s)
+static const struct route_upgrade *route_connect(struct stream *s)
 {
     const struct route *r = stream_route(s)->route;
-    const struct route_upgrade *own = r ? route_upgrade_find(r, BYTES("CONNECT")) : NULL;
-    return stream_tunnel(s) == TUNNEL_CONNECT && own && own->terminates;
+    return r ? route_upgrade_find(r, BYTES("CONNECT")) : NULL;
+}
+
+bool stream_ends_tunnel(struct stream *s)
+{
+    const struct route_upgrade *own = route_connect(s);
+    if (LIKELY(!own || !own->terminates))
+        return false;
+    return stream_tunnel(s) == TUNNEL_CONNECT ||
+           (own->posts && s->priv->tunnel == TUNNEL_NONE &&
+            bytes_eq(headers_get(&s->request_headers, HEADER_METHOD), BYTES("POST")));
+}
+
+size_t stream_proxy_header(struct stream *s, char out[PROXY_PROTOCOL_MAX])
+{
+    const struct route_upgrade *own = route_connect(s);
+    if (!own || !own->proxy_protocol)
+        return 0;
+    return proxy_protocol_header(own->proxy_protocol, stream_direct_remote(s),
+                                 stream_local_address(s), out);
 }
 
 /* Called with the head as it came: what is hop-by-hop goes, but for the upgrade itself. */

@@ -11,6 +11,7 @@
 #include "dataplane/http/filter.h"
 #include "dataplane/http/tunnel.h"
 #include "dataplane/net/loop.h"
+#include "dataplane/net/proxy_protocol.h"
 #include "dataplane/net/worker.h"
 
 struct http_conn;
@@ -126,8 +127,10 @@ struct timer *stream_terminal_timer(struct stream *s, void (*fn)(struct timer *t
 enum tunnel stream_tunnel(const struct stream *s);
 /* Does it ask for a tunnel that it was not admitted for, or that the route of now does not take? */
 bool stream_refuses_tunnel(struct stream *s);
-/* Is it a CONNECT whose bytes go to the route's cluster as they are? */
+/* Is it a CONNECT whose bytes go to the route's cluster as they are, or a POST that is as good? */
 bool stream_ends_tunnel(struct stream *s);
+/* What goes there before them, of the PROXY protocol; returns its length, 0: nothing. */
+size_t stream_proxy_header(struct stream *s, char out[PROXY_PROTOCOL_MAX]);
 /* Does the request speak gRPC (content-type), as filters have left it? Replies of our own follow
  * what the client sent. */
 bool stream_is_grpc(const struct stream *s);

@@ -88,10 +88,24 @@ static void send_held(struct attempt *a)
         set_body_above(a, pool_request_above(&a->request));
 }
 
+static void send_proxy_header(struct attempt *a)
+{
+    char text[PROXY_PROTOCOL_MAX];
+    size_t len = stream_proxy_header(a->stream, text);
+    struct buffer header;
+    if (len == 0)
+        return;
+    buffer_init(&header, a->stream->worker->chunks);
+    buffer_add(&header, text, len);
+    pool_request_send_data(&a->request, &header, false);
+    buffer_fini(&header);
+}
+
 /* A TCP origin has agreed by being there. */
 static void connected(struct attempt *a)
 {
     open_tunnel(a);
+    send_proxy_header(a);
     headers_set_id(&a->response_headers, HEADER_STATUS, BYTES("200"));
     a->headers_seen = true;
     a->ops->on_headers(a, false);
@@ -111,10 +125,12 @@ static void send_all(struct attempt *a)
     note_tx(a);
     if (!a->refused)
         a->ops->on_sent(a);
+    if (a->tcp) {
+        connected(a);
+        return;
+    }
     if (a->tunnel != TUNNEL_NONE) {
         pool_request_send_headers(&a->request, a->request_headers, false);
-        if (a->tcp)
-            connected(a);
         return;
     }
     pool_request_send_headers(&a->request, a->request_headers, end && !body);
@@ -331,7 +347,7 @@ void attempt_send_data(struct attempt *a, struct buffer *data, bool end)
 void attempt_send_trailers(struct attempt *a, const struct headers *h)
 {
     a->request_ended = true;
-    if (a->tunnel != TUNNEL_NONE) { /* a tunnel has no trailers: it ends */
+    if (a->tunnel != TUNNEL_NONE || a->tcp) { /* a tunnel has no trailers: it ends */
         struct buffer none;
         buffer_init(&none, a->stream->worker->chunks);
         attempt_send_data(a, &none, true);

@@ -49,7 +49,7 @@ struct attempt {
     bool headers_seen;  /* of the final response */
     bool response_ended;
     uint8_t tunnel; /* enum tunnel: what the request asks for */
-    bool tcp;       /* set before attempt_start(): the tunnel is a TCP connection, not a request */
+    bool tcp;       /* set before attempt_start(): it goes over a TCP connection, not a request */
     bool open;      /* the tunnel: what was held has been sent */
 };
 

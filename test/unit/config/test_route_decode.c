@@ -239,6 +239,23 @@ START_TEST(filter_configs)
 }
 END_TEST
 
+START_TEST(connect_that_ends_here)
+{
+    const struct route *r =
+        route_of("{match: {connect_matcher: {}}, route: {cluster: c, upgrade_configs: ["
+                 "{upgrade_type: CONNECT, connect_config: {}}]}}");
+    const struct route_upgrade *u = r->extras->upgrades;
+    ck_assert(u->terminates && !u->posts && u->proxy_protocol == 0);
+    r = route_of("{" MATCH "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, "
+                 "connect_config: {allow_post: true, proxy_protocol_config: {}}}]}}");
+    u = r->extras->upgrades;
+    ck_assert(u->terminates && u->posts && u->proxy_protocol == 1);
+    r = route_of("{" MATCH "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, "
+                 "connect_config: {proxy_protocol_config: {version: V2}}}]}}");
+    ck_assert_uint_eq(r->extras->upgrades->proxy_protocol, 2);
+}
+END_TEST
+
 #define BODY_4097 "%4097s"
 
 /* Every refusal names where it stands. */
@@ -254,12 +271,6 @@ static const char *const refused[][2] = {
     {"{match: {prefix: /}, route: {cluster: c, upgrade_configs: [{upgrade_type: a, connect_config: "
      "{}}]}}",
      "route.upgrade_configs[0].Non-CONNECT upgrade type a has ConnectConfig"},
-    {"{match: {connect_matcher: {}}, route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, "
-     "connect_config: {allow_post: true}}]}}",
-     "route.upgrade_configs[0].connect_config.allow_post is not implemented"},
-    {"{match: {connect_matcher: {}}, route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, "
-     "connect_config: {proxy_protocol_config: {}}}]}}",
-     "route.upgrade_configs[0].connect_config.proxy_protocol_config is not implemented"},
     {"{match: {prefix: /, tls_context: {}}, route: {cluster: c}}", "match.tls_context: not impl"},
     {"{match: {prefix: /, headers: [{name: a}, {name: b, string_match: {}}]}, route: {cluster: c}}",
      "match.headers[1].string_match.match_pattern: expected one of"},
@@ -429,6 +440,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, matches);
     tcase_add_test(t, clusters);
+    tcase_add_test(t, connect_that_ends_here);
     tcase_add_test(t, weighted_clusters);
     tcase_add_test(t, rewrites);
     tcase_add_test(t, redirects);

@@ -17,6 +17,9 @@ static void start(void)
                   "{match: {prefix: /a}, route: {cluster: c0, upgrade_configs: ["
                   "{upgrade_type: websocket}]}}, "
                   "{match: {prefix: /b}, route: {cluster: c0}}, "
+                  "{match: {prefix: /p}, route: {cluster: c1, upgrade_configs: ["
+                  "{upgrade_type: CONNECT, connect_config: {allow_post: true, "
+                  "proxy_protocol_config: {}}}]}}, "
                   "{match: {connect_matcher: {}}, route: {cluster: c1, upgrade_configs: ["
                   "{upgrade_type: CONNECT, connect_config: {}}]}}]}]}");
 }
@@ -136,6 +139,26 @@ START_TEST(test_refused_here)
 }
 END_TEST
 
+/* The header is first, whatever came before there was a connection. */
+START_TEST(test_post_ends_here)
+{
+    start();
+    proxy_send(p, "POST /p HTTP/1.1\r\nhost: a\r\ncontent-length: 8\r\n\r\nearly");
+    const char *sent = proxy_forwarded(p);
+    ck_assert_msg(strncmp(sent, "PROXY ", 6) == 0, "%s", sent);
+    ck_assert_msg(strstr(sent, "\nearly") != NULL, "%s", sent);
+    check_has(proxy_received(p), "HTTP/1.1 200 OK\n");
+    proxy_answer(p, "banner");
+    check_has(proxy_received(p), "banner");
+    proxy_send(p, "and"); /* its end is the origin's, which ends too */
+    ck_assert_str_eq(proxy_forwarded(p), "and");
+    check_has(proxy_received(p), "0\n\n");
+    ck_assert_int_eq(proxy_http_stat(p, STAT_HTTP_DOWNSTREAM_CX_UPGRADES_TOTAL), 0);
+    proxy_client_close(p);
+    check_nothing_is_left();
+}
+END_TEST
+
 START_TEST(test_connect_ends_here)
 {
     start();
@@ -210,6 +233,7 @@ int main(void)
     tcase_add_loop_test(t, test_refused_by_the_origin, 0, (int)ARRAY_SIZE(refusals));
     tcase_add_loop_test(t, test_refused_here, 0, (int)ARRAY_SIZE(not_opened));
     tcase_add_test(t, test_connect_ends_here);
+    tcase_add_test(t, test_post_ends_here);
     tcase_add_test(t, test_what_is_held_is_bounded);
     tcase_add_test(t, test_an_end_at_every_point);
     suite_add_tcase(s, t);

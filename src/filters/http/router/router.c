@@ -99,7 +99,8 @@ static void on_headers(struct attempt *a, bool end)
 {
     struct router *r = a->owner;
     struct stream *s = r->stream;
-    if (a->open && r->tunnel == TUNNEL_NONE) { /* of an upgrade that a filter has asked for */
+    if (a->open && r->tunnel == TUNNEL_NONE &&
+        !a->tcp) { /* of an upgrade that a filter has asked for */
         router_fail_upstream(r, a->host, UPSTREAM_PROTOCOL_ERROR, BYTES_NONE);
         return;
     }
@@ -111,7 +112,7 @@ static void on_headers(struct attempt *a, bool end)
     r->canary =
         bytes_eq(headers_get(&s->response_headers, HEADER_X_ENVOY_UPSTREAM_CANARY), BYTES("true"));
     router_charge_code(r, s->info.status, a->host);
-    if (a->open)
+    if (r->tunnel != TUNNEL_NONE && a->open)
         stop_timeout(r);
     else
         end |= no_handshake(r, a);
