@@ -22,6 +22,11 @@ int bytes_cmp(struct bytes a, struct bytes b)
     return a.len < b.len ? -1 : a.len > b.len;
 }
 
+int bytes_order(const void *a, const void *b)
+{
+    return bytes_cmp(*(const struct bytes *)a, *(const struct bytes *)b);
+}
+
 bool bytes_ends_with(struct bytes b, struct bytes suffix)
 {
     return b.len >= suffix.len && bytes_eq(bytes_skip(b, b.len - suffix.len), suffix);

@@ -41,6 +41,8 @@ static inline bool bytes_eq_str(struct bytes a, const char *s)
 /* ASCII only, as RFC 9110 field names and host names are compared. */
 bool bytes_eq_nocase(struct bytes a, struct bytes b);
 int bytes_cmp(struct bytes a, struct bytes b); /* like memcmp, shorter first */
+/* The same of two `struct bytes`, for qsort() and bsearch(). */
+int bytes_order(const void *a, const void *b);
 bool bytes_ends_with(struct bytes b, struct bytes suffix);
 bool bytes_starts_with_nocase(struct bytes b, struct bytes prefix);
 bool bytes_ends_with_nocase(struct bytes b, struct bytes suffix);

@@ -1,4 +1,5 @@
 /* Where resources come from: ADS, or a gRPC stream of its own, told apart by the key. */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -72,6 +73,9 @@ static bool check_control_cluster(const struct decode_context *ctx, struct bytes
                                   struct error *err)
 {
     if (!ctx->control_cluster_ok || ctx->control_cluster_ok(ctx->owner, name))
+        return true;
+    if (ctx->n_control_clusters &&
+        bsearch(&name, ctx->control_clusters, ctx->n_control_clusters, sizeof(name), bytes_order))
         return true;
     return error_set(err,
                      "ApiConfigSource must have a statically defined non-EDS cluster: '%.*s' "

@@ -37,6 +37,9 @@ struct decode_context {
     bool ads_delta;                     /* which speaks the incremental dialect */
     /* Is this a cluster of the bootstrap that a control channel may use? NULL: not checked. */
     bool (*control_cluster_ok)(void *owner, struct bytes name);
+    /* While those of the bootstrap are loaded: the names, sorted, of all that will be such. */
+    const struct bytes *control_clusters;
+    size_t n_control_clusters;
     /* Is this a cluster, active or warming? For validate_clusters. NULL: not checked. */
     bool (*cluster_known)(void *owner, struct bytes name);
     void *owner;

@@ -23,11 +23,6 @@ const struct runtime_value *runtime_get(const struct runtime *r, struct bytes ke
     return v;
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-    return bytes_cmp(*(const struct bytes *)a, *(const struct bytes *)b);
-}
-
 struct bytes *runtime_keys(const struct runtime *r, size_t *n)
 {
     struct map all = MAP_INIT;
@@ -46,7 +41,7 @@ struct bytes *runtime_keys(const struct runtime *r, size_t *n)
         }
     }
     map_fini(&all);
-    qsort(keys, at, sizeof(keys[0]), by_bytes);
+    qsort(keys, at, sizeof(keys[0]), bytes_order);
     *n = at;
     return keys;
 }

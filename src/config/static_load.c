@@ -1,11 +1,14 @@
 #include "config/static_load.h"
 
+#include <stdlib.h>
+
 #include "base/random.h"
 #include "config/decode_util.h"
 #include "config/dns_options_decode.h"
 #include "config/http_manager_parts.h"
 #include "config/wire_slice.h"
 #include "envoy/config/bootstrap/v3/bootstrap.upb.h"
+#include "envoy/config/cluster/v3/cluster.upb.h"
 #include "envoy/config/core/v3/base.upb.h"
 #include "envoy/config/core/v3/config_source.upb.h"
 #include "envoy/config/metrics/v3/stats.upb.h"
@@ -33,6 +36,7 @@ enum {
     FIELD_LAYERED_RUNTIME = 17,
     FIELD_ADMIN_ACCESS_LOG = 5,
     FIELD_NAME = 1,
+    FIELD_CLUSTER_TYPE = 2,
 };
 
 static void take_node(struct bootstrap_config *c, const bootstrap_msg *m)
@@ -239,6 +243,36 @@ static bool load_all(struct builder *b, enum resource_type type, struct bytes wi
     return true;
 }
 
+/* A cluster may name one that stands behind it: all that control channels may use, in order. */
+static void foretell(struct decode_context *ctx, struct arena *a, struct bytes wire)
+{
+    struct bytes rest = wire;
+    struct wire_field f;
+    size_t n = 0;
+    while (wire_next(&rest, &f))
+        n += f.number == FIELD_STATIC_CLUSTERS && f.type == WIRE_BYTES;
+    struct bytes *names = ARENA_ARRAY(a, struct bytes, n ? n : 1);
+    n = 0;
+    while (wire_next(&wire, &f)) {
+        if (f.number == FIELD_STATIC_CLUSTERS && f.type == WIRE_BYTES &&
+            wire_find_varint(f.bytes, FIELD_CLUSTER_TYPE, 0) != envoy_config_cluster_v3_Cluster_EDS)
+            names[n++] = wire_find_bytes(f.bytes, FIELD_NAME);
+    }
+    qsort(names, n, sizeof(*names), bytes_order);
+    ctx->control_clusters = names;
+    ctx->n_control_clusters = n;
+}
+
+static bool load_clusters(struct builder *b, struct arena *a, struct bytes wire, struct error *err)
+{
+    struct decode_context *ctx = builder_decode_context(b);
+    foretell(ctx, a, wire);
+    bool ok = load_all(b, RESOURCE_CLUSTER, wire, FIELD_STATIC_CLUSTERS, err);
+    ctx->control_clusters = NULL;
+    ctx->n_control_clusters = 0;
+    return ok;
+}
+
 static bool not_static(const char *name, struct bytes cluster, struct error *err)
 {
     return error_set(err,
@@ -282,8 +316,7 @@ bool static_load(struct builder *b, const struct bootstrap_config *c, struct err
     struct arena *scratch = arena_new(0);
     struct bytes wire = wire_message(scratch, c->wire, FIELD_STATIC_RESOURCES);
     bool ok = load_all(b, RESOURCE_SECRET, wire, FIELD_STATIC_SECRETS, err) &&
-              load_all(b, RESOURCE_CLUSTER, wire, FIELD_STATIC_CLUSTERS, err) &&
-              check_source(b, &c->ads, "ads_config", err) &&
+              load_clusters(b, scratch, wire, err) && check_source(b, &c->ads, "ads_config", err) &&
               check_source(b, &c->cds, "cds_config", err) &&
               check_source(b, &c->lds, "lds_config", err) && check_layers(b, &c->runtime, err) &&
               load_all(b, RESOURCE_LISTENER, wire, FIELD_STATIC_LISTENERS, err);

@@ -145,11 +145,6 @@ bool subscription_due(const struct subscription *s)
     return map_count(&s->names) > 0; /* never an empty first request of a named type (W07) */
 }
 
-static int name_order(const void *a, const void *b)
-{
-    return bytes_cmp(*(const struct bytes *)a, *(const struct bytes *)b);
-}
-
 struct bytes *subscription_sorted(const struct map *names, size_t *n)
 {
     size_t at = 0, it = 0;
@@ -157,7 +152,7 @@ struct bytes *subscription_sorted(const struct map *names, size_t *n)
     void *value;
     while (map_next(names, &it, &key, &value))
         list[at++] = key;
-    qsort(list, at, sizeof(list[0]), name_order);
+    qsort(list, at, sizeof(list[0]), bytes_order);
     *n = at;
     return list;
 }

@@ -178,6 +178,30 @@ START_TEST(control_cluster_may_speak_http2)
 }
 END_TEST
 
+/* Its secret comes by a cluster that stands behind it in the list; an EDS one would not do. */
+#define SECRET_FROM(cluster)                                                                       \
+    "{name: a, transport_socket: {name: tls, typed_config: {'@type': type.googleapis.com/"         \
+    "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, common_tls_context: {"          \
+    "tls_certificate_sds_secret_configs: [{name: s, sds_config: {resource_api_version: V3, "       \
+    "api_config_source: {api_type: GRPC, transport_api_version: V3, grpc_services: [{envoy_grpc: " \
+    "{cluster_name: " cluster "}}]}}}]}}}}"
+
+START_TEST(clusters_may_stand_in_any_order)
+{
+    ck_assert_str_eq(load("{" CLUSTERS(SECRET_FROM("xds") ", " XDS_CLUSTER) "}"), "");
+}
+END_TEST
+
+START_TEST(the_cluster_of_secrets_must_be_there)
+{
+    const char *said =
+        load("{" CLUSTERS(SECRET_FROM("eds") ", {name: eds, type: EDS, "
+                                             "eds_cluster_config: {eds_config: {ads: {}}}}") "}");
+    ck_assert_msg(strstr(said, "must have a statically defined non-EDS cluster: 'eds'") != NULL,
+                  "%s", said);
+}
+END_TEST
+
 #define MONITORS(...) "{overload_manager: {resource_monitors: [" __VA_ARGS__ "]}}"
 #define CONNECTIONS(max)                                                                           \
     "{name: c, typed_config: {'@type': type.googleapis.com/envoy.extensions.resource_monitors."    \
@@ -251,6 +275,8 @@ static Suite *suite(void)
     tcase_add_test(t, reads_the_limit_of_connections);
     tcase_add_test(t, reads_runtime_layers);
     tcase_add_test(t, control_cluster_may_speak_http2);
+    tcase_add_test(t, clusters_may_stand_in_any_order);
+    tcase_add_test(t, the_cluster_of_secrets_must_be_there);
     suite_add_tcase(s, t);
     return s;
 }
