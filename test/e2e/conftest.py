@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from harness import Origin, Proxy, Stub, xds
+from harness import Origin, Proxy, Stub, certs, xds
 from harness.proxy import binary
 from harness.stub import stub_binary
 
@@ -114,6 +114,30 @@ def stub(request, tmp_path, closing):
         return made.start()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def ca():
+    """The authority of the scenarios with TLS."""
+    return certs.Authority("ca")
+
+
+@pytest.fixture(scope="session")
+def web(ca):
+    """A server's certificate."""
+    return ca.issue("web", dns=["a.test"], uris=["spiffe://d/web"])
+
+
+@pytest.fixture(scope="session")
+def caller(ca):
+    """A client's certificate."""
+    return ca.issue("caller", dns=["c.test"], uris=["spiffe://d/c"])
+
+
+@pytest.fixture(params=["plain", "tls"])
+def tls(request):
+    """With TLS or without; a scenario that asks for it runs in both ways."""
+    return request.param == "tls"
 
 
 @pytest.fixture(params=[xds.STATE_OF_THE_WORLD, xds.DELTA], ids=["world", "delta"])

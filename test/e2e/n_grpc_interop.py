@@ -12,21 +12,6 @@ from harness.waiting import wait_for
 HTTP2 = {"explicit_http_config": {"http2_protocol_options": {}}}
 
 
-@pytest.fixture(scope="module")
-def ca():
-    return certs.Authority("ca")
-
-
-@pytest.fixture(scope="module")
-def web(ca):
-    return ca.issue("web", dns=["a.test"])
-
-
-@pytest.fixture(params=["plain", "tls"])
-def tls(request):
-    return request.param == "tls"
-
-
 @pytest.fixture
 def echo(tls, web):
     handler = Echo()

@@ -11,16 +11,6 @@ HTTP2 = {"explicit_http_config": {"http2_protocol_options": {}}}
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-@pytest.fixture(scope="module")
-def ca():
-    return certs.Authority("ca")
-
-
-@pytest.fixture(scope="module")
-def web(ca):
-    return ca.issue("web", dns=["a.test"])
-
-
 def tls_cluster(name, origin, **http):
     made = cluster(name, origin)
     made["transport_socket"] = certs.upstream(outer={"sni": "a.test"})

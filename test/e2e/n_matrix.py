@@ -143,21 +143,6 @@ class World:
                                   cut=head + len(body) // 2 if cut else None)
 
 
-@pytest.fixture(scope="module")
-def ca():
-    return certs.Authority("ca")
-
-
-@pytest.fixture(scope="module")
-def web(ca):
-    return ca.issue("web", dns=["a.test"])
-
-
-@pytest.fixture(params=["plain", "tls"])
-def tls(request):
-    return request.param == "tls"
-
-
 @pytest.fixture(params=["1.0", "1.1", "2"], ids=["http10", "http11", "http2"])
 def world(request, start, closing, tls, ca, web, tmp_path):
     return World(start, closing, request.param, tls, ca, web, tmp_path)

@@ -15,21 +15,6 @@ INSPECTOR = {"name": "envoy.filters.listener.tls_inspector", "typed_config": {
 SSL = r"listener\..*\.ssl\."
 
 
-@pytest.fixture(scope="module")
-def ca():
-    return certs.Authority("ca")
-
-
-@pytest.fixture(scope="module")
-def web(ca):
-    return ca.issue("web", dns=["a.test"], uris=["spiffe://d/web"])
-
-
-@pytest.fixture(scope="module")
-def caller(ca):
-    return ca.issue("caller", dns=["c.test"], uris=["spiffe://d/c"])
-
-
 def tls_listener(socket, routes=None, name="ingress", filters=(), **fields):
     made = http_listener(name=name, routes=routes or [direct(200, "well")], **fields)
     made["filter_chains"][0]["transport_socket"] = socket

@@ -11,16 +11,6 @@ from harness.config import file_log
 SSL = r"listener\..*\.ssl\."
 
 
-@pytest.fixture(scope="module")
-def ca():
-    return certs.Authority("ca")
-
-
-@pytest.fixture(scope="module")
-def web(ca):
-    return ca.issue("web", dns=["a.test"])
-
-
 def tls_listener(socket, filters=(), **fields):
     made = http_listener(routes=fields.pop("routes", [direct(200, "well")]), **fields)
     made["filter_chains"][0]["transport_socket"] = socket

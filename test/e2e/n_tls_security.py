@@ -24,16 +24,6 @@ INSPECTOR = {"name": "envoy.filters.listener.tls_inspector", "typed_config": {
 VERSIONS = pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
 
 
-@pytest.fixture(scope="module")
-def ca():
-    return certs.Authority("ca")
-
-
-@pytest.fixture(scope="module")
-def web(ca):
-    return ca.issue("web", dns=["a.test"], uris=["spiffe://d/web"])
-
-
 def tls_listener(socket, routes=None, filters=(), **fields):
     made = http_listener(routes=routes or [direct(200, "well")], **fields)
     made["filter_chains"][0]["transport_socket"] = socket

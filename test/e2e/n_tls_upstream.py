@@ -14,16 +14,6 @@ from harness.tls import TlsServer
 INTRODUCTION = Path(__file__).parent / "introduction.yaml"
 
 
-@pytest.fixture(scope="module")
-def ca():
-    return certs.Authority("ca")
-
-
-@pytest.fixture(scope="module")
-def web(ca):
-    return ca.issue("web", dns=["a.test"], uris=["spiffe://d/web"])
-
-
 class Names:
     """What clients asked an origin for."""
 

@@ -22,11 +22,6 @@ READY = "listener.127.0.0.1_0.server_ssl_socket_factory"
 
 
 @pytest.fixture(scope="module")
-def ca():
-    return certs.Authority("ca")
-
-
-@pytest.fixture(scope="module")
 def leaves(ca):
     """Certificates of one authority, by name."""
     return {name: ca.issue(name, dns=["a.test"], uris=[f"spiffe://td/{name}"])
