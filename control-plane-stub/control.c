@@ -177,7 +177,7 @@ static void on_request(void *user, struct http_conn *c, const struct http_reques
     const char *first = r->segment_count ? r->segments[0] : "";
 
     for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++) {
-        if (strcmp(routes[i].first, first))
+        if (strcmp(routes[i].first, first) || (c->outside && routes[i].handle != handle_rest))
             continue;
         if (strstr(routes[i].methods, r->method))
             routes[i].handle(ctl, c, r);
@@ -215,6 +215,11 @@ bool control_start(struct control **out, struct publisher *publisher, const char
 int control_port(const struct control *c)
 {
     return http_port(c->http);
+}
+
+bool control_adopt(struct control *c, int fd)
+{
+    return http_adopt(c->http, fd);
 }
 
 size_t control_poll_fds(struct control *c, struct pollfd *fds, size_t room)

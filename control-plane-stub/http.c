@@ -1,10 +1,9 @@
 #include "http.h"
 
 #include "http_parse.h"
+#include "listen.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,66 +215,30 @@ void http_run(struct http_server *s, const struct pollfd *fds, size_t count)
     accept_all(s);
 }
 
-static bool listen_to(struct http_server *s, const struct addrinfo *a)
-{
-    struct sockaddr_storage bound;
-    socklen_t len = sizeof(bound);
-    int one = 1;
-
-    s->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (s->fd < 0)
-        return false;
-    setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (bind(s->fd, a->ai_addr, a->ai_addrlen) || listen(s->fd, 128) ||
-        getsockname(s->fd, (struct sockaddr *)&bound, &len))
-        return false;
-    s->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                : ((struct sockaddr_in *)&bound)->sin_port);
-    return true;
-}
-
-/* "127.0.0.1:0" or "[::1]:0". */
-static struct addrinfo *resolve(const char *address)
-{
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
-                             .ai_socktype = SOCK_STREAM};
-    const char *colon = strrchr(address, ':');
-    bool brackets = *address == '[' && colon && colon > address + 1 && colon[-1] == ']';
-    struct addrinfo *found = NULL;
-    char *host;
-
-    if (!colon)
-        return NULL;
-    host = mem_bytes(address + brackets, (size_t)(colon - address) - 2 * (size_t)brackets);
-    if (getaddrinfo(host, colon + 1, &hints, &found))
-        found = NULL;
-    free(host);
-    return found;
-}
-
 bool http_start(struct http_server **out, const char *address, const struct http_handler *handler,
                 void *user, struct error *err)
 {
     struct http_server *s = mem_zero(sizeof(*s));
-    struct addrinfo *a = resolve(address);
-    bool ok;
 
-    s->fd = -1;
     s->handler = handler;
     s->user = user;
     *out = s;
-    if (!a) {
-        error_set(err, "--control needs ADDRESS:PORT, not \"%s\"", address);
+    s->fd = listen_at(address, &s->port, err);
+    if (s->fd < 0) {
         http_stop(out);
         return false;
     }
-    ok = listen_to(s, a);
-    if (!ok) {
-        error_set(err, "cannot listen on %s: %s", address, strerror(errno));
-        http_stop(out);
-    }
-    freeaddrinfo(a);
-    return ok;
+    return true;
+}
+
+bool http_adopt(struct http_server *s, int fd)
+{
+    if (s->count == CONNECTIONS)
+        return false;
+    s->conns[s->count] = mem_zero(sizeof(struct http_conn));
+    s->conns[s->count]->fd = fd;
+    s->conns[s->count++]->outside = true;
+    return true;
 }
 
 void http_stop(struct http_server **server)

@@ -18,6 +18,7 @@ struct http_conn {
     bool eof;     /* the client sends nothing more */
     bool dead;
     bool continued; /* "100 Continue" went out for this request */
+    bool outside;   /* came by the xDS port */
     void *wait;     /* the handler's, while parked */
 };
 
@@ -42,6 +43,9 @@ struct http_handler {
 MUST_CHECK bool http_start(struct http_server **out, const char *address,
                            const struct http_handler *handler, void *user, struct error *err);
 void http_stop(struct http_server **s);
+/* Serve this connection too, which came by the xDS port. false: there are too many; it stays the
+ * caller's. */
+MUST_CHECK bool http_adopt(struct http_server *s, int fd);
 int http_port(const struct http_server *s);
 size_t http_poll_fds(struct http_server *s, struct pollfd *fds, size_t room);
 void http_run(struct http_server *s, const struct pollfd *fds, size_t count);

@@ -1,6 +1,7 @@
 /* xylem-stub: serves a folder of xDS resources. This file is the process: options, the main loop
  * (signals, folder, control port, timers), the order of start and stop. */
 #include "control.h"
+#include "front.h"
 #include "options.h"
 #include "publisher.h"
 #include "server.h"
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #define CONTROL_POLLS 128
+#define FRONT_POLLS 256
 
 struct stub {
     struct options options;
@@ -26,6 +28,7 @@ struct stub {
     struct publisher publisher;
     struct server *server;
     struct control *control;
+    struct front *front; /* TLS before the two; NULL: none */
     struct watch watch;
     struct transcript transcript; /* that is replayed */
     int signals;
@@ -96,6 +99,40 @@ static bool load(struct stub *s, struct error *err)
     return true;
 }
 
+static int xds_port(const struct stub *s)
+{
+    return s->front ? front_port(s->front) : server_port(s->server);
+}
+
+/* A connection whose TLS ends here. */
+static bool take_connection(void *user, int fd, bool http2)
+{
+    struct stub *s = user;
+
+    if (!http2)
+        return control_adopt(s->control, fd);
+    server_adopt(s->server, fd);
+    return true;
+}
+
+/* gRPC, the control port, and where asked for TLS in front of them. */
+static bool start_servers(struct stub *s, struct error *err)
+{
+    const struct options *o = &s->options;
+    bool tls = o->tls.certificate != NULL;
+
+    if (!server_start(&s->server, &s->hub, o->listen, tls ? 0 : o->listen_count, o->goaway_ms,
+                      err) ||
+        !control_start(&s->control, &s->publisher, o->control, err))
+        return false;
+    if (!tls)
+        return true;
+    if (!front_start(&s->front, &o->tls, o->listen, o->listen_count, &s->hub, err))
+        return false;
+    front_give(s->front, take_connection, s);
+    return true;
+}
+
 static bool write_ready_file(const struct stub *s, struct error *err)
 {
     struct text temporary = {0};
@@ -106,8 +143,8 @@ static bool write_ready_file(const struct stub *s, struct error *err)
         return true;
     text_printf(&temporary, "%s.%ld", s->options.ready_file, (long)getpid());
     out = fopen(text_str(&temporary), "we");
-    ok = out && fprintf(out, "{\"xds_port\":%d,\"control_port\":%d,\"pid\":%ld}\n",
-                        server_port(s->server), control_port(s->control), (long)getpid()) > 0;
+    ok = out && fprintf(out, "{\"xds_port\":%d,\"control_port\":%d,\"pid\":%ld}\n", xds_port(s),
+                        control_port(s->control), (long)getpid()) > 0;
     ok = out && !fclose(out) && ok;
     ok = ok && !rename(text_str(&temporary), s->options.ready_file);
     if (!ok)
@@ -121,13 +158,9 @@ static bool start(struct stub *s, struct error *err)
     watch_folders(&s->watch, &s->publisher.folder.directories);
     if (s->options.watch)
         s->reload_at = now_us(); /* what changed between reading and watching */
-    if (!server_start(&s->server, &s->hub, s->options.listen, s->options.listen_count,
-                      s->options.goaway_ms, err) ||
-        !control_start(&s->control, &s->publisher, s->options.control, err) ||
-        !write_ready_file(s, err))
+    if (!start_servers(s, err) || !write_ready_file(s, err))
         return false;
-    printf("xylem-stub: xDS port %d, control port %d\n", server_port(s->server),
-           control_port(s->control));
+    printf("xylem-stub: xDS port %d, control port %d\n", xds_port(s), control_port(s->control));
     fflush(stdout);
     return true;
 }
@@ -190,7 +223,7 @@ static void run_timers(struct stub *s)
 
 static void loop(struct stub *s)
 {
-    struct pollfd fds[3 + CONTROL_POLLS] = {
+    struct pollfd fds[3 + FRONT_POLLS + CONTROL_POLLS] = {
         {.fd = s->signals, .events = POLLIN},
         {.fd = s->hub.wake_fd, .events = POLLIN},
         {.fd = s->watch.fd, .events = POLLIN},
@@ -198,12 +231,13 @@ static void loop(struct stub *s)
 
     for (;;) {
         size_t count = control_poll_fds(s->control, fds + 3, CONTROL_POLLS);
+        size_t fronts = front_poll_fds(s->front, fds + 3 + count, FRONT_POLLS);
         uint64_t wake;
 
         hub_lock(&s->hub);
         wake = s->hub.wake_at;
         hub_unlock(&s->hub);
-        if (poll(fds, 3 + count, wait_ms(s, now_us(), wake)) < 0 && errno != EINTR)
+        if (poll(fds, 3 + count + fronts, wait_ms(s, now_us(), wake)) < 0 && errno != EINTR)
             break;
         if (fds[0].revents)
             break;
@@ -211,12 +245,14 @@ static void loop(struct stub *s)
         if (watch_drain(&s->watch))
             note_change(s);
         run_timers(s);
+        front_run(s->front, fds + 3 + count, fronts);
         control_run(s->control, fds + 3, count);
     }
 }
 
 static void fini(struct stub *s)
 {
+    front_stop(&s->front);
     control_stop(&s->control);
     server_stop(&s->server);
     if (s->publisher.hub) {

@@ -21,6 +21,10 @@ const char options_help[] =
     "  --strict              do not publish a set with broken cross-references\n"
     "  --known-cluster NAME  a cluster of the proxy's own bootstrap; may be repeated\n"
     "  --identifier TEXT     control_plane.identifier of every response (xylem-stub)\n"
+    "  --tls-cert FILE       speak TLS on the xDS port, with this chain (PEM); read again when it\n"
+    "                        changes. Clients that poll are served there, too\n"
+    "  --tls-key FILE        the key of its leaf\n"
+    "  --tls-client-ca FILE  let in only clients with a certificate of one of these authorities\n"
     "  --goaway-ms N         send GOAWAY to a connection N ms old, close it as much later\n"
     "  --transcript FILE     write what is sent to FILE, for `replay`\n"
     "  --check               read and check DIR, print problems, exit\n"
@@ -37,6 +41,9 @@ enum {
     OPT_STRICT,
     OPT_KNOWN,
     OPT_IDENTIFIER,
+    OPT_TLS_CERT,
+    OPT_TLS_KEY,
+    OPT_TLS_CLIENT_CA,
     OPT_GOAWAY,
     OPT_TRANSCRIPT,
     OPT_CHECK,
@@ -54,6 +61,9 @@ static const struct option long_options[] = {
     {"strict", no_argument, NULL, OPT_STRICT},
     {"known-cluster", required_argument, NULL, OPT_KNOWN},
     {"identifier", required_argument, NULL, OPT_IDENTIFIER},
+    {"tls-cert", required_argument, NULL, OPT_TLS_CERT},
+    {"tls-key", required_argument, NULL, OPT_TLS_KEY},
+    {"tls-client-ca", required_argument, NULL, OPT_TLS_CLIENT_CA},
     {"goaway-ms", required_argument, NULL, OPT_GOAWAY},
     {"transcript", required_argument, NULL, OPT_TRANSCRIPT},
     {"check", no_argument, NULL, OPT_CHECK},
@@ -110,6 +120,15 @@ static bool take(struct options *o, int opt, char *value, struct error *err)
         return add_var(o, value, err);
     case OPT_DEBOUNCE:
         return set_ms(&o->debounce_ms, "debounce-ms", value, err);
+    case OPT_TLS_CERT:
+        o->tls.certificate = value;
+        return true;
+    case OPT_TLS_KEY:
+        o->tls.key = value;
+        return true;
+    case OPT_TLS_CLIENT_CA:
+        o->tls.client_ca = value;
+        return true;
     case OPT_GOAWAY:
         return set_ms(&o->goaway_ms, "goaway-ms", value, err);
     case OPT_NO_WATCH:
@@ -159,6 +178,8 @@ bool options_read(struct options *o, int argc, char **argv, struct error *err)
     }
     if (optind + 1 != argc)
         return error_set(err, "one folder of resources is needed; see xylem-stub --help");
+    if (!o->tls.certificate != !o->tls.key || (o->tls.client_ca && !o->tls.key))
+        return error_set(err, "--tls-cert and --tls-key need each other, --tls-client-ca both");
     o->folder = argv[optind];
     if (!o->listen_count)
         add_listen(o, "127.0.0.1:0");

@@ -3,6 +3,7 @@
 
 #include "strmap.h"
 #include "text.h"
+#include "tls.h"
 
 struct options {
     const char *folder; /* or, to replay, the transcript */
@@ -14,6 +15,7 @@ struct options {
     const char *ready_file;
     const char *identifier;
     unsigned debounce_ms;
+    struct tls_files tls; /* of the xDS port; without a certificate: no TLS */
     unsigned goaway_ms; /* how old connections get; 0: as old as they like */
     bool watch, verbose, strict, check_only, help;
     struct strmap vars;           /* char *, owned */

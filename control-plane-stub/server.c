@@ -3,6 +3,7 @@
 #include <grpc/byte_buffer.h>
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/grpc.h>
+#include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
 #include <grpc/slice.h>
 #include <grpc/support/alloc.h>
@@ -415,6 +416,14 @@ bool server_start(struct server **out, struct hub *hub, char *const *addresses, 
     accept_next(s);
     pthread_create(&s->thread, NULL, pump, s);
     return true;
+}
+
+void server_adopt(struct server *s, int fd)
+{
+    grpc_server_credentials *plain = grpc_insecure_server_credentials_create();
+
+    grpc_server_add_channel_from_fd(s->grpc, fd, plain);
+    grpc_server_credentials_release(plain);
 }
 
 int server_port(const struct server *s)

@@ -13,6 +13,8 @@ struct server;
 MUST_CHECK bool server_start(struct server **out, struct hub *hub, char *const *addresses,
                              size_t count, unsigned goaway_ms, struct error *err);
 /* The first TCP port, or 0 where there are unix sockets only. */
+/* Serve this connection, too: one end of a socket pair, which is gRPC's then. */
+void server_adopt(struct server *s, int fd);
 int server_port(const struct server *s);
 /* End all streams, stop the thread, free everything. */
 void server_stop(struct server **s);

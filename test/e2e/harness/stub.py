@@ -41,6 +41,16 @@ def key_of(made):
     return KINDS.get(full, full), made.get("cluster_name") or made.get("name")
 
 
+def tls_args(folder, certificate, client_ca=None):
+    """The flags with which the stub speaks TLS, with files in the folder."""
+    certificate.write(folder, "stub")
+    args = ["--tls-cert", str(certificate.chain_path), "--tls-key", str(certificate.key_path)]
+    if client_ca:
+        (Path(folder) / "clients.pem").write_text(client_ca.pem)
+        args += ["--tls-client-ca", str(Path(folder) / "clients.pem")]
+    return args
+
+
 class Stub:
     """A running stub control plane. What it serves is one file, replaced in one move."""
 

@@ -279,12 +279,21 @@ def a_unix_socket_is_served():
         assert s.stop()[0] == 0
 
 
+def tls_flags_belong_together():
+    for flags in (["--tls-cert", "x"], ["--tls-key", "x"], ["--tls-client-ca", "x"]):
+        code, text = run("a", *flags)
+        assert code == 2 and "--tls-cert and --tls-key need each other" in text, text
+    with tempfile.TemporaryDirectory() as home:
+        code, text = run(home, "--tls-cert", f"{home}/no.pem", "--tls-key", f"{home}/no.key")
+        assert code == 1 and f"{home}/no.pem: " in text, text
+
+
 TESTS = [help_is_printed, a_wrong_command_line_is_refused, an_address_in_use_is_refused,
          ports_and_pid_are_in_the_ready_file, a_bad_folder_is_refused_at_start, nodes_have_folders,
          the_folder_is_watched, a_burst_is_one_change, the_same_name_twice_is_refused,
          dangling_names_are_told, strict_keeps_the_last_good_set, resources_are_put_and_deleted,
          the_control_port_is_robust, many_wait_at_once, it_ends_while_somebody_waits,
-         a_unix_socket_is_served]
+         a_unix_socket_is_served, tls_flags_belong_together]
 
 if __name__ == "__main__":
     BINARY = sys.argv[1]

@@ -1,0 +1,8 @@
+/* Listening sockets by their address. Any thread. */
+#pragma once
+
+#include "text.h"
+
+/* A socket that listens on ADDRESS:PORT ("127.0.0.1:0", "[::1]:0") or unix:PATH, without blocking;
+ * *port becomes the one it got (0 for a path). -1 with `err` set: none. */
+MUST_CHECK int listen_at(const char *address, int *port, struct error *err);
