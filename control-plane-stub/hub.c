@@ -71,6 +71,7 @@ struct stream *hub_open(struct hub *h, enum dialect dialect, const char *fixed_t
     struct text line = {0};
 
     st->session = session_new(dialect, ++h->next_stream, fixed_type);
+    st->session->heartbeats = h->heartbeats;
     st->method = mem_string(method);
     st->peer = mem_string(peer);
     st->transport = transport;

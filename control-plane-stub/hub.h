@@ -43,6 +43,7 @@ struct hub {
     const struct desc_pool *pool;
     const char *identifier; /* control_plane.identifier; NULL: not sent */
     bool verbose;
+    bool heartbeats; /* tell at half of its time to live that a resource lives on */
     struct world *world;
     struct stream *streams;
     unsigned long next_stream;

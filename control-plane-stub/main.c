@@ -71,6 +71,7 @@ static bool init(struct stub *s, struct error *err)
         return false;
     hub_init(&s->hub, &s->pool);
     s->hub.verbose = s->options.verbose;
+    s->hub.heartbeats = s->options.heartbeats;
     s->hub.identifier = *s->options.identifier ? s->options.identifier : NULL;
     publisher_init(&s->publisher, &s->hub, s->options.folder);
     s->publisher.strict = s->options.strict;

@@ -25,6 +25,7 @@ const char options_help[] =
     "                        changes. Clients that poll are served there, too\n"
     "  --tls-key FILE        the key of its leaf\n"
     "  --tls-client-ca FILE  let in only clients with a certificate of one of these authorities\n"
+    "  --heartbeats          keep resources with a ttl alive: tell so at half of it\n"
     "  --goaway-ms N         send GOAWAY to a connection N ms old, close it as much later\n"
     "  --transcript FILE     write what is sent to FILE, for `replay`\n"
     "  --check               read and check DIR, print problems, exit\n"
@@ -44,6 +45,7 @@ enum {
     OPT_TLS_CERT,
     OPT_TLS_KEY,
     OPT_TLS_CLIENT_CA,
+    OPT_HEARTBEATS,
     OPT_GOAWAY,
     OPT_TRANSCRIPT,
     OPT_CHECK,
@@ -64,6 +66,7 @@ static const struct option long_options[] = {
     {"tls-cert", required_argument, NULL, OPT_TLS_CERT},
     {"tls-key", required_argument, NULL, OPT_TLS_KEY},
     {"tls-client-ca", required_argument, NULL, OPT_TLS_CLIENT_CA},
+    {"heartbeats", no_argument, NULL, OPT_HEARTBEATS},
     {"goaway-ms", required_argument, NULL, OPT_GOAWAY},
     {"transcript", required_argument, NULL, OPT_TRANSCRIPT},
     {"check", no_argument, NULL, OPT_CHECK},
@@ -128,6 +131,9 @@ static bool take(struct options *o, int opt, char *value, struct error *err)
         return true;
     case OPT_TLS_CLIENT_CA:
         o->tls.client_ca = value;
+        return true;
+    case OPT_HEARTBEATS:
+        o->heartbeats = true;
         return true;
     case OPT_GOAWAY:
         return set_ms(&o->goaway_ms, "goaway-ms", value, err);

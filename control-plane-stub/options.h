@@ -16,6 +16,7 @@ struct options {
     const char *identifier;
     unsigned debounce_ms;
     struct tls_files tls; /* of the xDS port; without a certificate: no TLS */
+    bool heartbeats;
     unsigned goaway_ms; /* how old connections get; 0: as old as they like */
     bool watch, verbose, strict, check_only, help;
     struct strmap vars;           /* char *, owned */

@@ -2,6 +2,7 @@
 
 #include "encode.h"
 #include "types.h"
+#include "wire.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,7 @@ static bool make_wrapped(struct resource *r, struct encoder *e, const struct nod
     r->name = mem_string(name->text);
     r->wrapper_len = wrapper->len;
     r->wrapper = mem_bytes(wrapper->data, wrapper->len);
+    r->ttl_us = wire_ttl(r->wrapper, r->wrapper_len);
     r->type_url = text_take(&url);
     r->len = value.len;
     r->value = text_take(&value);

@@ -15,6 +15,7 @@ struct resource {
     size_t len;
     char *wrapper; /* a serialized envoy.service.discovery.v3.Resource around it, or NULL */
     size_t wrapper_len;
+    uint64_t ttl_us; /* what the wrapper says; 0: nothing */
     uint64_t hash;
     char *origin; /* file:line:column, or where else it came from */
 };

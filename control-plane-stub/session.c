@@ -201,8 +201,7 @@ void response_fini(struct xds_response *r)
 }
 
 /* Everything subscribed that exists. false: there is nothing to say. */
-static bool sotw_fill(const struct subscription *sub, const struct type_set *set,
-                      struct xds_response *out)
+bool sotw_fill(const struct subscription *sub, const struct type_set *set, struct xds_response *out)
 {
     if (sub->wildcard) {
         for (size_t i = 0; set && i < set->count; i++)
@@ -230,28 +229,42 @@ static void set_labels(struct session *s, const struct world *w, struct subscrip
     out->sub = sub;
 }
 
+/* What is owed, or else that it lives on. */
+static bool fill(struct session *s, struct subscription *sub, const struct type_set *set,
+                 struct xds_response *out)
+{
+    if (!sub->due)
+        return beat_fill(s, sub, set, out);
+    return s->dialect == DIALECT_SOTW ? sotw_fill(sub, set, out) : delta_fill(sub, set, out);
+}
+
+/* When it may go; UINT64_MAX: there is nothing to say. */
+static uint64_t goes_at(const struct session *s, const struct subscription *sub, session_gate *gate,
+                        void *user, uint64_t now)
+{
+    if (!sub->due && !beat_due(s, sub, now))
+        return s->heartbeats && sub->beat_at ? sub->beat_at : UINT64_MAX;
+    return gate ? gate(user, s, sub) : 0;
+}
+
 bool session_next(struct session *s, const struct world *w, session_gate *gate, void *user,
                   uint64_t now, struct xds_response *out, uint64_t *wake)
 {
     for (size_t i = 0; i < s->sub_count; i++) {
         struct subscription *sub = s->subs[i];
         const struct type_set *set = snapshot_type(world_for(w, s->node_id), sub->type_url);
-        uint64_t at;
-        bool some;
+        uint64_t at = goes_at(s, sub, gate, user, now);
 
-        if (!sub->due)
-            continue;
-        at = gate ? gate(user, s, sub) : 0;
         if (at > now) {
             *wake = at < *wake ? at : *wake;
             continue;
         }
-        *out = (struct xds_response){0};
-        some = s->dialect == DIALECT_SOTW ? sotw_fill(sub, set, out) : delta_fill(sub, set, out);
-        if (some) {
+        *out = (struct xds_response){.at = now};
+        if (fill(s, sub, set, out)) {
             set_labels(s, w, sub, out);
             return true;
         }
+        sub->beat_at = sub->due ? sub->beat_at : 0;
         sub->due = false;
         snprintf(sub->published, sizeof(sub->published), "%s", world_version(s, w, sub));
         response_fini(out);
@@ -273,6 +286,7 @@ void session_commit(struct session *s, const struct xds_response *r, const struc
     struct subscription *sub = r->sub;
 
     session_commit_literal(sub, r->version, r->nonce);
+    beat_committed(s, sub, r);
     sub->due = false;
     snprintf(sub->published, sizeof(sub->published), "%s", world_version(s, w, sub));
     if (s->dialect == DIALECT_DELTA)

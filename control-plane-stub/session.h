@@ -49,6 +49,7 @@ struct subscription {
     bool answered;       /* ACK or NACK came for `nonce` */
     bool due;            /* a response is owed ... */
     uint64_t due_since;  /* ... since then, microseconds */
+    uint64_t beat_at;    /* heartbeats: the next one is due then; 0: nothing has a time to live */
     struct strmap have;  /* delta: name -> hash of what the client holds */
     struct strmap owed;  /* delta: names to answer even when nothing changed */
 };
@@ -61,6 +62,7 @@ struct session {
     bool node_seen;
     unsigned long requests;
     unsigned long nonces;
+    bool heartbeats; /* resources with a time to live are told of again at half of it */
     struct subscription **subs;
     size_t sub_count, sub_cap;
 };
@@ -73,6 +75,8 @@ struct xds_response {
     char **removed; /* delta */
     size_t removed_count, removed_cap;
     struct subscription *sub;
+    bool heartbeat; /* that the items live on, without what they are */
+    uint64_t at;    /* when it was made */
 };
 
 /* Until when must a type wait on this stream? 0: may go; UINT64_MAX: held. */
@@ -104,6 +108,15 @@ void subscription_owe(struct subscription *sub, uint64_t now);
 void delta_request(struct subscription *sub, const struct xds_request *req,
                    const struct type_set *set, bool first, uint64_t now);
 bool delta_fill(struct subscription *sub, const struct type_set *set, struct xds_response *out);
+/* session_beat.c: is a heartbeat due, what does it hold (false: nothing), a response went. */
+bool beat_due(const struct session *s, const struct subscription *sub, uint64_t now);
+bool beat_fill(const struct session *s, struct subscription *sub, const struct type_set *set,
+               struct xds_response *out);
+void beat_committed(const struct session *s, struct subscription *sub,
+                    const struct xds_response *r);
+bool delta_holds(const struct subscription *sub, const struct resource *r);
+bool sotw_fill(const struct subscription *sub, const struct type_set *set,
+               struct xds_response *out);
 void delta_publish(struct subscription *sub, const struct type_set *set, uint64_t now);
 void delta_commit(struct subscription *sub, const struct xds_response *r,
                   const struct type_set *set);

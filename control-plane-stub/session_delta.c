@@ -32,7 +32,7 @@ static void take_initial(struct subscription *sub, const struct xds_request *req
     }
 }
 
-static bool is_current(const struct subscription *sub, const struct resource *r)
+bool delta_holds(const struct subscription *sub, const struct resource *r)
 {
     return strmap_has(&sub->have, r->name) && strmap_get(&sub->have, r->name) == as_value(r->hash);
 }
@@ -44,12 +44,12 @@ static bool differs(const struct subscription *sub, const struct type_set *set)
         if (!type_set_get(set, sub->have.entries[i].key))
             return true;
     for (size_t i = 0; sub->wildcard && set && i < set->count; i++)
-        if (!is_current(sub, set->items[i]))
+        if (!delta_holds(sub, set->items[i]))
             return true;
     for (size_t i = 0; i < sub->names.count; i++) {
         struct resource *r = type_set_get(set, sub->names.entries[i].key);
 
-        if (r && !is_current(sub, r))
+        if (r && !delta_holds(sub, r))
             return true;
     }
     return sub->owed.count > 0;
@@ -67,7 +67,7 @@ static void take_subscribe(struct subscription *sub, const struct xds_request *r
             continue;
         }
         strmap_put(&sub->names, name);
-        if (!first || !r || !is_current(sub, r))
+        if (!first || !r || !delta_holds(sub, r))
             strmap_put(&sub->owed, name);
     }
 }
@@ -136,13 +136,13 @@ bool delta_fill(struct subscription *sub, const struct type_set *set, struct xds
     for (size_t i = 0; sub->wildcard && set && i < set->count; i++) {
         struct resource *r = set->items[i];
 
-        if (!is_current(sub, r) || strmap_has(&sub->owed, r->name))
+        if (!delta_holds(sub, r) || strmap_has(&sub->owed, r->name))
             response_add(out, r);
     }
     for (size_t i = 0; !sub->wildcard && i < sub->names.count; i++) {
         struct resource *r = type_set_get(set, sub->names.entries[i].key);
 
-        if (r && (!is_current(sub, r) || strmap_has(&sub->owed, r->name)))
+        if (r && (!delta_holds(sub, r) || strmap_has(&sub->owed, r->name)))
             response_add(out, r);
     }
     for (size_t i = 0; i < sub->have.count; i++)

@@ -91,6 +91,18 @@ void wire_request_fini(struct wire_request *r)
     *r = (struct wire_request){0};
 }
 
+uint64_t wire_ttl(const void *wrapper, size_t len)
+{
+    resource_message *m = envoy__service__discovery__v3__resource__unpack(NULL, len, wrapper);
+    uint64_t us = 0;
+
+    if (m && m->ttl && m->ttl->seconds >= 0 && m->ttl->seconds < 1 << 30 && m->ttl->nanos >= 0)
+        us = (uint64_t)m->ttl->seconds * 1000000 + (uint64_t)m->ttl->nanos / 1000;
+    if (m)
+        envoy__service__discovery__v3__resource__free_unpacked(m, NULL);
+    return us;
+}
+
 static void put_any(struct text *out, unsigned number, const char *url, const void *value,
                     size_t len)
 {
@@ -162,6 +174,43 @@ static const char *any_url(const struct resource *item, const struct wire_extra 
     return extra->resource_type ? extra->resource_type : item->type_url;
 }
 
+/* A Resource with everything but the resource: it lives on as it is, at this version. */
+static void heartbeat_of(const struct resource *item, const char *version, struct text *out)
+{
+    resource_message beat = ENVOY__SERVICE__DISCOVERY__V3__RESOURCE__INIT;
+    resource_message *own = envoy__service__discovery__v3__resource__unpack(
+        NULL, item->wrapper_len, (const uint8_t *)item->wrapper);
+    uint8_t *bytes;
+    size_t len;
+
+    if (!own)
+        return;
+    beat.name = item->name;
+    beat.version = own->version && *own->version ? own->version : (char *)version;
+    beat.ttl = own->ttl;
+    len = envoy__service__discovery__v3__resource__get_packed_size(&beat);
+    bytes = mem_alloc(len);
+    envoy__service__discovery__v3__resource__pack(&beat, bytes);
+    text_add(out, bytes, len);
+    free(bytes);
+    envoy__service__discovery__v3__resource__free_unpacked(own, NULL);
+}
+
+static void put_heartbeat(struct text *out, const struct xds_response *r,
+                          const struct resource *item, bool delta)
+{
+    struct text beat = {0};
+    char version[17];
+
+    snprintf(version, sizeof(version), "%016llx", (unsigned long long)item->hash);
+    heartbeat_of(item, delta ? version : r->version, &beat);
+    if (delta)
+        wire_bytes(out, 2, beat.data, beat.len);
+    else
+        put_any(out, 2, WRAPPER_URL, beat.data, beat.len);
+    text_fini(&beat);
+}
+
 static void write_sotw(const struct xds_response *r, const struct wire_extra *extra,
                        struct text *out)
 {
@@ -169,7 +218,9 @@ static void write_sotw(const struct xds_response *r, const struct wire_extra *ex
     for (size_t i = 0; i < r->count; i++) {
         const struct resource *item = r->items[i];
 
-        if (item->wrapper)
+        if (r->heartbeat)
+            put_heartbeat(out, r, item, false);
+        else if (item->wrapper)
             put_any(out, 2, WRAPPER_URL, item->wrapper, item->wrapper_len);
         else
             put_item(out, 2, any_url(item, extra), item, extra);
@@ -208,8 +259,12 @@ static void write_delta(const struct xds_response *r, const struct wire_extra *e
                         struct text *out)
 {
     put_string(out, 1, r->version);
-    for (size_t i = 0; i < r->count; i++)
-        put_resource(out, r->items[i], extra);
+    for (size_t i = 0; i < r->count; i++) {
+        if (r->heartbeat)
+            put_heartbeat(out, r, r->items[i], true);
+        else
+            put_resource(out, r->items[i], extra);
+    }
     put_string(out, 4, r->type_url);
     put_string(out, 5, r->nonce);
     for (size_t i = 0; i < r->removed_count; i++)

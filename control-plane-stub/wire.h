@@ -30,6 +30,8 @@ struct wire_extra {
     int end_status;
 };
 
+/* The time to live of a serialized envoy.service.discovery.v3.Resource, microseconds; 0: none. */
+uint64_t wire_ttl(const void *wrapper, size_t len);
 /* Serialize a response. */
 void wire_write(enum dialect dialect, const struct xds_response *r, const struct wire_extra *extra,
                 struct text *out);

@@ -83,6 +83,41 @@ def test_T08_a_heartbeat_lets_a_resource_live_on(world, tell, dialect, kind):
     wait_for(lambda: proxy.get("/").status == 503, what="the cluster to go")
 
 
+def for_a_second(name, made):
+    return {"@type": f"type.googleapis.com/{WRAPPER}", "name": name, "ttl": "1s", "resource": made}
+
+
+@difference("A control plane may give endpoints a time to live.",
+            envoy="in the state-of-the-world protocol, ends with a segmentation fault, most of the "
+                  "time, when the first time to live of endpoints is over", xylem="goes on")
+@pytest.mark.parametrize("brief", ["cds", "eds"])
+def test_T08_heartbeats_come_by_themselves(stub, start, origin, ads_bootstrap, dialect, kind, brief):
+    """The stub tells of what lives shortly before its time is over; nothing is made anew by it. Once
+    it is silent a cluster goes; endpoints stay, as they do when they are left out (R02)."""
+    if (kind, dialect, brief) == ("envoy", STATE_OF_THE_WORLD, "eds"):
+        return
+    made = {"cds": eds_cluster("brief"), "eds": endpoints("brief", origin)}
+    made[brief] = for_a_second("brief", made[brief])
+    control = stub(rds_listener(), routes(route("/", "brief")), *made.values(),
+                   args=["--heartbeats"])
+    proxy = start(ads_bootstrap(control))
+    wait_for(lambda: proxy.get("/").text == "origin", what="the cluster")
+    modified = proxy.stat("cluster_manager.cluster_modified")
+    told = control.responses(brief)
+    keeps(proxy, 2.5)
+    beats = control.responses(brief)[len(told):]
+    assert len(beats) >= 3
+    if brief == "eds" or dialect == DELTA:      # without what it is
+        assert all(one["bytes"] < told[0]["bytes"] for one in beats)
+    assert proxy.stat("cluster_manager.cluster_modified") == modified
+    assert control.status(brief)["status"] in ("ACKED", "SENT")
+    control.fault(type=brief, drop=True)
+    wait_for(lambda: len(control.events(brief, "dropped")) >= 3, what="silence")
+    if brief == "cds":
+        wait_for(lambda: proxy.get("/").status == 503, what="the cluster to go")
+    assert proxy.get("/").status == (503 if brief == "cds" else 200)
+
+
 def test_T09_a_wrapped_resource_is_taken_out_of_its_wrapper(stub, start, origin, ads_bootstrap):
     wrapped = {"@type": f"type.googleapis.com/{WRAPPER}", "name": "brief", "ttl": "1s",
                "resource": resource("cds", cluster("brief", origin))}

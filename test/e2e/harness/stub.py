@@ -38,6 +38,8 @@ def resource(kind, fields):
 
 def key_of(made):
     full = made["@type"].rpartition("/")[2]
+    if full == "envoy.service.discovery.v3.Resource":
+        return key_of(made["resource"])
     return KINDS.get(full, full), made.get("cluster_name") or made.get("name")
 
 

@@ -15,6 +15,7 @@
 static struct world *world;
 static struct session *session;
 static enum meaning meaning;
+static uint64_t now, wake;
 static struct xds_response response;
 static char *last_nonce, *last_version;
 
@@ -32,6 +33,7 @@ static struct resource *resource(const char *type_url, const char *name, const c
     r->origin = mem_string("test");
     r->hash = hash_bytes(HASH_START, name, strlen(name));
     r->hash = hash_bytes(r->hash, value, r->len);
+    r->ttl_us = *name == 't' ? 10000 : 0;
     return r;
 }
 
@@ -110,17 +112,18 @@ static void ack(const char *type_url, const char *names)
 static const char *next(void)
 {
     static char line[256];
-    uint64_t wake = UINT64_MAX;
 
+    wake = UINT64_MAX;
     response_fini(&response);
-    if (!session_next(session, world, NULL, NULL, 0, &response, &wake))
+    if (!session_next(session, world, NULL, NULL, now, &response, &wake))
         return "nothing";
     session_commit(session, &response, world);
     free(last_nonce);
     free(last_version);
     last_nonce = mem_string(response.nonce);
     last_version = mem_string(response.version);
-    snprintf(line, sizeof(line), "%s:", strrchr(response.type_url, '.') + 1);
+    snprintf(line, sizeof(line), "%s%s:", response.heartbeat ? "beat " : "",
+             strrchr(response.type_url, '.') + 1);
     for (size_t i = 0; i < response.count; i++)
         snprintf(line + strlen(line), sizeof(line) - strlen(line), " %s", response.items[i]->name);
     for (size_t i = 0; i < response.removed_count; i++)
@@ -132,6 +135,7 @@ static void open_stream(enum dialect dialect)
 {
     session_free(&session);
     session = session_new(dialect, 7, NULL);
+    now = 0;
 }
 
 static void tidy(void)
@@ -413,6 +417,64 @@ START_TEST(delta_trusts_initial_versions)
 }
 END_TEST
 
+/* --- heartbeats: names that begin with t have a time to live of 10 ms --- */
+
+START_TEST(what_lives_shortly_is_told_of_at_half_time)
+{
+    publish(EDS, "a", "1", EDS, "t", "1", NULL);
+    session->heartbeats = true;
+    subscribe(EDS, "a t");
+    ck_assert_str_eq(next(), "ClusterLoadAssignment: a t");
+    ck_assert_str_eq(next(), "nothing");
+    ck_assert_uint_eq(wake, 5000);
+    now = 5000;
+    ck_assert_str_eq(next(), "beat ClusterLoadAssignment: t");
+    ck_assert_str_eq(next(), "nothing");
+    ck_assert_uint_eq(wake, 10000);
+}
+END_TEST
+
+START_TEST(nobody_is_told_without_being_asked_to)
+{
+    publish(EDS, "t", "1", NULL);
+    subscribe(EDS, "t");
+    ck_assert_str_eq(next(), "ClusterLoadAssignment: t");
+    now = 1000000;
+    ck_assert_str_eq(next(), "nothing");
+    ck_assert_uint_eq(wake, UINT64_MAX);
+}
+END_TEST
+
+START_TEST(where_all_is_told_it_is_told_in_full)
+{
+    publish(CDS, "a", "1", CDS, "t", "1", NULL);
+    session->heartbeats = true;
+    subscribe(CDS, "");
+    ck_assert_str_eq(next(), "Cluster: a t");
+    now = 5000;
+    ck_assert_str_eq(next(), "Cluster: a t");
+}
+END_TEST
+
+START_TEST(delta_a_change_puts_no_heartbeat_off)
+{
+    publish(CDS, "a", "1", CDS, "t", "1", NULL);
+    session->heartbeats = true;
+    subscribe(CDS, "");
+    ck_assert_str_eq(next(), "Cluster: a t");
+    now = 4000;
+    publish(CDS, "a", "2", CDS, "t", "1", CDS, "t2", "1", NULL);
+    ck_assert_str_eq(next(), "Cluster: a t2");
+    now = 5000;
+    ck_assert_str_eq(next(), "beat Cluster: t t2");
+    publish(CDS, "a", "2", NULL);
+    ck_assert_str_eq(next(), "Cluster: -t -t2");
+    now = 50000;
+    ck_assert_str_eq(next(), "nothing");
+    ck_assert_uint_eq(wake, UINT64_MAX);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("stub/session");
@@ -440,6 +502,10 @@ int main(void)
     tcase_add_test(delta, delta_resends_on_a_new_subscription);
     tcase_add_test(delta, delta_answers_when_the_wildcard_still_covers);
     tcase_add_test(delta, delta_trusts_initial_versions);
+    tcase_add_test(sotw, what_lives_shortly_is_told_of_at_half_time);
+    tcase_add_test(sotw, nobody_is_told_without_being_asked_to);
+    tcase_add_test(sotw, where_all_is_told_it_is_told_in_full);
+    tcase_add_test(delta, delta_a_change_puts_no_heartbeat_off);
     suite_add_tcase(suite, sotw);
     suite_add_tcase(suite, delta);
     SRunner *runner = srunner_create(suite);
