@@ -205,6 +205,7 @@ void h2_reader_feed(struct h2_reader *r, struct bytes input, struct bytes cuts)
         feed(r, input);
     r->codec->ops->flush(r->codec, r->manners & FLUSH ? 100 : SIZE_MAX);
     r->codec->ops->flush(r->codec, SIZE_MAX);
+    r->open &= !codec_mux(r->codec)->over; /* with what was said last */
 }
 
 void h2_reader_fini(struct h2_reader *r)
