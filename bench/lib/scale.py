@@ -16,13 +16,16 @@ import peers
 import wire
 from processes import LOAD_CPU, PROXY_CPU, Bench, Process, free_port, say, tool, wait_for
 
-from harness.config import add_header, route, socket_address
+from harness import certs
+from harness.config import add_header, direct, route, socket_address
 from harness.stub import Stub, type_url
 from harness.world import World
-from harness.xds import (DELTA, STATE_OF_THE_WORLD, ads_bootstrap, endpoints, rds_listener,
-                         static_cluster)
+from harness.xds import (DELTA, STATE_OF_THE_WORLD, ads_bootstrap, eds_cluster, endpoints, listener,
+                         rds_listener, static_cluster)
 
 NAMES = ("xylem", "envoy")
+KINDS = ("endpoint", "route", "cluster", "new cluster", "listener", "secret")
+TURNS, CPU_TURNS = 50, 10
 
 
 def available():
@@ -102,20 +105,35 @@ class Place:
         self.bench = bench
         self.origin = bench.origin(*names)
         self.world = World(size, self.origin.ports)
-        self.port = free_port()
+        self.port, self.tls_port = free_port(), free_port()
+        self.ca = certs.Authority("ca")
         self.control = Control(bench.home("stub"), self.resources(), **stub)
         self.control.dialect = dialect
         bench.add(self.control)
         self.control.start(120)
 
     def resources(self):
-        """The world, and a static cluster whose endpoint can be moved."""
-        listener = rds_listener(address=socket_address(self.port))
-        return [listener, self.table(), self.moving(0), *self.world.clusters(),
-                *self.world.endpoints()]
+        """The world; a static cluster whose endpoint can be moved; a listener with a certificate;
+        endpoints of clusters that are not there yet."""
+        plain = rds_listener(address=socket_address(self.port))
+        return [plain, self.secure(), self.secret(0), self.table(), self.moving(0),
+                *self.world.clusters(), *self.world.endpoints(),
+                *[endpoints(f"new{turn}", *self.origin.ports) for turn in range(1, TURNS + CPU_TURNS + 1)]]
+
+    def secure(self):
+        made = listener("secure", socket_address(self.tls_port), routes=[direct(
+            200, response_headers_to_add=[add_header("x-cert", "%DOWNSTREAM_LOCAL_SUBJECT%")])])
+        made["filter_chains"][0]["transport_socket"] = certs.downstream(
+            tls_certificate_sds_secret_configs=[certs.sds("cert")])
+        return made
+
+    def secret(self, turn):
+        return self.ca.issue(f"t{turn}").secret("cert")
 
     def table(self, **middle):
-        return self.world.table(first=[route("/moving/", "moving")], **middle)
+        return self.world.table(first=[
+            route("/moving/", "moving"),
+            route("/new/", "moving", response_headers_to_add=[add_header("x-new", "t0.")])], **middle)
 
     def moving(self, turn):
         return static_cluster("moving", self.origin.ports[turn % 2])
@@ -208,7 +226,8 @@ def shrink(place, name, together):
 # push: from the push to the first changed answer
 
 class Changes:
-    """kind -> (type, path, bytes of a turn, text that the changed answer holds)"""
+    """kind -> (path, what a turn pushes: [(type, bytes)], text that the changed answer holds)"""
+
 
     def __init__(self, place):
         self.place, self.middle = place, place.world.middle
@@ -217,14 +236,23 @@ class Changes:
         self.table = wire.message("rds", place.table(
             response_headers_to_add=[add_header("x-turn", "t0.")]))
         hosts = self.table.virtual_hosts[0].routes
-        self.header = next(r for r in hosts if r.response_headers_to_add)
+        self.header = next(r for r in hosts if r.match.prefix == f"/c{self.middle}/")
         path = f"/c{self.middle}/"
         self.kinds = {
-            "endpoint": ("eds", path, self.endpoint, lambda turn: f"x-origin: {'ab'[turn % 2]}"),
-            "route": ("rds", path, self.route, lambda turn: f"x-turn: t{turn}."),
-            "cluster": ("cds", "/moving/", self.cluster,
-                        lambda turn: f"x-origin: {'ab'[turn % 2]}"),
-            "listener": ("lds", path, self.listener, lambda turn: f"server: t{turn}.")}
+            "endpoint": (path, self.endpoint, lambda turn: f"x-origin: {'ab'[turn % 2]}"),
+            "route": (path, self.route, lambda turn: f"x-turn: t{turn}."),
+            "cluster": ("/moving/", self.cluster, lambda turn: f"x-origin: {'ab'[turn % 2]}"),
+            "new cluster": ("/new/", self.new_cluster, lambda turn: f"x-new: t{turn}."),
+            "listener": (path, self.listener, lambda turn: f"server: t{turn}."),
+            "secret": ("/", self.secret, lambda turn: f"x-cert: CN=t{turn},")}
+
+    def probe(self, kind):
+        """Who looks for the change."""
+        place, path = self.place, self.kinds[kind][0]
+        if kind == "secret":
+            return place.bench.talker("probe", place.tls_port, path=path, fresh=True, tls=True)
+        more = {"fresh": True} if kind == "listener" else {}
+        return place.bench.talker("probe", place.port, path=path, **more)
 
     def entry(self, made, name, turn):
         """A message as an entry of a response in the dialect of the place."""
@@ -233,19 +261,34 @@ class Changes:
     def endpoint(self, turn, cluster=None):
         name = cluster or f"c{self.middle}"
         made = endpoints(name, self.place.origin.ports[turn % 2])
-        return self.entry(wire.message("eds", made), name, turn)
+        return [("eds", self.entry(wire.message("eds", made), name, turn))]
 
     def route(self, turn):
         self.header.response_headers_to_add[0].header.value = f"t{turn}."
-        return self.entry(self.table, self.table.name, turn)
+        return [("rds", self.entry(self.table, self.table.name, turn))]
 
     def cluster(self, turn):
         made = wire.message("cds", self.place.moving(turn))
-        return self.entry(made, "moving", turn) + self.others
+        return [("cds", self.entry(made, "moving", turn) + self.others)]
+
+    def new_cluster(self, turn):
+        """A cluster whose endpoints are still to be asked for, and at once the route to it."""
+        name = f"new{turn}"
+        made = wire.message("cds", eds_cluster(name))
+        moving = b"" if self.delta else wire.resources("cds", [self.place.moving(0)])
+        to = next(r for r in self.table.virtual_hosts[0].routes if r.match.prefix == "/new/")
+        to.route.cluster = name
+        to.response_headers_to_add[0].header.value = f"t{turn}."
+        return [("cds", self.entry(made, name, turn) + moving + self.others),
+                ("rds", self.entry(self.table, self.table.name, turn))]
 
     def listener(self, turn):
         made = rds_listener(address=socket_address(self.place.port), server_name=f"t{turn}.")
-        return self.entry(wire.message("lds", made), "ingress", turn)
+        others = b"" if self.delta else wire.resources("lds", [self.place.secure()])
+        return [("lds", self.entry(wire.message("lds", made), "ingress", turn) + others)]
+
+    def secret(self, turn):
+        return [("sds", self.entry(wire.message("sds", self.place.secret(turn)), "cert", turn))]
 
 
 def push(report, options):
@@ -257,7 +300,7 @@ def push_delta(report, options):
 
 
 def push_in(report, options, section, dialect):
-    times, cpu, acks = {}, {}, {}
+    times, cpu, acks, failed = {}, {}, {}, {}
     by = " by delta" if dialect == DELTA else ""
 
     def at_size(place):
@@ -266,15 +309,18 @@ def push_in(report, options, section, dialect):
             wait_served(proxy, place.port, f"/c{place.world.size - 1}/")
             measure.settled_pss_kib(proxy.pid)
             place.control.seq = 0
-            for kind, what in Changes(place).kinds.items():
+            changes = Changes(place)
+            for kind in KINDS:
                 key = (name, kind)
-                times[key], acks[key], cpu[key] = push_kind(place, proxy, what, kind)
+                times[key], acks[key], failed[key] = push_kind(place, changes, kind)
+                cpu[key] = push_cpu(place, proxy, changes.kinds[kind][1])
                 say(f"  {name} {kind}: p50 {statistics.median(times[key]):.1f} ms, p99 "
-                    f"{measure.percentile(times[key], 0.99):.1f} ms, CPU {cpu[key]:.2f} ms")
+                    f"{measure.percentile(times[key], 0.99):.1f} ms, CPU {cpu[key]:.2f} ms, "
+                    f"requests failed in {failed[key]} changes")
             place.bench.end(proxy)
     with_place(options.size, at_size, dialect=dialect)
-    for kind in ("endpoint", "route", "cluster", "listener"):
-        small = kind == "endpoint" or dialect == DELTA and kind != "route"
+    for kind in KINDS:
+        small = kind in ("endpoint", "secret") or dialect == DELTA and kind in ("cluster", "listener")
         for part, label in ((0.5, "p50"), (0.99, "p99")):
             values = {n: measure.percentile(times[n, kind], part) for n in available()}
             goal = small and label == "p99"
@@ -283,6 +329,8 @@ def push_in(report, options, section, dialect):
                        values["xylem"] <= 5 if goal else None)
         report.add(section, f"... CPU a change of one {kind}{by}",
                    {n: cpu[n, kind] for n in available()}, "ms")
+        report.add(section, f"... of {TURNS} changes of one {kind}{by}: with failed requests",
+                   {n: failed[n, kind] for n in available()}, "", "0", failed["xylem", kind] == 0)
     for kind in ("route",) if dialect == DELTA else ("route", "cluster"):
         values = {n: cpu[n, kind] * 1000 / options.size for n in available()}
         report.add(section, f"CPU of an unchanged {kind} that is sent again", values, "µs", "≤ 1",
@@ -290,34 +338,35 @@ def push_in(report, options, section, dialect):
     report.pictures[section] = {
         "title": f"One change in {options.size:,}{by}: push to served, median (ms)",
         "bars": {f"{n}, {k}": statistics.median(times[n, k])
-                 for k in ("endpoint", "route", "cluster", "listener") for n in available()}}
+                 for k in KINDS for n in available()}}
 
 
-def push_kind(place, proxy, what, kind):
-    """(milliseconds to served of each of 50 changes, to the ACK, CPU in ms of a change)"""
-    type_, path, resources, text = what
-    fresh = {"fresh": True} if kind == "listener" else {}
-    probe = place.bench.talker("probe", place.port, path=path, **fresh)
-    turns = 50
-    seen, nonces = [], []
-    for turn in range(1, turns + 1):
+def push_kind(place, changes, kind):
+    """(milliseconds to served of each change, to the ACK, changes during which requests failed)"""
+    _, resources, text = changes.kinds[kind]
+    probe = changes.probe(kind)
+    seen, nonces, failed = [], [], 0
+    for turn in range(1, TURNS + 1):
         made = resources(turn)
         probe.tell(text(turn))
-        nonces.append(place.control.push(type_, made))
-        seen.append(probe.answer()["seen_ns"])
-    told = place.control.told(nonces)
+        nonces.append([place.control.push(*one) for one in made])
+        answer = probe.answer()
+        seen.append(answer["seen_ns"])
+        failed += answer["failed"] > 0
+    told = place.control.told([n for turn in nonces for n in turn])
     place.bench.end(probe)
-    served = [(s / 1000 - told[n][0]) / 1000 for s, n in zip(seen, nonces)]
-    acked = [(told[n][1] - told[n][0]) / 1000 for n in nonces]
-    return served, acked, push_cpu(place, proxy, type_, resources)
+    served = [(s / 1000 - told[n[0]][0]) / 1000 for s, n in zip(seen, nonces)]
+    acked = [(told[n[-1]][1] - told[n[0]][0]) / 1000 for n in nonces]
+    return served, acked, failed
 
 
-def push_cpu(place, proxy, type_, resources):
+def push_cpu(place, proxy, resources):
     """CPU of a change without a prober: the process does nothing else. What it does in the same
     time without a change is taken off."""
-    turns = 10
+    turns = CPU_TURNS
     begun, before = time.monotonic(), measure.cpu_ns(proxy.pid)
-    nonces = [place.control.push(type_, resources(turn)) for turn in range(101, 101 + turns)]
+    nonces = [place.control.push(*one) for turn in range(TURNS + 1, TURNS + 1 + turns)
+              for one in resources(turn)]
     place.control.told(nonces)
     time.sleep(0.5)
     used, took = measure.cpu_ns(proxy.pid) - before, time.monotonic() - begun
@@ -383,7 +432,7 @@ def churn_once(place, proxy, rate):
     changes, nonces, number, begun = Churned(place), [], 0, time.monotonic()
     while rate and time.monotonic() - begun < seconds - 0.2:
         cluster = f"c{number * 7 % place.world.size}"
-        nonces.append(place.control.push("eds", changes.endpoint(number, cluster)))
+        nonces += [place.control.push(*one) for one in changes.endpoint(number, cluster)]
         number += 1
         time.sleep(max(0.0, begun + number / rate - time.monotonic()))
     told = json.loads(load.popen.communicate()[0])
@@ -407,7 +456,7 @@ def manager(report, options):
             hold.answer()
             control, asks = place.control, 0
             for turn in range(5):
-                nonce = control.push("lds", Changes(place).listener(turn))
+                nonce = control.push(*Changes(place).listener(turn)[0])
                 control.told([nonce])
                 wait_for(lambda t=turn: (get(place.port, "/c0/") or (0, {}))[1].get("server")
                          == f"t{t}.", "the change", 10)

@@ -6,10 +6,13 @@ from envoy.config.route.v3 import route_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: F401: inside a listener
 from envoy.extensions.filters.network.http_connection_manager.v3 import (  # noqa: F401: likewise
     http_connection_manager_pb2)
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2  # noqa: F401: likewise
 from google.protobuf import json_format
 
 MESSAGES = {"cds": cluster_pb2.Cluster, "eds": endpoint_pb2.ClusterLoadAssignment,
-            "lds": listener_pb2.Listener, "rds": route_pb2.RouteConfiguration}
+            "lds": listener_pb2.Listener, "rds": route_pb2.RouteConfiguration,
+            "sds": secret_pb2.Secret}
 
 
 def varint(number):

@@ -27,7 +27,7 @@ static void on_tick(struct ticker *t)
 {
     struct probe *p = t->owner;
     struct client *c = &p->client;
-    if (!p->looking || c->waiting || c->connecting)
+    if (!p->looking || c->waiting || c->connecting || c->shaking)
         return;
     if (client_open(c))
         client_send(c, p->text, p->n_text);
