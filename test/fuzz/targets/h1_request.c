@@ -3,6 +3,7 @@
  *
  *     options, number of cuts, cuts..., bytes */
 #include "../h1_reader.h"
+#include "dataplane/http/tunnel.h"
 
 static const struct codec_options strict = {
     .downstream = true,
@@ -12,10 +13,13 @@ static const struct codec_options strict = {
     .allow_custom_methods = true,
 };
 
-/* What the connection manager lets through: it refuses other targets. */
+/* What the connection manager lets through: it refuses other targets, and what follows the head of
+ * a tunnel waits for an answer, which nobody gives here. */
 static bool can_be_sent(const struct h1_message *m)
 {
     struct bytes path = headers_get(&m->head, HEADER_PATH);
+    if (m->body.len && tunnel_asked(&m->head) != TUNNEL_NONE)
+        return false;
     return m->ended && (!path.data || (path.len && (path.data[0] == '/' || path.data[0] == '*')));
 }
 
