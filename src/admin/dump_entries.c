@@ -245,21 +245,26 @@ enum {
     ANY_TYPE_URL = 1,
     ANY_VALUE = 2,
     MANAGER_ROUTE_CONFIG = 4,
+    MANAGER_SCOPED_ROUTES = 31,
+    SCOPED_ROUTES_NAME = 1,
+    SCOPED_ROUTES_LIST = 4,
+    LIST_SCOPES = 1,
+    SCOPE_NAME = 1,
     ROUTE_CONFIG_NAME = 1,
 };
 
-/* data NULL: the filter is no connection manager, or its routes come from elsewhere. */
-static struct bytes routes_of_filter(struct bytes filter)
+/* A field of a connection manager; data NULL: the filter is none, or has no such field. */
+static struct bytes field_of_filter(struct bytes filter, uint32_t field)
 {
     struct bytes any = wire_find_bytes(filter, FILTER_TYPED_CONFIG);
     if (!bytes_ends_with(wire_find_bytes(any, ANY_TYPE_URL), BYTES("/" HTTP_CONNECTION_MANAGER)))
         return BYTES_NONE;
-    return wire_find_bytes(wire_find_bytes(any, ANY_VALUE), MANAGER_ROUTE_CONFIG);
+    return wire_find_bytes(wire_find_bytes(any, ANY_VALUE), field);
 }
 
 /* The i-th that stands in the bytes of a listener. The nodes are not asked: they may be older than
  * the listener, and know their bytes only while they are decoded. */
-static struct bytes nth_routes(struct bytes listener, unsigned i)
+static struct bytes nth_of_managers(struct bytes listener, uint32_t field, unsigned i)
 {
     struct wire_field chain, filter;
     while (wire_next(&listener, &chain)) {
@@ -268,11 +273,11 @@ static struct bytes nth_routes(struct bytes listener, unsigned i)
                                          chain.number != LISTENER_DEFAULT_FILTER_CHAIN))
             continue;
         while (wire_next(&rest, &filter)) {
-            struct bytes routes = BYTES_NONE;
+            struct bytes found = BYTES_NONE;
             if (filter.number == CHAIN_FILTERS && filter.type == WIRE_BYTES)
-                routes = routes_of_filter(filter.bytes);
-            if (routes.data && i-- == 0)
-                return routes;
+                found = field_of_filter(filter.bytes, field);
+            if (found.data && i-- == 0)
+                return found;
         }
     }
     return BYTES_NONE;
@@ -282,12 +287,61 @@ bool dump_static_route(const struct resource_view *v, unsigned i, struct strbuf 
                        struct bytes *name)
 {
     const struct resource_version *r = v->active ? v->active : v->warming;
-    struct bytes routes = r ? nth_routes(r->wire, i) : BYTES_NONE;
+    struct bytes routes = r ? nth_of_managers(r->wire, MANAGER_ROUTE_CONFIG, i) : BYTES_NONE;
     if (!routes.data)
         return false;
     *name = wire_find_bytes(routes, ROUTE_CONFIG_NAME);
     dump_put_any(out, 1, ROUTE_CONFIGURATION, routes);
     put_time(out, 2, r->received_wall_ns);
+    return true;
+}
+
+/* { name = 1, repeated Any = 2, last_updated = 3 } */
+bool dump_inline_scopes(const struct resource_view *v, unsigned i, dump_name_fn *wanted, void *arg,
+                        struct strbuf *out)
+{
+    const struct resource_version *r = v->active ? v->active : v->warming;
+    struct bytes scoped = r ? nth_of_managers(r->wire, MANAGER_SCOPED_ROUTES, i) : BYTES_NONE;
+    struct bytes list = wire_find_bytes(scoped, SCOPED_ROUTES_LIST);
+    struct wire_field f;
+    if (!scoped.data)
+        return false;
+    if (!list.data)
+        return true; /* its scopes come apart */
+    dump_put_text(out, 1, wire_find_bytes(scoped, SCOPED_ROUTES_NAME));
+    while (wire_next(&list, &f)) {
+        if (f.number == LIST_SCOPES && f.type == WIRE_BYTES &&
+            wanted(arg, wire_find_bytes(f.bytes, SCOPE_NAME)))
+            dump_put_any(out, 2, resource_type_name(RESOURCE_SCOPED_ROUTE), f.bytes);
+    }
+    put_time(out, 3, r->received_wall_ns);
+    return true;
+}
+
+struct scopes_out {
+    dump_name_fn *wanted;
+    void *arg;
+    struct strbuf *out;
+};
+
+static void put_scope(void *arg, const struct resource_version *v)
+{
+    struct scopes_out *o = arg;
+    if (o->wanted(o->arg, v->resource->name))
+        put_url(o->out, 3, bytes_of(v->type_url), v->wire);
+}
+
+/* { name = 1, version_info = 2, repeated Any = 3, last_updated = 4 } */
+bool dump_dynamic_scopes(const struct builder *b, const struct scopes_view *v, dump_name_fn *wanted,
+                         void *arg, struct strbuf *out)
+{
+    struct scopes_out o = {wanted, arg, out};
+    if (!v->version)
+        return false;
+    dump_put_text(out, 1, v->name);
+    dump_put_text(out, 2, bytes_of(v->version));
+    builder_each_scope(b, v, put_scope, &o);
+    put_time(out, 4, v->wall_ns);
     return true;
 }
 

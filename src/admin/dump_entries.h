@@ -19,6 +19,15 @@ void dump_client_status(const struct resource_view *v, bool contents, struct str
 bool dump_static_route(const struct resource_view *v, unsigned i, struct strbuf *out,
                        struct bytes *name);
 
+/* The same of scoped routes: the scopes whose names are wanted. Nothing in *out: the i-th has none
+ * in the listener. */
+typedef bool dump_name_fn(void *arg, struct bytes name);
+bool dump_inline_scopes(const struct resource_view *v, unsigned i, dump_name_fn *wanted, void *arg,
+                        struct strbuf *out);
+/* Those that came apart; false: none have. */
+bool dump_dynamic_scopes(const struct builder *b, const struct scopes_view *v, dump_name_fn *wanted,
+                         void *arg, struct strbuf *out);
+
 /* BootstrapConfigDump: the bootstrap with the node that is really sent. */
 void dump_bootstrap(struct bytes bootstrap, struct bytes node, uint64_t wall_ns,
                     struct strbuf *out);

@@ -30,7 +30,7 @@ static const char *const section_messages[] = {
 #undef X
 };
 
-/* What ?resource= may name. entry NULL: always empty here (static routes have a function apart). */
+/* What ?resource= may name. entry NULL: of those there is a function apart. */
 static const struct part {
     const char *field, *message;
     enum section section;
@@ -52,9 +52,9 @@ static const struct part {
     {"dynamic_listeners", "DynamicListener", SECTION_LISTENERS, RESOURCE_LISTENER,
      dump_dynamic_listener},
     {"inline_scoped_route_configs", "InlineScopedRouteConfigs", SECTION_SCOPED_ROUTES,
-     RESOURCE_TYPE_COUNT, NULL},
+     RESOURCE_LISTENER, NULL},
     {"dynamic_scoped_route_configs", "DynamicScopedRouteConfigs", SECTION_SCOPED_ROUTES,
-     RESOURCE_TYPE_COUNT, NULL},
+     RESOURCE_SCOPED_ROUTE, NULL},
     {"static_route_configs", "StaticRouteConfig", SECTION_ROUTES, RESOURCE_LISTENER, NULL},
     {"dynamic_route_configs", "DynamicRouteConfig", SECTION_ROUTES, RESOURCE_ROUTE,
      dump_dynamic_route},
@@ -212,11 +212,40 @@ static void add_static_routes(struct dump *d, const struct resource_view *v)
     }
 }
 
+static bool scope_wanted(void *arg, struct bytes name)
+{
+    return name_wanted(arg, name);
+}
+
+static void add_inline_scopes(struct dump *d, const struct resource_view *v)
+{
+    strbuf_reset(&d->wire);
+    for (unsigned i = 0; dump_inline_scopes(v, i, scope_wanted, d, &d->wire); i++) {
+        if (d->wire.len)
+            print(d);
+        strbuf_reset(&d->wire);
+    }
+}
+
+/* Those of the n-th source; SIZE_MAX: there are no more. */
+static size_t add_scopes(struct dump *d, struct builder *b, size_t n)
+{
+    struct scopes_view v;
+    strbuf_reset(&d->wire);
+    if (!builder_scopes_view(b, (unsigned)n, &v))
+        return SIZE_MAX;
+    if (dump_dynamic_scopes(b, &v, scope_wanted, d, &d->wire))
+        print(d);
+    return n + 1;
+}
+
 static bool add(void *ctx, const struct resource_view *v)
 {
     struct dump *d = ctx;
     strbuf_reset(&d->wire);
-    if (!d->part->entry)
+    if (!d->part->entry && d->part->section == SECTION_SCOPED_ROUTES)
+        add_inline_scopes(d, v);
+    else if (!d->part->entry)
         add_static_routes(d, v);
     else if (name_wanted(d, v->name) && d->part->entry(v, &d->wire))
         print(d);
@@ -226,9 +255,10 @@ static bool add(void *ctx, const struct resource_view *v)
 /* The rest of the part, or a slice of it. True: the part is done. */
 static bool walk_part(struct dump *d, struct builder *b)
 {
-    if (d->part->type == RESOURCE_TYPE_COUNT)
-        return true;
-    d->from = builder_each(b, d->part->type, d->from, add, d);
+    if (d->part->type == RESOURCE_SCOPED_ROUTE)
+        d->from = add_scopes(d, b, d->from);
+    else
+        d->from = builder_each(b, d->part->type, d->from, add, d);
     if (d->from != SIZE_MAX)
         return d->refused;
     d->from = 0;

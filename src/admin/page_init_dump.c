@@ -17,6 +17,8 @@ static void add_target(struct json_out *j, struct bytes target)
         strbuf_add_str(&text, "shared target RdsRouteConfigSubscription RDS init ");
     else if (bytes_eq_str(type, "sds"))
         strbuf_add_str(&text, "shared target SdsApi ");
+    else if (bytes_eq_str(type, "srds"))
+        target = BYTES("target ConfigSubscriptionCommonBase init target 'SRDS'"); /* of all names */
     else if (bytes_eq_str(type, "ecds"))
         strbuf_add_str(&text, "shared target FilterConfigSubscription init ");
     else

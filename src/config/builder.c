@@ -59,7 +59,7 @@ static void drop_all(struct builder *b, enum resource_type type)
         struct resource *r = LIST_ENTRY(it, struct resource, link);
         builder_drop_version(b, &r->pending);
         builder_drop_version(b, &r->active);
-        if (resource_type_is_wildcard(type))
+        if (resource_type_is_global(type))
             store_remove(&b->store, r);
     }
 }
@@ -85,6 +85,7 @@ void builder_free(struct builder **bp)
     b->closing = true;
     builder_hold_fini(b);
     drop_all(b, RESOURCE_LISTENER);
+    builder_scopes_fini(b);
     drop_all(b, RESOURCE_CLUSTER);
     drop_all(b, RESOURCE_ROUTE);
     drop_all(b, RESOURCE_ENDPOINT);
@@ -193,10 +194,11 @@ void builder_count(struct builder *b)
 void builder_count_decoded(struct builder *b, enum resource_type type)
 {
     static const enum decode_stat stats[RESOURCE_TYPE_COUNT] = {
-        [RESOURCE_CLUSTER] = STAT_DECODED_CDS,    [RESOURCE_ENDPOINT] = STAT_DECODED_EDS,
-        [RESOURCE_LISTENER] = STAT_DECODED_LDS,   [RESOURCE_ROUTE] = STAT_DECODED_RDS,
-        [RESOURCE_SECRET] = STAT_DECODED_SDS,     [RESOURCE_RUNTIME] = STAT_DECODED_RTDS,
-        [RESOURCE_EXTENSION] = STAT_DECODED_ECDS, [RESOURCE_VIRTUAL_HOST] = STAT_DECODED_VHDS,
+        [RESOURCE_CLUSTER] = STAT_DECODED_CDS,       [RESOURCE_ENDPOINT] = STAT_DECODED_EDS,
+        [RESOURCE_LISTENER] = STAT_DECODED_LDS,      [RESOURCE_ROUTE] = STAT_DECODED_RDS,
+        [RESOURCE_SECRET] = STAT_DECODED_SDS,        [RESOURCE_RUNTIME] = STAT_DECODED_RTDS,
+        [RESOURCE_EXTENSION] = STAT_DECODED_ECDS,    [RESOURCE_VIRTUAL_HOST] = STAT_DECODED_VHDS,
+        [RESOURCE_SCOPED_ROUTE] = STAT_DECODED_SRDS,
     };
     b->decoded[type]++;
     stat_inc(b->decode_stats, STAT_SLOT_CONFIG, stats[type]);
@@ -228,6 +230,7 @@ static const char *const result_words[] = {
     [RESOURCE_RUNTIME] = "runtime layer(s)",
     [RESOURCE_EXTENSION] = "filter configuration(s)",
     [RESOURCE_VIRTUAL_HOST] = "virtual host(s)",
+    [RESOURCE_SCOPED_ROUTE] = "scoped route(s)",
 };
 
 bool update_result_text(const struct update_result *r, enum resource_type type, struct strbuf *out)
@@ -271,6 +274,8 @@ static bool update_by_type(struct builder *b, struct resource *r, const struct i
         return builder_extension_update(b, r, in, unchanged, err);
     case RESOURCE_VIRTUAL_HOST:
         return builder_vhost_update(b, r, in, unchanged, err);
+    case RESOURCE_SCOPED_ROUTE:
+        return builder_scope_update(b, r, in, unchanged, err);
     case RESOURCE_RUNTIME:
         return builder_runtime_update(b, r, in, unchanged, err);
     case RESOURCE_TYPE_COUNT:
@@ -341,7 +346,7 @@ enum { ROOM_PER_BYTE = 32, ROOM_LEAST = 128 * 1024 };
 
 /* Set aside before the first byte is decoded, so that a resource too large for this machine is
  * refused, and one that was begun is finished, instead of ending the process. */
-static bool has_room(struct bytes wire, struct error *err)
+bool builder_has_room(struct bytes wire, struct error *err)
 {
     if (wire.len < SIZE_MAX / ROOM_PER_BYTE - ROOM_LEAST &&
         mem_reserve(ROOM_LEAST + wire.len * ROOM_PER_BYTE))
@@ -352,12 +357,25 @@ static bool has_room(struct bytes wire, struct error *err)
 static void count_rejected(struct builder *b, enum resource_type type)
 {
     static const enum decode_stat stats[RESOURCE_TYPE_COUNT] = {
-        [RESOURCE_CLUSTER] = STAT_REJECTED_CDS,    [RESOURCE_ENDPOINT] = STAT_REJECTED_EDS,
-        [RESOURCE_LISTENER] = STAT_REJECTED_LDS,   [RESOURCE_ROUTE] = STAT_REJECTED_RDS,
-        [RESOURCE_RUNTIME] = STAT_REJECTED_RTDS,   [RESOURCE_SECRET] = STAT_REJECTED_SDS,
-        [RESOURCE_EXTENSION] = STAT_REJECTED_ECDS, [RESOURCE_VIRTUAL_HOST] = STAT_REJECTED_VHDS,
+        [RESOURCE_CLUSTER] = STAT_REJECTED_CDS,       [RESOURCE_ENDPOINT] = STAT_REJECTED_EDS,
+        [RESOURCE_LISTENER] = STAT_REJECTED_LDS,      [RESOURCE_ROUTE] = STAT_REJECTED_RDS,
+        [RESOURCE_RUNTIME] = STAT_REJECTED_RTDS,      [RESOURCE_SECRET] = STAT_REJECTED_SDS,
+        [RESOURCE_EXTENSION] = STAT_REJECTED_ECDS,    [RESOURCE_VIRTUAL_HOST] = STAT_REJECTED_VHDS,
+        [RESOURCE_SCOPED_ROUTE] = STAT_REJECTED_SRDS,
     };
     stat_inc(b->decode_stats, STAT_SLOT_CONFIG, stats[type]);
+}
+
+void builder_refuse(struct builder *b, struct resource *r, const struct resource_update *u,
+                    const struct error *err, struct update_result *result)
+{
+    struct error none = ERROR_INIT;
+    bool room = builder_has_room(u->wire, &none);
+    error_fini(&none);
+    resource_reject(r, room ? u->wire : BYTES_NONE, u->version, error_text(err),
+                    builder_wall_ns(b));
+    add_error(result, u->name, error_text(err));
+    count_rejected(b, r->type);
 }
 
 static void update_one(struct builder *b, struct resource *r, const struct incoming *in,
@@ -366,7 +384,7 @@ static void update_one(struct builder *b, struct resource *r, const struct incom
     struct error err = ERROR_INIT;
     bool unchanged = false;
     b->ctx.self = in->source;
-    bool room = has_room(in->u->wire, &err);
+    bool room = builder_has_room(in->u->wire, &err);
     if (room && update_by_type(b, r, in, &unchanged, &err)) {
         result->n_accepted++;
         result->n_unchanged += unchanged;
@@ -375,10 +393,7 @@ static void update_one(struct builder *b, struct resource *r, const struct incom
         if (r->type == RESOURCE_CLUSTER)
             builder_demand_came(b, in->source, r->name);
     } else {
-        resource_reject(r, room ? in->u->wire : BYTES_NONE, in->u->version, error_text(&err),
-                        in->wall_ns);
-        add_error(result, in->u->name, error_text(&err));
-        count_rejected(b, r->type);
+        builder_refuse(b, r, in->u, &err, result);
         if (r->type == RESOURCE_CLUSTER)
             builder_demand_absent(b, in->source, r->name);
     }
@@ -395,6 +410,8 @@ static void remove_one(struct builder *b, struct resource *r, struct update_resu
     if (r->type == RESOURCE_CLUSTER) {
         builder_cluster_remove(b, r);
         builder_demand_absent(b, &r->source->source, r->name);
+    } else if (r->type == RESOURCE_SCOPED_ROUTE) {
+        builder_scope_remove(b, r);
     } else {
         builder_listener_remove(b, r);
     }
@@ -408,7 +425,7 @@ static void remove_named(struct builder *b, const struct config_source *source,
     struct resource *r = store_find(&b->store, source, type, name);
     if (!r && type == RESOURCE_CLUSTER)
         builder_demand_absent(b, source, name);
-    if (!r || r->is_static)
+    if (!r || r->is_static || r->stands_for_all)
         return;
     if (resource_type_is_wildcard(type)) {
         remove_one(b, r, result);
@@ -444,7 +461,7 @@ static void remove_unnamed(struct builder *b, const struct config_source *source
     LIST_EACH(it, &b->store.lists[type])
     {
         struct resource *r = LIST_ENTRY(it, struct resource, link);
-        if (!r->is_static && r->seen != mark && same_source(r, source))
+        if (!r->is_static && !r->stands_for_all && r->seen != mark && same_source(r, source))
             remove_one(b, r, result);
     }
 }
@@ -458,16 +475,20 @@ static void keep_type_version(struct builder *b, enum resource_type type, struct
     b->type_versions[type][version.len] = '\0';
 }
 
-static struct resource *wildcard_of(const struct builder *b, enum resource_type type)
+static struct resource *wildcard_of(const struct builder *b, enum resource_type type,
+                                    const struct config_source *source)
 {
     if (type == RESOURCE_CLUSTER)
         return b->cds_want;
+    if (type == RESOURCE_SCOPED_ROUTE)
+        return builder_scopes(b, source);
     return type == RESOURCE_LISTENER ? b->lds_want : NULL;
 }
 
-struct resource *builder_wildcard(const struct builder *b, enum resource_type type)
+struct resource *builder_wildcard(const struct builder *b, enum resource_type type,
+                                  const struct config_source *source)
 {
-    return wildcard_of(b, type);
+    return wildcard_of(b, type, source);
 }
 
 void config_update(struct builder *b, const struct config_source *source, enum resource_type type,
@@ -475,9 +496,16 @@ void config_update(struct builder *b, const struct config_source *source, enum r
                    const struct bytes *removed, size_t n_removed, bool full_state,
                    struct bytes version, struct update_result *result)
 {
+    struct incoming whole = {NULL, source, builder_wall_ns(b), version};
     *result = (struct update_result){0};
     b->ctx.is_static = false;
     b->ctx.reject_unknown = b->options.reject_unknown_dynamic;
+    if (type == RESOURCE_SCOPED_ROUTE &&
+        !builder_scopes_accept(b, source, updates, n_updates, removed, n_removed, full_state,
+                               result)) {
+        n_updates = n_removed = 0; /* all of it, or nothing */
+        full_state = false;
+    }
     if (full_state && resource_type_is_wildcard(type))
         remove_unnamed(b, source, type, updates, n_updates, result);
     for (size_t i = 0; i < n_removed; i++)
@@ -493,8 +521,10 @@ void config_update(struct builder *b, const struct config_source *source, enum r
     builder_hold_review(b);
     if (result->n_errors == 0)
         keep_type_version(b, type, version);
-    if (wildcard_of(b, type))
-        builder_settle(b, wildcard_of(b, type));
+    if (type == RESOURCE_SCOPED_ROUTE)
+        builder_scopes_answered(b, &whole, result->n_errors == 0);
+    if (wildcard_of(b, type, source))
+        builder_settle(b, wildcard_of(b, type, source));
     builder_flush_wants(b);
     builder_init_advance(b);
     builder_count(b);
@@ -508,7 +538,7 @@ void config_source_begins(struct builder *b, const struct config_source *source,
     LIST_EACH(it, &b->store.lists[type])
     {
         struct resource *r = LIST_ENTRY(it, struct resource, link);
-        if (r->is_static || !same_source(r, source) || !r->rejected)
+        if (r->is_static || r->stands_for_all || !same_source(r, source) || !r->rejected)
             continue;
         resource_clear_rejected(r);
         if (resource_type_is_wildcard(type) && !r->active && !r->pending)
@@ -519,12 +549,12 @@ void config_source_begins(struct builder *b, const struct config_source *source,
 void config_update_failed(struct builder *b, const struct config_source *source,
                           enum resource_type type)
 {
-    if (wildcard_of(b, type))
-        builder_settle(b, wildcard_of(b, type));
+    if (wildcard_of(b, type, source))
+        builder_settle(b, wildcard_of(b, type, source));
     LIST_EACH(it, &b->store.lists[type])
     {
         struct resource *r = LIST_ENTRY(it, struct resource, link);
-        if (!resource_type_is_wildcard(type) && r->told && !r->settled && same_source(r, source))
+        if (r->told && !r->settled && same_source(r, source))
             builder_settle(b, r);
     }
     builder_flush_wants(b);
@@ -543,7 +573,7 @@ bool builder_add_static(struct builder *b, enum resource_type type, const struct
 {
     struct incoming in = {u, NULL, builder_wall_ns(b), u->version};
     bool unchanged = false;
-    CHECK(resource_type_is_wildcard(type) || type == RESOURCE_SECRET);
+    CHECK(resource_type_is_global(type) || type == RESOURCE_SECRET);
     if (store_find(&b->store, NULL, type, u->name))
         return error_set(err, duplicates[type], BYTES_ARG(u->name));
     struct resource *r = store_add(&b->store, NULL, type, u->name);

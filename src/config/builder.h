@@ -159,8 +159,8 @@ MUST_CHECK bool builder_add_static(struct builder *b, enum resource_type type,
 void builder_dns_update(struct builder *b, struct bytes cluster_name, uint64_t generation,
                         unsigned target, bool ok, const struct address *addresses, unsigned n);
 
-/* A request wants what is not there: a cluster, or a virtual host as "routes/host". It comes with a
- * snapshot, or demand_settled() is called (perhaps at once), or neither. */
+/* A request wants what is not there: a cluster, a virtual host as "routes/host", or the routes of a
+ * scope. It comes with a snapshot, or demand_settled() is called (perhaps at once), or neither. */
 void builder_demand(struct builder *b, enum resource_type type, const struct config_source *source,
                     struct bytes name);
 /* What a name of a source is known by. Any thread. */
@@ -228,6 +228,17 @@ size_t builder_each(struct builder *b, enum resource_type type, size_t from, res
 typedef void builder_held_fn(void *arg, struct bytes name, struct bytes version);
 void builder_each_held(const struct builder *b, const struct config_source *source,
                        enum resource_type type, builder_held_fn *fn, void *arg);
+/* The scoped routes of a source, as /config_dump has them: nth = 0, 1 ...; false: there is none. */
+struct scopes_view {
+    const struct resource *all;
+    struct bytes name;   /* scoped_routes.name */
+    const char *version; /* NULL: nothing has come */
+    uint64_t wall_ns;    /* of the last update */
+};
+bool builder_scopes_view(const struct builder *b, unsigned nth, struct scopes_view *out);
+typedef void builder_scope_fn(void *arg, const struct resource_version *v);
+void builder_each_scope(const struct builder *b, const struct scopes_view *v, builder_scope_fn *fn,
+                        void *arg);
 /* When the first certificate of an active context ends, in Unix time; INT64_MAX: there is none. */
 int64_t builder_first_expiry(struct builder *b);
 /* version_info of the last full response of clusters or listeners ("" before). */

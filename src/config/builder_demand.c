@@ -128,6 +128,10 @@ void builder_demand(struct builder *b, enum resource_type type, const struct con
 {
     struct demand *d = find(b, type, source, name);
     const struct resource *r = held(b, type, source, name);
+    if (type == RESOURCE_ROUTE) { /* of a scope, which keeps it */
+        builder_scope_demand(b, source, name);
+        return;
+    }
     if (r ? type == RESOURCE_CLUSTER : d && list_empty(&d->link))
         return;   /* the cluster, or an answer, is on its way */
     if (r || d) { /* a virtual host that is there serves what asks for it, or never will */
@@ -172,10 +176,16 @@ void builder_demand_settled(struct builder *b, struct resource *r)
         list_remove(&d->link);
     else
         set_absent(b, d);
+    builder_demand_tell_later(b, r->type, &r->source->source, r->name);
+}
+
+void builder_demand_tell_later(struct builder *b, enum resource_type type,
+                               const struct config_source *source, struct bytes name)
+{
     GROW(b->settled, b->cap_settled, b->n_settled + 1);
     struct strbuf *key = &b->settled[b->n_settled++];
     *key = (struct strbuf)STRBUF_INIT;
-    strbuf_add_bytes(key, d->key);
+    builder_demand_key(key, type, source, name);
 }
 
 void builder_demands_tell(struct builder *b)

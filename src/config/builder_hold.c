@@ -13,6 +13,7 @@
 #include "config/http_manager.h"
 #include "config/route.h"
 #include "config/route_index.h"
+#include "config/scoped_routes.h"
 #include "config/wire.h"
 
 enum { ROUTE_CONFIG_VIRTUAL_HOSTS = 2 };
@@ -397,6 +398,14 @@ static bool add_name(void *arg, struct bytes cluster, const struct route_place *
     return true;
 }
 
+static void scope_names(const struct scope_table *t, struct map *names)
+{
+    for (uint32_t i = 0; t && i < t->n; i++) {
+        if (t->entries[i].routes)
+            route_config_clusters(t->entries[i].routes, add_name, names);
+    }
+}
+
 /* Every cluster that what serves now names. */
 static void all_names(const struct builder *b, struct map *names)
 {
@@ -414,7 +423,15 @@ static void all_names(const struct builder *b, struct map *names)
             const struct listener_chain *c = i < p->n_chains ? &p->chains[i] : p->default_chain;
             if (c && c->manager && c->manager->inline_routes)
                 route_config_clusters(c->manager->inline_routes, add_name, names);
+            if (c && c->manager && c->manager->scoped)
+                scope_names(c->manager->scoped->table, names);
         }
+    }
+    LIST_EACH(it, &b->store.lists[RESOURCE_SCOPED_ROUTE])
+    {
+        const struct resource *r = LIST_ENTRY(it, struct resource, link);
+        if (r->active && r->active->scope->routes)
+            route_config_clusters(r->active->scope->routes, add_name, names);
     }
 }
 

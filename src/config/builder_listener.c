@@ -4,6 +4,7 @@
 #include "config/builder_private.h"
 #include "config/tls_stats.h"
 #include "config/route.h"
+#include "config/scoped_routes.h"
 
 static const struct listener_chain *chain_at(const struct listener_parts *p, unsigned i)
 {
@@ -83,6 +84,7 @@ static void binding_fini(struct node *n)
     NODE_UNREF(&c);
     NODE_UNREF(&x->manager);
     NODE_UNREF(&x->routes);
+    NODE_UNREF(&x->scopes);
     if (x->tls)
         NODE_UNREF(&x->tls);
     stat_scope_unref(&x->listener_http_stats);
@@ -106,7 +108,7 @@ static void entry_fini(struct node *n)
 /* Routes of a manager now: its own, or what its source has delivered. */
 static struct route_config *routes_of(struct builder *b, const struct http_manager *m)
 {
-    if (!m)
+    if (!m || m->scoped)
         return NULL;
     if (m->inline_routes)
         return m->inline_routes;
@@ -122,12 +124,13 @@ static struct tls_node *context_of(const struct listener_chain *c)
 static struct chain_binding *find_binding(const struct listener_entry *e,
                                           const struct listener_chain *c,
                                           const struct http_manager *manager,
-                                          const struct route_config *routes)
+                                          const struct route_config *routes,
+                                          const struct scope_table *scopes)
 {
     for (unsigned i = 0; e && i <= e->n_chains; i++) {
         struct chain_binding *x = i < e->n_chains ? e->chains[i] : e->default_chain;
         if (x && x->chain == c->chain && x->manager == manager && x->routes == routes &&
-            x->tls == context_of(c))
+            x->scopes == scopes && x->tls == context_of(c))
             return x;
     }
     return NULL;
@@ -138,10 +141,12 @@ static struct chain_binding *make_binding(struct builder *b, const struct listen
                                           const struct listener_chain *c)
 {
     struct route_config *routes = routes_of(b, c->manager);
+    struct scope_table *scopes =
+        c->manager && c->manager->scoped ? builder_scope_table(b, c->manager->scoped) : NULL;
     struct http_manager *manager = builder_manager_now(b, old, c);
     /* equal parts of a listener whose address changed still count elsewhere */
     struct chain_binding *x =
-        old && old->stats == e->stats ? find_binding(old, c, manager, routes) : NULL;
+        old && old->stats == e->stats ? find_binding(old, c, manager, routes, scopes) : NULL;
     if (x) {
         NODE_UNREF(&manager);
         return NODE_REF(x);
@@ -154,6 +159,7 @@ static struct chain_binding *make_binding(struct builder *b, const struct listen
     x->chain = NODE_REF(c->chain);
     x->manager = manager;
     x->routes = routes ? NODE_REF(routes) : NULL;
+    x->scopes = scopes ? NODE_REF(scopes) : NULL;
     x->tls = context_of(c) ? NODE_REF(context_of(c)) : NULL;
     if (c->manager) {
         struct strbuf s = STRBUF_INIT;
@@ -205,12 +211,18 @@ struct listener_entry *builder_listener_entry(struct builder *b, const struct re
 
 /* ---- listeners ---- */
 
+bool builder_awaits(const struct resource_version *v, const struct resource *on)
+{
+    if (on->stands_for_all)
+        return !builder_scopes_warm(on);
+    return !on->active && !on->settled &&
+           (on->type != RESOURCE_EXTENSION || builder_extension_awaited(v, on));
+}
+
 bool builder_listener_warm(const struct resource_version *v)
 {
     for (unsigned i = 0; i < v->n_deps; i++) {
-        const struct resource *on = v->deps[i].on;
-        if (!on->active && !on->settled &&
-            (on->type != RESOURCE_EXTENSION || builder_extension_awaited(v, on)))
+        if (builder_awaits(v, v->deps[i].on))
             return false;
     }
     return true;
@@ -267,10 +279,12 @@ static void depend_on_parts(struct builder *b, struct resource_version *v)
     for (unsigned i = 0; i < n; i++) {
         const struct http_manager *m = chain_at(p, i)->manager;
         builder_depend_on_secrets(b, v, chain_at(p, i)->chain->tls);
+        if (m && m->scoped && !m->scoped->table)
+            builder_depend_on_scopes(b, v, m);
         if (!m || m->rds_name.len == 0)
             continue;
         builder_depend(b, v, &m->rds_source, RESOURCE_ROUTE, m->rds_name);
-        builder_route_scope(b, v->deps[v->n_deps - 1].on, m);
+        builder_route_scope(b, v->deps[v->n_deps - 1].on, m->stat_prefix);
     }
 }
 
@@ -397,10 +411,11 @@ void builder_route_activate(struct builder *b, struct resource *r, struct resour
     r->active = v;
     resource_version_free(&old);
     builder_mark_dirty(b, r);
+    builder_scopes_touch(b, r);
     LIST_EACH(it, &r->dependants)
     {
         struct resource_version *user = LIST_ENTRY(it, struct dependency, link)->from;
-        if (user == user->resource->active)
+        if (user == user->resource->active && user->resource->type == RESOURCE_LISTENER)
             builder_mark_dirty(b, user->resource);
     }
 }

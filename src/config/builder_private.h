@@ -40,6 +40,9 @@ struct builder {
     bool clusters_moved;      /* one became warm since the last review */
     bool names_moved;         /* which clusters are named may have changed since */
 
+    struct map scopes_ready; /* name -> struct scope *: decoded, and about to be used */
+    bool scopes_moved;       /* who uses scopes may have changed */
+
     struct map demands;     /* builder_demand_key() -> struct demand * */
     struct list absent;     /* struct demand */
     struct strbuf *settled; /* keys to be told after the commit */
@@ -58,7 +61,7 @@ struct fetch_wait {
 
 /* One resource of an update, while it is dealt with. */
 struct incoming {
-    const struct resource_update *u;
+    const struct resource_update *u;    /* NULL: the response itself */
     const struct config_source *source; /* NULL: the bootstrap */
     uint64_t wall_ns;
     struct bytes version; /* of the response: what statistics hash */
@@ -79,8 +82,13 @@ void builder_keep_version(struct resource_version *v, const struct incoming *in)
 
 void builder_forget_sorted(struct builder *b, enum resource_type type);
 
-/* "*" of clusters or listeners; NULL: not asked for (yet). */
-struct resource *builder_wildcard(const struct builder *b, enum resource_type type);
+/* "*" of clusters, listeners or a source's scopes; NULL: not asked for (yet). */
+struct resource *builder_wildcard(const struct builder *b, enum resource_type type,
+                                  const struct config_source *source);
+/* Sets memory aside for decoding it. */
+MUST_CHECK bool builder_has_room(struct bytes wire, struct error *err);
+void builder_refuse(struct builder *b, struct resource *r, const struct resource_update *u,
+                    const struct error *err, struct update_result *result);
 
 /* ---- builder_snapshot.c ---- */
 void builder_snapshots_fini(struct builder *b);
@@ -109,6 +117,8 @@ MUST_CHECK bool builder_route_update(struct builder *b, struct resource *r,
                                      const struct incoming *in, bool *unchanged, struct error *err);
 void builder_listener_promote(struct builder *b, struct resource *r);
 bool builder_listener_warm(const struct resource_version *v);
+/* Does a version wait for this one that it depends on? */
+bool builder_awaits(const struct resource_version *v, const struct resource *on);
 struct listener_entry *builder_listener_entry(struct builder *b, const struct resource_version *v,
                                               const struct listener_entry *old);
 void builder_release_later(struct builder *b, struct resource_version *v);
@@ -130,6 +140,37 @@ struct bytes builder_route_own(const struct resource_version *v);
 MUST_CHECK struct resource_version *
 builder_route_compose(struct builder *b, struct resource_version *v, struct error *err);
 
+/* ---- builder_scope.c ---- */
+/* What stands for all scopes of a source; NULL: they are not wanted. */
+struct resource *builder_scopes(const struct builder *b, const struct config_source *source);
+void builder_depend_on_scopes(struct builder *b, struct resource_version *v,
+                              const struct http_manager *m);
+/* Have the scopes come, and the routes that they name? */
+bool builder_scopes_warm(const struct resource *all);
+/* What serves for a connection manager, borrowed. */
+struct scoped_routes;
+struct scope_table *builder_scope_table(struct builder *b, const struct scoped_routes *s);
+/* Before an update: may it be, as a whole? False: *result says why not. */
+MUST_CHECK bool builder_scopes_accept(struct builder *b, const struct config_source *source,
+                                      const struct resource_update *updates, size_t n,
+                                      const struct bytes *removed, size_t n_removed,
+                                      bool full_state, struct update_result *result);
+MUST_CHECK bool builder_scope_update(struct builder *b, struct resource *r,
+                                     const struct incoming *in, bool *unchanged, struct error *err);
+void builder_scope_remove(struct builder *b, struct resource *r);
+/* After an update. */
+void builder_scopes_answered(struct builder *b, const struct incoming *in, bool ok);
+/* Routes have changed, or have come or will not: what that means to scopes that name them. */
+void builder_scopes_touch(struct builder *b, const struct resource *routes);
+void builder_scopes_promote(struct builder *b, const struct resource *routes);
+void builder_scopes_settled(struct builder *b, const struct resource *routes);
+/* A request wants the routes of a scope. */
+void builder_scope_demand(struct builder *b, const struct config_source *source, struct bytes name);
+void builder_scopes_review(struct builder *b); /* with scopes_moved */
+/* The last listener that used them is gone. */
+void builder_scopes_forget(struct builder *b, struct resource *all);
+void builder_scopes_fini(struct builder *b);
+
 /* ---- builder_runtime.c ---- */
 MUST_CHECK bool builder_runtime_update(struct builder *b, struct resource *r,
                                        const struct incoming *in, bool *unchanged,
@@ -146,6 +187,9 @@ void builder_demand_absent(struct builder *b, const struct config_source *source
 void builder_demand_came(struct builder *b, const struct config_source *source, struct bytes name);
 /* A virtual host has come, or will not. Who waits for it is told after the next commit. */
 void builder_demand_settled(struct builder *b, struct resource *r);
+/* Whoever waits for it is told so after the next commit. */
+void builder_demand_tell_later(struct builder *b, enum resource_type type,
+                               const struct config_source *source, struct bytes name);
 void builder_demands_tell(struct builder *b);
 void builder_demands_fini(struct builder *b);
 
@@ -218,7 +262,7 @@ void builder_subscription_count(struct resource *r, enum subscription_event e);
 void builder_subscription_answer(struct resource *r, const struct incoming *in, bool ok,
                                  bool unchanged);
 /* Gives routes their scope: by the first manager that names them. */
-void builder_route_scope(struct builder *b, struct resource *r, const struct http_manager *m);
+void builder_route_scope(struct builder *b, struct resource *r, struct bytes stat_prefix);
 
 /* ---- builder_wants.c ---- */
 /* Adds a dependency of v (deps has room) and wants it. */

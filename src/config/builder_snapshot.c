@@ -33,6 +33,7 @@ static void put(struct builder *b, struct resource *r)
     case RESOURCE_SECRET:
     case RESOURCE_EXTENSION:
     case RESOURCE_VIRTUAL_HOST:
+    case RESOURCE_SCOPED_ROUTE:
     case RESOURCE_RUNTIME:
     case RESOURCE_TYPE_COUNT:
         break;

@@ -14,9 +14,12 @@
         [SUBSCRIPTION_TIMEOUT] = STAT_##of##_INIT_FETCH_TIMEOUT,                                   \
     }
 static const unsigned events[RESOURCE_TYPE_COUNT][SUBSCRIPTION_TIMEOUT + 1] = {
-    EVENTS(RESOURCE_ENDPOINT, CLUSTER, CLUSTER_DNS),  EVENTS(RESOURCE_ROUTE, RDS, RDS_UPDATE),
-    EVENTS(RESOURCE_SECRET, SDS, SDS_UPDATE),         EVENTS(RESOURCE_EXTENSION, ECDS, ECDS_UPDATE),
+    EVENTS(RESOURCE_ENDPOINT, CLUSTER, CLUSTER_DNS),
+    EVENTS(RESOURCE_ROUTE, RDS, RDS_UPDATE),
+    EVENTS(RESOURCE_SECRET, SDS, SDS_UPDATE),
+    EVENTS(RESOURCE_EXTENSION, ECDS, ECDS_UPDATE),
     EVENTS(RESOURCE_VIRTUAL_HOST, VHDS, VHDS_UPDATE),
+    EVENTS(RESOURCE_SCOPED_ROUTE, SRDS, SRDS_UPDATE),
 };
 
 /* What the newest version is called, of those with a scope of their own. */
@@ -27,6 +30,7 @@ static const struct {
     [RESOURCE_SECRET] = {STAT_SDS_UPDATE_TIME, STAT_SDS_VERSION, STAT_SDS_VERSION_TEXT},
     [RESOURCE_EXTENSION] = {STAT_ECDS_UPDATE_TIME, STAT_ECDS_VERSION, STAT_ECDS_VERSION_TEXT},
     [RESOURCE_VIRTUAL_HOST] = {STAT_VHDS_UPDATE_TIME, STAT_VHDS_VERSION, STAT_VHDS_VERSION_TEXT},
+    [RESOURCE_SCOPED_ROUTE] = {STAT_SRDS_UPDATE_TIME, STAT_SRDS_VERSION, STAT_SRDS_VERSION_TEXT},
 };
 
 /* Two versions of a cluster share its statistics: one of them counts. */
@@ -81,29 +85,33 @@ void builder_subscription_answer(struct resource *r, const struct incoming *in, 
         stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_ECDS_CONFIG_RELOAD);
     if (ok && !unchanged && r->stats && r->type == RESOURCE_VIRTUAL_HOST)
         stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_VHDS_CONFIG_RELOAD);
-    if (!ok || unchanged || !r->stats || r->type != RESOURCE_ROUTE)
+    bool scopes = r->type == RESOURCE_SCOPED_ROUTE;
+    if (!ok || unchanged || !r->stats || (r->type != RESOURCE_ROUTE && !scopes))
         return;
-    stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_RDS_CONFIG_RELOAD);
-    stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RDS_CONFIG_RELOAD_TIME_MS,
+    stat_inc(r->stats, STAT_SLOT_CONFIG,
+             scopes ? (unsigned)STAT_SRDS_CONFIG_RELOAD : STAT_RDS_CONFIG_RELOAD);
+    stat_set(r->stats, STAT_SLOT_CONFIG,
+             scopes ? (unsigned)STAT_SRDS_CONFIG_RELOAD_TIME_MS : STAT_RDS_CONFIG_RELOAD_TIME_MS,
              (int64_t)(in->wall_ns / NS_PER_MS));
 }
 
-void builder_route_scope(struct builder *b, struct resource *r, const struct http_manager *m)
+void builder_route_scope(struct builder *b, struct resource *r, struct bytes stat_prefix)
 {
     if (r->stats)
         return;
     struct arena *a = arena_new(0);
     struct bytes name = stat_name_of(a, r->name);
     const char *prefix =
-        arena_printf(a, "http.%.*s.rds.%.*s", BYTES_ARG(m->stat_prefix), BYTES_ARG(name));
+        arena_printf(a, "http.%.*s.rds.%.*s", BYTES_ARG(stat_prefix), BYTES_ARG(name));
     r->stats = stat_scope_get(b->options.stats, bytes_of(prefix), &rds_stat_schema);
     arena_free(&a);
 }
 
 void config_source_failed(struct builder *b, const struct config_source *source)
 {
-    static const enum resource_type types[] = {RESOURCE_ENDPOINT, RESOURCE_ROUTE, RESOURCE_SECRET,
-                                               RESOURCE_EXTENSION, RESOURCE_VIRTUAL_HOST};
+    static const enum resource_type types[] = {RESOURCE_ENDPOINT,     RESOURCE_ROUTE,
+                                               RESOURCE_SECRET,       RESOURCE_EXTENSION,
+                                               RESOURCE_VIRTUAL_HOST, RESOURCE_SCOPED_ROUTE};
     for (unsigned t = 0; t < ARRAY_SIZE(types); t++) {
         LIST_EACH(it, &b->store.lists[types[t]])
         {

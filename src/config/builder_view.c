@@ -18,7 +18,12 @@ static void make_sorted(struct builder *b, enum resource_type type)
         return;
     b->sorted[type] = mem_alloc((b->store.counts[type] + 1) * sizeof(struct resource *));
     LIST_EACH(it, &b->store.lists[type])
-    b->sorted[type][n++] = LIST_ENTRY(it, struct resource, link);
+    {
+        struct resource *r = LIST_ENTRY(it, struct resource, link);
+        if (!r->stands_for_all)
+            b->sorted[type][n++] = r;
+    }
+    b->sorted[type][n] = NULL;
     if (n)
         qsort(b->sorted[type], n, sizeof(struct resource *), by_name);
 }
@@ -34,18 +39,12 @@ static enum client_status status_of(const struct resource *r)
     return r->absent ? CLIENT_DOES_NOT_EXIST : CLIENT_REQUESTED;
 }
 
-static bool missing(const struct resource_version *v, const struct resource *on)
-{
-    return !on->active && !on->settled &&
-           (on->type != RESOURCE_EXTENSION || builder_extension_awaited(v, on));
-}
-
 static void describe_wait(const struct resource_version *v, char *out, size_t size)
 {
     size_t n = 0;
     for (unsigned i = 0; i < v->n_deps && n < size; i++) {
         const struct resource *on = v->deps[i].on;
-        if (missing(v, on))
+        if (builder_awaits(v, on))
             n += (size_t)snprintf(out + n, size - n, "%s%s %.*s", n ? ", " : "",
                                   resource_type_short(on->type), BYTES_ARG(on->name));
     }
@@ -102,7 +101,7 @@ size_t builder_each(struct builder *b, enum resource_type type, size_t from, res
                     void *ctx)
 {
     make_sorted(b, type);
-    for (size_t i = from; i < b->store.counts[type]; i++) {
+    for (size_t i = from; i < b->store.counts[type] && b->sorted[type][i]; i++) {
         struct resource_view v = view_of(b, b->sorted[type][i]);
         if (!fn(ctx, &v))
             return i + 1;

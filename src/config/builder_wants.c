@@ -48,6 +48,7 @@ void builder_undepend(struct builder *b, struct resource_version *v)
     for (unsigned i = 0; i < v->n_deps; i++) {
         struct resource *r = v->deps[i].on;
         list_remove(&v->deps[i].link);
+        b->scopes_moved |= r->stands_for_all;
         if (--r->n_dependants == 0)
             want_changed(b, r);
     }
@@ -73,7 +74,7 @@ static void count_timeout(struct builder *b, struct resource *r)
     builder_subscription_count(r, SUBSCRIPTION_TIMEOUT);
     if (b->table.fetch_timed_out)
         b->table.fetch_timed_out(b->table.ctx, &r->source->source, r->type, r->name);
-    if (b->table.source_failed && resource_type_is_wildcard(r->type))
+    if (b->table.source_failed && resource_type_is_global(r->type))
         b->table.source_failed(b->table.ctx, &r->source->source);
 }
 
@@ -141,6 +142,8 @@ static void tell(struct builder *b, struct resource *r)
 static void forget(struct builder *b, struct resource *r)
 {
     stop_timer(b, r);
+    if (r->stands_for_all)
+        builder_scopes_forget(b, r);
     if (r->told && !b->closing)
         b->table.unwant(b->table.ctx, &r->source->source, r->type, r->name);
     if (r->type == RESOURCE_ROUTE && r->active &&
@@ -154,15 +157,17 @@ static void forget(struct builder *b, struct resource *r)
     store_remove(&b->store, r);
 }
 
-void builder_flush_wants(struct builder *b)
+/* True: a source has something to say. *again: one that was forgotten needed others. */
+static bool flush_wants(struct builder *b, bool *again)
 {
     bool any = false;
-    b->asking = NULL;
+    *again = false;
     LIST_EACH(it, &b->want_changes)
     {
         struct resource *r = LIST_ENTRY(it, struct resource, want_link);
         if (r->n_dependants == 0) {
             any |= r->told;
+            *again |= r->stands_for_all;
             forget(b, r);
         } else if (r->told) {
             list_remove(&r->want_link);
@@ -172,6 +177,18 @@ void builder_flush_wants(struct builder *b)
             any = true;
         }
     }
+    return any;
+}
+
+void builder_flush_wants(struct builder *b)
+{
+    bool any = false, again;
+    b->asking = NULL;
+    if (b->scopes_moved)
+        builder_scopes_review(b);
+    do
+        any |= flush_wants(b, &again);
+    while (again);
     if (any && !b->closing)
         b->table.wants_done(b->table.ctx);
 }
@@ -188,7 +205,7 @@ static struct resource *first_ready(struct resource *r)
     LIST_EACH(it, &r->dependants)
     {
         struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
-        if (v == v->resource->pending && is_warm(v))
+        if (v == v->resource->pending && v->resource->type != RESOURCE_SCOPED_ROUTE && is_warm(v))
             return v->resource;
     }
     return NULL;
@@ -213,6 +230,10 @@ void builder_settle(struct builder *b, struct resource *r)
         builder_extension_fall_back(b, r);
     if (r->type == RESOURCE_VIRTUAL_HOST)
         builder_demand_settled(b, r);
+    if (r->type == RESOURCE_ROUTE) {
+        builder_scopes_settled(b, r);
+        builder_scopes_promote(b, r);
+    }
     builder_promote_dependants(b, r);
 }
 

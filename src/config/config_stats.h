@@ -37,87 +37,56 @@
 enum { STAT_CLUSTERS_INFLATED };
 extern const struct stat_schema thread_clusters_stat_schema;
 
+/* What every subscription of a name counts. */
+#define SUBSCRIPTION_STATS_OF(X, of)                                                               \
+    X(of##_INIT_FETCH_TIMEOUT, "init_fetch_timeout", COUNTER)                                      \
+    X(of##_UPDATE_ATTEMPT, "update_attempt", COUNTER)                                              \
+    X(of##_UPDATE_DURATION, "update_duration", HISTOGRAM)                                          \
+    X(of##_UPDATE_FAILURE, "update_failure", COUNTER)                                              \
+    X(of##_UPDATE_REJECTED, "update_rejected", COUNTER)                                            \
+    X(of##_UPDATE_SUCCESS, "update_success", COUNTER)                                              \
+    X(of##_UPDATE_TIME, "update_time", GAUGE)                                                      \
+    X(of##_VERSION, "version", GAUGE)                                                              \
+    X(of##_VERSION_TEXT, "version_text", TEXT)
+
 /* http.PREFIX.rds.NAME.* */
 #define RDS_STAT_LIST(X)                                                                           \
     X(RDS_CONFIG_RELOAD, "config_reload", COUNTER)                                                 \
     X(RDS_CONFIG_RELOAD_TIME_MS, "config_reload_time_ms", GAUGE)                                   \
-    X(RDS_INIT_FETCH_TIMEOUT, "init_fetch_timeout", COUNTER)                                       \
-    X(RDS_UPDATE_ATTEMPT, "update_attempt", COUNTER)                                               \
-    X(RDS_UPDATE_DURATION, "update_duration", HISTOGRAM)                                           \
     X(RDS_UPDATE_EMPTY, "update_empty", COUNTER)                                                   \
-    X(RDS_UPDATE_FAILURE, "update_failure", COUNTER)                                               \
-    X(RDS_UPDATE_REJECTED, "update_rejected", COUNTER)                                             \
-    X(RDS_UPDATE_SUCCESS, "update_success", COUNTER)                                               \
-    X(RDS_UPDATE_TIME, "update_time", GAUGE)                                                       \
-    X(RDS_VERSION, "version", GAUGE)                                                               \
-    X(RDS_VERSION_TEXT, "version_text", TEXT)
-
-enum rds_stat {
-#define X(id, name, kind) STAT_##id,
-    RDS_STAT_LIST(X)
-#undef X
-        RDS_STAT_COUNT
-};
+    SUBSCRIPTION_STATS_OF(X, RDS)
+/* http.PREFIX.rds.vhds.NAME.* */
+#define VHDS_STAT_LIST(X)                                                                          \
+    X(VHDS_CONFIG_RELOAD, "config_reload", COUNTER)                                                \
+    X(VHDS_UPDATE_EMPTY, "update_empty", COUNTER)                                                  \
+    SUBSCRIPTION_STATS_OF(X, VHDS)
+/* http.PREFIX.scoped_rds.NAME.* */
+#define SRDS_STAT_LIST(X)                                                                          \
+    X(SRDS_ACTIVE_SCOPES, "active_scopes", GAUGE)                                                  \
+    X(SRDS_ALL_SCOPES, "all_scopes", GAUGE)                                                        \
+    X(SRDS_CONFIG_RELOAD, "config_reload", COUNTER)                                                \
+    X(SRDS_CONFIG_RELOAD_TIME_MS, "config_reload_time_ms", GAUGE)                                  \
+    X(SRDS_ON_DEMAND_SCOPES, "on_demand_scopes", GAUGE)                                            \
+    X(SRDS_UPDATE_EMPTY, "update_empty", COUNTER)                                                  \
+    SUBSCRIPTION_STATS_OF(X, SRDS)
 /* sds.NAME.* */
 #define SDS_STAT_LIST(X)                                                                           \
-    X(SDS_INIT_FETCH_TIMEOUT, "init_fetch_timeout", COUNTER)                                       \
     X(SDS_KEY_ROTATION_FAILED, "key_rotation_failed", COUNTER)                                     \
-    X(SDS_UPDATE_ATTEMPT, "update_attempt", COUNTER)                                               \
-    X(SDS_UPDATE_DURATION, "update_duration", HISTOGRAM)                                           \
-    X(SDS_UPDATE_FAILURE, "update_failure", COUNTER)                                               \
-    X(SDS_UPDATE_REJECTED, "update_rejected", COUNTER)                                             \
-    X(SDS_UPDATE_SUCCESS, "update_success", COUNTER)                                               \
-    X(SDS_UPDATE_TIME, "update_time", GAUGE)                                                       \
-    X(SDS_VERSION, "version", GAUGE)                                                               \
-    X(SDS_VERSION_TEXT, "version_text", TEXT)
-
-enum sds_stat {
-#define X(id, name, kind) STAT_##id,
-    SDS_STAT_LIST(X)
-#undef X
-        SDS_STAT_COUNT
-};
+    SUBSCRIPTION_STATS_OF(X, SDS)
 /* extension_config_discovery.http_filter.NAME.* */
 #define ECDS_STAT_LIST(X)                                                                          \
     X(ECDS_CONFIG_CONFLICT, "config_conflict", COUNTER)                                            \
     X(ECDS_CONFIG_FAIL, "config_fail", COUNTER)                                                    \
     X(ECDS_CONFIG_RELOAD, "config_reload", COUNTER)                                                \
-    X(ECDS_INIT_FETCH_TIMEOUT, "init_fetch_timeout", COUNTER)                                      \
-    X(ECDS_UPDATE_ATTEMPT, "update_attempt", COUNTER)                                              \
-    X(ECDS_UPDATE_DURATION, "update_duration", HISTOGRAM)                                          \
-    X(ECDS_UPDATE_FAILURE, "update_failure", COUNTER)                                              \
-    X(ECDS_UPDATE_REJECTED, "update_rejected", COUNTER)                                            \
-    X(ECDS_UPDATE_SUCCESS, "update_success", COUNTER)                                              \
-    X(ECDS_UPDATE_TIME, "update_time", GAUGE)                                                      \
-    X(ECDS_VERSION, "version", GAUGE)                                                              \
-    X(ECDS_VERSION_TEXT, "version_text", TEXT)
+    SUBSCRIPTION_STATS_OF(X, ECDS)
 
-enum ecds_stat {
 #define X(id, name, kind) STAT_##id,
-    ECDS_STAT_LIST(X)
+enum rds_stat { RDS_STAT_LIST(X) };
+enum vhds_stat { VHDS_STAT_LIST(X) };
+enum srds_stat { SRDS_STAT_LIST(X) };
+enum sds_stat { SDS_STAT_LIST(X) };
+enum ecds_stat { ECDS_STAT_LIST(X) };
 #undef X
-        ECDS_STAT_COUNT
-};
-/* http.PREFIX.rds.vhds.NAME.* */
-#define VHDS_STAT_LIST(X)                                                                          \
-    X(VHDS_CONFIG_RELOAD, "config_reload", COUNTER)                                                \
-    X(VHDS_INIT_FETCH_TIMEOUT, "init_fetch_timeout", COUNTER)                                      \
-    X(VHDS_UPDATE_ATTEMPT, "update_attempt", COUNTER)                                              \
-    X(VHDS_UPDATE_DURATION, "update_duration", HISTOGRAM)                                          \
-    X(VHDS_UPDATE_EMPTY, "update_empty", COUNTER)                                                  \
-    X(VHDS_UPDATE_FAILURE, "update_failure", COUNTER)                                              \
-    X(VHDS_UPDATE_REJECTED, "update_rejected", COUNTER)                                            \
-    X(VHDS_UPDATE_SUCCESS, "update_success", COUNTER)                                              \
-    X(VHDS_UPDATE_TIME, "update_time", GAUGE)                                                      \
-    X(VHDS_VERSION, "version", GAUGE)                                                              \
-    X(VHDS_VERSION_TEXT, "version_text", TEXT)
-
-enum vhds_stat {
-#define X(id, name, kind) STAT_##id,
-    VHDS_STAT_LIST(X)
-#undef X
-        VHDS_STAT_COUNT
-};
 /* Our own: what was decoded anew. Equal bytes do not count: neither whole resources nor, inside a
  * changed RouteConfiguration, its virtual hosts and routes. */
 #define DECODE_STAT_LIST(X)                                                                        \
@@ -128,6 +97,7 @@ enum vhds_stat {
     X(DECODED_SDS, "decoded.sds", COUNTER)                                                         \
     X(DECODED_ECDS, "decoded.ecds", COUNTER)                                                       \
     X(DECODED_VHDS, "decoded.vhds", COUNTER)                                                       \
+    X(DECODED_SRDS, "decoded.srds", COUNTER)                                                       \
     X(DECODED_RTDS, "decoded.rtds", COUNTER)                                                       \
     X(DECODED_VIRTUAL_HOST, "decoded.virtual_host", COUNTER)                                       \
     X(DECODED_ROUTE, "decoded.route", COUNTER)                                                     \
@@ -138,6 +108,7 @@ enum vhds_stat {
     X(REJECTED_SDS, "rejected.sds", COUNTER)                                                       \
     X(REJECTED_ECDS, "rejected.ecds", COUNTER)                                                     \
     X(REJECTED_VHDS, "rejected.vhds", COUNTER)                                                     \
+    X(REJECTED_SRDS, "rejected.srds", COUNTER)                                                     \
     X(REJECTED_RTDS, "rejected.rtds", COUNTER)                                                     \
     X(HOLDS, "holds", COUNTER)                                                                     \
     X(HOLDS_EXPIRED, "holds_expired", COUNTER)                                                     \
@@ -166,4 +137,5 @@ enum decode_stat {
         DECODE_STAT_COUNT
 };
 extern const struct stat_schema cluster_manager_stat_schema, listener_manager_stat_schema,
-    rds_stat_schema, sds_stat_schema, ecds_stat_schema, vhds_stat_schema, decode_stat_schema;
+    rds_stat_schema, sds_stat_schema, ecds_stat_schema, vhds_stat_schema, srds_stat_schema,
+    decode_stat_schema;

@@ -11,6 +11,7 @@
 #include "config/node.h"
 
 struct route_config;
+struct scoped_routes;
 
 enum codec_type { CODEC_AUTO, CODEC_HTTP1, CODEC_HTTP2 };
 enum server_header { SERVER_HEADER_OVERWRITE, SERVER_HEADER_APPEND_IF_ABSENT, SERVER_HEADER_PASS };
@@ -157,10 +158,11 @@ struct http_manager {
     struct http_upgrade *upgrades;
     unsigned n_upgrades;
 
-    /* Exactly one of the two. */
+    /* Exactly one of the three. */
     struct route_config *inline_routes;
     struct bytes rds_name;
     struct config_source rds_source;
+    struct scoped_routes *scoped;
 
     struct bytes server_name; /* "envoy" */
     enum server_header server_header;

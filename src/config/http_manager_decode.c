@@ -3,6 +3,7 @@
 #include "config/decode_util.h"
 #include "config/filter_discovery.h"
 #include "config/http_manager_parts.h"
+#include "config/scoped_routes.h"
 #include "config/route.h"
 #include "config/typed.h"
 #include "envoy/config/core/v3/address.upb.h"
@@ -45,8 +46,6 @@ static bool check_refused(const hcm_msg *msg, struct error *err)
     size_t n_detection, n_mutation;
     HCM(original_ip_detection_extensions)(msg, &n_detection);
     HCM(early_header_mutation_extensions)(msg, &n_mutation);
-    if (HCM(scoped_routes)(msg))
-        return error_set(err, "scoped_routes is not implemented");
     if (n_detection)
         return error_set(err, "original_ip_detection_extensions is not implemented");
     if (n_mutation)
@@ -320,6 +319,7 @@ static void http_manager_fini(struct node *n)
     for (unsigned i = 0; i < m->n_access_logs; i++)
         access_log_fini(m->access_logs[i]);
     NODE_UNREF(&m->inline_routes);
+    scoped_routes_fini(m->scoped);
     stat_scope_unref(&m->stats);
 }
 

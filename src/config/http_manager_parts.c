@@ -4,6 +4,7 @@
 #include "config/field_report.h"
 #include "config/filter_discovery.h"
 #include "config/route.h"
+#include "config/scoped_routes.h"
 #include "config/typed.h"
 #include "config/wire_slice.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.upb.h"
@@ -19,6 +20,7 @@ enum {
     FIELD_RDS_CONFIG_SOURCE = 1,
     FIELD_RDS_NAME = 2,
     FIELD_CONFIG_DISCOVERY = 5,
+    FIELD_SCOPED_ROUTES = 31,
     FILTERS_MAX = 1000,
 };
 
@@ -140,10 +142,11 @@ static bool check_terminal(const struct http_filter_slot *slots, unsigned n, str
     return true;
 }
 
-static struct filter_context filter_context_of(struct decode_context *ctx, struct http_manager *m)
+static struct filter_context filter_context_of(struct decode_context *ctx, struct arena *a,
+                                               struct bytes stat_prefix)
 {
-    char *prefix = arena_printf(m->node.arena, "http.%.*s.", BYTES_ARG(m->stat_prefix));
-    return (struct filter_context){.arena = m->node.arena,
+    char *prefix = arena_printf(a, "http.%.*s.", BYTES_ARG(stat_prefix));
+    return (struct filter_context){.arena = a,
                                    .stats = ctx->stats,
                                    .stat_prefix = bytes_of(prefix),
                                    .self = ctx->self,
@@ -155,7 +158,7 @@ bool http_manager_take_chain(struct decode_context *ctx, struct http_manager *m,
                              uint32_t field, const char *name, struct http_filter_slot **slots,
                              unsigned *n_slots, struct error *err)
 {
-    struct filter_context fctx = filter_context_of(ctx, m);
+    struct filter_context fctx = filter_context_of(ctx, m->node.arena, m->stat_prefix);
     size_t n = count_field(wire, field), at = 0;
     struct wire_field f;
     if (n > FILTERS_MAX)
@@ -202,27 +205,34 @@ static bool check_cluster(void *arg, struct bytes name, const struct route_place
     return k->ctx->cluster_known(k->ctx->owner, name) || route_cluster_unknown(name, at, k->err);
 }
 
-static bool take_inline(struct decode_context *ctx, struct http_manager *m, struct bytes wire,
-                        const struct http_manager *previous, struct error *err)
+struct route_config *inline_routes_decode(struct decode_context *ctx, struct arena *a,
+                                          struct bytes stat_prefix, struct bytes wire,
+                                          const struct route_config *previous, struct error *err)
 {
-    struct filter_context fctx = filter_context_of(ctx, m);
+    struct filter_context fctx = filter_context_of(ctx, a, stat_prefix);
     struct route_decode_context rctx = {.filters = &fctx,
                                         .registry = ctx->filters,
                                         .descriptors = ctx->descriptors,
                                         .runtime = ctx->runtime};
-    wire = arena_dup(m->node.arena, wire);
-    m->inline_routes =
-        route_config_decode(&rctx, wire, previous ? previous->inline_routes : NULL, err);
-    if (!m->inline_routes)
-        return error_prefix(err, "route_config: ");
-    const struct route_config *rc = m->inline_routes;
+    struct route_config *rc = route_config_decode(&rctx, arena_dup(a, wire), previous, err);
+    if (!rc)
+        return NULL;
     if (rc->vhds)
-        return error_set(err, "route_config.vhds: virtual hosts are discovered for routes that "
-                              "come by rds");
+        error_set(err, "vhds: virtual hosts are discovered for routes that come by rds");
     struct known k = {ctx, err};
-    if (ctx->cluster_known && (rc->validate_clusters || !rc->validate_clusters_set))
+    if (!rc->vhds && ctx->cluster_known && (rc->validate_clusters || !rc->validate_clusters_set))
         route_config_clusters(rc, check_cluster, &k);
-    return !error_is_set(err) || error_prefix(err, "route_config: ");
+    if (error_is_set(err))
+        NODE_UNREF(&rc);
+    return rc;
+}
+
+static bool take_inline(struct decode_context *ctx, struct http_manager *m, struct bytes wire,
+                        const struct http_manager *previous, struct error *err)
+{
+    m->inline_routes = inline_routes_decode(ctx, m->node.arena, m->stat_prefix, wire,
+                                            previous ? previous->inline_routes : NULL, err);
+    return m->inline_routes || error_prefix(err, "route_config: ");
 }
 
 bool http_manager_take_routes(struct decode_context *ctx, struct http_manager *m, struct bytes wire,
@@ -231,10 +241,13 @@ bool http_manager_take_routes(struct decode_context *ctx, struct http_manager *m
     struct arena *a = m->node.arena;
     struct bytes rds = wire_message(a, wire, FIELD_RDS);
     struct bytes routes = wire_message(a, wire, FIELD_ROUTE_CONFIG);
+    struct bytes scoped = wire_message(a, wire, FIELD_SCOPED_ROUTES);
     if (routes.data)
         return take_inline(ctx, m, routes, previous, err);
+    if (scoped.data)
+        return (m->scoped = scoped_routes_decode(ctx, m, scoped, err)) != NULL;
     if (!rds.data)
-        return error_set(err, "route_specifier: expected rds or route_config");
+        return error_set(err, "route_specifier: expected rds, route_config or scoped_routes");
     struct bytes source = wire_message(a, rds, FIELD_RDS_CONFIG_SOURCE);
     struct bytes name = wire_find_bytes(rds, FIELD_RDS_NAME);
     if (name.len == 0)

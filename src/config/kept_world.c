@@ -278,9 +278,11 @@ static const struct config_source *wanted_by(const struct builder *b, const stru
 {
     struct config_source probe = {.kind = SOURCE_GRPC, .key = x->part[PART_SOURCE]};
     if (resource_type_is_wildcard(x->type)) {
-        const struct resource *all = builder_wildcard(b, x->type);
+        const struct resource *all = builder_wildcard(b, x->type, &probe);
         bool same = all && bytes_eq(all->source->source.key, probe.key);
-        return same && !builder_has_answer(b, x->type) ? &all->source->source : NULL;
+        bool answered = same && (x->type == RESOURCE_SCOPED_ROUTE ? all->settled
+                                                                  : builder_has_answer(b, x->type));
+        return same && !answered ? &all->source->source : NULL;
     }
     const struct resource *r = store_find(&b->store, &probe, x->type, x->part[PART_NAME]);
     return r && r->source && r->told && !r->active && !r->pending && !r->absent && !r->rejected

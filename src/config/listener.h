@@ -156,6 +156,8 @@ struct listener {
     bool added_via_api;
 };
 
+struct scope_table;
+
 /* One filter chain of a snapshot's listener with what it is bound to now. A connection pins its
  * binding; streams pin manager and routes. */
 struct chain_binding {
@@ -164,6 +166,7 @@ struct chain_binding {
     struct bytes listener_name;             /* the same in all versions */
     struct http_manager *manager;           /* NULL for a TCP chain; pinnable */
     struct route_config *routes;            /* NULL while RDS has none (404 NR); pinnable */
+    struct scope_table *scopes;             /* in place of routes, of scoped_routes; pinnable */
     struct stat_scope *listener_http_stats; /* NULL for TCP */
     /* chain->tls is set and this is NULL: a secret has not come yet; the connection is closed and
      * counted (STAT_TLS_DOWNSTREAM_NOT_READY). */

@@ -26,6 +26,7 @@ enum node_kind {
     NODE_BINDING,
     NODE_TLS,
     NODE_FILTER_CONFIG,
+    NODE_SCOPE_TABLE,
 };
 
 /* What only a pinnable node has. */

@@ -15,6 +15,7 @@
     X(SECRET, "envoy.extensions.transport_sockets.tls.v3.Secret", "sds", false)                    \
     X(EXTENSION, "envoy.config.core.v3.TypedExtensionConfig", "ecds", false)                       \
     X(VIRTUAL_HOST, "envoy.config.route.v3.VirtualHost", "vhds", false)                            \
+    X(SCOPED_ROUTE, "envoy.config.route.v3.ScopedRouteConfiguration", "srds", true)                \
     X(RUNTIME, "envoy.service.runtime.v3.Runtime", "rtds", false)
 
 enum resource_type {
@@ -27,6 +28,9 @@ enum resource_type {
 const char *resource_type_name(enum resource_type t);  /* "envoy.config.cluster.v3.Cluster" */
 const char *resource_type_short(enum resource_type t); /* "cds" */
 const char *resource_type_url(enum resource_type t);   /* "type.googleapis.com/envoy..." */
-bool resource_type_is_wildcard(enum resource_type t);  /* listeners and clusters */
+/* Listeners, clusters and scoped routes: a source is asked for all it has. */
+bool resource_type_is_wildcard(enum resource_type t);
+/* Listeners and clusters: one name space, whatever the source. */
+bool resource_type_is_global(enum resource_type t);
 /* By type URL or bare type name; RESOURCE_TYPE_COUNT when it is none of them. */
 enum resource_type resource_type_of_url(struct bytes type_url);

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "config/route.h"
+#include "config/scoped_routes.h"
 
 #define X(id, name, shrt, full) name,
 static const char *const type_names[] = {RESOURCE_TYPE_LIST(X)};
@@ -38,6 +39,11 @@ bool resource_type_is_wildcard(enum resource_type t)
     return type_wildcards[t];
 }
 
+bool resource_type_is_global(enum resource_type t)
+{
+    return t == RESOURCE_CLUSTER || t == RESOURCE_LISTENER;
+}
+
 enum resource_type resource_type_of_url(struct bytes type_url)
 {
     struct bytes name = bytes_skip(type_url, (size_t)(bytes_rfind_char(type_url, '/') + 1));
@@ -68,7 +74,7 @@ static bool is_it(const struct resource *r, const struct config_source *source,
                   enum resource_type type, struct bytes name)
 {
     return r->type == type && bytes_eq(r->name, name) &&
-           (type_wildcards[type] ||
+           (resource_type_is_global(type) ||
             bytes_eq(source_key(r->source ? &r->source->source : NULL), source_key(source)));
 }
 
@@ -307,6 +313,7 @@ static bool holds_key(const struct resource_version *v)
     case RESOURCE_ENDPOINT:
     case RESOURCE_EXTENSION:
     case RESOURCE_VIRTUAL_HOST:
+    case RESOURCE_SCOPED_ROUTE:
     case RESOURCE_RUNTIME:
     case RESOURCE_ROUTE:
     case RESOURCE_TYPE_COUNT:
@@ -331,6 +338,8 @@ void resource_version_free(struct resource_version **vp)
         NODE_UNREF(&v->listener);
     if (type == RESOURCE_ROUTE)
         NODE_UNREF(&v->route);
+    if (type == RESOURCE_SCOPED_ROUTE)
+        scope_free(&v->scope);
     if (type != RESOURCE_CLUSTER || v->deps != &v->cluster_dep)
         mem_free(v->deps);
     version_unref(&v->version);

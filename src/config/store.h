@@ -18,6 +18,8 @@
 #include "config/resource_type.h"
 
 struct resource;
+struct scope;
+struct scope_set;
 
 /* A version of `from` needs another resource: a cluster its endpoints, a listener its routes. */
 struct dependency {
@@ -59,6 +61,7 @@ struct resource_version {
             size_t own; /* of `wire`: what follows are virtual hosts that came apart; 0: all */
         };
         struct secret_files *files; /* RESOURCE_SECRET: those that it names, watched; or NULL */
+        struct scope *scope;        /* RESOURCE_SCOPED_ROUTE */
         char nothing; /* RESOURCE_ENDPOINT: the clusters' versions hold the hosts; ends here */
     };
 };
@@ -82,6 +85,7 @@ struct resource {
     bool settled; /* received, refused, absent or timed out: nobody waits */
     bool absent, timed_out;
     bool doomed;               /* a cluster that was removed, and is still named */
+    bool stands_for_all;       /* RESOURCE_SCOPED_ROUTE: "*" of its source */
     uint32_t hash;             /* of type and name */
     struct resource *next;     /* in its bucket */
     struct bytes name;         /* in the same piece of heap, NUL-terminated */
@@ -90,7 +94,10 @@ struct resource {
     struct resource_rejected *rejected;
     struct list dirty_link; /* the next commit makes its entry anew */
     struct list link;       /* in the store's list of the type */
-    uint64_t seen;          /* the last full update that named it */
+    union {
+        uint64_t seen;            /* the last full update that named it */
+        struct scope_set *scopes; /* with stands_for_all */
+    };
 
     /* Endpoints, routes and "*": */
     unsigned n_dependants;
@@ -102,7 +109,7 @@ struct resource {
     struct list want_link;    /* told differs from what is needed */
 };
 
-/* Clusters and listeners have one name space each; endpoints and routes one for each source. */
+/* Clusters and listeners have one name space each; all others one for each source. */
 struct store {
     struct resource **buckets; /* by hash: type and name */
     size_t n_buckets, n;

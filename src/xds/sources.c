@@ -38,6 +38,9 @@ static const char *const type_methods[RESOURCE_TYPE_COUNT][2] = {
     [RESOURCE_VIRTUAL_HOST] =
         {NULL, /* refused by the decoder */
          "/envoy.service.route.v3.VirtualHostDiscoveryService/DeltaVirtualHosts"},
+    [RESOURCE_SCOPED_ROUTE] =
+        {"/envoy.service.route.v3.ScopedRoutesDiscoveryService/StreamScopedRoutes",
+         "/envoy.service.route.v3.ScopedRoutesDiscoveryService/DeltaScopedRoutes"},
     [RESOURCE_RUNTIME] = {"/envoy.service.runtime.v3.RuntimeDiscoveryService/StreamRuntime",
                           "/envoy.service.runtime.v3.RuntimeDiscoveryService/DeltaRuntime"},
 };
@@ -49,6 +52,7 @@ static const char *const rest_paths[RESOURCE_TYPE_COUNT] = {
     [RESOURCE_ROUTE] = "/v3/discovery:routes",
     [RESOURCE_SECRET] = "/v3/discovery:secrets",
     [RESOURCE_EXTENSION] = "/v3/discovery:extension_configs",
+    [RESOURCE_SCOPED_ROUTE] = "/v3/discovery:scoped-routes",
     [RESOURCE_RUNTIME] = "/v3/discovery:runtime",
 };
 

@@ -291,7 +291,7 @@ static void refuse(struct topic *t, struct error *err, const char *fmt, size_t n
 void topic_stream_opened(struct topic *t, bool guard)
 {
     subscription_stream_opened(&t->sub);
-    t->guarded = guard && t->sub.wildcard_type && t->home->table->min_world_share;
+    t->guarded = guard && resource_type_is_global(t->type) && t->home->table->min_world_share;
 }
 
 /* False: so little is left of the world that it is held back. */

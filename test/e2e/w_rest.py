@@ -8,9 +8,11 @@ import pytest
 from harness import bootstrap, cluster, difference, direct, route, wait_for
 from harness.stub import type_url
 from harness.xds import listener, rds_listener, routes, static_cluster
+from w_srds import front, scope, table
 
 PATHS = {"/v3/discovery:clusters": "cds", "/v3/discovery:listeners": "lds",
-         "/v3/discovery:routes": "rds", "/v3/discovery:endpoints": "eds"}
+         "/v3/discovery:routes": "rds", "/v3/discovery:endpoints": "eds",
+         "/v3/discovery:scoped-routes": "srds"}
 
 
 class RestServer:
@@ -128,6 +130,17 @@ def test_O04_routes_and_endpoints_are_asked_for_by_name(server, start, origins):
     assert server.of("rds")[0]["resource_names"] == ["routes"]
     server.serve("v2", eds=[endpoints(two)])
     wait_for(lambda: proxy.get("/").text == "two", what="the new endpoints")
+
+
+def test_O09_scopes_are_polled(server, start):
+    server.serve("v1", lds=[front(source=rest(), rds_source=rest())],
+                 srds=[scope("one", "a", "r1")], rds=[table("r1")])
+    proxy = start(config(server))
+    wait_for(lambda: proxy.get("/", headers={"x-scope": "vip=a"}).text == "r1", what="the scope")
+    assert not server.of("srds")[0].get("resource_names")
+    assert server.of("rds")[0]["resource_names"] == ["r1"]
+    server.serve("v2", srds=[scope("one", "b", "r1")])
+    wait_for(lambda: proxy.get("/", headers={"x-scope": "vip=b"}).text == "r1", what="the change")
 
 
 @difference("A server is asked once a type, however many clusters there are, and each request costs it "

@@ -5,8 +5,30 @@
 #include "dataplane/http/http_reason.h"
 #include "dataplane/http/route_match.h"
 #include "dataplane/http/grpc.h"
+#include "dataplane/http/scope_match.h"
 #include "dataplane/http/stream_internal.h"
 #include "dataplane/http/stream_pool.h"
+
+static void use_routes(struct stream *s, struct route_config *routes)
+{
+    struct route_config *old = s->routes;
+    if (routes == old)
+        return;
+    s->routes = routes;
+    if (routes)
+        node_pin(&routes->node, s->worker->slot);
+    if (old)
+        node_unpin(&old->node, s->worker->slot);
+}
+
+/* With scoped routes, the headers of now say which configuration it is. */
+static void find_scope(struct stream *s)
+{
+    if (!s->manager->scoped)
+        return;
+    s->scope = scope_match(s->manager->scoped, s->priv->scopes, &s->request_headers);
+    use_routes(s, s->scope ? s->scope->routes : NULL);
+}
 
 static void pin_configuration(struct stream *s, struct chain_binding *b)
 {
@@ -16,6 +38,9 @@ static void pin_configuration(struct stream *s, struct chain_binding *b)
     s->routes = b->routes;
     if (s->routes)
         node_pin(&s->routes->node, slot);
+    s->priv->scopes = b->scopes;
+    if (s->priv->scopes)
+        node_pin(&s->priv->scopes->node, slot);
     s->priv->binding = b; /* the connection may move on to another while this stream runs */
     node_pin(&b->node, slot);
 }
@@ -102,6 +127,7 @@ void stream_on_headers(struct stream *s, bool end)
         request_complete(s);
     answer_expect(s);
     const char *details = NULL;
+    find_scope(s);
     const struct stream_error *e = hcm_request(s, &details);
     stream_read_request(s);
     if (!e)
@@ -256,6 +282,7 @@ const struct route_match_result *stream_route(struct stream *s)
 {
     if (s->route_matched)
         return &s->route;
+    find_scope(s);
     struct bytes proto = headers_get(&s->request_headers, HEADER_X_FORWARDED_PROTO);
     struct route_query q = {
         .headers = &s->request_headers,
@@ -280,16 +307,20 @@ void stream_clear_route(struct stream *s)
 
 void stream_refresh_routes(struct stream *s)
 {
-    struct route_config *old = s->routes;
+    struct scope_table *old = s->priv->scopes;
     http_conn_refresh(s->conn);
-    if (s->conn->binding->routes != old) {
-        s->routes = s->conn->binding->routes;
-        if (s->routes)
-            node_pin(&s->routes->node, s->worker->slot);
-        if (old)
-            node_unpin(&old->node, s->worker->slot);
-    }
+    struct chain_binding *b = s->conn->binding;
     stream_clear_route(s);
+    if (!b->manager->scoped != !s->manager->scoped)
+        return; /* the manager of now finds its routes otherwise: this request keeps what it has */
+    s->priv->scopes = b->scopes;
+    s->scope = NULL;
+    if (s->priv->scopes)
+        node_pin(&s->priv->scopes->node, s->worker->slot);
+    if (old)
+        node_unpin(&old->node, s->worker->slot);
+    if (!b->manager->scoped)
+        use_routes(s, b->routes);
 }
 
 bool stream_is_grpc(const struct stream *s)

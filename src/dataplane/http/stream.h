@@ -15,6 +15,7 @@
 #include "dataplane/net/worker.h"
 
 struct http_conn;
+struct scope_entry;
 
 enum { STREAM_MAGIC = 0x7374726d };
 
@@ -70,6 +71,7 @@ struct stream {
     struct codec_stream *codec_stream; /* NULL once the codec has let go */
     struct http_manager *manager;      /* pinned */
     struct route_config *routes;       /* pinned; NULL: none known */
+    const struct scope_entry *scope;   /* of scoped routes, whose routes those are; or NULL */
     uint64_t id;
     struct headers request_headers, request_trailers, response_headers, response_trailers;
     struct request request;

@@ -23,6 +23,7 @@ struct stream_private {
     struct list mux_link;                     /* in http_conn_mux: HTTP/2 */
     struct filter_hold *holds[2];             /* [direction][filter] */
     struct chain_binding *binding;            /* pinned: holds the listener's statistics */
+    struct scope_table *scopes;               /* pinned; NULL: no scoped routes */
     const struct http_upgrade *upgrade;       /* whose filters count; NULL: none's */
     const struct http_filter_slot *slots;     /* of the chain */
     const struct refused_connection *refused; /* with no_request: it never was one of HTTP */

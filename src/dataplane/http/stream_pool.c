@@ -1,6 +1,7 @@
 #include "dataplane/http/stream_pool.h"
 
 #include "base/memory.h"
+#include "config/scoped_routes.h"
 #include "dataplane/http/stream_internal.h"
 #include "dataplane/net/transport_tls.h"
 
@@ -23,6 +24,9 @@ static void destroy(struct stream_pool *p, struct stream *s)
     if (s->routes)
         node_unpin(&s->routes->node, slot);
     s->routes = NULL;
+    if (s->priv->scopes)
+        node_unpin(&s->priv->scopes->node, slot);
+    s->priv->scopes = NULL;
     node_unpin(&s->priv->binding->node, slot);
     s->priv->binding = NULL;
     s->magic = 0;

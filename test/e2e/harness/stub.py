@@ -17,6 +17,7 @@ TYPES = {
     "rds": "envoy.config.route.v3.RouteConfiguration",
     "rtds": "envoy.service.runtime.v3.Runtime",
     "sds": "envoy.extensions.transport_sockets.tls.v3.Secret",
+    "srds": "envoy.config.route.v3.ScopedRouteConfiguration",
     "vhds": "envoy.config.route.v3.VirtualHost",
 }
 KINDS = {full: kind for kind, full in TYPES.items()}

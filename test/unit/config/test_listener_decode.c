@@ -109,9 +109,10 @@ static const struct {
          "{config_source: {ads: {}}, type_urls: [a]}}]"),
      "Error: no factory found for a required type URL a."},
     {HCM("stat_prefix: p, scoped_routes: {name: s, scope_key_builder: {fragments: "
-         "[{header_value_extractor: {name: x, element: {separator: '=', key: k}}}]}, "
-         "rds_config_source: {ads: {}}, scoped_rds: {scoped_rds_config_source: {ads: {}}}}"),
-     "scoped_routes"},
+         "[{header_value_extractor: {name: x, index: 1}}]}, scoped_rds: {scoped_rds_config_source: "
+         "{ads: {}}}}, http_filters: [" ROUTER "]"),
+     "filter_chains[0]: filters[0]: scoped_routes.scope_key_builder.fragments[0]."
+     "header_value_extractor: Index > 0 for empty string element separator."},
     {WITH("http2_protocol_options: {allow_metadata: true}"), "allow_metadata"},
     {WITH("http2_protocol_options: {custom_settings_parameters: [{identifier: 2, value: 1}]}"),
      "http2_protocol_options.custom_settings_parameters: server push is not supported"},

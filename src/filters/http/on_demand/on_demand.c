@@ -1,6 +1,7 @@
 #include "filters/http/on_demand/on_demand.h"
 
 #include "config/route.h"
+#include "config/scoped_routes.h"
 #include "dataplane/http/stream.h"
 #include "dataplane/upstream/cluster_demand.h"
 #include "dataplane/upstream/cluster_manager.h"
@@ -9,7 +10,8 @@ struct on_demand_state {
     struct cluster_wait wait;
     struct timer timeout;
     bool waiting;
-    bool vhost_asked; /* once a request */
+    bool scope_asked; /* each once a request */
+    bool vhost_asked;
     bool cluster_asked;
 };
 
@@ -30,7 +32,7 @@ static void go_on(struct http_filter *f)
 {
     struct on_demand_state *st = f->state;
     stop(f);
-    if (!st->cluster_asked) /* the wait was for a virtual host */
+    if (!st->cluster_asked) /* the wait was for routes */
         stream_refresh_routes(f->stream);
     if (!st->cluster_asked && stream_route(f->stream)->vhost)
         filter_restart(f);
@@ -76,6 +78,13 @@ static struct bytes missing_vhost(struct stream *s)
     return bytes_of(name);
 }
 
+/* The routes of its scope, if they have not come; else data NULL. */
+static struct bytes missing_routes(struct stream *s)
+{
+    stream_route(s);
+    return s->scope && !s->scope->routes ? s->scope->rds_name : BYTES_NONE;
+}
+
 /* The cluster that the request would go to, if it is not there; else data NULL. */
 static struct bytes missing_cluster(struct stream *s)
 {
@@ -91,7 +100,14 @@ static bool ask(struct http_filter *f)
 {
     struct on_demand_state *st = f->state;
     struct stream *s = f->stream;
-    struct bytes name = st->vhost_asked ? BYTES_NONE : missing_vhost(s);
+    struct bytes name = st->scope_asked ? BYTES_NONE : missing_routes(s);
+    st->scope_asked = true;
+    if (name.data) {
+        const struct config_source *source = &s->manager->scoped->rds_source;
+        wait_for(f, RESOURCE_ROUTE, source, name, source->initial_fetch_timeout_ms);
+        return true;
+    }
+    name = st->vhost_asked ? BYTES_NONE : missing_vhost(s);
     st->vhost_asked = true;
     if (name.data) {
         const struct config_source *source = s->routes->vhds;
