@@ -65,6 +65,21 @@ def s_client(port, *args, text="", bound=20):
                           timeout=bound, check=False)
 
 
+# clients that come back
+
+def test_a_certificate_that_ends_lets_nobody_in(start, ca, web, tmp_path):
+    """Who was let in with it before is refused once it has ended."""
+    proxy = start(bootstrap([tls_listener(certs.downstream(
+        web, validation_context=ca.validation_context(),
+        outer={"require_client_certificate": True}))]), concurrency=1)
+    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=5)
+    context = certs.client_context(ca, ca.issue("brief", not_after=end), tmp_path)
+    assert not refused(proxy.port(), context)
+    assert not refused(proxy.port(), context)
+    wait_for(lambda: refused(proxy.port(), context), bound=30, what="its end")
+    wait_for(lambda: total(proxy, SSL + "fail_verify_error"))
+
+
 # sessions
 
 def test_no_early_data(start, web, tmp_path):

@@ -85,6 +85,37 @@ def test_secrets_over_ads(stub, start, ca, leaves, ads_bootstrap):
     assert proxy.stat(f"{READY}.ssl_context_update_by_sds") >= 2
 
 
+def test_who_was_let_in_is_judged_anew(stub, start, ca, leaves, ads_bootstrap):
+    """By a new authority, and by a list of what is revoked, though they were let in before."""
+    socket = downstream(outer={"require_client_certificate": True},
+                        tls_certificate_sds_secret_configs=[sds("web")],
+                        validation_context_sds_secret_config=sds("root"))
+    control = stub(tls_listener(socket=socket), leaves["one"].secret("web"),
+                   ca.validation_secret("root"))
+    proxy = start(ads_bootstrap(control), concurrency=1)
+    contexts = {name: certs.client_context(ca, leaves[name], proxy.folder)
+                for name in ("client", "other")}
+
+    def comes_in(name):
+        try:
+            with TlsClient(proxy.port(), contexts[name]) as client:
+                return client.get("/").status == 200
+        except (ssl.SSLError, OSError, AssertionError):
+            return False
+
+    assert comes_in("client") and comes_in("client") and comes_in("other")
+    control.put(ca.validation_secret("root", crl={"inline_string": ca.crl(leaves["client"])}))
+    control.wait("sds")
+    wait_for(lambda: not comes_in("client"), what="the revoked one to be refused")
+    assert comes_in("other")
+    control.put(certs.Authority("strange").validation_secret("root"))
+    control.wait("sds")
+    wait_for(lambda: not comes_in("other"), what="all to be refused")
+    control.put(ca.validation_secret("root"))
+    control.wait("sds")
+    wait_for(lambda: comes_in("client") and comes_in("other"), what="all to come in")
+
+
 def test_M17_a_new_secret_is_for_new_connections(stub, start, ca, leaves, ads_bootstrap):
     control = stub(tls_listener(), leaves["one"].secret("web"))
     proxy = start(ads_bootstrap(control))

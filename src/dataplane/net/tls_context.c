@@ -202,7 +202,9 @@ static bool fill(struct tls_context *c, const struct tls_settings *s, struct err
 
 struct tls_context *tls_context_new(const struct tls_settings *s, struct error *err)
 {
+    static atomic_uint_fast64_t last_id;
     struct tls_context *c = NEW(struct tls_context);
+    c->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
     c->magic = TLS_CONTEXT_MAGIC;
     c->refs = 1;
     c->key_log_fd = -1;

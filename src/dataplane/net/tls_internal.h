@@ -36,6 +36,7 @@ struct tls_identity {
 struct tls_trust {
     X509_STORE *store;
     struct bytes domain; /* of the SPIFFE validator; empty: of trusted_ca */
+    bool has_crl;
 };
 
 struct tls_san_rule {
@@ -66,6 +67,7 @@ struct tls_session_cache;
 struct tls_context {
     uint32_t magic;
     atomic_uint refs;
+    uint64_t id; /* never that of another one */
     bool is_server, require_client_certificate, require_sni, full_scan, allow_renegotiation;
     bool enforce_rsa_key_usage, auto_sni_san_validation, disable_tickets;
     bool only_aes; /* a policy: no connection with another cipher */

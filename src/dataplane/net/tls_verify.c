@@ -4,11 +4,13 @@
 #include <openssl/pem.h>
 #include <openssl/sha.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/memory.h"
 #include "dataplane/net/tls_internal.h"
+#include "dataplane/net/tls_verified.h"
 
-enum { FAILURE_MAX = 2048, DEPTH_DEFAULT = 100 };
+enum { FAILURE_MAX = 2048, DEPTH_DEFAULT = 100, VERIFIED_FOR_S = 3600 };
 
 /* --- loading --- */
 
@@ -35,8 +37,9 @@ static X509_STORE *new_store(const struct tls_context *c, const struct tls_valid
     return store;
 }
 
-static bool fill_store(X509_STORE *store, struct bytes pem, struct tls_policy *p, struct arena *a)
+static bool fill_store(struct tls_trust *t, struct bytes pem, struct tls_policy *p, struct arena *a)
 {
+    X509_STORE *store = t->store;
     STACK_OF(X509_CRL) *crls = sk_X509_CRL_new_null();
     STACK_OF(X509) *certs = tls_pem_certificates(pem, &crls);
     size_t n = certs ? sk_X509_num(certs) : 0, n_crls = sk_X509_CRL_num(crls);
@@ -49,6 +52,7 @@ static bool fill_store(X509_STORE *store, struct bytes pem, struct tls_policy *p
     }
     for (size_t i = 0; i < n_crls; i++)
         X509_STORE_add_crl(store, sk_X509_CRL_value(crls, i));
+    t->has_crl = n_crls > 0;
     if (n_crls)
         X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
     sk_X509_pop_free(certs, X509_free);
@@ -81,6 +85,7 @@ static bool load_crl(struct tls_context *c, const struct tls_validation *v, stru
     /* What cannot be read would let in what is revoked */
     if (n == 0)
         return error_set(err, "Failed to load CRL from <inline>");
+    c->policy.trusts[0].has_crl = true;
     X509_STORE_set_flags(store, v->only_verify_leaf_crl
                                     ? X509_V_FLAG_CRL_CHECK
                                     : X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
@@ -96,12 +101,11 @@ static bool load_trusts(struct tls_context *c, const struct tls_validation *v, s
     for (unsigned i = 0; i < v->n_spiffe; i++) {
         struct tls_trust *t = add_trust(c, v);
         t->domain = arena_dup(c->arena, v->spiffe[i].name);
-        if (!fill_store(t->store, v->spiffe[i].bundle, NULL, NULL))
+        if (!fill_store(t, v->spiffe[i].bundle, NULL, NULL))
             return error_set(err, "Failed to load trusted CA certificates for %.*s",
                              BYTES_ARG(t->domain));
     }
-    if (!p->spiffe && v->trusted_ca.len &&
-        !fill_store(add_trust(c, v)->store, v->trusted_ca, p, c->arena))
+    if (!p->spiffe && v->trusted_ca.len && !fill_store(add_trust(c, v), v->trusted_ca, p, c->arena))
         return error_set(err, "Failed to load trusted CA certificates from %.*s",
                          BYTES_ARG(v->trusted_ca_path));
     return load_crl(c, v, err);
@@ -210,12 +214,53 @@ static struct tls_trust *trust_for(struct tls_policy *p, X509 *leaf)
     return found;
 }
 
-static bool chain_is_good(struct tls_connection *t, X509_STORE *store, STACK_OF(X509) * chain,
-                          uint8_t *alert)
+/* Everything that the verification of this chain depends on, but the time. */
+static void chain_key(const struct tls_connection *t, uint8_t key[TLS_VERIFIED_KEY])
 {
+    const STACK_OF(CRYPTO_BUFFER) *shown = SSL_get0_peer_certificates(t->ssl);
+    SHA256_CTX sha;
+    SHA256_Init(&sha);
+    SHA256_Update(&sha, &t->context->id, sizeof(t->context->id));
+    for (size_t i = 0; i < sk_CRYPTO_BUFFER_num(shown); i++) {
+        const CRYPTO_BUFFER *der = sk_CRYPTO_BUFFER_value(shown, i);
+        size_t len = CRYPTO_BUFFER_len(der);
+        SHA256_Update(&sha, &len, sizeof(len));
+        SHA256_Update(&sha, CRYPTO_BUFFER_data(der), len);
+    }
+    SHA256_Final(key, &sha);
+}
+
+/* Until one of the certificates ends, or an hour is over. */
+static void remember(const struct tls_connection *t, X509_STORE_CTX *ctx,
+                     const uint8_t key[TLS_VERIFIED_KEY], int64_t now)
+{
+    STACK_OF(X509) *built = X509_STORE_CTX_get0_chain(ctx);
+    int64_t from = INT64_MIN, until = now + VERIFIED_FOR_S;
+    for (size_t i = 0; i < sk_X509_num(built); i++) {
+        int64_t begin = tls_text_time(X509_get0_notBefore(sk_X509_value(built, i)));
+        int64_t end = tls_text_time(X509_get0_notAfter(sk_X509_value(built, i)));
+        from = begin > from ? begin : from;
+        until = end < until ? end : until;
+    }
+    tls_verified_add(t->slot, key, from, until);
+}
+
+static bool chain_is_good(struct tls_connection *t, const struct tls_trust *trust,
+                          STACK_OF(X509) * chain, uint8_t *alert)
+{
+    /* A revocation list ends, too, and who takes what has ended asks for no date */
+    bool keeps = !trust->has_crl && !t->context->policy.allow_expired;
+    uint8_t key[TLS_VERIFIED_KEY];
+    int64_t now = time(NULL);
+    if (keeps)
+        chain_key(t, key);
+    if (keeps && tls_verified_has(t->slot, key, now))
+        return true;
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-    bool ok = ctx && X509_STORE_CTX_init(ctx, store, sk_X509_value(chain, 0), chain) &&
+    bool ok = ctx && X509_STORE_CTX_init(ctx, trust->store, sk_X509_value(chain, 0), chain) &&
               X509_verify_cert(ctx) == 1;
+    if (ok && keeps)
+        remember(t, ctx, key, now);
     if (!ok && ctx) {
         int e = X509_STORE_CTX_get_error(ctx);
         say(t,
@@ -286,7 +331,7 @@ static bool judge(struct tls_connection *t, STACK_OF(X509) * chain, uint8_t *ale
         say(t, "verify cert failed: no trust bundle store");
         *alert = SSL_AD_UNKNOWN_CA;
     }
-    if (trust ? !chain_is_good(t, trust->store, chain, alert) : p->spiffe) {
+    if (trust ? !chain_is_good(t, trust, chain, alert) : p->spiffe) {
         tls_count(t, STAT_TLS_FAIL_VERIFY_ERROR);
         return false;
     }
