@@ -72,6 +72,37 @@ void subscription_owe(struct subscription *sub, uint64_t now)
     sub->due = true;
 }
 
+bool name_is_glob(const char *name)
+{
+    const char *query = strchr(name, '?');
+    size_t len = query ? (size_t)(query - name) : strlen(name);
+
+    return !strncmp(name, "xdstp://", 8) && len > 2 && !strncmp(name + len - 2, "/*", 2);
+}
+
+/* A collection is named as any of its resources, with a star for the last part of the path. */
+static bool glob_covers(const char *glob, const char *name)
+{
+    const char *query = strchr(name, '?'), *end = query ? query : name + strlen(name), *slash = end;
+    size_t head;
+
+    while (slash > name && *slash != '/')
+        slash--;
+    head = (size_t)(slash - name) + 1;
+    return slash > name && !strncmp(glob, name, head) && glob[head] == '*' &&
+           !strcmp(glob + head + 1, end);
+}
+
+bool subscription_covers(const struct subscription *sub, const char *name)
+{
+    if (sub->wildcard)
+        return true;
+    for (size_t i = 0; sub->globs && i < sub->names.count; i++)
+        if (glob_covers(sub->names.entries[i].key, name))
+            return true;
+    return false;
+}
+
 static void take_node(struct session *s, const struct xds_request *req)
 {
     s->requests++;
@@ -127,6 +158,9 @@ static void sotw_request(struct subscription *sub, const struct xds_request *req
     }
     strmap_fini(&sub->names);
     sub->names = names;
+    sub->globs = 0;
+    for (size_t i = 0; i < names.count; i++)
+        sub->globs += name_is_glob(names.entries[i].key);
     if (wildcard && !sub->wildcard)
         wanted = true;
     sub->wildcard = wildcard;
@@ -208,6 +242,9 @@ bool sotw_fill(const struct subscription *sub, const struct type_set *set, struc
             response_add(out, set->items[i]);
         return true;
     }
+    for (size_t i = 0; sub->globs && set && i < set->count; i++)
+        if (subscription_covers(sub, set->items[i]->name))
+            response_add(out, set->items[i]);
     for (size_t i = 0; i < sub->names.count; i++) {
         struct resource *r = type_set_get(set, sub->names.entries[i].key);
 

@@ -43,6 +43,7 @@ struct subscription {
     bool wildcard;
     bool named;          /* a name was sent at least once: an empty list is no wildcard any more */
     struct strmap names; /* without "*" */
+    size_t globs;        /* of names: those that stand for a collection, "xdstp://.../(all)" */
     char *nonce;         /* of the newest response; NULL before the first */
     char *version_sent;  /* its version_info */
     char published[17];  /* the version of the world that it showed */
@@ -104,6 +105,10 @@ struct subscription *session_find(const struct session *s, const char *type_url)
 const char *meaning_name(enum meaning m);
 
 /* Shared by the two dialects. */
+/* Is it asked for by "*" or by a collection? */
+bool subscription_covers(const struct subscription *sub, const char *name);
+/* Does the name stand for a collection? */
+bool name_is_glob(const char *name);
 void subscription_owe(struct subscription *sub, uint64_t now);
 void delta_request(struct subscription *sub, const struct xds_request *req,
                    const struct type_set *set, bool first, uint64_t now);

@@ -43,8 +43,8 @@ static bool differs(const struct subscription *sub, const struct type_set *set)
     for (size_t i = 0; i < sub->have.count; i++)
         if (!type_set_get(set, sub->have.entries[i].key))
             return true;
-    for (size_t i = 0; sub->wildcard && set && i < set->count; i++)
-        if (!delta_holds(sub, set->items[i]))
+    for (size_t i = 0; (sub->wildcard || sub->globs) && set && i < set->count; i++)
+        if (subscription_covers(sub, set->items[i]->name) && !delta_holds(sub, set->items[i]))
             return true;
     for (size_t i = 0; i < sub->names.count; i++) {
         struct resource *r = type_set_get(set, sub->names.entries[i].key);
@@ -56,7 +56,7 @@ static bool differs(const struct subscription *sub, const struct type_set *set)
 }
 
 static void take_subscribe(struct subscription *sub, const struct xds_request *req,
-                           const struct type_set *set, bool first)
+                           const struct type_set *set, bool first, uint64_t now)
 {
     for (size_t i = 0; i < req->name_count; i++) {
         const char *name = req->names[i];
@@ -64,6 +64,12 @@ static void take_subscribe(struct subscription *sub, const struct xds_request *r
 
         if (!strcmp(name, "*")) {
             sub->wildcard = true;
+            continue;
+        }
+        if (name_is_glob(name)) {
+            sub->globs += !strmap_has(&sub->names, name);
+            strmap_put(&sub->names, name);
+            subscription_owe(sub, now); /* also with nothing */
             continue;
         }
         strmap_put(&sub->names, name);
@@ -94,6 +100,7 @@ static void take_unsubscribe(struct subscription *sub, const struct xds_request 
             drop_wildcard(sub);
             continue;
         }
+        sub->globs -= known && name_is_glob(name);
         strmap_remove(&sub->names, name);
         strmap_remove(&sub->owed, name);
         if (sub->wildcard && known)
@@ -113,7 +120,7 @@ void delta_request(struct subscription *sub, const struct xds_request *req,
         if (!req->name_count && !req->unsubscribe_count)
             sub->wildcard = true;
     }
-    take_subscribe(sub, req, set, first);
+    take_subscribe(sub, req, set, first, now);
     take_unsubscribe(sub, req);
     if ((sub->wildcard && !was_wildcard) || differs(sub, set))
         subscription_owe(sub, now);
@@ -133,9 +140,11 @@ static void add_removed(struct xds_response *out, const char *name)
 
 bool delta_fill(struct subscription *sub, const struct type_set *set, struct xds_response *out)
 {
-    for (size_t i = 0; sub->wildcard && set && i < set->count; i++) {
+    for (size_t i = 0; (sub->wildcard || sub->globs) && set && i < set->count; i++) {
         struct resource *r = set->items[i];
 
+        if (!subscription_covers(sub, r->name))
+            continue;
         if (!delta_holds(sub, r) || strmap_has(&sub->owed, r->name))
             response_add(out, r);
     }
@@ -155,7 +164,8 @@ bool delta_fill(struct subscription *sub, const struct type_set *set, struct xds
             add_removed(out, name);
     }
     /* "there is none" is news for a client that begins with nothing */
-    return out->count || out->removed_count || (sub->wildcard && !sub->nonce && !sub->have.count);
+    return out->count || out->removed_count ||
+           ((sub->wildcard || sub->globs) && !sub->nonce && !sub->have.count);
 }
 
 void delta_commit(struct subscription *sub, const struct xds_response *r,

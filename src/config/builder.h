@@ -178,6 +178,9 @@ unsigned builder_reap(struct builder *b);
 
 /* ---- start (rule M14) ---- */
 
+/* Before builder_start(): the sources of clusters and listeners are asked for these collections
+ * (xdstp names) and not for all they have. Empty: for all. The bytes outlive the builder. */
+void builder_want_collections(struct builder *b, struct bytes cds, struct bytes lds);
 /* The sources of listeners and clusters (kind SOURCE_NONE: none). */
 void builder_start(struct builder *b, const struct config_source *cds,
                    const struct config_source *lds);

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "config/builder_private.h"
 #include "config/tls_stats.h"
+#include "config/xdstp.h"
 #include "config/route.h"
 #include "config/scoped_routes.h"
 
@@ -420,6 +421,12 @@ void builder_route_activate(struct builder *b, struct resource *r, struct resour
     }
 }
 
+/* The configuration may write the parameters of its name in another order. */
+static bool is_named(const struct route_config *rc, struct bytes name)
+{
+    return bytes_eq(rc->name, name) || bytes_eq(xdstp_canonical(rc->node.arena, rc->name), name);
+}
+
 static bool route_update(struct builder *b, struct resource *r, const struct incoming *in,
                          bool *unchanged, struct error *err)
 {
@@ -432,7 +439,7 @@ static bool route_update(struct builder *b, struct resource *r, const struct inc
     struct resource_version *v = builder_version(b, r, in), *old = r->active;
     builder_count_decoded(b, RESOURCE_ROUTE);
     v->route = builder_routes_decode(b, v->wire, old ? old->route : NULL, err);
-    if (v->route && !bytes_eq(v->route->name, r->name)) {
+    if (v->route && !is_named(v->route, r->name)) {
         error_set(err, "Unexpected RDS configuration (expecting %.*s): %.*s", BYTES_ARG(r->name),
                   BYTES_ARG(v->route->name));
         NODE_UNREF(&v->route);

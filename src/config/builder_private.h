@@ -31,7 +31,8 @@ struct builder {
     enum init_stage stage;
     bool closing; /* builder_free(): sources and names are told nothing more */
     struct source_ref *cds, *lds;
-    struct resource *cds_want, *lds_want; /* "*"; not in the store */
+    struct resource *cds_want, *lds_want; /* "*" or a collection; not in the store */
+    struct bytes cds_collection, lds_collection;
     bool giving_kept;
     unsigned kept, answered; /* bits of types: what was given from a kept world, and what was not */
     unsigned n_warming[RESOURCE_TYPE_COUNT];

@@ -285,14 +285,20 @@ static bool listeners_wait(const struct builder *b)
     return false;
 }
 
+void builder_want_collections(struct builder *b, struct bytes cds, struct bytes lds)
+{
+    b->cds_collection = cds;
+    b->lds_collection = lds;
+}
+
 static struct resource *want_all(struct builder *b, const struct source_ref *source,
-                                 enum resource_type type)
+                                 enum resource_type type, struct bytes collection)
 {
     if (!source)
         return NULL;
     struct resource *r = NEW(struct resource);
     r->type = type;
-    r->name = BYTES("*");
+    r->name = collection.len ? collection : BYTES("*");
     r->source = store_source(&b->store, &source->source);
     r->n_dependants = 1; /* the process */
     r->fetch_timeout_ms = source->source.initial_fetch_timeout_ms;
@@ -332,9 +338,9 @@ void builder_init_advance(struct builder *b)
         if (b->stage == INIT_RUNTIME)
             builder_runtime_want(b);
         if (b->stage == INIT_CDS)
-            b->cds_want = want_all(b, b->cds, RESOURCE_CLUSTER);
+            b->cds_want = want_all(b, b->cds, RESOURCE_CLUSTER, b->cds_collection);
         if (b->stage == INIT_LISTENERS)
-            b->lds_want = want_all(b, b->lds, RESOURCE_LISTENER);
+            b->lds_want = want_all(b, b->lds, RESOURCE_LISTENER, b->lds_collection);
         builder_flush_wants(b);
         if (b->stage == INIT_DONE)
             b->table.initialised(b->table.ctx);

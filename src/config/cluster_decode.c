@@ -7,6 +7,7 @@
 #include "config/tls.h"
 #include "config/tls_decode.h"
 #include "config/wire_slice.h"
+#include "config/xdstp.h"
 #include "envoy/config/cluster/v3/circuit_breaker.upb.h"
 #include "envoy/config/cluster/v3/cluster.upb.h"
 #include "envoy/config/core/v3/address.upb.h"
@@ -71,7 +72,7 @@ static bool take_eds(struct decode_context *ctx, struct cluster *c, const cluste
     if (c->type != CLUSTER_EDS)
         return error_set(err, "eds_cluster_config set in a non-EDS cluster");
     struct bytes name = upb_bytes(CLUSTER(EdsClusterConfig_service_name)(eds));
-    c->eds_service_name = name.len ? arena_dup(a, name) : c->name;
+    c->eds_service_name = name.len ? arena_dup(a, xdstp_canonical(a, name)) : c->name;
     struct bytes config = wire_message(a, wire, FIELD_EDS_CLUSTER_CONFIG);
     config = wire_message(a, config, FIELD_EDS_CONFIG);
     if (!config.data)

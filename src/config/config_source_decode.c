@@ -197,10 +197,6 @@ static bool take_source(struct decode_context *ctx, struct arena *a,
                         struct error *err)
 {
     const envoy_config_core_v3_PathConfigSource *path;
-    size_t n;
-    SOURCE(authorities)(m, &n);
-    if (n)
-        return error_set(err, "authorities is not implemented");
     switch (SOURCE(config_source_specifier_case)(m)) {
     case SOURCE(config_source_specifier_path):
         return take_path(a, upb_bytes(SOURCE(path)(m)), NULL, out, err);

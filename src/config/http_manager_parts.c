@@ -7,6 +7,7 @@
 #include "config/scoped_routes.h"
 #include "config/typed.h"
 #include "config/wire_slice.h"
+#include "config/xdstp.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.upb.h"
 
 #define HCM(f) envoy_extensions_filters_network_http_connection_manager_v3_##f
@@ -252,7 +253,7 @@ bool http_manager_take_routes(struct decode_context *ctx, struct http_manager *m
     struct bytes name = wire_find_bytes(rds, FIELD_RDS_NAME);
     if (name.len == 0)
         return error_set(err, "rds.route_config_name: expected a name");
-    m->rds_name = arena_dup(a, name);
+    m->rds_name = arena_dup(a, xdstp_canonical(a, name));
     if (!source.data)
         return error_set(err, "rds.config_source: value is required");
     return config_source_decode(ctx, a, source, &m->rds_source, err) ||

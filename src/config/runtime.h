@@ -38,6 +38,8 @@ extern const struct stat_schema runtime_stat_schema;
 
 /* What allows a second control plane (rule T11). */
 #define RUNTIME_KEY_FAILOVER "envoy.restart_features.xds_failover_support"
+#define RUNTIME_KEY_SINGLETONS                                                                     \
+    "envoy.reloadable_features.xdstp_based_config_singleton_subscriptions"
 
 enum runtime_kind { RUNTIME_STATIC, RUNTIME_DISK, RUNTIME_ADMIN, RUNTIME_RTDS };
 enum runtime_value_kind { RUNTIME_TEXT, RUNTIME_BOOL, RUNTIME_NUMBER, RUNTIME_FRACTION };

@@ -6,6 +6,7 @@
 #include "config/route.h"
 #include "config/scoped_routes.h"
 #include "config/wire_slice.h"
+#include "config/xdstp.h"
 #include "envoy/config/route/v3/scoped_route.upb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.upb.h"
 
@@ -52,7 +53,8 @@ static bool take_scope_routes(struct decode_context *ctx, struct scope *s, const
                               struct bytes wire, bool static_routes, struct error *err)
 {
     struct bytes routes = wire_message(s->arena, wire, FIELD_ROUTES);
-    s->rds_name = arena_dup(s->arena, upb_bytes(SCOPE(route_configuration_name)(m)));
+    s->rds_name = arena_dup(
+        s->arena, xdstp_canonical(s->arena, upb_bytes(SCOPE(route_configuration_name)(m))));
     s->on_demand = SCOPE(on_demand)(m) && !routes.data;
     if (static_routes && s->rds_name.len)
         return error_set(err, "Fetching routes via RDS (route_configuration_name) is not supported "

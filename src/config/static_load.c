@@ -7,6 +7,7 @@
 #include "config/dns_options_decode.h"
 #include "config/http_manager_parts.h"
 #include "config/wire_slice.h"
+#include "config/xdstp.h"
 #include "envoy/config/bootstrap/v3/bootstrap.upb.h"
 #include "envoy/config/cluster/v3/cluster.upb.h"
 #include "envoy/config/core/v3/base.upb.h"
@@ -106,6 +107,58 @@ static bool take_source(struct decode_context *ctx, struct bootstrap_config *c, 
     return ok || error_prefix(err, "dynamic_resources.%s: ", name);
 }
 
+/* A collection in place of all that a source has. */
+static bool take_collection(struct bootstrap_config *c, upb_StringView locator, const char *field,
+                            enum resource_type type, const struct config_source *source,
+                            struct bytes *out, struct error *err)
+{
+    struct bytes name = upb_bytes(locator);
+    bool delta = source->kind == SOURCE_ADS ? c->ads.api.delta
+                                            : source->kind == SOURCE_GRPC && source->api.delta;
+    if (name.len == 0)
+        return true;
+    *out = arena_dup(c->arena, xdstp_canonical(c->arena, name));
+    if (!xdstp_check_collection(*out, resource_type_name(type), err))
+        return error_prefix(err, "dynamic_resources.%s: ", field);
+    if (source->kind != SOURCE_ADS && source->kind != SOURCE_GRPC)
+        return error_set(
+            err,
+            "dynamic_resources.%s: Missing or not supported config source specifier in "
+            "envoy::config::core::v3::ConfigSource for a collection. Only ADS and gRPC "
+            "in delta-xDS mode are supported.",
+            field);
+    return delta || error_set(err,
+                              "dynamic_resources.%s: Unknown xdstp:// transport API type: "
+                              "collections come by delta",
+                              field);
+}
+
+static bool take_collections(struct bootstrap_config *c, const bootstrap_msg *m, struct error *err)
+{
+    const BOOTSTRAP(DynamicResources) *d = BOOTSTRAP(dynamic_resources)(m);
+    return !d || (take_collection(c, BOOTSTRAP(DynamicResources_cds_resources_locator)(d),
+                                  "cds_resources_locator", RESOURCE_CLUSTER, &c->cds,
+                                  &c->cds_collection, err) &&
+                  take_collection(c, BOOTSTRAP(DynamicResources_lds_resources_locator)(d),
+                                  "lds_resources_locator", RESOURCE_LISTENER, &c->lds,
+                                  &c->lds_collection, err));
+}
+
+/* Envoy looks at them where this key says so, and it does not by itself. */
+static bool check_authorities(const struct bootstrap_config *c, const bootstrap_msg *m,
+                              struct error *err)
+{
+    size_t n;
+    const struct runtime_value *v = runtime_get(&c->runtime, BYTES(RUNTIME_KEY_SINGLETONS));
+    BOOTSTRAP(config_sources)(m, &n);
+    if (!v || !bytes_eq_nocase(bytes_of(v->text), BYTES("true")))
+        return true;
+    return !(n || BOOTSTRAP(default_config_source)(m)) ||
+           error_set(err,
+                     "config_sources, default_config_source: not implemented where the runtime "
+                     "key " RUNTIME_KEY_SINGLETONS " is true");
+}
+
 static bool take_dynamic(struct decode_context *ctx, struct bootstrap_config *c, struct error *err)
 {
     struct bytes wire = wire_message(c->arena, c->wire, FIELD_DYNAMIC_RESOURCES);
@@ -189,7 +242,8 @@ struct bootstrap_config *bootstrap_config_decode(struct decode_context *ctx, str
     bool ok = m ? true : error_set(err, "the bytes are no Bootstrap");
     if (ok)
         take_node(c, m);
-    ok = ok && take_dynamic(ctx, c, err) && take_runtime(ctx, c, err) && check_failover(c, err) &&
+    ok = ok && take_dynamic(ctx, c, err) && take_collections(c, m, err) &&
+         take_runtime(ctx, c, err) && check_failover(c, err) && check_authorities(c, m, err) &&
          take_overload(ctx, c, err) && take_admin(ctx, c, m, err) && take_stats(c, m, err) &&
          dns_options_of_bootstrap(ctx, a, m, &c->dns_options, err);
     ctx->control_cluster_ok = check;

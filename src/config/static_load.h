@@ -29,8 +29,9 @@ struct bootstrap_config {
     struct bytes admin_profile_path;
 
     bool has_ads;
-    struct config_source ads;      /* kind SOURCE_ADS; api filled in; key "ads" */
-    struct config_source cds, lds; /* SOURCE_NONE: not configured */
+    struct config_source ads;                    /* kind SOURCE_ADS; api filled in; key "ads" */
+    struct config_source cds, lds;               /* SOURCE_NONE: not configured */
+    struct bytes cds_collection, lds_collection; /* xdstp names; empty: all that the source has */
 
     struct runtime runtime;
     const struct dns_options *dns_options; /* of clusters that name no resolver */

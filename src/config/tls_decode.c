@@ -3,6 +3,7 @@
 #include "config/decode_util.h"
 #include "config/typed.h"
 #include "config/wire_slice.h"
+#include "config/xdstp.h"
 #include "envoy/config/core/v3/address.upb.h"
 #include "envoy/config/core/v3/base.upb.h"
 #include "envoy/config/core/v3/config_source.upb.h"
@@ -193,7 +194,7 @@ static bool take_ref(struct decode_context *ctx, struct arena *a, struct bytes w
                      struct tls_secret_ref *out, struct error *err)
 {
     struct bytes config = wire_message(a, wire, FIELD_SDS_CONFIG);
-    out->name = arena_dup(a, wire_find_bytes(wire, FIELD_SDS_NAME));
+    out->name = arena_dup(a, xdstp_canonical(a, wire_find_bytes(wire, FIELD_SDS_NAME)));
     if (out->name.len == 0)
         return error_set(err, "name: expected at least one character");
     if (!config.data)

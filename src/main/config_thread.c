@@ -499,6 +499,8 @@ const struct bootstrap_config *config_thread_bootstrap(const struct config_threa
 static void begin(void *a, void *b)
 {
     struct config_thread *c = a;
+    builder_want_collections(c->builder, c->bootstrap->cds_collection,
+                             c->bootstrap->lds_collection);
     builder_start(c->builder, &c->bootstrap->cds, &c->bootstrap->lds);
     builder_commit(c->builder);
     tell_expiry(c);

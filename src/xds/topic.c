@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/xxhash64.h"
 #include "config/wire.h"
+#include "config/xdstp.h"
 #include "xds/world_guard.h"
 
 enum { CODE_NOT_FOUND = 5 };
@@ -75,12 +76,25 @@ void topic_count(struct topic *t, enum subscription_stat id)
         stat_inc(t->stats, STAT_SLOT_CONFIG, id);
 }
 
+/* Is the collection wanted that a resource of this name is one of? */
+static bool in_collection(const struct topic *t, struct bytes name)
+{
+    if (!t->sub.wildcard_type || !xdstp_is(name))
+        return false;
+    struct arena *a = arena_new(0);
+    struct bytes all = xdstp_collection(a, name);
+    bool wanted = all.data && subscription_wants(&t->sub, all);
+    arena_free(&a);
+    return wanted;
+}
+
 /* What a resource is called here: rules S11 (what nobody asked for is passed over: data NULL) and
  * D12 (who asked by an alias gets it by that). */
 static struct bytes wanted_name(const struct topic *t, const struct discovery_resource *x)
 {
     struct bytes rest = x->wrapper, alias;
-    if (subscription_is_wildcard(&t->sub) || subscription_wants(&t->sub, x->name))
+    if (subscription_is_wildcard(&t->sub) || subscription_wants(&t->sub, x->name) ||
+        in_collection(t, x->name))
         return x->name;
     while (discovery_next_alias(&rest, &alias)) {
         if (subscription_wants(&t->sub, alias))
@@ -111,6 +125,17 @@ static bool heartbeat_valid(const struct topic *t, const struct discovery_resour
                      BYTES_ARG(x->name), BYTES_ARG(x->version));
 }
 
+/* b is in order. */
+static bool same_name(struct bytes a, struct bytes b)
+{
+    if (bytes_eq(a, b) || !xdstp_is(a))
+        return bytes_eq(a, b);
+    struct arena *scratch = arena_new(0);
+    bool same = bytes_eq(xdstp_canonical(scratch, a), b);
+    arena_free(&scratch);
+    return same;
+}
+
 static bool resource_valid(const struct topic *t, const struct discovery_resource *x,
                            struct bytes_set *names, struct error *err)
 {
@@ -120,7 +145,7 @@ static bool resource_valid(const struct topic *t, const struct discovery_resourc
                          "message-wide type URL %s in %sDiscoveryResponse",
                          BYTES_ARG(x->type_url), t->sub.type_url, t->sub.delta ? "Delta" : "");
     struct bytes own_name = wire_find_bytes(x->wire, 1);
-    if (t->sub.wildcard_type && own_name.data && !bytes_eq(own_name, x->name))
+    if (t->sub.wildcard_type && own_name.data && !same_name(own_name, x->name))
         return error_set(err, "resource '%.*s' contains one named '%.*s'", BYTES_ARG(x->name),
                          BYTES_ARG(own_name));
     if (x->ttl_bad)
@@ -347,6 +372,17 @@ static void apply(struct topic *t, const struct discovery_response *r, struct er
     mem_free(b.removed);
 }
 
+/* Names that differ in the order of their parameters are one. */
+static void put_names_in_order(struct arena *a, const struct discovery_response *r)
+{
+    for (size_t i = 0; i < r->n_resources; i++)
+        r->resources[i].name = xdstp_canonical(a, r->resources[i].name);
+    for (size_t i = 0; i < r->n_removed; i++)
+        r->removed[i] = xdstp_canonical(a, r->removed[i]);
+    for (size_t i = 0; i < r->n_errors; i++)
+        r->errors[i].name = xdstp_canonical(a, r->errors[i].name);
+}
+
 /* What a response may take besides its resources: lists, their places in the maps, requests. */
 enum { ROOM_PER_BYTE = 4, ROOM_LEAST = 128 * 1024 };
 
@@ -354,9 +390,13 @@ void topic_apply(struct topic *t, const struct discovery_response *r, struct err
 {
     const struct clock *c = t->home->table->clock;
     uint64_t started = c->monotonic_ns(c);
-    if (mem_reserve(ROOM_LEAST + r->size * ROOM_PER_BYTE))
+    struct arena *names = arena_new(0);
+    if (mem_reserve(ROOM_LEAST + r->size * ROOM_PER_BYTE)) {
+        put_names_in_order(names, r);
         apply(t, r, err);
-    else
+    } else {
         refuse(t, err, "out of memory for a response of %zu bytes", r->size);
+    }
+    arena_free(&names);
     update_stats(t, r->version, !error_is_set(err), started);
 }

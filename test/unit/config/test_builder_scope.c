@@ -187,6 +187,25 @@ START_TEST(all_of_an_update_or_none)
 }
 END_TEST
 
+START_TEST(a_key_goes_from_one_that_leaves_to_one_that_comes)
+{
+    const char *const one[] = {"a", BY_RDS("a", "A", "r1"), NULL};
+    struct update_result r;
+    struct bytes removed = BYTES("a");
+    struct resource_update u = {
+        BYTES("b"), BYTES("v"), BYTES_NONE,
+        fixture_wire(&f, resource_type_name(RESOURCE_SCOPED_ROUTE), BY_RDS("b", "A", "r2"))};
+    full(one);
+    routes("r1", ROUTES("r1", "201"));
+    config_update(f.builder, &f.ads, RESOURCE_SCOPED_ROUTE, &u, 1, &removed, 1, false, BYTES("w"),
+                  &r);
+    ck_assert_uint_eq(r.n_errors, 0);
+    update_result_fini(&r);
+    routes("r2", ROUTES("r2", "202"));
+    ck_assert_int_eq(answer("A"), 202);
+}
+END_TEST
+
 START_TEST(routes_of_its_own)
 {
     const char *const own[] = {"a", SCOPE("a", "A", "route_configuration: " ROUTES("own", "203")),
@@ -288,6 +307,7 @@ int main(void)
     tcase_add_test(t, scopes_come_and_go);
     tcase_add_test(t, keys_may_change_places);
     tcase_add_test(t, all_of_an_update_or_none);
+    tcase_add_test(t, a_key_goes_from_one_that_leaves_to_one_that_comes);
     tcase_add_test(t, routes_of_its_own);
     tcase_add_test(t, routes_on_demand);
     tcase_add_test(t, routes_on_demand_that_do_not_come);
