@@ -67,7 +67,8 @@ struct route_config *sim_routes(const struct sim_scenario *sc)
     struct strbuf yaml = STRBUF_INIT;
     strbuf_printf(&yaml,
                   "{name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: "
-                  "/after}, route: {cluster: c1}}, {match: {prefix: /}, %s}]}]}",
+                  "/after}, route: {cluster: c1}}, {match: %s, %s}]}]}",
+                  sc->match ? sc->match : "{prefix: /}",
                   sc->action ? sc->action : "route: {cluster: c0}");
     struct route_config *rc = proxy_routes(strbuf_str(&yaml));
     strbuf_fini(&yaml);
@@ -192,6 +193,7 @@ static void set_up(struct sim *s, struct route_config *routes)
     s->world->clusters[0][0].buffer_limit = 32 * 1024;
     s->world->clusters[0][0].enable_trailers = true;
     http2_options_init(&s->proxy->manager->http2);
+    s->proxy->manager->http2.allow_connect = 1;
     http2_options_init(&s->http2);
     for (unsigned i = 0; i < 2 && sim_origin_h2(s->pair); i++) {
         s->world->clusters[0][i].protocol = UPSTREAM_HTTP2;

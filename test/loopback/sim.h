@@ -53,6 +53,8 @@ enum sim_fault {
 enum sim_origin_mode {
     SIM_ORIGIN_ANSWERS, /* once the request is whole */
     SIM_ORIGIN_EARLY,   /* once its head is */
+    SIM_ORIGIN_TUNNEL,  /* the first piece once the head is, the others once the rest has come */
+    SIM_ORIGIN_TCP,     /* the same of one that speaks no HTTP and has no first piece */
     SIM_ORIGIN_SILENT,
     SIM_ORIGIN_REFUSES, /* no connection */
     SIM_ORIGIN_HANGS,   /* the connection is never made */
@@ -79,6 +81,7 @@ static inline bool sim_origin_h2(enum sim_pair pair)
 
 struct sim_scenario {
     const char *name;
+    const char *match;              /* of the route, YAML; NULL: all paths */
     const char *action;             /* of the route, YAML; NULL: to cluster c0 */
     const char *send[SIM_PIECES];   /* the client's bytes, each when nothing else moves */
     const char *answer[SIM_PIECES]; /* the origin's to each request, the first at once */

@@ -49,13 +49,18 @@ static void *on_stream_begin(void *owner, struct codec_stream *cs, struct header
     return s;
 }
 
+static bool is_interim(struct bytes status)
+{
+    return status.len == 3 && status.data[0] == '1' && !bytes_eq(status, BYTES("101"));
+}
+
 static void on_headers(void *owner, void *user, bool end)
 {
     struct sim_h2_stream *s = user;
     struct bytes method = headers_get(&s->headers, HEADER_METHOD);
     struct bytes status = headers_get(&s->headers, HEADER_STATUS);
-    bool bare = status.len == 3 && (status.data[0] == '1' || bytes_eq(status, BYTES("204")));
-    s->head_came = !(status.len == 3 && status.data[0] == '1');
+    bool bare = is_interim(status) || bytes_eq(status, BYTES("204"));
+    s->head_came = !is_interim(status);
     s->is_head |= bytes_eq(method, BYTES("HEAD"));
     s->ended = end;
     if (method.data)
@@ -148,7 +153,11 @@ static void add_field(struct sim_h2_stream *s, struct headers *h, struct bytes l
         s->sends = SIM_SEND_LENGTH;
     if (bytes_eq(name, BYTES("host")))
         name = BYTES(":authority");
-    if (bytes_eq(name, BYTES("connection")) || bytes_eq(name, BYTES("transfer-encoding")))
+    if (bytes_eq(name, BYTES("upgrade")) && s->sends == SIM_SEND_DONE)
+        s->sends = SIM_SEND_TO_END;
+    bool upgrades = bytes_eq(value, BYTES("upgrade")); /* which our codec translates */
+    if ((bytes_eq(name, BYTES("connection")) && !upgrades) ||
+        bytes_eq(name, BYTES("transfer-encoding")))
         return;
     headers_add(h, arena_dup(h->arena, name), arena_dup(h->arena, value));
 }
@@ -162,6 +171,8 @@ static void add_first_line(struct sim_h2_stream *s, struct headers *h, struct by
         return;
     }
     s->is_head = bytes_eq(first, BYTES("HEAD"));
+    if (bytes_eq(first, BYTES("CONNECT")))
+        s->sends = SIM_SEND_TO_END;
     headers_add(h, BYTES(":method"), arena_dup(h->arena, first));
     headers_add(h, BYTES(":scheme"), BYTES("http"));
     headers_add(h, BYTES(":path"), arena_dup(h->arena, second));
@@ -190,16 +201,18 @@ static bool send_head(struct sim_h2_stream *s)
     if (!n)
         return false;
     headers_init(&h, s->h2->arena);
+    s->sends = SIM_SEND_DONE;
     add_first_line(s, &h, trim(bytes_split(&rest, '\n')));
     bool answer = headers_get(&h, HEADER_STATUS).data;
     unsigned status = headers_status(&h);
-    s->sends = answer ? SIM_SEND_TO_END : SIM_SEND_DONE;
+    if (answer)
+        s->sends = SIM_SEND_TO_END;
     for (struct bytes line; (line = trim(bytes_split(&rest, '\n'))).len;)
         add_field(s, &h, line);
     drop(s, n);
     if (status == 204 || (answer && s->is_head) || (s->sends == SIM_SEND_LENGTH && !s->left))
         s->sends = SIM_SEND_DONE;
-    if (status >= 100 && status < 200) {
+    if (status >= 100 && status < 200 && status != 101) {
         s->sends = SIM_SEND_HEAD;
         s->h2->codec->ops->send_informational(s->codec, &h);
     } else {
@@ -381,6 +394,7 @@ struct sim_h2 *sim_h2_new(struct connection *c, bool server, const struct sim_h2
     sim_h2_inside++;
     struct sim_h2 *h = NEW(struct sim_h2);
     http2_options_init(&h2);
+    h2.allow_connect = 1;
     h->ops = ops;
     h->owner = owner;
     h->connection = c;

@@ -66,6 +66,9 @@ static enum sim_parse parse_body(struct bytes *rest, bool answer, bool no_body, 
     struct bytes length = value_of(head, "content-length: ");
     struct bytes coding = value_of(head, "transfer-encoding: ");
     uint64_t n = 0;
+    m->tunnel =
+        answer ? m->status == 101
+               : bytes_starts_with(m->line, BYTES("CONNECT ")) || value_of(head, "upgrade: ").data;
     if (no_body || m->status == 204 || m->status == 304)
         return SIM_WHOLE;
     if (coding.data)
@@ -73,7 +76,7 @@ static enum sim_parse parse_body(struct bytes *rest, bool answer, bool no_body, 
                                                                   : parse_chunked(rest, m);
     if (length.data && !bytes_to_u64(length, &n))
         return SIM_BAD;
-    if (!length.data && answer) {
+    if (!length.data && (answer || m->tunnel)) {
         m->to_eof = true;
         n = rest->len;
         strbuf_add(&m->body, rest->data, n);
@@ -113,7 +116,7 @@ enum sim_parse sim_message_parse(struct bytes *rest, bool answer, bool no_body, 
             return SIM_BAD;
         m->head_done = true;
         *rest = bytes_skip(*rest, (size_t)eoh + 4);
-        if (!answer || m->status >= 200)
+        if (!answer || m->status >= 200 || m->status == 101)
             return parse_body(rest, answer, no_body, ended, lines, m);
     }
 }

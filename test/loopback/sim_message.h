@@ -10,6 +10,7 @@ struct sim_message {
     struct bytes line;  /* the first */
     struct strbuf body; /* without chunk lines */
     bool head_done, to_eof;
+    bool tunnel; /* what follows the head is no body, and ends with the connection */
 };
 
 /* Takes the next message from *rest. Informational answers are passed over. no_body: to HEAD.

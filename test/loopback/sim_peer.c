@@ -1,12 +1,13 @@
 #include <check.h>
 #include <stdio.h>
 
+#include "base/check.h"
 #include "base/memory.h"
 #include "sim.h"
 #include "sim_h2.h"
 #include "sim_message.h"
 
-enum { BLOCK = 8192, AFTER_PORT = 8001 };
+enum { BLOCK = 8192, AFTER_PORT = 8001, TUNNEL_MAX = 64 };
 
 struct sim_origin {
     struct list link;
@@ -15,7 +16,8 @@ struct sim_origin {
     struct strbuf in;              /* not understood yet */
     uint16_t port;
     unsigned piece, downloaded;
-    bool answering, early; /* early: answering a request whose end has not come */
+    bool answering, ended, early; /* early: answering a request whose end has not come */
+    size_t tunnelled;             /* bytes of a tunnel that have come */
     /* HTTP/2: one of these is the connection, others its streams. */
     struct sim_h2 *h2;
     struct sim_origin *of;
@@ -38,6 +40,52 @@ static struct connection *origin_connection(const struct sim_origin *o)
     struct connection *c = o->of ? o->of->connection : o->connection;
     bool dead = o->stream && (!o->stream->codec || o->stream->reset);
     return c && connection_is_open(c) && !dead ? c : NULL;
+}
+
+static bool is_tunnel(const struct sim_origin *o)
+{
+    enum sim_origin_mode mode = o->sim->scenario->origin;
+    return o->port != AFTER_PORT && (mode == SIM_ORIGIN_TUNNEL || mode == SIM_ORIGIN_TCP);
+}
+
+/* What the client's script puts into its tunnel, but for what it uploads; returns how much it is.
+ * Allocates nothing: this is no part of what is judged. */
+static size_t tunnel_text(const struct sim_scenario *sc, char out[TUNNEL_MAX])
+{
+    bool begun = false;
+    size_t len = 0;
+    for (unsigned i = 0; i < SIM_PIECES && sc->send[i]; i++) {
+        const char *head = begun ? NULL : strstr(sc->send[i], "\r\n\r\n");
+        const char *text = begun ? sc->send[i] : head ? head + 4 : "";
+        begun |= head != NULL;
+        CHECK(len + strlen(text) <= TUNNEL_MAX);
+        memcpy(out + len, text, strlen(text));
+        len += strlen(text);
+    }
+    return len;
+}
+
+/* Of the tunnel so far: what the client says, in its order. */
+static void judge_tunnel(struct sim_origin *o, struct bytes came)
+{
+    char text[TUNNEL_MAX];
+    size_t len = tunnel_text(o->sim->scenario, text);
+    size_t same = came.len < len ? came.len : len;
+    bool good = came.len <= len + o->sim->scenario->upload &&
+                memcmp(came.data ? came.data : "", text, same) == 0;
+    for (size_t i = same; good && i < came.len; i++)
+        good = came.data[i] == 'u';
+    if (!good)
+        sim_wrong(o->sim, "the origin got \"%.40s\" of the tunnel", came.data);
+    o->tunnelled = came.len;
+}
+
+/* It answers when it has heard all. */
+static bool listens(const struct sim_origin *o)
+{
+    char text[TUNNEL_MAX];
+    return is_tunnel(o) && o->piece > 0 && !o->ended &&
+           o->tunnelled < tunnel_text(o->sim->scenario, text) + o->sim->scenario->upload;
 }
 
 static bool origin_full(const struct sim_origin *o)
@@ -105,8 +153,33 @@ static void judge_body(struct sim_origin *o, const struct sim_message *m)
                   body.len ? body.data : "");
 }
 
+static void tunnel_read(struct sim_origin *o)
+{
+    struct sim_message m = {.head_done = true};
+    struct bytes rest = strbuf_bytes(&o->in);
+    bool tcp = o->sim->scenario->origin == SIM_ORIGIN_TCP;
+    if (tcp) {
+        judge_tunnel(o, rest);
+        return;
+    }
+    enum sim_parse p = sim_message_parse(&rest, false, false, false, &m);
+    if (p == SIM_BAD || p == SIM_WHOLE)
+        sim_wrong(o->sim, "the origin got \"%s\", no tunnel", strbuf_str(&o->in));
+    if (p == SIM_PART && m.head_done && !o->early && m.body.len)
+        sim_wrong(o->sim, "the origin got \"%s\" before it opened the tunnel", strbuf_str(&m.body));
+    if (p == SIM_PART && m.head_done)
+        judge_tunnel(o, strbuf_bytes(&m.body));
+    if (p == SIM_PART && m.head_done && !o->early)
+        origin_answer(o, true);
+    sim_message_fini(&m);
+}
+
 static void origin_read(struct sim_origin *o)
 {
+    if (is_tunnel(o)) {
+        tunnel_read(o);
+        return;
+    }
     while (origin_connection(o) && !o->answering) {
         struct sim_message m;
         struct bytes rest = strbuf_bytes(&o->in);
@@ -168,6 +241,7 @@ static void origin_on_data(struct connection *c, struct buffer *in, bool end)
     }
     for (; in->len > 0; buffer_drain(in, buffer_front(in).len))
         strbuf_add_bytes(&o->in, buffer_front(in));
+    o->ended |= end;
     origin_read(o);
 }
 
@@ -196,6 +270,11 @@ struct connection *sim_connect(const struct connector *self, struct worker *work
     if (sim_origin_h2(s->pair))
         o->h2 = sim_h2_new(o->connection, true, &origin_h2, o);
     list_push_back(&s->origins, &o->link);
+    if (is_tunnel(o) && s->scenario->origin == SIM_ORIGIN_TCP) {
+        connection_set_half_close(o->connection, true);
+        o->answering = true;
+        o->piece = 1;
+    }
     struct transport *tap = sim_tap_new(s, ends[0], false);
     sim_tap_connecting(tap, o->port == AFTER_PORT ? SIM_ORIGIN_ANSWERS : s->scenario->origin,
                        opt->timeout_ms);
@@ -339,7 +418,7 @@ bool sim_peers_step(struct sim *s)
     LIST_EACH(l, &s->origins)
     {
         struct sim_origin *o = ORIGIN(l);
-        if (!o->answering || !origin_connection(o) || origin_full(o))
+        if (!o->answering || !origin_connection(o) || origin_full(o) || listens(o))
             continue;
         origin_next(o);
         if (!o->answering)
@@ -486,13 +565,31 @@ static bool body_is(const struct sim_message *m, const struct sim_scenario *sc, 
     return true;
 }
 
-/* An origin that says nothing of its length cannot be told from one that was cut by a close. */
+static bool body_begins(const struct sim_message *m, const struct sim_scenario *sc,
+                        const char *want)
+{
+    const struct strbuf *b = &m->body;
+    if (want)
+        return b->len <= strlen(want) && memcmp(b->data ? b->data : "", want, b->len) == 0;
+    for (size_t i = 0; i < b->len; i++) {
+        if (b->data[i] != 'd')
+            return false;
+    }
+    return b->len <= sc->download;
+}
+
+/* An origin that tells no length cannot be told from one that was cut by a close; nor can
+ * a client of HTTP/1 tell how a peer has ended its tunnel. A change of configuration ends none. */
 static bool cut_unseen(const struct sim *s, const struct sim_message *m, const char *want)
 {
+    const struct sim_scenario *sc = s->scenario;
+    bool tunnel = sc->origin == SIM_ORIGIN_TUNNEL || sc->origin == SIM_ORIGIN_TCP;
+    enum sim_fault_kind kind = sim_fault_kinds[s->fault];
     bool cut =
         !sim_origin_h2(s->pair) && (s->fault == SIM_ORIGIN_CLOSE || s->fault == SIM_ORIGIN_END);
-    return cut && s->scenario->origin_closes && want && m->body.len <= strlen(want) &&
-           strncmp(strbuf_str((struct strbuf *)&m->body), want, m->body.len) == 0;
+    if (tunnel && !sim_client_h2(s->pair))
+        cut |= kind == SIM_KIND_CLIENT || kind == SIM_KIND_ORIGIN;
+    return cut && sc->origin_closes && (want || tunnel) && body_begins(m, sc, want);
 }
 
 /* What a GOAWAY left untouched goes to another connection, unless a body is gone already. */
@@ -583,7 +680,7 @@ void sim_judge_origins(struct sim *s)
     LIST_EACH(l, &s->origins)
     {
         struct sim_origin *o = ORIGIN(l);
-        if (origin_connection(o) && o->in.len)
+        if (origin_connection(o) && o->in.len && !is_tunnel(o))
             sim_wrong(s, "an origin waits for the rest of \"%s\"", strbuf_str(&o->in));
     }
 }
