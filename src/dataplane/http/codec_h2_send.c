@@ -389,7 +389,7 @@ void h2_flush(struct codec *c, size_t room)
         if (c->out->len >= h->room)
             break;
     }
-    h->mux.blocked = nghttp2_session_want_write(h->session) && c->out->len >= h->room;
+    h->mux.blocked = c->out->len >= h->room && nghttp2_session_want_write(h->session);
     h2_notice_end(h);
     h2_tell_gauges(h);
 }

@@ -31,7 +31,7 @@ void http_conn_count_bytes(struct http_conn *c)
     c->tx_counted = tx;
 }
 
-void http_conn_flush(struct http_conn *c)
+void http_conn_flush_now(struct http_conn *c)
 {
     if (UNLIKELY(c->mux != NULL)) {
         http_conn_mux_flush(c);
@@ -39,6 +39,14 @@ void http_conn_flush(struct http_conn *c)
     }
     if (!c->in_input && !c->closing && c->out.len)
         connection_write(c->connection, &c->out);
+}
+
+void http_conn_flush(struct http_conn *c)
+{
+    if (UNLIKELY(c->mux != NULL))
+        connection_want_output(c->connection);
+    else
+        http_conn_flush_now(c);
 }
 
 enum close_how http_conn_close_how(const struct http_conn *c, enum close_how usual)
@@ -54,7 +62,7 @@ void http_conn_close(struct http_conn *c, enum close_reason reason)
     c->in_input = false;
     if (c->mux)
         http_conn_mux_goaway(c);
-    http_conn_flush(c);
+    http_conn_flush_now(c);
     c->in_input = in_input;
     c->closing = true;
     uint64_t delay = c->binding->manager->delayed_close_timeout_ms;

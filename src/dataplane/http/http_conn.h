@@ -82,7 +82,8 @@ unsigned http_conn_list_count(const struct worker *w);
 unsigned http_conn_list_active_requests(const struct worker *w);
 
 /* Inside of the room: hands queued output to the connection. */
-void http_conn_flush(struct http_conn *c);
+void http_conn_flush(struct http_conn *c); /* HTTP/2: at the end of the turn */
+void http_conn_flush_now(struct http_conn *c);
 void http_conn_close(struct http_conn *c, enum close_reason reason);
 /* How to close: a body that would end with the connection must not look whole when it is not. */
 enum close_how http_conn_close_how(const struct http_conn *c, enum close_how usual);

@@ -134,7 +134,7 @@ void http_conn_list_close_all(struct worker *w)
         struct http_conn *c = CONN(l);
         if (c->mux)
             http_conn_mux_goaway(c);
-        http_conn_flush(c);
+        http_conn_flush_now(c);
         c->closing = true;
         connection_close(c->connection, CLOSE_SHUTDOWN, http_conn_close_how(c, CLOSE_FLUSH), 1);
     }

@@ -115,6 +115,27 @@ static bool finished(const struct http_conn *c)
     return m->over || (c->mux->goaway_sent && !c->mux->n_streams && !m->open_streams);
 }
 
+/* Answers that are complete here and that their client does not take (Envoy's flush timeout). */
+static void on_stuck_timer(struct timer *t)
+{
+    struct http_conn *c = t->owner;
+    unsigned left;
+    if (c->closing)
+        return;
+    c->codec->ops->reset_stuck(c->codec, &left);
+    http_conn_flush(c);
+    if (left)
+        timer_start(t, c->binding->manager->stream_idle_timeout_ms);
+}
+
+static void watch_unsent(struct http_conn *c)
+{
+    uint64_t ms = c->binding->manager->stream_idle_timeout_ms;
+    if (ms && codec_mux(c->codec)->open_streams > c->mux->n_streams &&
+        !timer_pending(&c->mux->stuck_timer))
+        timer_start(&c->mux->stuck_timer, ms);
+}
+
 void http_conn_mux_flush(struct http_conn *c)
 {
     struct http_conn_mux *m = c->mux;
@@ -126,7 +147,10 @@ void http_conn_mux_flush(struct http_conn *c)
     c->codec->ops->flush(c->codec, room);
     if (c->out.len)
         connection_write(c->connection, &c->out);
-    if (m->finishing || c->closing || !finished(c))
+    if (m->finishing || c->closing)
+        return;
+    watch_unsent(c);
+    if (!finished(c))
         return;
     m->finishing = true;
     http_conn_close(c, m->error      ? CLOSE_PROTOCOL_ERROR
@@ -176,27 +200,6 @@ static void judge_resets(struct http_conn *c, const struct stream *s)
         close_abuser(c);
 }
 
-/* Answers that are complete here and that their client does not take (Envoy's flush timeout). */
-static void on_stuck_timer(struct timer *t)
-{
-    struct http_conn *c = t->owner;
-    unsigned left;
-    if (c->closing)
-        return;
-    c->codec->ops->reset_stuck(c->codec, &left);
-    http_conn_flush(c);
-    if (left)
-        timer_start(t, c->binding->manager->stream_idle_timeout_ms);
-}
-
-static void watch_unsent(struct http_conn *c)
-{
-    uint64_t ms = c->binding->manager->stream_idle_timeout_ms;
-    if (ms && codec_mux(c->codec)->open_streams > c->mux->n_streams &&
-        !timer_pending(&c->mux->stuck_timer))
-        timer_start(&c->mux->stuck_timer, ms);
-}
-
 void http_conn_mux_stream_done(struct http_conn *c, struct stream *s)
 {
     list_remove(&s->priv->mux_link);
@@ -210,8 +213,6 @@ void http_conn_mux_stream_done(struct http_conn *c, struct stream *s)
     if (c->mux->n_streams == 0)
         http_conn_become_idle(c);
     http_conn_flush(c);
-    if (!c->closing)
-        watch_unsent(c);
 }
 
 void http_conn_mux_end(struct http_conn *c, bool remote)
@@ -245,13 +246,21 @@ void http_conn_mux_on_data(struct connection *connection, struct buffer *in, boo
         c->codec->begin_held = !http_conn_may_begin(c);
         c->codec->ops->input(c->codec, in);
         c->in_input = false;
-        http_conn_flush(c); /* at the end, the connection closes by itself */
+        if (end) /* the connection closes by itself */
+            http_conn_flush_now(c);
+        else
+            http_conn_flush(c);
         c->input_left = in->len > 0;
         if (c->input_left && !c->closing)
             http_conn_list_go_on(c->worker->http_conns);
     }
     if (c->closing)
         buffer_drain(in, in->len);
+}
+
+static void on_output(struct connection *connection)
+{
+    http_conn_mux_flush(connection_owner(connection));
 }
 
 static void on_low_watermark(struct connection *connection)
@@ -261,6 +270,7 @@ static void on_low_watermark(struct connection *connection)
 
 static const struct connection_ops connection_ops = {
     .on_data = http_conn_mux_on_data,
+    .on_output = on_output,
     .on_low_watermark = on_low_watermark,
     .on_close = http_conn_on_close,
 };

@@ -21,6 +21,7 @@ bool http_conn_decide(struct http_conn *c, const struct buffer *in);
 
 /* The connection's on_data, from now on. */
 void http_conn_mux_on_data(struct connection *connection, struct buffer *in, bool end);
+/* Makes frames of what is queued, and closes what is finished. */
 void http_conn_mux_flush(struct http_conn *c);
 void http_conn_mux_stream_done(struct http_conn *c, struct stream *s);
 /* Tells the client to go; what it has asked for is still answered. */

@@ -29,8 +29,9 @@ struct connection {
     bool read_eof, eof_told;
     bool write_blocked, write_dead;
     bool shutdown_wanted, shutdown_done;
-    bool linger; /* FLUSHING goes on to LINGERING */
-    bool reread; /* show the input at the end of the turn */
+    bool linger;        /* FLUSHING goes on to LINGERING */
+    bool reread;        /* show the input at the end of the turn */
+    bool output_wanted; /* and let the owner make its output */
     bool told_close;
     bool client;
     uint32_t limit, read_limit; /* of the output, of input that the owner leaves; 0: none */
@@ -365,6 +366,10 @@ static void on_work(struct defer *d)
         if (c->state == OPEN && c->write_dead && c->pauses == 0)
             fail(c);
     }
+    if (c->state == OPEN && c->output_wanted) {
+        c->output_wanted = false;
+        c->ops->on_output(c);
+    }
     if (c->state == FLUSHING || (c->state == OPEN && (c->out.len > 0 || c->shutdown_wanted)))
         if (!c->write_blocked)
             flush(c);
@@ -607,6 +612,22 @@ void connection_shutdown_write(struct connection *c)
     c->shutdown_wanted = true;
     if (c->state == OPEN)
         defer_schedule(&c->work);
+}
+
+void connection_want_output(struct connection *c)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    CHECK(c->ops->on_output);
+    if (c->output_wanted)
+        return;
+    c->output_wanted = true;
+    if (c->state == OPEN)
+        defer_schedule(&c->work);
+}
+
+bool connection_output_wanted(const struct connection *c)
+{
+    return c->output_wanted;
 }
 
 size_t connection_output_len(const struct connection *c)

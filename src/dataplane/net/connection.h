@@ -31,6 +31,8 @@ struct connection_ops {
      * the connection is then closed with CLOSE_REMOTE_CLOSE, after the output was tried once; if it
      * is on, it is closed when both sides have ended. */
     void (*on_data)(struct connection *c, struct buffer *in, bool end);
+    /* Optional. Once a turn after connection_want_output(), just before the output is written. */
+    void (*on_output)(struct connection *c);
     /* Optional. The output passed its limit; and it fell to half of it. */
     void (*on_high_watermark)(struct connection *c);
     void (*on_low_watermark)(struct connection *c);
@@ -85,6 +87,9 @@ void connection_write(struct connection *c, struct buffer *b);
 void connection_write_bytes(struct connection *c, struct bytes x); /* copies */
 /* Half-close: after what is queued is written, the peer sees the end. */
 void connection_shutdown_write(struct connection *c);
+/* For owners that make their output late, and all of a turn together. */
+void connection_want_output(struct connection *c);
+bool connection_output_wanted(const struct connection *c);
 size_t connection_output_len(const struct connection *c);
 
 /* Counted: reads when every pause was resumed. Resuming shows left-over input again, at the end of

@@ -240,17 +240,20 @@ static const struct codec_callbacks codec_callbacks = {
 
 void upstream_mux_flush(struct upstream_conn *uc)
 {
+    if (uc->state != UPSTREAM_CONN_CLOSING && uc->state != UPSTREAM_CONN_CONNECTING)
+        connection_want_output(uc->connection);
+}
+
+static void flush_now(struct upstream_conn *uc)
+{
     struct upstream_mux *m = uc->mux;
     uint32_t limit = cluster_of(uc)->params.buffer_limit;
-    if (m->in_input || m->flushing || uc->state == UPSTREAM_CONN_CLOSING ||
-        uc->state == UPSTREAM_CONN_CONNECTING)
+    if (uc->state == UPSTREAM_CONN_CLOSING || uc->state == UPSTREAM_CONN_CONNECTING)
         return;
-    m->flushing = true;
     size_t queued = connection_output_len(uc->connection), room = SIZE_MAX;
     if (limit)
         room = queued <= limit ? limit - queued + 1 : 0;
     uc->codec->ops->flush(uc->codec, room);
-    m->flushing = false;
     if (uc->out.len)
         connection_write(uc->connection, &uc->out);
     if (m->error && codec_mux(uc->codec)->over)
@@ -261,12 +264,17 @@ static void on_connection_data(struct connection *c, struct buffer *in, bool end
 {
     struct upstream_conn *uc = connection_owner(c);
     upstream_conn_count_bytes(uc);
+    if (connection_output_wanted(c)) /* sent before what it is told now: GOAWAY, say */
+        flush_now(uc);
     if (uc->state != UPSTREAM_CONN_CLOSING) {
         uc->mux->in_input = true;
         uc->codec->ops->input(uc->codec, in);
         uc->mux->in_input = false;
         uc->eof = end;
-        upstream_mux_flush(uc);
+        if (end || codec_mux(uc->codec)->over) /* what is queued still is refused one by one */
+            flush_now(uc);
+        else
+            upstream_mux_flush(uc);
     }
     if (uc->state != UPSTREAM_CONN_CLOSING && codec_mux(uc->codec)->over)
         upstream_conn_close(uc, uc->mux->error ? CLOSE_PROTOCOL_ERROR : CLOSE_REMOTE_CLOSE);
@@ -276,6 +284,11 @@ static void on_connection_data(struct connection *c, struct buffer *in, bool end
         review(uc);
     if (uc->state == UPSTREAM_CONN_CLOSING)
         buffer_drain(in, in->len);
+}
+
+static void on_output(struct connection *c)
+{
+    flush_now(connection_owner(c));
 }
 
 static void on_low_watermark(struct connection *c)
@@ -288,6 +301,7 @@ static void on_low_watermark(struct connection *c)
 const struct connection_ops upstream_mux_connection_ops = {
     .on_connected = upstream_conn_on_connected,
     .on_data = on_connection_data,
+    .on_output = on_output,
     .on_low_watermark = on_low_watermark,
     .on_close = upstream_conn_on_close,
 };

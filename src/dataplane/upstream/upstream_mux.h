@@ -14,7 +14,7 @@ struct upstream_mux {
     uint32_t max_requests;           /* at a time, as configured */
     const struct codec_error *error; /* why the connection ends */
     struct h2_keepalive keepalive;
-    bool in_input, flushing;
+    bool in_input;
 };
 
 extern const struct connection_ops upstream_mux_connection_ops;
@@ -25,6 +25,7 @@ void upstream_mux_connected(struct upstream_conn *uc);
 void upstream_mux_attach(struct upstream_conn *uc, struct pool_request *r);
 /* The user of the request has gone. */
 void upstream_mux_detach(struct pool_request *r);
+/* Frames of what is queued: at the end of the turn. */
 void upstream_mux_flush(struct upstream_conn *uc);
 /* Sent to its end; the answer may have ended before. */
 void upstream_mux_sent(struct pool_request *r);
