@@ -100,6 +100,8 @@ void *h2_alloc(struct h2_memory *m, size_t size); /* zeroed; NULL: no memory */
 void h2_release(struct h2_memory *m, void *p);
 struct h2_memory *h2_memory_ref(struct h2_memory *m);
 nghttp2_mem h2_nghttp2_memory(struct h2_memory *m);
+/* Around the making of a session, whose frames are made in the memory that all share. */
+void h2_memory_opening(struct h2_memory *m, bool opening);
 
 /* codec_h2.c. Ends the connection with a GOAWAY of this code; nothing more is read. */
 void h2_break(struct codec_h2 *h, const struct codec_error *e, uint32_t code);

@@ -1,40 +1,58 @@
 #include "base/memory.h"
 #include "dataplane/http/codec_h2_internal.h"
 
-/* Pieces of heap by powers of two, kept for the next one who asks. nghttp2 allocates several for
- * each stream and frame; in the steady state the heap is not asked. */
+/* Pieces of heap by size, kept for the next one who asks. nghttp2 allocates several for each stream
+ * and frame; in the steady state the heap is not asked. A piece is aligned to 8 bytes, which is all
+ * that its users' types need.
+ *
+ * Each session of nghttp2 has a buffer of 16 KiB in which it makes one frame. Sessions of a thread
+ * make frames one at a time, and what has been made is copied before the next (codec_h2_send.c):
+ * one buffer serves them all, and an idle connection holds none. */
 enum {
-    CLASS_MIN_SHIFT = 5,
-    N_CLASSES = 10,           /* 32 bytes to 16 KiB */
+    LINEAR = 4,     /* classes of 16, 32, 48 and 64 bytes; then four for each doubling */
+    N_CLASSES = 37, /* the last one is 16 KiB */
+    CLASS_BYTES_MAX = 16384,
     KEPT_BYTES_MAX = 1 << 20, /* of all classes */
-    NO_CLASS = N_CLASSES,
 };
 
-struct piece {
-    union {
-        struct piece *next;
-        size_t size_class;
-    };
-    size_t size; /* asked for */
+/* Before the bytes: of a kept piece the next one; of one in use its class, or if it is larger than
+ * any, N_CLASSES and its size. */
+union piece {
+    union piece *next;
+    uint64_t is;
 };
 
 struct h2_memory {
-    unsigned refs;
+    unsigned refs, frame_users; /* frame_users: while a session opens */
+    bool opening;
     size_t kept;
-    struct piece *free[N_CLASSES];
+    void *frame;
+    size_t frame_size;
+    union piece *free[N_CLASSES];
 };
 
-static size_t class_size(size_t c)
+static unsigned class_of(size_t size)
 {
-    return (size_t)1 << (c + CLASS_MIN_SHIFT);
+    if (size <= (size_t)LINEAR * 16)
+        return size ? (unsigned)((size - 1) / 16) : 0;
+    if (size > CLASS_BYTES_MAX)
+        return N_CLASSES;
+    unsigned power = 63 - (unsigned)__builtin_clzll(size - 1);
+    return LINEAR + (power - 6) * 4 + (unsigned)((size - 1) >> (power - 2) & 3);
 }
 
-static size_t class_of(size_t size)
+static size_t class_size(unsigned c)
 {
-    size_t c = 0;
-    while (c < N_CLASSES && class_size(c) < size)
-        c++;
-    return c;
+    if (c < LINEAR)
+        return (size_t)(c + 1) * 16;
+    c -= LINEAR;
+    return (size_t)(5 + c % 4) << (4 + c / 4);
+}
+
+static size_t piece_size(const union piece *p)
+{
+    unsigned c = p->is & 63;
+    return c < N_CLASSES ? class_size(c) : p->is >> 6;
 }
 
 struct h2_memory *h2_memory_new(void)
@@ -56,31 +74,31 @@ void h2_memory_free(struct h2_memory **mp)
     *mp = NULL;
     if (!m || --m->refs)
         return;
-    for (size_t c = 0; c < N_CLASSES; c++) {
+    for (unsigned c = 0; c < N_CLASSES; c++) {
         while (m->free[c]) {
-            struct piece *p = m->free[c];
+            union piece *p = m->free[c];
             m->free[c] = p->next;
             mem_free(p);
         }
     }
+    mem_free(m->frame);
     mem_free(m);
 }
 
 static void *take(struct h2_memory *m, size_t size)
 {
-    size_t c = class_of(size);
-    struct piece *p = NULL;
+    unsigned c = class_of(size);
+    union piece *p = NULL;
     if (c < N_CLASSES && m->free[c]) {
         p = m->free[c];
         m->free[c] = p->next;
         m->kept -= class_size(c);
-    } else if (size <= SIZE_MAX - sizeof(*p)) {
+    } else if (size <= SIZE_MAX >> 6) {
         p = mem_try(sizeof(*p) + (c < N_CLASSES ? class_size(c) : size));
     }
     if (!p)
         return NULL;
-    p->size_class = c;
-    p->size = size;
+    p->is = c < N_CLASSES ? c : (uint64_t)size << 6 | N_CLASSES;
     return p + 1;
 }
 
@@ -98,11 +116,11 @@ static bool keeps_pieces(void)
 
 void h2_release(struct h2_memory *m, void *ptr)
 {
-    if (!ptr)
+    if (!ptr || ptr == m->frame)
         return;
-    struct piece *p = (struct piece *)ptr - 1;
-    size_t c = p->size_class;
-    if (!keeps_pieces() || c == NO_CLASS || m->kept + class_size(c) > KEPT_BYTES_MAX) {
+    union piece *p = (union piece *)ptr - 1;
+    unsigned c = p->is & 63;
+    if (!keeps_pieces() || c == N_CLASSES || m->kept + class_size(c) > KEPT_BYTES_MAX) {
         mem_free(p);
         return;
     }
@@ -115,6 +133,25 @@ void *h2_alloc(struct h2_memory *m, size_t size)
 {
     void *p = take(m, size);
     return p ? memset(p, 0, size) : NULL;
+}
+
+void h2_memory_opening(struct h2_memory *m, bool opening)
+{
+    /* None, or two: another nghttp2 than this was written for. */
+    CHECK(opening || m->frame_users == 1);
+    m->opening = opening;
+    m->frame_users = 0;
+}
+
+static void *take_frame(struct h2_memory *m, size_t size)
+{
+    if (!m->frame) {
+        m->frame = mem_try(size);
+        m->frame_size = size;
+    }
+    CHECK(!m->frame || size == m->frame_size);
+    m->frame_users++;
+    return m->frame;
 }
 
 static void *on_malloc(size_t size, void *m)
@@ -132,19 +169,19 @@ static void *on_calloc(size_t n, size_t size, void *m)
     return size && n > SIZE_MAX / size ? NULL : h2_alloc(m, n * size);
 }
 
-static void *on_realloc(void *old, size_t size, void *m)
+static void *on_realloc(void *old, size_t size, void *user)
 {
+    struct h2_memory *m = user;
     if (!old)
-        return take(m, size);
-    struct piece *p = (struct piece *)old - 1;
-    if (p->size_class < N_CLASSES && size <= class_size(p->size_class)) {
-        p->size = size;
+        return m->opening && size > CLASS_BYTES_MAX ? take_frame(m, size) : take(m, size);
+    CHECK(old != m->frame);
+    size_t had = piece_size((union piece *)old - 1);
+    if (size <= had && had <= CLASS_BYTES_MAX)
         return old;
-    }
     void *now = take(m, size);
     if (!now)
         return NULL;
-    memcpy(now, old, p->size < size ? p->size : size);
+    memcpy(now, old, had < size ? had : size);
     h2_release(m, old);
     return now;
 }

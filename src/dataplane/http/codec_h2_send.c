@@ -136,6 +136,22 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf, siz
     return (ssize_t)n;
 }
 
+/* Not nghttp2's: while a frame waits for room, others are made where that lies. */
+static void add_frame_head(struct buffer *out, const nghttp2_frame_hd *hd)
+{
+    uint32_t id = (uint32_t)hd->stream_id;
+    uint8_t head[] = {(uint8_t)(hd->length >> 16),
+                      (uint8_t)(hd->length >> 8),
+                      (uint8_t)hd->length,
+                      hd->type,
+                      hd->flags,
+                      (uint8_t)(id >> 24),
+                      (uint8_t)(id >> 16),
+                      (uint8_t)(id >> 8),
+                      (uint8_t)id};
+    buffer_add(out, head, sizeof(head));
+}
+
 static int send_body(nghttp2_session *session, nghttp2_frame *f, const uint8_t *head, size_t length,
                      nghttp2_data_source *source, void *user)
 {
@@ -143,7 +159,7 @@ static int send_body(nghttp2_session *session, nghttp2_frame *f, const uint8_t *
     struct codec_h2 *h = user;
     if (h->c.out->len >= h->room)
         return NGHTTP2_ERR_WOULDBLOCK; /* asked again for the same frame */
-    buffer_add(h->c.out, head, 9);
+    add_frame_head(h->c.out, &f->hd);
     buffer_move_n(h->c.out, &s->out, length);
     h->pending -= length;
     s->promised = 0;

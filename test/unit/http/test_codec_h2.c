@@ -150,6 +150,38 @@ START_TEST(test_flush_keeps_to_its_room)
 }
 END_TEST
 
+/* All sessions make their frames in one place: what waits for room lies somewhere else. */
+START_TEST(test_frames_of_others_meanwhile)
+{
+    struct h2_pair p;
+    char lines[30100], *end = lines + sprintf(lines, POST "x: ");
+    h2_pair_init(&p);
+    h2_pair_open(&p);
+    p.server.quiet = true;
+    struct codec *server = p.server.codec, *client = p.client.codec;
+    h2_body(h2_request(&p, POST, false), 30000, true);
+    client->ops->flush(client, 10000); /* the second frame is begun */
+    ck_assert(codec_mux(client)->blocked);
+    server->ops->ping(server);
+    server->ops->flush(server, SIZE_MAX);
+    h2_pair_run(&p, 0);
+    ck_assert_uint_eq(p.server.body, 30000);
+    ck_assert_uint_eq(p.server.pings, 1);
+    memset(end, '~', 30000); /* of 13 bits each: more than one frame holds */
+    memcpy(end + 30000, "\n", 2);
+    h2_request(&p, lines, true);
+    client->ops->flush(client, 100); /* its CONTINUATION waits */
+    ck_assert(codec_mux(client)->blocked);
+    server->ops->ping(server);
+    server->ops->flush(server, SIZE_MAX);
+    h2_pair_run(&p, 0);
+    ck_assert(p.server.open && p.client.open);
+    ck_assert_uint_eq(p.server.n_seen, 2);
+    ck_assert_uint_eq(headers_get_name(&p.server.seen[1].headers, BYTES("x")).len, 30000);
+    h2_pair_fini(&p);
+}
+END_TEST
+
 /* A frame that was begun is finished although its stream is reset meanwhile. */
 START_TEST(test_reset_under_a_begun_frame)
 {
@@ -528,6 +560,7 @@ int main(void)
     tcase_add_test(t, test_paused_stream_holds_one_window);
     tcase_add_test(t, test_connection_window_bounds_all);
     tcase_add_test(t, test_flush_keeps_to_its_room);
+    tcase_add_test(t, test_frames_of_others_meanwhile);
     tcase_add_test(t, test_reset_under_a_begun_frame);
     tcase_add_test(t, test_early_answer);
     tcase_add_test(t, test_resets);
