@@ -13,7 +13,7 @@ from report import Report
 
 # section -> the file with a function of its name
 SECTIONS = {"exact": "exact", "cpu": "ratios", "latency": "ratios", "connections": "ratios",
-            "bulk": "ratios", "routes": "ratios", "memory": "memory", "start": "scale",
+            "bulk": "ratios", "routes": "ratios", "http2": "http2", "memory": "memory", "start": "scale",
             "push": "scale", "push_delta": "scale", "churn": "scale", "churn_delta": "scale",
             "manager": "scale", "hostile": "hostile", "handshakes": "handshakes"}
 

@@ -3,6 +3,7 @@
 Bare: forward everything to one origin over kept connections, no log. With features: what Envoy does
 by itself or is usually asked for: statistics, a request id, an access log line to a file, one header
 set and one removed each way, time-outs. `routes`: that many prefix routes /rN/ before the last, "/".
+`pair`: the versions of HTTP on both sides; to HTTP/2 nginx passes gRPC alone.
 """
 import json
 import re
@@ -16,7 +17,8 @@ from harness.config import (add_header, bootstrap, cluster, file_log, http_liste
                             socket_address)
 
 NAMES = ("xylem", "floor", "haproxy", "nginx", "envoy")
-PEERS = ("haproxy", "nginx", "envoy")
+PEERS = ("haproxy", "nginx", "envoy", "nghttpx")
+H1, H2 = "HTTP/1", "HTTP/2"
 
 
 def envoy_program():
@@ -42,12 +44,19 @@ def version(name):
         return f"{number if name == 'envoy' else commit[:12]} ({build})"
     if name == "floor":
         return "bench/floor"
-    text = subprocess.run([program(name), "-v"], capture_output=True, text=True, check=False)
+    text = subprocess.run([program(name), "--version" if name == "nghttpx" else "-v"], capture_output=True, text=True, check=False)
     return re.search(r"\d+\.[\w.~+-]+", text.stdout + text.stderr).group(0)
 
 
 def versions():
-    return {name: version(name) for name in NAMES if program(name)}
+    return {name: version(name) for name in (*NAMES, "nghttpx") if program(name)}
+
+
+def speaks(name, pair, grpc):
+    """Whether a proxy can do that, and is there."""
+    if not program(name) or name == "floor":
+        return False
+    return name != "nginx" or pair[1] == H1 or (grpc and pair[0] == H2)
 
 
 # Configurations
@@ -56,7 +65,7 @@ def routes_of(count):
     return [route(f"/r{n}/", "origin") for n in range(count)]
 
 
-def envoy_config(port, origin, folder, features, routes):
+def envoy_config(port, origin, folder, features, routes, pair):
     every = route("/", "origin")
     more = {"generate_request_id": False}
     breakers = {"thresholds": [{name: 100000 for name in (
@@ -71,12 +80,15 @@ def envoy_config(port, origin, folder, features, routes):
                 "request_timeout": "60s", "access_log": [file_log(folder / "access.log")]}
     listener = http_listener("front", socket_address(port), routes=[*routes_of(routes), every],
                              **more)
-    return bootstrap([listener], [cluster("origin", origin, circuit_breakers=breakers)])
+    http2 = {"explicit_http_config": {"http2_protocol_options": {}}} if pair[1] == H2 else None
+    ports = origin if isinstance(origin, list) else [origin]
+    return bootstrap([listener], [cluster("origin", *ports, http=http2,
+                                          circuit_breakers=breakers)])
 
 
-def envoy_like(name, port, origin, folder, features, routes):
+def envoy_like(name, port, origin, folder, features, routes, pair):
     made = folder / f"{name}.json"
-    made.write_text(json.dumps(envoy_config(port, origin, folder, features, routes)))
+    made.write_text(json.dumps(envoy_config(port, origin, folder, features, routes, pair)))
     return [program(name), "-c", made, "--concurrency", "1", "--disable-hot-restart", "-l", "error",
             "--admin-address-path", folder / "admin"]
 
@@ -94,12 +106,12 @@ defaults
     http-reuse always
     {log}
 frontend front
-    bind 127.0.0.1:{port}
+    bind 127.0.0.1:{port} {front}
     {features}
     {rules}
     default_backend origin
 backend origin
-    server one 127.0.0.1:{origin}
+    server one 127.0.0.1:{origin} {back}
     {response}
 """
 HAPROXY_FEATURES = """unique-id-format %{+X}o%ci%cp%ts%rt%pid
@@ -110,13 +122,14 @@ HAPROXY_FEATURES = """unique-id-format %{+X}o%ci%cp%ts%rt%pid
     http-request del-header x-unwanted"""
 
 
-def haproxy(port, origin, folder, features, routes):
+def haproxy(port, origin, folder, features, routes, pair):
     if routes:      # a prefix tree, as its manual advises for long tables
         (folder / "routes.map").write_text("".join(f"/r{n}/ origin\n" for n in range(routes)))
     rules = f"use_backend %[path,map_beg({folder}/routes.map,origin)]" if routes else ""
     made = folder / "haproxy.cfg"
     made.write_text(HAPROXY.format(
-        port=port, origin=origin, rules=rules,
+        port=port, origin=origin, rules=rules, front="proto h2" if pair[0] == H2 else "",
+        back="proto h2" if pair[1] == H2 else "",
         log_global="log 127.0.0.1:{} len 1024 local0".format(free_port()) if features else "",
         log="log global\n    option httplog" if features else "",
         features=HAPROXY_FEATURES if features else "",
@@ -140,13 +153,13 @@ http {{
     uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
     upstream origin {{ server 127.0.0.1:{origin}; keepalive 256; keepalive_requests 100000000; }}
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port} backlog=4096{front};
         proxy_http_version 1.1;
         proxy_set_header Connection "";
         proxy_set_header Host $host;
         {features}
         {rules}
-        location / {{ proxy_pass http://origin; }}
+        location / {{ {back}://origin; }}
     }}
 }}
 """
@@ -160,36 +173,47 @@ NGINX_FEATURES = """proxy_set_header X-Request-Id $request_id;
         proxy_read_timeout 15s; proxy_send_timeout 15s; send_timeout 60s;"""
 
 
-def nginx(port, origin, folder, features, routes):
+def nginx(port, origin, folder, features, routes, pair):
     rules = [f"location /r{n}/ {{ proxy_pass http://origin; }}" for n in range(routes)]
     made = folder / "nginx.conf"
     made.write_text(NGINX.format(
-        folder=folder, port=port, origin=origin, rules="\n        ".join(rules),
+        folder=folder, port=port, origin=origin, front=" http2" if pair[0] == H2 else "",
+        back="grpc_pass grpc" if pair[1] == H2 else "proxy_pass http", rules="\n        ".join(rules),
         log=folder / "access.log" if features else "off",
         features=NGINX_FEATURES if features else ""))
     return [program("nginx"), "-p", folder, "-c", made]
 
 
-def command(name, port, origin, folder, features=False, routes=0):
-    if name == "haproxy":
-        return haproxy(port, origin, folder, features, routes)
-    if name == "nginx":
-        return nginx(port, origin, folder, features, routes)
-    return envoy_like(name, port, origin, folder, features, routes)
+def nghttpx(port, origin, folder, features, routes, pair):
+    """One thread, no log. HTTP/1 and HTTP/2 with prior knowledge are told apart by the first bytes."""
+    if features or routes:
+        raise BenchError("nghttpx is measured bare")
+    return [program("nghttpx"), f"--frontend=127.0.0.1,{port};no-tls",
+            f"--backend=127.0.0.1,{origin};;proto={'h2' if pair[1] == H2 else 'http/1.1'}",
+            "--workers=1", "--single-process", "--accesslog-file=/dev/null", f"--errorlog-file={folder}/error.log",
+            "--log-level=ERROR", "--no-via", "--no-server-rewrite", "--backlog=4096",
+            "--frontend-http2-read-timeout=3600s", "--frontend-keep-alive-timeout=3600s",
+            "--conf=/dev/null"]
 
 
-def start(bench, name, origin, features=False, routes=0, env=None, wrap=None):
-    """A proxy before the origin's port, listening. wrap(folder, program): a command before it."""
+def command(name, *rest):
+    known = {"haproxy": haproxy, "nginx": nginx, "nghttpx": nghttpx}
+    return known[name](*rest) if name in known else envoy_like(name, *rest)
+
+
+def start(bench, name, origin, features=False, routes=0, env=None, wrap=None, pair=(H1, H1)):
+    """A proxy before the origin's port (Xylem: or a list of them), listening. wrap(folder, program): a command before it."""
     if not program(name):
         raise BenchError(f"{name} is not installed: tools/deps bench, tools/venv test")
-    folder = bench.home(name + ("-features" if features else "") + (f"-{routes}" if routes else ""))
+    folder = bench.home(name + ("-features" if features else "") + (f"-{routes}" if routes else "")
+                      + "".join("-" + p[-1] for p in pair if pair != (H1, H1)))
     if name == "floor":
         words = [*(wrap(folder, tool("floor")) if wrap else [tool("floor")]), origin]
         made = bench.add(Process(name, folder, words, PROXY_CPU, env))
         wait_for(lambda: made.log().strip(), "the floor's port")
         return made.wait_port(int(made.log().split()[0]))
     port = free_port()
-    words = command(name, port, origin, folder, features, routes)
+    words = command(name, port, origin, folder, features, routes, pair)
     if wrap:
         words = [*wrap(folder, words[0]), *words[1:]]
     return bench.add(Process(name, folder, words, PROXY_CPU, env)).wait_port(port, 60)

@@ -167,13 +167,19 @@ class Bench:
         made = self.start(command, words, LOAD_CPU, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           text=True)
 
+        def answer():
+            line = made.popen.stdout.readline()
+            if not line:
+                made.popen.wait(10)
+                raise BenchError(f"load {command}: {made.log()}")
+            return json.loads(line)
+
         def tell(line):
             made.popen.stdin.write(line + "\n")
             made.popen.stdin.flush()
 
         def ask(line):
             tell(line)
-            return made.answer()
-        made.answer = lambda: json.loads(made.popen.stdout.readline())
-        made.tell, made.ask = tell, ask
+            return answer()
+        made.answer, made.tell, made.ask = answer, tell, ask
         return made

@@ -25,6 +25,8 @@ uint64_t now_ns(void)
 
 void client_close(struct client *c)
 {
+    if (c->h2)
+        h2_link_close(c->h2);
     if (c->io.fd < 0)
         return;
     ev_io_stop(client_loop, &c->io);
@@ -198,7 +200,21 @@ void client_init(struct client *c, const struct client_ops *ops, void *owner)
     c->io.data = c;
 }
 
-void client_connect(struct client *c, int port)
+int client_count(const struct load_options *o)
+{
+    return o->connections * (o->http2 ? o->streams : 1);
+}
+
+void clients_init(struct client **clients, const struct client_ops *ops, void *owner,
+                  const struct load_options *o)
+{
+    for (int i = 0; i < client_count(o); i++)
+        client_init(clients[i], ops, owner);
+    for (int i = 0; o->http2 && i < o->connections; i++)
+        h2_link_new(clients + (ptrdiff_t)i * o->streams, o->streams, o);
+}
+
+int client_socket(int port)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,
                              .sin_port = htons((uint16_t)port),
@@ -213,15 +229,28 @@ void client_connect(struct client *c, int port)
         perror("load: connect");
         exit(1);
     }
+    return fd;
+}
+
+void client_connect(struct client *c, int port)
+{
     c->n_head = c->n_unsent = 0;
     c->in_body = c->waiting = c->last = false;
+    if (c->h2) {
+        h2_link_connect(c->h2, port);
+        return;
+    }
     c->connecting = true;
-    ev_io_set(&c->io, fd, EV_WRITE);
+    ev_io_set(&c->io, client_socket(port), EV_WRITE);
     ev_io_start(client_loop, &c->io);
 }
 
 void client_send(struct client *c, const char *request, size_t len)
 {
+    if (c->h2) {
+        h2_link_request(c);
+        return;
+    }
     c->waiting = true;
     c->unsent = request;
     c->n_unsent = len;

@@ -1,11 +1,14 @@
-/* One HTTP/1.1 client connection on libev: sends a request, reads the answer, says when. What the
- * sub-commands of `load` are made of. One thread. */
+/* One client on libev: sends a request, reads the answer, says when. An HTTP/1.1 connection of its
+ * own, or a place on an HTTP/2 connection that it shares with others (h2.h). What the sub-commands
+ * of `load` are made of. One thread. */
 #pragma once
 
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "load/h2.h"
 
 enum { CLIENT_HEAD_MAX = 8192 };
 
@@ -24,10 +27,12 @@ struct client {
     ev_io io;
     const struct client_ops *ops;
     void *owner;
+    struct h2_link *h2; /* NULL: HTTP/1.1 */
     struct ssl_st *ssl; /* NULL: no TLS */
     int tls_wants;
     bool connecting, shaking, waiting; /* waiting: a request is out */
     int status;
+    int grpc_status;                /* -1: none was told */
     char head[CLIENT_HEAD_MAX + 1]; /* NUL-terminated once whole */
     size_t n_head;
     bool in_body, last;
@@ -37,26 +42,35 @@ struct client {
 };
 
 struct load_options {
-    int port, connections, requests;
+    int port, connections, requests, at_once;
     double rate, seconds, warm_up;
     const char *path, *host;
     const char *headers; /* further lines, each with CRLF */
     bool close, fresh;
     bool tls, resume;
+    bool http2, grpc;     /* grpc: unary calls, of a message of so many bytes each */
+    int streams, message; /* streams: requests at a time on a connection */
     const char *ca, *cert, *key;
 };
 
 extern struct ev_loop *client_loop;
 
 uint64_t now_ns(void); /* CLOCK_MONOTONIC: the same in all processes */
+/* A socket on its way to a port of this machine; the program ends if there is none. */
+int client_socket(int port);
 void client_init(struct client *c, const struct client_ops *ops, void *owner);
 void client_connect(struct client *c, int port);
+/* HTTP/2: of all that share the connection, which are told once. */
 void client_close(struct client *c);
 static inline bool client_open(const struct client *c)
 {
-    return c->io.fd >= 0;
+    return c->h2 ? h2_link_open(c->h2) : c->io.fd >= 0;
 }
-/* The text lives until the answer is there. */
+/* How many clients the options ask for, and all of them, made. */
+int client_count(const struct load_options *o);
+void clients_init(struct client **clients, const struct client_ops *ops, void *owner,
+                  const struct load_options *o);
+/* The text lives until the answer is there; HTTP/2 makes it of the options. */
 void client_send(struct client *c, const char *request, size_t len);
 /* The request that the options describe; the caller frees it. */
 char *client_request(const struct load_options *o, size_t *len);
@@ -74,3 +88,4 @@ void ticker_stop(struct ticker *t);
 int load_run(const struct load_options *o);
 int load_hold(const struct load_options *o);
 int load_probe(const struct load_options *o);
+int load_steps(const struct load_options *o);

@@ -1,15 +1,14 @@
 /* load hold: opens connections, sends a request on each (unless --requests 0), says so, and keeps
- * them. Lines on standard input: "ask TEXT" sends a request on each and says how many answers held
- * TEXT in their head; the end of the input ends the program. A connection that the peer closes is
- * counted and not opened again. */
+ * them. --at-once N: of so many the answer is awaited at a time. Lines on standard input: "ask
+ * TEXT" sends a request on each and says how many answers held TEXT in their head (HTTP/1); the end
+ * of the input ends the program. A connection that the peer closes is counted and not opened again.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "load/client.h"
-
-enum { AT_ONCE = 200 };
 
 struct hold {
     const struct load_options *o;
@@ -24,7 +23,7 @@ struct hold {
 
 static void open_more(struct hold *h)
 {
-    while (h->opened < h->o->connections && h->opened - h->ready - h->closed < AT_ONCE)
+    while (h->opened < h->o->connections && h->opened - h->ready - h->closed < h->o->at_once)
         client_connect(&h->clients[h->opened++], h->o->port);
 }
 
@@ -124,10 +123,12 @@ int load_hold(const struct load_options *o)
     struct hold h = {.o = o};
     h.clients = calloc((size_t)o->connections, sizeof(*h.clients));
     h.text = client_request(o, &h.n_text);
-    for (int i = 0; h.clients && i < o->connections; i++)
-        client_init(&h.clients[i], &hold_ops, &h);
-    if (!h.clients)
+    struct client **all = calloc((size_t)o->connections + 1, sizeof(struct client *));
+    if (!h.clients || !all || o->streams != 1)
         return 1;
+    for (int i = 0; i < o->connections; i++)
+        all[i] = &h.clients[i];
+    clients_init(all, &hold_ops, &h, o);
     open_more(&h);
     if (o->connections == 0)
         say_held(&h);

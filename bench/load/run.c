@@ -18,6 +18,7 @@ struct request {
 struct run {
     const struct load_options *o;
     struct request *requests;
+    int n;                 /* requests at a time */
     struct request **idle; /* ring: the one that has rested longest is next */
     uint64_t idle_from, idle_to;
     struct ticker ticker;
@@ -31,7 +32,7 @@ struct run {
 
 static void rest(struct run *r, struct request *q)
 {
-    r->idle[r->idle_to++ % (uint64_t)r->o->connections] = q;
+    r->idle[r->idle_to++ % (uint64_t)r->n] = q;
 }
 
 static uint64_t due_at(const struct run *r, uint64_t i)
@@ -43,7 +44,7 @@ static void dispatch(struct run *r)
 {
     uint64_t now = now_ns();
     while (r->n_sent < r->n_due && due_at(r, r->n_sent) <= now && r->idle_from < r->idle_to) {
-        struct request *q = r->idle[r->idle_from++ % (uint64_t)r->o->connections];
+        struct request *q = r->idle[r->idle_from++ % (uint64_t)r->n];
         q->due = due_at(r, r->n_sent++);
         r->out++;
         if (q->due >= r->warm_from)
@@ -76,12 +77,12 @@ static void on_connected(struct client *c)
 {
     struct request *q = (struct request *)c;
     struct run *r = c->owner;
-    if (r->begun && q->due) {
+    if (r->begun && q->due)
         client_send(c, r->text, r->n_text);
-        return;
-    }
+    if (r->begun)
+        return; /* or a stream's place that rests, on a connection that is opened again */
     rest(r, q);
-    if (++r->connected == r->o->connections && !r->begun)
+    if (++r->connected == r->n)
         begin(r);
 }
 
@@ -158,22 +159,36 @@ static void report(const struct run *r)
 
 static const struct client_ops run_ops = {on_connected, on_answer, on_closed};
 
+/* The places of a connection stand together in `requests`; in the ring they alternate. */
+static void clients_of(struct run *r)
+{
+    struct client **all = calloc((size_t)r->n, sizeof(struct client *));
+    if (!all)
+        exit(1);
+    for (int i = 0; i < r->n; i++)
+        all[i] = &r->requests[i].client;
+    clients_init(all, &run_ops, r, r->o);
+    for (int stream = 0, each = r->n / r->o->connections; stream < each; stream++) {
+        for (int i = stream; i < r->n; i += each) {
+            if (r->o->close)
+                rest(r, &r->requests[i]);
+            else
+                client_connect(&r->requests[i].client, r->o->port);
+        }
+    }
+}
+
 int load_run(const struct load_options *o)
 {
     struct run *r = calloc(1, sizeof(*r));
-    size_t n = (size_t)o->connections;
-    if (!r || !(r->requests = calloc(n, sizeof(*r->requests))) ||
-        !(r->idle = calloc(n, sizeof(*r->idle))))
+    size_t n = (size_t)client_count(o);
+    if (!r || n == 0 || !(r->requests = calloc(n, sizeof(*r->requests))) ||
+        !(r->idle = calloc(n, sizeof(struct request *))))
         return 1;
     r->o = o;
+    r->n = (int)n;
     r->text = client_request(o, &r->n_text);
-    for (size_t i = 0; i < n; i++) {
-        client_init(&r->requests[i].client, &run_ops, r);
-        if (o->close)
-            rest(r, &r->requests[i]);
-        else
-            client_connect(&r->requests[i].client, o->port);
-    }
+    clients_of(r);
     if (o->close)
         begin(r);
     ev_run(client_loop, 0);

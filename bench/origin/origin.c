@@ -1,5 +1,8 @@
 /* A minimal origin: fixed bytes for every request of a keep-alive HTTP/1.1 connection. The target
  * says what else: "/any/size=1048576/delay=20/status=503" (bytes, milliseconds, code). One thread.
+ * "vary=4000": the first so many answers differ in a header, so that tables of headers fill.
+ * A connection that begins with HTTP/2's preface is served by h2.c: the same without delays, and
+ * with a "grpc-status: 0" after the bytes of an answer to "content-type: application/grpc".
  *
  *     origin [NAME...]      one listening socket a NAME ("a" without any); prints their ports
  *
@@ -17,7 +20,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 65536, BODY_MAX = 1 << 24, DOORS = 16, DEFAULT_SIZE = 128 };
+#include "origin/h2.h"
+
+enum { HEAD_MAX = 65536, BODY_MAX = 1 << 24, DOORS = 1024, DEFAULT_SIZE = 128 };
 
 struct door {
     ev_io io;
@@ -32,6 +37,7 @@ struct conn {
     size_t n_head, n_body, sent;
     size_t skip; /* bytes of a request's body */
     bool busy, last;
+    bool begun; /* its first bytes were no preface */
     size_t n_data;
     char data[HEAD_MAX];
 };
@@ -89,6 +95,15 @@ static bool answer(struct conn *c)
     return true;
 }
 
+const char *origin_value(const char *name, unsigned long first)
+{
+    static char text[64];
+    static unsigned long n;
+    n += n < first;
+    snprintf(text, sizeof(text), "%s %lu", name, n);
+    return first ? text : name;
+}
+
 static long number_after(const char *text, const char *key, long otherwise)
 {
     const char *found = strstr(text, key);
@@ -103,15 +118,15 @@ static void start_answer(struct conn *c, char *head)
     long size = number_after(head, "size=", DEFAULT_SIZE);
     long delay = number_after(head, "delay=", 0);
     long status = number_after(head, "status=", 200);
+    const char *name = origin_value(c->name, (unsigned long)number_after(head, "vary=", 0));
     for (char *p = line_end + 1; *p; p++)
         *p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
     c->skip = (size_t)number_after(line_end + 1, "\ncontent-length:", 0);
     c->last = strstr(line_end + 1, "\nconnection: close") != NULL;
     c->n_body = (size_t)(size < 0 || size > BODY_MAX ? DEFAULT_SIZE : size);
-    c->n_head =
-        (size_t)snprintf(c->head, sizeof(c->head),
-                         "HTTP/1.1 %ld OK\r\ncontent-length: %zu\r\nx-origin: %s\r\n%s\r\n", status,
-                         c->n_body, c->name, c->last ? "connection: close\r\n" : "");
+    c->n_head = (size_t)snprintf(c->head, sizeof(c->head),
+                                 "HTTP/1.1 %ld OK\r\ncontent-length: %zu\r\nx-origin: %s\r\n%s\r\n",
+                                 status, c->n_body, name, c->last ? "connection: close\r\n" : "");
     c->sent = 0;
     c->busy = true;
     if (delay > 0) {
@@ -153,7 +168,15 @@ static void on_readable(struct ev_loop *l, ev_io *io, int events)
         return;
     }
     c->n_data += (size_t)n;
-    serve(c);
+    size_t preface = sizeof(H2_PREFACE) - 1;
+    if (c->begun || c->n_data < preface || memcmp(c->data, H2_PREFACE, preface) != 0) {
+        c->begun |= c->n_data >= preface;
+        serve(c);
+        return;
+    }
+    ev_io_stop(loop, &c->in);
+    h2_serve(loop, io->fd, c->name, c->data, c->n_data);
+    free(c);
 }
 
 static void on_writable(struct ev_loop *l, ev_io *io, int events)
@@ -177,7 +200,7 @@ static void on_connection(struct ev_loop *l, ev_io *io, int events)
     struct conn *c = malloc(sizeof(*c));
     if (!c)
         fail("malloc");
-    c->busy = c->last = false;
+    c->busy = c->last = c->begun = false;
     c->skip = c->n_data = 0;
     c->name = ((struct door *)io)->name;
     ev_io_init(&c->in, on_readable, fd, EV_READ);

@@ -27,7 +27,7 @@ DOORWAYS = [
     (r"openssl/", [r"src/dataplane/net/(transport_)?tls", r"control-plane-stub/tls\.c$", r"test/(unit|loopback|support)/.*tls", r"bench/"]),
     (r"ares", [r"src/dataplane/net/dns[._]", r"test/fuzz/targets/dns\.c$"]),
     (r"seccomp\.h$", [r"src/main/sandbox_calls\.c$"]),
-    (r"nghttp2/", [r"src/dataplane/http/codec_h2[._]"]),
+    (r"nghttp2/", [r"src/dataplane/http/codec_h2[._]", r"bench/"]),
     (r"grpc/", [r"src/xds/grpc_stream\.c$", STUB]),
     (r"yaml\.h$", [r"src/config/yaml[._]", STUB]),
     (r"re2/", [r"src/regex/"]),
