@@ -366,18 +366,6 @@ static void count_rejected(struct builder *b, enum resource_type type)
     stat_inc(b->decode_stats, STAT_SLOT_CONFIG, stats[type]);
 }
 
-void builder_refuse(struct builder *b, struct resource *r, const struct resource_update *u,
-                    const struct error *err, struct update_result *result)
-{
-    struct error none = ERROR_INIT;
-    bool room = builder_has_room(u->wire, &none);
-    error_fini(&none);
-    resource_reject(r, room ? u->wire : BYTES_NONE, u->version, error_text(err),
-                    builder_wall_ns(b));
-    add_error(result, u->name, error_text(err));
-    count_rejected(b, r->type);
-}
-
 static void update_one(struct builder *b, struct resource *r, const struct incoming *in,
                        struct update_result *result)
 {
@@ -393,7 +381,10 @@ static void update_one(struct builder *b, struct resource *r, const struct incom
         if (r->type == RESOURCE_CLUSTER)
             builder_demand_came(b, in->source, r->name);
     } else {
-        builder_refuse(b, r, in->u, &err, result);
+        resource_reject(r, room ? in->u->wire : BYTES_NONE, in->u->version, error_text(&err),
+                        in->wall_ns);
+        add_error(result, in->u->name, error_text(&err));
+        count_rejected(b, r->type);
         if (r->type == RESOURCE_CLUSTER)
             builder_demand_absent(b, in->source, r->name);
     }
@@ -500,12 +491,8 @@ void config_update(struct builder *b, const struct config_source *source, enum r
     *result = (struct update_result){0};
     b->ctx.is_static = false;
     b->ctx.reject_unknown = b->options.reject_unknown_dynamic;
-    if (type == RESOURCE_SCOPED_ROUTE &&
-        !builder_scopes_accept(b, source, updates, n_updates, removed, n_removed, full_state,
-                               result)) {
-        n_updates = n_removed = 0; /* all of it, or nothing */
-        full_state = false;
-    }
+    if (type == RESOURCE_SCOPED_ROUTE)
+        builder_scopes_try(b, source, updates, n_updates, removed, n_removed, full_state);
     if (full_state && resource_type_is_wildcard(type))
         remove_unnamed(b, source, type, updates, n_updates, result);
     for (size_t i = 0; i < n_removed; i++)

@@ -41,8 +41,9 @@ struct builder {
     bool clusters_moved;      /* one became warm since the last review */
     bool names_moved;         /* which clusters are named may have changed since */
 
-    struct map scopes_ready; /* name -> struct scope *: decoded, and about to be used */
-    bool scopes_moved;       /* who uses scopes may have changed */
+    struct map scopes_ready;   /* name -> struct scope *: decoded, and about to be used */
+    struct map scopes_refused; /* name -> char *: why it will not be */
+    bool scopes_moved;         /* who uses scopes may have changed */
 
     struct map demands;     /* builder_demand_key() -> struct demand * */
     struct list absent;     /* struct demand */
@@ -88,8 +89,6 @@ struct resource *builder_wildcard(const struct builder *b, enum resource_type ty
                                   const struct config_source *source);
 /* Sets memory aside for decoding it. */
 MUST_CHECK bool builder_has_room(struct bytes wire, struct error *err);
-void builder_refuse(struct builder *b, struct resource *r, const struct resource_update *u,
-                    const struct error *err, struct update_result *result);
 
 /* ---- builder_snapshot.c ---- */
 void builder_snapshots_fini(struct builder *b);
@@ -151,11 +150,10 @@ bool builder_scopes_warm(const struct resource *all);
 /* What serves for a connection manager, borrowed. */
 struct scoped_routes;
 struct scope_table *builder_scope_table(struct builder *b, const struct scoped_routes *s);
-/* Before an update: may it be, as a whole? False: *result says why not. */
-MUST_CHECK bool builder_scopes_accept(struct builder *b, const struct config_source *source,
-                                      const struct resource_update *updates, size_t n,
-                                      const struct bytes *removed, size_t n_removed,
-                                      bool full_state, struct update_result *result);
+/* Before an update: decodes its scopes, and finds out which may have their keys. */
+void builder_scopes_try(struct builder *b, const struct config_source *source,
+                        const struct resource_update *updates, size_t n,
+                        const struct bytes *removed, size_t n_removed, bool full_state);
 MUST_CHECK bool builder_scope_update(struct builder *b, struct resource *r,
                                      const struct incoming *in, bool *unchanged, struct error *err);
 void builder_scope_remove(struct builder *b, struct resource *r);

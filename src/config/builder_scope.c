@@ -328,25 +328,72 @@ void builder_scopes_settled(struct builder *b, const struct resource *routes)
 
 /* ---- updates ---- */
 
-/* The keys as they would be, and what was decoded for it. */
+/* A resource of an update, before any of it is used. */
+struct candidate {
+    const struct resource_update *u;
+    const struct resource *r; /* of that name, or NULL */
+    struct scope *scope;      /* NULL: its bytes are those that are there, or it is refused */
+    struct bytes key;
+    struct error why; /* set: it is refused, and what was there stays */
+};
+
 struct trial {
     struct builder *b;
     struct resource *all;
-    const struct resource_update *updates;
+    struct candidate *list;
     size_t n;
-    struct map named; /* names of the update, and those that are removed */
+    struct map named; /* names of the update, and those that go */
     struct map keys;  /* key -> struct bytes *: the name */
 };
 
-static bool claim(struct trial *t, struct bytes key, const struct bytes *name, struct error *err)
+enum { ROUNDS_MAX = 16 };
+
+static bool decode_one(struct trial *t, struct candidate *c)
 {
-    const struct bytes *first = map_set(&t->keys, key, (void *)name);
-    return !first || error_set(err,
-                               "scope key conflict found, first scope is '%.*s', second scope is "
-                               "'%.*s'",
-                               BYTES_ARG(*first), BYTES_ARG(*name));
+    struct builder *b = t->b;
+    const struct resource_update *u = c->u;
+    if (!builder_has_room(u->wire, &c->why))
+        return false;
+    builder_count_decoded(b, RESOURCE_SCOPED_ROUTE);
+    if (bytes_eq_str(u->name, ALL))
+        return error_set(&c->why, "the name stands for all scopes");
+    if (!decode_check(&b->ctx, resource_type_name(RESOURCE_SCOPED_ROUTE), u->wire, &c->why) ||
+        !(c->scope = scope_decode(&b->ctx, u->wire, false, &c->why)))
+        return false;
+    c->key = c->scope->key;
+    return c->scope->routes || !t->all->scopes->no_source ||
+           error_set(&c->why, "Missing config source specifier in "
+                              "envoy::config::core::v3::ConfigSource");
 }
 
+static void read_candidate(struct trial *t, struct candidate *c, const struct resource_update *u)
+{
+    c->u = u;
+    c->r = store_find(&t->b->store, &t->all->source->source, RESOURCE_SCOPED_ROUTE, u->name);
+    if (c->r && c->r->active && bytes_eq(c->r->active->wire, u->wire))
+        c->key = c->r->active->scope->key;
+    else
+        (void)decode_one(t, c);
+}
+
+static bool claim(struct trial *t, struct bytes key, const struct bytes *name, struct error *err)
+{
+    const struct bytes *first = map_get(&t->keys, key);
+    if (first)
+        return error_set(err,
+                         "scope key conflict found, first scope is '%.*s', second scope is '%.*s'",
+                         BYTES_ARG(*first), BYTES_ARG(*name));
+    map_set(&t->keys, key, (void *)name);
+    return true;
+}
+
+static bool changes(const struct candidate *c)
+{
+    return c->scope && !error_is_set(&c->why);
+}
+
+/* What stays: scopes that the update does not name, or as they are, and what was there of those it
+ * names badly. */
 static void claim_kept(struct trial *t)
 {
     struct error none = ERROR_INIT;
@@ -356,89 +403,60 @@ static void claim_kept(struct trial *t)
         if (r->active && is_scope_of(r, t->all) && !map_has(&t->named, r->name))
             (void)claim(t, r->active->scope->key, &r->name, &none);
     }
+    for (size_t i = 0; i < t->n; i++) {
+        const struct resource *r = t->list[i].r;
+        if (!changes(&t->list[i]) && r && r->active)
+            (void)claim(t, r->active->scope->key, &r->name, &none);
+    }
     error_fini(&none);
 }
 
-static bool decode_one(struct trial *t, const struct resource_update *u, struct scope **out,
-                       struct error *err)
+/* True: nobody's key is taken by another. One that is refused takes its old key back, which may be
+ * another's by now. */
+static bool keys_agree(struct trial *t, bool last)
 {
-    struct builder *b = t->b;
-    *out = NULL;
-    if (!builder_has_room(u->wire, err))
-        return false;
-    builder_count_decoded(b, RESOURCE_SCOPED_ROUTE);
-    if (bytes_eq_str(u->name, ALL))
-        return error_set(err, "the name stands for all scopes");
-    if (!decode_check(&b->ctx, resource_type_name(RESOURCE_SCOPED_ROUTE), u->wire, err) ||
-        !(*out = scope_decode(&b->ctx, u->wire, false, err)))
-        return false;
-    return (*out)->routes || !t->all->scopes->no_source ||
-           error_set(err, "Missing config source specifier in "
-                          "envoy::config::core::v3::ConfigSource");
-}
-
-static bool try_one(struct trial *t, const struct resource_update *u, struct error *err)
-{
-    struct builder *b = t->b;
-    const struct resource *r =
-        store_find(&b->store, &t->all->source->source, RESOURCE_SCOPED_ROUTE, u->name);
-    if (r && r->active && bytes_eq(r->active->wire, u->wire))
-        return claim(t, r->active->scope->key, &u->name, err);
-    struct scope *s;
-    bool ok = decode_one(t, u, &s, err) && claim(t, s->key, &u->name, err);
-    if (ok)
-        map_set(&b->scopes_ready, u->name, s);
-    else
-        scope_free(&s);
+    bool ok = true;
+    map_fini(&t->keys);
+    t->keys = (struct map)MAP_INIT;
+    claim_kept(t);
+    for (size_t i = 0; i < t->n; i++) {
+        struct candidate *c = &t->list[i];
+        if (!changes(c))
+            continue;
+        if (last)
+            error_set(&c->why, "too many scope key conflicts in one update");
+        else if (!claim(t, c->key, &c->u->name, &c->why))
+            ok = false;
+    }
     return ok;
 }
 
-static void drop_ready(struct builder *b)
+/* Those that may be used wait in scopes_ready, for what is wrong with the others see
+ * scopes_refused. */
+static void settle_candidate(struct builder *b, struct candidate *c)
 {
-    struct bytes key;
-    void *value;
-    for (size_t it = 0; map_next(&b->scopes_ready, &it, &key, &value);) {
-        struct scope *s = value;
-        scope_free(&s);
+    if (error_is_set(&c->why)) {
+        scope_free(&c->scope);
+        map_set(&b->scopes_refused, c->u->name, mem_strdup(error_text(&c->why)));
+    } else if (c->scope) {
+        map_set(&b->scopes_ready, c->u->name, c->scope);
     }
-    map_fini(&b->scopes_ready);
-    b->scopes_ready = (struct map)MAP_INIT;
+    error_fini(&c->why);
 }
 
-/* The first that cannot be spoils them all. */
-static bool try_all(struct trial *t, struct update_result *result)
+void builder_scopes_try(struct builder *b, const struct config_source *source,
+                        const struct resource_update *updates, size_t n,
+                        const struct bytes *removed, size_t n_removed, bool full_state)
 {
-    struct builder *b = t->b;
-    const struct config_source *source = &t->all->source->source;
-    claim_kept(t);
-    for (size_t i = 0; i < t->n; i++) {
-        const struct resource_update *u = &t->updates[i];
-        struct error err = ERROR_INIT;
-        if (try_one(t, u, &err))
-            continue;
-        struct resource *r = store_find(&b->store, source, RESOURCE_SCOPED_ROUTE, u->name);
-        if (!r) {
-            r = store_add(&b->store, source, RESOURCE_SCOPED_ROUTE, u->name);
-            builder_forget_sorted(b, RESOURCE_SCOPED_ROUTE);
-        }
-        builder_refuse(b, r, u, &err, result);
-        error_fini(&err);
-        return false;
-    }
-    return true;
-}
-
-bool builder_scopes_accept(struct builder *b, const struct config_source *source,
-                           const struct resource_update *updates, size_t n,
-                           const struct bytes *removed, size_t n_removed, bool full_state,
-                           struct update_result *result)
-{
-    struct trial t = {.b = b, .all = builder_scopes(b, source), .updates = updates, .n = n};
+    struct trial t = {.b = b, .all = builder_scopes(b, source)};
     if (!t.all)
-        return false;
+        return;
     b->ctx.self = source;
-    for (size_t i = 0; i < n; i++)
-        map_set(&t.named, updates[i].name, &t);
+    t.list = mem_zalloc((n + 1) * sizeof(*t.list));
+    for (; t.n < n; t.n++) {
+        map_set(&t.named, updates[t.n].name, &t);
+        read_candidate(&t, &t.list[t.n], &updates[t.n]);
+    }
     for (size_t i = 0; i < n_removed; i++)
         map_set(&t.named, removed[i], &t);
     LIST_EACH(it, &b->store.lists[RESOURCE_SCOPED_ROUTE])
@@ -447,12 +465,13 @@ bool builder_scopes_accept(struct builder *b, const struct config_source *source
         if (full_state && is_scope_of(r, t.all))
             map_set(&t.named, r->name, &t);
     }
-    bool ok = try_all(&t, result);
-    if (!ok)
-        drop_ready(b);
+    for (unsigned round = 0; !keys_agree(&t, round == ROUNDS_MAX); round++)
+        ;
+    for (size_t i = 0; i < n; i++)
+        settle_candidate(b, &t.list[i]);
+    mem_free(t.list);
     map_fini(&t.named);
     map_fini(&t.keys);
-    return ok;
 }
 
 bool builder_scope_update(struct builder *b, struct resource *r, const struct incoming *in,
@@ -466,8 +485,12 @@ bool builder_scope_update(struct builder *b, struct resource *r, const struct in
         return true;
     }
     struct scope *s = map_remove(&b->scopes_ready, r->name);
-    if (!s)
-        return error_set(err, "it stands twice in one update");
+    char *why = map_remove(&b->scopes_refused, r->name);
+    if (!s) {
+        error_set(err, "%s", why ? why : "nobody asks for scopes of that source");
+        mem_free(why);
+        return false;
+    }
     s->demanded = old && old->scope->demanded && bytes_eq(old->scope->rds_name, s->rds_name);
     r->active = builder_version(b, r, in);
     r->active->scope = s;
@@ -500,10 +523,27 @@ void builder_scope_remove(struct builder *b, struct resource *r)
     builder_drop_version(b, &r->active);
 }
 
+/* What an update did not come to. */
+static void drop_tried(struct builder *b)
+{
+    struct bytes key;
+    void *value;
+    for (size_t it = 0; map_next(&b->scopes_ready, &it, &key, &value);) {
+        struct scope *s = value;
+        scope_free(&s);
+    }
+    for (size_t it = 0; map_next(&b->scopes_refused, &it, &key, &value);)
+        mem_free(value);
+    map_fini(&b->scopes_ready);
+    map_fini(&b->scopes_refused);
+    b->scopes_ready = b->scopes_refused = (struct map)MAP_INIT;
+}
+
 void builder_scopes_answered(struct builder *b, const struct incoming *in, bool ok)
 {
     struct resource *all = builder_scopes(b, in->source);
     struct scope_set *set = all ? all->scopes : NULL;
+    drop_tried(b);
     if (!set)
         return;
     builder_subscription_answer(all, in, ok, false);
@@ -515,7 +555,7 @@ void builder_scopes_answered(struct builder *b, const struct incoming *in, bool 
     }
     if (ok)
         set->wall_ns = in->wall_ns;
-    set->changed = false;
+    set->changed &= !ok;
     count_scopes(b, all);
 }
 

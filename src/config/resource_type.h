@@ -14,8 +14,8 @@
     X(ROUTE, "envoy.config.route.v3.RouteConfiguration", "rds", false)                             \
     X(SECRET, "envoy.extensions.transport_sockets.tls.v3.Secret", "sds", false)                    \
     X(EXTENSION, "envoy.config.core.v3.TypedExtensionConfig", "ecds", false)                       \
-    X(VIRTUAL_HOST, "envoy.config.route.v3.VirtualHost", "vhds", false)                            \
     X(SCOPED_ROUTE, "envoy.config.route.v3.ScopedRouteConfiguration", "srds", true)                \
+    X(VIRTUAL_HOST, "envoy.config.route.v3.VirtualHost", "vhds", false)                            \
     X(RUNTIME, "envoy.service.runtime.v3.Runtime", "rtds", false)
 
 enum resource_type {

@@ -162,28 +162,51 @@ START_TEST(keys_may_change_places)
 }
 END_TEST
 
-START_TEST(all_of_an_update_or_none)
+START_TEST(one_key_is_one_scopes)
 {
     const char *const good[] = {"a", BY_RDS("a", "A", "r1"), NULL};
     const char *const same_key[] = {"c", BY_RDS("c", "C", "r1"), "b", BY_RDS("b", "A", "r1"),
                                     "a", BY_RDS("a", "A", "r1"), NULL};
-    const char *const no_routes[] = {"c", BY_RDS("c", "C", "r1"), "b", SCOPE("b", "B", ""), NULL};
+    const char *const no_routes[] = {"c", BY_RDS("c", "D", "r1"), "b", SCOPE("b", "B", ""),
+                                     "a", BY_RDS("a", "A", "r1"), NULL};
     full(good);
     routes("r1", ROUTES("r1", "201"));
-    ck_assert_str_eq(full(same_key), "Error adding/updating scoped route(s) a: scope key conflict "
-                                     "found, first scope is 'b', second scope is 'a'");
+    ck_assert_str_eq(full(same_key), "Error adding/updating scoped route(s) b: scope key conflict "
+                                     "found, first scope is 'a', second scope is 'b'");
+    ck_assert_int_eq(answer("C"), 201); /* the others count */
     ck_assert_str_eq(full(no_routes), "Error adding/updating scoped route(s) b: "
                                       "route_configuration_name is empty.");
+    ck_assert_int_eq(answer("D"), 201);
     ck_assert_str_eq(put("b", BY_RDS("b", "A", "r1")),
                      "Error adding/updating scoped route(s) b: scope key conflict found, first "
                      "scope is 'a', second scope is 'b'");
     ck_assert_str_ne(put("*", BY_RDS("'*'", "Z", "r1")), "");
     ck_assert_int_eq(answer("A"), 201);
-    ck_assert_int_eq(answer("C"), -1);
     ck_assert_int_eq(fixture_stat(&f, STATS "update_rejected"), 4);
-    ck_assert_int_eq(fixture_stat(&f, STATS "all_scopes"), 1);
+    ck_assert_int_eq(fixture_stat(&f, STATS "all_scopes"), 2);
     ck_assert_str_eq(put("b", BY_RDS("b", "B", "r1")), "");
     ck_assert_int_eq(answer("B"), 201);
+}
+END_TEST
+
+/* One that is refused takes its old key back from whoever was to have it. */
+START_TEST(a_refused_scope_keeps_its_key)
+{
+    const char *const before[] = {"a", BY_RDS("a", "A", "r1"), "b", BY_RDS("b", "B", "r2"),
+                                  "c", BY_RDS("c", "C", "r3"), NULL};
+    const char *const after[] = {"c", BY_RDS("c", "B", "r3"), "b", BY_RDS("b", "A", "r2"),
+                                 "a", SCOPE("a", "X", ""),    NULL};
+    full(before);
+    routes("r1", ROUTES("r1", "201"));
+    routes("r2", ROUTES("r2", "202"));
+    routes("r3", ROUTES("r3", "203"));
+    const char *why = full(after);
+    ck_assert_msg(strstr(why, "first scope is 'a', second scope is 'b'") &&
+                      strstr(why, "first scope is 'b', second scope is 'c'"),
+                  "%s", why);
+    ck_assert_int_eq(answer("A"), 201);
+    ck_assert_int_eq(answer("B"), 202);
+    ck_assert_int_eq(answer("C"), 203);
 }
 END_TEST
 
@@ -306,7 +329,8 @@ int main(void)
     tcase_add_test(t, waiting_ends_in_time);
     tcase_add_test(t, scopes_come_and_go);
     tcase_add_test(t, keys_may_change_places);
-    tcase_add_test(t, all_of_an_update_or_none);
+    tcase_add_test(t, one_key_is_one_scopes);
+    tcase_add_test(t, a_refused_scope_keeps_its_key);
     tcase_add_test(t, a_key_goes_from_one_that_leaves_to_one_that_comes);
     tcase_add_test(t, routes_of_its_own);
     tcase_add_test(t, routes_on_demand);

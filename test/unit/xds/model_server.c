@@ -6,8 +6,9 @@
 #include "config/wire.h"
 
 static const char letters[MODEL_TYPES] = {
-    [RESOURCE_CLUSTER] = 'c', [RESOURCE_ENDPOINT] = 'c', [RESOURCE_LISTENER] = 'l',
-    [RESOURCE_ROUTE] = 'r',   [RESOURCE_SECRET] = 's',   [RESOURCE_EXTENSION] = 'f',
+    [RESOURCE_CLUSTER] = 'c',      [RESOURCE_ENDPOINT] = 'c', [RESOURCE_LISTENER] = 'l',
+    [RESOURCE_ROUTE] = 'r',        [RESOURCE_SECRET] = 's',   [RESOURCE_EXTENSION] = 'f',
+    [RESOURCE_SCOPED_ROUTE] = 'o',
 };
 
 bool model_push(struct model_queue *q, struct bytes message)

@@ -8,9 +8,9 @@
 #include "base/strbuf.h"
 #include "config/resource_type.h"
 
-/* c0 ... endpoints c0 ..., listeners l0 ..., routes r0 ..., secrets s0 ..., filters f0 ...; 0: not
- * there, MODEL_BAD: refused. */
-enum { MODEL_TYPES = RESOURCE_EXTENSION + 1 }; /* all but the runtime */
+/* c0 ... endpoints c0 ..., listeners l0 ..., routes r0 ..., secrets s0 ..., filters f0 ..., scopes
+ * o0 ...; 0: not there, MODEL_BAD: refused. */
+enum { MODEL_TYPES = RESOURCE_SCOPED_ROUTE + 1 }; /* all but the runtime and virtual hosts */
 enum { MODEL_NAMES = 4, MODEL_VARIANTS = 3, MODEL_BAD = MODEL_VARIANTS + 1, MODEL_QUEUE = 64 };
 
 struct model_world {

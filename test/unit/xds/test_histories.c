@@ -14,6 +14,8 @@
 #include "../config/tls_fixture.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "config/route.h"
+#include "config/scoped_routes.h"
 #include "model_server.h"
 #include "xds/grpc_stream.h"
 #include "xds/mux.h"
@@ -329,9 +331,9 @@ static bool settle(void)
 /* The final world is whole: what is named is there, and nothing is bad. */
 static void make_whole(void)
 {
-    static const enum resource_type last_first[] = {RESOURCE_LISTENER, RESOURCE_EXTENSION,
-                                                    RESOURCE_ROUTE,    RESOURCE_CLUSTER,
-                                                    RESOURCE_ENDPOINT, RESOURCE_SECRET};
+    static const enum resource_type last_first[] = {
+        RESOURCE_LISTENER, RESOURCE_SCOPED_ROUTE, RESOURCE_EXTENSION, RESOURCE_ROUTE,
+        RESOURCE_CLUSTER,  RESOURCE_ENDPOINT,     RESOURCE_SECRET};
     for (unsigned t = 0; t < ARRAY_SIZE(last_first); t++) {
         for (unsigned i = 0; i < MODEL_NAMES; i++) {
             enum resource_type type = last_first[t];
@@ -358,6 +360,22 @@ static bool draw(void *ctx, const struct resource_view *v)
     return true;
 }
 
+/* In no order: by the key. */
+static void draw_scopes(struct strbuf *out, const char *listener, const struct scope_table *t)
+{
+    for (unsigned i = 0; i < MODEL_NAMES * (MODEL_VARIANTS + 1); i++) {
+        char key[3] = {(char)('0' + i / 4), (char)('0' + i % 4), '\0'};
+        struct bytes fragment = bytes_of(key);
+        const struct scope_entry *e = scope_table_find(t, &fragment, 1);
+        if (e)
+            strbuf_printf(out, "%s %s is %.*s: %s\n", listener, key, BYTES_ARG(e->name),
+                          e->routes ? "" : "missing");
+        if (e && e->routes)
+            strbuf_printf(out, "%016llx\n",
+                          (unsigned long long)bytes_hash_seeded(e->routes->wire, 1));
+    }
+}
+
 static void draw_filters(struct strbuf *out, struct snapshot *s)
 {
     for (unsigned i = 0; s && i < MODEL_NAMES; i++) {
@@ -366,6 +384,8 @@ static void draw_filters(struct strbuf *out, struct snapshot *s)
         if (e)
             strbuf_printf(out, "%s runs %s\n", name,
                           e->chains[0]->manager->filters[0].factory->name);
+        if (e)
+            draw_scopes(out, name, e->default_chain->scopes);
     }
 }
 
@@ -495,7 +515,12 @@ static void make_bytes(struct fixture *f)
             "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3."
             "HttpConnectionManager, stat_prefix: p%2$u, http_filters: [{name: f%4$u, "
             "config_discovery: {config_source: {ads: {}}, type_urls: [%3$s]}}], rds: "
-            "{route_config_name: r%4$u, config_source: {ads: {}}}}}]}]}",
+            "{route_config_name: r%4$u, config_source: {ads: {}}}}}]}], default_filter_chain: "
+            "{filters: [{name: hcm, typed_config: {'@type': type.googleapis.com/envoy.extensions."
+            "filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: q, "
+            "http_filters: [{name: envoy.filters.http.router}], scoped_routes: {name: s, "
+            "scope_key_builder: {fragments: [{header_value_extractor: {name: x, index: 0}}]}, "
+            "rds_config_source: {ads: {}}, scoped_rds: {scoped_rds_config_source: {ads: {}}}}}}]}}",
         [RESOURCE_ROUTE] =
             "{name: r%1$u, virtual_hosts: [{name: v%2$u, domains: ['*'], routes: [{match: "
             "{safe_regex: {regex: '%3$s'}}, route: {cluster: c%4$u}}]}]}",
@@ -503,6 +528,9 @@ static void make_bytes(struct fixture *f)
                             "%3$s%2$u%4$u}}}",
         [RESOURCE_EXTENSION] = "{name: f%1$u, typed_config: {'@type': type.googleapis.com/%3$s, "
                                "upstream_log_options: {upstream_log_flush_interval: %2$us}}}",
+        /* No two have one key: what is refused for another's sake comes again with a new stream. */
+        [RESOURCE_SCOPED_ROUTE] = "{name: o%1$u, key: {fragments: [{string_key: '%2$u%4$u'}]}, "
+                                  "%3$s: r%4$u}",
     };
     static const char *const good[] = {
         "ROUND_ROBIN",
@@ -510,13 +538,17 @@ static void make_bytes(struct fixture *f)
         "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
         "/a",
         "good",
-        "envoy.extensions.filters.http.router.v3.Router"};
-    static const char *const bad[] = {"RING_HASH", "no.address", "no.such.filter", "/(", "bad", ""};
+        "envoy.extensions.filters.http.router.v3.Router",
+        "route_configuration_name"};
+    static const char *const bad[] = {"RING_HASH", "no.address", "no.such.filter", "/(", "bad", "",
+                                      ""};
     for (unsigned t = 0; t < MODEL_TYPES; t++) {
         for (unsigned i = 0; i < MODEL_NAMES; i++) {
             for (unsigned v = 1; v <= MODEL_BAD; v++) {
                 const char *word = v == MODEL_BAD ? bad[t] : good[t];
-                const char *form = *word ? forms[t] : "{name: f%1$u}";
+                const char *form = *word                     ? forms[t]
+                                   : t == RESOURCE_EXTENSION ? "{name: f%1$u}"
+                                                             : "{name: o%1$u}";
                 char *yaml = arena_printf(f->arena, form, i, v, word, (i + v - 1) % MODEL_NAMES);
                 model_bytes.wire[t][i][v] =
                     fixture_wire(f, resource_type_name((enum resource_type)t), yaml);
