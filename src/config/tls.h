@@ -72,6 +72,7 @@ struct tls_san_matcher {
 /* One trust domain of the SPIFFE validator. */
 struct tls_spiffe_domain {
     struct bytes name, bundle; /* PEM */
+    struct bytes path;         /* for /certs; empty: of a map of bundles */
 };
 
 /* A CertificateValidationContext (combined: default and dynamic merged). */

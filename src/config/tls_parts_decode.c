@@ -324,6 +324,7 @@ static bool take_domain(struct tls_reader *r, const SPIFFE(TrustDomain) * m,
         return error_set(err, "Failed to load trusted CA certificate for %.*s", BYTES_ARG(name));
     d->name = arena_dup(r->arena, name);
     d->bundle = s.data;
+    d->path = s.path;
     out->n_spiffe++;
     return true;
 }

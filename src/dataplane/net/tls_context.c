@@ -159,7 +159,7 @@ static bool set_alpn(struct tls_context *c, const struct tls_settings *s, struct
 static void set_verify(struct tls_context *c)
 {
     int mode = c->policy.present || !c->is_server ? SSL_VERIFY_PEER : SSL_VERIFY_NONE;
-    if (c->require_client_certificate)
+    if (c->require_client_certificate || c->policy.spiffe)
         mode = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     SSL_CTX_set_custom_verify(c->ssl, mode, tls_verify);
     if (!c->is_server || !c->policy.n_ca_certs)

@@ -49,7 +49,7 @@ struct tls_san_rule {
 struct tls_policy {
     struct tls_trust *trusts;
     unsigned n_trusts;
-    X509 **ca_certs; /* of trusted_ca, for /certs */
+    X509 **ca_certs; /* of all trusts: for /certs, and to name them to clients */
     unsigned n_ca_certs;
     struct bytes ca_path;
     struct tls_san_rule *sans;

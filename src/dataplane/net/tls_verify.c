@@ -43,11 +43,13 @@ static bool fill_store(struct tls_trust *t, struct bytes pem, struct tls_policy 
     STACK_OF(X509_CRL) *crls = sk_X509_CRL_new_null();
     STACK_OF(X509) *certs = tls_pem_certificates(pem, &crls);
     size_t n = certs ? sk_X509_num(certs) : 0, n_crls = sk_X509_CRL_num(crls);
-    if (p)
-        p->ca_certs = ARENA_ARRAY(a, X509 *, n + 1);
+    X509 **all = ARENA_ARRAY(a, X509 *, p->n_ca_certs + n + 1);
+    for (unsigned i = 0; i < p->n_ca_certs; i++)
+        all[i] = p->ca_certs[i];
+    p->ca_certs = all;
     for (size_t i = 0; i < n; i++) {
         X509_STORE_add_cert(store, sk_X509_value(certs, i));
-        if (p && X509_up_ref(sk_X509_value(certs, i)))
+        if (X509_up_ref(sk_X509_value(certs, i)))
             p->ca_certs[p->n_ca_certs++] = sk_X509_value(certs, i);
     }
     for (size_t i = 0; i < n_crls; i++)
@@ -92,16 +94,27 @@ static bool load_crl(struct tls_context *c, const struct tls_validation *v, stru
     return true;
 }
 
+/* As /certs tells it. */
+static struct bytes path_of(struct arena *a, const struct tls_validation *v)
+{
+    if (!v->n_spiffe)
+        return arena_dup(a, v->trusted_ca_path);
+    struct bytes path = v->spiffe[0].path;
+    return path.len ? bytes_of(arena_printf(a, "%.*s: %.*s", BYTES_ARG(v->spiffe[0].name),
+                                            BYTES_ARG(path)))
+                    : BYTES("");
+}
+
 static bool load_trusts(struct tls_context *c, const struct tls_validation *v, struct error *err)
 {
     struct tls_policy *p = &c->policy;
     p->trusts = ARENA_ARRAY(c->arena, struct tls_trust, v->n_spiffe + 1);
-    p->ca_path = arena_dup(c->arena, v->trusted_ca_path);
+    p->ca_path = path_of(c->arena, v);
     p->spiffe = v->n_spiffe > 0;
     for (unsigned i = 0; i < v->n_spiffe; i++) {
         struct tls_trust *t = add_trust(c, v);
         t->domain = arena_dup(c->arena, v->spiffe[i].name);
-        if (!fill_store(t, v->spiffe[i].bundle, NULL, NULL))
+        if (!fill_store(t, v->spiffe[i].bundle, p, c->arena))
             return error_set(err, "Failed to load trusted CA certificates for %.*s",
                              BYTES_ARG(t->domain));
     }
@@ -191,27 +204,45 @@ static void say(struct tls_connection *t, const char *fmt, ...)
     t->verify_failure = mem_strdup(text);
 }
 
-/* The bundle of the trust domain that the one URI of the certificate names. */
+static struct tls_trust *trust_of_id(struct tls_policy *p, struct bytes uri)
+{
+    static const char scheme[] = "spiffe://";
+    if (!bytes_starts_with(uri, bytes_of(scheme)))
+        return NULL;
+    uri = bytes_skip(uri, strlen(scheme));
+    ptrdiff_t slash = bytes_find_char(uri, '/');
+    for (unsigned i = 0; slash >= 0 && i < p->n_trusts; i++) {
+        if (bytes_eq(p->trusts[i].domain, bytes_first(uri, (size_t)slash)))
+            return &p->trusts[i];
+    }
+    return NULL;
+}
+
+/* The bundle of the trust domain that the first URI of the certificate names: an SVID has one. */
 static struct tls_trust *trust_for(struct tls_policy *p, X509 *leaf)
 {
     if (!p->spiffe)
         return p->n_trusts ? &p->trusts[0] : NULL;
     GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
     struct tls_trust *found = NULL;
-    for (size_t i = 0; names && !found && i < sk_GENERAL_NAME_num(names); i++) {
+    for (size_t i = 0; names && i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
         char buf[TLS_SAN_TEXT_MAX];
         struct bytes uri;
-        if (g->type != GEN_URI || !tls_san_text(g, &uri, buf) ||
-            !bytes_starts_with(uri, BYTES("spiffe://")))
+        if (g->type != GEN_URI)
             continue;
-        uri = bytes_skip(uri, strlen("spiffe://"));
-        struct bytes domain = bytes_split(&uri, '/');
-        for (unsigned k = 0; k < p->n_trusts && !found; k++)
-            found = bytes_eq(p->trusts[k].domain, domain) ? &p->trusts[k] : NULL;
+        found = tls_san_text(g, &uri, buf) ? trust_of_id(p, uri) : NULL;
+        break;
     }
     GENERAL_NAMES_free(names);
     return found;
+}
+
+/* A workload's certificate, not an authority's. */
+static bool is_svid(X509 *leaf)
+{
+    return !(X509_get_extension_flags(leaf) & EXFLAG_CA) &&
+           !(X509_get_key_usage(leaf) & (KU_KEY_CERT_SIGN | KU_CRL_SIGN));
 }
 
 /* Everything that the verification of this chain depends on, but the time. */
@@ -327,7 +358,11 @@ static bool judge(struct tls_connection *t, STACK_OF(X509) * chain, uint8_t *ale
     struct tls_policy *p = &t->context->policy;
     X509 *leaf = sk_X509_value(chain, 0);
     struct tls_trust *trust = trust_for(p, leaf);
-    if (!trust && p->spiffe) {
+    if (p->spiffe && !is_svid(leaf)) {
+        say(t, "verify cert failed: cert precheck");
+        trust = NULL;
+        *alert = SSL_AD_UNKNOWN_CA;
+    } else if (!trust && p->spiffe) {
         say(t, "verify cert failed: no trust bundle store");
         *alert = SSL_AD_UNKNOWN_CA;
     }

@@ -31,6 +31,7 @@ static void setup(void)
 {
     struct wanted w = {.cn = "client", .uri = "spiffe://d/c", .dns = "c.test", .ip = "1.2.3.4"};
     w.email = "a@b.c";
+    w.signs = true;
     fixture_init(&f);
     memset(&t, 0, sizeof(t));
     arena = arena_new(0);

@@ -108,12 +108,15 @@ static void add_uses(X509 *x, const struct wanted *w)
     static const uint8_t server[] = {0x30, 10, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 1};
     static const uint8_t both[] = {0x30, 20, 6, 8,    0x2b, 6, 1, 5, 5, 7, 3,
                                    1,    6,  8, 0x2b, 6,    1, 5, 5, 7, 3, 2};
+    static const uint8_t signs[] = {3, 2, 7, 0x80};
     static const uint8_t staple[] = {0x30, 3, 2, 1, 5};
     add_extension(x, "2.5.29.19", w->ca ? ca : leaf, w->ca ? sizeof(ca) : sizeof(leaf), true);
     if (!w->ca && w->server_only)
         add_extension(x, "2.5.29.37", server, sizeof(server), false);
     else if (!w->ca)
         add_extension(x, "2.5.29.37", both, sizeof(both), false);
+    if (w->signs)
+        add_extension(x, "2.5.29.15", signs, sizeof(signs), true);
     if (w->must_staple)
         add_extension(x, "1.3.6.1.5.5.7.1.24", staple, sizeof(staple), false);
 }

@@ -12,6 +12,7 @@ struct wanted {
     const char *cn, *dns, *dns2, *uri, *ip, *email;
     struct bytes raw_dns; /* a DNS name of any bytes */
     bool ca, rsa, server_only, must_staple;
+    bool signs;                /* KeyUsage: digitalSignature, as an SVID has it */
     unsigned rsa_bits;         /* 0: 2048 */
     int from_days, until_days; /* from now; both 0: -1 to 30 */
     const char *key_password;
