@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "config/sensitive.h"
+#include "config/tls_live.h"
 
 static bool known_cluster(void *owner, struct bytes name)
 {
@@ -41,6 +42,7 @@ struct builder *builder_new(const struct builder_table *table, const struct buil
     b->routes = (struct pmap)PMAP_INIT(node_release);
     list_init(&b->dirty);
     list_init(&b->want_changes);
+    list_init(&b->live_sockets);
     list_init(&b->held_routes);
     list_init(&b->absent);
     b->cm_stats = stat_scope_get(o->stats, BYTES("cluster_manager"), &cluster_manager_stat_schema);
@@ -84,6 +86,7 @@ void builder_free(struct builder **bp)
     b->stage = INIT_DONE;
     b->closing = true;
     builder_hold_fini(b);
+    builder_live_fini(b);
     drop_all(b, RESOURCE_LISTENER);
     builder_scopes_fini(b);
     drop_all(b, RESOURCE_CLUSTER);

@@ -346,7 +346,7 @@ static void take_context(const struct resource *r, struct tls_socket *s)
         return;
     for (unsigned i = 0; c && i <= c->n_socket_matches && !s->node; i++) {
         const struct tls_socket *from = cluster_socket(c, i);
-        if (from && from->node && bytes_eq(from->wire, s->wire))
+        if (from && from->node && !from->live && bytes_eq(from->wire, s->wire))
             s->node = NODE_REF(from->node);
     }
 }

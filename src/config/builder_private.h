@@ -36,6 +36,7 @@ struct builder {
     bool giving_kept;
     unsigned kept, answered; /* bits of types: what was given from a kept world, and what was not */
     unsigned n_warming[RESOURCE_TYPE_COUNT];
+    struct list live_sockets; /* struct tls_live */
     struct list held_routes;  /* struct hold */
     struct map held_clusters; /* -> struct hold * */
     bool clusters_moved;      /* one became warm since the last review */
@@ -231,6 +232,10 @@ MUST_CHECK bool builder_secret_update(struct builder *b, struct resource *r,
 /* Its files have changed, perhaps: *hash says from what. */
 MUST_CHECK bool builder_secret_reload(struct builder *b, struct resource *r, uint64_t *hash,
                                       struct error *err);
+/* Its live files have changed, perhaps: makes its context anew, unless they are those of *hash.
+ * False without an error: they are. */
+bool builder_socket_reload(struct builder *b, struct tls_socket *s, uint64_t *hash,
+                           struct error *err);
 /* ---- builder_secret_files.c ---- */
 struct tls_reader;
 /* Gauges of when the certificates of the socket's newest context end. */

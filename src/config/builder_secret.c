@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "config/builder_private.h"
 #include "config/tls_decode.h"
+#include "config/tls_live.h"
 
 static void node_fini(struct node *n)
 {
@@ -22,16 +23,19 @@ static struct bytes secret_wire(void *arg, const struct tls_secret_ref *ref)
     return r && r->active ? r->active->wire : BYTES_NONE;
 }
 
-/* NULL without an error: a secret is missing. */
-static struct tls_node *make_node(struct builder *b, const struct tls_socket *s, struct error *err)
+/* NULL without an error: a secret is missing, or the live files are still those of *unless. */
+static struct tls_node *make_unless(struct builder *b, const struct tls_socket *s,
+                                    const uint64_t *unless, struct error *err)
 {
     struct tls_settings settings;
     struct tls_reader r;
     bool missing = false;
     tls_reader_init(&r, &b->ctx);
     struct tls_context *c = NULL;
-    if (tls_settings_read(&r, s, secret_wire, b, &settings, &missing, err) && !missing)
+    bool ok = tls_settings_read(&r, s, secret_wire, b, &settings, &missing, err);
+    if (ok && !missing && !(unless && *unless == r.live_hash))
         c = b->options.tls->make(b->options.tls->ctx, &settings, err);
+    builder_live_note(b, (struct tls_socket *)s, &r);
     tls_reader_fini(&r);
     if (!c)
         return NULL;
@@ -40,6 +44,11 @@ static struct tls_node *make_node(struct builder *b, const struct tls_socket *s,
     t->context = c;
     b->expiry_stale = true;
     return t;
+}
+
+static struct tls_node *make_node(struct builder *b, const struct tls_socket *s, struct error *err)
+{
+    return make_unless(b, s, NULL, err);
 }
 
 bool builder_tls_prepare(struct builder *b, struct tls_socket *s, struct bytes stat_prefix,
@@ -301,6 +310,38 @@ bool builder_secret_reload(struct builder *b, struct resource *r, uint64_t *hash
     remake_fini(&m);
     tls_reader_fini(&reader);
     return ok;
+}
+
+static bool uses(const struct resource_version *v, const struct tls_socket *socket)
+{
+    const struct tls_socket *s;
+    for (unsigned i = 0; v && nth_socket(v, i, &s); i++) {
+        if (s == socket)
+            return true;
+    }
+    return false;
+}
+
+bool builder_socket_reload(struct builder *b, struct tls_socket *s, uint64_t *hash,
+                           struct error *err)
+{
+    static const enum resource_type types[] = {RESOURCE_CLUSTER, RESOURCE_LISTENER};
+    uint64_t before = *hash;
+    struct tls_node *node = make_unless(b, s, &before, err), *old = s->node;
+    if (!node)
+        return false;
+    s->node = node;
+    builder_tls_expiry(b, s);
+    NODE_UNREF(&old);
+    for (unsigned t = 0; t < ARRAY_SIZE(types); t++) {
+        LIST_EACH(it, &b->store.lists[types[t]])
+        {
+            struct resource *r = LIST_ENTRY(it, struct resource, link);
+            if (uses(r->active, s))
+                builder_mark_dirty(b, r);
+        }
+    }
+    return true;
 }
 
 static bool secret_update(struct builder *b, struct resource *r, const struct incoming *in,

@@ -145,6 +145,7 @@ struct tls_socket {
      * cluster_entry.tls), and where it is counted. */
     struct tls_node *node;
     struct stat_scope *stats;
+    struct tls_live *live; /* files that are read again when they change; NULL: none */
 };
 
 /* One certificate as /certs prints it. Strings belong to the context. */

@@ -1,6 +1,7 @@
 #include "config/tls_decode.h"
 
 #include "config/decode_util.h"
+#include "config/tls_live.h"
 #include "config/typed.h"
 #include "config/wire_slice.h"
 #include "config/xdstp.h"
@@ -341,6 +342,7 @@ void tls_socket_fini(struct tls_socket *s)
 {
     if (!s)
         return;
+    builder_live_free(&s->live);
     NODE_UNREF(&s->node);
     stat_scope_unref(&s->stats);
 }

@@ -26,6 +26,7 @@ void tls_socket_fini(struct tls_socket *s);
 /* A file that settings or a secret were read from, and where to look for it to change. */
 struct tls_file {
     struct bytes path, directory;
+    bool live; /* read again when it changes, wherever it is named */
 };
 
 /* One making of settings: what is read lives as long as the reader. */
@@ -37,6 +38,7 @@ struct tls_reader {
     struct tls_file *files;
     unsigned n_files;
     uint64_t files_hash; /* of what stands in them */
+    uint64_t live_hash;  /* of those that are live; 0: there are none */
 };
 void tls_reader_init(struct tls_reader *r, struct decode_context *ctx);
 void tls_reader_fini(struct tls_reader *r);

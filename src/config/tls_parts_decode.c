@@ -6,6 +6,7 @@
 #include "config/decode_util.h"
 #include "config/file_read.h"
 #include "config/json_scalar.h"
+#include "config/spiffe_bundles.h"
 #include "config/tls_decode.h"
 #include "config/typed.h"
 #include "envoy/config/core/v3/base.upb.h"
@@ -46,7 +47,8 @@ static void add_file(struct tls_reader *r, struct bytes path, const watched_msg 
     if (!r->files)
         r->files = ARENA_ARRAY(r->arena, struct tls_file, FILES_MAX);
     if (r->n_files < FILES_MAX)
-        r->files[r->n_files++] = (struct tls_file){path, arena_dup(r->arena, folder)};
+        r->files[r->n_files++] =
+            (struct tls_file){.path = path, .directory = arena_dup(r->arena, folder)};
 }
 
 /* watched: of the message around it; its own counts more. */
@@ -329,6 +331,26 @@ static bool take_domain(struct tls_reader *r, const SPIFFE(TrustDomain) * m,
     return true;
 }
 
+/* A file of bundles is watched wherever it is named. */
+static bool read_live(struct tls_reader *r, const source_msg *m, struct data_source *out,
+                      struct error *err)
+{
+    unsigned n = r->n_files;
+    bool ok = read_source(r, m, NULL, out, err);
+    for (; n < r->n_files; n++) {
+        r->files[n].live = true;
+        r->live_hash = bytes_hash_seeded(ok ? out->data : BYTES(""), r->live_hash + 1) | 1;
+    }
+    return ok;
+}
+
+static bool take_bundles(struct tls_reader *r, const source_msg *m, struct tls_validation *out,
+                         struct error *err)
+{
+    struct data_source s;
+    return read_live(r, m, &s, err) && spiffe_bundles_read(r->arena, s.data, out, err);
+}
+
 static bool take_spiffe(struct tls_reader *r, struct bytes wire, struct tls_validation *out,
                         struct error *err)
 {
@@ -337,7 +359,8 @@ static bool take_spiffe(struct tls_reader *r, struct bytes wire, struct tls_vali
     if (!m)
         return error_set(err, "the bytes are no SPIFFECertValidatorConfig");
     if (SPIFFE(trust_bundles)(m))
-        return error_set(err, "trust_bundles is not implemented");
+        return take_bundles(r, SPIFFE(trust_bundles)(m), out, err) ||
+               error_prefix(err, "trust_bundles: ");
     const SPIFFE(TrustDomain) *const *list = SPIFFE(trust_domains)(m, &n);
     if (n == 0)
         return error_set(err, "trust_domains: expected at least one");

@@ -1,6 +1,7 @@
 #include "config/validate_rules.h"
 
 #include <google/protobuf/descriptor.upb.h>
+#include <string.h>
 #include <upb/upb.h>
 
 #include "config/wire.h"
@@ -445,6 +446,14 @@ static struct bytes unknown_of(const void *options)
     return bytes_from(data, data ? len : 0);
 }
 
+/* Envoy decodes these without its rules, which would contradict what they say: that bundles may
+ * stand in a map instead. */
+static bool never_checked(const upb_MessageDef *m)
+{
+    return strcmp(upb_MessageDef_FullName(m),
+                  "envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig") == 0;
+}
+
 struct message_rules *message_rules_compile(const upb_MessageDef *m, struct arena *a,
                                             size_t *unknown)
 {
@@ -453,7 +462,8 @@ struct message_rules *message_rules_compile(const upb_MessageDef *m, struct aren
     int n_fields = upb_MessageDef_FieldCount(m), n_oneofs = upb_MessageDef_OneofCount(m);
     rules->fields = ARENA_ARRAY(a, struct field_rules, count_fields(m));
     rules->required_oneofs = ARENA_ARRAY(a, uint32_t, n_oneofs + 1);
-    if (upb_MessageDef_HasOptions(m)) {
+    rules->disabled = never_checked(m);
+    if (!rules->disabled && upb_MessageDef_HasOptions(m)) {
         struct bytes options = unknown_of(upb_MessageDef_Options(m));
         rules->disabled = wire_find_varint(options, OPTION_DISABLED, 0) != 0 ||
                           wire_find_varint(options, OPTION_IGNORED, 0) != 0;
