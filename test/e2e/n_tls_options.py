@@ -204,3 +204,39 @@ def test_unknown_policy(start, web, policy):
     with pytest.raises(RuntimeError, match="compliance policy|compliance_policies|unknown enum"):
         start(bootstrap([tls_listener(certs.downstream(
             web, tls_params={"compliance_policies": policy}))]))
+
+
+PROVIDER = {"instance_name": "p", "certificate_name": "c"}
+
+
+@difference("A context that names a provider of certificates means to be safe by it; Envoy has no "
+            "such provider, and an authority that is not there verifies nobody.",
+            envoy="takes ca_certificate_provider_instance and asks clients for nothing",
+            xylem="refuses it by name")
+def test_authorities_of_a_provider(start, web, kind):
+    made = tls_listener(certs.downstream(web, validation_context={
+        "ca_certificate_provider_instance": PROVIDER}))
+    if kind == "envoy":
+        proxy = start(bootstrap([made]))
+        with Client(proxy.port(), tls=certs.client_context(), name="a.test") as client:
+            assert client.get("/").status == 200
+        return
+    with pytest.raises(RuntimeError, match="ca_certificate_provider_instance"):
+        start(bootstrap([made]))
+
+
+def test_certificates_of_a_provider(start):
+    """There are none, so that there is nothing to present."""
+    with pytest.raises(RuntimeError):
+        start(bootstrap([tls_listener(certs.downstream(
+            tls_certificate_provider_instance=PROVIDER))]))
+
+
+def test_providers_that_nobody_names(start, web, ca):
+    """A bootstrap that is made for clients of gRPC, too."""
+    config = bootstrap([tls_listener(certs.downstream(web))])
+    config["certificate_provider_instances"] = {"p": {"name": "file", "typed_config": {
+        "@type": certs.TLS + "UpstreamTlsContext"}}}
+    proxy = start(config)
+    with Client(proxy.port(), tls=certs.client_context(ca), name="a.test") as client:
+        assert client.get("/").text == "well"
