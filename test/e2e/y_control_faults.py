@@ -69,6 +69,94 @@ def test_removed_and_added_in_one_response(world, load):
     load.wait_only("two")
 
 
+def test_a_delayed_answer(world, load):
+    control, proxy, _, two = world
+    control.fault(type="eds", delay_ms=500)
+    control.put(endpoints("web", two))
+    load.go_on()
+    load.wait_only("two")
+    assert proxy.stat("cluster.web.update_failure") == 0
+
+
+def test_answers_that_leave_endpoints_out(world, load):
+    """Some of the clusters' endpoints alone: the others keep theirs, and get what comes later."""
+    control, proxy, one, two = world
+    control.put(eds_cluster("other"), endpoints("other", one), rds_listener(),
+                routes(route("/other", "other"), route("/", "web")))
+    wait_for(lambda: proxy.get("/other").text == "one", what="the other cluster")
+    fault = control.fault(type="eds", omit=["web"])
+    control.put(endpoints("web", two), endpoints("other", two))
+    wait_for(lambda: proxy.get("/other").text == "two", what="half of the change")
+    assert proxy.get("/").text == "one"
+    control.ask(f"/fault?id={fault['id']}", "DELETE")
+    control.end_streams()
+    load.wait_only("two")
+
+
+def test_a_nonce_that_is_old(world, load):
+    """The nonce of the response before: it is answered with what it has, and nothing is lost."""
+    control, _, one, two = world
+    old = control.status("eds")["nonce"]
+    control.fault(type="eds", nonce=old, times=1)
+    control.put(endpoints("web", two))
+    load.wait_only("two")
+    assert control.requests("eds")[-1]["response_nonce"] == old
+    control.put(endpoints("web", one))
+    load.wait_only("one")
+
+
+def test_a_response_of_another_type(world, load):
+    control, _, _, two = world
+    control.fault(type="eds", resource_type_url="type.googleapis.com/google.protobuf.Struct", times=1)
+    control.put(endpoints("web", two))
+    control.wait("eds", "NACKED")
+    load.go_on()
+    control.put(endpoints("web", two, two))
+    load.wait_only("two")
+
+
+def test_an_extension_that_nobody_has(world, load):
+    """It spoils the one cluster; those beside it come."""
+    control, proxy, _, two = world
+    strange = {"name": "no.such", "typed_config": {"@type": "type.googleapis.com/google.protobuf.Struct",
+                                                   "value": {}}}
+    control.put(static_cluster("bad", two, transport_socket=strange), static_cluster("good", two))
+    entry = control.wait("cds", "NACKED")
+    assert "no.such" in entry["nack_reason"]
+    proxy.wait_stat("cluster_manager.active_clusters", 3)
+    load.go_on()
+
+
+@pytest.mark.parametrize("status", [0, 8, 13, 14, 16])
+def test_a_stream_that_is_closed_with_a_status(world, load, status):
+    control, _, _, two = world
+    control.end_streams(status)
+    control.put(endpoints("web", two))
+    load.wait_only("two")
+
+
+def test_a_server_that_comes_back_with_other_versions(world, load):
+    """It has forgotten what it told, and says something else."""
+    control, _, _, two = world
+    control.kill()
+    load.go_on()
+    control.put(endpoints("web", two))
+    control.start()
+    load.wait_only("two")
+
+
+def test_a_connection_that_is_half_open(world, load):
+    """It reads and writes no more, and is not closed: nothing that serves is lost by it, and all
+    goes on when it does."""
+    control, _, _, two = world
+    control.fault(freeze=True)
+    control.put(endpoints("web", two))
+    load.go_on(50)
+    assert set(load.bodies[-20:]) == {"one"}
+    control.fault(freeze=False)
+    load.wait_only("two")
+
+
 def test_fields_that_no_api_has(world, load):
     control, proxy, _, two = world
     control.fault(unknown_field=True)
