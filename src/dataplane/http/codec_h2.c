@@ -79,6 +79,7 @@ struct codec_stream *h2_stream_make(struct codec_h2 *h, int32_t id)
     buffer_init(&s->out, h->c.out->pool);
     list_init(&s->drained_link);
     list_init(&s->failed_link);
+    list_init(&s->reset_link);
     list_push_back(&h->streams, &s->link);
     h->mux.open_streams++;
     return s;
@@ -99,6 +100,7 @@ void h2_stream_free(struct codec_stream *s)
     list_remove(&s->link);
     list_remove(&s->drained_link);
     list_remove(&s->failed_link);
+    list_remove(&s->reset_link);
     h->mux.open_streams--;
     h2_release(h->memory, s);
 }
@@ -151,6 +153,18 @@ void h2_reset(struct codec_stream *s, uint32_t code)
     h2_limit_outbound(h);
 }
 
+bool h2_reset_waiting(struct codec_h2 *h)
+{
+    bool any = !list_empty(&h->resetting);
+    struct list *l;
+    while ((l = list_pop_front(&h->resetting)) != NULL) {
+        struct codec_stream *s = LIST_ENTRY(l, struct codec_stream, reset_link);
+        drop_unsent(s);
+        h2_reset(s, s->reset_code);
+    }
+    return any;
+}
+
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user)
 {
     struct codec_h2 *h = user;
@@ -180,6 +194,10 @@ static void h2_stream_reset(struct codec_stream *s, uint32_t code)
         s->reset_after = true;
         if (s->framed_end)
             h2_reset(s, NGHTTP2_NO_ERROR);
+    } else if (s->head_sent && !s->send_ended && h->c.options.downstream) {
+        s->reset_code = code; /* what was answered until now goes first */
+        list_remove(&s->reset_link);
+        list_push_back(&h->resetting, &s->reset_link);
     } else if (!s->send_ended || !s->recv_ended) {
         drop_unsent(s);
         h2_reset(s, code);
@@ -464,6 +482,7 @@ struct codec *codec_h2_new(const struct codec_options *options, const struct htt
     list_init(&h->streams);
     list_init(&h->drained);
     list_init(&h->failed);
+    list_init(&h->resetting);
     if (h->c.options.downstream)
         h->scan.left = NGHTTP2_CLIENT_MAGIC_LEN;
     open_session(h);

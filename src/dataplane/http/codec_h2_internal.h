@@ -20,6 +20,7 @@ struct codec_stream {
     struct codec_h2 *h2;
     struct list link;                      /* in h2->streams */
     struct list drained_link, failed_link; /* what its user is told after the frames are made */
+    struct list reset_link;                /* to be reset after what is queued of it */
     void *user;                            /* NULL: nobody listens any more */
     struct headers *headers, *trailers;
     int32_t id;     /* 0: a request that was not sent yet */
@@ -44,7 +45,7 @@ struct codec_stream {
     bool head_sent, out_end, send_ended, deferred, above, framed_end;
     bool reset_after; /* the user is gone: NO_ERROR once all is framed */
     bool reset_sent;
-    uint32_t failed_code;
+    uint32_t failed_code, reset_code;
     const struct codec_error *error; /* why it is being reset */
 };
 
@@ -56,7 +57,7 @@ struct codec_h2 {
     nghttp2_session *session;
     struct h2_memory *memory;
     struct http2_options o;
-    struct list streams, drained, failed;
+    struct list streams, drained, failed, resetting;
     struct buffer *input; /* while it is read */
     struct bytes input_piece;
     struct codec_stream *reading; /* the stream of a DATA frame that is not whole yet */
@@ -112,6 +113,8 @@ void h2_stream_free(struct codec_stream *s);
 /* Tells the user that the stream is dead, once. */
 void h2_stream_dead(struct codec_stream *s, uint32_t code);
 void h2_reset(struct codec_stream *s, uint32_t code);
+/* The same for all that wait for it, less what could not be framed. False: none did. */
+bool h2_reset_waiting(struct codec_h2 *h);
 /* Both directions have ended as far as the user can see: he is told nothing more. */
 void h2_stream_settle(struct codec_stream *s);
 

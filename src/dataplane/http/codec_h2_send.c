@@ -398,7 +398,8 @@ void h2_flush(struct codec *c, size_t room)
             buffer_add(c->out, data, (size_t)n);
         }
         h->busy = false;
-        if (list_empty(&h->drained) && list_empty(&h->failed))
+        bool reset = h2_reset_waiting(h);
+        if (!reset && list_empty(&h->drained) && list_empty(&h->failed))
             break;
         tell_failed(h);
         tell_drained(h);

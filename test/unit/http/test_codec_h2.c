@@ -182,6 +182,26 @@ START_TEST(test_frames_of_others_meanwhile)
 }
 END_TEST
 
+/* What was answered before a reset goes out before it. */
+START_TEST(test_reset_after_an_answer)
+{
+    struct h2_pair p;
+    h2_pair_init(&p);
+    h2_pair_open(&p);
+    h2_request(&p, GET, true);
+    h2_pair_run(&p, 0);
+    answer(&p.server.seen[0], ":status: 200\n", false);
+    h2_body(&p.server.seen[0], 5, false);
+    p.server.codec->ops->stream_reset(p.server.seen[0].stream, 2);
+    h2_pair_run(&p, 0);
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.client), "1 head|:status=200"));
+    ck_assert_uint_eq(p.client.body, 5);
+    ck_assert(p.client.seen[0].reset);
+    ck_assert_uint_eq(codec_mux(p.server.codec)->open_streams, 0);
+    h2_pair_fini(&p);
+}
+END_TEST
+
 /* A frame that was begun is finished although its stream is reset meanwhile. */
 START_TEST(test_reset_under_a_begun_frame)
 {
@@ -561,6 +581,7 @@ int main(void)
     tcase_add_test(t, test_connection_window_bounds_all);
     tcase_add_test(t, test_flush_keeps_to_its_room);
     tcase_add_test(t, test_frames_of_others_meanwhile);
+    tcase_add_test(t, test_reset_after_an_answer);
     tcase_add_test(t, test_reset_under_a_begun_frame);
     tcase_add_test(t, test_early_answer);
     tcase_add_test(t, test_resets);
