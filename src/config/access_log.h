@@ -196,6 +196,10 @@ struct access_log {
     struct json_format_node json;
     struct access_log_filter *filter; /* NULL: every request */
     struct regex_list regexes;        /* of the filter */
+    struct access_log_cell {          /* and its runtime keys */
+        struct access_log_cell *next;
+        struct runtime_cell *cell;
+    } * cells;
 };
 
 /* Envoy's default format, with its newline. */

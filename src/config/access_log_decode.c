@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "config/access_log_filter_decode.h"
+#include "config/runtime.h"
 #include "config/decode.h"
 #include "config/decode_util.h"
 #include "config/grpc_log_decode.h"
@@ -268,7 +269,8 @@ bool access_log_decode(struct decode_context *ctx, struct arena *a, struct bytes
     const envoy_config_accesslog_v3_AccessLogFilter *f =
         ok ? envoy_config_accesslog_v3_AccessLog_filter(m) : NULL;
     if (f) {
-        log->filter = access_log_filter_decode(f, a, &log->regexes, err);
+        struct access_log_filter_home home = {a, &log->regexes, &log->cells, ctx->runtime};
+        log->filter = access_log_filter_decode(f, &home, err);
         ok = log->filter || error_prefix(err, "filter.");
     }
     upb_Arena_Free(arena);
@@ -281,4 +283,7 @@ bool access_log_decode(struct decode_context *ctx, struct arena *a, struct bytes
 void access_log_fini(struct access_log *log)
 {
     regex_list_fini(&log->regexes);
+    for (struct access_log_cell *c = log->cells; c; c = c->next)
+        runtime_cell_unref(&c->cell);
+    log->cells = NULL;
 }

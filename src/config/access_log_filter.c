@@ -1,7 +1,9 @@
 #include "config/access_log_filter.h"
 
 #include "base/random.h"
+#include "config/access_log.h"
 #include "config/access_log_filter_decode.h"
+#include "config/runtime.h"
 #include "config/upb_util.h"
 #include "envoy/config/accesslog/v3/accesslog.upb.h"
 #include "envoy/config/core/v3/base.upb.h"
@@ -31,7 +33,10 @@ enum filter_kind {
 struct access_log_filter {
     enum filter_kind kind;
     int32_t op; /* comparison */
-    uint32_t value, denominator;
+    uint32_t value;
+    struct fraction fraction;
+    struct runtime_cell *cell; /* of value or fraction; NULL: no key */
+    bool independent;          /* of the request's ID */
     bool exclude;
     struct header_matcher header;
     struct bytes *flags; /* FILTER_FLAGS: none = any flag */
@@ -40,8 +45,21 @@ struct access_log_filter {
     unsigned n; /* of flags, numbers or children */
 };
 
+/* Kept until the access log goes. */
+static struct runtime_cell *take_key(const struct access_log_filter_home *home, upb_StringView key)
+{
+    struct runtime_cell *cell = runtime_cell_get(home->runtime, upb_bytes(key));
+    if (!cell)
+        return NULL;
+    struct access_log_cell *kept = ARENA_NEW(home->arena, struct access_log_cell);
+    *kept = (struct access_log_cell){*home->cells, cell};
+    *home->cells = kept;
+    return cell;
+}
+
 static bool take_comparison(struct access_log_filter *f, enum filter_kind kind,
-                            const comparison_msg *m, struct error *err)
+                            const comparison_msg *m, const struct access_log_filter_home *home,
+                            struct error *err)
 {
     const envoy_config_core_v3_RuntimeUInt32 *v = m ? AL(ComparisonFilter_value)(m) : NULL;
     if (!v)
@@ -49,43 +67,39 @@ static bool take_comparison(struct access_log_filter *f, enum filter_kind kind,
     f->kind = kind;
     f->op = AL(ComparisonFilter_op)(m);
     f->value = envoy_config_core_v3_RuntimeUInt32_default_value(v);
+    f->cell = take_key(home, envoy_config_core_v3_RuntimeUInt32_runtime_key(v));
     if (f->op < AL(ComparisonFilter_EQ) || f->op > AL(ComparisonFilter_NE))
         return error_set(err, "comparison.op: %d is not known", f->op);
     return true;
 }
 
-/* The runtime key is not looked up: runtime is not implemented, the default counts. */
-static bool take_fraction(struct access_log_filter *f, const filter_msg *m, struct error *err)
+static bool take_fraction(struct access_log_filter *f, const filter_msg *m,
+                          const struct access_log_filter_home *home, struct error *err)
 {
-    const envoy_type_v3_FractionalPercent *p =
-        AL(RuntimeFilter_percent_sampled)(FILTER(runtime_filter)(m));
+    static const uint32_t denominators[] = {100, 10000, 1000000};
+    const AL(RuntimeFilter) *r = FILTER(runtime_filter)(m);
+    const envoy_type_v3_FractionalPercent *p = AL(RuntimeFilter_percent_sampled)(r);
+    int32_t d = p ? envoy_type_v3_FractionalPercent_denominator(p) : 0;
+    if (d < 0 || d >= (int32_t)ARRAY_SIZE(denominators))
+        return error_set(err, "runtime_filter.percent_sampled.denominator is not known");
     f->kind = FILTER_FRACTION;
-    f->denominator = 100;
-    if (!p)
-        return true;
-    f->value = envoy_type_v3_FractionalPercent_numerator(p);
-    switch (envoy_type_v3_FractionalPercent_denominator(p)) {
-    case envoy_type_v3_FractionalPercent_HUNDRED:
-        return true;
-    case envoy_type_v3_FractionalPercent_TEN_THOUSAND:
-        f->denominator = 10000;
-        return true;
-    case envoy_type_v3_FractionalPercent_MILLION:
-        f->denominator = 1000000;
-        return true;
-    }
-    return error_set(err, "runtime_filter.percent_sampled.denominator is not known");
+    f->fraction.denominator = denominators[d];
+    f->fraction.numerator = p ? envoy_type_v3_FractionalPercent_numerator(p) : 0;
+    f->independent = AL(RuntimeFilter_use_independent_randomness)(r);
+    f->cell = take_key(home, AL(RuntimeFilter_runtime_key)(r));
+    return true;
 }
 
 static bool take_children(struct access_log_filter *f, enum filter_kind kind,
-                          const filter_msg *const *list, size_t n, struct arena *a,
-                          struct regex_list *regexes, struct error *err)
+                          const filter_msg *const *list, size_t n,
+                          const struct access_log_filter_home *home, struct error *err)
 {
-    const struct access_log_filter **children = ARENA_ARRAY(a, const struct access_log_filter *, n);
+    const struct access_log_filter **children =
+        ARENA_ARRAY(home->arena, const struct access_log_filter *, n);
     if (n < 2)
         return error_set(err, "filters: value must contain at least 2 item(s)");
     for (size_t i = 0; i < n; i++) {
-        children[i] = access_log_filter_decode(list[i], a, regexes, err);
+        children[i] = access_log_filter_decode(list[i], home, err);
         if (!children[i])
             return error_prefix(err, "filters[%zu].", i);
     }
@@ -133,29 +147,32 @@ static void take_log_type(struct access_log_filter *f, const filter_msg *m, stru
     take_numbers(f, FILTER_LOG_TYPE, types, n, AL(LogTypeFilter_exclude)(t), a);
 }
 
-static bool take_header(struct access_log_filter *f, const filter_msg *m, struct arena *a,
-                        struct regex_list *regexes, struct error *err)
+static bool take_header(struct access_log_filter *f, const filter_msg *m,
+                        const struct access_log_filter_home *home, struct error *err)
 {
     const envoy_config_route_v3_HeaderMatcher *h =
         AL(HeaderFilter_header)(FILTER(header_filter)(m));
     f->kind = FILTER_HEADER;
     if (!h)
         return error_set(err, "header_filter.header: value is required");
-    return header_matcher_decode(h, a, regexes, &f->header, err) ||
+    return header_matcher_decode(h, home->arena, home->regexes, &f->header, err) ||
            error_prefix(err, "header_filter.header.");
 }
 
-static bool take_filter(struct access_log_filter *f, const filter_msg *m, struct arena *a,
-                        struct regex_list *regexes, struct error *err)
+static bool take_filter(struct access_log_filter *f, const filter_msg *m,
+                        const struct access_log_filter_home *home, struct error *err)
 {
+    struct arena *a = home->arena;
     size_t n;
     switch (FILTER(filter_specifier_case)(m)) {
     case FILTER(filter_specifier_status_code_filter):
         return take_comparison(f, FILTER_STATUS,
-                               AL(StatusCodeFilter_comparison)(FILTER(status_code_filter)(m)), err);
+                               AL(StatusCodeFilter_comparison)(FILTER(status_code_filter)(m)), home,
+                               err);
     case FILTER(filter_specifier_duration_filter):
         return take_comparison(f, FILTER_DURATION,
-                               AL(DurationFilter_comparison)(FILTER(duration_filter)(m)), err);
+                               AL(DurationFilter_comparison)(FILTER(duration_filter)(m)), home,
+                               err);
     case FILTER(filter_specifier_not_health_check_filter):
         f->kind = FILTER_NOT_HEALTH_CHECK;
         return true;
@@ -163,17 +180,17 @@ static bool take_filter(struct access_log_filter *f, const filter_msg *m, struct
         f->kind = FILTER_TRACEABLE;
         return true;
     case FILTER(filter_specifier_runtime_filter):
-        return take_fraction(f, m, err);
+        return take_fraction(f, m, home, err);
     case FILTER(filter_specifier_and_filter): {
         const filter_msg *const *list = AL(AndFilter_filters)(FILTER(and_filter)(m), &n);
-        return take_children(f, FILTER_AND, list, n, a, regexes, err);
+        return take_children(f, FILTER_AND, list, n, home, err);
     }
     case FILTER(filter_specifier_or_filter): {
         const filter_msg *const *list = AL(OrFilter_filters)(FILTER(or_filter)(m), &n);
-        return take_children(f, FILTER_OR, list, n, a, regexes, err);
+        return take_children(f, FILTER_OR, list, n, home, err);
     }
     case FILTER(filter_specifier_header_filter):
-        return take_header(f, m, a, regexes, err);
+        return take_header(f, m, home, err);
     case FILTER(filter_specifier_response_flag_filter):
         take_flags(f, m, a);
         return true;
@@ -193,24 +210,26 @@ static bool take_filter(struct access_log_filter *f, const filter_msg *m, struct
     return error_set(err, "expected a filter");
 }
 
-struct access_log_filter *access_log_filter_decode(const filter_msg *m, struct arena *a,
-                                                   struct regex_list *regexes, struct error *err)
+struct access_log_filter *access_log_filter_decode(const filter_msg *m,
+                                                   const struct access_log_filter_home *home,
+                                                   struct error *err)
 {
-    struct access_log_filter *f = ARENA_NEW(a, struct access_log_filter);
-    return take_filter(f, m, a, regexes, err) ? f : NULL;
+    struct access_log_filter *f = ARENA_NEW(home->arena, struct access_log_filter);
+    return take_filter(f, m, home, err) ? f : NULL;
 }
 
 static bool compare(const struct access_log_filter *f, uint64_t actual)
 {
+    uint32_t value = runtime_number(f->cell, f->value);
     switch (f->op) {
     case AL(ComparisonFilter_EQ):
-        return actual == f->value;
+        return actual == value;
     case AL(ComparisonFilter_GE):
-        return actual >= f->value;
+        return actual >= value;
     case AL(ComparisonFilter_LE):
-        return actual <= f->value;
+        return actual <= value;
     default:
-        return actual != f->value;
+        return actual != value;
     }
 }
 
@@ -246,6 +265,41 @@ static bool children_pass(const struct access_log_filter *f, const struct access
     return all;
 }
 
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The first eight digits of the ID, as Envoy's: the same for all who log the request. False: they
+ * are no digits. */
+static bool number_of_id(struct bytes id, uint64_t *out)
+{
+    *out = 0;
+    for (size_t i = 0; i < 8; i++) {
+        int digit = i < id.len ? hex_digit(id.data[i]) : -1;
+        if (digit < 0)
+            return false;
+        *out = *out << 4 | (uint64_t)digit;
+    }
+    return true;
+}
+
+/* The key holds a number of as many parts as percent_sampled has; a fraction is no number. */
+static bool is_sampled(const struct access_log_filter *f, const struct access_log_subject *s)
+{
+    uint32_t numerator = runtime_number(f->cell, f->fraction.numerator);
+    uint64_t value;
+    if (f->independent || !number_of_id(s->request_id, &value)) {
+        if (!s->random)
+            return numerator >= f->fraction.denominator;
+        value = random_below(s->random, f->fraction.denominator);
+    }
+    return value % f->fraction.denominator < numerator;
+}
+
 bool access_log_filter_pass(const struct access_log_filter *f, const struct access_log_subject *s)
 {
     if (!f)
@@ -260,8 +314,7 @@ bool access_log_filter_pass(const struct access_log_filter *f, const struct acce
     case FILTER_TRACEABLE:
         return s->traceable;
     case FILTER_FRACTION:
-        return s->random ? random_below(s->random, f->denominator) < f->value
-                         : f->value >= f->denominator;
+        return is_sampled(f, s);
     case FILTER_AND:
         return children_pass(f, s, true);
     case FILTER_OR:

@@ -8,7 +8,17 @@
 
 struct envoy_config_accesslog_v3_AccessLogFilter;
 
-/* In the arena; its regexes in the list. NULL and *err: refused. */
+struct runtime;
+
+/* Where its parts go. */
+struct access_log_filter_home {
+    struct arena *arena;
+    struct regex_list *regexes;
+    struct access_log_cell **cells;
+    struct runtime *runtime; /* NULL: no keys */
+};
+
+/* NULL and *err: refused. */
 struct access_log_filter *
-access_log_filter_decode(const struct envoy_config_accesslog_v3_AccessLogFilter *m, struct arena *a,
-                         struct regex_list *regexes, struct error *err);
+access_log_filter_decode(const struct envoy_config_accesslog_v3_AccessLogFilter *m,
+                         const struct access_log_filter_home *home, struct error *err);

@@ -48,14 +48,14 @@ struct bytes *runtime_keys(const struct runtime *r, size_t *n)
 
 /* ---- cells ---- */
 
-/* As Envoy: a whole number is a percentage. */
+/* As Envoy: a whole number is a percentage, where a fraction is asked for. */
 static uint64_t pack(const struct runtime_value *v)
 {
-    enum { SET = 4 };
+    enum { SET = 4, NUMBER = 3 };
     uint64_t code = 0;
     if (v && v->kind == RUNTIME_NUMBER && v->number >= 0 && v->number <= UINT32_MAX &&
         v->number == (double)(uint32_t)v->number)
-        return (uint64_t)SET << 32 | (uint32_t)v->number;
+        return (uint64_t)(SET | NUMBER) << 32 | (uint32_t)v->number;
     if (!v || v->kind != RUNTIME_FRACTION)
         return 0;
     code = v->fraction.denominator == 10000 ? 1 : v->fraction.denominator == 1000000 ? 2 : 0;

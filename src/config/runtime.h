@@ -75,7 +75,9 @@ struct runtime {
 struct runtime_cell {
     struct runtime *home;
     unsigned refs;
-    _Atomic uint64_t packed; /* 0: nothing */
+    /* 0: nothing; else 4 in the upper half, with 0 to 2 for a fraction of 100, 10,000 or 1,000,000
+     * and 3 for a whole number, and the numerator or the number in the lower. */
+    _Atomic uint64_t packed;
     struct bytes key;
 };
 
@@ -109,11 +111,18 @@ void runtime_cell_unref(struct runtime_cell **c);
 static inline struct fraction runtime_fraction(const struct runtime_cell *c,
                                                struct fraction missing)
 {
-    static const uint32_t denominators[] = {100, 10000, 1000000, 1};
+    static const uint32_t denominators[] = {100, 10000, 1000000, 100};
     uint64_t v = c ? atomic_load_explicit(&c->packed, memory_order_relaxed) : 0;
     if (v == 0)
         return missing;
     return (struct fraction){(uint32_t)v, denominators[v >> 32 & 3]};
+}
+
+/* The same of a whole number; a fraction is none. */
+static inline uint32_t runtime_number(const struct runtime_cell *c, uint32_t missing)
+{
+    uint64_t v = c ? atomic_load_explicit(&c->packed, memory_order_relaxed) : 0;
+    return v >> 32 == 7 ? (uint32_t)v : missing;
 }
 
 /* envoy.resource_limits.listener.NAME.connection_limit; UINT64_MAX: none. r may be NULL. */

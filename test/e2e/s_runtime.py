@@ -4,6 +4,7 @@ import json
 import pytest
 
 from harness import bootstrap, direct, http_listener, wait_for
+from harness.config import file_log
 from harness.proxy import run_once
 from harness.stub import resource
 from harness.xds import ADS, ads_bootstrap, api_source
@@ -123,3 +124,58 @@ def test_two_admin_layers_are_refused(kind, tmp_path):
     code, out, err = run_once(kind, ["-c", str(config), "--mode", "validate"], tmp_path)
     assert code == 1
     assert "Too many admin layers specified in LayeredRuntime" in out + err
+
+
+def logged(path):
+    return path.read_text().split() if path.exists() else []
+
+
+@pytest.mark.parametrize("sampled, expected", [
+    ({"percent_sampled": {"numerator": 50}}, ["00000031", "00000000"]),
+    ({"runtime_key": "few"}, ["00000000"]),
+    ({"runtime_key": "parts", "percent_sampled": {"denominator": "TEN_THOUSAND"}},
+     ["00000031", "00000000"]),
+    ({"runtime_key": "fraction", "percent_sampled": {"numerator": 100}},
+     ["00000031", "00000032", "ffffffff", "00000000"]),
+    ({"runtime_key": "none", "percent_sampled": {"numerator": 50}}, ["00000031", "00000000"]),
+    ({"runtime_key": "text", "percent_sampled": {"numerator": 100, "denominator": "MILLION"}},
+     ["00000031", "00000032", "00000000"]),
+], ids=["default", "number", "of-ten-thousand", "fraction", "no-value", "no-number"])
+def test_sampled_access_logs(start, tmp_path, sampled, expected):
+    """By the first digits of the request's ID, so that all who log it agree."""
+    log = tmp_path / "log"
+    entry_ = file_log(log, "%REQ(X-REQUEST-ID)%\n")
+    entry_["filter"] = {"runtime_filter": {"runtime_key": "not.set", **sampled}}
+    proxy = start(bootstrap(
+        [http_listener(routes=[direct(200, "hello")], access_log=[entry_],
+                       preserve_external_request_id=True)],
+        layered_runtime=layers({"name": "low", "static_layer": {
+            "few": 1, "text": "much", "parts": 50,
+            "fraction": {"numerator": 5000, "denominator": "MILLION"}}})))
+    for number in ("00000031", "00000032", "ffffffff", "00000000"):
+        proxy.get("/", headers={"x-request-id": f"{number}-58cc-4372-a567-0e02b2c3d479"})
+    proxy.stop()
+    assert [line[:8] for line in logged(log)] == expected
+
+
+def test_access_logs_follow_the_runtime(start, tmp_path):
+    log = tmp_path / "log"
+    sampled = file_log(log, "sampled:%RESPONSE_CODE%\n")
+    sampled["filter"] = {"runtime_filter": {"runtime_key": "often"}}
+    bad = file_log(log, "bad:%RESPONSE_CODE%\n")
+    bad["filter"] = {"status_code_filter": {"comparison": {
+        "op": "GE", "value": {"default_value": 500, "runtime_key": "worst"}}}}
+    proxy = start(bootstrap(
+        [http_listener(routes=[direct(404, "no", prefix="/404"), direct(200, "yes")],
+                       access_log=[sampled, bad])],
+        layered_runtime=layers({"name": "mine", "admin_layer": {}})))
+    proxy.get("/404")
+    proxy.admin("/runtime_modify?often=100&worst=404", "POST")
+    wait_for(lambda: entry(proxy, "worst"), what="the new value")
+    proxy.get("/404")
+    proxy.get("/")
+    proxy.admin("/runtime_modify?often=0&worst=", "POST")
+    wait_for(lambda: entry(proxy, "worst") is None, what="the old value")
+    proxy.get("/404")
+    proxy.stop()
+    assert logged(log) == ["sampled:404", "bad:404", "sampled:200"]

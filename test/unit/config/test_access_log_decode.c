@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/random.h"
 #include "config/access_log_filter.h"
 #include "config/grpc_log.h"
 #include "config_fixture.h"
@@ -215,6 +216,34 @@ START_TEST(filters)
 }
 END_TEST
 
+#define SAMPLED(n)                                                                                 \
+    "runtime_filter: {percent_sampled: {numerator: " n ", denominator: TEN_THOUSAND}}"
+
+/* Stable by the ID of the request. */
+START_TEST(sampled_by_request_id)
+{
+    ck_assert(passes(SAMPLED("50"), S(.request_id = BYTES("00000031-0000"))));
+    ck_assert(!passes(SAMPLED("50"), S(.request_id = BYTES("00000032-0000"))));
+    ck_assert(passes(SAMPLED("50"), S(.request_id = BYTES("00002710")))); /* 10,000 */
+    ck_assert(passes(SAMPLED("7296"), S(.request_id = BYTES("FFFFffff"))));
+    ck_assert(!passes(SAMPLED("7295"), S(.request_id = BYTES("FFFFffff"))));
+    /* no number: by chance */
+    struct random_source r;
+    random_seed(&r, 1);
+    static const char *const none[] = {"", "0000003", "0000003g", "-0000031"};
+    for (unsigned i = 0; i < ARRAY_SIZE(none); i++) {
+        ck_assert(passes(SAMPLED("10000"), S(.request_id = bytes_of(none[i]), .random = &r)));
+        ck_assert(!passes(SAMPLED("0"), S(.request_id = bytes_of(none[i]), .random = &r)));
+    }
+    unsigned n = 0;
+    for (unsigned i = 0; i < 1000; i++)
+        n += passes("runtime_filter: {percent_sampled: {numerator: 50}, "
+                    "use_independent_randomness: true}",
+                    S(.request_id = BYTES("00000000"), .random = &r));
+    ck_assert(n > 400 && n < 600);
+}
+END_TEST
+
 #define GRPC_LOG_OF(type, more, common)                                                            \
     "{name: g, typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.grpc."  \
     "v3." type ", " more "common_config: {log_name: l, " common "}}}"
@@ -291,6 +320,7 @@ static Suite *suite(void)
     tcase_add_test(t, takes_a_pipe_without_a_reader);
     tcase_add_test(t, reads_sinks_and_formats);
     tcase_add_test(t, filters);
+    tcase_add_test(t, sampled_by_request_id);
     suite_add_tcase(s, t);
     return s;
 }
