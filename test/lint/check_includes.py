@@ -24,7 +24,7 @@ ROOMS = ("base", "regex", "config", "xds", "dataplane", "filters", "admin", "mai
 STUB = r"(control-plane-stub|test/unit/stub)/"
 DOORWAYS = [
     (r"ev\.h$", [r"src/dataplane/net/loop[._]", STUB, r"bench/"]),
-    (r"openssl/", [r"src/dataplane/net/(transport_)?tls", r"control-plane-stub/tls\.c$", r"test/(unit|loopback|support)/.*tls", r"bench/"]),
+    (r"openssl/", [r"src/dataplane/net/(transport_)?tls", r"control-plane-stub/tls\.c$", r"test/(unit|loopback|support|fuzz)/.*tls", r"bench/"]),
     (r"ares", [r"src/dataplane/net/dns[._]", r"test/fuzz/targets/dns\.c$"]),
     (r"seccomp\.h$", [r"src/main/sandbox_calls\.c$"]),
     (r"nghttp2/", [r"src/dataplane/http/codec_h2[._]", r"bench/"]),
