@@ -9,6 +9,7 @@
 #include "config/yaml.h"
 #include "dataplane/http/route_match.h"
 #include "filters/registry.h"
+#include "proto.h"
 
 struct descriptors *world_descriptors;
 struct validator *world_validator;
@@ -34,6 +35,26 @@ void config_world_setup(void)
 struct bytes template_wire(unsigned i)
 {
     return wires[i];
+}
+
+enum { OTHER_MESSAGE = 40, FROM_TEMPLATE = 45 }; /* one in so many */
+
+void template_mutate(struct random_source *random, const char *const *messages, unsigned n,
+                     struct bytes input, struct strbuf *out)
+{
+    struct fuzz_in in = {input};
+    unsigned which = input.len ? fuzz_below(&in, n) : (unsigned)random_below(random, n);
+    if (random_below(random, OTHER_MESSAGE) == 0)
+        which = (unsigned)random_below(random, n);
+    struct bytes message = bytes_of(messages[which]), wire = in.rest;
+    bool anew = !wire.len || random_below(random, FROM_TEMPLATE) == 0;
+    for (unsigned i = 0; anew && i < n_templates; i++) {
+        bool fits = strcmp(templates[i].message, messages[which]) == 0;
+        wire = fits ? template_wire(i) : wire;
+        anew = !fits || random_below(random, 2); /* perhaps one behind it */
+    }
+    strbuf_add_char(out, (char)which);
+    proto_mutate(world_descriptors, random, message, wire, out);
 }
 
 static void publish(void *ctx, struct snapshot *s)

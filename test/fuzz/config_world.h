@@ -53,3 +53,7 @@ extern const struct template templates[];
 extern const unsigned n_templates;
 /* Their bytes, made by config_world_setup(). */
 struct bytes template_wire(unsigned i);
+/* For targets whose input is which of some messages, and bytes of it: adds such an input with
+ * another message, one that begins anew from a template, or most often one that is changed. */
+void template_mutate(struct random_source *random, const char *const *messages, unsigned n,
+                     struct bytes input, struct strbuf *out);

@@ -225,7 +225,7 @@ void h2_reader_fini(struct h2_reader *r)
 
 /* A connection or a stream that breaks a rule is noticed at the end of what was read, sooner or
  * later: then one has been told less than the other, and nothing else. */
-void h2_reader_same(const struct h2_reader *a, const struct h2_reader *b)
+static void same(const struct h2_reader *a, const struct h2_reader *b)
 {
     bool ended = !a->open || !b->open;
     FUZZ_CHECK(ended || a->n == b->n, "%u and %u streams", a->n, b->n);
@@ -237,4 +237,19 @@ void h2_reader_same(const struct h2_reader *a, const struct h2_reader *b)
         fuzz_same("what was told", cut ? bytes_first(one, both) : one,
                   cut ? bytes_first(other, both) : other);
     }
+}
+
+void h2_reader_any_cut(struct bytes input, h2_begin *begin)
+{
+    static struct h2_reader whole, pieces;
+    struct fuzz_in in = {input};
+    uint8_t options = fuzz_u8(&in), manners = fuzz_u8(&in);
+    struct bytes cuts = fuzz_take(&in, fuzz_below(&in, 32));
+    begin(&whole, options, manners);
+    h2_reader_feed(&whole, in.rest, BYTES_NONE);
+    begin(&pieces, options, manners);
+    h2_reader_feed(&pieces, in.rest, cuts);
+    same(&whole, &pieces);
+    h2_reader_fini(&whole);
+    h2_reader_fini(&pieces);
 }

@@ -37,5 +37,8 @@ void h2_reader_fini(struct h2_reader *r);
 /* Upstream: asks for something, before it is fed. */
 void h2_reader_ask(struct h2_reader *r, unsigned n);
 void h2_reader_feed(struct h2_reader *r, struct bytes input, struct bytes cuts);
-/* Both were fed the same bytes: the same was told of each stream. */
-void h2_reader_same(const struct h2_reader *a, const struct h2_reader *b);
+/* Reads an input (options, manners of the user, number of cuts, cuts..., frames) in one piece and
+ * in pieces: the same must be told of each stream. `begin` inits a reader and feeds what the
+ * frames follow. */
+typedef void h2_begin(struct h2_reader *r, uint8_t options, uint8_t manners);
+void h2_reader_any_cut(struct bytes input, h2_begin *begin);

@@ -4,7 +4,6 @@
  *     which message, bytes of it */
 
 #include "../config_world.h"
-#include "../proto.h"
 #include "config/json_read.h"
 #include "config/json_write.h"
 #include "config/yaml.h"
@@ -100,21 +99,7 @@ static void run(struct bytes input)
 
 static void mutate(struct random_source *random, struct bytes input, struct strbuf *out)
 {
-    struct fuzz_in in = {input};
-    unsigned which = input.len ? fuzz_below(&in, ARRAY_SIZE(messages))
-                               : (unsigned)random_below(random, ARRAY_SIZE(messages));
-    if (random_below(random, 40) == 0)
-        which = (unsigned)random_below(random, ARRAY_SIZE(messages));
-    strbuf_add_char(out, (char)which);
-    for (unsigned i = 0; i < n_templates; i++) {
-        bool fits = strcmp(templates[i].message, messages[which]) == 0;
-        if (fits && (!in.rest.len || random_below(random, 60) == 0)) {
-            proto_mutate(world_descriptors, random, bytes_of(messages[which]), template_wire(i),
-                         out);
-            return;
-        }
-    }
-    proto_mutate(world_descriptors, random, bytes_of(messages[which]), in.rest, out);
+    template_mutate(random, messages, ARRAY_SIZE(messages), input, out);
 }
 
 const struct fuzz_target fuzz_target = {.run = run, .setup = config_world_setup, .mutate = mutate};
