@@ -389,7 +389,8 @@ struct cluster {
     struct bytes observability_name;     /* alt_stat_name or name, as written: /clusters */
     const struct tls_socket *tls;        /* NULL: plain text */
     struct socket_match *socket_matches;
-    const struct auto_names *auto_names; /* NULL: none; counts with TLS */
+    struct socket_matcher *socket_matcher; /* NULL: their criteria decide */
+    const struct auto_names *auto_names;   /* NULL: none; counts with TLS */
 };
 
 /* What the snapshot's map holds for a cluster name: an active (warm) cluster. */

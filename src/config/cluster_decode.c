@@ -4,6 +4,7 @@
 #include "config/decode_util.h"
 #include "config/host_set_build.h"
 #include "config/socket_match.h"
+#include "config/socket_matcher.h"
 #include "config/tls.h"
 #include "config/tls_decode.h"
 #include "config/wire_slice.h"
@@ -176,8 +177,6 @@ static bool check_refused(struct decode_context *ctx, struct cluster *c, const c
     CLUSTER(filters)(m, &n_filters);
     if (n_filters)
         return error_set(err, "filters: upstream network filters are not implemented");
-    if (CLUSTER(transport_socket_matcher)(m))
-        return error_set(err, "transport_socket_matcher is not implemented");
     if (CLUSTER(upstream_config)(m))
         return error_set(err, "upstream_config is not implemented");
     return transport_socket_decode(ctx, c->node.arena, CLUSTER(transport_socket)(m), false,
@@ -189,6 +188,7 @@ static void cluster_fini(struct node *n)
     struct cluster *c = CONTAINER_OF(n, struct cluster, node);
     struct host_set *hs = (struct host_set *)c->inline_hosts;
     NODE_UNREF(&hs);
+    socket_matcher_fini(c->socket_matcher);
     for (unsigned i = 0; cluster_has_tls(c) && i <= c->n_socket_matches; i++)
         tls_socket_fini((struct tls_socket *)cluster_socket(c, i));
 }

@@ -1,5 +1,6 @@
 #include "config/socket_match.h"
 
+#include "config/socket_matcher.h"
 #include "config/tls_decode.h"
 #include "config/upb_util.h"
 #include "config/wire_slice.h"
@@ -10,13 +11,13 @@
 #define CLUSTER(f) envoy_config_cluster_v3_Cluster_##f
 #define VALUE(f) google_protobuf_Value_##f
 
-enum { FIELD_MATCHES = 43, FIELD_MATCH = 2, VALUE_DEPTH_MAX = 32 };
+enum { FIELD_MATCHES = 43, FIELD_MATCHER = 59, FIELD_MATCH = 2, VALUE_DEPTH_MAX = 32 };
 
 static const upb_StringView metadata_key = {"envoy.transport_socket_match", 28};
 
-bool socket_matches_decode(struct decode_context *ctx, struct cluster *c,
-                           const envoy_config_cluster_v3_Cluster *m, struct bytes wire,
-                           struct error *err)
+static bool take_matches(struct decode_context *ctx, struct cluster *c,
+                         const envoy_config_cluster_v3_Cluster *m, struct bytes wire,
+                         struct error *err)
 {
     struct arena *a = c->node.arena;
     size_t n;
@@ -46,6 +47,33 @@ bool socket_matches_decode(struct decode_context *ctx, struct cluster *c,
             return error_prefix(err, "transport_socket_matches[%u].", i);
     }
     return true;
+}
+
+/* A matcher finds sockets by their names. */
+static bool take_matcher(struct decode_context *ctx, struct cluster *c, struct bytes wire,
+                         struct error *err)
+{
+    struct arena *a = c->node.arena;
+    for (uint32_t i = 0; i < c->n_socket_matches; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            if (bytes_eq(c->socket_matches[i].name, c->socket_matches[k].name))
+                return error_set(err,
+                                 "Duplicate transport socket name '%.*s' found in "
+                                 "transport_socket_matches",
+                                 BYTES_ARG(c->socket_matches[i].name));
+        }
+    }
+    return socket_matcher_decode(ctx, a, wire_message(a, wire, FIELD_MATCHER), &c->socket_matcher,
+                                 err) ||
+           error_prefix(err, "transport_socket_matcher.");
+}
+
+bool socket_matches_decode(struct decode_context *ctx, struct cluster *c,
+                           const envoy_config_cluster_v3_Cluster *m, struct bytes wire,
+                           struct error *err)
+{
+    return take_matches(ctx, c, m, wire, err) &&
+           (!CLUSTER(transport_socket_matcher)(m) || take_matcher(ctx, c, wire, err));
 }
 
 static bool struct_equal(const google_protobuf_Struct *a, const google_protobuf_Struct *b,
@@ -120,6 +148,7 @@ static bool struct_equal(const google_protobuf_Struct *a, const google_protobuf_
 void socket_picker_init(struct socket_picker *p, const struct cluster *c, upb_Arena *arena)
 {
     p->n = 0;
+    p->by_matcher = c && c->socket_matcher ? c : NULL;
     for (uint32_t i = 0; c && i < c->n_socket_matches; i++) {
         struct bytes b = c->socket_matches[i].criteria;
         p->criteria[p->n++] = google_protobuf_Struct_parse(b.data, b.len, arena);
@@ -139,10 +168,23 @@ static bool matches(const google_protobuf_Struct *criteria,
            struct_within(criteria, of, 0);
 }
 
+/* 0: there is none of that name, or it is no name. */
+static unsigned named(const struct cluster *c, struct bytes name)
+{
+    for (uint32_t i = 0; name.data && i < c->n_socket_matches; i++) {
+        if (bytes_eq(c->socket_matches[i].name, name))
+            return i + 1;
+    }
+    return 0;
+}
+
 unsigned socket_picker_find(const struct socket_picker *p,
                             const envoy_config_core_v3_Metadata *endpoint,
                             const envoy_config_core_v3_Metadata *locality)
 {
+    if (p->by_matcher)
+        return named(p->by_matcher,
+                     socket_matcher_find(p->by_matcher->socket_matcher, endpoint, locality));
     for (unsigned i = 0; i < p->n; i++) {
         if (matches(p->criteria[i], endpoint))
             return i + 1;
@@ -156,8 +198,10 @@ unsigned socket_picker_find(const struct socket_picker *p,
 
 bool socket_matches_equal(const struct cluster *a, const struct cluster *b)
 {
-    bool equal = a->n_socket_matches == b->n_socket_matches;
+    bool equal = a->n_socket_matches == b->n_socket_matches &&
+                 socket_matcher_equal(a->socket_matcher, b->socket_matcher);
     for (uint32_t i = 0; equal && i < a->n_socket_matches; i++)
-        equal = bytes_eq(a->socket_matches[i].criteria, b->socket_matches[i].criteria);
+        equal = bytes_eq(a->socket_matches[i].criteria, b->socket_matches[i].criteria) &&
+                bytes_eq(a->socket_matches[i].name, b->socket_matches[i].name);
     return equal;
 }

@@ -17,6 +17,7 @@ MUST_CHECK bool socket_matches_decode(struct decode_context *ctx, struct cluster
 
 /* The criteria of a cluster (NULL: none), readable while the arena lives. */
 struct socket_picker {
+    const struct cluster *by_matcher; /* its transport_socket_matcher decides; NULL: the criteria */
     const struct google_protobuf_Struct *criteria[SOCKET_MATCHES_MAX];
     unsigned n;
 };

@@ -446,12 +446,22 @@ static struct bytes unknown_of(const void *options)
     return bytes_from(data, data ? len : 0);
 }
 
-/* Envoy decodes these without its rules, which would contradict what they say: that bundles may
- * stand in a map instead. */
-static bool never_checked(const upb_MessageDef *m)
+/* Envoy decodes these without its rules, which in the first contradict what it says: that bundles
+ * may stand in a map instead. */
+static const char *const never_checked[] = {
+    "envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig",
+    "envoy.extensions.matching.common_inputs.transport_socket.v3.EndpointMetadataInput",
+    "envoy.extensions.matching.common_inputs.transport_socket.v3.LocalityMetadataInput",
+    "envoy.extensions.matching.common_inputs.transport_socket.v3.TransportSocketNameAction",
+};
+
+static bool is_never_checked(const upb_MessageDef *m)
 {
-    return strcmp(upb_MessageDef_FullName(m),
-                  "envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig") == 0;
+    for (size_t i = 0; i < ARRAY_SIZE(never_checked); i++) {
+        if (strcmp(upb_MessageDef_FullName(m), never_checked[i]) == 0)
+            return true;
+    }
+    return false;
 }
 
 struct message_rules *message_rules_compile(const upb_MessageDef *m, struct arena *a,
@@ -462,7 +472,7 @@ struct message_rules *message_rules_compile(const upb_MessageDef *m, struct aren
     int n_fields = upb_MessageDef_FieldCount(m), n_oneofs = upb_MessageDef_OneofCount(m);
     rules->fields = ARENA_ARRAY(a, struct field_rules, count_fields(m));
     rules->required_oneofs = ARENA_ARRAY(a, uint32_t, n_oneofs + 1);
-    rules->disabled = never_checked(m);
+    rules->disabled = is_never_checked(m);
     if (!rules->disabled && upb_MessageDef_HasOptions(m)) {
         struct bytes options = unknown_of(upb_MessageDef_Options(m));
         rules->disabled = wire_find_varint(options, OPTION_DISABLED, 0) != 0 ||

@@ -50,6 +50,12 @@ static const char *decode(const char *yaml)
         more "}}}]}"
 
 /* What is refused, and the words that the sentence must hold. */
+#define SOCKET_INPUT                                                                               \
+    "type.googleapis.com/envoy.extensions.matching.common_inputs.transport_socket.v3."
+#define MATCHER(more) "{name: c, transport_socket_matcher: {" more "}}"
+#define ONCE(more) "on_no_match: {matcher: {" more "}}"
+#define NEST(more) ONCE(ONCE(ONCE(ONCE(more))))
+
 static const struct {
     const char *yaml, *words;
 } bad[] = {
@@ -71,6 +77,14 @@ static const struct {
     {"{name: c, type: EDS, eds_cluster_config: {eds_config: {api_config_source: {api_type: REST, "
      "transport_api_version: V3, cluster_names: [x]}}}}",
      "REST"},
+    {MATCHER("matcher_tree: {input: {name: i, typed_config: {'@type': " SOCKET_INPUT
+             "FilterStateInput, key: k}}, exact_match_map: {map: {a: {matcher: {}}}}}"),
+     "transport_socket_matcher.matcher_tree.input: FilterStateInput is not implemented"},
+    {MATCHER("on_no_match: {keep_matching: true, matcher: {}}"), "keep_matching"},
+    {MATCHER("matcher_tree: {input: {name: i, typed_config: {'@type': " SOCKET_INPUT
+             "EndpointMetadataInput}}, custom_match: {name: c}}"),
+     "custom_match"},
+    {MATCHER(NEST(NEST(NEST(NEST(NEST("")))))), "nested more than 16 deep"},
     {"{name: c, lb_policy: RING_HASH}", "RING_HASH is not implemented"},
     {"{name: c, lb_policy: MAGLEV}", "MAGLEV is not implemented"},
     {"{name: c, lb_policy: CLUSTER_PROVIDED}",

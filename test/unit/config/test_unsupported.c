@@ -72,7 +72,7 @@ END_TEST
 START_TEST(lookup)
 {
     ck_assert_int_eq(support_of(BYTES(CLUSTER), BYTES("name")), SUPPORT_FULL);
-    ck_assert_int_eq(support_of(BYTES(CLUSTER), BYTES("transport_socket_matcher")), SUPPORT_REFUSE);
+    ck_assert_int_eq(support_of(BYTES(CLUSTER), BYTES("upstream_config")), SUPPORT_REFUSE);
     ck_assert_int_eq(support_of(BYTES(CLUSTER), BYTES("outlier_detection")), SUPPORT_LIST);
     ck_assert_int_eq(support_of(BYTES("no.Such"), BYTES("x")), SUPPORT_LIST);
     ck_assert_int_eq(support_of(BYTES("envoy.config.core.v3.Node"), BYTES("id")), SUPPORT_FULL);
@@ -86,8 +86,8 @@ START_TEST(fields)
     check_scan(CLUSTER, "{name: a, type: STATIC, connect_timeout: 1s}", "", "");
     check_scan(CLUSTER, "{name: a, outlier_detection: {consecutive_5xx: 1}, cleanup_interval: 1s}",
                "outlier_detection cleanup_interval", "");
-    check_scan(CLUSTER, "{name: a, transport_socket_matcher: {matcher_list: {}}}", "",
-               "transport_socket_matcher (TLS would be missing)");
+    check_scan(CLUSTER, "{name: a, transport_socket_matcher: {on_no_match: {keep_matching: true}}}",
+               "", "transport_socket_matcher.on_no_match.keep_matching");
     check_scan(ROUTES,
                "{name: r, virtual_hosts: [{name: v, domains: [a], routes: [{match: {prefix: /, "
                "tls_context: {}}, route: {cluster: c, retry_policy: {}}}]}]}",
