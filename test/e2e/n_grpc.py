@@ -108,6 +108,45 @@ def test_max_stream_duration(start, echo):
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+def test_max_stream_duration_of_the_manager(start, echo):
+    """It counts where the route has none of its own."""
+    proxy = start(bootstrap([http_listener(
+        routes=[route("/", "echo", timeout="0s")],
+        common_http_protocol_options={"max_stream_duration": "0.3s"})],
+        [cluster("echo", echo.port, http=HTTP2)]))
+    with grpc.insecure_channel(f"127.0.0.1:{proxy.port()}") as channel:
+        with pytest.raises(grpc.RpcError) as failed:
+            method(channel, "wait")(b"", timeout=20)
+    assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert failed.value.details() == "downstream duration timeout"
+    proxy.wait_stat(DURATION, 1)
+
+
+def test_the_route_takes_the_managers_duration_away(start, echo):
+    proxy = start(bootstrap([http_listener(
+        routes=[route("/", "echo", timeout="0.6s", max_stream_duration={
+            "max_stream_duration": "0s"})],
+        common_http_protocol_options={"max_stream_duration": "0.3s"})],
+        [cluster("echo", echo.port, http=HTTP2)]))
+    with grpc.insecure_channel(f"127.0.0.1:{proxy.port()}") as channel:
+        with pytest.raises(grpc.RpcError) as failed:
+            method(channel, "wait")(b"", timeout=2)
+    assert failed.value.details() in ("Deadline Exceeded", "upstream request timeout")
+    assert proxy.stat(DURATION) == 0
+
+
+def test_health_check_calls_pass(start, echo, closing):
+    """A gRPC health check by a client is a request like any other."""
+    proxy = start(bootstrap([http_listener(routes=[route("/", "echo")])],
+                            [cluster("echo", echo.port, http=HTTP2)]))
+    with grpc.insecure_channel(f"127.0.0.1:{proxy.port()}") as channel:
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        with pytest.raises(grpc.RpcError) as failed:
+            check(b"", timeout=10)
+    assert failed.value.code() is grpc.StatusCode.UNIMPLEMENTED  # so says the server
+    assert proxy.stat("cluster.echo.upstream_rq_total") == 1
+
+
 def test_old_grpc_timeout(start, echo):
     error = call_with(start, echo, 20, "cluster.echo.upstream_rq_timeout",
                       timeout="20s", max_grpc_timeout="0.3s")

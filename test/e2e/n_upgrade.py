@@ -460,20 +460,40 @@ def test_filters_of_an_upgrade(start, raw):
         peer.expect(b"data")
 
 
-def test_a_tunnel_outlives_its_configuration(stub, start, ads_bootstrap, raw):
-    """Routes change and the cluster goes: what is open stays open."""
+@pytest.mark.parametrize("asked", ["websocket", "CONNECT", "TCP"])
+def test_a_tunnel_outlives_its_configuration(stub, start, ads_bootstrap, raw, asked):
+    """Routes and the connection manager change and the cluster goes: what is open stays open."""
+    tcp = {"connect_config": {}} if asked == "TCP" else {}
+
     def table(*routes):
         return resource("rds", {"name": "routes", "virtual_hosts": [vhost("a", ["*"], *routes)]})
     control = stub(rds_listener(upgrade_configs=UPGRADES),
-                   table(route("/ws", "one"), direct(200, "old")), static_cluster("one", raw))
+                   table(route("/ws", "one"), connect_route("a.test:80", "one", **tcp),
+                         direct(200, "old")), static_cluster("one", raw))
     proxy = start(ads_bootstrap(control))
-    client, peer = opened(proxy, raw, "/ws")
+    if asked == "websocket":
+        client, peer = opened(proxy, raw, "/ws")
+    else:
+        client = connect(proxy, "a.test:80")
+        peer = raw.accept()
+        if asked == "CONNECT":
+            peer.head()
+            peer.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        assert client.response(to="HEAD").status == 200
+
+    def passes():
+        client.send(b"up")
+        peer.expect(b"up")
+        peer.send(b"down")
+        assert client._exactly(4) == b"down"
     control.put(table(direct(200, "new")))
     wait_for(lambda: proxy.get("/").text == "new", what="the new routes")
-    client.send(b"up")
-    peer.expect(b"up")
-    peer.send(b"down")
-    assert client._exactly(4) == b"down"
+    passes()
+    control.put(rds_listener(upgrade_configs=UPGRADES, server_name="changed"))
+    wait_for(lambda: proxy.get("/").header("server") == "changed", what="the new manager")
+    control.change(remove=[("cds", "one")])
+    wait_for(lambda: b"one::added_via_api" not in proxy.admin("/clusters").body, what="the cluster to go")
+    passes()
     peer.close()
     assert client.closed()
 
