@@ -8,10 +8,13 @@
 
 struct grpc_log_tag {
     struct bytes name;
-    enum { TAG_TEXT, TAG_REQUEST_HEADER, TAG_FORMAT } kind;
-    struct bytes text;     /* TAG_TEXT; TAG_REQUEST_HEADER: its name, in lower case */
-    struct bytes fallback; /* TAG_REQUEST_HEADER: without it; empty: no tag then */
+    enum { TAG_TEXT, TAG_REQUEST_HEADER, TAG_FORMAT, TAG_METADATA } kind;
+    struct bytes text;     /* TAG_TEXT; the name of the header, in lower case, or of the metadata */
+    struct bytes fallback; /* where there is no such header or metadata; empty: no tag then */
     struct format format;  /* TAG_FORMAT */
+    struct bytes *path;    /* TAG_METADATA: what to follow in them; those of the route ... */
+    unsigned n_path;
+    bool of_request; /* ... or those that filters set, of whom there are none */
 };
 
 /* Names of headers, in lower case. */

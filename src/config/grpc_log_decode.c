@@ -11,11 +11,14 @@
 #include "envoy/config/core/v3/config_source.upb.h"
 #include "envoy/config/core/v3/grpc_service.upb.h"
 #include "envoy/extensions/access_loggers/grpc/v3/als.upb.h"
+#include "envoy/type/metadata/v3/metadata.upb.h"
 #include "envoy/type/tracing/v3/custom_tag.upb.h"
 
 #define HTTP(f) envoy_extensions_access_loggers_grpc_v3_HttpGrpcAccessLogConfig_##f
 #define TCP(f) envoy_extensions_access_loggers_grpc_v3_TcpGrpcAccessLogConfig_##f
 #define COMMON(f) envoy_extensions_access_loggers_grpc_v3_CommonGrpcAccessLogConfig_##f
+#define KIND(f) envoy_type_metadata_v3_MetadataKind##f
+#define KEY(f) envoy_type_metadata_v3_MetadataKey##f
 #define TAG(f) envoy_type_tracing_v3_CustomTag_##f
 
 typedef envoy_extensions_access_loggers_grpc_v3_CommonGrpcAccessLogConfig common_msg;
@@ -36,6 +39,38 @@ static void take_environment(struct arena *a, const envoy_type_tracing_v3_Custom
     const char *value = memchr(name.data, 0, name.len) ? NULL : getenv(arena_str(a, name));
     out->kind = TAG_TEXT;
     out->text = value ? arena_dup(a, bytes_of(value)) : copy(a, TAG(Environment_default_value)(m));
+}
+
+static bool take_metadata(struct arena *a, const TAG(Metadata) * m, struct grpc_log_tag *out,
+                          struct error *err)
+{
+    const KIND() *kind = TAG(Metadata_kind)(m);
+    const KEY() *key = TAG(Metadata_metadata_key)(m);
+    size_t n = 0;
+    out->kind = TAG_METADATA;
+    out->fallback = copy(a, TAG(Metadata_default_value)(m));
+    switch (kind ? KIND(_kind_case)(kind) : KIND(_kind_NOT_SET)) {
+    case KIND(_kind_request):
+        out->of_request = true;
+        break;
+    case KIND(_kind_route):
+        break;
+    case KIND(_kind_cluster):
+        return error_set(err, "metadata.kind.cluster is not implemented");
+    case KIND(_kind_host):
+        return error_set(err, "metadata.kind.host is not implemented");
+    case KIND(_kind_NOT_SET):
+        return error_set(err, "metadata.kind is required");
+    }
+    if (!key)
+        return error_set(err, "metadata.metadata_key is required");
+    const KEY(_PathSegment) *const *path = KEY(_path)(key, &n);
+    out->text = copy(a, KEY(_key)(key));
+    out->path = ARENA_ARRAY(a, struct bytes, n ? n : 1);
+    for (size_t i = 0; i < n; i++)
+        out->path[i] = copy(a, KEY(_PathSegment_key)(path[i]));
+    out->n_path = (unsigned)n;
+    return true;
 }
 
 static bool take_tag(struct arena *a, const tag_msg *m, struct grpc_log_tag *out, struct error *err)
@@ -59,7 +94,7 @@ static bool take_tag(struct arena *a, const tag_msg *m, struct grpc_log_tag *out
         return format_compile(a, upb_bytes(TAG(value)(m)), &out->format, err) ||
                error_prefix(err, "value: ");
     case TAG(type_metadata):
-        return error_set(err, "metadata is not implemented");
+        return take_metadata(a, TAG(metadata)(m), out, err);
     case TAG(type_NOT_SET):
         break;
     }

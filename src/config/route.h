@@ -143,11 +143,12 @@ struct route_extras {
 
 struct route {
     struct node node;
-    struct bytes name;
+    struct bytes name; /* the metadata follow its NUL */
     struct bytes path; /* the literal; empty for a regex */
     uint8_t path_kind; /* enum route_path_kind */
     uint8_t action;    /* enum route_action_kind */
     bool case_sensitive;
+    uint32_t metadata_len;
     union {
         struct cluster_action *cluster;
         struct redirect_action *redirect;
@@ -155,6 +156,12 @@ struct route {
     };
     struct route_extras *extras; /* never NULL; not to be written to once decoded */
 };
+
+/* The bytes of an envoy.config.core.v3.Metadata; empty: none. */
+static inline struct bytes route_metadata(const struct route *r)
+{
+    return bytes_from(r->metadata_len ? r->name.data + r->name.len + 1 : NULL, r->metadata_len);
+}
 
 enum tls_requirement { TLS_NOT_REQUIRED, TLS_EXTERNAL_ONLY, TLS_ALL };
 

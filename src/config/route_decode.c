@@ -218,6 +218,25 @@ static bool check_part(struct route_decode_context *ctx, const char *message, st
     return !ctx->check || ctx->check(ctx->check_arg, message, wire, err);
 }
 
+enum { FIELD_ROUTE_METADATA = 4 };
+
+/* In one piece: most routes have none, and do not pay for that. */
+static void take_name(struct arena *a, struct bytes name, struct bytes wire, struct route *r)
+{
+    struct bytes metadata = wire_message(a, wire, FIELD_ROUTE_METADATA);
+    char *p;
+    if (metadata.len == 0 || metadata.len > UINT32_MAX) {
+        r->name = arena_dup(a, name);
+        return;
+    }
+    p = arena_alloc(a, name.len + 1 + metadata.len);
+    memcpy(p, name.data ? name.data : "", name.len);
+    p[name.len] = '\0';
+    memcpy(p + name.len + 1, metadata.data, metadata.len);
+    r->name = bytes_from(p, name.len);
+    r->metadata_len = (uint32_t)metadata.len;
+}
+
 static bool route_decode_into(struct route_decode_context *ctx, struct bytes wire, struct route *r,
                               upb_Arena *scratch, struct error *err)
 {
@@ -228,7 +247,7 @@ static bool route_decode_into(struct route_decode_context *ctx, struct bytes wir
         envoy_config_route_v3_Route_parse(wire.data, wire.len, scratch);
     if (!m)
         return error_set(err, "the bytes are no envoy.config.route.v3.Route");
-    r->name = arena_dup(a, upb_bytes(RT(name)(m)));
+    take_name(a, upb_bytes(RT(name)(m)), wire, r);
     if (!RT(match)(m))
         return error_set(err, "match: value is required");
     if (!route_match_decode(RT(match)(m), r, ctx->runtime, err))

@@ -215,6 +215,28 @@ def test_custom_tags(start, als, monkeypatch):
         "noenv": "e", "format": "1/200"}
 
 
+def metadata_tag(name, path, kind="route", **fields):
+    return {"tag": name, "metadata": {"kind": {kind: {}}, "metadata_key": {
+        "key": "k", "path": [{"key": part} for part in path.split(".")]}, **fields}}
+
+
+def test_tags_of_metadata(start, als):
+    values = {"s": "text", "n": 1.5, "i": 1234567, "b": True, "o": {"x": "y"}, "l": [1, "a", None],
+              "z": None, "e": ""}
+    tags = [metadata_tag(name, name, default_value="none") for name in values]
+    tags += [metadata_tag("in", "o.x"), metadata_tag("too deep", "s.x", default_value="d"),
+             metadata_tag("missing", "m"), metadata_tag("other", "m", default_value="d"),
+             metadata_tag("request", "s", kind="request", default_value="d"),
+             metadata_tag("no request", "s", kind="request")]
+    proxy = start(logged(als, als_log(custom_tags=tags), routes=[
+        {**direct(200, "well"), "metadata": {"filter_metadata": {"k": values, "l": {"s": "no"}}}}]))
+    proxy.get("/")
+    assert dict(als.wait_http()[0].common_properties.custom_tags) == {
+        "s": "text", "n": "1.5", "i": "1.23457e+06", "b": "true", "o": '{"x":"y"}',
+        "l": '[1,"a",null]', "z": "none", "e": "", "in": "y", "too deep": "d", "other": "d",
+        "request": "d"}
+
+
 def test_bytes_that_are_no_text(start, als):
     more = {"additional_request_headers_to_log": ["x-a"]}
     proxy = start(logged(als, als_log(more=more)))

@@ -288,7 +288,10 @@ static const struct {
     {"grpc_service: {google_grpc: {target_uri: a, stat_prefix: s}}", "google_grpc"},
     {SERVICE ", custom_tags: [{tag: t, metadata: {kind: {host: {}}, metadata_key: {key: k, path: "
              "[{key: p}]}}}]",
-     "custom_tags[0].metadata is not implemented"},
+     "custom_tags[0].metadata.kind.host is not implemented"},
+    {SERVICE ", custom_tags: [{tag: t, metadata: {kind: {cluster: {}}, metadata_key: {key: k, "
+             "path: [{key: p}]}}}]",
+     "custom_tags[0].metadata.kind.cluster is not implemented"},
     {SERVICE ", custom_tags: [{tag: t, value: '%NO_SUCH%'}]", "custom_tags[0].value: "},
     {SERVICE ", transport_api_version: V2", "transport_api_version: V2"},
     {SERVICE ", grpc_stream_retry_policy: {retry_back_off: {base_interval: 2s, max_interval: 1s}}",

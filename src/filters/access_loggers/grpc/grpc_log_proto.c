@@ -13,6 +13,7 @@
 #include "envoy/config/core/v3/base.upb.h"
 #include "envoy/data/accesslog/v3/accesslog.upb.h"
 #include "envoy/service/accesslog/v3/als.upb.h"
+#include "filters/access_loggers/grpc/grpc_metadata_proto.h"
 #include "google/protobuf/duration.upb.h"
 #include "google/protobuf/timestamp.upb.h"
 
@@ -256,21 +257,38 @@ static void add_tls(struct entry *e, common_msg *m)
 
 /* --- the rest --- */
 
+static struct bytes tag_value(struct entry *e, const struct grpc_log_tag *t)
+{
+    const struct stream *s = e->s;
+    bool routed = s->route_matched && s->route.route;
+    struct bytes value = BYTES_NONE;
+    switch (t->kind) {
+    case TAG_TEXT:
+        value = t->text;
+        break;
+    case TAG_REQUEST_HEADER:
+        value = headers_get_all(&s->request_headers, t->text);
+        break;
+    case TAG_FORMAT:
+        strbuf_cut(&e->maker->text, 0);
+        format_text(e->s, &t->format, &e->maker->text);
+        value = arena_dup(e->maker->arena, strbuf_bytes(&e->maker->text));
+        break;
+    case TAG_METADATA:
+        if (routed && !t->of_request)
+            value = grpc_log_metadata(route_metadata(s->route.route), t, e->a, e->maker->arena);
+        break;
+    }
+    return value.data ? value : t->fallback;
+}
+
+/* An empty text is told of metadata alone, as Envoy does. */
 static void add_tags(struct entry *e, common_msg *m)
 {
     for (unsigned i = 0; i < e->log->n_tags; i++) {
         const struct grpc_log_tag *t = &e->log->tags[i];
-        struct bytes value = t->text;
-        if (t->kind == TAG_REQUEST_HEADER) {
-            value = headers_get_all(&e->s->request_headers, t->text);
-            if (!value.data)
-                value = t->fallback;
-        } else if (t->kind == TAG_FORMAT) {
-            strbuf_cut(&e->maker->text, 0);
-            format_text(e->s, &t->format, &e->maker->text);
-            value = arena_dup(e->maker->arena, strbuf_bytes(&e->maker->text));
-        }
-        if (value.len)
+        struct bytes value = tag_value(e, t);
+        if (value.len || (t->kind == TAG_METADATA && value.data && value.data != t->fallback.data))
             COMMON(custom_tags_set)(m, text(e, t->name), text(e, value), e->a);
     }
 }
