@@ -1,8 +1,8 @@
 /* What requests ask for (rule O08): clusters, and virtual hosts. A name stays subscribed once it
- * has been asked for, so the server tells when it comes, changes and goes, and what the server does
- * not have is answered from here. What clients can make of this is bounded: names that no server
- * could have are not asked for, and of a full table the name that was last known to be absent for
- * the longest time goes. */
+ * has been asked for, a virtual host as long as its route configuration, so the server tells when
+ * it comes, changes and goes, and what the server does not have is answered from here. What clients
+ * can make of this is bounded: names that no server could have are not asked for, and of a full
+ * table the name that was last known to be absent for the longest time goes. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -142,6 +142,28 @@ void builder_demand(struct builder *b, enum resource_type type, const struct con
     } else {
         ask(b, type, source, name);
     }
+}
+
+/* Of a virtual host whose route configuration is gone nobody will hear. */
+void builder_demands_review(struct builder *b)
+{
+    struct bytes key;
+    void *value;
+    b->vhosts_moved = false;
+    for (size_t it = 0; map_next(&b->demands, &it, &key, &value);) {
+        struct demand *d = value;
+        const struct config_source *source = &d->source->source;
+        const struct resource *r = d->type == RESOURCE_VIRTUAL_HOST
+                                       ? store_find(&b->store, source, d->type, d->name)
+                                       : NULL;
+        if (!r || builder_vhost_belongs(b, r))
+            continue;
+        builder_demand_tell_later(b, d->type, source, d->name);
+        forget(b, d);
+        stat_inc(b->decode_stats, STAT_SLOT_CONFIG, STAT_ON_DEMAND_FORGOTTEN);
+    }
+    stat_set(b->decode_stats, STAT_SLOT_CONFIG, STAT_ON_DEMAND_NAMES,
+             (int64_t)map_count(&b->demands));
 }
 
 static void set_absent(struct builder *b, struct demand *d)

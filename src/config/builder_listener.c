@@ -410,6 +410,7 @@ void builder_route_activate(struct builder *b, struct resource *r, struct resour
     struct resource_version *old = r->active;
     node_make_pinnable(&v->route->node);
     r->active = v;
+    b->vhosts_moved |= old && old->route->vhds;
     resource_version_free(&old);
     builder_mark_dirty(b, r);
     builder_scopes_touch(b, r);

@@ -46,6 +46,7 @@ struct builder {
     struct map scopes_refused; /* name -> char *: why it will not be */
     bool scopes_moved;         /* who uses scopes may have changed */
 
+    bool vhosts_moved;      /* routes that asked for virtual hosts may have gone */
     struct map demands;     /* builder_demand_key() -> struct demand * */
     struct list absent;     /* struct demand */
     struct strbuf *settled; /* keys to be told after the commit */
@@ -135,6 +136,8 @@ MUST_CHECK bool builder_vhost_update(struct builder *b, struct resource *r,
 void builder_vhost_remove(struct builder *b, struct resource *r);
 /* Gives it the statistics of its route configuration. */
 void builder_vhost_scope(struct builder *b, struct resource *r);
+/* Does a route configuration ask for it, as things are? */
+bool builder_vhost_belongs(const struct builder *b, const struct resource *vhost);
 /* What routes were delivered as, without the virtual hosts that came apart. */
 struct bytes builder_route_own(const struct resource_version *v);
 /* Of a version of routes without them: the same with them. NULL and *err: it cannot be. */
@@ -190,6 +193,7 @@ void builder_demand_settled(struct builder *b, struct resource *r);
 /* Whoever waits for it is told so after the next commit. */
 void builder_demand_tell_later(struct builder *b, enum resource_type type,
                                const struct config_source *source, struct bytes name);
+void builder_demands_review(struct builder *b); /* with vhosts_moved */
 void builder_demands_tell(struct builder *b);
 void builder_demands_fini(struct builder *b);
 

@@ -21,6 +21,20 @@ static bool belongs(const struct resource *vhost, const struct route_config *rc)
            bytes_eq(vhost->source->source.key, rc->vhds->key);
 }
 
+bool builder_vhost_belongs(const struct builder *b, const struct resource *vhost)
+{
+    LIST_EACH(it, &b->store.lists[RESOURCE_ROUTE])
+    {
+        const struct resource *r = LIST_ENTRY(it, struct resource, link);
+        const struct resource_version *versions[] = {r->active, r->pending};
+        for (unsigned i = 0; i < ARRAY_SIZE(versions); i++) {
+            if (versions[i] && belongs(vhost, versions[i]->route))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* A virtual host that is about to change. */
 struct change {
     const struct resource *vhost; /* NULL: none */

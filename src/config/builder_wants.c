@@ -142,6 +142,7 @@ static void tell(struct builder *b, struct resource *r)
 static void forget(struct builder *b, struct resource *r)
 {
     stop_timer(b, r);
+    b->vhosts_moved |= r->type == RESOURCE_ROUTE;
     if (r->stands_for_all)
         builder_scopes_forget(b, r);
     if (r->told && !b->closing)
@@ -186,9 +187,11 @@ void builder_flush_wants(struct builder *b)
     b->asking = NULL;
     if (b->scopes_moved)
         builder_scopes_review(b);
-    do
+    do {
+        if (b->vhosts_moved && !b->closing)
+            builder_demands_review(b);
         any |= flush_wants(b, &again);
-    while (again);
+    } while (again || (b->vhosts_moved && !b->closing));
     if (any && !b->closing)
         b->table.wants_done(b->table.ctx);
 }

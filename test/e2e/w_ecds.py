@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from harness import route, wait_for, xds
+from harness import difference, route, wait_for, xds
 from harness.config import ROUTER, bootstrap, file_log, router_filter
 from harness.stub import resource
 from harness.xds import DELTA, STATE_OF_THE_WORLD, api_source, listener, names_of, static_cluster
@@ -265,6 +265,21 @@ def test_O06_from_a_file(start, origin, tmp_path):
     write("3", {"@type": BUFFER, "max_request_bytes": 1})
     proxy.wait_stat(f"{STATS}.update_rejected", 1)
     assert not told(proxy.get())
+
+
+@difference("A file with the configurations of several filters.",
+            envoy="refuses it for each of them",
+            xylem="gives each place the one that it names")
+def test_O06_a_file_of_several_filters(start, origin, tmp_path, kind):
+    path = tmp_path / "filters.json"
+    path.write_text(json.dumps({"version_info": "1", "resources": [
+        extension(router(True)), extension(router(), "other")]}))
+    source = {"path_config_source": {"path": str(path)}, "resource_api_version": "V3"}
+    resources = world(origin, discovered(source=source, default_config=router()))
+    for one in resources:
+        one.pop("@type")
+    proxy = start(bootstrap(resources[:1], resources[1:], node={"id": "test", "cluster": "e2e"}))
+    assert told(proxy.get()) == (kind == "envoy")
 
 
 @pytest.mark.parametrize("filters, why", [

@@ -171,6 +171,30 @@ START_TEST(one_of_another_table_is_no_matter)
 }
 END_TEST
 
+START_TEST(a_table_that_goes_takes_them_along)
+{
+    demand("r/a.test");
+    demand("r/b.test");
+    put("r/a.test", VHOST("r/a.test", "a.test", "201"));
+    fixture_log(&f);
+    /* one that asks for none, while a request waits for b.test */
+    fixture_update(&f, RESOURCE_ROUTE, "r", "{name: r, virtual_hosts: [" HERE "]}");
+    ck_assert_str_eq(fixture_log(&f), "unwant vhds r/a.test;unwant vhds r/b.test;done;publish 3;"
+                                      "settled r/a.test;settled r/b.test;");
+    expect_serving("here 200;");
+    fixture_update(&f, RESOURCE_ROUTE, "r", ROUTES(HERE));
+    fixture_log(&f);
+    ck_assert_str_eq(demand("r/a.test"), "want vhds r/a.test;done;");
+    /* and its listener */
+    fixture_full(&f, RESOURCE_LISTENER, (const char *const[]){NULL});
+    builder_commit(f.builder);
+    const char *log = fixture_log(&f);
+    ck_assert_msg(strstr(log, "unwant vhds r/a.test;") != NULL, "%s", log);
+    ck_assert_uint_eq(builder_store(f.builder)->counts[RESOURCE_VIRTUAL_HOST], 0);
+    ck_assert_int_eq(fixture_stat(&f, "xylem.config.on_demand.names"), 0);
+}
+END_TEST
+
 START_TEST(what_is_refused)
 {
     static const struct {
@@ -201,6 +225,7 @@ int main(void)
     tcase_add_test(t, a_domain_or_a_name_stands_once);
     tcase_add_test(t, one_that_does_not_come);
     tcase_add_test(t, one_of_another_table_is_no_matter);
+    tcase_add_test(t, a_table_that_goes_takes_them_along);
     tcase_add_test(t, what_is_refused);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
