@@ -33,10 +33,35 @@ static void ended(struct h1_reader *r)
     m->ended = true;
     if (!r->answer || r->n == H1_MESSAGES_MAX)
         return;
+    if (r->tunnel) { /* its other half ends too */
+        struct buffer none;
+        buffer_init(&none, r->chunks);
+        r->codec->ops->send_data(r->stream, &none, true);
+        buffer_fini(&none);
+        return;
+    }
     struct headers h;
     headers_init(&h, r->arena);
     headers_add_id(&h, HEADER_STATUS, BYTES("200"));
     r->codec->ops->send_headers(r->stream, &h, true);
+}
+
+/* As the connection manager: a tunnel without a body opens as soon as it is asked for. */
+static void open_tunnel(struct h1_reader *r, const struct headers *asked)
+{
+    enum tunnel t = tunnel_asked(asked);
+    struct headers h;
+    if (!r->answer || t == TUNNEL_NONE || headers_has(asked, HEADER_CONTENT_LENGTH) ||
+        headers_has(asked, HEADER_TRANSFER_ENCODING))
+        return;
+    headers_init(&h, r->arena);
+    headers_add_id(&h, HEADER_STATUS, t == TUNNEL_UPGRADE ? BYTES("101") : BYTES("200"));
+    if (t == TUNNEL_UPGRADE) {
+        headers_add_id(&h, HEADER_CONNECTION, BYTES("upgrade"));
+        headers_add_id(&h, HEADER_UPGRADE, tunnel_type(t, asked));
+    }
+    r->tunnel = true;
+    r->codec->ops->send_headers(r->stream, &h, false);
 }
 
 static void on_headers(void *owner, void *user UNUSED, bool end)
@@ -50,9 +75,12 @@ static void on_headers(void *owner, void *user UNUSED, bool end)
         ended(r);
         return;
     }
+    if (r->codec->options.downstream)
+        open_tunnel(r, &m->head);
     /* 1xx: the codec empties the list for the next head; a copy is kept behind the final one. */
     struct bytes status = headers_get(&m->head, HEADER_STATUS);
-    if (!r->codec->options.downstream && status.len && status.data[0] == '1') {
+    if (!r->codec->options.downstream && status.len && status.data[0] == '1' &&
+        !bytes_eq(status, BYTES("101"))) {
         if (r->n < H1_MESSAGES_MAX)
             r->messages[r->n++] = *m;
         m->has_head = false;
@@ -105,9 +133,14 @@ static void send_request(struct h1_reader *r, const char *method)
     r->stream = r->codec->ops->stream_new(r->codec, r, &m->head);
     r->codec->ops->set_trailers(r->stream, &m->trailers);
     headers_init(&h, r->arena);
-    headers_add_id(&h, HEADER_METHOD, bytes_of(method ? method : "GET"));
+    bool upgrade = method && strcmp(method, "UPGRADE") == 0;
+    headers_add_id(&h, HEADER_METHOD, bytes_of(method && !upgrade ? method : "GET"));
     headers_add_id(&h, HEADER_PATH, BYTES("/"));
-    r->codec->ops->send_headers(r->stream, &h, true);
+    if (upgrade) {
+        headers_add_id(&h, HEADER_CONNECTION, BYTES("upgrade"));
+        headers_add_id(&h, HEADER_UPGRADE, BYTES("a"));
+    }
+    r->codec->ops->send_headers(r->stream, &h, tunnel_asked(&h) == TUNNEL_NONE);
 }
 
 void h1_reader_init(struct h1_reader *r, const struct codec_options *o, const char *method)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dataplane/http/codec_h1.h"
+#include "dataplane/http/tunnel.h"
 #include "fuzz.h"
 
 enum { H1_MESSAGES_MAX = 64 };
@@ -23,12 +24,14 @@ struct h1_reader {
     struct h1_message messages[H1_MESSAGES_MAX]; /* upstream: the response, then 1xx heads */
     unsigned n;
     bool answer; /* downstream: each request is answered at once, so that the next one begins */
+    bool tunnel; /* one is open */
     size_t left; /* of what was to be fed: not consumed */
     const struct codec_error *error;
     unsigned resets;
 };
 
-/* method: upstream only, of the request that has been sent; NULL: GET. */
+/* method: upstream only, of the request that has been sent; NULL: GET; "UPGRADE": one that asks for
+ * protocol "a". */
 void h1_reader_init(struct h1_reader *r, const struct codec_options *o, const char *method);
 void h1_reader_fini(struct h1_reader *r);
 /* Feeds input in pieces whose sizes come from cuts (at least one byte; none left: all at once).

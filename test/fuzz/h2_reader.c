@@ -80,14 +80,51 @@ static void answer(struct h2_reader_stream *s)
     r->codec->ops->send_trailers(s->stream, &t);
 }
 
+/* Says something in a tunnel, or sends back what it got. */
+static void speak(struct h2_reader_stream *s, struct bytes text, bool end)
+{
+    struct buffer b;
+    buffer_init(&b, s->reader->chunks);
+    buffer_add_bytes(&b, text);
+    s->reader->codec->ops->send_data(s->stream, text.len ? &b : &s->body, end);
+    buffer_fini(&b);
+}
+
 static void ended(struct h2_reader_stream *s)
 {
     end_body(s);
     strbuf_add_str(&s->text, "end\n");
     if (s->reader->manners & RESET)
         give_up(s);
-    else
+    else if (!s->tunnel)
         answer(s);
+    else if (s->reader->options.downstream && !s->over) {
+        s->over = true;
+        speak(s, BYTES("bye"), true);
+    }
+}
+
+static void open_tunnel(struct h2_reader_stream *s)
+{
+    struct h2_reader *r = s->reader;
+    enum tunnel t = r->options.downstream ? tunnel_asked(&s->headers) : TUNNEL_NONE;
+    struct headers h;
+    if (s->tunnel) { /* it has been asked for here: are they the words that open it? */
+        unsigned status = headers_status(&s->headers);
+        if (status == 101 || (status >= 200 && status < 300))
+            speak(s, BYTES("up"), r->manners & ANSWER);
+        return;
+    }
+    if (!r->tunnels || t == TUNNEL_NONE)
+        return;
+    s->tunnel = true;
+    headers_init(&h, r->arena);
+    headers_add_id(&h, HEADER_STATUS, t == TUNNEL_UPGRADE ? BYTES("101") : BYTES("200"));
+    if (t == TUNNEL_UPGRADE) {
+        headers_add_id(&h, HEADER_CONNECTION, BYTES("upgrade"));
+        headers_add_id(&h, HEADER_UPGRADE, tunnel_type(t, &s->headers));
+    }
+    r->codec->ops->send_headers(s->stream, &h, false);
 }
 
 static void on_headers(void *owner, void *user, bool end)
@@ -95,6 +132,8 @@ static void on_headers(void *owner, void *user, bool end)
     struct h2_reader_stream *s = user;
     struct h2_reader *r = owner;
     print_head(s, "head", &s->headers);
+    if (!end)
+        open_tunnel(s);
     if (r->manners & PAUSE)
         r->codec->ops->stream_pause(s->stream, true);
     if (end)
@@ -113,6 +152,9 @@ static void on_data(void *owner, void *user, struct buffer *data, bool end)
     for (const struct slice *p = data->head; p; p = p->next)
         strbuf_add(&s->text, p->data, p->len);
     buffer_move(&s->body, data);
+    if (s->tunnel && !s->over && !end && (s->reader->manners & ECHO) &&
+        s->reader->options.downstream)
+        speak(s, BYTES_NONE, false);
     if (end)
         ended(s);
 }
@@ -152,6 +194,8 @@ void h2_reader_init(struct h2_reader *r, bool downstream, uint8_t options, uint8
     h2.max_concurrent_streams = options & 2 ? 3 : 100;
     h2.hpack_table_size = options & 4 ? 64 : 4096;
     h2.max_empty_frames = options & 8 ? 1000 : 1;
+    h2.allow_connect = options >> 7;
+    r->tunnels = options >> 7;
     r->options = (struct codec_options){.downstream = downstream,
                                         .max_headers_bytes = options & 16 ? 512 : 16384,
                                         .max_headers_count = options & 32 ? 5 : 100,
@@ -175,13 +219,22 @@ void h2_reader_ask(struct h2_reader *r, unsigned n)
         struct headers h;
         struct h2_reader_stream *s = stream_add(r);
         headers_init(&h, r->arena);
-        headers_add_id(&h, HEADER_METHOD, i % 3 == 2 ? BYTES("HEAD") : BYTES("GET"));
+        bool connect = r->tunnels && i % 2, upgrade = r->tunnels && !connect;
+        headers_add_id(&h, HEADER_METHOD,
+                       connect      ? BYTES("CONNECT")
+                       : i % 3 == 2 ? BYTES("HEAD")
+                                    : BYTES("GET"));
         headers_add_id(&h, HEADER_SCHEME, BYTES("http"));
         headers_add_id(&h, HEADER_AUTHORITY, BYTES("a"));
         headers_add_id(&h, HEADER_PATH, BYTES("/"));
+        if (upgrade) {
+            headers_add_id(&h, HEADER_CONNECTION, BYTES("upgrade"));
+            headers_add_id(&h, HEADER_UPGRADE, BYTES("a"));
+        }
+        s->tunnel = r->tunnels;
         s->stream = r->codec->ops->stream_new(r->codec, s, &s->headers);
         r->codec->ops->set_trailers(s->stream, &s->trailers);
-        r->codec->ops->send_headers(s->stream, &h, true);
+        r->codec->ops->send_headers(s->stream, &h, !s->tunnel);
     }
     r->codec->ops->flush(r->codec, SIZE_MAX);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dataplane/http/codec_h2.h"
+#include "dataplane/http/tunnel.h"
 #include "fuzz.h"
 
 enum { H2_READER_STREAMS = 64 };
@@ -15,7 +16,7 @@ struct h2_reader_stream {
     struct buffer body;
     struct strbuf text; /* what was told of it */
     unsigned number;
-    bool over, in_body, was_reset;
+    bool over, in_body, was_reset, tunnel;
 };
 
 struct h2_reader {
@@ -28,7 +29,7 @@ struct h2_reader {
     unsigned n;
     uint8_t manners; /* what the user of the codec does */
     struct codec_options options;
-    bool open;
+    bool open, tunnels; /* tunnels: they are taken, and asked for */
 };
 
 /* manners: bits, see h2_reader.c. */

@@ -13,14 +13,13 @@ static const struct codec_options strict = {
     .allow_custom_methods = true,
 };
 
-/* What the connection manager lets through: it refuses other targets, and what follows the head of
- * a tunnel waits for an answer, which nobody gives here. */
+/* What the connection manager lets through: it refuses other targets. What a tunnel holds is sent
+ * when it is open. */
 static bool can_be_sent(const struct h1_message *m)
 {
     struct bytes path = headers_get(&m->head, HEADER_PATH);
-    if (m->body.len && tunnel_asked(&m->head) != TUNNEL_NONE)
-        return false;
-    return m->ended && (!path.data || (path.len && (path.data[0] == '/' || path.data[0] == '*')));
+    return m->ended && tunnel_asked(&m->head) == TUNNEL_NONE &&
+           (!path.data || (path.len && (path.data[0] == '/' || path.data[0] == '*')));
 }
 
 static void send_again(const struct h1_message *m, struct buffer *out, struct chunk_pool *chunks)

@@ -6,12 +6,15 @@
 
 #define PREFACE ""
 #define SETTINGS "\0\0\0\4\0\0\0\0\0\0\0\0\4\1\0\0\0\0"
+#define TAKES_CONNECT "\0\0\6\4\0\0\0\0\0\0\x8\0\0\0\1" /* RFC 8441 */
 
 static void begin(struct h2_reader *r, uint8_t options, uint8_t manners)
 {
     h2_reader_init(r, false, options, manners);
     if (!(manners & 128)) /* otherwise they are part of the input */
         h2_reader_feed(r, BYTES(PREFACE SETTINGS), BYTES_NONE);
+    if (r->tunnels)
+        h2_reader_feed(r, BYTES(TAKES_CONNECT), BYTES_NONE);
     h2_reader_ask(r, 1 + (options >> 5));
 }
 
