@@ -288,10 +288,13 @@ static bool take_logs(struct decode_context *ctx, struct http_manager *m, const 
 {
     const struct google_protobuf_Duration *interval = HCM(access_log_flush_interval)(msg);
     m->flush_access_log_on_new_request = HCM(flush_access_log_on_new_request)(msg);
-    if (HCM(access_log_options)(msg)) {
-        interval = HCM(HcmAccessLogOptions_access_log_flush_interval)(HCM(access_log_options)(msg));
+    const HCM(HcmAccessLogOptions) *o = HCM(access_log_options)(msg);
+    if (o) {
+        interval = HCM(HcmAccessLogOptions_access_log_flush_interval)(o);
         m->flush_access_log_on_new_request =
-            HCM(HcmAccessLogOptions_flush_access_log_on_new_request)(HCM(access_log_options)(msg));
+            HCM(HcmAccessLogOptions_flush_access_log_on_new_request)(o);
+        m->flush_access_log_on_tunnel =
+            HCM(HcmAccessLogOptions_flush_log_on_tunnel_successfully_established)(o);
     }
     if (!take_duration_ms(interval, "access_log_flush_interval", &m->access_log_flush_interval_ms,
                           err))

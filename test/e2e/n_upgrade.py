@@ -637,3 +637,50 @@ def test_extended_connect_on_both_sides(h2_ask, h2_origin):
     assert stream.body == b"earlylast"
     answer(h2_origin, body=b"late", end=True)
     assert tunnel.client.answer(tunnel.id).body == b"late"
+
+
+# --- what is logged
+
+@pytest.mark.parametrize("authority", ["", "a.test:80", "tcp.test:80"])
+def test_a_line_when_a_tunnel_opens(start, raw, log_file, authority):
+    text = "%ACCESS_LOG_TYPE% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %BYTES_SENT%\n"
+    proxy = start(bootstrap(
+        [http_listener(routes=[connect_route("a.test:80", "one"),
+                               connect_route("tcp.test:80", "one", connect_config={}),
+                               route("/", "one")],
+                       upgrade_configs=UPGRADES, access_log=[file_log(log_file, text)],
+                       access_log_options={"flush_log_on_tunnel_successfully_established": True})],
+        [cluster("one", raw)]))
+    if not authority:
+        client, peer = opened(proxy, raw)
+    else:
+        client = connect(proxy, authority)
+        peer = raw.accept()
+        if authority == "a.test:80":
+            peer.head()
+            peer.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        assert client.response(to="HEAD").status == 200
+    peer.send(b"hello")
+    assert client._exactly(5) == b"hello"
+    client.close()
+    proxy.stop()
+    status = "200" if authority else "101"
+    first, last = log_file.read_text().splitlines()
+    assert first == f"DownstreamTunnelSuccessfullyEstablished {status} via_upstream 0"
+    assert last.split()[:2] == ["DownstreamEnd", status] and last.endswith(" 5")
+
+
+def test_no_such_line_of_a_tunnel_that_is_refused(start, raw, log_file):
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one")], upgrade_configs=UPGRADES,
+                       access_log=[file_log(log_file, "%ACCESS_LOG_TYPE% %RESPONSE_CODE%\n")],
+                       access_log_options={"flush_log_on_tunnel_successfully_established": True})],
+        [cluster("one", raw)]))
+    client = ask(proxy)
+    peer = raw.accept()
+    peer.head()
+    peer.send(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")
+    assert client.response().status == 403
+    client.close()
+    proxy.stop()
+    assert log_file.read_text().splitlines() == ["DownstreamEnd 403"]

@@ -399,6 +399,7 @@ static bool add_log_type(struct strbuf *out, const struct stream *s)
         [ACCESS_LOG_START] = "DownstreamStart",
         [ACCESS_LOG_PERIODIC] = "DownstreamPeriodic",
         [ACCESS_LOG_END] = "DownstreamEnd",
+        [ACCESS_LOG_TUNNEL] = "DownstreamTunnelSuccessfullyEstablished",
     };
     return add(out, bytes_of(names[s->info.log_type]));
 }

@@ -35,6 +35,7 @@ enum access_log_type {
     ACCESS_LOG_START = 4,
     ACCESS_LOG_PERIODIC = 5,
     ACCESS_LOG_END = 6,
+    ACCESS_LOG_TUNNEL = 10,
 };
 
 struct stream_info {

@@ -1,3 +1,4 @@
+#include "dataplane/http/access_log.h"
 #include "dataplane/http/stream_internal.h"
 
 /* The way out: the last response filter has let the head, the body or the trailers pass. */
@@ -43,6 +44,8 @@ void stream_send_headers(struct stream *s, bool end)
     s->info.downstream_first_tx_ns = loop_now_ns(s->worker->loop);
     p->response_sent = true;
     stream_touch(s);
+    if (UNLIKELY(p->tunnel_open) && s->manager->flush_access_log_on_tunnel)
+        access_log_stream(s, ACCESS_LOG_TUNNEL);
     ops->send_headers(s->codec_stream, h, end);
     if (end)
         response_complete(s);

@@ -314,8 +314,8 @@ static void add_common(struct entry *e, common_msg *m)
         COMMON(set_downstream_transport_failure_reason)(m, text(e, bytes_of(failure)));
     COMMON(set_stream_id)(m, header(e, &s->request_headers, HEADER_X_REQUEST_ID));
     COMMON(set_access_log_type)(m, (int)i->log_type);
-    COMMON(set_intermediate_log_entry)
-    (m, i->log_type == ACCESS_LOG_START || i->log_type == ACCESS_LOG_PERIODIC);
+    bool last = i->log_type == ACCESS_LOG_END || i->log_type == ACCESS_LOG_NOT_SET;
+    COMMON(set_intermediate_log_entry)(m, !last);
 }
 
 static int request_method(struct bytes method)
