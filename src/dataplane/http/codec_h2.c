@@ -418,20 +418,22 @@ static void open_session(struct codec_h2 *h)
     h2_recv_callbacks(cb);
     h2_send_callbacks(cb);
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
+    void *outer = h2_memory_frame_begin(h->memory);
     h2_memory_opening(h->memory, true);
     int rv = h->c.options.downstream ? nghttp2_session_server_new3(&h->session, cb, h, o, &mem)
                                      : nghttp2_session_client_new3(&h->session, cb, h, o, &mem);
     if (rv != 0)
         mem_exhausted(0);
     h2_memory_opening(h->memory, false);
+    if (!h->c.options.downstream) { /* the preface lies where the next frame is made */
+        const uint8_t *preface;
+        ssize_t n = nghttp2_session_mem_send(h->session, &preface);
+        CHECK(n == NGHTTP2_CLIENT_MAGIC_LEN);
+        buffer_add(h->c.out, preface, (size_t)n);
+    }
+    h2_memory_frame_end(h->memory, outer);
     nghttp2_session_callbacks_del(cb);
     nghttp2_option_del(o);
-    if (h->c.options.downstream)
-        return;
-    const uint8_t *preface; /* lies where the next frame is made, of whatever session */
-    ssize_t n = nghttp2_session_mem_send(h->session, &preface);
-    CHECK(n == NGHTTP2_CLIENT_MAGIC_LEN);
-    buffer_add(h->c.out, preface, (size_t)n);
 }
 
 static void add_setting(nghttp2_settings_entry *e, size_t *n, int32_t id, uint32_t value)

@@ -103,6 +103,10 @@ struct h2_memory *h2_memory_ref(struct h2_memory *m);
 nghttp2_mem h2_nghttp2_memory(struct h2_memory *m);
 /* Around the making of a session, whose frames are made in the memory that all share. */
 void h2_memory_opening(struct h2_memory *m, bool opening);
+/* Around whatever makes a frame, until it is copied: keeps the one that another session was making
+ * when it told its user something. */
+void *h2_memory_frame_begin(struct h2_memory *m);
+void h2_memory_frame_end(struct h2_memory *m, void *outer);
 
 /* codec_h2.c. Ends the connection with a GOAWAY of this code; nothing more is read. */
 void h2_break(struct codec_h2 *h, const struct codec_error *e, uint32_t code);

@@ -7,7 +7,9 @@
  *
  * Each session of nghttp2 has a buffer of 16 KiB in which it makes one frame. Sessions of a thread
  * make frames one at a time, and what has been made is copied before the next (codec_h2_send.c):
- * one buffer serves them all, and an idle connection holds none. */
+ * one buffer serves them all, and an idle connection holds none. But nghttp2 tells of a stream's
+ * end before it hands out the frame that ends it, and who is told may close another connection or
+ * open one: then what has been made is put aside. */
 enum {
     LINEAR = 4,     /* classes of 16, 32, 48 and 64 bytes; then four for each doubling */
     N_CLASSES = 37, /* the last one is 16 KiB */
@@ -28,6 +30,7 @@ struct h2_memory {
     size_t kept;
     void *frame;
     size_t frame_size;
+    unsigned framing; /* how many sessions are at it, one inside of the other */
     union piece *free[N_CLASSES];
 };
 
@@ -152,6 +155,22 @@ static void *take_frame(struct h2_memory *m, size_t size)
     CHECK(!m->frame || size == m->frame_size);
     m->frame_users++;
     return m->frame;
+}
+
+void *h2_memory_frame_begin(struct h2_memory *m)
+{
+    if (LIKELY(m->framing++ == 0))
+        return NULL;
+    return memcpy(mem_alloc(m->frame_size), m->frame, m->frame_size);
+}
+
+void h2_memory_frame_end(struct h2_memory *m, void *outer)
+{
+    m->framing--;
+    if (LIKELY(!outer))
+        return;
+    memcpy(m->frame, outer, m->frame_size);
+    mem_free(outer);
 }
 
 static void *on_malloc(size_t size, void *m)

@@ -378,6 +378,18 @@ static void tell_failed(struct codec_h2 *h)
     }
 }
 
+/* 0: there is none to make. */
+static ssize_t make_frame(struct codec_h2 *h)
+{
+    const uint8_t *data;
+    void *outer = h2_memory_frame_begin(h->memory);
+    ssize_t n = nghttp2_session_mem_send(h->session, &data);
+    if (n > 0)
+        buffer_add(h->c.out, data, (size_t)n);
+    h2_memory_frame_end(h->memory, outer);
+    return n;
+}
+
 void h2_flush(struct codec *c, size_t room)
 {
     struct codec_h2 *h = h2_of(c);
@@ -387,15 +399,13 @@ void h2_flush(struct codec *c, size_t room)
     for (;;) {
         h->busy = true;
         while (c->out->len < h->room) {
-            const uint8_t *data;
-            ssize_t n = nghttp2_session_mem_send(h->session, &data);
+            ssize_t n = make_frame(h);
             if (n < 0 && !h->broken) { /* no memory: that frame is lost, and what it belongs to */
                 h2_break(h, &h2_error_no_memory, NGHTTP2_INTERNAL_ERROR);
                 continue;
             }
             if (n <= 0)
                 break;
-            buffer_add(c->out, data, (size_t)n);
         }
         h->busy = false;
         bool reset = h2_reset_waiting(h);

@@ -90,6 +90,8 @@ static void on_reset(void *owner, void *user, const char *reason)
     n->reset = true;
     strbuf_printf(&n->side->text, "%u reset %u %s\n", n->number,
                   codec_mux(n->side->codec)->reset_code, reason);
+    if (n->side->when_reset)
+        n->side->when_reset(n->side);
 }
 
 static void on_error(void *owner, void *user, const struct codec_error *e)

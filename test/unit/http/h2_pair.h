@@ -36,6 +36,7 @@ struct h2_side {
     bool answer;         /* server: 200 without body at the end of the request */
     bool open;           /* of the last input */
     size_t room;
+    void (*when_reset)(struct h2_side *s); /* what its user does then; NULL: nothing */
 };
 
 struct h2_pair {

@@ -202,6 +202,45 @@ START_TEST(test_reset_after_an_answer)
 }
 END_TEST
 
+static struct h2_pair *others;
+
+/* Somebody who tries elsewhere, at once. */
+static void open_another(struct h2_side *s)
+{
+    static const struct codec_callbacks none;
+    struct buffer out;
+    buffer_init(&out, others->chunks);
+    struct codec *c =
+        codec_h2_new(&others->client_options, &others->h2, &none, NULL, &out, others->memory);
+    c->ops->flush(c, SIZE_MAX);
+    ck_assert_uint_gt(out.len, 24);
+    c->ops->free(&c);
+    buffer_fini(&out);
+}
+
+/* nghttp2 tells of a stream's end while the frame that ends it is made and not yet copied. */
+START_TEST(test_a_session_opens_while_a_frame_is_made)
+{
+    struct h2_pair p;
+    struct buffer b;
+    uint32_t code = 0;
+    h2_pair_init(&p);
+    p.h2.stream_error = true;
+    h2_pair_open_server(&p);
+    buffer_init(&b, p.chunks);
+    h2_preface(&b);
+    h2_frame_headers(&b, 1, 5, POST "A: upper\n");
+    others = &p;
+    p.server.when_reset = open_another;
+    ck_assert(h2_feed(&p.server, &b));
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.server), "reset"));
+    ck_assert_int_eq(h2_sent(&p.server, 3, &code), 1);
+    ck_assert_uint_eq(code, 1);
+    buffer_fini(&b);
+    h2_pair_fini(&p);
+}
+END_TEST
+
 /* A frame that was begun is finished although its stream is reset meanwhile. */
 START_TEST(test_reset_under_a_begun_frame)
 {
@@ -582,6 +621,7 @@ int main(void)
     tcase_add_test(t, test_flush_keeps_to_its_room);
     tcase_add_test(t, test_frames_of_others_meanwhile);
     tcase_add_test(t, test_reset_after_an_answer);
+    tcase_add_test(t, test_a_session_opens_while_a_frame_is_made);
     tcase_add_test(t, test_reset_under_a_begun_frame);
     tcase_add_test(t, test_early_answer);
     tcase_add_test(t, test_resets);
