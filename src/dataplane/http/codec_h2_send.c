@@ -52,7 +52,13 @@ static size_t fields_of(const struct headers *h, nghttp2_nv *nv, bool trailers)
         if (hop_by_hop(e) || (trailers && pseudo) || e->name.len == 0 ||
             (e->id == HEADER_HOST && authority))
             continue;
-        put(nv, &n, e->name, clean(h->arena, e->value));
+        if (e->id !=
+            HEADER_OTHER) { /* nghttp2 copies what it is not told to leave: these live on */
+            put(nv, &n, header_name((enum header_id)e->id), clean(h->arena, e->value));
+            nv[n - 1].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME;
+        } else {
+            put(nv, &n, e->name, clean(h->arena, e->value));
+        }
     }
     return n;
 }
@@ -285,6 +291,7 @@ static bool keep_trailers(struct codec_stream *s, const struct headers *hs)
     for (size_t i = 0; i < n; i++) {
         nghttp2_nv *to = &s->trailer_fields[i];
         *to = nv[i];
+        to->flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
         to->name = memcpy(p, nv[i].name, nv[i].namelen);
         p += nv[i].namelen;
         to->value = memcpy(p, nv[i].value, nv[i].valuelen);
