@@ -9,6 +9,7 @@ from harness import (Reply, bootstrap, cluster, difference, direct, http_listene
 from harness.h2peer import H2Client, H2Origin, H2Reply, Stream
 from harness.origin import Origin
 
+GOAWAY = b"\0\0\x08\x07\0\0\0\0\0" + bytes(8)      # no error, none of the other side's streams
 HTTP2 = {"explicit_http_config": {"http2_protocol_options": {}}}
 
 
@@ -192,6 +193,25 @@ def test_goaway_of_the_origin_loses_nothing(proxy, h2_origin):
         for _ in range(5):
             assert client.request(path="/h2").status == 200
     assert proxy.stats()["cluster.two.upstream_cx_close_notify"] >= 4
+
+
+def test_goaway_of_the_client_ends_no_stream(proxy, side):
+    """What it has asked for goes on both ways, also what comes after several such frames."""
+    side.reply(body=b"y" * 200_000)
+    with H2Client(proxy.port()) as client:
+        first = client.open("POST", side.path, end=False)
+        client.data(first, b"x" * 10_000)
+        second = client.open("POST", side.path, end=False)
+        client.raw(GOAWAY)
+        client.data(first, b"x" * 20_000, end=True)
+        assert client.answer(first).status == 200
+        client.raw(GOAWAY)
+        client.data(second, b"x" * 100_000, end=True)
+        answer = client.answer(second)
+        assert answer.status == 200 and answer.ended
+        assert len(answer.body) == len(client.streams[first].body) == 200_000
+        assert sorted(len(r.body) for r in side.peer.requests) == [30_000, 100_000]
+        assert not any(code for code, _ in client.goaways)
 
 
 def test_expect_is_answered(proxy, side):
