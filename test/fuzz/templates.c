@@ -99,6 +99,27 @@ const struct template templates[] = {
      "routes: [{match: {prefix: /}, route: {cluster: c}}]}]}"},
     {"envoy.config.route.v3.VirtualHost",
      "{name: v/a, domains: [a.test, b.test], routes: [{match: {prefix: /}, route: {cluster: c}}]}"},
+    {"envoy.config.listener.v3.Listener",
+     "{name: o, address: {socket_address: {address: 127.0.0.1, port_value: 83}}, filter_chains: "
+     "[{filters: [{name: hcm, typed_config: {" URL HCM
+     ", stat_prefix: o, scoped_routes: {name: s, scope_key_builder: {fragments: "
+     "[{header_value_extractor: {name: x, element_separator: ',', index: 1}}, "
+     "{header_value_extractor: {name: yy, element: {separator: '=', key: k}}}]}, "
+     "rds_config_source: {ads: {}}, scoped_rds: {scoped_rds_config_source: {ads: {}}}}, "
+     "http_filters: [" ROUTER "]}}]}], default_filter_chain: {filters: [{name: hcm, "
+     "typed_config: {" URL HCM ", stat_prefix: i, scoped_routes: {name: i, scope_key_builder: "
+     "{fragments: [{header_value_extractor: {name: x, index: 0}}]}, "
+     "scoped_route_configurations_list: {scoped_route_configurations: [{name: i, key: "
+     "{fragments: [{string_key: a}]}, route_configuration: {name: i, virtual_hosts: []}}]}}, "
+     "http_filters: [" ROUTER "]}}]}}"},
+    {"envoy.config.route.v3.ScopedRouteConfiguration",
+     "{name: o, key: {fragments: [{string_key: a}, {string_key: b}]}, "
+     "route_configuration_name: r}"},
+    {"envoy.config.route.v3.ScopedRouteConfiguration",
+     "{name: p, key: {fragments: [{string_key: a}, {string_key: c}]}, on_demand: true, "
+     "route_configuration_name: v}"},
+    {"envoy.config.route.v3.ScopedRouteConfiguration",
+     "{name: q, key: {fragments: [{string_key: b}]}, route_configuration: {name: q, " ROUTES "}}"},
     {"envoy.config.core.v3.TypedExtensionConfig",
      "{name: f, typed_config: {" URL
      "envoy.extensions.filters.http.router.v3.Router, suppress_envoy_headers: true}}"},

@@ -30,6 +30,8 @@ enum what {
     DEMAND,
     UPDATE_VIRTUAL_HOST,
     REMOVE_VIRTUAL_HOST,
+    UPDATE_SCOPE,
+    REMOVE_SCOPE,
     WHAT_COUNT
 };
 
@@ -116,6 +118,28 @@ static void dns(struct config_world *w, const struct record *r)
                            n > 0, addresses, n);
 }
 
+/* RESOURCE_TYPE_COUNT: it is no update. */
+static enum resource_type updated_type(const struct record *r)
+{
+    uint8_t what = r->what % WHAT_COUNT;
+    if (what <= UPDATE_ROUTE)
+        return (enum resource_type)what;
+    return what == UPDATE_SECRET         ? RESOURCE_SECRET
+           : what == UPDATE_EXTENSION    ? RESOURCE_EXTENSION
+           : what == UPDATE_VIRTUAL_HOST ? RESOURCE_VIRTUAL_HOST
+           : what == UPDATE_SCOPE        ? RESOURCE_SCOPED_ROUTE
+                                         : RESOURCE_TYPE_COUNT;
+}
+
+/* A cluster, a virtual host, or the routes of a scope. */
+static void demand(struct config_world *w, const struct record *r)
+{
+    enum resource_type type = r->which & 128 ? RESOURCE_ROUTE
+                              : r->which & 2 ? RESOURCE_VIRTUAL_HOST
+                                             : RESOURCE_CLUSTER;
+    builder_demand(w->builder, type, r->which & 1 ? &w->other : &w->ads, r->wire);
+}
+
 static void act(struct config_world *w, const struct record *r)
 {
     switch ((enum what)(r->what % WHAT_COUNT)) {
@@ -123,23 +147,20 @@ static void act(struct config_world *w, const struct record *r)
     case UPDATE_ENDPOINT:
     case UPDATE_LISTENER:
     case UPDATE_ROUTE:
-        update(w, (enum resource_type)(r->what % WHAT_COUNT), r);
-        break;
     case UPDATE_SECRET:
-        update(w, RESOURCE_SECRET, r);
-        break;
     case UPDATE_EXTENSION:
-        update(w, RESOURCE_EXTENSION, r);
+    case UPDATE_VIRTUAL_HOST:
+    case UPDATE_SCOPE:
+        update(w, updated_type(r), r);
         break;
     case DEMAND:
-        builder_demand(w->builder, r->which & 2 ? RESOURCE_VIRTUAL_HOST : RESOURCE_CLUSTER,
-                       r->which & 1 ? &w->other : &w->ads, r->wire);
-        break;
-    case UPDATE_VIRTUAL_HOST:
-        update(w, RESOURCE_VIRTUAL_HOST, r);
+        demand(w, r);
         break;
     case REMOVE_VIRTUAL_HOST:
         remove_named(w, RESOURCE_VIRTUAL_HOST, r->which & 1 ? "v/a" : "v/b", r);
+        break;
+    case REMOVE_SCOPE:
+        remove_named(w, RESOURCE_SCOPED_ROUTE, r->which & 1 ? "o" : r->which & 2 ? "p" : "*", r);
         break;
     case REMOVE_EXTENSION:
         remove_named(w, RESOURCE_EXTENSION, r->which & 1 ? "f" : "g", r);
@@ -196,14 +217,8 @@ static void run(struct bytes input)
 
 static const char *message_of(const struct record *r)
 {
-    uint8_t what = r->what % WHAT_COUNT;
-    if (what == UPDATE_SECRET)
-        return resource_type_name(RESOURCE_SECRET);
-    if (what == UPDATE_EXTENSION)
-        return resource_type_name(RESOURCE_EXTENSION);
-    if (what == UPDATE_VIRTUAL_HOST)
-        return resource_type_name(RESOURCE_VIRTUAL_HOST);
-    return what <= UPDATE_ROUTE ? resource_type_name((enum resource_type)what) : NULL;
+    enum resource_type type = updated_type(r);
+    return type == RESOURCE_TYPE_COUNT ? NULL : resource_type_name(type);
 }
 
 static struct record make_record(struct random_source *random, struct strbuf *wire)
@@ -218,6 +233,7 @@ static struct record make_record(struct random_source *random, struct strbuf *wi
                 r.what = t == RESOURCE_SECRET         ? UPDATE_SECRET
                          : t == RESOURCE_EXTENSION    ? UPDATE_EXTENSION
                          : t == RESOURCE_VIRTUAL_HOST ? UPDATE_VIRTUAL_HOST
+                         : t == RESOURCE_SCOPED_ROUTE ? UPDATE_SCOPE
                                                       : (uint8_t)t;
                 r.which &= random_below(random, 4) ? 0 : 0xff;
                 r.wire = template_wire(at);
