@@ -128,6 +128,9 @@ enum { PRIORITY_DEFAULT, PRIORITY_HIGH, N_ROUTING_PRIORITIES };
     X(CANARY_UPSTREAM_RQ_TIME, "canary.upstream_rq_time",                                          \
       HISTOGRAM_AFTER(STAT_CANARY_UPSTREAM_RQ_TIME))                                               \
     X(CANARY_UPSTREAM_RQ, "canary.upstream_rq_", CODES)                                            \
+    X(RETRY_UPSTREAM_RQ_COMPLETED, "retry.upstream_rq_completed",                                  \
+      COUNTER_AFTER(STAT_RETRY_UPSTREAM_RQ_COMPLETED))                                             \
+    X(RETRY_UPSTREAM_RQ, "retry.upstream_rq_", CODES)                                              \
     X(UPSTREAM_INTERNAL_REDIRECT_FAILED, "upstream_internal_redirect_failed_total", COUNTER)       \
     X(UPSTREAM_INTERNAL_REDIRECT_SUCCEEDED, "upstream_internal_redirect_succeeded_total", COUNTER) \
     X(UPSTREAM_HTTP3_BROKEN, "upstream_http3_broken", COUNTER)                                     \
@@ -198,6 +201,9 @@ struct circuit_breaker {
         max_retries;               /* 1024,1024,1024,3 */
     uint32_t max_connection_pools; /* UINT32_MAX: no limit */
     bool track_remaining;
+    bool has_budget;              /* retry_budget: counts in place of max_retries */
+    double budget_percent;        /* of the requests that are active or wait, 20 ... */
+    uint32_t min_retries_at_once; /* ... but at least so many, 3 */
 };
 
 /* The gauges of tracked breakers and what they show. */
@@ -227,6 +233,8 @@ void cluster_state_show_remaining(struct cluster_state *s, unsigned slot, unsign
                                   enum breaker b, uint32_t limit);
 _Atomic uint32_t *cluster_state_in_use(struct cluster_state *s, unsigned priority, enum breaker b);
 uint32_t circuit_breaker_limit(const struct circuit_breaker *cb, enum breaker b);
+/* What the gauges of the remaining ones count down from: 0 where a budget decides, as in Envoy. */
+uint32_t circuit_breaker_shown(const struct circuit_breaker *cb, enum breaker b);
 void cluster_state_ref(struct cluster_state *s);
 void cluster_state_unref(struct cluster_state **s);
 

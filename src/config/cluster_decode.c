@@ -14,6 +14,7 @@
 #include "envoy/config/core/v3/address.upb.h"
 #include "envoy/config/core/v3/config_source.upb.h"
 #include "envoy/config/endpoint/v3/endpoint.upb.h"
+#include "envoy/type/v3/percent.upb.h"
 
 #define CLUSTER(f) envoy_config_cluster_v3_Cluster_##f
 #define BREAKERS(f) envoy_config_cluster_v3_CircuitBreakers_##f
@@ -111,13 +112,36 @@ static bool take_hosts(struct cluster *c, const cluster_msg *m, struct error *er
     return true;
 }
 
+static const struct circuit_breaker breaker_default = {
+    .max_connections = 1024,
+    .max_pending_requests = 1024,
+    .max_requests = 1024,
+    .max_retries = 3,
+    .max_connection_pools = UINT32_MAX,
+};
+
+static bool take_retry_budget(const envoy_config_cluster_v3_CircuitBreakers_Thresholds *m,
+                              struct circuit_breaker *cb, struct error *err)
+{
+    const envoy_config_cluster_v3_CircuitBreakers_Thresholds_RetryBudget *b =
+        BREAKERS(Thresholds_retry_budget)(m);
+    if (!b)
+        return true;
+    const envoy_type_v3_Percent *percent = BREAKERS(Thresholds_RetryBudget_budget_percent)(b);
+    cb->has_budget = true;
+    cb->budget_percent = percent ? envoy_type_v3_Percent_value(percent) : 20;
+    cb->min_retries_at_once = upb_u32(BREAKERS(Thresholds_RetryBudget_min_retry_concurrency)(b), 3);
+    return (cb->budget_percent >= 0 && cb->budget_percent <= 100) ||
+           error_set(err, "budget_percent: value must be inside range [0, 100]");
+}
+
 static bool take_breakers(struct cluster *c, const cluster_msg *m, struct error *err)
 {
     const envoy_config_cluster_v3_CircuitBreakers *b = CLUSTER(circuit_breakers)(m);
     bool seen[N_ROUTING_PRIORITIES] = {false};
     size_t n = 0;
     for (unsigned p = 0; p < N_ROUTING_PRIORITIES; p++)
-        c->breakers[p] = (struct circuit_breaker){1024, 1024, 1024, 3, UINT32_MAX, false};
+        c->breakers[p] = breaker_default;
     const envoy_config_cluster_v3_CircuitBreakers_Thresholds *const *list =
         b ? BREAKERS(thresholds)(b, &n) : NULL;
     for (size_t i = 0; i < n; i++) {
@@ -129,13 +153,17 @@ static bool take_breakers(struct cluster *c, const cluster_msg *m, struct error 
             continue;
         seen[p] = true;
         c->breakers[p] = (struct circuit_breaker){
-            upb_u32(BREAKERS(Thresholds_max_connections)(list[i]), 1024),
-            upb_u32(BREAKERS(Thresholds_max_pending_requests)(list[i]), 1024),
-            upb_u32(BREAKERS(Thresholds_max_requests)(list[i]), 1024),
-            upb_u32(BREAKERS(Thresholds_max_retries)(list[i]), 3),
-            upb_u32(BREAKERS(Thresholds_max_connection_pools)(list[i]), UINT32_MAX),
-            BREAKERS(Thresholds_track_remaining)(list[i]),
+            .max_connections = upb_u32(BREAKERS(Thresholds_max_connections)(list[i]), 1024),
+            .max_pending_requests =
+                upb_u32(BREAKERS(Thresholds_max_pending_requests)(list[i]), 1024),
+            .max_requests = upb_u32(BREAKERS(Thresholds_max_requests)(list[i]), 1024),
+            .max_retries = upb_u32(BREAKERS(Thresholds_max_retries)(list[i]), 3),
+            .max_connection_pools =
+                upb_u32(BREAKERS(Thresholds_max_connection_pools)(list[i]), UINT32_MAX),
+            .track_remaining = BREAKERS(Thresholds_track_remaining)(list[i]),
         };
+        if (!take_retry_budget(list[i], &c->breakers[p], err))
+            return error_prefix(err, "circuit_breakers.thresholds[%zu].retry_budget.", i);
     }
     return true;
 }

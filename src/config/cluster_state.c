@@ -53,6 +53,11 @@ uint32_t circuit_breaker_limit(const struct circuit_breaker *cb, enum breaker b)
     check_failed(__FILE__, __LINE__, "breaker");
 }
 
+uint32_t circuit_breaker_shown(const struct circuit_breaker *cb, enum breaker b)
+{
+    return b == BREAKER_RETRY && cb->has_budget ? 0 : circuit_breaker_limit(cb, b);
+}
+
 /* A gauge is the sum of what all threads wrote. Each writes the difference to what is shown, so
  * that the sum is what was shown last, whatever limit each of them knows. */
 void cluster_state_show_remaining(struct cluster_state *s, unsigned slot, unsigned priority,
@@ -91,7 +96,7 @@ void cluster_state_track(struct cluster_state *s, struct bytes stat_name,
             track(s, stat_name, p);
         for (unsigned b = 0; b < N_BREAKERS; b++)
             cluster_state_show_remaining(s, STAT_SLOT_CONFIG, p, (enum breaker)b,
-                                         circuit_breaker_limit(&breakers[p], (enum breaker)b));
+                                         circuit_breaker_shown(&breakers[p], (enum breaker)b));
     }
 }
 

@@ -16,6 +16,7 @@ struct descriptors;
 struct filter_context;
 struct filter_factory;
 struct filter_registry;
+struct retry_policy;
 struct route_index;
 struct vhost_index;
 
@@ -87,6 +88,7 @@ struct cluster_action {
     struct bytes cluster; /* this, `weighted` or the route's extras->cluster_header */
     const struct weighted_clusters *weighted;
     const struct route_rewrite *rewrite; /* never NULL */
+    const struct retry_policy *retry;    /* NULL: the virtual host's */
     uint64_t timeout_ms;                 /* 15000 unless set; 0: off */
     uint16_t not_found_status;           /* 503, 404 or 500 */
     bool has_timeout;
@@ -118,6 +120,12 @@ struct route_upgrade {
     uint8_t proxy_protocol; /* version of the header that is sent first; 0: none */
 };
 
+/* How much of a request's body may be kept so that it can be sent again. */
+struct body_limit {
+    bool set; /* else the next level's counts */
+    uint64_t bytes;
+};
+
 /* What most routes have nothing of. */
 struct route_extras {
     const struct regex *path_regex;
@@ -135,6 +143,7 @@ struct route_extras {
     uint64_t grpc_max_ms, grpc_offset_ms, old_grpc_max_ms, old_grpc_offset_ms;
     struct route_upgrade *upgrades;
     uint16_t n_upgrades;
+    struct body_limit body_limit;
     struct header_mutations request, response;
     struct route_filter_configs filters;
     struct regex_list regexes;
@@ -183,6 +192,9 @@ struct virtual_host {
     struct header_mutations request, response;
     struct route_filter_configs filters;
     bool include_request_attempt_count, include_attempt_count_in_response;
+    bool include_is_timeout_retry_header;
+    struct body_limit body_limit;
+    const struct retry_policy *retry;  /* of routes without their own; NULL: none */
     struct virtual_clusters *clusters; /* whose requests are counted; NULL: none */
 };
 

@@ -6,6 +6,7 @@
 #include "config/cluster.h"
 #include "config/file_read.h"
 #include "config/filter_factory.h"
+#include "config/retry_policy.h"
 #include "config/upb_util.h"
 #include "envoy/config/core/v3/base.upb.h"
 #include "envoy/config/route/v3/route_components.upb.h"
@@ -368,6 +369,13 @@ static bool cluster_decode(struct route_decode_context *ctx,
     r->cluster->not_found_status = not_found[code];
     r->cluster->priority = priority ? PRIORITY_HIGH : PRIORITY_DEFAULT;
     timeouts_decode(m, r);
+    if (RA(retry_policy)(m)) {
+        r->cluster->retry = retry_policy_decode(ctx, r->node.arena, RA(retry_policy)(m), err);
+        if (!r->cluster->retry)
+            return error_prefix(err, "retry_policy.");
+    }
+    if (RA(retry_policy_typed_config)(m))
+        return error_set(err, "retry_policy_typed_config: this extension is not implemented");
     return specifier_decode(ctx, m, r, err) && rewrites_decode(m, r, err) &&
            route_upgrades_decode(m, r, err);
 }

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "config/decode.h"
 #include "config/filter_factory.h"
+#include "config/retry_policy.h"
 #include "config/route_index.h"
 #include "config/route_reuse.h"
 #include "config/typed.h"
@@ -206,8 +207,9 @@ static void route_fini(struct node *n)
         runtime_cell_unref(&r->extras->cell);
         route_filter_configs_fini(&r->extras->filters);
     }
-    const struct weighted_clusters *w =
-        r->action == ROUTE_CLUSTER && r->cluster ? r->cluster->weighted : NULL;
+    const struct cluster_action *c = r->action == ROUTE_CLUSTER ? r->cluster : NULL;
+    const struct weighted_clusters *w = c ? c->weighted : NULL;
+    retry_policy_fini(c ? c->retry : NULL);
     for (uint32_t i = 0; w && i < w->n; i++)
         route_filter_configs_fini(&w->list[i].filters);
 }
@@ -237,6 +239,16 @@ static void take_name(struct arena *a, struct bytes name, struct bytes wire, str
     r->metadata_len = (uint32_t)metadata.len;
 }
 
+/* Two fields, of which the newer counts. */
+static struct body_limit take_body_limit(const google_protobuf_UInt64Value *now,
+                                         const google_protobuf_UInt32Value *old)
+{
+    struct body_limit l = {now || old, 0};
+    if (l.set)
+        l.bytes = now ? google_protobuf_UInt64Value_value(now) : upb_u32(old, 0);
+    return l;
+}
+
 static bool route_decode_into(struct route_decode_context *ctx, struct bytes wire, struct route *r,
                               upb_Arena *scratch, struct error *err)
 {
@@ -257,6 +269,8 @@ static bool route_decode_into(struct route_decode_context *ctx, struct bytes wir
         return false;
     if (!LEVEL_MUTATIONS(route, m, a, &r->extras->request, &r->extras->response, err))
         return false;
+    r->extras->body_limit =
+        take_body_limit(RT(request_body_buffer_limit)(m), RT(per_request_buffer_limit_bytes)(m));
     r->extras->stats =
         route_stat_scope(ctx->filters->stats, ctx->vhost, upb_bytes(RT(stat_prefix)(m)));
     return true;
@@ -295,6 +309,7 @@ static void vhost_fini(struct node *n)
     struct virtual_host *v = (struct virtual_host *)n;
     route_filter_configs_fini(&v->filters);
     virtual_clusters_fini(v->clusters);
+    retry_policy_fini(v->retry);
     route_index_unref(&v->index);
     for (unsigned i = 0; i < v->n_routes; i++)
         NODE_UNREF(&v->routes[i].route);
@@ -369,6 +384,13 @@ static bool vhost_fields(struct route_decode_context *ctx, struct bytes wire,
     v->require_tls = (enum tls_requirement)VH(require_tls)(m);
     v->include_request_attempt_count = VH(include_request_attempt_count)(m);
     v->include_attempt_count_in_response = VH(include_attempt_count_in_response)(m);
+    v->include_is_timeout_retry_header = VH(include_is_timeout_retry_header)(m);
+    v->body_limit =
+        take_body_limit(VH(request_body_buffer_limit)(m), VH(per_request_buffer_limit_bytes)(m));
+    if (VH(retry_policy_typed_config)(m))
+        return error_set(err, "retry_policy_typed_config: this extension is not implemented");
+    if (VH(retry_policy)(m) && !(v->retry = retry_policy_decode(ctx, a, VH(retry_policy)(m), err)))
+        return error_prefix(err, "retry_policy.");
     ctx->filters->arena = a;
     ctx->vhost = v->name;
     return vhost_domains(m, v, err) &&

@@ -213,7 +213,8 @@ START_TEST(reads_what_is_set)
             "{name: c, alt_stat_name: s, connect_timeout: 0.25s, lb_policy: LEAST_REQUEST, "
             "least_request_lb_config: {choice_count: 5, active_request_bias: {default_value: 2, "
             "runtime_key: k}}, circuit_breakers: {thresholds: [{priority: HIGH, max_requests: 7}, "
-            "{max_connections: 1}, {max_connections: 9}]}, max_requests_per_connection: 3, "
+            "{max_connections: 1, retry_budget: {budget_percent: {value: 7.5}}}, {max_connections: "
+            "9}]}, max_requests_per_connection: 3, "
             "common_lb_config: {healthy_panic_threshold: {value: 0}}, per_connection_buffer_limit"
             "_bytes: 100, upstream_bind_config: {source_address: {address: 127.0.0.6, "
             "port_value: 0}}, upstream_connection_options: {tcp_keepalive: {keepalive_time: 9}}}"),
@@ -225,6 +226,10 @@ START_TEST(reads_what_is_set)
     ck_assert_double_eq(last->active_request_bias, 2);
     ck_assert_uint_eq(last->breakers[PRIORITY_HIGH].max_requests, 7);
     ck_assert_uint_eq(last->breakers[PRIORITY_DEFAULT].max_connections, 1);
+    ck_assert(last->breakers[PRIORITY_DEFAULT].has_budget &&
+              !last->breakers[PRIORITY_HIGH].has_budget);
+    ck_assert_double_eq(last->breakers[PRIORITY_DEFAULT].budget_percent, 7.5);
+    ck_assert_uint_eq(last->breakers[PRIORITY_DEFAULT].min_retries_at_once, 3);
     ck_assert_uint_eq(last->max_requests_per_connection, 3);
     ck_assert_double_eq(last->healthy_panic_threshold, 0);
     ck_assert(last->has_bind_address && last->keepalive);

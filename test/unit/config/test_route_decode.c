@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "config/cluster.h"
+#include "config/retry_policy.h"
 #include "config/route.h"
 #include "config/wire.h"
 #include "config_fixture.h"
@@ -9,6 +10,12 @@
 #define ROUTES "envoy.config.route.v3.RouteConfiguration"
 #define CORS "\"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy"
 #define CSRF "\"@type\": type.googleapis.com/envoy.extensions.filters.http.csrf.v3.CsrfPolicy"
+#define PREVIOUS_HOSTS                                                                             \
+    "typed_config: {\"@type\": type.googleapis.com/envoy.extensions.retry.host."                   \
+    "previous_hosts.v3.PreviousHostsPredicate}"
+#define PREVIOUS_PRIORITIES                                                                        \
+    "\"@type\": type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3."       \
+    "PreviousPrioritiesConfig"
 #define FILTER_CONFIG "\"@type\": type.googleapis.com/envoy.config.route.v3.FilterConfig"
 
 static struct fixture f;
@@ -284,6 +291,42 @@ static const char *const refused[][2] = {
     {"{" MATCH "route: {cluster: c, metadata_match: {}}}", "route.metadata_match: subset load"},
     {"{" MATCH "route: {cluster: c, cluster_not_found_response_code: 7}}",
      "route.cluster_not_found_response_code: 7 is not a defined value"},
+    {"{" MATCH "route: {cluster: c, retry_policy: {retry_back_off: {}}}}",
+     "route.retry_policy.retry_back_off.base_interval: value is required"},
+    {"{" MATCH "route: {cluster: c, retry_policy: {retry_back_off: {base_interval: 0s}}}}",
+     "route.retry_policy.retry_back_off.base_interval: value must be greater than 0s"},
+    {"{" MATCH
+     "route: {cluster: c, retry_policy: {retry_back_off: {base_interval: 2s, max_interval: "
+     "1s}}}}",
+     "route.retry_policy.retry_back_off: retry_policy.max_interval must greater than or equal to"},
+    {"{" MATCH "route: {cluster: c, retry_policy: {rate_limited_retry_back_off: {}}}}",
+     "route.retry_policy.rate_limited_retry_back_off.reset_headers: value must contain at least 1"},
+    {"{" MATCH "route: {cluster: c, retry_policy: {rate_limited_retry_back_off: {reset_headers: "
+     "[{name: a, format: 7}]}}}}",
+     "route.retry_policy.rate_limited_retry_back_off.reset_headers[0].format: 7 is not a defined"},
+    {"{" MATCH "route: {cluster: c, retry_policy: {retriable_headers: [{name: a, string_match: "
+     "{}}]}}}",
+     "route.retry_policy.retriable_headers[0].string_match.match_pattern: expected one of"},
+    {"{" MATCH
+     "route: {cluster: c, retry_policy: {retriable_request_headers: [{name: a}, {name: a, "
+     "string_match: {safe_regex: {regex: \"[\"}}}]}}}",
+     "route.retry_policy.retriable_request_headers[1].string_match.safe_regex.regex: "},
+    {"{" MATCH "route: {cluster: c, retry_policy: {retry_host_predicate: [{" PREVIOUS_HOSTS
+     "}, {name: other}]}}}",
+     "route.retry_policy.retry_host_predicate[1]: Didn't find a registered implementation for "
+     "'other' with type URL: ''"},
+    {"{" MATCH "route: {cluster: c, retry_policy: {retry_priority: {name: p}}}}",
+     "route.retry_policy.retry_priority: Didn't find a registered implementation for 'p'"},
+    {"{" MATCH
+     "route: {cluster: c, retry_policy: {retry_priority: {typed_config: {" PREVIOUS_PRIORITIES
+     "}}}}}",
+     "route.retry_policy.retry_priority.update_frequency: value must be greater than 0"},
+    {"{" MATCH "route: {cluster: c, retry_policy: {per_try_timeout: -1s}}}",
+     "route.retry_policy.per_try_timeout: "},
+    {"{" MATCH "route: {cluster: c, retry_policy: {retry_options_predicates: [{name: x}]}}}",
+     "route.retry_policy.retry_options_predicates: this extension is not implemented"},
+    {"{" MATCH "route: {cluster: c, retry_policy_typed_config: {" CORS "}}}",
+     "route.retry_policy_typed_config: this extension is not implemented"},
     {"{" MATCH "route: {cluster: c, prefix_rewrite: /a, regex_rewrite: {pattern: {regex: a}}}}",
      "route.prefix_rewrite: Cannot specify both prefix_rewrite and regex_rewrite"},
     {"{" MATCH "route: {cluster: c, regex_rewrite: {}}}",
@@ -329,6 +372,58 @@ static const char *const refused[][2] = {
      "typed_per_filter_config['x']: max_age: too long"},
 };
 
+START_TEST(retry_policies)
+{
+    const struct retry_policy *p =
+        route_of("{" MATCH "route: {cluster: c, retry_policy: {}}}")->cluster->retry;
+    ck_assert_uint_eq(p->on, 0);
+    ck_assert(p->num_retries == 1 && p->host_retries == 1 && p->priority_frequency == 0);
+    ck_assert(p->base_ms == 25 && p->max_ms == 250 && p->reset_max_ms == 300000);
+    ck_assert(p->per_try_timeout_ms == 0 && p->per_try_idle_timeout_ms == 0 && !p->previous_hosts);
+    p = route_of(
+            "{" MATCH "route: {cluster: c, retry_policy: {retry_on: ' 5xx ,,cancelled, nonsense"
+            ",retriable-4xx', num_retries: 4, per_try_timeout: 1.5s, per_try_idle_timeout: 2s, "
+            "retriable_status_codes: [418, 500], retry_back_off: {base_interval: 0.0001s, "
+            "max_interval: 7s}, rate_limited_retry_back_off: {reset_headers: [{name: X-Reset, "
+            "format: UNIX_TIMESTAMP}], max_interval: 9s}, retriable_headers: [{name: a}, {name: "
+            "b, string_match: {safe_regex: {regex: x}}}], retriable_request_headers: [{name: "
+            "c}], retry_host_predicate: [{" PREVIOUS_HOSTS
+            "}], host_selection_retry_max_attempts: 5, retry_priority: {typed_config: "
+            "{" PREVIOUS_PRIORITIES ", update_frequency: 2}}}}}")
+            ->cluster->retry;
+    ck_assert_uint_eq(p->on, RETRY_ON(5XX) | RETRY_ON(CANCELLED) | RETRY_ON(RETRIABLE_4XX));
+    ck_assert(p->num_retries == 4 && p->per_try_timeout_ms == 1500);
+    ck_assert(p->per_try_idle_timeout_ms == 2000 && p->base_ms == 1 && p->max_ms == 7000);
+    ck_assert(p->n_codes == 2 && p->codes[0] == 418 && p->codes[1] == 500);
+    ck_assert(p->n_reset_headers == 1 && p->reset_headers[0].timestamp && p->reset_max_ms == 9000);
+    ck_assert(bytes_eq_str(p->reset_headers[0].name, "x-reset"));
+    ck_assert(p->n_headers == 2 && p->n_request_headers == 1 && p->previous_hosts);
+    ck_assert(p->host_retries == 5 && p->priority_frequency == 2);
+    const struct route *r =
+        route_of("{" MATCH "per_request_buffer_limit_bytes: 5, route: {cluster: c}}");
+    ck_assert(r->extras->body_limit.set && r->extras->body_limit.bytes == 5 && !r->cluster->retry);
+    r = route_of("{" MATCH "per_request_buffer_limit_bytes: 5, request_body_buffer_limit: "
+                 "5000000000, route: {cluster: c}}");
+    ck_assert_uint_eq(r->extras->body_limit.bytes, 5000000000);
+}
+END_TEST
+
+START_TEST(retry_policy_of_a_virtual_host)
+{
+    struct error err = ERROR_INIT;
+    rc = decode_wire(fixture_wire(&f, ROUTES,
+                                  "{name: r, virtual_hosts: [{name: v, domains: ['*'], "
+                                  "include_is_timeout_retry_header: true, retry_policy: {retry_on: "
+                                  "reset, retriable_headers: [{name: b, string_match: {safe_regex: "
+                                  "{regex: x}}}]}, per_request_buffer_limit_bytes: 0}]}"),
+                     &err);
+    ck_assert_msg(rc != NULL, "%s", error_text(&err));
+    const struct virtual_host *v = rc->vhosts[0].vhost;
+    ck_assert_uint_eq(v->retry->on, RETRY_ON(RESET));
+    ck_assert(v->include_is_timeout_retry_header && v->body_limit.set && v->body_limit.bytes == 0);
+}
+END_TEST
+
 START_TEST(refusals_name_the_field)
 {
     for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
@@ -371,6 +466,8 @@ static const char *const refused_configs[][2] = {
      "virtual_hosts[1].domains: Only a single wildcard domain is permitted"},
     {TWO_HOSTS("[x.y]", "[X.Y]"),
      "virtual_hosts[1].domains: Only unique values for domains are permitted."},
+    {"{name: r, virtual_hosts: [{name: a, domains: ['*'], retry_policy: {retry_back_off: {}}}]}",
+     "virtual_hosts[0].retry_policy.retry_back_off.base_interval: value is required"},
     {"{name: r, virtual_hosts: [{name: a, domains: ['*'], matcher: {}}]}",
      "virtual_hosts[0].matcher: matcher trees are not implemented"},
     {"{name: r, typed_per_filter_config: {x: {" CSRF "}}}", "typed_per_filter_config['x']: Didn't"},
@@ -446,6 +543,8 @@ int main(void)
     tcase_add_test(t, redirects);
     tcase_add_test(t, direct_responses);
     tcase_add_test(t, filter_configs);
+    tcase_add_test(t, retry_policies);
+    tcase_add_test(t, retry_policy_of_a_virtual_host);
     tcase_add_test(t, refusals_name_the_field);
     tcase_add_test(t, refused_configurations);
     tcase_add_test(t, hostile_bytes);
