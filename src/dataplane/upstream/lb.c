@@ -3,7 +3,7 @@
 #include "base/memory.h"
 
 /* How often the policy is asked again for a host that was not tried yet, before a plain search. */
-enum { PICK_TRIES = 3 };
+enum { PICK_TRIES = 3, PRIORITIES_MAX = 129 };
 
 static const struct lb_policy_ops *policy_ops(enum lb_policy policy)
 {
@@ -114,18 +114,19 @@ void lb_free(struct lb **lb)
 }
 
 /* The hosts among which this request's host is chosen; NULL: none. */
-static struct lb_hosts *choose_hosts(struct lb *lb, bool *panic)
+static struct lb_hosts *choose_hosts(struct lb *lb, const struct lb_priority_load *loads,
+                                     bool *panic)
 {
-    bool one = lb->n_priorities == 1 && lb->loads[0].healthy == 100;
+    bool one = lb->n_priorities == 1 && loads[0].healthy == 100;
     uint32_t point = one ? 1 : (uint32_t)random_below(lb->random, 100) + 1;
     uint32_t sum = 0;
     *panic = false;
     for (unsigned s = LB_HEALTHY; s <= LB_DEGRADED; s++) {
         for (unsigned p = 0; p < lb->n_priorities; p++) {
-            sum += s == LB_HEALTHY ? lb->loads[p].healthy : lb->loads[p].degraded;
+            sum += s == LB_HEALTHY ? loads[p].healthy : loads[p].degraded;
             if (point > sum)
                 continue;
-            *panic = lb->loads[p].panic;
+            *panic = loads[p].panic;
             if (*panic && lb->fail_traffic_on_panic)
                 return NULL;
             return &lb->priorities[p].sources[*panic ? LB_ALL : s];
@@ -150,9 +151,10 @@ static bool acceptable(const struct lb_query *q, const struct host *host, bool p
     return !was_tried(q, host);
 }
 
-const struct host *lb_pick(struct lb *lb, const struct lb_query *q, bool *panic)
+static const struct host *pick_among(struct lb *lb, const struct lb_priority_load *loads,
+                                     const struct lb_query *q, bool *panic)
 {
-    struct lb_hosts *h = choose_hosts(lb, panic);
+    struct lb_hosts *h = choose_hosts(lb, loads, panic);
     if (!h || h->n == 0)
         return NULL;
     const struct host *first = NULL;
@@ -170,4 +172,44 @@ const struct host *lb_pick(struct lb *lb, const struct lb_query *q, bool *panic)
             return host;
     }
     return first; /* all are as bad: any host is better than none */
+}
+
+/* The loads of the priorities that were not tried. When all were, the trying begins anew. */
+static bool untried_loads(const struct lb *lb, struct lb_tried *tried,
+                          struct lb_priority_load *loads)
+{
+    struct lb_priority_count counts[PRIORITIES_MAX];
+    uint32_t factor = lb->set->overprovisioning_factor;
+    for (unsigned p = 0; p < lb->n_priorities; p++) {
+        const struct lb_hosts *sources = lb->priorities[p].sources;
+        counts[p] = (struct lb_priority_count){sources[LB_ALL].n, sources[LB_HEALTHY].n,
+                                               sources[LB_DEGRADED].n};
+        loads[p] = lb->loads[p];
+    }
+    if (lb_priority_loads_untried(counts, lb->n_priorities, factor, tried, loads))
+        return true;
+    *tried = (struct lb_tried){0};
+    return lb_priority_loads_untried(counts, lb->n_priorities, factor, tried, loads);
+}
+
+static const struct host *pick_again(struct lb *lb, const struct lb_query *q, bool *panic)
+{
+    struct lb_priority_load others[PRIORITIES_MAX];
+    const struct lb_priority_load *loads = lb->loads;
+    const struct host *host = NULL;
+    if (q->tried && lb->n_priorities <= PRIORITIES_MAX && untried_loads(lb, q->tried, others))
+        loads = others;
+    if (q->picks == 0)
+        return pick_among(lb, loads, q, panic);
+    for (unsigned i = 0; i < q->picks; i++) {
+        host = pick_among(lb, loads, NULL, panic);
+        if (!host || !was_tried(q, host))
+            break;
+    }
+    return host;
+}
+
+const struct host *lb_pick(struct lb *lb, const struct lb_query *q, bool *panic)
+{
+    return UNLIKELY(q != NULL) ? pick_again(lb, q, panic) : pick_among(lb, lb->loads, NULL, panic);
 }

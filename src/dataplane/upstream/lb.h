@@ -25,10 +25,29 @@ struct lb_priority_count {
     uint32_t total, healthy, degraded;
 };
 
+/* A set of priorities. */
+struct lb_tried {
+    uint64_t bits[3];
+};
+static inline bool lb_tried_has(const struct lb_tried *t, unsigned priority)
+{
+    return priority < 64 * ARRAY_SIZE(t->bits) && t->bits[priority / 64] >> priority % 64 & 1;
+}
+static inline void lb_tried_add(struct lb_tried *t, unsigned priority)
+{
+    if (priority < 64 * ARRAY_SIZE(t->bits))
+        t->bits[priority / 64] |= UINT64_C(1) << priority % 64;
+}
+
 /* Envoy's arithmetic. overprovisioning and panic_threshold in percent (140, 50). */
 void lb_priority_loads(const struct lb_priority_count *counts, unsigned n,
                        uint32_t overprovisioning, uint32_t panic_threshold,
                        struct lb_priority_load *loads);
+/* The same without the priorities that were tried; `loads` keeps who is in panic. False: no other
+ * has a usable host. */
+bool lb_priority_loads_untried(const struct lb_priority_count *counts, unsigned n,
+                               uint32_t overprovisioning, const struct lb_tried *tried,
+                               struct lb_priority_load *loads);
 
 /* The hosts of one source of one priority, and what the policy remembers about them. */
 struct lb_hosts {
@@ -72,10 +91,13 @@ struct lb *lb_new(const struct cluster *cluster, const struct host_set *set,
                   struct random_source *random);
 void lb_free(struct lb **lb);
 
-/* Hosts that were tried already are avoided while others can be found. */
+/* What someone asks for who has tried before. */
 struct lb_query {
-    const struct host_state *const *avoid;
+    const struct host_state *const *avoid; /* hosts, while others can be found ... */
     unsigned n_avoid;
+    unsigned picks; /* ... in at most so many picks, the last of which counts; 0: in all hosts */
+    struct lb_tried
+        *tried; /* priorities, while others have hosts; emptied when none has. NULL: none */
 };
 
 /* NULL: no host may take the request (503, UH). *panic tells whether a priority in panic was

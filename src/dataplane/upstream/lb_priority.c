@@ -109,3 +109,42 @@ void lb_priority_loads(const struct lb_priority_count *counts, unsigned n,
     if (all)
         total_panic(counts, n, loads);
 }
+
+static uint32_t untried_part(const struct lb_priority_count *c, uint32_t hosts, uint32_t factor,
+                             const struct lb_tried *tried, unsigned priority)
+{
+    return lb_tried_has(tried, priority) ? 0 : availability(hosts, c->total, factor);
+}
+
+static uint32_t take(uint32_t part, uint32_t of, uint32_t *rest)
+{
+    uint32_t n = min_u32((uint64_t)part * 100 / of, *rest);
+    *rest -= n;
+    return n;
+}
+
+bool lb_priority_loads_untried(const struct lb_priority_count *counts, unsigned n,
+                               uint32_t overprovisioning, const struct lb_tried *tried,
+                               struct lb_priority_load *loads)
+{
+    uint64_t sum = 0;
+    for (unsigned p = 0; p < n; p++) {
+        const struct lb_priority_count *c = &counts[p];
+        loads[p].healthy = loads[p].degraded = 0;
+        sum += untried_part(c, c->healthy, overprovisioning, tried, p);
+        sum += untried_part(c, c->degraded, overprovisioning, tried, p);
+    }
+    uint32_t of = min_u32(sum, 100), rest = 100;
+    if (of == 0)
+        return false;
+    while (rest > 0) { /* what rounding leaves goes to the first ones again */
+        for (unsigned p = 0; p < n; p++)
+            loads[p].healthy += take(
+                untried_part(&counts[p], counts[p].healthy, overprovisioning, tried, p), of, &rest);
+        for (unsigned p = 0; p < n; p++)
+            loads[p].degraded +=
+                take(untried_part(&counts[p], counts[p].degraded, overprovisioning, tried, p), of,
+                     &rest);
+    }
+    return true;
+}

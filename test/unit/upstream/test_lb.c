@@ -265,6 +265,51 @@ START_TEST(test_tried_host_avoided)
 }
 END_TEST
 
+/* Tries are counted: the last one counts whatever it is. */
+START_TEST(test_picks_are_counted)
+{
+    struct world *w = world_new(LB_ROUND_ROBIN, 4, NULL);
+    const struct host_state *tried[3] = {&w->states[0], &w->states[1], &w->states[2]};
+    struct lb_query q = {.avoid = tried, .n_avoid = 3, .picks = 2};
+    unsigned avoided = 0;
+    bool panic;
+    build(w);
+    for (unsigned i = 0; i < 40; i++)
+        avoided += lb_pick(w->lb, &q, &panic) == &w->hosts[3];
+    ck_assert(avoided > 0 && avoided < 40);
+    q.picks = 4;
+    for (unsigned i = 0; i < 40; i++)
+        ck_assert_ptr_eq(lb_pick(w->lb, &q, &panic), &w->hosts[3]);
+    world_free(w);
+}
+END_TEST
+
+START_TEST(test_tried_priorities)
+{
+    struct world *w = world_new(LB_ROUND_ROBIN, 3, NULL);
+    struct lb_tried tried = {{0}};
+    struct lb_query q = {.picks = 1, .tried = &tried};
+    bool panic;
+    for (unsigned p = 0; p < 3; p++) {
+        w->priorities[p].hosts = w->hosts + p;
+        w->priorities[p].n_hosts = 1;
+    }
+    w->set.n_priorities = 3;
+    w->hosts[1].health = HEALTH_FAILED_EDS;
+    build(w);
+    ck_assert_ptr_eq(lb_pick(w->lb, &q, &panic), &w->hosts[0]);
+    lb_tried_add(&tried, 0);
+    ck_assert_ptr_eq(lb_pick(w->lb, &q, &panic), &w->hosts[2]);
+    ck_assert(lb_tried_has(&tried, 0));
+    lb_tried_add(&tried, 2); /* nothing is left: it begins anew */
+    ck_assert_ptr_eq(lb_pick(w->lb, &q, &panic), &w->hosts[0]);
+    ck_assert(!lb_tried_has(&tried, 0) && !lb_tried_has(&tried, 2));
+    lb_tried_add(&tried, 1000);
+    ck_assert(!lb_tried_has(&tried, 1000));
+    world_free(w);
+}
+END_TEST
+
 START_TEST(test_runtime_health_avoided)
 {
     struct world *w = world_new(LB_ROUND_ROBIN, 3, NULL);
@@ -328,6 +373,8 @@ int main(void)
     tcase_add_test(t, test_no_hosts);
     tcase_add_test(t, test_all_unhealthy_no_panic);
     tcase_add_test(t, test_tried_host_avoided);
+    tcase_add_test(t, test_picks_are_counted);
+    tcase_add_test(t, test_tried_priorities);
     tcase_add_test(t, test_runtime_health_avoided);
     tcase_add_test(t, test_priorities);
     tcase_add_test(t, test_degraded_last);

@@ -82,6 +82,23 @@ START_TEST(test_rounding)
 }
 END_TEST
 
+START_TEST(test_untried)
+{
+    struct lb_priority_count counts[3] = {{100, 50, 0}, {100, 30, 0}, {100, 10, 20}};
+    struct lb_priority_load loads[3] = {{0}};
+    struct lb_tried tried = {{0}};
+    lb_tried_add(&tried, 0);
+    ck_assert(lb_priority_loads_untried(counts, 3, 100, &tried, loads)); /* 30, 10 and 20 of 60 */
+    ck_assert_uint_eq(loads[0].healthy, 0);
+    ck_assert_uint_eq(loads[1].healthy, 51); /* with what rounding leaves */
+    ck_assert_uint_eq(loads[2].healthy, 16);
+    ck_assert_uint_eq(loads[2].degraded, 33);
+    lb_tried_add(&tried, 1);
+    lb_tried_add(&tried, 2);
+    ck_assert(!lb_priority_loads_untried(counts, 3, 100, &tried, loads));
+}
+END_TEST
+
 START_TEST(test_empty)
 {
     struct lb_priority_count counts[2] = {{0, 0, 0}, {0, 0, 0}};
@@ -109,6 +126,7 @@ int main(void)
     TCase *t = tcase_create("all");
     tcase_add_loop_test(t, test_tables, 0, ARRAY_SIZE(rows));
     tcase_add_test(t, test_rounding);
+    tcase_add_test(t, test_untried);
     tcase_add_test(t, test_empty);
     tcase_add_test(t, test_overprovisioning);
     suite_add_tcase(s, t);
