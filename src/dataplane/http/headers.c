@@ -64,6 +64,14 @@ static const uint8_t one_line[HEADER_ID_COUNT] = {
     [HEADER_X_ENVOY_IS_TIMEOUT_RETRY] = IN_REQUEST,
     [HEADER_X_ENVOY_ORIGINAL_HOST] = IN_REQUEST,
     [HEADER_X_ENVOY_ORIGINAL_PATH] = IN_REQUEST,
+    [HEADER_X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT] = IN_REQUEST,
+    [HEADER_X_ENVOY_MAX_RETRIES] = IN_REQUEST,
+    [HEADER_X_ENVOY_RATELIMITED] = IN_RESPONSE,
+    [HEADER_X_ENVOY_RETRIABLE_HEADER_NAMES] = IN_REQUEST,
+    [HEADER_X_ENVOY_RETRIABLE_STATUS_CODES] = IN_REQUEST,
+    [HEADER_X_ENVOY_RETRY_GRPC_ON] = IN_REQUEST,
+    [HEADER_X_ENVOY_RETRY_ON] = IN_REQUEST,
+    [HEADER_X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS] = IN_REQUEST,
     [HEADER_X_ENVOY_UPSTREAM_CANARY] = IN_RESPONSE,
     [HEADER_X_ENVOY_UPSTREAM_HEALTHCHECKED_CLUSTER] = IN_RESPONSE,
     [HEADER_X_FORWARDED_FOR] = IN_REQUEST,
@@ -166,6 +174,7 @@ static enum header_id id_of_medium(const char *d, size_t len)
         IS(X_ENVOY_INTERNAL, "x-envoy-internal");
         IS(CONTENT_ENCODING, "content-encoding");
         IS(X_ENVOY_DEGRADED, "x-envoy-degraded");
+        IS(X_ENVOY_RETRY_ON, "x-envoy-retry-on");
         break;
     }
     return HEADER_OTHER;
@@ -185,6 +194,8 @@ static enum header_id id_of_long(const char *d, size_t len)
         break;
     case 19:
         IS(IF_UNMODIFIED_SINCE, "if-unmodified-since");
+        IS(X_ENVOY_RATELIMITED, "x-envoy-ratelimited");
+        IS(X_ENVOY_MAX_RETRIES, "x-envoy-max-retries");
         break;
     case 20:
         IS(GRPC_ACCEPT_ENCODING, "grpc-accept-encoding");
@@ -193,6 +204,7 @@ static enum header_id id_of_long(const char *d, size_t len)
         IS(X_ENVOY_ORIGINAL_PATH, "x-envoy-original-path");
         IS(X_ENVOY_ATTEMPT_COUNT, "x-envoy-attempt-count");
         IS(X_ENVOY_ORIGINAL_HOST, "x-envoy-original-host");
+        IS(X_ENVOY_RETRY_GRPC_ON, "x-envoy-retry-grpc-on");
         break;
     case 22:
         IS(ACCESS_CONTROL_MAX_AGE, "access-control-max-age");
@@ -228,12 +240,15 @@ static enum header_id id_of_longest(const char *d, size_t len)
         IS(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, "x-envoy-expected-rq-timeout-ms");
         IS(X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS, "x-envoy-upstream-rq-timeout-ms");
         IS(ACCESS_CONTROL_REQUEST_HEADERS, "access-control-request-headers");
+        IS(X_ENVOY_RETRIABLE_STATUS_CODES, "x-envoy-retriable-status-codes");
+        IS(X_ENVOY_RETRIABLE_HEADER_NAMES, "x-envoy-retriable-header-names");
         break;
     case 31:
         IS(X_ENVOY_DOWNSTREAM_SERVICE_NODE, "x-envoy-downstream-service-node");
         break;
     case 32:
         IS(ACCESS_CONTROL_ALLOW_CREDENTIALS, "access-control-allow-credentials");
+        IS(X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT, "x-envoy-hedge-on-per-try-timeout");
         break;
     case 34:
         IS(X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, "x-envoy-downstream-service-cluster");
@@ -247,6 +262,7 @@ static enum header_id id_of_longest(const char *d, size_t len)
     case 38:
         IS(ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK, "access-control-request-private-network");
         IS(X_ENVOY_UPSTREAM_HEALTHCHECKED_CLUSTER, "x-envoy-upstream-healthchecked-cluster");
+        IS(X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS, "x-envoy-upstream-rq-per-try-timeout-ms");
         break;
     }
     return HEADER_OTHER;

@@ -53,6 +53,14 @@
     X(X_ENVOY_UPSTREAM_SERVICE_TIME, "x-envoy-upstream-service-time")                              \
     X(X_ENVOY_ATTEMPT_COUNT, "x-envoy-attempt-count")                                              \
     X(X_ENVOY_OVERLOADED, "x-envoy-overloaded")                                                    \
+    X(X_ENVOY_RATELIMITED, "x-envoy-ratelimited")                                                  \
+    X(X_ENVOY_RETRY_ON, "x-envoy-retry-on")                                                        \
+    X(X_ENVOY_RETRY_GRPC_ON, "x-envoy-retry-grpc-on")                                              \
+    X(X_ENVOY_MAX_RETRIES, "x-envoy-max-retries")                                                  \
+    X(X_ENVOY_RETRIABLE_STATUS_CODES, "x-envoy-retriable-status-codes")                            \
+    X(X_ENVOY_RETRIABLE_HEADER_NAMES, "x-envoy-retriable-header-names")                            \
+    X(X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT, "x-envoy-hedge-on-per-try-timeout")                        \
+    X(X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS, "x-envoy-upstream-rq-per-try-timeout-ms")            \
     X(GRPC_STATUS, "grpc-status")                                                                  \
     X(GRPC_MESSAGE, "grpc-message")                                                                \
     X(COOKIE, "cookie")                                                                            \

@@ -32,10 +32,26 @@ static void update_open(struct cluster_runtime *c, unsigned priority, enum break
         cluster_stat_add(c, open_stat(priority, b), open ? 1 : -1);
 }
 
+/* How many retries the requests of now allow. */
+static uint32_t budget(const struct cluster_runtime *c, unsigned priority)
+{
+    const struct circuit_breaker *cb = &c->params.breakers[priority];
+    uint64_t active = 0;
+    active += atomic_load_explicit(cluster_state_in_use(c->state, priority, BREAKER_RQ),
+                                   memory_order_relaxed);
+    active += atomic_load_explicit(cluster_state_in_use(c->state, priority, BREAKER_PENDING),
+                                   memory_order_relaxed);
+    double allowed = cb->budget_percent * (double)active / 100;
+    return allowed > cb->min_retries_at_once ? (uint32_t)allowed : cb->min_retries_at_once;
+}
+
 bool breaker_can_create(const struct cluster_runtime *c, unsigned priority, enum breaker b)
 {
     if (!c->state)
         return true; /* the cluster is gone; what is left may finish */
+    if (b == BREAKER_RETRY && c->params.breakers[priority].has_budget)
+        return atomic_load_explicit(cluster_state_in_use(c->state, priority, b),
+                                    memory_order_relaxed) < budget(c, priority);
     return atomic_load_explicit(cluster_state_in_use(c->state, priority, b), memory_order_relaxed) <
            limit(c, priority, b);
 }
@@ -46,7 +62,8 @@ static void shared_add(struct cluster_runtime *c, unsigned priority, enum breake
                                                 memory_order_relaxed);
     update_open(c, priority, b, before + n);
     if (c->params.breakers[priority].track_remaining)
-        cluster_state_show_remaining(c->state, c->worker->slot, priority, b, limit(c, priority, b));
+        cluster_state_show_remaining(c->state, c->worker->slot, priority, b,
+                                     circuit_breaker_shown(&c->params.breakers[priority], b));
 }
 
 void breaker_inc(struct cluster_runtime *c, unsigned priority, enum breaker b)
