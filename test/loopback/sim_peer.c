@@ -118,7 +118,10 @@ static void origin_next(struct sim_origin *o)
         origin_write(o, BYTES("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nafter"));
         return;
     }
-    if (o->piece < SIM_PIECES && sc->answer[o->piece]) {
+    if (sc->fails && o->sim->requests_seen <= sc->fails) {
+        o->answering = false;
+        origin_write(o, BYTES("HTTP/1.1 503 Broken\r\ncontent-length: 6\r\n\r\nbroken"));
+    } else if (o->piece < SIM_PIECES && sc->answer[o->piece]) {
         origin_write(o, bytes_of(sc->answer[o->piece++]));
     } else if (o->downloaded < sc->download) {
         origin_write(o, block_of('d', sc->download - o->downloaded));
@@ -674,7 +677,8 @@ void sim_judge_clients(struct sim *s)
 
 void sim_judge_origins(struct sim *s)
 {
-    unsigned sent = s->n_clients * expected(s->scenario) + s->clients[s->n_clients].started;
+    unsigned sent = s->n_clients * expected(s->scenario) * (1 + s->scenario->retries) +
+                    s->clients[s->n_clients].started;
     if (s->requests_seen > sent && s->fault != SIM_ORIGIN_REFUSE) /* that one it may have seen */
         sim_wrong(s, "origins saw %u requests of %u", s->requests_seen, sent);
     LIST_EACH(l, &s->origins)

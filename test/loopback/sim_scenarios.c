@@ -25,6 +25,8 @@
         200, "hello", false                                                                        \
     }
 
+#define RETRY(policy) "route: {cluster: c0, retry_policy: {num_retries: 2, " policy "}}"
+
 static struct circuit_breaker *breaker(struct sim *s)
 {
     return &s->world->clusters[0][0].breakers[0];
@@ -78,6 +80,11 @@ static void http_10(struct sim *s)
 static void proxy_continue(struct sim *s)
 {
     s->proxy->manager->proxy_100_continue = true;
+}
+
+static void much_is_kept(struct sim *s)
+{
+    s->proxy->listener.buffer_limit = 2 * LARGE;
 }
 
 static void no_hosts(struct sim *s)
@@ -336,6 +343,66 @@ const struct sim_scenario sim_scenarios[] = {
      .origin = SIM_ORIGIN_EARLY,
      .gate = {FILTER_PAUSE, [3] = FILTER_PAUSE},
      .expect = {{200, NULL, false}}},
+    {.name = "answer is tried again",
+     .action = RETRY("retry_on: 5xx"),
+     .send = {GET, POST "hello"},
+     .answer = {OK},
+     .fails = 2,
+     .retries = 2,
+     .expect = {HELLO, HELLO}},
+    {.name = "answer to a body in pieces is tried again",
+     .action = RETRY("retry_on: 5xx"),
+     .send = {CHUNKED "5\r\nhello\r\n", "0\r\nx-a: b\r\n\r\n"},
+     .answer = {OK_CHUNKED "5\r\nhello\r\n", "0\r\n\r\n"},
+     .origin = SIM_ORIGIN_EARLY,
+     .fails = 1,
+     .retries = 2,
+     .expect = {HELLO}},
+    {.name = "answer is tried again in vain",
+     .action = RETRY("retry_on: 5xx, retry_back_off: {base_interval: 5s}"),
+     .send = {POST "hello", GET},
+     .answer = {"HTTP/1.1 503 Broken\r\ncontent-length: 6\r\n\r\nbroken"},
+     .retries = 2,
+     .expect = {{503, NULL, false}, {503, NULL, false}}},
+    {.name = "what fails is tried again",
+     .action = RETRY("retry_on: 'reset,connect-failure,refused-stream'"),
+     .send = {GET, POST "hello"},
+     .answer = {OK},
+     .retries = 2,
+     .expect = {HELLO, HELLO}},
+    {.name = "connecting is tried again",
+     .action =
+         RETRY("retry_on: connect-failure, retry_priority: {name: p, typed_config: {'@type': "
+               "type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3."
+               "PreviousPrioritiesConfig, update_frequency: 1}}, retry_host_predicate: [{name: "
+               "h, typed_config: {'@type': type.googleapis.com/envoy.extensions.retry.host."
+               "previous_hosts.v3.PreviousHostsPredicate}}]"),
+     .send = {POST "hello", GET},
+     .origin = SIM_ORIGIN_REFUSES,
+     .retries = 2,
+     .expect = {{503, NULL, false}, {503, NULL, false}}},
+    {.name = "attempts have their time",
+     .action = RETRY("retry_on: 5xx, per_try_timeout: 1s, per_try_idle_timeout: 2s"),
+     .send = {POST "hello"},
+     .origin = SIM_ORIGIN_SILENT,
+     .retries = 2,
+     .expect = {{504, "upstream request timeout", false}}},
+    {.name = "large upload is tried again",
+     .action = RETRY("retry_on: 5xx"),
+     .send = {"POST /s HTTP/1.1\r\nhost: a\r\ncontent-length: " LARGE_TEXT "\r\n\r\n"},
+     .upload = LARGE,
+     .answer = {OK},
+     .fails = 2,
+     .retries = 2,
+     .expect = {HELLO},
+     .setup = much_is_kept},
+    {.name = "too large to be tried again",
+     .action = RETRY("retry_on: retriable-status-codes, retriable_status_codes: [503]"),
+     .send = {"POST /s HTTP/1.1\r\nhost: a\r\ncontent-length: " LARGE_TEXT "\r\n\r\n"},
+     .upload = LARGE,
+     .answer = {OK},
+     .fails = 1,
+     .expect = {{503, "broken", false}}},
     {.name = "filter answers",
      .send = {POST "hello"},
      .reply_at = 1,

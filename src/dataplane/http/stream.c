@@ -183,6 +183,21 @@ void stream_on_codec_error(struct stream *s, const struct codec_error *e)
     stream_local_reply(s, &copy, NULL, e->details);
 }
 
+uint32_t stream_buffer_limit(const struct stream *s)
+{
+    return s->conn->buffer_limit;
+}
+
+struct arena *stream_attempt_arena(struct stream *s)
+{
+    struct stream_private *p = s->priv;
+    if (p->attempt_arena)
+        arena_reset(p->attempt_arena);
+    else
+        p->attempt_arena = arena_new(STREAM_ARENA_FIRST);
+    return p->attempt_arena;
+}
+
 static void notify_reset(struct stream *s, const struct stream_error *why)
 {
     for (unsigned i = 0; i < s->n_filters; i++) {

@@ -126,6 +126,9 @@ void stream_set_max_duration(struct stream *s, uint64_t ms);
 /* The timer of the filter that ends the chain, made ready: it rests when the stream ends, so that
  * the next one that gets it finds its place in the queue. */
 struct timer *stream_terminal_timer(struct stream *s, void (*fn)(struct timer *t), void *owner);
+/* Emptied for one more attempt at the request, so that retries do not add up in the stream's own
+ * arena. Lives as long as that one. */
+struct arena *stream_attempt_arena(struct stream *s);
 /* What the client asks for, if the connection manager has let it pass. */
 enum tunnel stream_tunnel(const struct stream *s);
 /* Does it ask for a tunnel that it was not admitted for, or that the route of now does not take? */
@@ -144,5 +147,7 @@ int64_t stream_grpc_status(const struct stream *s);
 const struct address *stream_local_address(const struct stream *s);
 const struct address *stream_direct_remote(const struct stream *s);
 struct bytes stream_server_name(const struct stream *s); /* the client's, of TLS; or empty */
+/* How much of a body may be collected in the proxy, bytes; 0: no limit. */
+uint32_t stream_buffer_limit(const struct stream *s);
 /* Has the whole request (end of stream) been received from downstream? */
 bool stream_request_complete(const struct stream *s);

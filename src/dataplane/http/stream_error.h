@@ -16,16 +16,18 @@ enum http2_code {
     H2_CONNECT_ERROR = 10,
 };
 
-/* Response flags, Envoy's letters: X(enumerator, short, long). Bit = position. */
+/* Response flags, Envoy's letters: X(enumerator, short, long). Bit = position, the order in which
+ * they are printed: why nothing is tried again comes before what has failed. */
 #define RESPONSE_FLAG_LIST(X)                                                                      \
     X(FAILED_LOCAL_HEALTH_CHECK, "LH", "FailedLocalHealthCheck")                                   \
+    X(UPSTREAM_RETRY_LIMIT_EXCEEDED, "URX", "UpstreamRetryLimitExceeded")                          \
+    X(UPSTREAM_OVERFLOW, "UO", "UpstreamOverflow")                                                 \
     X(NO_HEALTHY_UPSTREAM, "UH", "NoHealthyUpstream")                                              \
     X(UPSTREAM_REQUEST_TIMEOUT, "UT", "UpstreamRequestTimeout")                                    \
     X(LOCAL_RESET, "LR", "LocalReset")                                                             \
     X(UPSTREAM_REMOTE_RESET, "UR", "UpstreamRemoteReset")                                          \
     X(UPSTREAM_CONNECTION_FAILURE, "UF", "UpstreamConnectionFailure")                              \
     X(UPSTREAM_CONNECTION_TERMINATION, "UC", "UpstreamConnectionTermination")                      \
-    X(UPSTREAM_OVERFLOW, "UO", "UpstreamOverflow")                                                 \
     X(NO_ROUTE_FOUND, "NR", "NoRouteFound")                                                        \
     X(DELAY_INJECTED, "DI", "DelayInjected")                                                       \
     X(FAULT_INJECTED, "FI", "FaultInjected")                                                       \
@@ -33,7 +35,6 @@ enum http2_code {
     X(UNAUTHORIZED_EXTERNAL_SERVICE, "UAEX", "UnauthorizedExternalService")                        \
     X(RATE_LIMIT_SERVICE_ERROR, "RLSE", "RateLimitServiceError")                                   \
     X(DOWNSTREAM_CONNECTION_TERMINATION, "DC", "DownstreamConnectionTermination")                  \
-    X(UPSTREAM_RETRY_LIMIT_EXCEEDED, "URX", "UpstreamRetryLimitExceeded")                          \
     X(STREAM_IDLE_TIMEOUT, "SI", "StreamIdleTimeout")                                              \
     X(INVALID_ENVOY_REQUEST_HEADERS, "IH", "InvalidEnvoyRequestHeaders")                           \
     X(DOWNSTREAM_PROTOCOL_ERROR, "DPE", "DownstreamProtocolError")                                 \
@@ -87,7 +88,8 @@ enum stream_error_id {
     STREAM_ERROR_REQUEST_HEADERS_TIMEOUT,
     STREAM_ERROR_REQUEST_PAYLOAD_TOO_LARGE,
     STREAM_ERROR_RESPONSE_PAYLOAD_TOO_LARGE,
-    STREAM_ERROR_BAD_REQUEST_BODY, /* a filter cannot read it */
+    STREAM_ERROR_RETRY_PAYLOAD_TOO_LARGE, /* while it waits for a retry: 507 */
+    STREAM_ERROR_BAD_REQUEST_BODY,        /* a filter cannot read it */
     STREAM_ERROR_MISSING_HOST,
     STREAM_ERROR_MISSING_PATH,
     STREAM_ERROR_ABSOLUTE_PATH, /* the path does not begin with a slash: 404 */

@@ -30,6 +30,8 @@ static void destroy(struct stream_pool *p, struct stream *s)
     node_unpin(&s->priv->binding->node, slot);
     s->priv->binding = NULL;
     s->magic = 0;
+    if (UNLIKELY(s->priv->attempt_arena != NULL))
+        arena_free(&s->priv->attempt_arena);
     p->n_live--;
     if (p->n_kept < ARENAS_KEPT) {
         p->n_kept++;

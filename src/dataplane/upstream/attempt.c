@@ -121,6 +121,7 @@ static void send_all(struct attempt *a)
     bool end = a->request_ended && !a->request_trailers;
     uint8_t refused = a->refused;
     a->state = ATTEMPT_ACTIVE;
+    a->started = true;
     note_upstream(a);
     note_tx(a);
     if (!a->refused)
@@ -154,7 +155,8 @@ static void on_ready(struct pool_request *r)
  * as long as all of it is still here. */
 static bool try_again(struct attempt *a, enum upstream_failure why)
 {
-    if (why != UPSTREAM_REFUSED || a->body_sent || a->headers_seen || a->refused >= REFUSED_MAX)
+    if (why != UPSTREAM_REFUSED || a->body_sent || a->headers_seen || a->refused >= REFUSED_MAX ||
+        a->retried_above)
         return false;
     a->refused++;
     a->state = ATTEMPT_WAITING;
@@ -236,10 +238,11 @@ static const struct pool_request_ops request_ops = {
     .on_watermark = on_watermark,
 };
 
-struct attempt *attempt_new(struct stream *s, const struct attempt_ops *ops, void *owner,
-                            struct cluster_runtime *cluster)
+struct attempt *attempt_new(struct stream *s, struct arena *arena, const struct attempt_ops *ops,
+                            void *owner, struct cluster_runtime *cluster)
 {
-    struct attempt *a = ARENA_NEW(s->arena, struct attempt);
+    struct attempt *a = ARENA_NEW(arena, struct attempt);
+    a->arena = arena;
     list_init(&a->link);
     a->ops = ops;
     a->owner = owner;
@@ -247,8 +250,8 @@ struct attempt *attempt_new(struct stream *s, const struct attempt_ops *ops, voi
     a->cluster = cluster;
     cluster_runtime_use(cluster);
     a->buffer_limit = cluster->params.buffer_limit;
-    headers_init(&a->response_headers, s->arena);
-    headers_init(&a->response_trailers, s->arena);
+    headers_init(&a->response_headers, arena);
+    headers_init(&a->response_trailers, arena);
     buffer_init(&a->body, s->worker->chunks);
     pool_request_init(&a->request, &request_ops, a, &a->response_headers, &a->response_trailers);
     s->info.attempts++;
@@ -289,7 +292,7 @@ bool attempt_start(struct attempt *a, const struct host *host, unsigned priority
     host_state_hold(a->host);
     a->host_address = host->address;
     if (host->name)
-        a->stream->info.upstream_hostname = arena_dup(a->stream->arena, *host->name);
+        a->stream->info.upstream_hostname = arena_dup(a->arena, *host->name);
     a->request_headers = h;
     a->tunnel = tunnel_asked(h);
     a->request_ended = end;

@@ -32,6 +32,7 @@ struct attempt {
     const struct attempt_ops *ops;
     void *owner;
     struct stream *stream;
+    struct arena *arena; /* of the response's head, and of what is known of this attempt alone */
     enum attempt_state state;
     struct cluster_runtime *cluster; /* used: cluster_runtime_use() */
     struct host_state *host;         /* held */
@@ -45,6 +46,8 @@ struct attempt {
     bool body_above;
     bool body_sent;     /* some of it is gone: the request cannot be sent again from here */
     uint8_t refused;    /* times */
+    bool started;       /* there was a connection: some of the request may be gone */
+    bool retried_above; /* what the upstream has refused is for the owner to send again */
     bool request_ended; /* the last byte was given to us */
     bool headers_seen;  /* of the final response */
     bool response_ended;
@@ -54,8 +57,8 @@ struct attempt {
 };
 
 /* Makes an attempt (no connection yet); counts it in the stream's info. */
-struct attempt *attempt_new(struct stream *s, const struct attempt_ops *ops, void *owner,
-                            struct cluster_runtime *cluster);
+struct attempt *attempt_new(struct stream *s, struct arena *arena, const struct attempt_ops *ops,
+                            void *owner, struct cluster_runtime *cluster);
 /* Gets a connection to host and sends h once there. False: a circuit breaker refused, counted; the
  * attempt is done, nothing is called. h, in the stream's arena, must not change until then. */
 MUST_CHECK bool attempt_start(struct attempt *a, const struct host *host, unsigned priority,

@@ -90,8 +90,8 @@ START_TEST(fields)
                "", "transport_socket_matcher.on_no_match.keep_matching");
     check_scan(ROUTES,
                "{name: r, virtual_hosts: [{name: v, domains: [a], routes: [{match: {prefix: /, "
-               "tls_context: {}}, route: {cluster: c, retry_policy: {}}}]}]}",
-               "virtual_hosts[0].routes[0].route.retry_policy",
+               "tls_context: {}}, route: {cluster: c, hedge_policy: {}}}]}]}",
+               "virtual_hosts[0].routes[0].route.hedge_policy",
                "virtual_hosts[0].routes[0].match.tls_context (another route would match)");
 }
 END_TEST

@@ -28,13 +28,13 @@ static void on_timeout(struct timer *t)
         if (a->state == ATTEMPT_DONE)
             continue;
         cluster_stat_inc(r->cluster, STAT_UPSTREAM_RQ_TIMEOUT);
+        router_count_request(r, STAT_REQUEST_TIMEOUT);
         if (a->host)
             atomic_fetch_add_explicit(&host_state_use(a->host)->rq_timeout, 1,
                                       memory_order_relaxed);
         if (!a->headers_seen)
             router_charge_code(r, 504, a->host);
     }
-    router_count_request(r, STAT_REQUEST_TIMEOUT);
     router_fail(r, stream_error_get(STREAM_ERROR_UPSTREAM_TIMEOUT), NULL, NULL);
 }
 
@@ -49,10 +49,13 @@ static void start_timeout(struct router *r)
 /* The request is complete: the route's timeout begins. A tunnel may stay open after one half. */
 static void request_ended(struct router *r)
 {
+    r->request_ended = true;
     if (r->tunnel != TUNNEL_NONE)
         return;
     r->request_end_ns = loop_now_ns(r->stream->worker->loop);
     start_timeout(r);
+    if (UNLIKELY(r->tries != NULL))
+        router_tries_wait(r);
 }
 
 /* The response's last byte is about to go down. Must precede it: the stream may end inside. */
@@ -60,27 +63,32 @@ static void response_ended(struct router *r, struct attempt *a)
 {
     r->done = true;
     stop_timeout(r);
+    router_retry_stop(r);
     router_charge_time(r);
     if (!a->request_ended)
         attempt_reset(a); /* the rest of the request is not wanted */
 }
 
+static bool is_websocket(const struct stream *s)
+{
+    return bytes_eq_nocase(headers_get(&s->request_headers, HEADER_UPGRADE), BYTES("websocket"));
+}
+
 static void on_sent(struct attempt *a)
 {
-    router_count_request(a->owner, STAT_REQUEST_TOTAL);
+    struct router *r = a->owner;
+    router_count_request(r, STAT_REQUEST_TOTAL);
+    if (UNLIKELY(r->tries != NULL) && (r->request_end_ns || is_websocket(r->stream)))
+        router_tries_wait(r);
 }
 
 static void on_informational(struct attempt *a)
 {
     struct router *r = a->owner;
+    router_retry_over(r); /* the client may act on what it is told */
     router_charge_code(r, headers_status(&a->response_headers), NULL);
     if (!r->done)
         filter_respond_informational(r->filter, &a->response_headers);
-}
-
-static bool is_websocket(const struct stream *s)
-{
-    return bytes_eq_nocase(headers_get(&s->request_headers, HEADER_UPGRADE), BYTES("websocket"));
 }
 
 /* As Envoy: what a WebSocket's origin says instead of its 101 is told without a body. */
@@ -103,6 +111,11 @@ static void on_headers(struct attempt *a, bool end)
         !a->tcp) { /* of an upgrade that a filter has asked for */
         router_fail_upstream(r, a->host, UPSTREAM_PROTOCOL_ERROR, BYTES_NONE);
         return;
+    }
+    if (UNLIKELY(r->tries != NULL)) {
+        if (router_retry_answer(r, a))
+            return;
+        router_tries_heard(r, true);
     }
     r->chosen = a;
     r->response_started = true;
@@ -137,6 +150,8 @@ static void tunnel_ended(struct router *r)
 static void on_data(struct attempt *a, struct buffer *data, bool end)
 {
     struct router *r = a->owner;
+    if (UNLIKELY(r->tries != NULL))
+        router_tries_heard(r, false);
     if (end && a->open)
         tunnel_ended(r);
     if (end)
@@ -155,7 +170,7 @@ static void on_trailers(struct attempt *a)
 static void on_failed(struct attempt *a, enum upstream_failure why, struct bytes text)
 {
     struct router *r = a->owner;
-    if (!r->done)
+    if (!r->done && !router_retry_failure(r, a, why))
         router_fail_upstream(r, a->host, why, text);
 }
 
@@ -190,24 +205,23 @@ static enum filter_status cluster_missing(struct router *r)
     return FILTER_REPLIED;
 }
 
-/* Picks a host and starts an attempt. False: the stream has been answered. */
-static bool start_attempt(struct router *r, bool end)
+/* Picks a host and starts an attempt there. */
+struct attempt *router_start_attempt(struct router *r, struct arena *arena, bool end)
 {
     struct stream *s = r->stream;
-    struct attempt *a = attempt_new(s, &attempt_callbacks, r, r->cluster);
+    struct attempt *a = attempt_new(s, arena, &attempt_callbacks, r, r->cluster);
     list_push_back(&r->attempts, &a->link);
-    const struct host *host = cluster_runtime_pick(r->cluster, NULL);
+    const struct host *host = router_pick(r);
     if (!host) {
-        router_charge_code(r, 503, NULL);
-        router_fail(r, stream_error_get(STREAM_ERROR_NO_HEALTHY_UPSTREAM), NULL, NULL);
-        return false;
+        router_fail_no_host(r);
+        return NULL;
     }
-    router_rewrite_for_host(r, host);
+    router_rewrite_for_host(r, arena, host);
     a->tcp = r->tunnel_ends;
-    if (attempt_start(a, host, r->action->priority, &s->request_headers, end))
-        return true;
-    router_fail_upstream(r, a->host, UPSTREAM_OVERFLOW, BYTES_NONE);
-    return false;
+    a->retried_above = UNLIKELY(r->tries != NULL) && router_retries_refused(r);
+    if (!attempt_start(a, host, r->action->priority, &s->request_headers, end))
+        on_failed(a, UPSTREAM_OVERFLOW, BYTES_NONE);
+    return a->state == ATTEMPT_DONE ? NULL : a;
 }
 
 static void note_counted(struct router *r)
@@ -241,7 +255,7 @@ static enum filter_status proxy_request(struct router *r, bool end)
     r->internal =
         bytes_eq(headers_get(&s->request_headers, HEADER_X_ENVOY_INTERNAL), BYTES("true"));
     router_prepare_request(r);
-    if (!start_attempt(r, end))
+    if (!router_start_attempt(r, s->arena, end) && r->done)
         return FILTER_REPLIED;
     if (end)
         request_ended(r);
@@ -282,23 +296,28 @@ static enum filter_status on_request_headers(struct http_filter *f, struct heade
     return FILTER_REPLIED;
 }
 
-/* The attempts that still want the request. One, as long as nothing is retried or hedged. */
+/* The attempt that still wants the request: the newest, unless the next is waited for. */
 static struct attempt *receiver(struct router *r)
 {
-    struct list *first = list_last(&r->attempts);
-    return first && !r->done ? LIST_ENTRY(first, struct attempt, link) : NULL;
+    struct list *last = list_last(&r->attempts);
+    if (!last || r->done || router_retry_waits(r))
+        return NULL;
+    return LIST_ENTRY(last, struct attempt, link);
 }
 
 static enum filter_status on_request_data(struct http_filter *f, struct buffer *data, bool end)
 {
     struct router *r = router_of(f);
-    struct attempt *a = r->stream ? receiver(r) : NULL;
-    if (!a) {
+    if (!r->stream || r->done || (UNLIKELY(r->tries != NULL) && !router_keep_body(r, data))) {
         buffer_drain(data, data->len);
         return FILTER_TAKEN;
     }
-    attempt_send_data(a, data, end);
-    if (end)
+    struct attempt *a = receiver(r);
+    if (LIKELY(a != NULL))
+        attempt_send_data(a, data, end);
+    else
+        buffer_drain(data, data->len);
+    if (end && (a || router_retry_waits(r)))
         request_ended(r);
     return FILTER_TAKEN;
 }
@@ -307,10 +326,12 @@ static enum filter_status on_request_trailers(struct http_filter *f, struct head
 {
     struct router *r = router_of(f);
     struct attempt *a = r->stream ? receiver(r) : NULL;
-    if (a) {
+    if (!a && !router_retry_waits(r))
+        return FILTER_CONTINUE;
+    router_keep_trailers(r, h);
+    if (a)
         attempt_send_trailers(a, h);
-        request_ended(r);
-    }
+    request_ended(r);
     return FILTER_CONTINUE;
 }
 
@@ -333,6 +354,7 @@ static void on_reset(struct http_filter *f, const struct stream_error *why)
         return;
     r->done = true;
     stop_timeout(r);
+    router_retry_stop(r);
     router_give_up_attempts(r);
 }
 
@@ -343,6 +365,7 @@ static void on_destroy(struct http_filter *f)
         return; /* a filter before this one answered */
     r->done = true;
     stop_timeout(r);
+    router_retry_stop(r);
     LIST_EACH(it, &r->attempts)
     attempt_release(LIST_ENTRY(it, struct attempt, link));
     if (r->cluster)

@@ -98,6 +98,7 @@ void router_fail(struct router *r, const struct stream_error *e, const char *bod
     r->done = true;
     if (r->timeout)
         timer_rest(r->timeout);
+    router_retry_stop(r);
     router_give_up_attempts(r);
     if (!details)
         details = e->details;
@@ -114,6 +115,12 @@ void router_fail(struct router *r, const struct stream_error *e, const char *bod
     if (r->cluster)
         add_attempt_count(r);
     stream_direct_reply(s, e->status, bytes_of(body ? body : e->body), details);
+}
+
+void router_fail_no_host(struct router *r)
+{
+    router_charge_code(r, 503, NULL);
+    router_fail(r, stream_error_get(STREAM_ERROR_NO_HEALTHY_UPSTREAM), NULL, NULL);
 }
 
 struct failure_row {
@@ -171,10 +178,11 @@ void router_fail_upstream(struct router *r, struct host_state *host, enum upstre
     if (!r->response_started)
         router_charge_code(r, e->status, why == UPSTREAM_OVERFLOW ? NULL : host);
     const char *body = NULL; /* the row's */
-    if (why == UPSTREAM_LOCAL_CLOSE || why == UPSTREAM_REFUSED)
+    bool retried = s->info.attempts > 1;
+    if (why == UPSTREAM_LOCAL_CLOSE || why == UPSTREAM_REFUSED || retried)
         body = arena_printf(s->arena,
                             "upstream connect error or disconnect/reset before headers. "
-                            "reset reason: %s",
-                            row->reason);
+                            "%sreset reason: %s",
+                            retried ? "retried and the latest " : "", row->reason);
     router_fail(r, e, body, details);
 }

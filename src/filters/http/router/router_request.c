@@ -108,11 +108,11 @@ static void rewrite_host(struct router *r)
         set_authority(r, value, w->append_x_forwarded_host);
 }
 
-void router_rewrite_for_host(struct router *r, const struct host *host)
+void router_rewrite_for_host(struct router *r, struct arena *arena, const struct host *host)
 {
     const struct route_rewrite *w = r->action->rewrite;
     if (w->host == HOST_REWRITE_AUTO && host->name)
-        set_authority(r, arena_dup(r->stream->arena, *host->name), w->append_x_forwarded_host);
+        set_authority(r, arena_dup(arena, *host->name), w->append_x_forwarded_host);
 }
 
 static bool header_ms(struct headers *h, enum header_id id, uint64_t *ms)
@@ -168,6 +168,55 @@ static void set_duration(struct stream *s)
     }
 }
 
+/* "100m": the smallest unit that eight digits can hold. */
+static struct bytes grpc_timeout_text(struct arena *a, uint64_t ms)
+{
+    static const struct {
+        char unit;
+        unsigned of_last;
+    } units[] = {{'m', 1}, {'S', 1000}, {'M', 60}, {'H', 60}};
+    uint64_t n = ms, most = 99999999;
+    size_t i = 0;
+    while (n > most && i + 1 < ARRAY_SIZE(units))
+        n /= units[++i].of_last;
+    return bytes_of(
+        arena_printf(a, "%llu%c", (unsigned long long)(n < most ? n : most), units[i].unit));
+}
+
+void router_tell_timeout(struct router *r, struct arena *arena, uint64_t elapsed_ms)
+{
+    struct headers *h = &r->stream->request_headers;
+    const struct route_extras *x = r->stream->route.route->extras;
+    uint64_t ms = r->per_try_ms ? r->per_try_ms : r->timeout_ms;
+    if (ms == 0)
+        return;
+    if (r->timeout_ms) {
+        uint64_t left = elapsed_ms < r->timeout_ms ? r->timeout_ms - elapsed_ms : 1;
+        ms = ms < left ? ms : left;
+    }
+    if (!r->config->suppress_envoy_headers)
+        headers_set_id(h, HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, arena_u64(arena, ms));
+    if (x->has_old_grpc_max && !x->has_max_stream_duration && stream_is_grpc(r->stream))
+        headers_set_id(h, HEADER_GRPC_TIMEOUT, grpc_timeout_text(arena, ms));
+}
+
+/* Of one attempt; one that is no shorter than the whole request's is none. */
+static void set_per_try(struct router *r)
+{
+    struct headers *h = &r->stream->request_headers;
+    const struct retry_policy *p = router_retry_policy(r);
+    uint64_t ms;
+    if (p)
+        r->per_try_ms = p->per_try_timeout_ms;
+    if (UNLIKELY(headers_has(h, HEADER_X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS))) {
+        if (header_ms(h, HEADER_X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS, &ms))
+            r->per_try_ms = ms;
+        headers_remove_id(h, HEADER_X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS);
+    }
+    if (r->timeout_ms && r->per_try_ms >= r->timeout_ms)
+        r->per_try_ms = 0;
+}
+
 /* The client's own wish counts only where the connection manager has left it (internal requests).
  * A route with max_stream_duration has no other timeout of its own. */
 static void set_timeout(struct router *r)
@@ -186,9 +235,8 @@ static void set_timeout(struct router *r)
     }
     if (headers_has(h, HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS))
         headers_remove_id(h, HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS);
-    if (r->timeout_ms > 0 && !r->config->suppress_envoy_headers)
-        headers_set_id(h, HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
-                       arena_u64(r->stream->arena, r->timeout_ms));
+    set_per_try(r);
+    router_tell_timeout(r, r->stream->arena, 0);
 }
 
 void router_prepare_request(struct router *r)
@@ -214,4 +262,5 @@ void router_prepare_request(struct router *r)
     set_duration(s);
     if (r->tunnel == TUNNEL_NONE) /* whoever has added it */
         headers_remove_id(&s->request_headers, HEADER_UPGRADE);
+    router_tries_begin(r);
 }
