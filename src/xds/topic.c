@@ -372,15 +372,24 @@ static void apply(struct topic *t, const struct discovery_response *r, struct er
     mem_free(b.removed);
 }
 
-/* Names that differ in the order of their parameters are one. */
-static void put_names_in_order(struct arena *a, const struct discovery_response *r)
+/* Names that differ in the order of their parameters are one. *a is made when it is needed. */
+static void put_in_order(struct arena **a, struct bytes *name)
+{
+    if (!xdstp_is(*name))
+        return;
+    if (!*a)
+        *a = arena_new(0);
+    *name = xdstp_canonical(*a, *name);
+}
+
+static void put_names_in_order(struct arena **a, const struct discovery_response *r)
 {
     for (size_t i = 0; i < r->n_resources; i++)
-        r->resources[i].name = xdstp_canonical(a, r->resources[i].name);
+        put_in_order(a, &r->resources[i].name);
     for (size_t i = 0; i < r->n_removed; i++)
-        r->removed[i] = xdstp_canonical(a, r->removed[i]);
+        put_in_order(a, &r->removed[i]);
     for (size_t i = 0; i < r->n_errors; i++)
-        r->errors[i].name = xdstp_canonical(a, r->errors[i].name);
+        put_in_order(a, &r->errors[i].name);
 }
 
 /* What a response may take besides its resources: lists, their places in the maps, requests. */
@@ -390,9 +399,9 @@ void topic_apply(struct topic *t, const struct discovery_response *r, struct err
 {
     const struct clock *c = t->home->table->clock;
     uint64_t started = c->monotonic_ns(c);
-    struct arena *names = arena_new(0);
+    struct arena *names = NULL;
     if (mem_reserve(ROOM_LEAST + r->size * ROOM_PER_BYTE)) {
-        put_names_in_order(names, r);
+        put_names_in_order(&names, r);
         apply(t, r, err);
     } else {
         refuse(t, err, "out of memory for a response of %zu bytes", r->size);
