@@ -125,7 +125,7 @@ START_TEST(test_more_after_an_error)
     bool stream_only = wrong[_i].type == PRIORITY || wrong[_i].type == WINDOW_UPDATE;
     ck_assert(!h2_feed(&p.server, &b) || stream_only);
     for (unsigned i = 0; i < 600; i++) {
-        buffer_add(&b, "\0\0\10\6\0\0\0\0\0\0\0\0\0\0\0\0\0" + i % 17, 1);
+        buffer_add(&b, &"\0\0\10\6\0\0\0\0\0\0\0\0\0\0\0\0\0"[i % 17], 1);
         h2_feed(&p.server, &b);
         buffer_drain(&b, b.len);
     }
