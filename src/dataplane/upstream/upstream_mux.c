@@ -288,7 +288,11 @@ static void on_connection_data(struct connection *c, struct buffer *in, bool end
 
 static void on_output(struct connection *c)
 {
-    flush_now(connection_owner(c));
+    struct upstream_conn *uc = connection_owner(c);
+    uint32_t before = uc->mux->n_requests;
+    flush_now(uc);
+    if (uc->state != UPSTREAM_CONN_CLOSING && uc->mux->n_requests != before)
+        review(uc); /* it has told of streams that failed */
 }
 
 static void on_low_watermark(struct connection *c)
