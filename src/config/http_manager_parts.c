@@ -25,20 +25,11 @@ enum {
     FILTERS_MAX = 1000,
 };
 
-static size_t count_field(struct bytes wire, uint32_t number)
-{
-    struct wire_field f;
-    size_t n = 0;
-    while (wire_next(&wire, &f))
-        n += f.number == number && f.type == WIRE_BYTES;
-    return n;
-}
-
 bool access_logs_decode(struct decode_context *ctx, struct arena *a, struct bytes wire,
                         uint32_t field, struct access_log ***logs, unsigned *n, struct error *err)
 {
     struct wire_field f;
-    size_t count = count_field(wire, field);
+    size_t count = wire_count(wire, field);
     *logs = ARENA_ARRAY(a, struct access_log *, count ? count : 1);
     *n = 0;
     while (wire_next(&wire, &f)) {
@@ -160,7 +151,7 @@ bool http_manager_take_chain(struct decode_context *ctx, struct http_manager *m,
                              unsigned *n_slots, struct error *err)
 {
     struct filter_context fctx = filter_context_of(ctx, m->node.arena, m->stat_prefix);
-    size_t n = count_field(wire, field), at = 0;
+    size_t n = wire_count(wire, field), at = 0;
     struct wire_field f;
     if (n > FILTERS_MAX)
         return error_set(err, "%s: more than %d", name, FILTERS_MAX);

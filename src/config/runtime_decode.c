@@ -3,7 +3,7 @@
 #include "config/decode_util.h"
 #include "config/field_report.h"
 #include "config/runtime.h"
-#include "config/wire.h"
+#include "config/wire_slice.h"
 #include "envoy/config/bootstrap/v3/bootstrap.upb.h"
 
 /* Field numbers of LayeredRuntime and RuntimeLayer. */
@@ -131,11 +131,7 @@ bool runtime_decode(struct decode_context *ctx, struct arena *a, struct bytes wi
                     struct runtime *out, struct error *err)
 {
     struct reading r = {ctx, a, out, 0};
-    struct bytes rest = wire;
-    struct wire_field f;
-    unsigned n = 0;
-    while (wire_next(&rest, &f))
-        n += f.number == LAYERS && f.type == WIRE_BYTES;
+    unsigned n = (unsigned)wire_count(wire, LAYERS);
     out->layers = ARENA_ARRAY(a, struct runtime_layer, n ? n : 1);
     memset(out->layers, 0, (n ? n : 1) * sizeof(out->layers[0]));
     out->n_layers = n;

@@ -145,15 +145,6 @@ static bool take_key_builder(struct arena *a, struct scoped_routes *s, const sco
     return true;
 }
 
-static unsigned count_scopes(struct bytes list)
-{
-    struct wire_field f;
-    unsigned n = 0;
-    while (wire_next(&list, &f))
-        n += f.number == FIELD_LIST_SCOPES && f.type == WIRE_BYTES;
-    return n;
-}
-
 static bool add_inline(struct decode_context *ctx, struct scoped_routes *s, struct map *names,
                        struct bytes wire, struct error *err)
 {
@@ -181,7 +172,7 @@ static bool take_list(struct decode_context *ctx, struct scoped_routes *s, struc
 {
     struct wire_field f;
     struct map names = MAP_INIT;
-    unsigned n = count_scopes(list);
+    unsigned n = (unsigned)wire_count(list, FIELD_LIST_SCOPES);
     bool ok = true;
     if (n == 0)
         return error_set(err, "scoped_route_configurations_list.scoped_route_configurations: value "

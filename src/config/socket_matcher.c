@@ -98,15 +98,6 @@ static bool read_level(struct reading *r, struct bytes wire, unsigned depth, str
 static bool read_predicate(struct reading *r, struct bytes wire, unsigned depth,
                            struct predicate *out);
 
-static size_t count(struct bytes wire, uint32_t number)
-{
-    struct wire_field f;
-    size_t n = 0;
-    while (wire_next(&wire, &f))
-        n += f.number == number && f.type == WIRE_BYTES;
-    return n;
-}
-
 /* The next length-delimited field of that number. */
 static bool next(struct bytes *wire, uint32_t number, struct bytes *out)
 {
@@ -151,7 +142,7 @@ static bool read_input(struct reading *r, struct bytes extension, struct input *
     out->filter = wire_find_bytes(t.value, INPUT_FILTER);
     if (out->filter.len == 0)
         out->filter = BYTES("envoy.lb");
-    out->path = ARENA_ARRAY(r->arena, struct bytes, count(t.value, INPUT_PATH) + 1);
+    out->path = ARENA_ARRAY(r->arena, struct bytes, wire_count(t.value, INPUT_PATH) + 1);
     rest = t.value;
     while (next(&rest, INPUT_PATH, &segment))
         out->path[out->n_path++] = wire_find_bytes(segment, SEGMENT_KEY);
@@ -194,7 +185,7 @@ static bool read_children(struct reading *r, struct bytes wire, unsigned depth,
                           struct predicate *out)
 {
     struct bytes child;
-    out->children = ARENA_ARRAY(r->arena, struct predicate, count(wire, PREDICATES) + 1);
+    out->children = ARENA_ARRAY(r->arena, struct predicate, wire_count(wire, PREDICATES) + 1);
     while (next(&wire, PREDICATES, &child)) {
         if (!read_predicate(r, child, depth + 1, &out->children[out->n_children++]))
             return false;
@@ -235,7 +226,7 @@ static bool read_list(struct reading *r, struct bytes wire, unsigned depth, stru
 {
     struct bytes field;
     l->kind = LIST;
-    l->rules = ARENA_ARRAY(r->arena, struct rule, count(wire, LIST_MATCHERS) + 1);
+    l->rules = ARENA_ARRAY(r->arena, struct rule, wire_count(wire, LIST_MATCHERS) + 1);
     while (next(&wire, LIST_MATCHERS, &field)) {
         struct rule *rule = &l->rules[l->n_rules++];
         if (!read_predicate(r, wire_message(r->arena, field, FIELD_PREDICATE), depth + 1,
@@ -253,7 +244,7 @@ static bool read_tree(struct reading *r, struct bytes wire, unsigned depth, stru
     if (!exact && !wire_has(wire, TREE_PREFIX))
         return error_set(r->err, "custom_match is not implemented");
     l->kind = exact ? EXACT : PREFIX;
-    l->rules = ARENA_ARRAY(r->arena, struct rule, count(map, MAP_ENTRIES) + 1);
+    l->rules = ARENA_ARRAY(r->arena, struct rule, wire_count(map, MAP_ENTRIES) + 1);
     if (!read_input(r, wire_message(r->arena, wire, TREE_INPUT), &l->input))
         return false;
     while (next(&map, MAP_ENTRIES, &entry)) {

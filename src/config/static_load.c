@@ -300,11 +300,8 @@ static bool load_all(struct builder *b, enum resource_type type, struct bytes wi
 /* A cluster may name one that stands behind it: all that control channels may use, in order. */
 static void foretell(struct decode_context *ctx, struct arena *a, struct bytes wire)
 {
-    struct bytes rest = wire;
     struct wire_field f;
-    size_t n = 0;
-    while (wire_next(&rest, &f))
-        n += f.number == FIELD_STATIC_CLUSTERS && f.type == WIRE_BYTES;
+    size_t n = wire_count(wire, FIELD_STATIC_CLUSTERS);
     struct bytes *names = ARENA_ARRAY(a, struct bytes, n ? n : 1);
     n = 0;
     while (wire_next(&wire, &f)) {

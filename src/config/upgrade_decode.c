@@ -92,11 +92,8 @@ static bool take_upgrade(struct decode_context *ctx, struct http_manager *m, str
 bool http_manager_take_upgrades(struct decode_context *ctx, struct http_manager *m,
                                 struct bytes wire, struct error *err)
 {
-    struct bytes rest = wire;
     struct wire_field f;
-    size_t n = 0;
-    while (wire_next(&rest, &f))
-        n += f.number == FIELD_UPGRADE_CONFIGS && f.type == WIRE_BYTES;
+    size_t n = wire_count(wire, FIELD_UPGRADE_CONFIGS);
     if (n > UPGRADES_MAX)
         return error_set(err, "upgrade_configs: more than %d", UPGRADES_MAX);
     m->upgrades = n ? ARENA_ARRAY(m->node.arena, struct http_upgrade, n) : NULL;

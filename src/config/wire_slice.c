@@ -25,6 +25,15 @@ struct bytes wire_message(struct arena *a, struct bytes in, uint32_t number)
     return found;
 }
 
+size_t wire_count(struct bytes in, uint32_t number)
+{
+    struct wire_field f;
+    size_t n = 0;
+    while (wire_next(&in, &f))
+        n += f.number == number && f.type == WIRE_BYTES;
+    return n;
+}
+
 struct bytes wire_without(struct arena *a, struct bytes in, const uint32_t *numbers, unsigned n)
 {
     char *out = arena_alloc(a, in.len + 1);

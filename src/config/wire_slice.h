@@ -8,5 +8,7 @@
 /* The bytes of a message field; data NULL when absent. Several occurrences are joined in the arena,
  * which is how they merge. */
 struct bytes wire_message(struct arena *a, struct bytes in, uint32_t number);
+/* How often a field of bytes (a message, a string) occurs. */
+size_t wire_count(struct bytes in, uint32_t number);
 /* All fields but these, as they stand. */
 struct bytes wire_without(struct arena *a, struct bytes in, const uint32_t *numbers, unsigned n);

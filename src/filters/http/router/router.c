@@ -299,10 +299,7 @@ static enum filter_status on_request_headers(struct http_filter *f, struct heade
 /* The attempt that still wants the request: the newest, unless the next is waited for. */
 static struct attempt *receiver(struct router *r)
 {
-    struct list *last = list_last(&r->attempts);
-    if (!last || r->done || router_retry_waits(r))
-        return NULL;
-    return LIST_ENTRY(last, struct attempt, link);
+    return r->done || router_retry_waits(r) ? NULL : router_newest(r);
 }
 
 static enum filter_status on_request_data(struct http_filter *f, struct buffer *data, bool end)

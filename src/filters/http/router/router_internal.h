@@ -69,6 +69,13 @@ void router_fail_no_host(struct router *r);
 /* router.c. NULL: the attempt has failed, and what follows is under way. */
 struct attempt *router_start_attempt(struct router *r, struct arena *arena, bool end);
 
+/* NULL: none was made. */
+static inline struct attempt *router_newest(const struct router *r)
+{
+    struct list *last = list_last(&r->attempts);
+    return last ? LIST_ENTRY(last, struct attempt, link) : NULL;
+}
+
 /* router_retry.c: what may be sent again, and the timeouts of each attempt. */
 static inline const struct retry_policy *router_retry_policy(const struct router *r)
 {

@@ -133,16 +133,10 @@ bool router_retry_answer(struct router *r, struct attempt *a)
 
 /* --- the timeouts of one attempt --- */
 
-static struct attempt *newest(struct router *r)
-{
-    struct list *last = list_last(&r->attempts);
-    return last ? LIST_ENTRY(last, struct attempt, link) : NULL;
-}
-
 static void attempt_timed_out(struct router *r, enum cluster_stat stat, const char *details)
 {
     struct router_tries *t = r->tries;
-    struct attempt *a = newest(r);
+    struct attempt *a = router_newest(r);
     if (r->done || !a || a->state == ATTEMPT_DONE)
         return;
     cluster_stat_inc(r->cluster, stat);
@@ -171,7 +165,7 @@ static void on_idle(struct timer *timer)
 void router_tries_wait(struct router *r)
 {
     struct router_tries *t = r->tries;
-    struct attempt *a = newest(r);
+    struct attempt *a = router_newest(r);
     if (!t || r->done || !a || a->state != ATTEMPT_ACTIVE || a->headers_seen)
         return;
     if (r->per_try_ms)
@@ -247,7 +241,7 @@ static void send_kept(struct router *r, struct attempt *a)
     if (copy.len > 0)
         attempt_send_data(a, &copy, ended);
     buffer_fini(&copy);
-    if (t->trailers && newest(r) == a && a->state != ATTEMPT_DONE)
+    if (t->trailers && router_newest(r) == a && a->state != ATTEMPT_DONE)
         attempt_send_trailers(a, t->trailers);
 }
 
