@@ -2,6 +2,7 @@
 """Counts what ran: from meson's testlog.json files and from JUnit files.
 
 usage: tally.py [--show-failures] FILE...     prints "PASSED FAILED SKIPPED"
+       tally.py --failed FILE.xml             prints the names of the scenarios that failed
 
 A TAP test counts by its lines, any other as one. A test that ended badly counts at least one failure.
 With --show-failures the whole output of each failed meson test goes to standard error.
@@ -43,16 +44,28 @@ def count_log(path, show):
     return totals
 
 
+def is_bad(case):
+    return case.find("failure") is not None or case.find("error") is not None
+
+
 def count_junit(path):
     """(passed, failed, skipped) of a JUnit file."""
     totals = [0, 0, 0]
     for case in xml.etree.ElementTree.parse(path).iter("testcase"):
-        bad = case.find("failure") is not None or case.find("error") is not None
-        totals[1 if bad else 2 if case.find("skipped") is not None else 0] += 1
+        totals[1 if is_bad(case) else 2 if case.find("skipped") is not None else 0] += 1
     return totals
 
 
+def failed_names(path):
+    """What pytest calls the scenarios of a JUnit file that failed."""
+    return [f"{case.get('classname')}.py::{case.get('name')}"
+            for case in xml.etree.ElementTree.parse(path).iter("testcase") if is_bad(case)]
+
+
 def main():
+    if sys.argv[1:2] == ["--failed"]:
+        print(*failed_names(sys.argv[2]), sep="\n", end="")
+        return
     show = "--show-failures" in sys.argv
     totals = [0, 0, 0]
     for path in sys.argv[1:]:

@@ -96,6 +96,10 @@ static void dns_nothing(void *ctx, const struct cluster *c, uint64_t generation)
 {
 }
 
+static void on_stage(void *ctx, enum init_stage stage)
+{
+}
+
 static void world_init(struct world *w)
 {
     static const struct builder_table calls = {.clock = &clock_real,
@@ -109,7 +113,7 @@ static void world_init(struct world *w)
                                                .timer_cancel = cancel_nothing,
                                                .dns_start = dns_nothing,
                                                .dns_stop = dns_nothing,
-                                               .initialised = nothing};
+                                               .stage = on_stage};
     struct builder_table table = calls;
     table.ctx = w;
     w->descriptors = descriptors_new();

@@ -34,3 +34,6 @@ void histogram_json(struct json_out *j, struct bytes name, enum histogram_mode m
                     const struct stat_buckets *buckets, const struct stat_histogram *interval,
                     const struct stat_histogram *all);
 void histogram_json_end(struct json_out *j, enum histogram_mode mode);
+
+#define HISTOGRAM_BUCKETS_USAGE                                                                    \
+    "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)\n"

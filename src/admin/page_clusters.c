@@ -69,8 +69,8 @@ static void text_host(const struct cluster_entry *e, const struct host *h, struc
     strbuf_printf(out, "\n%sweight::%u\n%sregion::%.*s\n%szone::%.*s\n%ssub_zone::%.*s\n", p,
                   h->weight, p, BYTES_ARG(l->region), p, BYTES_ARG(l->zone), p,
                   BYTES_ARG(l->sub_zone));
-    strbuf_printf(out, "%scanary::false\n%spriority::%u\n%ssuccess_rate::-1\n", p, p, h->priority,
-                  p);
+    strbuf_printf(out, "%scanary::%s\n%spriority::%u\n%ssuccess_rate::-1\n", p,
+                  h->more && h->more->canary ? "true" : "false", p, h->priority, p);
     strbuf_printf(out, "%slocal_origin_success_rate::-1\n", p);
     strbuf_fini(&head);
 }

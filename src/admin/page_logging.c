@@ -28,8 +28,6 @@ static const char *set_one(struct bytes name, struct bytes level_name, bool appl
 {
     enum log_component c;
     enum log_level level;
-    if (name.len == 0 || level_name.len == 0)
-        return "error: empty logger name or empty logger level";
     if (!parse_level(level_name, &level))
         return "error: unknown logger level";
     if (!log_component_parse(name, &c))
@@ -46,6 +44,10 @@ static const char *set_paths(struct bytes list)
         struct bytes rest = list;
         while (rest.data && rest.len) {
             struct bytes level = bytes_split(&rest, ','), name = bytes_split(&level, ':');
+            if (!name.len && !level.data)
+                continue;
+            if (!name.len || !level.len)
+                return "error: empty logger name or empty logger level";
             const char *error = set_one(name, level, apply);
             if (error)
                 return error;
@@ -54,15 +56,30 @@ static const char *set_paths(struct bytes list)
     return NULL;
 }
 
+/* Parameters without a value are none, and of two with one name the first is heard. *several: there
+ * is more than one name. */
+static const struct query_param *only_param(const struct query *q, bool *several)
+{
+    const struct query_param *first = NULL;
+    *several = false;
+    for (unsigned i = 0; i < q->n_params; i++) {
+        const struct query_param *p = &q->params[i];
+        if (p->value.len && !first)
+            first = p;
+        else if (p->value.len && !bytes_eq(p->name, first->name))
+            *several = true;
+    }
+    return first;
+}
+
 static const char *change_levels(const struct query *q)
 {
     enum log_level level;
-    if (q->n_params == 0)
-        return NULL;
-    if (q->n_params > 1)
+    bool several;
+    const struct query_param *p = only_param(q, &several);
+    if (several)
         return "error: invalid number of parameters";
-    const struct query_param *p = &q->params[0];
-    if (p->value.len == 0)
+    if (!p)
         return NULL;
     if (bytes_eq_str(p->name, "group"))
         return "error: group parameter requires fine-grain logging to be enabled";

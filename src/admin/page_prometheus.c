@@ -287,25 +287,23 @@ static void prometheus_free(struct admin_page *page)
     mem_free(p);
 }
 
-static const char *check(struct bytes buckets, struct prometheus_page *p)
+/* The word is known to be one that there is. */
+static bool take_buckets(struct bytes buckets, struct prometheus_page *p, struct error *err)
 {
     enum histogram_mode mode;
-    if (bytes_eq_str(buckets, "prometheusnative"))
-        return "unsupported prometheusnative histogram type when not using protobuf exposition "
-               "format";
     if (!histogram_mode_parse(buckets, &mode))
-        return HISTOGRAM_BUCKETS_USAGE;
+        return error_set(err, "unsupported prometheusnative histogram type when not using "
+                              "protobuf exposition format");
     if (mode == HISTOGRAM_DISJOINT || mode == HISTOGRAM_DETAILED)
-        return "unsupported prometheus histogram bucket mode";
+        return error_set(err, "unsupported prometheus histogram bucket mode");
     p->summary = mode == HISTOGRAM_SUMMARY && buckets.len;
-    return NULL;
+    return true;
 }
 
 struct admin_page *page_stats_prometheus(struct admin *a, const struct query *q)
 {
     struct prometheus_page *p = NEW(struct prometheus_page);
     struct error err = ERROR_INIT;
-    const char *refused = check(query_get(q, "histogram_buckets"), p);
     p->admin = a;
     p->texts = query_has(q, "text_readouts");
     if (a->table.flush_on_admin)
@@ -314,12 +312,12 @@ struct admin_page *page_stats_prometheus(struct admin *a, const struct query *q)
                                   .content_type = TEXT_PLAIN,
                                   .next = prometheus_next,
                                   .free = prometheus_free};
-    if (!refused &&
-        stat_list_init(&p->list, q, false, a->table.stats, a->table.stats_config, &err)) {
+    if (stat_list_init(&p->list, q, false, a->table.stats, a->table.stats_config, &err) &&
+        take_buckets(query_get(q, "histogram_buckets"), p, &err)) {
         start_kind(p);
         return &p->page;
     }
-    struct admin_page *refusal = page_error(400, "%s", refused ? refused : error_text(&err));
+    struct admin_page *refusal = page_error(400, "%s", error_text(&err));
     error_fini(&err);
     prometheus_free(&p->page);
     return refusal;

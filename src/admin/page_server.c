@@ -185,14 +185,19 @@ struct admin_page *page_hot_restart_version(struct admin *a, const struct query 
     return text("disabled");
 }
 
-/* Profilers and dumps of an allocator that is not linked. */
+/* Profilers, and dumps of an allocator that is not linked: the tools of the system make profiles of
+ * this process, so none is under way that could be ended. */
 struct admin_page *page_unsupported(struct admin *a, const struct query *q)
 {
     struct bytes name = bytes_skip(q->path, 1);
-    bool profiler = bytes_ends_with(name, BYTES("profiler"));
     struct bytes enable = query_get(q, "enable");
-    if (profiler && !bytes_eq_str(enable, "y") && !bytes_eq_str(enable, "n"))
+    if (bytes_eq_str(name, "heapprofiler"))
+        return page_error(501, "The current build does not support heap profiler");
+    if (bytes_ends_with(name, BYTES("profiler")) && !bytes_eq_str(enable, "y") &&
+        !bytes_eq_str(enable, "n"))
         return page_error(400, "?enable=<y|n>\n");
+    if (bytes_eq_str(name, "cpuprofiler") && bytes_eq_str(enable, "n"))
+        return text("OK\n");
     return page_error(501, "The current build does not support %.*s", BYTES_ARG(name));
 }
 

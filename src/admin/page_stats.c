@@ -144,24 +144,19 @@ static const char *content_type(enum stats_format f)
     return types[f];
 }
 
-static bool read_format(struct bytes text, enum stats_format *f)
+static enum stats_format format_of(struct bytes text)
 {
-    *f = bytes_eq_str(text, "json") ? FORMAT_JSON : FORMAT_TEXT;
     if (bytes_eq_str(text, "html") || bytes_eq_str(text, "active-html"))
-        *f = FORMAT_HTML;
-    return *f != FORMAT_TEXT || text.len == 0 || bytes_eq_str(text, "text");
+        return FORMAT_HTML;
+    return bytes_eq_str(text, "json") ? FORMAT_JSON : FORMAT_TEXT;
 }
 
-static const char *check(const struct query *q, struct stats_page *p)
+/* The words are known to be some that there are. */
+static bool take_query(const struct query *q, struct stats_page *p, struct error *err)
 {
-    struct bytes buckets = query_get(q, "histogram_buckets");
-    if (!read_format(query_get(q, "format"), &p->format))
-        return "usage: /stats?format=(html|active-html|json|prometheus|text)\n\n";
-    if (bytes_eq_str(buckets, "prometheusnative"))
-        return "Invalid histogram_buckets type for non prometheus stats type";
-    if (!histogram_mode_parse(buckets, &p->mode))
-        return HISTOGRAM_BUCKETS_USAGE;
-    return NULL;
+    p->format = format_of(query_get(q, "format"));
+    return histogram_mode_parse(query_get(q, "histogram_buckets"), &p->mode) ||
+           error_set(err, "Invalid histogram_buckets type for non prometheus stats type");
 }
 
 struct admin_page *page_stats(struct admin *a, const struct query *q)
@@ -170,12 +165,11 @@ struct admin_page *page_stats(struct admin *a, const struct query *q)
     if (bytes_eq_str(query_get(q, "format"), "prometheus"))
         return page_stats_prometheus(a, q);
     struct stats_page *p = NEW(struct stats_page);
-    const char *refused = check(q, p);
     p->admin = a;
     if (a->table.flush_on_admin)
         admin_stats_flush(a);
-    if (!refused &&
-        stat_list_init(&p->list, q, true, a->table.stats, a->table.stats_config, &err)) {
+    if (stat_list_init(&p->list, q, true, a->table.stats, a->table.stats_config, &err) &&
+        take_query(q, p, &err)) {
         p->page = (struct admin_page){.status = 200,
                                       .content_type = content_type(p->format),
                                       .next = stats_next,
@@ -183,7 +177,7 @@ struct admin_page *page_stats(struct admin *a, const struct query *q)
         stat_list_start(&p->list, passes[0]);
         return &p->page;
     }
-    struct admin_page *refusal = page_error(400, "%s", refused ? refused : error_text(&err));
+    struct admin_page *refusal = page_error(400, "%s", error_text(&err));
     error_fini(&err);
     stats_free(&p->page);
     return refusal;

@@ -22,9 +22,6 @@ struct text_page *text_page_new(unsigned status, const char *content_type);
 #define TEXT_PLAIN "text/plain; charset=UTF-8"
 #define TEXT_JSON "application/json"
 #define TEXT_HTML "text/html; charset=UTF-8"
-#define HISTOGRAM_BUCKETS_USAGE                                                                    \
-    "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)\n"
-
 struct admin_page *page_error(unsigned status, const char *fmt, ...) PRINTF(2, 3);
 
 typedef struct admin_page *page_fn(struct admin *a, const struct query *q);

@@ -1,13 +1,5 @@
 #include "admin/query.h"
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* In a form "+" is a space; in a target it is what it is, since regular expressions come
  * unescaped. */
 static struct bytes decode(struct arena *a, struct bytes b, bool form)
@@ -15,8 +7,8 @@ static struct bytes decode(struct arena *a, struct bytes b, bool form)
     char *out = arena_alloc(a, b.len + 1);
     size_t n = 0;
     for (size_t i = 0; i < b.len; i++) {
-        int hi = b.data[i] == '%' && i + 2 < b.len ? hex(b.data[i + 1]) : -1;
-        int lo = hi >= 0 ? hex(b.data[i + 2]) : -1;
+        int hi = b.data[i] == '%' && i + 2 < b.len ? hex_digit(b.data[i + 1]) : -1;
+        int lo = hi >= 0 ? hex_digit(b.data[i + 2]) : -1;
         if (lo >= 0) {
             out[n++] = (char)(hi << 4 | lo);
             i += 2;
@@ -47,7 +39,7 @@ static void parse_params(struct arena *a, struct bytes rest, bool form, struct q
     out->params = ARENA_ARRAY(a, struct query_param, n);
     while (rest.data) {
         struct bytes value = bytes_split(&rest, '&'), name = bytes_split(&value, '=');
-        if (name.len)
+        if (name.len || value.data) /* "=x" names the empty text */
             out->params[out->n_params++] = (struct query_param){
                 decode(a, name, form), value.data ? decode(a, value, form) : BYTES("")};
     }

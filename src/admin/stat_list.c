@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "admin/histogram_out.h"
 #include "base/memory.h"
 #include "config/stats_config.h"
 
@@ -75,30 +76,63 @@ static bool read_type(struct stat_list *l, struct bytes type, struct error *err)
 
 static bool read_hidden(struct stat_list *l, struct bytes hidden, struct error *err)
 {
-    l->none = bytes_eq_str(hidden, "only") || bytes_eq_str(hidden, "showonly");
+    l->none = bytes_eq_str(hidden, "only");
     if (l->none || hidden.len == 0 || bytes_eq_str(hidden, "include") ||
         bytes_eq_str(hidden, "exclude"))
         return true;
     return error_set(err, "usage: /stats?hidden=(include|only|exclude)\n\n");
 }
 
-bool stat_list_init(struct stat_list *l, const struct query *q, bool with_type,
-                    struct stat_store *stats, const struct stats_config *config, struct error *err)
+static bool read_filter(struct stat_list *l, const struct query *q, struct error *err)
 {
     struct bytes filter = query_get(q, "filter");
     struct error why = ERROR_INIT;
-    *l = (struct stat_list){.used_only = query_has(q, "usedonly"),
-                            .inverted = query_has(q, "invert_filter"),
-                            .config = config};
-    if (!read_type(l, query_get(q, "type"), err) || !read_hidden(l, query_get(q, "hidden"), err))
+    l->inverted = query_has(q, "invert_filter");
+    if (!filter.len)
+        return !l->inverted ||
+               error_set(err, "invert_filter can only be used if filter is also provided");
+    l->filter = regex_new_limited(filter, REGEX_PROGRAM_SIZE_ANY, &why);
+    if (l->filter)
+        return true;
+    error_set(err, "Invalid re2 regex: %s", query_regex_error(&why, filter));
+    error_fini(&why);
+    return false;
+}
+
+static bool check_buckets(struct bytes buckets, struct error *err)
+{
+    enum histogram_mode mode;
+    return histogram_mode_parse(buckets, &mode) || bytes_eq_str(buckets, "prometheusnative") ||
+           error_set(err, "%s", HISTOGRAM_BUCKETS_USAGE);
+}
+
+static bool check_format(struct bytes format, struct error *err)
+{
+    static const char *const names[] = {"html", "active-html", "json", "prometheus", "text"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (bytes_eq_str(format, names[i]))
+            return true;
+    }
+    return format.len == 0 ||
+           error_set(err, "usage: /stats?format=(html|active-html|json|prometheus|text)\n\n");
+}
+
+/* The order is Envoy's: of several faults the first is told. */
+static bool read_query(struct stat_list *l, const struct query *q, struct error *err)
+{
+    return read_filter(l, q, err) && check_buckets(query_get(q, "histogram_buckets"), err) &&
+           read_type(l, query_get(q, "type"), err) && read_hidden(l, query_get(q, "hidden"), err) &&
+           check_format(query_get(q, "format"), err);
+}
+
+bool stat_list_init(struct stat_list *l, const struct query *q, bool with_type,
+                    struct stat_store *stats, const struct stats_config *config, struct error *err)
+{
+    *l = (struct stat_list){.used_only = query_has(q, "usedonly"), .config = config};
+    if (!read_query(l, q, err))
         return false;
     if (!with_type)
         l->kinds = STAT_KINDS_ALL;
-    if (filter.len && !(l->filter = regex_new_limited(filter, REGEX_PROGRAM_SIZE_ANY, &why))) {
-        error_set(err, "Invalid re2 regex: %s", query_regex_error(&why, filter));
-        error_fini(&why);
-        return false;
-    }
     l->arena = arena_new(16 * 1024);
     l->scopes = stat_scopes(stats, &l->n_scopes);
     qsort(l->scopes, l->n_scopes, sizeof(l->scopes[0]), by_prefix);

@@ -34,7 +34,8 @@ struct stat_list {
     (1u << STAT_COUNTER | 1u << STAT_GAUGE | 1u << STAT_HISTOGRAM | 1u << STAT_TEXT)
 
 /* Reads usedonly, filter, invert_filter, hidden and type (which is checked, but not obeyed, unless
- * with_type). What config leaves out is not there. False: *err is the body of the answer 400. */
+ * with_type), and checks the words of format and histogram_buckets, which are for the page. What
+ * config leaves out is not there. False: *err is the body of the answer 400. */
 MUST_CHECK bool stat_list_init(struct stat_list *l, const struct query *q, bool with_type,
                                struct stat_store *stats, const struct stats_config *config,
                                struct error *err);

@@ -196,7 +196,12 @@ static char *format_ipv4(const struct address *a, char *p)
     for (unsigned i = 0; i < 4; i++) {
         if (i)
             *p++ = '.';
-        p += digits_u64(p, a->ip[i]);
+        unsigned v = a->ip[i];
+        if (v >= 100)
+            *p++ = (char)('0' + v / 100);
+        if (v >= 10)
+            *p++ = (char)('0' + v / 10 % 10);
+        *p++ = (char)('0' + v % 10);
     }
     return p;
 }

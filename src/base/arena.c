@@ -116,7 +116,7 @@ void *arena_alloc_slowly(struct arena *a, size_t size)
     return take(a, size);
 }
 
-void *arena_try(struct arena *a, size_t size)
+void *arena_try_slowly(struct arena *a, size_t size)
 {
     align(a);
     return try_take(a, size);
@@ -153,9 +153,10 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 
 struct bytes arena_u64(struct arena *a, uint64_t value)
 {
-    char digits[DIGITS_U64_MAX];
-    unsigned n = digits_u64(digits, value);
-    return arena_dup(a, bytes_from(digits, n));
+    char *p = take(a, digits_count(value) + 1);
+    unsigned n = digits_u64(p, value);
+    p[n] = '\0';
+    return bytes_from(p, n);
 }
 
 size_t arena_size(const struct arena *a)

@@ -25,15 +25,26 @@ void arena_reset(struct arena *a);
 /* From now on what it held is overwritten before it goes back to the heap: for keys. */
 void arena_wipe_on_free(struct arena *a);
 /* For what a peer or a control plane can size: NULL when there is no memory. */
-MUST_CHECK void *arena_try(struct arena *a, size_t size);
-void *arena_alloc_slowly(struct arena *a, size_t size);       /* arena_alloc()'s rare case */
-static inline void *arena_alloc(struct arena *a, size_t size) /* not zeroed */
+void *arena_try_slowly(struct arena *a, size_t size);
+void *arena_alloc_slowly(struct arena *a, size_t size);
+/* NULL: it takes another block; otherwise what the two below do most of the time. */
+static inline void *arena_take(struct arena *a, size_t size)
 {
     uintptr_t at = ((uintptr_t)a->at + 7) & ~(uintptr_t)7, end = (uintptr_t)a->end;
     if (HEAP_IS_WATCHED || UNLIKELY(at > end || end - at < size))
-        return arena_alloc_slowly(a, size);
+        return NULL;
     a->at = (char *)at + size;
     return (void *)at;
+}
+MUST_CHECK static inline void *arena_try(struct arena *a, size_t size)
+{
+    void *p = arena_take(a, size);
+    return LIKELY(p != NULL) ? p : arena_try_slowly(a, size);
+}
+static inline void *arena_alloc(struct arena *a, size_t size) /* not zeroed */
+{
+    void *p = arena_take(a, size);
+    return LIKELY(p != NULL) ? p : arena_alloc_slowly(a, size);
 }
 static inline void *arena_zalloc(struct arena *a, size_t size)
 {

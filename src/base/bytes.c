@@ -13,6 +13,24 @@ bool bytes_eq_nocase(struct bytes a, struct bytes b)
     return true;
 }
 
+bool bytes_have_upper(struct bytes b)
+{
+    const uint64_t ones = 0x0101010101010101ull, high = 0x8080808080808080ull;
+    const char *p = b.data, *end = b.len ? p + b.len : p; /* NULL may be no part of a sum */
+    for (; end - p >= 8; p += 8) {
+        uint64_t x;
+        memcpy(&x, p, 8);
+        uint64_t low = x & ~high;
+        if ((low + ones * (0x80 - 'A')) & ~(low + ones * (0x7f - 'Z')) & ~x & high)
+            return true;
+    }
+    for (; p < end; p++) {
+        if (*p >= 'A' && *p <= 'Z')
+            return true;
+    }
+    return false;
+}
+
 int bytes_cmp(struct bytes a, struct bytes b)
 {
     size_t n = a.len < b.len ? a.len : b.len;
@@ -42,6 +60,14 @@ bool bytes_ends_with_nocase(struct bytes b, struct bytes suffix)
     return b.len >= suffix.len && bytes_eq_nocase(bytes_skip(b, b.len - suffix.len), suffix);
 }
 
+size_t bytes_count_char(struct bytes b, char c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < b.len; i++)
+        n += b.data[i] == c;
+    return n;
+}
+
 ptrdiff_t bytes_rfind_char(struct bytes b, char c)
 {
     const char *p = b.len ? memrchr(b.data, c, b.len) : NULL;
@@ -69,13 +95,18 @@ ptrdiff_t bytes_find_nocase(struct bytes b, struct bytes needle)
 
 bool bytes_to_u64(struct bytes b, uint64_t *value)
 {
+    enum { ALWAYS_FITS = 19 };
     uint64_t v = 0;
+    unsigned digit;
     if (b.len == 0)
         return false;
-    for (size_t i = 0; i < b.len; i++) {
-        unsigned digit = (unsigned char)b.data[i] - (unsigned)'0';
-        /* 19 digits always fit. */
-        if (digit > 9 || (i >= 19 && v > (UINT64_MAX - digit) / 10))
+    const char *p = b.data, *end = p + b.len;
+    const char *near = b.len > ALWAYS_FITS ? p + ALWAYS_FITS : end;
+    for (; p < near && (digit = (unsigned char)*p - (unsigned)'0') <= 9; p++)
+        v = v * 10 + digit;
+    for (; p < end; p++) {
+        digit = (unsigned char)*p - (unsigned)'0';
+        if (digit > 9 || v > (UINT64_MAX - digit) / 10)
             return false;
         v = v * 10 + digit;
     }

@@ -40,6 +40,7 @@ static inline bool bytes_eq_str(struct bytes a, const char *s)
 
 /* ASCII only, as RFC 9110 field names and host names are compared. */
 bool bytes_eq_nocase(struct bytes a, struct bytes b);
+bool bytes_have_upper(struct bytes b);         /* a letter from A to Z */
 int bytes_cmp(struct bytes a, struct bytes b); /* like memcmp, shorter first */
 /* The same of two `struct bytes`, for qsort() and bsearch(). */
 int bytes_order(const void *a, const void *b);
@@ -53,6 +54,7 @@ static inline ptrdiff_t bytes_find_char(struct bytes b, char c)
     return p ? p - b.data : -1;
 }
 ptrdiff_t bytes_rfind_char(struct bytes b, char c);
+size_t bytes_count_char(struct bytes b, char c);
 ptrdiff_t bytes_find(struct bytes b, struct bytes needle);
 ptrdiff_t bytes_find_nocase(struct bytes b, struct bytes needle);
 /* b without its first n bytes; n is cut to b.len. */
@@ -102,6 +104,14 @@ void bytes_hash_set_seed(uint64_t seed);
 static inline char ascii_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+/* What a hexadecimal digit of either case stands for; -1: it is none. */
+static inline int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 static inline char ascii_upper(char c)

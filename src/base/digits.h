@@ -3,20 +3,30 @@
 #pragma once
 
 #include <stdint.h>
-#include <string.h>
 
 enum { DIGITS_U64_MAX = 20 };
+
+static inline unsigned digits_count(uint64_t value)
+{
+    for (unsigned n = 1;; n += 4, value /= 10000) {
+        if (value < 10)
+            return n;
+        if (value < 100)
+            return n + 1;
+        if (value < 1000)
+            return n + 2;
+        if (value < 10000)
+            return n + 3;
+    }
+}
 
 /* Returns how many were written; no NUL follows. */
 static inline unsigned digits_u64(char out[DIGITS_U64_MAX], uint64_t value)
 {
-    char digits[DIGITS_U64_MAX];
-    unsigned at = DIGITS_U64_MAX;
-    do
-        digits[--at] = (char)('0' + value % 10);
-    while (value /= 10);
-    memcpy(out, digits + at, DIGITS_U64_MAX - at);
-    return DIGITS_U64_MAX - at;
+    unsigned n = digits_count(value);
+    for (unsigned i = n; i-- > 0; value /= 10)
+        out[i] = (char)('0' + value % 10);
+    return n;
 }
 
 /* The last n digits, with zeros before them. Returns what follows. */

@@ -116,6 +116,11 @@ void *mem_try(size_t size)
     return malloc(size ? size : 1);
 }
 
+void *mem_try_aligned(size_t alignment, size_t size)
+{
+    return aligned_alloc(alignment, size);
+}
+
 void *mem_try_realloc(void *p, size_t size)
 {
     return realloc(p, size ? size : 1);

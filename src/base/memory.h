@@ -14,7 +14,8 @@ void *mem_alloc(size_t size);  /* not zeroed */
 void *mem_zalloc(size_t size); /* zeroed */
 void *mem_realloc(void *p, size_t size);
 char *mem_strdup(const char *s);
-MUST_CHECK void *mem_try(size_t size); /* NULL when there is no memory */
+MUST_CHECK void *mem_try(size_t size);                           /* NULL when there is no memory */
+MUST_CHECK void *mem_try_aligned(size_t alignment, size_t size); /* the same; a power of two */
 MUST_CHECK void *mem_try_realloc(void *p, size_t size);
 void mem_free(void *p);                   /* NULL allowed */
 NORETURN void mem_exhausted(size_t size); /* says so and ends the process */

@@ -65,9 +65,21 @@ static struct stat_scope *scope_new(struct stat_store *store, struct bytes prefi
     return s;
 }
 
+/* A configured name may have a NUL in it; that of a scope is a string, and has "_" there. */
+static char *without_nul(struct bytes prefix)
+{
+    char *copy = mem_alloc(prefix.len);
+    for (size_t i = 0; i < prefix.len; i++)
+        copy[i] = prefix.data[i] ? prefix.data[i] : '_';
+    return copy;
+}
+
 struct stat_scope *stat_scope_get(struct stat_store *store, struct bytes prefix,
                                   const struct stat_schema *schema)
 {
+    char *copy = prefix.len && memchr(prefix.data, '\0', prefix.len) ? without_nul(prefix) : NULL;
+    if (copy)
+        prefix.data = copy;
     pthread_mutex_lock(&store->lock);
     if (store->n_scopes >= store->n_buckets)
         resize_buckets(store, store->n_buckets ? store->n_buckets * 2 : 64);
@@ -78,6 +90,7 @@ struct stat_scope *stat_scope_get(struct stat_store *store, struct bytes prefix,
         s = scope_new(store, prefix, schema);
     s->refs++;
     pthread_mutex_unlock(&store->lock);
+    mem_free(copy);
     return s;
 }
 
@@ -196,15 +209,18 @@ void stat_set(struct stat_scope *scope, unsigned slot, unsigned id, int64_t valu
                           memory_order_relaxed);
 }
 
-static void *extra_for(struct stat_scope *scope, unsigned slot, unsigned id, size_t size)
+static NOINLINE void *extra_new(_Atomic int64_t *cell, size_t size)
+{
+    void *p = mem_zalloc(size);
+    atomic_store_explicit(cell, (intptr_t)p, memory_order_release);
+    return p;
+}
+
+static inline void *extra_for(struct stat_scope *scope, unsigned slot, unsigned id, size_t size)
 {
     _Atomic int64_t *cell = &stat_page_for(scope, slot, id)->cells[id % STAT_PAGE_CELLS];
     void *p = (void *)(intptr_t)atomic_load_explicit(cell, memory_order_relaxed);
-    if (p)
-        return p;
-    p = mem_zalloc(size);
-    atomic_store_explicit(cell, (intptr_t)p, memory_order_release);
-    return p;
+    return LIKELY(p != NULL) ? p : extra_new(cell, size);
 }
 
 static inline void bump(_Atomic uint64_t *v, uint64_t n)

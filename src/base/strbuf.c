@@ -36,9 +36,10 @@ void strbuf_add_str(struct strbuf *s, const char *text)
 
 void strbuf_add_u64(struct strbuf *s, uint64_t value)
 {
-    char digits[DIGITS_U64_MAX];
-    unsigned n = digits_u64(digits, value);
-    strbuf_add(s, digits, n);
+    if (UNLIKELY(s->cap - s->len <= DIGITS_U64_MAX))
+        strbuf_reserve(s, DIGITS_U64_MAX);
+    s->len += digits_u64(s->data + s->len, value);
+    s->data[s->len] = '\0';
 }
 
 void strbuf_vprintf(struct strbuf *s, const char *fmt, va_list ap)
@@ -150,19 +151,24 @@ static void add_json_control(struct strbuf *s, unsigned char c)
     }
 }
 
+static bool is_utf8(struct bytes b)
+{
+    size_t n = 1;
+    for (; b.len && n; b = bytes_skip(b, n))
+        n = utf8_length(b);
+    return n > 0;
+}
+
 void strbuf_add_json_escaped(struct strbuf *s, struct bytes b)
 {
-    while (b.len) {
-        unsigned char c = (unsigned char)b.data[0];
-        size_t n = utf8_length(b);
-        if (n == 0) {
-            strbuf_add_str(s, "\xef\xbf\xbd");
-            n = 1;
-        } else if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f) {
+    bool utf8 = is_utf8(b);
+    for (size_t i = 0; i < b.len; i++) {
+        unsigned char c = (unsigned char)b.data[i];
+        if (c >= 0x80 && !utf8)
+            strbuf_printf(s, "\\u%04x", c);
+        else if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f)
             add_json_control(s, c);
-        } else {
-            strbuf_add(s, b.data, n);
-        }
-        b = bytes_skip(b, n);
+        else
+            strbuf_add_char(s, b.data[i]);
     }
 }

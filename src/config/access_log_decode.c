@@ -8,6 +8,8 @@
 #include "config/runtime.h"
 #include "config/decode.h"
 #include "config/decode_util.h"
+#include "config/grpc_log.h"
+#include "config/metadata.h"
 #include "config/grpc_log_decode.h"
 #include "config/typed.h"
 #include "envoy/config/accesslog/v3/accesslog.upb.h"
@@ -26,8 +28,20 @@ typedef envoy_config_core_v3_SubstitutionFormatString format_msg;
 typedef google_protobuf_Struct struct_msg;
 typedef google_protobuf_Value value_msg;
 
-static bool take_value(struct arena *a, const value_msg *v, bool omit, struct json_format_node *out,
-                       struct error *err);
+/* log->format says what holds for all formats of the log. */
+static bool compile(struct arena *a, struct bytes text, struct access_log *log, struct format *out,
+                    struct error *err)
+{
+    out->omit_empty = log->omit_empty;
+    out->has_without_query = log->format.has_without_query;
+    if (!format_compile(a, text, out, err))
+        return false;
+    log->wants_upstream_metadata |= out->has_upstream_metadata;
+    return true;
+}
+
+static bool take_value(struct arena *a, const value_msg *v, struct access_log *log,
+                       struct json_format_node *out, struct error *err);
 
 static int by_key(const void *a, const void *b)
 {
@@ -36,7 +50,7 @@ static int by_key(const void *a, const void *b)
 }
 
 /* Keys are sorted, so that lines look the same in every process. */
-static bool take_struct(struct arena *a, const struct_msg *s, bool omit,
+static bool take_struct(struct arena *a, const struct_msg *s, struct access_log *log,
                         struct json_format_node *out, struct error *err)
 {
     size_t it = kUpb_Map_Begin, n = google_protobuf_Struct_fields_size(s);
@@ -47,14 +61,14 @@ static bool take_struct(struct arena *a, const struct_msg *s, bool omit,
         struct json_format_node *child = &out->children[out->n_children++];
         child->key = arena_dup(a, upb_bytes(google_protobuf_Struct_FieldsEntry_key(e)));
         const value_msg *v = google_protobuf_Struct_FieldsEntry_value(e);
-        if (!take_value(a, v, omit, child, err))
+        if (!take_value(a, v, log, child, err))
             return error_prefix(err, "%.*s: ", BYTES_ARG(child->key));
     }
     qsort(out->children, out->n_children, sizeof(out->children[0]), by_key);
     return true;
 }
 
-static bool take_list(struct arena *a, const google_protobuf_ListValue *l, bool omit,
+static bool take_list(struct arena *a, const google_protobuf_ListValue *l, struct access_log *log,
                       struct json_format_node *out, struct error *err)
 {
     size_t n;
@@ -62,32 +76,40 @@ static bool take_list(struct arena *a, const google_protobuf_ListValue *l, bool 
     out->kind = JSON_NODE_LIST;
     out->children = ARENA_ARRAY(a, struct json_format_node, n ? n : 1);
     for (size_t i = 0; i < n; i++) {
-        if (!take_value(a, values[i], omit, &out->children[out->n_children++], err))
+        if (!take_value(a, values[i], log, &out->children[out->n_children++], err))
             return error_prefix(err, "[%zu]: ", i);
     }
     return true;
 }
 
-static bool take_value(struct arena *a, const value_msg *v, bool omit, struct json_format_node *out,
-                       struct error *err)
+static struct bytes number_text(struct arena *a, double number)
+{
+    struct strbuf text = STRBUF_INIT;
+    metadata_add_number(&text, number);
+    struct bytes kept = arena_dup(a, strbuf_bytes(&text));
+    strbuf_fini(&text);
+    return kept;
+}
+
+static bool take_value(struct arena *a, const value_msg *v, struct access_log *log,
+                       struct json_format_node *out, struct error *err)
 {
     switch (v ? VALUE(kind_case)(v) : VALUE(kind_NOT_SET)) {
     case VALUE(kind_string_value):
         out->kind = JSON_NODE_FORMAT;
-        out->format.omit_empty = omit;
-        return format_compile(a, upb_bytes(VALUE(string_value)(v)), &out->format, err);
+        return compile(a, upb_bytes(VALUE(string_value)(v)), log, &out->format, err);
     case VALUE(kind_number_value):
-        out->kind = JSON_NODE_NUMBER;
-        out->number = VALUE(number_value)(v);
+        out->kind = JSON_NODE_LITERAL;
+        out->literal = number_text(a, VALUE(number_value)(v));
         return true;
     case VALUE(kind_bool_value):
-        out->kind = JSON_NODE_BOOL;
-        out->number = VALUE(bool_value)(v);
+        out->kind = JSON_NODE_LITERAL;
+        out->literal = VALUE(bool_value)(v) ? BYTES("true") : BYTES("false");
         return true;
     case VALUE(kind_struct_value):
-        return take_struct(a, VALUE(struct_value)(v), omit, out, err);
+        return take_struct(a, VALUE(struct_value)(v), log, out, err);
     case VALUE(kind_list_value):
-        return take_list(a, VALUE(list_value)(v), omit, out, err);
+        return take_list(a, VALUE(list_value)(v), log, out, err);
     case VALUE(kind_null_value):
     case VALUE(kind_NOT_SET):
         break;
@@ -96,24 +118,21 @@ static bool take_value(struct arena *a, const value_msg *v, bool omit, struct js
     return true;
 }
 
-static bool take_json(struct arena *a, const struct_msg *s, bool omit, struct access_log *log,
+static bool take_json(struct arena *a, const struct_msg *s, struct access_log *log,
                       struct error *err)
 {
     log->is_json = true;
-    return take_struct(a, s, omit, &log->json, err) || error_prefix(err, "json_format: ");
+    return take_struct(a, s, log, &log->json, err) || error_prefix(err, "json_format: ");
 }
 
-static bool take_text(struct arena *a, struct bytes text, bool omit, struct access_log *log,
-                      struct error *err)
+static bool take_text(struct arena *a, struct bytes text, struct access_log *log, struct error *err)
 {
-    log->format.omit_empty = omit;
-    if (text.len == 0)
-        text = bytes_of(access_log_default_format);
-    return format_compile(a, text, &log->format, err);
+    return compile(a, text, log, &log->format, err);
 }
 
-static bool check_formatters(struct decode_context *ctx, struct arena *a, const format_msg *m,
-                             struct error *err)
+/* Formatters bring operators of their own; most of them are there without by now. */
+static bool take_formatters(struct decode_context *ctx, struct arena *a, const format_msg *m,
+                            struct access_log *log, struct error *err)
 {
     size_t n;
     const envoy_config_core_v3_TypedExtensionConfig *const *list = FORMAT(formatters)(m, &n);
@@ -122,8 +141,10 @@ static bool check_formatters(struct decode_context *ctx, struct arena *a, const 
         if (!take_any(ctx, a, envoy_config_core_v3_TypedExtensionConfig_typed_config(list[i]), &t,
                       err))
             return error_prefix(err, "formatters[%zu]: ", i);
-        if (!bytes_eq_str(t.type_name,
-                          "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery"))
+        if (bytes_eq_str(t.type_name,
+                         "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery"))
+            log->format.has_without_query = true;
+        else if (!bytes_eq_str(t.type_name, "envoy.extensions.formatter.metadata.v3.Metadata"))
             return error_set(
                 err, "formatters[%zu]: Formatter not found: %.*s", i,
                 BYTES_ARG(upb_bytes(envoy_config_core_v3_TypedExtensionConfig_name(list[i]))));
@@ -134,30 +155,31 @@ static bool check_formatters(struct decode_context *ctx, struct arena *a, const 
 static bool take_format(struct decode_context *ctx, struct arena *a, const format_msg *m,
                         struct access_log *log, struct error *err)
 {
-    bool omit = m && FORMAT(omit_empty_values)(m);
     if (!m)
-        return take_text(a, BYTES_NONE, false, log, err);
-    if (!check_formatters(ctx, a, m, err))
+        return take_text(a, bytes_of(access_log_default_format), log, err);
+    log->omit_empty = FORMAT(omit_empty_values)(m);
+    if (!take_formatters(ctx, a, m, log, err))
         return false;
     switch (FORMAT(format_case)(m)) {
     case FORMAT(format_json_format):
-        return take_json(a, FORMAT(json_format)(m), omit, log, err);
+        return take_json(a, FORMAT(json_format)(m), log, err);
     case FORMAT(format_text_format_source): {
         const envoy_config_core_v3_DataSource *d = FORMAT(text_format_source)(m);
-        struct bytes text = upb_bytes(envoy_config_core_v3_DataSource_inline_string(d));
-        if (text.len == 0)
-            text = upb_bytes(envoy_config_core_v3_DataSource_inline_bytes(d));
-        if (text.len == 0)
+        bool is_string = envoy_config_core_v3_DataSource_has_inline_string(d);
+        if (!is_string && !envoy_config_core_v3_DataSource_has_inline_bytes(d))
             return error_set(err, "text_format_source: only inline_string and inline_bytes are "
                                   "implemented");
-        return take_text(a, text, omit, log, err);
+        return take_text(a,
+                         upb_bytes(is_string ? envoy_config_core_v3_DataSource_inline_string(d)
+                                             : envoy_config_core_v3_DataSource_inline_bytes(d)),
+                         log, err);
     }
     case FORMAT(format_text_format):
-        return take_text(a, upb_bytes(FORMAT(text_format)(m)), omit, log, err);
+        return take_text(a, upb_bytes(FORMAT(text_format)(m)), log, err);
     case FORMAT(format_NOT_SET):
         break;
     }
-    return take_text(a, BYTES_NONE, omit, log, err);
+    return take_text(a, bytes_of(access_log_default_format), log, err);
 }
 
 /* As in Envoy, a log that cannot be written refuses its listener, rather than losing lines. A pipe
@@ -191,23 +213,25 @@ static bool take_file(struct decode_context *ctx, struct arena *a, struct bytes 
 {
     const envoy_extensions_access_loggers_file_v3_FileAccessLog *m =
         LOGGERS(file_v3_FileAccessLog_parse)(value.data, value.len, arena);
+    struct bytes text;
     if (!m)
         return error_set(err, "the bytes are no FileAccessLog");
     if (!access_log_take_path(a, upb_bytes(LOGGERS(file_v3_FileAccessLog_path)(m)), log, err))
         return false;
     switch (LOGGERS(file_v3_FileAccessLog_access_log_format_case)(m)) {
     case LOGGERS(file_v3_FileAccessLog_access_log_format_format):
-        return take_text(a, upb_bytes(LOGGERS(file_v3_FileAccessLog_format)(m)), false, log, err);
+        text = upb_bytes(LOGGERS(file_v3_FileAccessLog_format)(m));
+        return take_text(a, text.len ? text : bytes_of(access_log_default_format), log, err);
     case LOGGERS(file_v3_FileAccessLog_access_log_format_json_format):
-        return take_json(a, LOGGERS(file_v3_FileAccessLog_json_format)(m), false, log, err);
+        return take_json(a, LOGGERS(file_v3_FileAccessLog_json_format)(m), log, err);
     case LOGGERS(file_v3_FileAccessLog_access_log_format_typed_json_format):
-        return take_json(a, LOGGERS(file_v3_FileAccessLog_typed_json_format)(m), false, log, err);
+        return take_json(a, LOGGERS(file_v3_FileAccessLog_typed_json_format)(m), log, err);
     case LOGGERS(file_v3_FileAccessLog_access_log_format_log_format):
         return take_format(ctx, a, LOGGERS(file_v3_FileAccessLog_log_format)(m), log, err);
     case LOGGERS(file_v3_FileAccessLog_access_log_format_NOT_SET):
         break;
     }
-    return take_text(a, BYTES_NONE, false, log, err);
+    return take_text(a, bytes_of(access_log_default_format), log, err);
 }
 
 static bool take_stream(struct decode_context *ctx, struct arena *a, struct bytes value,
@@ -274,6 +298,7 @@ bool access_log_decode(struct decode_context *ctx, struct arena *a, struct bytes
         ok = log->filter || error_prefix(err, "filter.");
     }
     upb_Arena_Free(arena);
+    log->wants_upstream_metadata |= log->grpc && log->grpc->wants_upstream_metadata;
     if (!ok)
         access_log_fini(log);
     *out = ok ? log : NULL;

@@ -265,14 +265,6 @@ static bool children_pass(const struct access_log_filter *f, const struct access
     return all;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The first eight digits of the ID, as Envoy's: the same for all who log the request. False: they
  * are no digits. */
 static bool number_of_id(struct bytes id, uint64_t *out)

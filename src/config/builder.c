@@ -32,6 +32,7 @@ struct builder *builder_new(const struct builder_table *table, const struct buil
                                      .stats = o->stats,
                                      .report = o->report,
                                      .strict = o->strict,
+                                     .tls = o->tls,
                                      .control_cluster_ok = control_cluster,
                                      .cluster_known = known_cluster,
                                      .owner = b};
@@ -550,6 +551,20 @@ void config_update_failed(struct builder *b, const struct config_source *source,
     builder_flush_wants(b);
     builder_init_advance(b);
     builder_count(b);
+}
+
+void config_update_unread(struct builder *b, const struct config_source *source,
+                          enum resource_type type)
+{
+    LIST_EACH(it, &b->store.lists[type])
+    {
+        struct resource *r = LIST_ENTRY(it, struct resource, link);
+        if (resource_type_is_global(type) || !r->told || !same_source(r, source))
+            continue;
+        builder_subscription_count(r, SUBSCRIPTION_ATTEMPT);
+        builder_subscription_count(r, SUBSCRIPTION_FAILURE);
+    }
+    config_update_failed(b, source, type);
 }
 
 static const char *const duplicates[] = {

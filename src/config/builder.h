@@ -27,6 +27,15 @@ struct tls_factory;
 
 typedef void builder_timer_fn(void *arg);
 
+/* Rule M14: the start goes by these. */
+#define INIT_STAGE_LIST(X)                                                                         \
+    X(IDLE) X(PRIMARY_CLUSTERS) X(RUNTIME) X(STATIC_CLUSTERS) X(CDS) X(LISTENERS) X(DONE)
+enum init_stage {
+#define X(id) INIT_##id,
+    INIT_STAGE_LIST(X)
+#undef X
+};
+
 /* What main gives. All calls on the config thread; none may call back into the builder before it
  * has returned, unless said. */
 struct builder_table {
@@ -71,8 +80,9 @@ struct builder_table {
     /* What requests asked for cannot be had now, or, of a virtual host, is in the newest snapshot;
      * builder_demand_key() tells what. NULL: nobody asks. */
     void (*demand_settled)(void *ctx, struct bytes key);
-    /* Rule M14: everything the process waits for at start has come or timed out. Once. */
-    void (*initialised)(void *ctx);
+    /* A stage of the start begins. INIT_DONE: all that the process waits for at start has come or
+     * timed out. Each once, in order. */
+    void (*stage)(void *ctx, enum init_stage stage);
 };
 
 struct builder_options {
@@ -133,6 +143,10 @@ void config_update(struct builder *b, const struct config_source *source, enum r
  * their first answer on this source and type stop waiting (T01, M15). */
 void config_update_failed(struct builder *b, const struct config_source *source,
                           enum resource_type type);
+/* The same where there was no response at all, as of a file that cannot be read: counted, too,
+ * where the resources have their statistics. */
+void config_update_unread(struct builder *b, const struct config_source *source,
+                          enum resource_type type);
 /* A delta stream of a source begins: what is held is told to the server, which sends again what it
  * refused to hold so far. Until then nothing is known of the last refusals. */
 void config_source_begins(struct builder *b, const struct config_source *source,
@@ -184,13 +198,6 @@ void builder_want_collections(struct builder *b, struct bytes cds, struct bytes 
 /* The sources of listeners and clusters (kind SOURCE_NONE: none). */
 void builder_start(struct builder *b, const struct config_source *cds,
                    const struct config_source *lds);
-#define INIT_STAGE_LIST(X)                                                                         \
-    X(IDLE) X(PRIMARY_CLUSTERS) X(RUNTIME) X(STATIC_CLUSTERS) X(CDS) X(LISTENERS) X(DONE)
-enum init_stage {
-#define X(id) INIT_##id,
-    INIT_STAGE_LIST(X)
-#undef X
-};
 enum init_stage builder_init_stage(const struct builder *b);
 const char *init_stage_name(enum init_stage s);
 

@@ -28,7 +28,7 @@ static void set_gauge(struct resource_version *v, unsigned id, uint32_t value)
     stat_set(v->state->stats, STAT_SLOT_CONFIG, id, value);
 }
 
-/* True: hosts have come or gone. */
+/* True: the hosts are not what they were. */
 static bool count_membership(struct resource_version *v, const struct host_set *before)
 {
     struct host_set_counts n = host_set_count(v->hosts);
@@ -37,22 +37,30 @@ static bool count_membership(struct resource_version *v, const struct host_set *
     set_gauge(v, STAT_MEMBERSHIP_TOTAL, n.total);
     set_gauge(v, STAT_MEMBERSHIP_HEALTHY, n.healthy);
     set_gauge(v, STAT_MEMBERSHIP_DEGRADED, n.degraded);
-    set_gauge(v, STAT_MEMBERSHIP_EXCLUDED, 0);
+    set_gauge(v, STAT_MEMBERSHIP_EXCLUDED, n.excluded);
     if (v->cluster->type != CLUSTER_STATIC) /* as Envoy */
-        set_gauge(v, STAT_MAX_HOST_WEIGHT, n.max_weight);
+        set_gauge(v, STAT_MAX_HOST_WEIGHT, n.max_weight ? n.max_weight : 1);
     if (host_set_equal(before, v->hosts) || (!before && n.total == 0))
         return false;
-    stat_inc(v->state->stats, STAT_SLOT_CONFIG, STAT_MEMBERSHIP_CHANGE);
+    stat_add(v->state->stats, STAT_SLOT_CONFIG, STAT_MEMBERSHIP_CHANGE,
+             host_set_moves(before, v->hosts));
     return true;
 }
 
-/* Envoy chooses a transport socket for each host as it is made; here there is one to choose. */
+/* Envoy makes all hosts of an update anew and chooses a transport socket for each, though most of
+ * them were there; here there is one to choose. */
 static void count_matches(struct resource_version *v)
 {
-    if (v->hosts->n_made == 0)
-        return;
-    stat_add(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_TRANSPORT_MATCHES, v->hosts->n_made);
-    v->hosts->n_made = 0;
+    if (v->hosts->n_hosts)
+        stat_add(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_TRANSPORT_MATCHES,
+                 v->hosts->n_hosts);
+}
+
+/* An update that says what is there already. */
+static void count_no_rebuild(struct resource_version *v)
+{
+    stat_inc(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_UPDATE_NO_REBUILD);
+    count_matches(v);
 }
 
 /* Takes over hs. An equal set is dropped: the node that is there stays. True: changed. */
@@ -60,7 +68,7 @@ static bool replace_hosts(struct builder *b, struct resource_version *v, struct 
 {
     struct host_set *old = v->hosts;
     if (old && host_set_equal(old, hs)) {
-        stat_inc(v->state->stats, STAT_SLOT_CONFIG, STAT_CLUSTER_UPDATE_NO_REBUILD);
+        count_no_rebuild(v);
         NODE_UNREF(&hs);
         return false;
     }
@@ -228,6 +236,12 @@ static bool endpoint_update(struct builder *b, struct resource *r, const struct 
     *unchanged = r->active && bytes_eq(r->active->wire, in->u->wire);
     if (*unchanged) {
         builder_keep_version(r->active, in);
+        LIST_EACH(it, &r->dependants)
+        {
+            struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
+            if (v == v->resource->active && v->hosts)
+                count_no_rebuild(v);
+        }
         return true;
     }
     struct hosts_for *all = decode_for_all(b, r, in->u->wire, err);

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "config/builder_private.h"
 #include "config/tls_stats.h"
+#include "config/wire.h"
 #include "config/xdstp.h"
 #include "config/route.h"
 #include "config/scoped_routes.h"
@@ -122,7 +123,9 @@ static struct tls_node *context_of(const struct listener_chain *c)
     return c->chain->tls ? c->chain->tls->node : NULL;
 }
 
-static struct chain_binding *find_binding(const struct listener_entry *e,
+enum { FIELD_CHAIN_METADATA = 5 };
+
+static struct chain_binding *find_binding(const struct listener_entry *e, const struct listener *l,
                                           const struct listener_chain *c,
                                           const struct http_manager *manager,
                                           const struct route_config *routes,
@@ -131,7 +134,9 @@ static struct chain_binding *find_binding(const struct listener_entry *e,
     for (unsigned i = 0; e && i <= e->n_chains; i++) {
         struct chain_binding *x = i < e->n_chains ? e->chains[i] : e->default_chain;
         if (x && x->chain == c->chain && x->manager == manager && x->routes == routes &&
-            x->scopes == scopes && x->tls == context_of(c))
+            x->scopes == scopes && x->tls == context_of(c) &&
+            bytes_eq(x->listener_metadata, l->metadata) &&
+            bytes_eq(x->chain_metadata, wire_find_bytes(c->wire, FIELD_CHAIN_METADATA)))
             return x;
     }
     return NULL;
@@ -146,17 +151,21 @@ static struct chain_binding *make_binding(struct builder *b, const struct listen
         c->manager && c->manager->scoped ? builder_scope_table(b, c->manager->scoped) : NULL;
     struct http_manager *manager = builder_manager_now(b, old, c);
     /* equal parts of a listener whose address changed still count elsewhere */
-    struct chain_binding *x =
-        old && old->stats == e->stats ? find_binding(old, c, manager, routes, scopes) : NULL;
+    struct chain_binding *x = old && old->stats == e->stats
+                                  ? find_binding(old, e->listener, c, manager, routes, scopes)
+                                  : NULL;
     if (x) {
         NODE_UNREF(&manager);
         return NODE_REF(x);
     }
-    struct bytes name = e->listener->name;
-    size_t more = node_pins_size() + name.len + 1;
+    struct bytes name = e->listener->name, metadata = e->listener->metadata;
+    struct bytes of_chain = wire_find_bytes(c->wire, FIELD_CHAIN_METADATA);
+    size_t more = node_pins_size() + name.len + metadata.len + of_chain.len + 3;
     x = node_new(NODE_BINDING, sizeof(*x), more, binding_fini);
     node_make_pinnable(&x->node);
     x->listener_name = arena_dup(x->node.arena, name);
+    x->listener_metadata = arena_dup(x->node.arena, metadata);
+    x->chain_metadata = arena_dup(x->node.arena, of_chain);
     x->chain = NODE_REF(c->chain);
     x->manager = manager;
     x->routes = routes ? NODE_REF(routes) : NULL;

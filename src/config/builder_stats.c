@@ -116,8 +116,10 @@ void config_source_failed(struct builder *b, const struct config_source *source)
         LIST_EACH(it, &b->store.lists[types[t]])
         {
             struct resource *r = LIST_ENTRY(it, struct resource, link);
-            if (r->told && r->source && bytes_eq(r->source->source.key, source->key))
+            if (r->told && r->source && bytes_eq(r->source->source.key, source->key)) {
+                builder_subscription_count(r, SUBSCRIPTION_ATTEMPT);
                 builder_subscription_count(r, SUBSCRIPTION_FAILURE);
+            }
         }
     }
     if (b->table.source_failed)

@@ -71,6 +71,8 @@ static void stop_timer(struct builder *b, struct resource *r)
 
 static void count_timeout(struct builder *b, struct resource *r)
 {
+    if (r->source->source.kind == SOURCE_ADS || r->source->source.kind == SOURCE_GRPC)
+        builder_subscription_count(r, SUBSCRIPTION_ATTEMPT);
     builder_subscription_count(r, SUBSCRIPTION_TIMEOUT);
     if (b->table.fetch_timed_out)
         b->table.fetch_timed_out(b->table.ctx, &r->source->source, r->type, r->name);
@@ -345,8 +347,7 @@ void builder_init_advance(struct builder *b)
         if (b->stage == INIT_LISTENERS)
             b->lds_want = want_all(b, b->lds, RESOURCE_LISTENER, b->lds_collection);
         builder_flush_wants(b);
-        if (b->stage == INIT_DONE)
-            b->table.initialised(b->table.ctx);
+        b->table.stage(b->table.ctx, b->stage);
     }
 }
 

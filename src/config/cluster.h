@@ -197,9 +197,13 @@ enum cluster_stat {
 extern const struct stat_schema cluster_stat_schema;
 
 struct circuit_breaker {
-    uint32_t max_connections, max_pending_requests, max_requests,
-        max_retries;               /* 1024,1024,1024,3 */
-    uint32_t max_connection_pools; /* UINT32_MAX: no limit */
+    union {
+        struct {
+            uint32_t max_connections, max_pending_requests, max_requests,
+                max_retries; /* 1024,1024,1024,3 */
+        };
+        uint32_t limits[N_BREAKERS]; /* the same, by enum breaker */
+    };
     bool track_remaining;
     bool has_budget;              /* retry_budget: counts in place of max_retries */
     double budget_percent;        /* of the requests that are active or wait, 20 ... */
@@ -218,7 +222,7 @@ struct cluster_state {
     uint32_t refs;            /* config thread */
     struct stat_scope *stats; /* cluster.NAME */
     struct {
-        _Atomic uint32_t connections, pending, requests, retries;
+        _Atomic uint32_t counts[N_BREAKERS];
         _Atomic uint8_t open; /* 1 << enum breaker: at its limit (the *_open gauges) */
         _Atomic(struct breaker_gauges *) tracked; /* track_remaining; NULL: not tracked */
     } in_use[N_ROUTING_PRIORITIES];
@@ -231,8 +235,6 @@ void cluster_state_track(struct cluster_state *s, struct bytes stat_name,
  * of the statistics. */
 void cluster_state_show_remaining(struct cluster_state *s, unsigned slot, unsigned priority,
                                   enum breaker b, uint32_t limit);
-_Atomic uint32_t *cluster_state_in_use(struct cluster_state *s, unsigned priority, enum breaker b);
-uint32_t circuit_breaker_limit(const struct circuit_breaker *cb, enum breaker b);
 /* What the gauges of the remaining ones count down from: 0 where a budget decides, as in Envoy. */
 uint32_t circuit_breaker_shown(const struct circuit_breaker *cb, enum breaker b);
 void cluster_state_ref(struct cluster_state *s);
@@ -278,15 +280,34 @@ static inline struct host_use *host_state_use(struct host_state *s)
     return atomic_load_explicit(&s->used, memory_order_acquire);
 }
 void host_state_ref(struct host_state *s);
-void host_state_unref(struct host_state **s);  /* config thread */
-void host_state_hold(struct host_state *s);    /* workers */
-void host_state_release(struct host_state *s); /* workers */
-unsigned host_state_reap(void);                /* config thread, with node_reap() */
+void host_state_unref(struct host_state **s); /* config thread */
+struct host_use *host_state_first_use(struct host_state *s);
+/* Workers hold what they use, and let go of it. */
+static inline void host_state_hold(struct host_state *s)
+{
+    struct host_use *u = host_state_use(s);
+    if (UNLIKELY(!u))
+        u = host_state_first_use(s);
+    atomic_fetch_add_explicit(&u->holds, 1, memory_order_relaxed);
+}
+static inline void host_state_release(struct host_state *s)
+{
+    uint32_t before = atomic_fetch_sub_explicit(&host_state_use(s)->holds, 1, memory_order_release);
+    CHECK(before > 0);
+}
+unsigned host_state_reap(void); /* config thread, with node_reap() */
 
 /* One endpoint. Kept small: a host set of 10,000 is common. */
+/* What most hosts have nothing of. */
+struct host_more {
+    struct bytes name;     /* endpoint.hostname, or the DNS name */
+    struct bytes metadata; /* an envoy.config.core.v3.Metadata (config/metadata.h) */
+    bool canary;           /* ... says so */
+};
+
 struct host {
     struct address address;
-    const struct bytes *name; /* endpoint.hostname, or the DNS name; NULL: none */
+    const struct host_more *more; /* NULL: nothing */
     struct host_state *state;
     uint32_t weight;   /* >= 1 */
     uint16_t locality; /* index into host_set.localities */
@@ -297,7 +318,11 @@ struct host {
 
 static inline struct bytes host_name(const struct host *h)
 {
-    return h->name ? *h->name : BYTES("");
+    return h->more ? h->more->name : BYTES("");
+}
+static inline struct bytes host_metadata(const struct host *h)
+{
+    return h->more ? h->more->metadata : BYTES("");
 }
 
 struct locality {
@@ -322,7 +347,7 @@ struct host_set {
     struct priority_set *priorities; /* 0 is tried first */
     uint32_t n_priorities;
     uint32_t overprovisioning_factor; /* percent, 140 */
-    uint32_t n_made;                  /* hosts new here and not counted yet; config thread */
+    bool weighted_priority_health;    /* a priority's health is that of its hosts' weights */
 };
 
 /* Where a DNS cluster's names come from (LOGICAL_DNS has exactly one). */
@@ -332,7 +357,7 @@ struct dns_target {
     uint16_t locality;
     uint32_t weight;
     uint8_t priority, health, socket;
-    struct bytes hostname;
+    struct bytes hostname, metadata;
 };
 
 enum upstream_protocol {
@@ -363,6 +388,7 @@ struct cluster {
     enum cluster_type type;
     enum lb_policy lb_policy;
     uint32_t least_request_choices; /* 2 */
+    bool least_request_scan;        /* all hosts are compared, not some choices */
     double active_request_bias;     /* 1.0 */
     double healthy_panic_threshold; /* percent, 50 */
     bool fail_traffic_on_panic;
@@ -373,8 +399,9 @@ struct cluster {
     const struct http2_options *http2; /* NULL: HTTP/1 alone */
     uint64_t idle_timeout_ms;          /* upstream connections, 1 hour */
     uint64_t max_connection_duration_ms;
+    uint64_t max_stream_duration_ms;      /* of a request, from its sending on; 0: no limit */
     uint32_t max_requests_per_connection; /* 0: no limit */
-    uint32_t max_response_headers_kb;     /* 60 */
+    uint32_t max_response_headers_kb;     /* 0: 80 of HTTP/1, 60 of HTTP/2 */
     uint32_t max_headers_count;           /* 100 */
     bool enable_trailers, allow_chunked_length;
     uint32_t h2_keepalive_interval_ms, h2_keepalive_timeout_ms; /* control channels (rule T05) */
@@ -382,6 +409,7 @@ struct cluster {
     bool keepalive;
     bool has_bind_address;
     struct address bind_address;
+    const struct bytes *metadata;  /* as in host_more; NULL: none */
     struct bytes eds_service_name; /* CLUSTER_EDS: the name asked for */
     const struct config_source *eds_source;
     enum dns_lookup_family dns_family;

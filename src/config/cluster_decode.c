@@ -18,11 +18,17 @@
 
 #define CLUSTER(f) envoy_config_cluster_v3_Cluster_##f
 #define BREAKERS(f) envoy_config_cluster_v3_CircuitBreakers_##f
+#define BIND(f) envoy_config_core_v3_BindConfig_##f
 #define TCP_KEEPALIVE(f) envoy_config_core_v3_TcpKeepalive_##f
 
 typedef envoy_config_cluster_v3_Cluster cluster_msg;
 
-enum { FIELD_EDS_CLUSTER_CONFIG = 3, FIELD_EDS_CONFIG = 1, NAME_MAX_LEN = 4096 };
+enum {
+    FIELD_EDS_CLUSTER_CONFIG = 3,
+    FIELD_EDS_CONFIG = 1,
+    FIELD_METADATA = 25,
+    NAME_MAX_LEN = 4096,
+};
 
 static bool take_type(struct decode_context *ctx, struct cluster *c, const cluster_msg *m,
                       struct error *err)
@@ -86,6 +92,18 @@ static bool take_eds(struct decode_context *ctx, struct cluster *c, const cluste
     return true;
 }
 
+static void take_metadata(struct cluster *c, const cluster_msg *m, struct bytes wire)
+{
+    struct arena *a = c->node.arena;
+    struct bytes metadata =
+        CLUSTER(has_metadata)(m) ? wire_message(a, wire, FIELD_METADATA) : BYTES_NONE;
+    if (metadata.len == 0)
+        return;
+    struct bytes *copy = arena_alloc(a, sizeof(*copy));
+    *copy = arena_dup(a, metadata);
+    c->metadata = copy;
+}
+
 static bool take_hosts(struct cluster *c, const cluster_msg *m, struct error *err)
 {
     const envoy_config_endpoint_v3_ClusterLoadAssignment *cla = CLUSTER(load_assignment)(m);
@@ -117,7 +135,6 @@ static const struct circuit_breaker breaker_default = {
     .max_pending_requests = 1024,
     .max_requests = 1024,
     .max_retries = 3,
-    .max_connection_pools = UINT32_MAX,
 };
 
 static bool take_retry_budget(const envoy_config_cluster_v3_CircuitBreakers_Thresholds *m,
@@ -133,6 +150,29 @@ static bool take_retry_budget(const envoy_config_cluster_v3_CircuitBreakers_Thre
     cb->min_retries_at_once = upb_u32(BREAKERS(Thresholds_RetryBudget_min_retry_concurrency)(b), 3);
     return (cb->budget_percent >= 0 && cb->budget_percent <= 100) ||
            error_set(err, "budget_percent: value must be inside range [0, 100]");
+}
+
+/* What each host would be limited by is listed; what could never be a limit of a host is wrong. */
+static bool check_host_breakers(const envoy_config_cluster_v3_CircuitBreakers *b, struct error *err)
+{
+    size_t n = 0;
+    const envoy_config_cluster_v3_CircuitBreakers_Thresholds *const *list =
+        b ? BREAKERS(per_host_thresholds)(b, &n) : NULL;
+    for (size_t i = 0; i < n; i++) {
+        const char *field =
+            BREAKERS(Thresholds_max_pending_requests)(list[i])   ? "max_pending_requests"
+            : BREAKERS(Thresholds_max_requests)(list[i])         ? "max_requests"
+            : BREAKERS(Thresholds_max_retries)(list[i])          ? "max_retries"
+            : BREAKERS(Thresholds_max_connection_pools)(list[i]) ? "max_connection_pools"
+            : BREAKERS(Thresholds_retry_budget)(list[i])         ? "retry_budget"
+                                                                 : NULL;
+        if (field)
+            return error_set(err,
+                             "circuit_breakers.per_host_thresholds[%zu].%s: a host can be "
+                             "limited by max_connections alone",
+                             i, field);
+    }
+    return true;
 }
 
 static bool take_breakers(struct cluster *c, const cluster_msg *m, struct error *err)
@@ -158,14 +198,53 @@ static bool take_breakers(struct cluster *c, const cluster_msg *m, struct error 
                 upb_u32(BREAKERS(Thresholds_max_pending_requests)(list[i]), 1024),
             .max_requests = upb_u32(BREAKERS(Thresholds_max_requests)(list[i]), 1024),
             .max_retries = upb_u32(BREAKERS(Thresholds_max_retries)(list[i]), 3),
-            .max_connection_pools =
-                upb_u32(BREAKERS(Thresholds_max_connection_pools)(list[i]), UINT32_MAX),
             .track_remaining = BREAKERS(Thresholds_track_remaining)(list[i]),
         };
         if (!take_retry_budget(list[i], &c->breakers[p], err))
             return error_prefix(err, "circuit_breakers.thresholds[%zu].retry_budget.", i);
     }
-    return true;
+    return check_host_breakers(b, err);
+}
+
+/* One more address, of the other family, for hosts of that family. It is listed, not used. */
+static bool check_other_source(const struct cluster *c, const envoy_config_core_v3_BindConfig *b,
+                               struct error *err)
+{
+    size_t n_extra, n_additional;
+    const envoy_config_core_v3_ExtraSourceAddress *const *extra =
+        BIND(extra_source_addresses)(b, &n_extra);
+    const envoy_config_core_v3_SocketAddress *const *additional =
+        BIND(additional_source_addresses)(b, &n_additional);
+    const char *field = n_extra ? "extra_source_addresses" : "additional_source_addresses";
+    struct address other;
+    if (n_extra + n_additional == 0)
+        return true;
+    if (n_extra && n_additional)
+        return error_set(err, "extra_source_addresses and additional_source_addresses are two "
+                              "names of the same: expected one of them");
+    if (n_extra + n_additional > 1)
+        return error_set(err, "%s: expected at most one address", field);
+    if (!c->has_bind_address)
+        return error_set(err, "%s: expected a source_address, too", field);
+    const envoy_config_core_v3_SocketAddress *a =
+        n_extra ? envoy_config_core_v3_ExtraSourceAddress_address(extra[0]) : additional[0];
+    if (!a)
+        return error_set(err, "%s[0].address: value is required", field);
+    if (!take_socket_address(a, &other, err))
+        return error_prefix(err, "%s[0]: ", field);
+    return other.kind != c->bind_address.kind ||
+           error_set(err, "%s[0]: expected the other version of IP than source_address has", field);
+}
+
+static bool take_source(struct cluster *c, const envoy_config_core_v3_BindConfig *b,
+                        struct error *err)
+{
+    if (BIND(source_address)(b)) {
+        c->has_bind_address = true;
+        if (!take_socket_address(BIND(source_address)(b), &c->bind_address, err))
+            return error_prefix(err, "source_address: ");
+    }
+    return check_other_source(c, b, err);
 }
 
 static bool take_connection(struct cluster *c, const cluster_msg *m, struct error *err)
@@ -188,13 +267,7 @@ static bool take_connection(struct cluster *c, const cluster_msg *m, struct erro
         c->keepalive_time_s = upb_u32(TCP_KEEPALIVE(keepalive_time)(k), 0);
         c->keepalive_interval_s = upb_u32(TCP_KEEPALIVE(keepalive_interval)(k), 0);
     }
-    if (b && envoy_config_core_v3_BindConfig_source_address(b)) {
-        c->has_bind_address = true;
-        if (!take_socket_address(envoy_config_core_v3_BindConfig_source_address(b),
-                                 &c->bind_address, err))
-            return error_prefix(err, "upstream_bind_config.source_address: ");
-    }
-    return true;
+    return !b || take_source(c, b, err) || error_prefix(err, "upstream_bind_config.");
 }
 
 /* What would send traffic elsewhere, or in the clear, if it were ignored. */
@@ -243,6 +316,7 @@ static bool take_cluster(struct decode_context *ctx, struct cluster *c, const cl
     c->stat_name = c->observability_name;
     if (memchr(c->stat_name.data, ':', c->stat_name.len))
         c->stat_name = stat_name_of(a, c->stat_name);
+    take_metadata(c, m, wire);
     c->wait_for_warm_on_init = upb_bool(CLUSTER(wait_for_warm_on_init)(m), true);
     return take_type(ctx, c, m, err) && check_refused(ctx, c, m, err) &&
            socket_matches_decode(ctx, c, m, wire, err) && take_connection(c, m, err) &&

@@ -26,8 +26,8 @@ static void take_choices(struct cluster *c, const struct google_protobuf_UInt32V
                          const envoy_config_core_v3_RuntimeDouble *bias)
 {
     c->least_request_choices = upb_u32(choices, 2);
-    if (bias)
-        c->active_request_bias = envoy_config_core_v3_RuntimeDouble_default_value(bias);
+    double value = bias ? envoy_config_core_v3_RuntimeDouble_default_value(bias) : 1.0;
+    c->active_request_bias = value >= 0.0 ? value : 1.0; /* neither negative nor NaN */
 }
 
 static bool check_locality(const locality_msg *m, struct error *err)
@@ -45,6 +45,8 @@ static bool take_least_request(struct cluster *c, struct bytes value, upb_Arena 
     if (!m)
         return error_set(err, "the bytes are no LeastRequest");
     c->lb_policy = LB_LEAST_REQUEST;
+    c->least_request_scan = LB(least_request_v3_LeastRequest_selection_method)(m) ==
+                            LB(least_request_v3_LeastRequest_FULL_SCAN);
     take_choices(c, LB(least_request_v3_LeastRequest_choice_count)(m),
                  LB(least_request_v3_LeastRequest_active_request_bias)(m));
     return check_locality(LB(least_request_v3_LeastRequest_locality_lb_config)(m), err);
@@ -159,11 +161,21 @@ static bool take_common(struct cluster *c, const cluster_msg *m, struct error *e
     const envoy_type_v3_Percent *panic = CLUSTER(CommonLbConfig_healthy_panic_threshold)(common);
     const envoy_config_cluster_v3_Cluster_CommonLbConfig_ZoneAwareLbConfig *zone =
         CLUSTER(CommonLbConfig_zone_aware_lb_config)(common);
+    uint64_t window_ms = 0;
+    if (!take_duration_ms(CLUSTER(CommonLbConfig_update_merge_window)(common),
+                          "common_lb_config.update_merge_window", &window_ms, err))
+        return false;
     if (panic)
         c->healthy_panic_threshold = envoy_type_v3_Percent_value(panic);
     if (zone)
         c->fail_traffic_on_panic =
             CLUSTER(CommonLbConfig_ZoneAwareLbConfig_fail_traffic_on_panic)(zone);
+    if (CLUSTER(load_balancing_policy)(m) &&
+        (zone || CLUSTER(CommonLbConfig_locality_weighted_lb_config)(common) ||
+         CLUSTER(CommonLbConfig_consistent_hashing_lb_config)(common)))
+        return error_set(err, "common_lb_config: zone_aware_lb_config, locality_weighted_lb_config "
+                              "and consistent_hashing_lb_config cannot be combined with "
+                              "load_balancing_policy");
     if (CLUSTER(CommonLbConfig_locality_weighted_lb_config)(common))
         return error_set(err, "common_lb_config.locality_weighted_lb_config is not implemented");
     return true;

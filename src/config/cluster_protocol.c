@@ -24,7 +24,9 @@ static bool take_common(struct cluster *c, const common_msg *m, struct error *er
         return true;
     if (!take_duration_ms(COMMON(idle_timeout)(m), "idle_timeout", &c->idle_timeout_ms, err) ||
         !take_duration_ms(COMMON(max_connection_duration)(m), "max_connection_duration",
-                          &c->max_connection_duration_ms, err))
+                          &c->max_connection_duration_ms, err) ||
+        !take_duration_ms(COMMON(max_stream_duration)(m), "max_stream_duration",
+                          &c->max_stream_duration_ms, err))
         return false;
     c->max_requests_per_connection =
         upb_u32(COMMON(max_requests_per_connection)(m), c->max_requests_per_connection);
@@ -174,7 +176,6 @@ bool cluster_protocol_decode(struct decode_context *ctx, struct cluster *c,
     bool seen = false;
     size_t it = kUpb_Map_Begin;
     c->idle_timeout_ms = 3600000;
-    c->max_response_headers_kb = 60;
     c->max_headers_count = 100;
     c->max_requests_per_connection = upb_u32(CLUSTER(max_requests_per_connection)(m), 0);
     const envoy_config_cluster_v3_Cluster_TypedExtensionProtocolOptionsEntry *e;

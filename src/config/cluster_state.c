@@ -19,43 +19,9 @@ struct cluster_state *cluster_state_new(struct stat_store *store, struct bytes s
     return s;
 }
 
-_Atomic uint32_t *cluster_state_in_use(struct cluster_state *s, unsigned priority, enum breaker b)
-{
-    switch (b) {
-    case BREAKER_CX:
-        return &s->in_use[priority].connections;
-    case BREAKER_PENDING:
-        return &s->in_use[priority].pending;
-    case BREAKER_RQ:
-        return &s->in_use[priority].requests;
-    case BREAKER_RETRY:
-        return &s->in_use[priority].retries;
-    case N_BREAKERS:
-        break;
-    }
-    check_failed(__FILE__, __LINE__, "breaker");
-}
-
-uint32_t circuit_breaker_limit(const struct circuit_breaker *cb, enum breaker b)
-{
-    switch (b) {
-    case BREAKER_CX:
-        return cb->max_connections;
-    case BREAKER_PENDING:
-        return cb->max_pending_requests;
-    case BREAKER_RQ:
-        return cb->max_requests;
-    case BREAKER_RETRY:
-        return cb->max_retries;
-    case N_BREAKERS:
-        break;
-    }
-    check_failed(__FILE__, __LINE__, "breaker");
-}
-
 uint32_t circuit_breaker_shown(const struct circuit_breaker *cb, enum breaker b)
 {
-    return b == BREAKER_RETRY && cb->has_budget ? 0 : circuit_breaker_limit(cb, b);
+    return b == BREAKER_RETRY && cb->has_budget ? 0 : cb->limits[b];
 }
 
 /* A gauge is the sum of what all threads wrote. Each writes the difference to what is shown, so
@@ -67,8 +33,7 @@ void cluster_state_show_remaining(struct cluster_state *s, unsigned slot, unsign
         atomic_load_explicit(&s->in_use[priority].tracked, memory_order_acquire);
     if (!g)
         return;
-    uint32_t used =
-        atomic_load_explicit(cluster_state_in_use(s, priority, b), memory_order_relaxed);
+    uint32_t used = atomic_load_explicit(&s->in_use[priority].counts[b], memory_order_relaxed);
     uint32_t left = used < limit ? limit - used : 0;
     uint32_t before = atomic_exchange_explicit(&g->shown[b], left, memory_order_relaxed);
     stat_add(g->scope, slot, b, (int64_t)left - before);
@@ -181,27 +146,13 @@ const struct host_use *host_state_seen(const struct host_state *s)
 }
 
 /* Two workers may meet here: the first one's is taken. */
-static struct host_use *first_use(struct host_state *s)
+struct host_use *host_state_first_use(struct host_state *s)
 {
     struct host_use *mine = NEW(struct host_use), *other = NULL;
     if (atomic_compare_exchange_strong(&s->used, &other, mine))
         return mine;
     mem_free(mine);
     return other;
-}
-
-void host_state_hold(struct host_state *s)
-{
-    struct host_use *u = host_state_use(s);
-    if (UNLIKELY(!u))
-        u = first_use(s);
-    atomic_fetch_add_explicit(&u->holds, 1, memory_order_relaxed);
-}
-
-void host_state_release(struct host_state *s)
-{
-    uint32_t before = atomic_fetch_sub_explicit(&host_state_use(s)->holds, 1, memory_order_release);
-    CHECK(before > 0);
 }
 
 unsigned host_state_reap(void)

@@ -16,10 +16,13 @@ enum config_source_kind {
     SOURCE_REST,
 };
 
+struct google_grpc;
+
 struct grpc_service {
-    struct bytes cluster_name; /* envoy_grpc */
-    struct bytes authority;    /* empty: the cluster's name */
-    uint64_t timeout_ms;       /* 0: none */
+    struct bytes cluster_name;        /* google_grpc: its target_uri, for messages */
+    struct bytes authority;           /* empty: the cluster's name */
+    const struct google_grpc *google; /* NULL: envoy_grpc */
+    uint64_t timeout_ms;              /* 0: none */
     struct bytes *metadata_keys, *metadata_values;
     unsigned n_metadata;
     uint64_t retry_base_ms, retry_max_ms; /* 0: 500 and 30000 (rule T02) */

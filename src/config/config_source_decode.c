@@ -5,6 +5,7 @@
 
 #include "config/decode.h"
 #include "config/decode_util.h"
+#include "config/google_grpc.h"
 #include "config/wire_slice.h"
 #include "envoy/config/core/v3/backoff.upb.h"
 #include "envoy/config/core/v3/base.upb.h"
@@ -45,18 +46,10 @@ static bool take_retry(const envoy_config_core_v3_RetryPolicy *p, struct grpc_se
     return true;
 }
 
-bool take_grpc_service(struct arena *a, const envoy_config_core_v3_GrpcService *m,
-                       struct grpc_service *out, struct error *err)
+static void take_metadata(struct arena *a, const envoy_config_core_v3_GrpcService *m,
+                          struct grpc_service *out)
 {
-    const envoy_config_core_v3_GrpcService_EnvoyGrpc *g = GRPC(envoy_grpc)(m);
     size_t n;
-    if (!g)
-        return error_set(err, "expected envoy_grpc (google_grpc is not implemented)");
-    out->cluster_name = arena_dup(a, upb_bytes(GRPC(EnvoyGrpc_cluster_name)(g)));
-    out->authority = arena_dup(a, upb_bytes(GRPC(EnvoyGrpc_authority)(g)));
-    if (!take_duration_ms(GRPC(timeout)(m), "timeout", &out->timeout_ms, err) ||
-        !take_retry(GRPC(EnvoyGrpc_retry_policy)(g), out, err))
-        return false;
     const envoy_config_core_v3_HeaderValue *const *headers = GRPC(initial_metadata)(m, &n);
     out->metadata_keys = ARENA_ARRAY(a, struct bytes, n ? n : 1);
     out->metadata_values = ARENA_ARRAY(a, struct bytes, n ? n : 1);
@@ -66,7 +59,32 @@ bool take_grpc_service(struct arena *a, const envoy_config_core_v3_GrpcService *
             arena_dup(a, upb_bytes(envoy_config_core_v3_HeaderValue_value(headers[i])));
     }
     out->n_metadata = (unsigned)n;
+}
+
+bool take_grpc_service(struct arena *a, const envoy_config_core_v3_GrpcService *m,
+                       struct grpc_service *out, struct error *err)
+{
+    const envoy_config_core_v3_GrpcService_EnvoyGrpc *g = GRPC(envoy_grpc)(m);
+    if (!g)
+        return error_set(err, "google_grpc is not implemented here: use envoy_grpc");
+    out->cluster_name = arena_dup(a, upb_bytes(GRPC(EnvoyGrpc_cluster_name)(g)));
+    out->authority = arena_dup(a, upb_bytes(GRPC(EnvoyGrpc_authority)(g)));
+    if (!take_duration_ms(GRPC(timeout)(m), "timeout", &out->timeout_ms, err) ||
+        !take_retry(GRPC(EnvoyGrpc_retry_policy)(g), out, err))
+        return false;
+    take_metadata(a, m, out);
     return true;
+}
+
+/* A control plane may be named by where it is. */
+static bool take_google(struct decode_context *ctx, struct arena *a,
+                        const envoy_config_core_v3_GrpcService *m, struct grpc_service *out,
+                        struct error *err)
+{
+    if (!take_duration_ms(GRPC(timeout)(m), "timeout", &out->timeout_ms, err))
+        return false;
+    take_metadata(a, m, out);
+    return google_grpc_decode(ctx, a, GRPC(google_grpc)(m), out, err);
 }
 
 static bool check_control_cluster(const struct decode_context *ctx, struct bytes name,
@@ -89,6 +107,8 @@ static bool take_service(struct decode_context *ctx, struct arena *a,
 {
     const envoy_config_core_v3_GrpcService_EnvoyGrpc *g = GRPC(envoy_grpc)(m);
     struct bytes name = g ? upb_bytes(GRPC(EnvoyGrpc_cluster_name)(g)) : BYTES_NONE;
+    if (GRPC(google_grpc)(m))
+        return take_google(ctx, a, m, out, err);
     if (g && !check_control_cluster(ctx, name, err))
         return false;
     return take_grpc_service(a, m, out, err);

@@ -80,6 +80,11 @@ bool take_duration_ms(const struct google_protobuf_Duration *d, const char *fiel
     return true;
 }
 
+bool take_ip(struct bytes ip, uint16_t port, struct address *out)
+{
+    return (ip.len == 0 || ip.data[0] != '[') && address_parse_ip(ip, port, out);
+}
+
 bool take_socket_address(const struct envoy_config_core_v3_SocketAddress *m, struct address *out,
                          struct error *err)
 {
@@ -95,7 +100,7 @@ bool take_socket_address(const struct envoy_config_core_v3_SocketAddress *m, str
     uint32_t port = envoy_config_core_v3_SocketAddress_port_value(m);
     if (port > 65535)
         return error_set(err, "socket_address.port_value: %u is no port", port);
-    if (!address_parse_ip(ip, (uint16_t)port, out))
+    if (!take_ip(ip, (uint16_t)port, out))
         return error_set(err, "socket_address.address: malformed IP address: %.*s", BYTES_ARG(ip));
     return true;
 }
@@ -134,7 +139,7 @@ bool take_cidr(const struct envoy_config_core_v3_CidrRange *m, struct address_pr
     struct bytes ip = upb_bytes(envoy_config_core_v3_CidrRange_address_prefix(m));
     uint32_t len = upb_u32(envoy_config_core_v3_CidrRange_prefix_len(m), 0);
     struct address base;
-    if (!address_parse_ip(ip, 0, &base))
+    if (!take_ip(ip, 0, &base))
         return error_set(err, "malformed IP address: %.*s", BYTES_ARG(ip));
     if (len > 128 || !address_prefix_init(out, &base, len))
         return error_set(err, "invalid range: %.*s/%u", BYTES_ARG(ip), len);

@@ -17,6 +17,7 @@ struct descriptors;
 struct field_report;
 struct runtime;
 struct route_config;
+struct tls_factory;
 struct validator;
 
 /* Lives as long as the builder; decoders keep nothing of it. */
@@ -25,6 +26,7 @@ struct decode_context {
     struct validator *validator;
     const struct filter_registry *filters;
     struct stat_store *stats;
+    const struct tls_factory *tls;      /* NULL: there is no TLS */
     const struct config_source *self;   /* where the resource came from: resolves SOURCE_SELF */
     struct field_report *report;        /* what was accepted and not acted on; NULL: not wanted */
     bool strict;                        /* what is not implemented is refused */
@@ -73,9 +75,12 @@ struct host_set *host_set_from_dns(const struct cluster *c, const struct dns_res
                                    const struct host_set *previous);
 /* Counts by the resource's own word: total, healthy, degraded, greatest weight. */
 struct host_set_counts {
-    uint32_t total, healthy, degraded, max_weight;
+    uint32_t total, healthy, degraded, excluded, max_weight;
 };
 struct host_set_counts host_set_count(const struct host_set *hs);
+/* Of how many priorities hosts have come or gone; a host of another locality is another. before:
+ * NULL for none. */
+unsigned host_set_moves(const struct host_set *before, const struct host_set *now);
 /* Do both name the same hosts with the same attributes, in the same order? */
 bool host_set_equal(const struct host_set *a, const struct host_set *b);
 

@@ -28,6 +28,8 @@ MUST_CHECK bool take_duration_ms(const struct google_protobuf_Duration *d, const
 
 MUST_CHECK bool take_address(const struct envoy_config_core_v3_Address *m, struct address *out,
                              struct error *err);
+/* An IP address of a configuration: without the brackets that only a port asks for. */
+MUST_CHECK bool take_ip(struct bytes ip, uint16_t port, struct address *out);
 MUST_CHECK bool take_socket_address(const struct envoy_config_core_v3_SocketAddress *m,
                                     struct address *out, struct error *err);
 MUST_CHECK bool take_cidr(const struct envoy_config_core_v3_CidrRange *m,

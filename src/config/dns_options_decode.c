@@ -39,7 +39,7 @@ static bool take_server(const envoy_config_core_v3_Address *m, struct address *o
     uint32_t port = SOCKET(port_value)(s);
     if (port > 65535)
         return error_set(err, "socket_address.port_value: %u is no port", port);
-    return address_parse_ip(ip, (uint16_t)port, out) ||
+    return take_ip(ip, (uint16_t)port, out) ||
            error_set(err, "malformed IP address: %.*s", BYTES_ARG(ip));
 }
 

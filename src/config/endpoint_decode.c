@@ -118,8 +118,10 @@ static void take_shape(struct host_set *hs, const cla_msg *m)
     const envoy_config_endpoint_v3_ClusterLoadAssignment_Policy *policy = CLA(policy)(m);
     size_t n;
     const group_msg *const *groups = CLA(endpoints)(m, &n);
-    if (policy)
+    if (policy) {
         hs->overprovisioning_factor = upb_u32(POLICY(overprovisioning_factor)(policy), 140);
+        hs->weighted_priority_health = POLICY(weighted_priority_health)(policy);
+    }
     if (is_plain(m)) {
         hs->localities = &plain_locality;
         hs->n_localities = hs->n_priorities = 1;
@@ -140,6 +142,25 @@ static void take_shape(struct host_set *hs, const cla_msg *m)
     }
 }
 
+/* The metadata in the wire format; empty: none. *scratch: NULL, or to be freed after use. */
+static struct bytes metadata_of(const entry_msg *entry, upb_Arena **scratch)
+{
+    const envoy_config_core_v3_Metadata *m = ENTRY(metadata)(entry);
+    size_t len = 0;
+    *scratch = NULL;
+    if (!m || envoy_config_core_v3_Metadata_filter_metadata_size(m) == 0)
+        return BYTES("");
+    *scratch = upb_Arena_New();
+    const char *wire = envoy_config_core_v3_Metadata_serialize(m, *scratch, &len);
+    return wire ? bytes_from(wire, len) : BYTES("");
+}
+
+static void free_scratch(upb_Arena *scratch)
+{
+    if (scratch)
+        upb_Arena_Free(scratch);
+}
+
 static bool take_host(struct host_set *hs, const struct socket_picker *sockets, const group_msg *g,
                       size_t at, const entry_msg *entry, struct error *err)
 {
@@ -152,7 +173,9 @@ static bool take_host(struct host_set *hs, const struct socket_picker *sockets, 
                          "or 'LOGICAL_DNS'");
         return false;
     }
-    h->name = host_set_name(hs, upb_bytes(ENDPOINT(hostname)(e)));
+    upb_Arena *scratch;
+    h->more = host_set_more(hs, upb_bytes(ENDPOINT(hostname)(e)), metadata_of(entry, &scratch));
+    free_scratch(scratch);
     h->weight = upb_u32(ENTRY(load_balancing_weight)(entry), 1);
     if (h->weight == 0)
         h->weight = 1;
@@ -231,6 +254,7 @@ static bool take_target(struct cluster *c, const group_msg *g, size_t at, const 
     if (port > 65535 || envoy_config_core_v3_SocketAddress_has_named_port(s))
         return error_set(err, "socket_address: expected a port_value of at most 65535");
     uint32_t weight = upb_u32(ENTRY(load_balancing_weight)(entry), 1);
+    upb_Arena *scratch;
     c->dns_targets[c->n_dns_targets++] = (struct dns_target){
         .name = arena_dup(a, name),
         .port = (uint16_t)port,
@@ -240,7 +264,9 @@ static bool take_target(struct cluster *c, const group_msg *g, size_t at, const 
         .health = health_of(entry),
         .socket = (uint8_t)target_socket(c, g, entry),
         .hostname = arena_dup(a, upb_bytes(ENDPOINT(hostname)(e))),
+        .metadata = arena_dup(a, metadata_of(entry, &scratch)),
     };
+    free_scratch(scratch);
     return true;
 }
 
@@ -282,8 +308,10 @@ struct host_set *host_set_decode(struct decode_context *ctx, const struct cluste
         error_set(err, "the bytes are no ClusterLoadAssignment");
     else
         hs = host_set_of_message(c, m, err);
-    if (hs)
+    if (hs) {
+        host_set_drop_duplicates(hs);
         host_set_finish(hs, previous, true);
+    }
     upb_Arena_Free(arena);
     return hs;
 }

@@ -161,50 +161,26 @@ static bool take_match(struct arena *a, const match_msg *m, struct filter_chain_
     return take_match_addresses(a, m, out, err);
 }
 
-static bool take_slot(struct decode_context *ctx, struct filter_chain *c,
-                      const struct network_filter *f, bool last, struct error *err)
+/* There are none but the HTTP connection manager, and observers that may be left out before it. */
+static bool check_other(struct decode_context *ctx, const struct network_filter *f, bool last,
+                        struct error *err)
 {
     const struct filter_registry *r = ctx->filters;
-    const struct filter_factory *factory =
-        f->typed.type_name.len ? filter_registry_find(r->network, r->n_network, f->typed.type_name)
-                               : NULL;
     bool skip = false;
     for (unsigned i = 0; i < r->n_skippable; i++)
         skip |= f->typed.type_name.len && bytes_eq_str(f->typed.type_name, r->skippable[i]);
-    if (!factory && skip && !last) {
-        if (ctx->report)
-            field_report_add(ctx->report, FIELD_IGNORED, f->name, "the filter is skipped");
-        return true;
-    }
-    if (!factory)
+    if (!skip || last)
         return error_set(err,
                          "Didn't find a registered implementation for '%.*s' with type URL: '%.*s'",
                          BYTES_ARG(f->name), BYTES_ARG(f->typed.type_name));
-    if (factory->terminal != last)
-        return error_set(err,
-                         last ? "Error: non-terminal filter named %.*s of type %s is the last "
-                                "filter in a network filter chain."
-                              : "Error: terminal filter named %.*s of type %s must be the last "
-                                "filter in a network filter chain.",
-                         BYTES_ARG(f->name), factory->name);
-    struct filter_context fctx = {.arena = c->node.arena,
-                                  .stats = ctx->stats,
-                                  .self = ctx->self,
-                                  .owner = ctx->owner,
-                                  .decode = ctx};
-    struct network_filter_slot *slot = &c->filters[c->n_filters];
-    slot->factory = factory;
-    slot->name = arena_dup(c->node.arena, f->name);
-    if (factory->config_new && !(slot->config = factory->config_new(&fctx, f->typed.value, err)))
-        return error_set(err, "the filter refused its configuration");
-    c->n_filters++;
+    if (ctx->report)
+        field_report_add(ctx->report, FIELD_IGNORED, f->name, "the filter is skipped");
     return true;
 }
 
-static bool take_slots(struct decode_context *ctx, struct filter_chain *c,
-                       const struct network_filter *f, size_t n, struct error *err)
+static bool check_filters(struct decode_context *ctx, struct filter_chain *c,
+                          const struct network_filter *f, size_t n, struct error *err)
 {
-    c->filters = ARENA_ARRAY(c->node.arena, struct network_filter_slot, n ? n : 1);
     for (size_t i = 0; i < n; i++) {
         bool last = i + 1 == n;
         if (is_hcm(&f[i])) {
@@ -215,7 +191,7 @@ static bool take_slots(struct decode_context *ctx, struct filter_chain *c,
                                  "envoy.filters.network.http_connection_manager must be the last "
                                  "filter in a network filter chain.",
                                  BYTES_ARG(f[i].name));
-        } else if (!take_slot(ctx, c, &f[i], last, err)) {
+        } else if (!check_other(ctx, &f[i], last, err)) {
             return error_prefix(err, "filters[%zu]: ", i);
         }
     }
@@ -225,10 +201,6 @@ static bool take_slots(struct decode_context *ctx, struct filter_chain *c,
 static void filter_chain_fini(struct node *n)
 {
     struct filter_chain *c = CONTAINER_OF(n, struct filter_chain, node);
-    for (unsigned i = 0; i < c->n_filters; i++) {
-        if (c->filters[i].factory->config_free && c->filters[i].config)
-            c->filters[i].factory->config_free(c->filters[i].config);
-    }
     tls_socket_fini((struct tls_socket *)c->tls);
 }
 
@@ -257,7 +229,7 @@ static bool take_chain(struct decode_context *ctx, struct filter_chain *c, const
            transport_socket_decode(ctx, a, CHAIN(transport_socket)(m), true, "transport_socket",
                                    &c->tls, err) &&
            bind_sessions(c, wire) && take_match(a, CHAIN(filter_chain_match)(m), &c->match, err) &&
-           take_slots(ctx, c, f, n, err);
+           check_filters(ctx, c, f, n, err);
 }
 
 static const struct listener_chain *nth_previous(const struct listener_parts *p, unsigned i)

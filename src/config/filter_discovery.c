@@ -5,6 +5,7 @@
 #include "config/field_report.h"
 #include "config/typed.h"
 #include "config/wire_slice.h"
+#include "config/xdstp.h"
 #include "envoy/config/core/v3/config_source.upb.h"
 
 #define SOURCE(f) envoy_config_core_v3_ExtensionConfigSource_##f
@@ -145,7 +146,7 @@ filter_discovery_decode(struct decode_context *ctx, struct arena *a, struct byte
 {
     struct filter_discovery *d = ARENA_NEW(a, struct filter_discovery);
     struct bytes source = wire_message(a, wire, FIELD_CONFIG_SOURCE);
-    d->name = name;
+    d->name = xdstp_canonical(a, name);
     d->stat_prefix = stat_prefix;
     d->last = last;
     d->without_warming = SOURCE(apply_default_config_without_warming)(m);

@@ -19,7 +19,7 @@ struct filter_config {
 };
 
 struct filter_discovery {
-    struct bytes name; /* of the filter, and of the resource */
+    struct bytes name; /* of the resource: the filter's, its parameters in order (O10) */
     struct config_source source;
     struct bytes *type_names;
     unsigned n_type_names;

@@ -23,8 +23,6 @@ struct filter_context {
     const struct config_source *self; /* the source the parent came from (rule O05) */
     void *owner;                      /* the builder's */
     struct decode_context *decode;    /* for parts that decode.h decodes */
-    /* Network filters: the HTTP connection manager hands over what it decoded. */
-    void (*set_http_manager)(struct filter_context *ctx, struct http_manager *manager);
 };
 
 struct filter_factory {
@@ -43,8 +41,8 @@ struct filter_factory {
 };
 
 struct filter_registry {
-    const struct filter_factory *const *http, *const *network, *const *listener;
-    unsigned n_http, n_network, n_listener;
+    const struct filter_factory *const *http;
+    unsigned n_http;
     /* Stands where the configuration of a filter has not come: answers 500. */
     const struct filter_factory *missing;
     /* Pure observers that may be skipped with a count (architecture section 5). */

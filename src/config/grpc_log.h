@@ -12,9 +12,9 @@ struct grpc_log_tag {
     struct bytes text;     /* TAG_TEXT; the name of the header, in lower case, or of the metadata */
     struct bytes fallback; /* where there is no such header or metadata; empty: no tag then */
     struct format format;  /* TAG_FORMAT */
-    struct bytes *path;    /* TAG_METADATA: what to follow in them; those of the route ... */
+    struct bytes *path;    /* TAG_METADATA: what to follow in them */
     unsigned n_path;
-    bool of_request; /* ... or those that filters set, of whom there are none */
+    enum { OF_REQUEST, OF_ROUTE, OF_CLUSTER, OF_HOST } of; /* request: none, no filter sets any */
 };
 
 /* Names of headers, in lower case. */
@@ -34,4 +34,5 @@ struct grpc_log {
     struct grpc_log_names request_headers, response_headers, response_trailers;
     struct grpc_log_tag *tags;
     unsigned n_tags;
+    bool wants_upstream_metadata; /* a tag is of them: of the cluster's or the host's */
 };

@@ -51,14 +51,17 @@ static bool take_metadata(struct arena *a, const TAG(Metadata) * m, struct grpc_
     out->fallback = copy(a, TAG(Metadata_default_value)(m));
     switch (kind ? KIND(_kind_case)(kind) : KIND(_kind_NOT_SET)) {
     case KIND(_kind_request):
-        out->of_request = true;
+        out->of = OF_REQUEST;
         break;
     case KIND(_kind_route):
+        out->of = OF_ROUTE;
         break;
     case KIND(_kind_cluster):
-        return error_set(err, "metadata.kind.cluster is not implemented");
+        out->of = OF_CLUSTER;
+        break;
     case KIND(_kind_host):
-        return error_set(err, "metadata.kind.host is not implemented");
+        out->of = OF_HOST;
+        break;
     case KIND(_kind_NOT_SET):
         return error_set(err, "metadata.kind is required");
     }
@@ -109,6 +112,10 @@ static bool take_tags(struct arena *a, const common_msg *m, struct grpc_log *out
     for (size_t i = 0; i < n; i++) {
         if (!take_tag(a, tags[i], &out->tags[i], err))
             return error_prefix(err, "custom_tags[%zu].", i);
+        out->wants_upstream_metadata |=
+            out->tags[i].kind == TAG_METADATA &&
+            (out->tags[i].of == OF_CLUSTER || out->tags[i].of == OF_HOST);
+        out->wants_upstream_metadata |= out->tags[i].format.has_upstream_metadata;
     }
     out->n_tags = (unsigned)n;
     return true;
@@ -145,6 +152,8 @@ static bool take_common(struct arena *a, const common_msg *m, struct grpc_log *o
     out->log_name = copy(a, COMMON(log_name)(m));
     out->flush_ms = upb_duration_ms(COMMON(buffer_flush_interval)(m), FLUSH_MS);
     out->buffer_bytes = upb_u32(COMMON(buffer_size_bytes)(m), BUFFER_BYTES);
+    if (!COMMON(grpc_service)(m))
+        return error_set(err, "grpc_service: value is required");
     if (!take_grpc_service(a, COMMON(grpc_service)(m), &out->service, err))
         return error_prefix(err, "grpc_service.");
     if (!take_retry(m, out, err))

@@ -18,23 +18,16 @@ static bool action_decode(const envoy_config_core_v3_HeaderValueOption *o,
     return true;
 }
 
-/* A token of RFC 9110. The rules of the API take all but line ends, so that "a: b" would pass. */
-static bool is_name_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("-_.!#$%&'*+^`|~", c));
-}
-
+/* The rules of the API take all but line ends, so that "a: b" would pass. */
 static bool name_allowed(struct bytes name, struct error *err)
 {
     if (name.len == 0)
         return error_set(err, "header.key: expected at least 1 character");
-    for (size_t i = name.data[0] == ':'; i < name.len; i++) {
-        if (!is_name_char(name.data[i]))
-            return error_set(
-                err, "header.key: expected letters, digits and -_.!#$%%&'*+^`|~, got '%.*s'",
-                BYTES_ARG(name));
-    }
+    struct bytes plain = bytes_skip(name, name.data[0] == ':');
+    if (plain.len && !header_name_is_token(plain))
+        return error_set(err,
+                         "header.key: expected letters, digits and -_.!#$%%&'*+^`|~, got '%.*s'",
+                         BYTES_ARG(name));
     if (name.data[0] == ':' || bytes_eq_str(name, "host"))
         return error_set(err, ":-prefixed or host headers may not be modified ('%.*s')",
                          BYTES_ARG(name));
@@ -47,8 +40,8 @@ static bool addition_decode(const envoy_config_core_v3_HeaderValueOption *o, str
     const envoy_config_core_v3_HeaderValue *h = envoy_config_core_v3_HeaderValueOption_header(o);
     if (!h)
         return error_set(err, "header: expected a header, got nothing");
-    out->name = upb_lower(envoy_config_core_v3_HeaderValue_key(h), a);
-    if (!name_allowed(out->name, err) || !action_decode(o, out, err))
+    out->key = header_key(upb_lower(envoy_config_core_v3_HeaderValue_key(h), a));
+    if (!name_allowed(out->key.name, err) || !action_decode(o, out, err))
         return false;
     out->keep_empty_value = envoy_config_core_v3_HeaderValueOption_keep_empty_value(o);
     struct bytes value = upb_bytes(envoy_config_core_v3_HeaderValue_value(h));
@@ -72,6 +65,7 @@ bool header_additions_decode(const envoy_config_core_v3_HeaderValueOption *const
     for (size_t i = 0; i < n; i++) {
         if (!addition_decode(list[i], a, &out->add[i], err))
             return error_prefix(err, "[%zu].", i);
+        out->upstream_metadata |= out->add[i].value.has_upstream_metadata;
     }
     return true;
 }
@@ -81,6 +75,6 @@ bool header_removal_add(struct header_mutations *out, struct bytes name, struct 
     if (name.len && (name.data[0] == ':' || bytes_eq_str(name, "host")))
         return error_set(err, ":-prefixed or host headers may not be removed ('%.*s')",
                          BYTES_ARG(name));
-    out->remove[out->n_remove++] = name;
+    out->remove[out->n_remove++] = header_key(name);
     return true;
 }

@@ -1,8 +1,9 @@
 /* Header additions and removals of the route configuration, compiled. Values are command strings
- * (config/access_log.h); a literal one has a single literal part. Const data. */
+ * (config/format.h); a literal one has a single literal part. Const data. */
 #pragma once
 
-#include "config/access_log.h"
+#include "base/header_name.h"
+#include "config/format.h"
 
 enum append_action {
     APPEND_IF_EXISTS_OR_ADD,
@@ -12,7 +13,7 @@ enum append_action {
 };
 
 struct header_addition {
-    struct bytes name; /* lower case */
+    struct header_key key;
     struct format value;
     bool literal; /* `text` is the whole value */
     struct bytes text;
@@ -22,8 +23,9 @@ struct header_addition {
 
 struct header_mutations {
     struct header_addition *add;
-    struct bytes *remove; /* lower case; runs first, as in Envoy */
+    struct header_key *remove; /* runs first, as in Envoy */
     uint16_t n_add, n_remove;
+    bool upstream_metadata; /* a value tells of the cluster's or the host's */
 };
 
 struct envoy_config_core_v3_HeaderValueOption;

@@ -1,9 +1,11 @@
 /* Host sets: from a ClusterLoadAssignment, from a cluster's inline hosts, or from DNS answers. A
- * new set takes over the state of the hosts that its predecessor had at the same address. */
+ * new set takes over the state of the hosts that its predecessor had at the same address, by the
+ * same name and in the same locality. */
 #include "base/memory.h"
 #include "config/decode.h"
 #include "config/decode_util.h"
 #include "config/host_set_build.h"
+#include "config/metadata.h"
 
 /* Open addressing over host positions + 1. */
 struct address_index {
@@ -30,8 +32,7 @@ static uint32_t *index_slot(const struct address_index *x, const struct host *ho
     return &x->slots[at];
 }
 
-/* Envoy keeps the first of equal addresses. */
-static void drop_duplicates(struct host_set *hs)
+void host_set_drop_duplicates(struct host_set *hs)
 {
     struct address_index x;
     uint32_t kept = 0;
@@ -51,7 +52,6 @@ static void make_states(struct host_set *hs, unsigned n)
 {
     struct host_state *fresh = NULL;
     unsigned left = 0;
-    hs->n_made = n;
     for (uint32_t i = 0; n > 0; i++) {
         if (hs->hosts[i].state)
             continue;
@@ -63,6 +63,26 @@ static void make_states(struct host_set *hs, unsigned n)
         left--;
         n--;
     }
+}
+
+static bool same_locality(const struct host_set *a, const struct host *x, const struct host_set *b,
+                          const struct host *y)
+{
+    static const struct locality nowhere;
+    const struct locality *p =
+        x->locality < a->n_localities ? &a->localities[x->locality] : &nowhere;
+    const struct locality *q =
+        y->locality < b->n_localities ? &b->localities[y->locality] : &nowhere;
+    return p == q || (bytes_eq(p->region, q->region) && bytes_eq(p->zone, q->zone) &&
+                      bytes_eq(p->sub_zone, q->sub_zone));
+}
+
+/* Hosts at one address: one that has another name or stands elsewhere is another host, with
+ * connections of its own, as it is for Envoy. */
+static bool same_host(const struct host_set *a, const struct host *x, const struct host_set *b,
+                      const struct host *y)
+{
+    return bytes_eq(host_name(x), host_name(y)) && same_locality(a, x, b, y);
 }
 
 static void attach_states(struct host_set *hs, const struct host_set *previous)
@@ -77,12 +97,12 @@ static void attach_states(struct host_set *hs, const struct host_set *previous)
     for (uint32_t i = 0; i < hs->n_hosts; i++) {
         struct host *h = &hs->hosts[i];
         uint32_t *slot = previous ? index_slot(&x, previous->hosts, &h->address) : NULL;
-        struct host_state *old = slot && *slot ? previous->hosts[*slot - 1].state : NULL;
-        if (old)
-            host_state_ref(old);
+        const struct host *old = slot && *slot ? &previous->hosts[*slot - 1] : NULL;
+        h->state = old && same_host(previous, old, hs, h) ? old->state : NULL;
+        if (h->state)
+            host_state_ref(h->state);
         else
             missing++;
-        h->state = old;
     }
     mem_free(x.slots);
     make_states(hs, missing);
@@ -142,7 +162,6 @@ struct host_set *host_set_begin(size_t n_hosts, size_t n_localities)
 
 void host_set_finish(struct host_set *hs, const struct host_set *previous, bool with_states)
 {
-    drop_duplicates(hs);
     if (with_states)
         attach_states(hs, previous);
     if (hs->n_priorities == 0)
@@ -157,13 +176,16 @@ struct host_set *host_set_empty(void)
     return hs;
 }
 
-struct bytes *host_set_name(struct host_set *hs, struct bytes name)
+struct host_more *host_set_more(struct host_set *hs, struct bytes name, struct bytes metadata)
 {
-    if (name.len == 0)
+    if (name.len == 0 && metadata.len == 0)
         return NULL;
-    struct bytes *copy = arena_alloc(hs->node.arena, sizeof(*copy));
-    *copy = arena_dup(hs->node.arena, name);
-    return copy;
+    struct host_more *more = ARENA_NEW(hs->node.arena, struct host_more);
+    struct bytes lb = metadata_filter(metadata, METADATA_LB);
+    more->name = arena_dup(hs->node.arena, name);
+    more->metadata = arena_dup(hs->node.arena, metadata);
+    more->canary = metadata_is_true(metadata_field(lb, BYTES("canary")));
+    return more;
 }
 
 static void copy_localities(struct host_set *to, const struct host_set *from)
@@ -179,6 +201,7 @@ static void copy_localities(struct host_set *to, const struct host_set *from)
     to->n_localities = from->n_localities;
     to->n_priorities = from->n_priorities;
     to->overprovisioning_factor = from->overprovisioning_factor;
+    to->weighted_priority_health = from->weighted_priority_health;
 }
 
 struct host_set *host_set_attach(const struct host_set *from, const struct host_set *previous)
@@ -188,7 +211,8 @@ struct host_set *host_set_attach(const struct host_set *from, const struct host_
     for (uint32_t i = 0; i < from->n_hosts; i++) {
         hs->hosts[i] = from->hosts[i];
         hs->hosts[i].state = NULL;
-        hs->hosts[i].name = host_set_name(hs, host_name(&from->hosts[i]));
+        hs->hosts[i].more =
+            host_set_more(hs, host_name(&from->hosts[i]), host_metadata(&from->hosts[i]));
     }
     hs->n_hosts = from->n_hosts;
     host_set_finish(hs, previous, true);
@@ -198,11 +222,12 @@ struct host_set *host_set_attach(const struct host_set *from, const struct host_
 static void add_resolved(struct host_set *hs, const struct dns_target *t,
                          const struct dns_result *r, unsigned most)
 {
-    struct bytes *name = host_set_name(hs, t->hostname.len ? t->hostname : t->name);
+    struct bytes name = t->hostname.len ? t->hostname : t->name;
+    const struct host_more *more = host_set_more(hs, name, t->metadata);
     for (unsigned i = 0; i < r->n_addresses && i < most; i++) {
         struct host *h = &hs->hosts[hs->n_hosts++];
         *h = (struct host){.address = r->addresses[i],
-                           .name = name,
+                           .more = more,
                            .weight = t->weight,
                            .locality = t->locality,
                            .priority = t->priority,
@@ -225,6 +250,7 @@ struct host_set *host_set_from_dns(const struct cluster *c, const struct dns_res
         copy_localities(hs, shape);
     for (uint32_t i = 0; i < c->n_dns_targets; i++)
         add_resolved(hs, &c->dns_targets[i], &results[i], most);
+    host_set_drop_duplicates(hs);
     host_set_finish(hs, previous, true);
     return hs;
 }
@@ -238,17 +264,53 @@ struct host_set_counts host_set_count(const struct host_set *hs)
             c.healthy++;
         else if (!(h->health & NOT_SERVING))
             c.degraded++;
+        c.excluded += (h->health & HEALTH_DRAINING) != 0;
         if (h->weight > c.max_weight)
             c.max_weight = h->weight;
     }
     return c;
 }
 
+/* How many hosts of each priority of `now` were there before, too. */
+static void count_kept(const struct host_set *before, const struct host_set *now,
+                       uint32_t kept[256])
+{
+    struct address_index x;
+    index_init(&x, before->n_hosts);
+    for (uint32_t i = 0; i < before->n_hosts; i++)
+        *index_slot(&x, before->hosts, &before->hosts[i].address) = i + 1;
+    for (uint32_t i = 0; i < now->n_hosts; i++) {
+        const struct host *h = &now->hosts[i];
+        uint32_t slot = *index_slot(&x, before->hosts, &h->address);
+        const struct host *old = slot ? &before->hosts[slot - 1] : NULL;
+        if (old && old->priority == h->priority && same_host(before, old, now, h))
+            kept[h->priority]++;
+    }
+    mem_free(x.slots);
+}
+
+static uint32_t hosts_at(const struct host_set *hs, uint32_t priority)
+{
+    return hs && priority < hs->n_priorities ? hs->priorities[priority].n_hosts : 0;
+}
+
+unsigned host_set_moves(const struct host_set *before, const struct host_set *now)
+{
+    uint32_t kept[256] = {0};
+    unsigned moves = 0;
+    if (before)
+        count_kept(before, now, kept);
+    for (uint32_t p = 0; p < now->n_priorities || (before && p < before->n_priorities); p++)
+        moves += kept[p] != hosts_at(now, p) || kept[p] != hosts_at(before, p);
+    return moves;
+}
+
 static bool host_equal(const struct host *a, const struct host *b)
 {
     return address_eq(&a->address, &b->address) && bytes_eq(host_name(a), host_name(b)) &&
-           a->weight == b->weight && a->locality == b->locality && a->priority == b->priority &&
-           a->health == b->health && a->socket == b->socket;
+           bytes_eq(host_metadata(a), host_metadata(b)) && a->weight == b->weight &&
+           a->locality == b->locality && a->priority == b->priority && a->health == b->health &&
+           a->socket == b->socket;
 }
 
 bool host_set_equal(const struct host_set *a, const struct host_set *b)
@@ -257,7 +319,8 @@ bool host_set_equal(const struct host_set *a, const struct host_set *b)
         return true;
     if (!a || !b || a->n_hosts != b->n_hosts || a->n_localities != b->n_localities ||
         a->n_priorities != b->n_priorities ||
-        a->overprovisioning_factor != b->overprovisioning_factor)
+        a->overprovisioning_factor != b->overprovisioning_factor ||
+        a->weighted_priority_health != b->weighted_priority_health)
         return false;
     for (uint32_t i = 0; i < a->n_hosts; i++) {
         if (!host_equal(&a->hosts[i], &b->hosts[i]))

@@ -9,10 +9,13 @@ struct envoy_config_endpoint_v3_ClusterLoadAssignment;
 
 /* Arrays of that size, counts 0. */
 struct host_set *host_set_begin(size_t n_hosts, size_t n_localities);
-/* A host's name, copied; NULL for an empty one. */
-struct bytes *host_set_name(struct host_set *hs, struct bytes name);
-/* Drops duplicates, shares host states with `previous` (unless with_states is false), and sorts the
- * hosts by priority and health. */
+/* What a host has besides its address, copied; NULL: nothing. */
+struct host_more *host_set_more(struct host_set *hs, struct bytes name, struct bytes metadata);
+/* Keeps the first of hosts of one address. Not for those that stand in their cluster: who writes an
+ * endpoint there twice sends it twice as much, as with Envoy. */
+void host_set_drop_duplicates(struct host_set *hs);
+/* Shares host states with `previous` (unless with_states is false), and sorts the hosts by priority
+ * and health. */
 void host_set_finish(struct host_set *hs, const struct host_set *previous, bool with_states);
 
 /* Host states are not attached yet. NULL and *err: refused. */

@@ -211,6 +211,7 @@ struct http_manager {
 
     struct access_log **access_logs;
     unsigned n_access_logs;
+    bool logs_upstream_metadata; /* one of them tells of the cluster's or the host's */
     bool flush_access_log_on_new_request, flush_access_log_on_tunnel;
     uint64_t access_log_flush_interval_ms;
 };

@@ -2,6 +2,7 @@
 #include "config/decode.h"
 #include "config/decode_util.h"
 #include "config/filter_discovery.h"
+#include "config/grpc_log.h"
 #include "config/http_manager_parts.h"
 #include "config/scoped_routes.h"
 #include "config/route.h"
@@ -175,6 +176,10 @@ static bool take_names(const struct decode_context *ctx, struct http_manager *m,
     }
 }
 
+/* What is inside where a configuration does not say it. */
+static const char *const private_ranges[] = {"127.0.0.1/32",   "10.0.0.0/8", "172.16.0.0/12",
+                                             "192.168.0.0/16", "::1/128",    "fd00::/8"};
+
 static bool take_internal(struct http_manager *m, const hcm_msg *msg, struct error *err)
 {
     size_t n;
@@ -186,12 +191,15 @@ static bool take_internal(struct http_manager *m, const hcm_msg *msg, struct err
         HCM(InternalAddressConfig_unix_sockets)(HCM(internal_address_config)(msg));
     const envoy_config_core_v3_CidrRange *const *ranges =
         HCM(InternalAddressConfig_cidr_ranges)(HCM(internal_address_config)(msg), &n);
-    m->internal_prefixes = ARENA_ARRAY(m->node.arena, struct address_prefix, n ? n : 1);
+    size_t count = n ? n : ARRAY_SIZE(private_ranges);
+    m->internal_prefixes = ARENA_ARRAY(m->node.arena, struct address_prefix, count);
     for (size_t i = 0; i < n; i++) {
         if (!take_cidr(ranges[i], &m->internal_prefixes[i], err))
             return error_prefix(err, "internal_address_config.cidr_ranges[%zu]: ", i);
     }
-    m->n_internal_prefixes = (unsigned)n;
+    for (size_t i = 0; !n && i < count; i++)
+        CHECK(address_prefix_parse(bytes_of(private_ranges[i]), &m->internal_prefixes[i]));
+    m->n_internal_prefixes = (unsigned)count;
     return true;
 }
 
@@ -299,8 +307,13 @@ static bool take_logs(struct decode_context *ctx, struct http_manager *m, const 
     if (!take_duration_ms(interval, "access_log_flush_interval", &m->access_log_flush_interval_ms,
                           err))
         return false;
-    return access_logs_decode(ctx, m->node.arena, wire, FIELD_ACCESS_LOG, &m->access_logs,
-                              &m->n_access_logs, err);
+    if (!access_logs_decode(ctx, m->node.arena, wire, FIELD_ACCESS_LOG, &m->access_logs,
+                            &m->n_access_logs, err))
+        return false;
+    for (unsigned i = 0; i < m->n_access_logs; i++) {
+        m->logs_upstream_metadata |= m->access_logs[i]->wants_upstream_metadata;
+    }
+    return true;
 }
 
 static void free_filters(struct http_filter_slot *slots, unsigned n)

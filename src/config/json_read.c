@@ -109,13 +109,13 @@ static bool read_map_field(struct json_reading *r, const upb_FieldDef *f, const 
 
 static bool unknown_type(struct json_reading *r, const struct yaml_node *n, struct bytes url)
 {
-    if (bytes_find_char(url, '/') < 0)
+    struct bytes name = descriptors_type_name(url);
+    if (bytes_find_char(url, '/') < 1)
         return json_reading_fail(r, n,
                                  "expected a type URL such as type.googleapis.com/%.*s, got "
                                  "%.*s",
-                                 BYTES_ARG(url), BYTES_ARG(url));
-    return json_reading_fail(r, n, "no message type %.*s is known",
-                             BYTES_ARG(descriptors_type_name(url)));
+                                 BYTES_ARG(name), BYTES_ARG(url));
+    return json_reading_fail(r, n, "no message type %.*s is known", BYTES_ARG(name));
 }
 
 /* Types whose JSON is no object stand under "value". */
@@ -162,7 +162,7 @@ static bool read_any(struct json_reading *r, const upb_MessageDef *any, const st
     if (!json_reading_is_string(type))
         return json_reading_expected(r, type, "a type URL");
     const upb_MessageDef *m = descriptors_type_url(r->d, type->text);
-    if (!m || bytes_find_char(type->text, '/') < 0)
+    if (!m || bytes_find_char(type->text, '/') < 1)
         return unknown_type(r, type, type->text);
     upb_Message *inner = upb_Message_New(m, r->arena);
     CHECK(inner != NULL);
@@ -265,20 +265,38 @@ static bool unknown_field(struct json_reading *r, const upb_MessageDef *m,
                              upb_MessageDef_FullName(m));
 }
 
+static bool read_element(struct json_reading *r, const upb_FieldDef *f, const struct yaml_node *n,
+                         upb_Array *list)
+{
+    upb_MessageValue v;
+    bool skip = false;
+    if (!read_single(r, f, n, &v, &skip))
+        return false;
+    if (!skip)
+        CHECK(upb_Array_Append(list, v, r->arena));
+    return true;
+}
+
+/* As for Envoy, a list of one may be written without its brackets, and lists inside a list are one
+ * list. Not so in a Struct, where each means itself. */
 static bool read_list_field(struct json_reading *r, const upb_FieldDef *f,
                             const struct yaml_node *n, upb_Message *msg)
 {
-    if (n->kind != YAML_SEQUENCE)
-        return json_reading_expected(r, n, "a list");
+    const upb_MessageDef *m = upb_FieldDef_MessageSubDef(f); /* NULL: a list of scalars */
+    bool loose = !m || (upb_MessageDef_WellKnownType(m) != kUpb_WellKnown_Value &&
+                        upb_MessageDef_WellKnownType(m) != kUpb_WellKnown_ListValue);
     upb_Array *list = upb_Message_Mutable(msg, f, r->arena).array;
+    if (n->kind != YAML_SEQUENCE) {
+        bool no_message = n->kind == YAML_SCALAR && m && !has_own_json(m);
+        return loose && !no_message ? read_element(r, f, n, list)
+                                    : json_reading_expected(r, n, "a list");
+    }
     bool ok = true;
     for (size_t i = 0; i < n->count; i++) {
-        upb_MessageValue v;
-        bool skip = false;
+        const struct yaml_node *item = n->items[i];
         size_t at = json_reading_enter_index(r, i);
-        bool good = read_single(r, f, n->items[i], &v, &skip);
-        if (good && !skip)
-            CHECK(upb_Array_Append(list, v, r->arena));
+        bool good = loose && item->kind == YAML_SEQUENCE ? read_list_field(r, f, item, msg)
+                                                         : read_element(r, f, item, list);
         ok = ok && good;
         strbuf_cut(&r->path, at);
     }

@@ -93,14 +93,25 @@ bool json_reading_is_string(const struct yaml_node *n)
            !yaml_scalar_is_int(n->text, &i);
 }
 
+static bool bare_bool(struct bytes text, bool *value)
+{
+    *value = bytes_eq_str(text, "true");
+    return *value || bytes_eq_str(text, "false");
+}
+
+/* Envoy's YAML knows words without quotes, its JSON some more in them, in any case; a word that is
+ * nothing else to YAML is a string. */
 static bool read_bool(struct json_reading *r, const struct yaml_node *n, upb_MessageValue *out)
 {
-    if (n->kind == YAML_SCALAR) {
-        if (bytes_eq_str(n->text, "true") || bytes_eq_str(n->text, "false")) {
-            out->bool_val = n->text.len == 4;
-            return true;
-        }
-        if (!n->json && yaml_scalar_is_bool(n->text, &out->bool_val)) /* also in quotes */
+    static const char *const yes[] = {"true", "t", "yes", "y", "1"};
+    static const char *const no[] = {"false", "f", "no", "n", "0"};
+    if (n->kind == YAML_SCALAR && !n->quoted &&
+        (n->json ? bare_bool(n->text, &out->bool_val)
+                 : yaml_scalar_is_bool(n->text, &out->bool_val)))
+        return true;
+    for (size_t i = 0; i < ARRAY_SIZE(yes) && json_reading_is_string(n); i++) {
+        out->bool_val = bytes_eq_nocase(n->text, bytes_of(yes[i]));
+        if (out->bool_val || bytes_eq_nocase(n->text, bytes_of(no[i])))
             return true;
     }
     return json_reading_expected(r, n, "true or false");
@@ -146,12 +157,12 @@ static bool read_double(struct json_reading *r, const struct yaml_node *n, doubl
 {
     int64_t i;
     if (n->kind == YAML_SCALAR && !yaml_is_null(n)) {
-        if (json_scalar_double(n->text, value))
-            return true;
-        if (!n->quoted && !n->json && yaml_scalar_is_int(n->text, &i)) {
+        if (!n->quoted && !n->json && yaml_scalar_is_int(n->text, &i)) { /* 010 is 8 */
             *value = (double)i;
             return true;
         }
+        if (json_scalar_double(n->text, value))
+            return true;
     }
     return json_reading_expected(r, n, "a number");
 }
@@ -251,7 +262,8 @@ static bool read_enum(struct json_reading *r, const upb_FieldDef *f, const struc
         out->int32_val = upb_EnumValueDef_Number(v);
         return true;
     }
-    bool whole = bytes_find_char(n->text, '.') < 0; /* 1.0 is a number and names no value */
+    /* 1.0 is a number to JSON alone; YAML's has a fraction and names no value. */
+    bool whole = (n->json && !n->quoted) || bytes_find_char(n->text, '.') < 0;
     if (whole && scalar_i64(n, &number)) {
         if (number < INT32_MIN || number > INT32_MAX)
             return json_reading_expected(r, n, "a 32-bit enum number");

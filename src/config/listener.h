@@ -74,20 +74,11 @@ struct filter_chain_match {
     struct bytes transport_protocol; /* "", "raw_buffer", "tls" */
 };
 
-/* A network filter of the chain, as configured. */
-struct network_filter_slot {
-    const struct filter_factory *factory;
-    struct bytes name;
-    void *config;
-};
-
 struct filter_chain {
     struct node node;
     struct bytes name;
     struct bytes key; /* bytes of match, transport socket and network filters without the HCM */
     struct filter_chain_match match;
-    struct network_filter_slot *filters; /* without the HTTP connection manager */
-    unsigned n_filters;
     bool is_http; /* ends in the HTTP connection manager (found through the binding) */
     uint64_t transport_connect_timeout_ms;
     const struct tls_socket *tls; /* NULL: plain text */
@@ -154,6 +145,7 @@ struct listener {
     struct access_log **access_logs;
     unsigned n_access_logs;
     bool added_via_api;
+    struct bytes metadata; /* bytes of an envoy.config.core.v3.Metadata; empty: none */
 };
 
 struct scope_table;
@@ -163,9 +155,10 @@ struct scope_table;
 struct chain_binding {
     struct node node; /* pinnable */
     const struct filter_chain *chain;
-    struct bytes listener_name;             /* the same in all versions */
-    struct http_manager *manager;           /* NULL for a TCP chain; pinnable */
-    struct route_config *routes;            /* NULL while RDS has none (404 NR); pinnable */
+    struct bytes listener_name;                     /* the same in all versions */
+    struct bytes listener_metadata, chain_metadata; /* bytes of a Metadata; empty: none */
+    struct http_manager *manager;                   /* NULL for a TCP chain; pinnable */
+    struct route_config *routes;                    /* NULL while RDS has none (404 NR); pinnable */
     struct scope_table *scopes;             /* in place of routes, of scoped_routes; pinnable */
     struct stat_scope *listener_http_stats; /* NULL for TCP */
     /* chain->tls is set and this is NULL: a secret has not come yet; the connection is closed and

@@ -18,6 +18,7 @@ typedef envoy_config_listener_v3_Listener listener_msg;
 
 enum {
     FIELD_FILTER_CHAINS = 3,
+    FIELD_METADATA = 6,
     FIELD_ACCESS_LOG = 22,
     FIELD_DEFAULT_FILTER_CHAIN = 25,
     ADDRESSES_MAX = 100,
@@ -27,7 +28,7 @@ enum {
 static bool check_refused(const listener_msg *m, struct error *err)
 {
     if (upb_bool(LISTENER(use_original_dst)(m), false))
-        return error_set(err, "use_original_dst is not implemented");
+        return error_set(err, "use_original_dst: not implemented");
     if (LISTENER(internal_listener)(m))
         return error_set(err, "internal_listener is not implemented");
     if (LISTENER(api_listener)(m))
@@ -153,6 +154,7 @@ static bool take_listener(struct decode_context *ctx, struct listener *l, const 
     l->stat_prefix = arena_dup(a, upb_bytes(LISTENER(stat_prefix)(m)));
     l->connection_limit = runtime_listener_connection_limit(ctx->runtime, name);
     l->added_via_api = !ctx->is_static;
+    l->metadata = arena_dup(a, wire_message(a, wire, FIELD_METADATA));
     return check_refused(m, err) && listener_filters_decode(ctx, a, m, &l->filters, err) &&
            take_addresses(l, m, err) && take_socket(l, m, err) && take_logs(ctx, l, wire, err);
 }

@@ -1,7 +1,5 @@
 #include "config/node.h"
 
-#include <stdatomic.h>
-
 #include "base/memory.h"
 
 static unsigned pin_slots = 3;
@@ -72,20 +70,6 @@ void node_release(void *node)
 {
     struct node *n = node;
     node_unref(&n);
-}
-
-void node_pin(struct node *n, unsigned slot)
-{
-    uint32_t v = atomic_load_explicit(&n->pins->slots[slot], memory_order_relaxed);
-    atomic_store_explicit(&n->pins->slots[slot], v + 1, memory_order_relaxed);
-}
-
-/* Release: what this thread read of the node happens before the config thread frees it. */
-void node_unpin(struct node *n, unsigned slot)
-{
-    uint32_t v = atomic_load_explicit(&n->pins->slots[slot], memory_order_relaxed);
-    CHECK(v > 0);
-    atomic_store_explicit(&n->pins->slots[slot], v - 1, memory_order_release);
 }
 
 static bool pinned(const struct node *n)

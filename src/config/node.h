@@ -8,6 +8,7 @@
  * pins can only fall, and the config thread frees it once they are all zero (node_reap). */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -65,8 +66,20 @@ void node_unref(struct node **n); /* config thread; NULL inside is fine */
 void node_release(void *node);
 
 /* slot: the calling thread's. */
-void node_pin(struct node *n, unsigned slot);
-void node_unpin(struct node *n, unsigned slot);
+static inline void node_pin(struct node *n, unsigned slot)
+{
+    _Atomic uint32_t *pins = &n->pins->slots[slot];
+    atomic_store_explicit(pins, atomic_load_explicit(pins, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+/* Release: what this thread read of the node happens before the config thread frees it. */
+static inline void node_unpin(struct node *n, unsigned slot)
+{
+    _Atomic uint32_t *pins = &n->pins->slots[slot];
+    uint32_t v = atomic_load_explicit(pins, memory_order_relaxed);
+    CHECK(v > 0);
+    atomic_store_explicit(pins, v - 1, memory_order_release);
+}
 
 /* Frees retired nodes without pins; returns how many still wait. Config thread, from a timer, and
  * only between snapshots: call node_reap_barrier() logic through snapshot.h. */

@@ -50,7 +50,11 @@ struct retry_policy {
     uint32_t n_codes, n_headers, n_request_headers, n_reset_headers;
     uint32_t host_retries;       /* how often another host is picked at most; 1 unless set */
     uint32_t priority_frequency; /* previous_priorities: after so many attempts; 0: off */
-    bool previous_hosts;         /* hosts that were tried are not picked */
+    const struct bytes
+        *omit_labels;       /* hosts with all of one of these Structs under "envoy.lb" ... */
+    uint32_t n_omit_labels; /* ... are not picked, */
+    bool previous_hosts;    /* nor are those that were tried ... */
+    bool omit_canary;       /* ... or say that they are canaries */
     struct regex_list regexes;
 };
 

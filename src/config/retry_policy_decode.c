@@ -1,16 +1,21 @@
 #include "config/retry_policy.h"
 
 #include "config/decode_util.h"
+#include "config/metadata.h"
 #include "config/route.h"
 #include "config/typed.h"
 #include "config/upb_util.h"
-#include "config/wire.h"
+#include "config/wire_slice.h"
 #include "envoy/config/core/v3/extension.upb.h"
 #include "envoy/config/route/v3/route_components.upb.h"
 #include "google/protobuf/any.upb.h"
 
 #define RP(x) envoy_config_route_v3_RetryPolicy_##x
 #define PREVIOUS_HOSTS "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+#define OMIT_CANARY_HOSTS                                                                          \
+    "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate"
+#define OMIT_HOST_METADATA                                                                         \
+    "envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig"
 #define PREVIOUS_PRIORITIES                                                                        \
     "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
 
@@ -22,6 +27,7 @@ enum {
     HOST_RETRIES = 1,
     HOST_RETRIES_MAX = 1000, /* each costs a pick */
     FIELD_UPDATE_FREQUENCY = 1,
+    FIELD_METADATA_MATCH = 1,
 };
 
 const struct retry_policy retry_policy_none = {
@@ -148,23 +154,45 @@ static void take_codes(const envoy_config_route_v3_RetryPolicy *m, struct arena 
     p->n_codes = (uint32_t)n;
 }
 
-/* The bytes of an extension that must be of this type. */
-static bool take_typed(struct route_decode_context *ctx, struct arena *a, upb_StringView name,
-                       const google_protobuf_Any *any, const char *known, struct bytes *value,
-                       struct error *err)
+/* The type and the bytes of an extension. */
+static bool take_typed(struct route_decode_context *ctx, struct arena *a,
+                       const google_protobuf_Any *any, struct typed *t, struct error *err)
 {
     struct bytes url = any ? upb_bytes(google_protobuf_Any_type_url(any)) : BYTES("");
-    struct typed t = {.type_name = bytes_skip(url, (size_t)(bytes_rfind_char(url, '/') + 1))};
-    *value = any ? upb_bytes(google_protobuf_Any_value(any)) : BYTES("");
-    if (any && ctx->descriptors) {
-        if (!typed_unwrap(ctx->descriptors, url, *value, a, &t, err))
-            return false;
-        *value = t.value;
-    }
-    return bytes_eq_str(t.type_name, known) ||
-           error_set(err,
+    *t = (struct typed){
+        .type_name = bytes_skip(url, (size_t)(bytes_rfind_char(url, '/') + 1)),
+        .value = any ? upb_bytes(google_protobuf_Any_value(any)) : BYTES(""),
+    };
+    return !any || !ctx->descriptors || typed_unwrap(ctx->descriptors, url, t->value, a, t, err);
+}
+
+static bool not_registered(upb_StringView name, const struct typed *t, struct error *err)
+{
+    return error_set(err,
                      "Didn't find a registered implementation for '%.*s' with type URL: '%.*s'",
-                     BYTES_ARG(upb_bytes(name)), BYTES_ARG(t.type_name));
+                     BYTES_ARG(upb_bytes(name)), BYTES_ARG(t->type_name));
+}
+
+static bool take_predicate(struct route_decode_context *ctx, struct arena *a,
+                           const envoy_config_route_v3_RetryPolicy_RetryHostPredicate *m,
+                           struct retry_policy *p, struct bytes *omit, struct error *err)
+{
+    struct typed t;
+    if (!take_typed(ctx, a, RP(RetryHostPredicate_typed_config)(m), &t, err))
+        return false;
+    if (bytes_eq_str(t.type_name, PREVIOUS_HOSTS)) {
+        p->previous_hosts = true;
+    } else if (bytes_eq_str(t.type_name, OMIT_CANARY_HOSTS)) {
+        p->omit_canary = true;
+    } else if (bytes_eq_str(t.type_name, OMIT_HOST_METADATA)) {
+        struct bytes match = wire_message(a, t.value, FIELD_METADATA_MATCH);
+        struct bytes labels = arena_dup(a, metadata_filter(match, METADATA_LB));
+        if (labels.len > 0) /* none: nothing is left out */
+            omit[p->n_omit_labels++] = labels;
+    } else {
+        return not_registered(RP(RetryHostPredicate_name)(m), &t, err);
+    }
+    return true;
 }
 
 static bool take_predicates(struct route_decode_context *ctx, struct arena *a,
@@ -172,14 +200,13 @@ static bool take_predicates(struct route_decode_context *ctx, struct arena *a,
                             struct error *err)
 {
     size_t n;
-    struct bytes value;
     const envoy_config_route_v3_RetryPolicy_RetryHostPredicate *const *list =
         RP(retry_host_predicate)(m, &n);
+    struct bytes *omit = n ? ARENA_ARRAY(a, struct bytes, n) : NULL;
+    p->omit_labels = omit;
     for (size_t i = 0; i < n; i++) {
-        if (!take_typed(ctx, a, RP(RetryHostPredicate_name)(list[i]),
-                        RP(RetryHostPredicate_typed_config)(list[i]), PREVIOUS_HOSTS, &value, err))
+        if (!take_predicate(ctx, a, list[i], p, omit, err))
             return error_prefix(err, "retry_host_predicate[%zu]: ", i);
-        p->previous_hosts = true;
     }
     int64_t times = RP(host_selection_retry_max_attempts)(m);
     p->host_retries = times > HOST_RETRIES_MAX ? HOST_RETRIES_MAX
@@ -195,13 +222,16 @@ static bool take_priority(struct route_decode_context *ctx, struct arena *a,
                           struct error *err)
 {
     const envoy_config_route_v3_RetryPolicy_RetryPriority *r = RP(retry_priority)(m);
-    struct bytes value;
+    struct typed t;
     if (!r)
         return true;
-    if (!take_typed(ctx, a, RP(RetryPriority_name)(r), RP(RetryPriority_typed_config)(r),
-                    PREVIOUS_PRIORITIES, &value, err))
+    if (!take_typed(ctx, a, RP(RetryPriority_typed_config)(r), &t, err))
         return error_prefix(err, "retry_priority: ");
-    int32_t frequency = (int32_t)wire_find_varint(value, FIELD_UPDATE_FREQUENCY, 0);
+    if (!bytes_eq_str(t.type_name, PREVIOUS_PRIORITIES)) {
+        not_registered(RP(RetryPriority_name)(r), &t, err);
+        return error_prefix(err, "retry_priority: ");
+    }
+    int32_t frequency = (int32_t)wire_find_varint(t.value, FIELD_UPDATE_FREQUENCY, 0);
     if (frequency <= 0)
         return error_set(err, "retry_priority.update_frequency: value must be greater than 0");
     p->priority_frequency = (uint32_t)frequency;

@@ -92,6 +92,8 @@ struct cluster_action {
     uint64_t timeout_ms;                 /* 15000 unless set; 0: off */
     uint16_t not_found_status;           /* 503, 404 or 500 */
     bool has_timeout;
+    bool has_hedge;   /* else the virtual host's counts */
+    bool hedge;       /* a timeout of one attempt begins another beside it */
     uint8_t priority; /* PRIORITY_DEFAULT, PRIORITY_HIGH */
 };
 
@@ -140,6 +142,7 @@ struct route_extras {
     /* How far grpc-timeout counts: max_stream_duration.grpc_timeout_header_*, and the old
      * max_grpc_timeout and grpc_timeout_offset. A maximum of 0 is none. */
     bool has_grpc_max, has_old_grpc_max;
+    bool has_duration; /* max_stream_duration stands there, whatever is in it: no other timeouts */
     uint64_t grpc_max_ms, grpc_offset_ms, old_grpc_max_ms, old_grpc_offset_ms;
     struct route_upgrade *upgrades;
     uint16_t n_upgrades;
@@ -182,8 +185,8 @@ struct route_ref {
 
 struct virtual_host {
     struct node node;
-    struct bytes name;
-    struct bytes *domains; /* lower case */
+    struct bytes name, metadata; /* bytes of an envoy.config.core.v3.Metadata; empty: none */
+    struct bytes *domains;       /* lower case */
     unsigned n_domains;
     struct route_ref *routes; /* first match wins */
     unsigned n_routes;
@@ -193,6 +196,7 @@ struct virtual_host {
     struct route_filter_configs filters;
     bool include_request_attempt_count, include_attempt_count_in_response;
     bool include_is_timeout_retry_header;
+    bool hedge; /* of routes without their own policy */
     struct body_limit body_limit;
     const struct retry_policy *retry;  /* of routes without their own; NULL: none */
     struct virtual_clusters *clusters; /* whose requests are counted; NULL: none */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "config/cluster.h"
+#include "config/decode_util.h"
 #include "config/file_read.h"
 #include "config/filter_factory.h"
 #include "config/retry_policy.h"
@@ -161,7 +162,7 @@ static bool weight_filters(struct route_decode_context *ctx, struct route *r,
 static bool weight_removals(upb_StringView const *names, size_t n, struct arena *a,
                             struct header_mutations *out, struct error *err)
 {
-    out->remove = ARENA_ARRAY(a, struct bytes, n);
+    out->remove = ARENA_ARRAY(a, struct header_key, n);
     for (size_t i = 0; i < n; i++) {
         if (!header_removal_add(out, upb_lower(names[i], a), err))
             return false;
@@ -195,6 +196,8 @@ static bool weight_decode(struct route_decode_context *ctx, struct route *r,
     struct arena *a = r->node.arena;
     w->name = arena_dup(a, upb_bytes(CW(name)(m)));
     w->cluster_header = upb_lower(CW(cluster_header)(m), a);
+    if (!CW(weight)(m))
+        return error_set(err, "weight: expected a number, given none");
     w->weight = upb_u32(CW(weight)(m), 0);
     w->host_rewrite = arena_dup(a, upb_bytes(CW(host_rewrite_literal)(m)));
     if (w->name.len && w->cluster_header.len)
@@ -318,9 +321,9 @@ static bool rewrites_decode(const envoy_config_route_v3_RouteAction *m, struct r
     return true;
 }
 
-static void grpc_timeouts_decode(const envoy_config_route_v3_RouteAction *m,
+static bool grpc_timeouts_decode(const envoy_config_route_v3_RouteAction *m,
                                  const envoy_config_route_v3_RouteAction_MaxStreamDuration *d,
-                                 struct route_extras *x)
+                                 struct route_extras *x, struct error *err)
 {
     const google_protobuf_Duration *max = NULL, *offset = NULL;
     if (d) {
@@ -328,27 +331,34 @@ static void grpc_timeouts_decode(const envoy_config_route_v3_RouteAction *m,
         offset = envoy_config_route_v3_RouteAction_MaxStreamDuration_grpc_timeout_header_offset(d);
     }
     x->has_grpc_max = max != NULL;
-    x->grpc_max_ms = upb_duration_ms(max, 0);
-    x->grpc_offset_ms = upb_duration_ms(offset, 0);
     x->has_old_grpc_max = RA(max_grpc_timeout)(m) != NULL;
-    x->old_grpc_max_ms = upb_duration_ms(RA(max_grpc_timeout)(m), 0);
-    x->old_grpc_offset_ms = upb_duration_ms(RA(grpc_timeout_offset)(m), 0);
+    return take_duration_ms(max, "max_stream_duration.grpc_timeout_header_max", &x->grpc_max_ms,
+                            err) &&
+           take_duration_ms(offset, "max_stream_duration.grpc_timeout_header_offset",
+                            &x->grpc_offset_ms, err) &&
+           take_duration_ms(RA(max_grpc_timeout)(m), "max_grpc_timeout", &x->old_grpc_max_ms,
+                            err) &&
+           take_duration_ms(RA(grpc_timeout_offset)(m), "grpc_timeout_offset",
+                            &x->old_grpc_offset_ms, err);
 }
 
-static bool timeouts_decode(const envoy_config_route_v3_RouteAction *m, struct route *r)
+static bool timeouts_decode(const envoy_config_route_v3_RouteAction *m, struct route *r,
+                            struct error *err)
 {
     const envoy_config_route_v3_RouteAction_MaxStreamDuration *d = RA(max_stream_duration)(m);
     const google_protobuf_Duration *max =
         d ? envoy_config_route_v3_RouteAction_MaxStreamDuration_max_stream_duration(d) : NULL;
     struct route_extras *x = r->extras;
     r->cluster->has_timeout = RA(timeout)(m) != NULL;
-    r->cluster->timeout_ms = upb_duration_ms(RA(timeout)(m), 15000);
+    r->cluster->timeout_ms = 15000;
     x->has_idle_timeout = RA(idle_timeout)(m) != NULL;
-    x->idle_timeout_ms = upb_duration_ms(RA(idle_timeout)(m), 0);
+    x->has_duration = d != NULL;
     x->has_max_stream_duration = max != NULL;
-    x->max_stream_duration_ms = upb_duration_ms(max, 0);
-    grpc_timeouts_decode(m, d, x);
-    return true;
+    return take_duration_ms(RA(timeout)(m), "timeout", &r->cluster->timeout_ms, err) &&
+           take_duration_ms(RA(idle_timeout)(m), "idle_timeout", &x->idle_timeout_ms, err) &&
+           take_duration_ms(max, "max_stream_duration.max_stream_duration",
+                            &x->max_stream_duration_ms, err) &&
+           grpc_timeouts_decode(m, d, x, err);
 }
 
 static bool cluster_decode(struct route_decode_context *ctx,
@@ -368,12 +378,17 @@ static bool cluster_decode(struct route_decode_context *ctx,
         return error_set(err, "metadata_match: subset load balancing is not implemented");
     r->cluster->not_found_status = not_found[code];
     r->cluster->priority = priority ? PRIORITY_HIGH : PRIORITY_DEFAULT;
-    timeouts_decode(m, r);
+    if (!timeouts_decode(m, r, err))
+        return false;
     if (RA(retry_policy)(m)) {
         r->cluster->retry = retry_policy_decode(ctx, r->node.arena, RA(retry_policy)(m), err);
         if (!r->cluster->retry)
             return error_prefix(err, "retry_policy.");
     }
+    r->cluster->has_hedge = RA(has_hedge_policy)(m);
+    r->cluster->hedge =
+        r->cluster->has_hedge &&
+        envoy_config_route_v3_HedgePolicy_hedge_on_per_try_timeout(RA(hedge_policy)(m));
     if (RA(retry_policy_typed_config)(m))
         return error_set(err, "retry_policy_typed_config: this extension is not implemented");
     return specifier_decode(ctx, m, r, err) && rewrites_decode(m, r, err) &&

@@ -30,7 +30,7 @@ static bool mutations_decode(const struct envoy_config_core_v3_HeaderValueOption
 {
     if (!header_additions_decode(add, n_add, a, out, err))
         return false;
-    out->remove = n_remove ? ARENA_ARRAY(a, struct bytes, n_remove) : NULL;
+    out->remove = n_remove ? ARENA_ARRAY(a, struct header_key, n_remove) : NULL;
     *removing = true;
     for (size_t i = 0; i < n_remove; i++) {
         if (!header_removal_add(out, upb_lower(remove[i], a), err))
@@ -220,7 +220,7 @@ static bool check_part(struct route_decode_context *ctx, const char *message, st
     return !ctx->check || ctx->check(ctx->check_arg, message, wire, err);
 }
 
-enum { FIELD_ROUTE_METADATA = 4 };
+enum { FIELD_ROUTE_METADATA = 4, FIELD_VHOST_METADATA = 24 };
 
 /* In one piece: most routes have none, and do not pay for that. */
 static void take_name(struct arena *a, struct bytes name, struct bytes wire, struct route *r)
@@ -381,10 +381,13 @@ static bool vhost_fields(struct route_decode_context *ctx, struct bytes wire,
         return error_set(err, "name: value length must be at least 1 characters");
     if (VH(matcher)(m))
         return error_set(err, "matcher: matcher trees are not implemented");
+    v->metadata = arena_dup(a, wire_message(a, wire, FIELD_VHOST_METADATA));
     v->require_tls = (enum tls_requirement)VH(require_tls)(m);
     v->include_request_attempt_count = VH(include_request_attempt_count)(m);
     v->include_attempt_count_in_response = VH(include_attempt_count_in_response)(m);
     v->include_is_timeout_retry_header = VH(include_is_timeout_retry_header)(m);
+    v->hedge = VH(has_hedge_policy)(m) &&
+               envoy_config_route_v3_HedgePolicy_hedge_on_per_try_timeout(VH(hedge_policy)(m));
     v->body_limit =
         take_body_limit(VH(request_body_buffer_limit)(m), VH(per_request_buffer_limit_bytes)(m));
     if (VH(retry_policy_typed_config)(m))
@@ -505,6 +508,8 @@ static bool config_fields(struct route_decode_context *ctx, struct bytes wire,
     rc->validate_clusters = upb_bool(RC(validate_clusters)(m), false);
     rc->validate_clusters_set = RC(validate_clusters)(m) != NULL;
     rc->max_direct_response_body = upb_u32(RC(max_direct_response_body_size_bytes)(m), 4096);
+    if (rc->max_direct_response_body == 0) /* as for Envoy, no limit */
+        rc->max_direct_response_body = UINT32_MAX;
     ctx->max_direct_response_body = rc->max_direct_response_body;
     upb_StringView const *internal = RC(internal_only_headers)(m, &n);
     rc->internal_only_headers = ARENA_ARRAY(a, struct bytes, n);

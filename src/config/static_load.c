@@ -341,7 +341,7 @@ static bool check_source(struct builder *b, const struct config_source *s, const
         return not_static(name, s->api.rest_cluster, err);
     for (unsigned i = 0; i < s->api.n_services; i++) {
         struct bytes cluster = s->api.services[i].cluster_name;
-        if (ctx->control_cluster_ok(ctx->owner, cluster))
+        if (s->api.services[i].google || ctx->control_cluster_ok(ctx->owner, cluster))
             continue;
         if (s->kind == SOURCE_ADS)
             return error_set(err, "dynamic_resources.%s: Unknown gRPC client cluster '%.*s'", name,

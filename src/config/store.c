@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "base/memory.h"
+#include "config/google_grpc.h"
 #include "config/route.h"
 #include "config/scoped_routes.h"
 
@@ -210,6 +211,7 @@ void config_source_copy(struct arena *a, struct config_source *to, const struct 
         *t = *f;
         t->cluster_name = arena_dup(a, f->cluster_name);
         t->authority = arena_dup(a, f->authority);
+        t->google = f->google ? google_grpc_copy(a, f->google) : NULL;
         t->metadata_keys = copy_list(a, f->metadata_keys, f->n_metadata);
         t->metadata_values = copy_list(a, f->metadata_values, f->n_metadata);
     }

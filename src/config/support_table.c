@@ -30,6 +30,8 @@ const char *const support_extensions[] = {
     "envoy.extensions.matching.common_inputs.transport_socket.v3.TransportSocketNameAction",
     "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
     "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+    "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate",
+    "envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig",
     "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
     "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
     "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",

@@ -119,7 +119,7 @@ struct tls_settings {
     enum tls_ocsp_policy ocsp_policy;
     /* client */
     struct bytes sni;
-    bool auto_host_sni, auto_sni_san_validation, allow_renegotiation, enforce_rsa_key_usage;
+    bool auto_host_sni, auto_sni_san_validation, allow_renegotiation;
     uint32_t max_session_keys; /* 1 unless told; 0: no resumption */
 };
 

@@ -184,7 +184,6 @@ static bool take_up(struct arena *a, const up_msg *m, struct tls_settings *out, 
     out->auto_sni_san_validation = UP(auto_sni_san_validation)(m);
     out->allow_renegotiation = UP(allow_renegotiation)(m);
     out->max_session_keys = upb_u32(UP(max_session_keys)(m), 1);
-    out->enforce_rsa_key_usage = upb_bool(UP(enforce_rsa_key_usage)(m), false);
     return take_common(a, UP(common_tls_context)(m), out, err);
 }
 
@@ -299,19 +298,25 @@ static bool take_client(struct decode_context *ctx, struct arena *a, struct tls_
            error_set(err, "'auto_sni_san_validation' was configured without a validation context");
 }
 
-static const struct tls_socket *decode_tls(struct decode_context *ctx, struct arena *a,
-                                           const struct typed *t, bool is_server, struct error *err)
+static struct tls_socket *decode_tls(struct decode_context *ctx, struct arena *a, struct bytes wire,
+                                     bool is_server, struct error *err)
 {
     const char *name = is_server ? down_name : up_name;
     struct tls_socket *s = ARENA_NEW(a, struct tls_socket);
     arena_wipe_on_free(a); /* the bytes may hold a key */
     s->type_url = bytes_of(name);
-    s->wire = arena_dup(a, t->value);
+    s->wire = arena_dup(a, wire);
     s->is_server = is_server;
     upb_Arena *arena = upb_Arena_New();
     bool ok = is_server ? take_server(ctx, a, s, arena, err) : take_client(ctx, a, s, arena, err);
     upb_Arena_Free(arena);
     return ok ? s : NULL;
+}
+
+struct tls_socket *tls_socket_of_client(struct decode_context *ctx, struct arena *a,
+                                        struct bytes wire, struct error *err)
+{
+    return decode_tls(ctx, a, wire, false, err);
 }
 
 bool transport_socket_decode(struct decode_context *ctx, struct arena *a,
@@ -334,7 +339,7 @@ bool transport_socket_decode(struct decode_context *ctx, struct arena *a,
                          "%s: Didn't find a registered implementation for '%.*s' with type URL: "
                          "'%.*s'",
                          field, BYTES_ARG(name), BYTES_ARG(t.type_name));
-    *out = decode_tls(ctx, a, &t, is_server, err);
+    *out = decode_tls(ctx, a, t.value, is_server, err);
     return *out || error_prefix(err, "%s: ", field);
 }
 

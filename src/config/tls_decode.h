@@ -20,6 +20,10 @@ MUST_CHECK bool transport_socket_decode(struct decode_context *ctx, struct arena
                                         bool is_server, const char *field,
                                         const struct tls_socket **out, struct error *err);
 
+/* Of the bytes of an UpstreamTlsContext that names no secrets; nobody's but the caller's. */
+struct tls_socket *tls_socket_of_client(struct decode_context *ctx, struct arena *a,
+                                        struct bytes wire, struct error *err);
+
 /* Lets go of what the builder has put into it. NULL: nothing. */
 void tls_socket_fini(struct tls_socket *s);
 

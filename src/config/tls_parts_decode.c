@@ -208,14 +208,6 @@ static bool take_sans(struct tls_reader *r, const validation_msg *m, struct tls_
 
 /* ---- pins ---- */
 
-static int hex_digit(char c)
-{
-    c = ascii_lower(c);
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* 64 digits, or pairs of them with colons between. */
 static bool parse_hex_hash(struct bytes text, uint8_t out[TLS_HASH_SIZE])
 {
@@ -396,7 +388,8 @@ static bool check_refused(const validation_msg *m, struct error *err)
     if (VALIDATION(ca_certificate_provider_instance)(m))
         return error_set(err, "ca_certificate_provider_instance is not implemented");
     if (upb_bool(VALIDATION(require_signed_certificate_timestamp)(m), false))
-        return error_set(err, "require_signed_certificate_timestamp is not implemented");
+        return error_set(err, "require_signed_certificate_timestamp: not implemented (peers "
+                              "would not be checked)");
     return true;
 }
 
@@ -422,6 +415,8 @@ static bool check_whole(const struct tls_validation *v, struct error *err)
     if (v->n_sans)
         return error_set(err, "SAN-based verification of peer certificates without trusted CA is "
                               "insecure and not allowed");
+    if (v->allow_expired)
+        return error_set(err, "Certificate validity period is always ignored without trusted CA");
     return v->crl.len == 0 || error_set(err, "Failed to load CRL from %.*s without trusted CA",
                                         BYTES_ARG(v->crl_path));
 }

@@ -231,8 +231,6 @@ static void walk_any(struct walk *w, const struct plan_field *f, struct bytes bo
     }
     if (f->rules && f->rules->skip)
         asked &= ~(unsigned)SURELY_VALID;
-    if (f->rules && (asked & SURELY_VALID) && !plan_text_ok(f, any.texts[1]))
-        doubt(w, SURELY_VALID);
     struct plan *p = plan_named(w->q, descriptors_type_name(any.texts[1]));
     if (p && !p->extension)
         asked &= ~(unsigned)SURELY_SUPPORTED;

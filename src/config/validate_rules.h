@@ -14,20 +14,18 @@
  * seconds. */
 struct number_rules {
     bool has_const, has_lt, has_lte, has_gt, has_gte;
-    long double constant, lt, lte, gt, gte;
-    const long double *in, *not_in;
-    size_t n_in, n_not_in;
+    long double constant, lt, lte, gt, gte; /* constant: of a bool */
+    const long double *not_in;              /* of an enum */
+    size_t n_not_in;
 };
 
 struct text_rules {
-    bool has_const;
-    struct bytes constant;
     uint64_t min, max, min_bytes, max_bytes; /* max: UINT64_MAX none */
     struct regex *pattern, *well_known;
     const char *well_known_text;
-    struct bytes pattern_text, prefix, suffix, contains, not_contains; /* data NULL: none */
-    const struct bytes *in, *not_in;
-    size_t n_in, n_not_in;
+    struct bytes pattern_text, prefix, suffix; /* data NULL: none */
+    const struct bytes *in;
+    size_t n_in;
 };
 
 enum rules_kind {

@@ -66,8 +66,13 @@ struct bytes xdstp_collection(struct arena *a, struct bytes name)
         return BYTES_NONE;
     struct bytes folder = bytes_first(head, (size_t)slash + 1);
     struct bytes rest = bytes_skip(name, head.len);
-    char *all = arena_printf(a, "%.*s*%.*s", BYTES_ARG(folder), BYTES_ARG(rest));
-    return xdstp_canonical(a, bytes_of(all));
+    size_t len = folder.len + 1 + rest.len;
+    char *all = arena_alloc(a, len);
+    memcpy(all, folder.data, folder.len);
+    all[folder.len] = '*';
+    if (rest.len)
+        memcpy(all + folder.len + 1, rest.data, rest.len);
+    return xdstp_canonical(a, bytes_from(all, len));
 }
 
 bool xdstp_check_collection(struct bytes name, const char *type, struct error *err)

@@ -11,9 +11,11 @@
 #include "base/random.h"
 #include "config/descriptors.h"
 #include "config/field_report.h"
+#include "config/google_grpc.h"
 #include "config/runtime.h"
 #include "config/wire.h"
 #include "dataplane/net/loop.h"
+#include "main/dial.h"
 #include "main/file_watch.h"
 #include "main/post_call.h"
 #include "main/state_dir.h"
@@ -199,11 +201,11 @@ static void demand_settled(void *ctx, struct bytes key)
     c->o.table->demand_settled(c->o.table->ctx, key);
 }
 
-static void initialised(void *ctx)
+static void on_stage(void *ctx, enum init_stage stage)
 {
     struct config_thread *c = ctx;
     if (!c->ended)
-        c->o.table->initialised(c->o.table->ctx);
+        c->o.table->stage(c->o.table->ctx, stage);
 }
 
 static void *watch(void *ctx, struct bytes folder, struct bytes name, xds_watch_fn *fn, void *arg,
@@ -258,10 +260,20 @@ static void run_all_posted(void *ctx)
     config_thread_run_posted(ctx);
 }
 
-static void *dial(void *ctx, struct bytes cluster, dial_fn *fn, void *arg)
+/* The files of a target's credentials are read whenever it is dialled. */
+static void *dial(void *ctx, const struct grpc_service *service, dial_fn *fn, void *arg)
 {
     struct config_thread *c = ctx;
-    return c->o.table->dial(c->o.table->ctx, cluster, fn, arg);
+    struct error err = ERROR_INIT;
+    const struct google_grpc *g = service->google;
+    struct dial_request q = {.name = service->cluster_name, .google = g};
+    if (g && g->tls.data) {
+        q.tls = google_grpc_tls(builder_decode_context(c->builder), g, &err);
+        q.failure = q.tls ? NULL : error_text(&err);
+    }
+    void *d = c->o.table->dial(c->o.table->ctx, &q, fn, arg);
+    error_fini(&err);
+    return d;
 }
 
 static void dial_cancel(void *ctx, void *d)
@@ -357,7 +369,7 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
         .reload_failed = reload_failed,
         .source_failed = source_failed,
         .demand_settled = demand_settled,
-        .initialised = initialised,
+        .stage = on_stage,
     };
     struct builder_options b = {.descriptors = o->descriptors,
                                 .validator = o->validator,

@@ -10,6 +10,7 @@
 
 struct config_thread;
 struct descriptors;
+struct dial_request;
 struct loop;
 struct tls_factory;
 struct validator;
@@ -23,12 +24,12 @@ struct config_thread_table {
     void (*release)(void *ctx, const struct listener *l);
     void (*dns_start)(void *ctx, const struct cluster *c, uint64_t generation);
     void (*dns_stop)(void *ctx, const struct cluster *c, uint64_t generation);
-    void *(*dial)(void *ctx, struct bytes cluster, dial_fn *fn, void *arg);
+    void *(*dial)(void *ctx, const struct dial_request *q, dial_fn *fn, void *arg);
     void (*dial_cancel)(void *ctx, void *dial);
     void *(*fetch)(void *ctx, const struct fetch_request *q, fetch_fn *fn, void *arg);
     void (*fetch_cancel)(void *ctx, void *fetch);
     void (*demand_settled)(void *ctx, struct bytes key);
-    void (*initialised)(void *ctx);
+    void (*stage)(void *ctx, enum init_stage stage);
 };
 
 struct config_thread_options {

@@ -12,26 +12,14 @@
 #include "dataplane/net/relay.h"
 #include "dataplane/net/transport_tls.h"
 #include "dataplane/upstream/cluster_manager.h"
+#include "main/dial_internal.h"
 #include "main/post_call.h"
-
-struct dial {
-    struct dialer *dialer;
-    struct bytes cluster; /* owned */
-    dial_fn *fn;
-    void *arg;
-    bool cancelled;   /* config thread */
-    struct list link; /* main: in dialer->dials while under way */
-    struct connection *conn;
-    struct stat_scope *stats;
-    uint32_t tries_left;
-    struct dial_result result;
-    char error[256];
-};
 
 /* An open channel, counted as a connection of its cluster. */
 struct channel {
     struct list link;
-    struct stat_scope *stats;
+    struct loop *loop;
+    struct dial_use use;
     struct relay *relay;
 };
 
@@ -39,7 +27,7 @@ static void dial_free(void *a, void *b)
 {
     struct dial *d = a;
     mem_free((void *)d->cluster.data);
-    stat_scope_unref(&d->stats);
+    dial_target_free(&d->target);
     mem_free(d);
 }
 
@@ -55,7 +43,7 @@ static void deliver(void *a, void *b)
     }
 }
 
-static void finish(struct dial *d, int fd)
+void dial_finish(struct dial *d, int fd)
 {
     d->result.fd = fd;
     d->result.error = d->error;
@@ -63,24 +51,24 @@ static void finish(struct dial *d, int fd)
     post_call(d->dialer->config_loop, deliver, d, NULL);
 }
 
-static void channel_free(struct channel *c)
+static void on_relay_bytes(void *owner, unsigned from, uint64_t n)
 {
-    list_remove(&c->link);
-    stat_add(c->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_ACTIVE, -1);
-    stat_inc(c->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_DESTROY);
-    stat_scope_unref(&c->stats);
-    mem_free(c);
+    const struct channel *c = owner;
+    if (from == 0)
+        dial_use_received(&c->use, n);
+    else
+        dial_use_sent(&c->use, n);
 }
 
 static void on_relay_end(void *owner, unsigned who, enum close_reason reason)
 {
     struct channel *c = owner;
-    stat_inc(c->stats, STAT_SLOT_MAIN,
-             who == 0 ? STAT_UPSTREAM_CX_DESTROY_REMOTE : STAT_UPSTREAM_CX_DESTROY_LOCAL);
-    channel_free(c);
+    dial_use_close(&c->use, who == 0, loop_now_ms(c->loop));
+    list_remove(&c->link);
+    mem_free(c);
 }
 
-static const struct relay_ops relay_ops = {on_relay_end};
+static const struct relay_ops relay_ops = {on_relay_end, on_relay_bytes};
 
 static const struct connection_ops local_ops;
 
@@ -100,12 +88,14 @@ static void on_connected(struct connection *conn)
     struct connection *local =
         connection_accept(w->loop, w->chunks, pair[0], &none, &local_ops, NULL);
     struct channel *c = NEW(struct channel);
-    c->stats = stat_scope_ref(d->stats);
-    stat_record(c->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_CONNECT_MS, connection_connect_ms(conn));
+    c->loop = w->loop;
+    c->use = d->use;
+    d->use = (struct dial_use){0};
+    dial_use_serve(&c->use, connection_connect_ms(conn));
     list_push_back(&d->dialer->relays, &c->link);
     c->relay = relay_new(conn, local, 0, &relay_ops, c);
     d->conn = NULL;
-    finish(d, pair[1]);
+    dial_finish(d, pair[1]);
 }
 
 static void try_next(struct dial *d);
@@ -115,15 +105,15 @@ static void on_close(struct connection *conn, enum close_reason reason)
     struct dial *d = connection_owner(conn);
     const char *why = connection_failure(conn);
     d->conn = NULL;
-    stat_add(d->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_ACTIVE, -1);
-    stat_inc(d->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_CONNECT_FAIL);
+    dial_use_close(&d->use, reason != CLOSE_CONNECT_TIMEOUT && reason != CLOSE_SHUTDOWN,
+                   loop_now_ms(d->dialer->main_worker->loop));
     if (!d->error[0] || *why)
         snprintf(d->error, sizeof(d->error), "connection to %.*s failed: %s", BYTES_ARG(d->cluster),
                  *why ? why : close_reason_name(reason));
     if (d->tries_left)
         try_next(d);
     else
-        finish(d, -1);
+        dial_finish(d, -1);
 }
 
 static void on_data(struct connection *conn, struct buffer *in, bool end)
@@ -161,8 +151,18 @@ static struct transport *wrap_tls(void *ctx, struct transport *socket)
     return NULL;
 }
 
+void dial_connect(struct dial *d, const struct address *to, const struct connect_options *o)
+{
+    struct worker *w = d->dialer->main_worker;
+    d->conn = connection_connect(w->loop, w->chunks, to, o, &upstream_ops, d);
+}
+
 static void try_next(struct dial *d)
 {
+    if (d->target) {
+        dial_target_next(d);
+        return;
+    }
     struct worker *w = d->dialer->main_worker;
     struct cluster_runtime *c = cluster_runtime_get(w, d->cluster);
     struct lb_query q = {0};
@@ -172,7 +172,7 @@ static void try_next(struct dial *d)
         snprintf(d->error, sizeof(d->error),
                  c ? "no healthy host in cluster '%.*s'" : "unknown cluster '%.*s'",
                  BYTES_ARG(d->cluster));
-        finish(d, -1);
+        dial_finish(d, -1);
         return;
     }
     const struct cluster *config = c->entry->cluster;
@@ -189,24 +189,29 @@ static void try_next(struct dial *d)
     }
     d->result.keepalive_interval_ms = config->h2_keepalive_interval_ms;
     d->result.keepalive_timeout_ms = config->h2_keepalive_timeout_ms;
-    stat_inc(d->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_TOTAL);
-    stat_inc(d->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_HTTP2_TOTAL);
-    stat_inc(d->stats, STAT_SLOT_MAIN, STAT_UPSTREAM_CX_ACTIVE);
-    d->conn = connection_connect(w->loop, w->chunks, &host->address, &o, &upstream_ops, d);
+    dial_use_open(&d->use, c->entry->state->stats, host->state, loop_now_ms(w->loop));
+    dial_connect(d, &host->address, &o);
 }
 
 /* Main. */
 static void begin(void *a, void *b)
 {
     struct dial *d = a;
-    struct cluster_runtime *c = cluster_runtime_get(d->dialer->main_worker, d->cluster);
     list_push_back(&d->dialer->dials, &d->link);
-    if (!c) {
-        snprintf(d->error, sizeof(d->error), "unknown cluster '%.*s'", BYTES_ARG(d->cluster));
-        finish(d, -1);
+    if (d->error[0]) {
+        dial_finish(d, -1);
         return;
     }
-    d->stats = stat_scope_ref(c->entry->state->stats);
+    if (d->target) {
+        dial_target_next(d);
+        return;
+    }
+    struct cluster_runtime *c = cluster_runtime_get(d->dialer->main_worker, d->cluster);
+    if (!c) {
+        snprintf(d->error, sizeof(d->error), "unknown cluster '%.*s'", BYTES_ARG(d->cluster));
+        dial_finish(d, -1);
+        return;
+    }
     d->tries_left = c->entry->hosts->n_hosts ? c->entry->hosts->n_hosts : 1;
     try_next(d);
 }
@@ -216,6 +221,10 @@ static void abort_dial(void *a, void *b)
 {
     struct dial *d = a;
     struct loop *config = d->dialer->config_loop;
+    if (d->target && d->target->query) {
+        dial_target_cancel(d);
+        dial_finish(d, -1);
+    }
     if (d->conn) {
         d->tries_left = 0;
         connection_close(d->conn, CLOSE_SHUTDOWN, CLOSE_NOW, 0);
@@ -225,33 +234,47 @@ static void abort_dial(void *a, void *b)
     post_call(config, dial_free, d, NULL);
 }
 
-void dialer_init(struct dialer *d, struct worker *main_worker, struct loop *config_loop)
+void dialer_init(struct dialer *d, struct worker *main_worker, struct loop *config_loop,
+                 struct dns_driver *dns)
 {
+    d->dns = dns;
     d->main_worker = main_worker;
     d->config_loop = config_loop;
     list_init(&d->relays);
     list_init(&d->dials);
 }
 
-void dialer_fini(struct dialer *d)
+void dialer_close_channels(struct dialer *d)
 {
     LIST_EACH(l, &d->relays)
     relay_close(LIST_ENTRY(l, struct channel, link)->relay, CLOSE_SHUTDOWN);
+}
+
+void dialer_fini(struct dialer *d)
+{
+    dialer_close_channels(d);
     LIST_EACH(l, &d->dials)
     {
         struct dial *x = LIST_ENTRY(l, struct dial, link);
         if (x->conn)
             connection_close(x->conn, CLOSE_SHUTDOWN, CLOSE_NOW, 0);
+        else
+            dial_target_cancel(x);
     }
 }
 
-void *dialer_dial(struct dialer *dialer, struct bytes cluster, dial_fn *fn, void *arg)
+void *dialer_dial(struct dialer *dialer, const struct dial_request *q, dial_fn *fn, void *arg)
 {
     struct dial *d = NEW(struct dial);
-    char *name = mem_alloc(cluster.len + 1);
-    memcpy(name, cluster.data, cluster.len);
+    char *name = mem_alloc(q->name.len + 1);
+    memcpy(name, q->name.data, q->name.len);
     d->dialer = dialer;
-    d->cluster = bytes_from(name, cluster.len);
+    d->cluster = bytes_from(name, q->name.len);
+    if (q->google)
+        d->target = dial_target_new(q);
+    if (q->failure)
+        snprintf(d->error, sizeof(d->error), "connection to %.*s failed: %s", BYTES_ARG(q->name),
+                 q->failure);
     d->fn = fn;
     d->arg = arg;
     list_init(&d->link);

@@ -44,6 +44,7 @@ struct job {
 struct dns_driver {
     struct loop *main_loop, *config_loop;
     struct map resolvers;              /* key of the options -> struct shared_resolver * */
+    struct shared_resolver *own;       /* for dns_driver_resolver(); NULL: not asked for */
     const struct dns_options *options; /* of clusters that name none; NULL: as the system has it */
     struct stat_store *store;
     struct stat_scope *stats; /* from the first resolver on; NULL before */
@@ -80,27 +81,46 @@ void dns_driver_set_options(struct dns_driver *d, const struct dns_options *o)
     d->options = o;
 }
 
-static void use_resolver(struct job *j)
+static struct shared_resolver *use_resolver(struct dns_driver *d, struct bytes key)
 {
-    struct dns_driver *d = j->driver;
-    struct map *resolvers = &d->resolvers;
     if (!d->stats)
         d->stats = stat_scope_get(d->store, BYTES("dns.cares"), &dns_stat_schema);
-    j->shared = map_get(resolvers, j->options.key);
-    if (!j->shared) {
-        j->shared = NEW(struct shared_resolver);
-        map_set(resolvers, j->options.key, j->shared);
+    struct shared_resolver *shared = map_get(&d->resolvers, key);
+    if (!shared) {
+        shared = NEW(struct shared_resolver);
+        map_set(&d->resolvers, key, shared);
     }
-    j->shared->users++;
+    shared->users++;
+    return shared;
 }
 
-static void drop_resolver(struct job *j)
+static void drop_resolver(struct dns_driver *d, struct bytes key, struct shared_resolver *shared)
 {
-    if (--j->shared->users)
+    if (--shared->users)
         return;
-    map_remove(&j->driver->resolvers, j->options.key);
-    dns_resolver_free(&j->shared->resolver);
-    mem_free(j->shared);
+    map_remove(&d->resolvers, key);
+    dns_resolver_free(&shared->resolver);
+    mem_free(shared);
+}
+
+static struct dns_resolver *start_resolver(struct dns_driver *d, struct shared_resolver *shared,
+                                           const struct dns_options *o, struct error *err)
+{
+    if (!shared->resolver && (shared->resolver = dns_resolver_new(d->main_loop, o, err)))
+        dns_resolver_set_stats(shared->resolver, d->stats);
+    return shared->resolver;
+}
+
+static struct bytes own_key(const struct dns_driver *d)
+{
+    return d->options ? d->options->key : BYTES("");
+}
+
+struct dns_resolver *dns_driver_resolver(struct dns_driver *d, struct error *err)
+{
+    if (!d->own)
+        d->own = use_resolver(d, own_key(d));
+    return start_resolver(d, d->own, d->options, err);
 }
 
 static void job_free(struct job *j)
@@ -109,7 +129,7 @@ static void job_free(struct job *j)
         dns_cancel(&j->targets[i].query);
         timer_stop(&j->targets[i].timer);
     }
-    drop_resolver(j);
+    drop_resolver(j->driver, j->options.key, j->shared);
     list_remove(&j->link);
     struct arena *a = j->arena; /* which holds the job itself */
     arena_free(&a);
@@ -123,6 +143,8 @@ void dns_driver_free(struct dns_driver **dp)
         return;
     LIST_EACH(l, &d->jobs)
     job_free(LIST_ENTRY(l, struct job, link));
+    if (d->own)
+        drop_resolver(d, own_key(d), d->own);
     map_fini(&d->resolvers);
     stat_scope_unref(&d->stats);
     mem_free(d);
@@ -187,18 +209,16 @@ static void resolve(struct timer *timer)
 {
     struct target *t = timer->owner;
     struct job *j = t->job;
-    struct dns_resolver **r = &j->shared->resolver;
     struct error err = ERROR_INIT;
-    if (!*r && (*r = dns_resolver_new(j->driver->main_loop, &j->options, &err)))
-        dns_resolver_set_stats(*r, j->driver->stats);
-    if (!*r) {
+    struct dns_resolver *r = start_resolver(j->driver, j->shared, &j->options, &err);
+    if (!r) {
         LOG(LOG_DNS, LOG_ERROR, "dns: %s", error_text(&err));
         error_fini(&err);
         send_answer(t, false, NULL, 0);
         timer_start(&t->timer, next_ms(t, false, 0));
         return;
     }
-    t->query = dns_resolve(*r, t->name, t->port, j->family, on_answer, t);
+    t->query = dns_resolve(r, t->name, t->port, j->family, on_answer, t);
 }
 
 /* Main. */
@@ -206,7 +226,7 @@ static void begin(void *a, void *b)
 {
     struct job *j = a;
     list_push_back(&j->driver->jobs, &j->link);
-    use_resolver(j);
+    j->shared = use_resolver(j->driver, j->options.key);
     for (unsigned i = 0; i < j->n_targets; i++) {
         timer_init(&j->targets[i].timer, j->driver->main_loop, resolve, &j->targets[i]);
         resolve(&j->targets[i].timer);

@@ -3,11 +3,13 @@
  * config thread. */
 #pragma once
 
+#include "base/error.h"
 #include "base/list.h"
 #include "base/random.h"
 #include "config/cluster.h"
 
 struct dns_driver;
+struct dns_resolver;
 struct loop;
 struct stat_store;
 
@@ -23,6 +25,9 @@ void dns_driver_free(struct dns_driver **d); /* no other thread runs any more */
 
 /* Of clusters that name no resolver. Before the first start; kept. */
 void dns_driver_set_options(struct dns_driver *d, const struct dns_options *o);
+
+/* Main: the resolver of the process; NULL and *err: it cannot be started (now). */
+struct dns_resolver *dns_driver_resolver(struct dns_driver *d, struct error *err);
 
 /* Config thread. */
 void dns_driver_start(struct dns_driver *d, const struct cluster *c, uint64_t generation);

@@ -1,9 +1,11 @@
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -104,8 +106,33 @@ static int run(const struct options *o)
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* By the signal, as whoever waits for it expects. The first process of a container cannot die so:
+ * there the kernel drops what has no handler. */
+static void end_at_once(int signo)
+{
+    enum { BY_SIGNAL = 128 }; /* the shells' way to say it */
+    raise(signo);
+    _exit(BY_SIGNAL + signo);
+}
+
+/* Until server_run() watches them: an end is at once, since nothing serves yet; what asks for more
+ * than that waits, and would end the process. */
+static void hold_signals(void)
+{
+    struct sigaction end = {.sa_handler = end_at_once, .sa_flags = SA_RESETHAND | SA_NODEFER};
+    sigset_t later;
+    sigemptyset(&end.sa_mask);
+    sigaction(SIGTERM, &end, NULL);
+    sigaction(SIGINT, &end, NULL);
+    sigemptyset(&later);
+    sigaddset(&later, SIGHUP);
+    sigaddset(&later, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &later, NULL);
+}
+
 int main(int argc, char **argv)
 {
+    hold_signals();
     struct options o;
     struct error err = ERROR_INIT;
     struct random_source seed;

@@ -76,9 +76,9 @@ static void demand_settled(void *ctx, struct bytes key)
         worker_thread_demand_settled(s->workers[i], key);
 }
 
-static void *dial(void *ctx, struct bytes cluster, dial_fn *fn, void *arg)
+static void *dial(void *ctx, const struct dial_request *q, dial_fn *fn, void *arg)
 {
-    return dialer_dial(&((struct server *)ctx)->dialer, cluster, fn, arg);
+    return dialer_dial(&((struct server *)ctx)->dialer, q, fn, arg);
 }
 
 static void dial_cancel(void *ctx, void *d)
@@ -110,10 +110,22 @@ static void begin_serving(void *a, void *b)
     server_admin_tick(s);
 }
 
-static void initialised(void *ctx)
+static void clusters_done(void *a, void *b)
+{
+    struct server *s = a;
+    if (s->state == SERVER_PRE_INITIALIZING)
+        s->state = SERVER_INITIALIZING;
+    server_admin_tick(s);
+}
+
+/* Config thread. */
+static void on_stage(void *ctx, enum init_stage stage)
 {
     struct server *s = ctx;
-    post_call(s->loop, begin_serving, s, NULL);
+    if (stage == INIT_LISTENERS)
+        post_call(s->loop, clusters_done, s, NULL);
+    else if (stage == INIT_DONE)
+        post_call(s->loop, begin_serving, s, NULL);
 }
 
 /* Config thread. */
@@ -169,13 +181,19 @@ static void on_second(struct timer *t)
     timer_start(t, SECOND_MS);
 }
 
+/* main() has held what comes before this. */
 static void watch_signals(struct server *s)
 {
+    sigset_t watched;
     signal(SIGPIPE, SIG_IGN);
     signal_watch_init(&s->term, s->loop, SIGTERM, on_end_signal, s);
     signal_watch_init(&s->interrupt, s->loop, SIGINT, on_end_signal, s);
     signal_watch_init(&s->usr1, s->loop, SIGUSR1, on_usr1, s);
     signal_watch_init(&s->hup, s->loop, SIGHUP, on_hup, s);
+    sigemptyset(&watched);
+    sigaddset(&watched, SIGHUP);
+    sigaddset(&watched, SIGUSR1);
+    pthread_sigmask(SIG_UNBLOCK, &watched, NULL);
 }
 
 /* ---- making ---- */
@@ -241,7 +259,7 @@ static bool make_config(struct server *s, struct error *err)
         .fetch = fetch,
         .fetch_cancel = fetch_cancel,
         .demand_settled = demand_settled,
-        .initialised = initialised,
+        .stage = on_stage,
     };
     table.ctx = s;
     struct config_thread_options o = {
@@ -299,9 +317,9 @@ static bool load(struct server *s, struct error *err)
     struct bytes body;
     if (!load_bootstrap(s, &body, &text, err) || !make_config(s, err) || !make_workers(s, err))
         return false;
-    dialer_init(&s->dialer, &s->main_worker, config_thread_loop(s->config));
-    fetcher_init(&s->fetcher, &s->main_worker, config_thread_loop(s->config));
     s->dns = dns_driver_new(s->loop, config_thread_loop(s->config), s->stats, dns_answer, s);
+    dialer_init(&s->dialer, &s->main_worker, config_thread_loop(s->config), s->dns);
+    fetcher_init(&s->fetcher, &s->main_worker, config_thread_loop(s->config));
     if (!config_thread_load(s->config, body, &node, err))
         return source_text_locate(&text, err);
     const struct bootstrap_config *b = config_thread_bootstrap(s->config);
@@ -368,7 +386,6 @@ bool server_run(struct server *s, struct error *err)
         return false;
     access_log_writer_start(s->access_log);
     watch_signals(s);
-    s->state = SERVER_INITIALIZING;
     for (unsigned i = 0; i < s->n_workers; i++)
         worker_thread_run(s->workers[i], config_thread_node(s->config));
     config_thread_run(s->config);
@@ -396,6 +413,8 @@ static void settle(struct server *s)
     enum { ROUNDS = 16 };
     if (!s->config)
         return;
+    if (s->dialer.main_worker)
+        dialer_close_channels(&s->dialer);
     config_thread_end_sources(s->config);
     if (s->dialer.main_worker)
         dialer_fini(&s->dialer);

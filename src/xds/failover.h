@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-enum { FAILOVER_AFTER = 2, FAILOVER_PAUSE_MS = 500 };
+enum { FAILOVER_AFTER = 2, FAILOVER_PAUSE_MS = 500, FAILOVER_MAX = 2 };
 
 /* When to connect again after a failure: as the back-off says (T02), at once, or after a pause. */
 enum failover_retry { FAILOVER_BACK_OFF, FAILOVER_AT_ONCE, FAILOVER_PAUSE };

@@ -32,10 +32,25 @@ static void failed(struct file_source *f, enum subscription_stat id, const char 
 {
     if (id == STAT_SUB_UPDATE_FAILURE) {
         topic_count(&f->topic, id);
-        config_update_failed(f->home.builder, &f->source, f->topic.type);
+        config_update_unread(f->home.builder, &f->source, f->topic.type);
     }
     LOG(LOG_CONFIG, LOG_WARNING, "Filesystem config update %s: in %.*s: %s", what,
         BYTES_ARG(f->source.path), error_text(err));
+}
+
+/* What else stands there is no news of it. */
+static void tell_absent(struct file_source *f, const struct discovery_response *r)
+{
+    struct bytes name;
+    void *value;
+    for (size_t i = 0; map_next(&f->topic.sub.names, &i, &name, &value);) {
+        bool there = subscription_is_wildcard(&f->topic.sub);
+        for (size_t k = 0; k < r->n_resources && !there; k++)
+            there = bytes_eq(r->resources[k].name, name);
+        if (!there)
+            LOG(LOG_CONFIG, LOG_WARNING, "Filesystem config update: in %.*s: no resource '%.*s'",
+                BYTES_ARG(f->source.path), BYTES_ARG(name));
+    }
 }
 
 static void apply(struct file_source *f, struct bytes message)
@@ -45,6 +60,7 @@ static void apply(struct file_source *f, struct bytes message)
     if (!parse(&f->topic, message, &r, &err)) {
         failed(f, STAT_SUB_UPDATE_FAILURE, "failure", &err);
     } else {
+        tell_absent(f, &r);
         topic_apply(&f->topic, &r, &err);
         subscription_answer(&f->topic.sub, r.version, BYTES(""),
                             error_is_set(&err) ? error_text(&err) : NULL);

@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 #include "base/memory.h"
+#include "config/google_grpc.h"
 
 struct grpc_runtime {
     grpc_completion_queue *cq;
@@ -205,9 +206,19 @@ static grpc_arg int_arg(const char *key, int value)
     return a;
 }
 
+static grpc_arg given_arg(const struct channel_arg *given)
+{
+    if (!given->text)
+        return int_arg(given->key, given->number);
+    grpc_arg a = {.type = GRPC_ARG_STRING, .key = (char *)given->key};
+    a.value.string = (char *)given->text;
+    return a;
+}
+
 static grpc_channel *channel_new(const struct grpc_stream_options *o)
 {
-    grpc_arg args[8];
+    enum { OWN_ARGS = 8 };
+    grpc_arg *args = mem_zalloc((OWN_ARGS + o->n_args) * sizeof(*args));
     size_t n = 0;
     args[n++] = int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1);
     args[n++] = int_arg(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1);
@@ -218,10 +229,13 @@ static grpc_channel *channel_new(const struct grpc_stream_options *o)
         args[n++] = int_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
         args[n++] = int_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     }
+    for (unsigned i = 0; i < o->n_args; i++)
+        args[n++] = given_arg(&o->args[i]); /* the last one of a key counts */
     grpc_channel_args list = {n, args};
     grpc_channel_credentials *creds = grpc_insecure_credentials_create();
     grpc_channel *c = grpc_channel_create_from_fd("xds", o->fd, creds, &list);
     grpc_channel_credentials_release(creds);
+    mem_free(args);
     return c;
 }
 

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
+struct channel_arg;
 struct grpc_runtime;
 struct grpc_stream;
 
@@ -29,6 +30,8 @@ struct grpc_stream_options {
     const struct bytes *metadata_keys, *metadata_values;
     unsigned n_metadata;
     uint32_t keepalive_interval_ms, keepalive_timeout_ms; /* 0: no HTTP/2 PINGs (rule T05) */
+    const struct channel_arg *args; /* more of the channel; they come before what is said above */
+    unsigned n_args;
 };
 
 struct grpc_stream_ops {

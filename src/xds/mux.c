@@ -4,12 +4,14 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "config/google_grpc.h"
+#include "xds/client_stats.h"
 #include "xds/discovery.h"
 #include "xds/failover.h"
 #include "xds/token_bucket.h"
 #include "xds/topic.h"
 
-enum { BACKOFF_BASE_MS = 500, BACKOFF_MAX_MS = 30000 };
+enum { BACKOFF_BASE_MS = 500, BACKOFF_MAX_MS = 30000, NACK_PAUSE_MS = 500, UNAVAILABLE = 14 };
 
 #define X(id, name, kind) {name, STAT_##kind},
 static const struct stat_desc control_plane_stats[] = {CONTROL_PLANE_STAT_LIST(X)};
@@ -47,6 +49,7 @@ struct mux {
     struct failover failover;
     struct token_bucket tokens;
     void *token_wait; /* the timer of the next token, or NULL */
+    void *nack_wait;  /* the timer after which refusals that are held go out, or NULL */
     void *world_hold; /* the timer after which a smaller world is believed, or NULL */
     bool believe;     /* ... by the next stream */
     bool had_pending;
@@ -56,6 +59,7 @@ struct mux {
     bool busy;                /* inside a callback of the stream */
     struct stat_scope *stats; /* control_plane */
     struct stat_scope *guard; /* xylem.guard; NULL: there is none */
+    struct stat_scope *client_stats[FAILOVER_MAX]; /* of each service; NULL: it has none */
 };
 
 struct mux *mux_new(const struct mux_options *o)
@@ -76,6 +80,10 @@ struct mux *mux_new(const struct mux_options *o)
     m->stats = stat_scope_get(o->table->stats, o->stats, &control_plane_stat_schema);
     if (o->table->min_world_share)
         m->guard = stat_scope_get(o->table->stats, BYTES("xylem.guard"), &guard_schema);
+    for (unsigned i = 0; i < o->source->api.n_services; i++) {
+        m->client_stats[i] = client_stats_get(o->table->stats, &o->source->api.services[i]);
+        client_stats_created(m->client_stats[i]);
+    }
     stat_set(m->stats, STAT_SLOT_CONFIG, STAT_CONTROL_PLANE_CONNECTED_STATE, 0);
     stat_set(m->stats, STAT_SLOT_CONFIG, STAT_CONTROL_PLANE_PENDING_REQUESTS, 0);
     for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++) {
@@ -92,9 +100,11 @@ static void stop(struct mux *m)
         m->table->timer_cancel(m->table->ctx, m->retry);
     if (m->token_wait)
         m->table->timer_cancel(m->table->ctx, m->token_wait);
+    if (m->nack_wait)
+        m->table->timer_cancel(m->table->ctx, m->nack_wait);
     if (m->world_hold)
         m->table->timer_cancel(m->table->ctx, m->world_hold);
-    m->dial = m->retry = m->token_wait = m->world_hold = NULL;
+    m->dial = m->retry = m->token_wait = m->nack_wait = m->world_hold = NULL;
     grpc_stream_free(&m->stream);
 }
 
@@ -110,6 +120,8 @@ void mux_free(struct mux **mp)
     }
     stat_scope_unref(&m->stats);
     stat_scope_unref(&m->guard);
+    for (unsigned i = 0; i < FAILOVER_MAX; i++)
+        stat_scope_unref(&m->client_stats[i]);
     arena_free(&m->arena);
     mem_free(m);
 }
@@ -136,6 +148,11 @@ bool mux_idle(const struct mux *m)
 static const struct grpc_service *service_of(const struct mux *m)
 {
     return &m->source.api.services[m->failover.at];
+}
+
+static struct stat_scope *client_stats_of(const struct mux *m)
+{
+    return m->client_stats[m->failover.at];
 }
 
 static void connect_now(struct mux *m);
@@ -187,6 +204,7 @@ static void lost(struct mux *m)
     for (unsigned i = 0; i < m->n_order; i++) {
         struct topic *t = &m->topics[m->order[i]];
         subscription_stream_closed(&t->sub);
+        topic_count(t, STAT_SUB_UPDATE_ATTEMPT);
         topic_count(t, STAT_SUB_UPDATE_FAILURE);
     }
     if (m->builder)
@@ -201,6 +219,7 @@ static void on_closed(void *owner, int code, const char *message)
     LOG(LOG_CONFIG, m->answered ? LOG_INFO : LOG_WARNING,
         "%s gRPC config stream to %.*s closed: %d, %s", strrchr(m->method, '/') + 1,
         BYTES_ARG(service_of(m)->cluster_name), code, message);
+    client_stats_closed(client_stats_of(m), code);
     lost(m);
 }
 
@@ -249,22 +268,43 @@ static void review_guard(struct mux *m, const struct topic *t)
     }
 }
 
+static void on_nack_pause_over(void *arg)
+{
+    struct mux *m = arg;
+    m->nack_wait = NULL;
+    for (unsigned i = 0; i < m->n_order; i++)
+        subscription_let_answer_go(&m->topics[m->order[i]].sub);
+    mux_flush(m);
+}
+
+/* Rule A14: some servers answer a refusal with what was refused, at once and for ever (so does
+ * go-control-plane's snapshot cache). What differs, or is accepted, is answered at once. */
+static void pace_refusal(struct mux *m, struct topic *t)
+{
+    subscription_hold_answer(&t->sub);
+    if (!m->nack_wait)
+        m->nack_wait = m->table->timer_start(m->table->ctx, NACK_PAUSE_MS, on_nack_pause_over, m);
+}
+
 static void respond(struct mux *m, struct topic *t, const struct discovery_response *r)
 {
     struct error err = ERROR_INIT;
     bool judged = t->guarded;
     m->in_response = true;
     subscription_pause(&t->sub); /* rule M13: a type is paused while its response is applied */
+    topic_count(t, STAT_SUB_UPDATE_ATTEMPT);
     topic_apply(t, r, &err);
     subscription_resume(&t->sub);
     m->in_response = false;
     if (judged)
         review_guard(m, t);
     if (error_is_set(&err))
-        LOG(LOG_CONFIG, LOG_WARNING, "gRPC config for %s rejected: %s", t->sub.type_url,
+        LOG(LOG_CONFIG, topic_log_level(t), "gRPC config for %s rejected: %s", t->sub.type_url,
             error_text(&err));
     subscription_answer(&t->sub, r->version, r->nonce,
                         error_is_set(&err) ? error_text(&err) : NULL);
+    if (t->repeated)
+        pace_refusal(m, t);
     error_fini(&err);
     builder_commit(m->builder);
     mux_flush(m);
@@ -316,6 +356,7 @@ static void on_dialed(void *arg, const struct dial_result *result)
     if (result->fd < 0) {
         LOG(LOG_CONFIG, LOG_WARNING, "%s gRPC config stream to %.*s closed: 14, %s",
             strrchr(m->method, '/') + 1, BYTES_ARG(service->cluster_name), result->error);
+        client_stats_closed(client_stats_of(m), UNAVAILABLE);
         lost(m);
         return;
     }
@@ -328,6 +369,8 @@ static void on_dialed(void *arg, const struct dial_result *result)
         .n_metadata = service->n_metadata,
         .keepalive_interval_ms = result->keepalive_interval_ms,
         .keepalive_timeout_ms = result->keepalive_timeout_ms,
+        .args = service->google ? service->google->args : NULL,
+        .n_args = service->google ? service->google->n_args : 0,
     };
     m->stream = grpc_stream_new(m->grpc, &o, &stream_ops, m);
     m->node_sent = m->answered = false;
@@ -347,7 +390,8 @@ static void connect_now(struct mux *m)
 {
     if (m->stream || m->dial || m->retry || !wants_stream(m))
         return;
-    m->dial = m->table->dial(m->table->ctx, service_of(m)->cluster_name, on_dialed, m);
+    client_stats_opened(client_stats_of(m));
+    m->dial = m->table->dial(m->table->ctx, service_of(m), on_dialed, m);
 }
 
 static struct topic *topic_used(struct mux *m, enum resource_type type)
@@ -355,6 +399,7 @@ static struct topic *topic_used(struct mux *m, enum resource_type type)
     struct topic *t = &m->topics[type];
     if (!t->used) {
         t->used = true;
+        topic_count(t, STAT_SUB_UPDATE_ATTEMPT); /* by each answer and each failure, too */
         m->order[m->n_order++] = type;
         if (m->stream)
             topic_stream_opened(t, false);
@@ -395,8 +440,6 @@ static void send_request(struct mux *m, struct topic *t)
         config_source_begins(m->builder, &m->source, t->type);
     subscription_take(&t->sub, node ? m->node : BYTES_NONE, &held, &request);
     m->node_sent = true;
-    if (first)
-        topic_count(t, STAT_SUB_UPDATE_ATTEMPT);
     grpc_stream_send(m->stream, strbuf_bytes(&request));
     strbuf_fini(&request);
 }
@@ -434,6 +477,7 @@ static void count_pending(struct mux *m)
 
 void mux_fetch_timed_out(struct mux *m, enum resource_type type)
 {
+    topic_count(&m->topics[type], STAT_SUB_UPDATE_ATTEMPT);
     topic_count(&m->topics[type], STAT_SUB_INIT_FETCH_TIMEOUT);
 }
 

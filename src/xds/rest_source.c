@@ -75,7 +75,8 @@ static void failed(struct rest_source *r, const char *why)
 
 static void rejected(struct rest_source *r, const struct error *err)
 {
-    LOG(LOG_CONFIG, LOG_WARNING, "REST config for %s rejected: %s", r->path, error_text(err));
+    LOG(LOG_CONFIG, topic_log_level(&r->topic), "REST config for %s rejected: %s", r->path,
+        error_text(err));
 }
 
 static void apply(struct rest_source *r, struct bytes message, struct error *err)
@@ -137,7 +138,9 @@ static void on_fetched(void *arg, const struct fetch_result *result)
         ask_later(r);
 }
 
-/* Each request is as the first of a stream: everything that is wanted, and the version held. */
+/* Each request is as the first of a stream: everything that is wanted, and the version held. That
+ * is left out where a name is new: a server to which nothing changed since that version would say
+ * so, and never tell what it has by that name. */
 static bool make_request(struct rest_source *r, struct strbuf *json)
 {
     struct json_write_options o = {.compact = true};
@@ -145,6 +148,9 @@ static bool make_request(struct rest_source *r, struct strbuf *json)
     struct error err = ERROR_INIT;
     struct strbuf wire = STRBUF_INIT;
     subscription_stream_opened(&r->topic.sub);
+    if (r->asked)
+        subscription_forget_version(&r->topic.sub);
+    r->asked = false;
     bool ok = subscription_due(&r->topic.sub);
     if (ok) {
         subscription_take(&r->topic.sub, r->node, NULL, &wire);
@@ -162,7 +168,6 @@ static void ask(void *arg)
     const struct xds_table *t = r->home.table;
     struct strbuf json = STRBUF_INIT;
     r->refresh = NULL;
-    r->asked = false;
     if (make_request(r, &json)) {
         struct fetch_request q = {.cluster = r->source.api.rest_cluster,
                                   .path = bytes_of(r->path),

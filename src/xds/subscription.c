@@ -103,7 +103,7 @@ void subscription_stream_opened(struct subscription *s)
 void subscription_stream_closed(struct subscription *s)
 {
     s->stream_open = false;
-    s->requested = s->explicit_sent = s->answer_due = s->names_changed = false;
+    s->requested = s->explicit_sent = s->answer_due = s->answer_held = s->names_changed = false;
     set_text(&s->nonce, NULL);
     set_text(&s->nack, NULL);
     if (s->delta)
@@ -134,6 +134,17 @@ void subscription_answer(struct subscription *s, struct bytes version, struct by
     if (!error && !s->delta)
         set_text(&s->version, copy_bytes(version));
     s->answer_due = true;
+    s->answer_held = false;
+}
+
+void subscription_hold_answer(struct subscription *s)
+{
+    s->answer_held = s->answer_due;
+}
+
+void subscription_let_answer_go(struct subscription *s)
+{
+    s->answer_held = false;
 }
 
 bool subscription_due(const struct subscription *s)
@@ -141,7 +152,7 @@ bool subscription_due(const struct subscription *s)
     if (!s->stream_open || s->paused)
         return false;
     if (s->requested)
-        return s->answer_due || (s->delta ? delta_due(s) : s->names_changed);
+        return (s->answer_due && !s->answer_held) || (s->delta ? delta_due(s) : s->names_changed);
     return map_count(&s->names) > 0; /* never an empty first request of a named type (W07) */
 }
 
@@ -211,11 +222,15 @@ void subscription_take(struct subscription *s, struct bytes node,
                        const struct subscription_held *held, struct strbuf *out)
 {
     CHECK(subscription_due(s));
+    bool answers = !s->delta || (s->answer_due && !s->answer_held);
     if (s->delta)
         delta_take(s, node, held, out);
     else
         world_take(s, node, out);
-    set_text(&s->nack, NULL);
     s->requested = true;
-    s->answer_due = s->names_changed = false;
+    s->names_changed = false;
+    if (!answers)
+        return;
+    set_text(&s->nack, NULL);
+    s->answer_due = s->answer_held = false;
 }

@@ -27,6 +27,7 @@ struct subscription {
     char *nonce;          /* newest of this stream (S03, S04); NULL: none */
     char *nack;           /* error text of the answer that is due; sent once (A04) */
     bool answer_due;      /* a response waits for its ACK or NACK (A01) */
+    bool answer_held;     /* ... and goes with the next change of names, or when it is let go */
     bool names_changed;   /* since the last request of this stream */
     bool requested;       /* a request went out on this stream */
     bool explicit_sent;   /* ... that named something: wildcard is then "*" (W05) */
@@ -47,7 +48,8 @@ bool subscription_active(const struct subscription *s); /* wants anything, or ha
 
 void subscription_stream_opened(struct subscription *s);
 void subscription_stream_closed(struct subscription *s);
-/* The next stream goes to another server: the version that is held is not one of its (T12). */
+/* The next request tells no version: that which is held is of another server (T12), or what it was
+ * asked for with is not all that is wanted now (O04). */
 void subscription_forget_version(struct subscription *s);
 void subscription_pause(struct subscription *s);
 void subscription_resume(struct subscription *s);
@@ -56,6 +58,10 @@ void subscription_resume(struct subscription *s);
  * NACK_TEXT_MAX). Its answer is due. */
 void subscription_answer(struct subscription *s, struct bytes version, struct bytes nonce,
                          const char *error);
+
+/* The answer that is due waits, for nothing but a pause (A14); a newer one does not. */
+void subscription_hold_answer(struct subscription *s);
+void subscription_let_answer_go(struct subscription *s);
 
 /* Is there something to say now? State of the world: one request answers a response and carries all
  * changes of names. Delta: one request after the other (Q03, Q04). */

@@ -104,7 +104,7 @@ void delta_take(struct subscription *s, struct bytes node, const struct subscrip
     if (node.data)
         wire_put_bytes(out, DELTA_NODE, node);
     subscription_put_text(out, DELTA_TYPE_URL, s->type_url);
-    if (s->answer_due) {
+    if (s->answer_due && !s->answer_held) {
         subscription_put_text(out, DELTA_RESPONSE_NONCE, s->nonce);
         if (s->nack)
             subscription_put_error(out, DELTA_ERROR_DETAIL, s->nack);

@@ -15,8 +15,8 @@ enum { CODE_NOT_FOUND = 5 };
 #define X(id, name, kind) {name, STAT_##kind},
 static const struct stat_desc subscription_stats[] = {SUBSCRIPTION_STAT_LIST(X)};
 #undef X
-const struct stat_schema subscription_stat_schema = {subscription_stats,
-                                                     ARRAY_SIZE(subscription_stats)};
+const struct stat_schema cds_stat_schema = {subscription_stats, ARRAY_SIZE(subscription_stats)};
+const struct stat_schema lds_stat_schema = {subscription_stats, SUBSCRIPTION_STATS_OF_ALL};
 
 static const char *const topic_scopes[RESOURCE_TYPE_COUNT] = {
     [RESOURCE_CLUSTER] = "cluster_manager.cds",
@@ -49,7 +49,8 @@ void topic_init(struct topic *t, const struct topic_home *home, enum resource_ty
                       home->source->api.delta);
     ttl_init(&t->ttl, home->table, on_expired, t);
     if (scope)
-        t->stats = stat_scope_get(home->table->stats, bytes_of(scope), &subscription_stat_schema);
+        t->stats = stat_scope_get(home->table->stats, bytes_of(scope),
+                                  type == RESOURCE_CLUSTER ? &cds_stat_schema : &lds_stat_schema);
 }
 
 void topic_fini(struct topic *t)
@@ -316,6 +317,7 @@ static void refuse(struct topic *t, struct error *err, const char *fmt, size_t n
 void topic_stream_opened(struct topic *t, bool guard)
 {
     subscription_stream_opened(&t->sub);
+    t->refused = 0;
     t->guarded = guard && resource_type_is_global(t->type) && t->home->table->min_world_share;
 }
 
@@ -335,6 +337,18 @@ static bool guard_allows(struct topic *t, const struct discovery_response *r, bo
                      "served",
                      percent, s.left, s.held,
                      t->type == RESOURCE_CLUSTER ? "clusters" : "listeners");
+}
+
+/* Something is another than before, by what was good of a response. */
+static void count_reload(struct topic *t, const struct update_result *result)
+{
+    const struct clock *c = t->home->table->clock;
+    if (t->type != RESOURCE_CLUSTER ||
+        result->n_accepted - result->n_unchanged + result->n_removed == 0)
+        return;
+    topic_count(t, STAT_SUB_CONFIG_RELOAD);
+    stat_set(t->stats, STAT_SLOT_CONFIG, STAT_SUB_CONFIG_RELOAD_TIME_MS,
+             (int64_t)(c->wall_ns(c) / NS_PER_MS));
 }
 
 static void apply(struct topic *t, const struct discovery_response *r, struct error *err)
@@ -361,8 +375,9 @@ static void apply(struct topic *t, const struct discovery_response *r, struct er
     }
     config_update(t->home->builder, t->home->source, t->type, b.updates, b.n_updates, b.removed,
                   b.n_removed, full, r->version, &result);
+    count_reload(t, &result);
     for (unsigned i = 0; i < result.n_errors; i++)
-        LOG(LOG_CONFIG, LOG_WARNING, "%s '%s' rejected: %s", resource_type_short(t->type),
+        LOG(LOG_CONFIG, topic_log_level(t), "%s '%s' rejected: %s", resource_type_short(t->type),
             result.errors[i].name, result.errors[i].details);
     if (update_result_text(&result, t->type, &text))
         error_set(err, "%s", strbuf_str(&text));
@@ -392,6 +407,22 @@ static void put_names_in_order(struct arena **a, const struct discovery_response
         put_in_order(a, &r->errors[i].name);
 }
 
+/* What a response says, whatever its nonce and in whatever order; never 0. */
+static uint64_t response_hash(const struct discovery_response *r)
+{
+    uint64_t h = xxhash64(r->version);
+    for (size_t i = 0; i < r->n_resources; i++)
+        h += xxhash64(r->resources[i].wire);
+    for (size_t i = 0; i < r->n_removed; i++)
+        h += xxhash64(r->removed[i]);
+    return h ? h : 1;
+}
+
+enum log_level topic_log_level(const struct topic *t)
+{
+    return t->repeated ? LOG_DEBUG : LOG_WARNING;
+}
+
 /* What a response may take besides its resources: lists, their places in the maps, requests. */
 enum { ROOM_PER_BYTE = 4, ROOM_LEAST = 128 * 1024 };
 
@@ -400,6 +431,9 @@ void topic_apply(struct topic *t, const struct discovery_response *r, struct err
     const struct clock *c = t->home->table->clock;
     uint64_t started = c->monotonic_ns(c);
     struct arena *names = NULL;
+    uint64_t before = t->refused;
+    t->refused = before ? response_hash(r) : 0;
+    t->repeated = before && t->refused == before;
     if (mem_reserve(ROOM_LEAST + r->size * ROOM_PER_BYTE)) {
         put_names_in_order(&names, r);
         apply(t, r, err);
@@ -407,5 +441,11 @@ void topic_apply(struct topic *t, const struct discovery_response *r, struct err
         refuse(t, err, "out of memory for a response of %zu bytes", r->size);
     }
     arena_free(&names);
+    if (!error_is_set(err)) {
+        t->refused = 0;
+        t->repeated = false;
+    } else if (!t->refused) {
+        t->refused = response_hash(r);
+    }
     update_stats(t, r->version, !error_is_set(err), started);
 }

@@ -3,13 +3,14 @@
  * thread; embedded in its transport. */
 #pragma once
 
+#include "base/log.h"
 #include "config/builder.h"
 #include "xds/discovery.h"
 #include "xds/subscription.h"
 #include "xds/ttl.h"
 #include "xds/xds_table.h"
 
-/* cluster_manager.cds.*, listener_manager.lds.* (rule A12). */
+/* cluster_manager.cds.*, listener_manager.lds.* (rule A12); the last two of clusters alone. */
 #define SUBSCRIPTION_STAT_LIST(X)                                                                  \
     X(UPDATE_ATTEMPT, "update_attempt", COUNTER)                                                   \
     X(UPDATE_SUCCESS, "update_success", COUNTER)                                                   \
@@ -19,7 +20,9 @@
     X(UPDATE_TIME, "update_time", GAUGE)                                                           \
     X(UPDATE_DURATION, "update_duration", HISTOGRAM)                                               \
     X(VERSION, "version", GAUGE)                                                                   \
-    X(VERSION_TEXT, "version_text", TEXT)
+    X(VERSION_TEXT, "version_text", TEXT)                                                          \
+    X(CONFIG_RELOAD, "config_reload", COUNTER)                                                     \
+    X(CONFIG_RELOAD_TIME_MS, "config_reload_time_ms", GAUGE)
 
 enum subscription_stat {
 #define X(id, name, kind) STAT_SUB_##id,
@@ -27,7 +30,8 @@ enum subscription_stat {
 #undef X
         SUBSCRIPTION_STAT_COUNT
 };
-extern const struct stat_schema subscription_stat_schema;
+enum { SUBSCRIPTION_STATS_OF_ALL = STAT_SUB_CONFIG_RELOAD };
+extern const struct stat_schema cds_stat_schema, lds_stat_schema;
 
 /* Where a topic belongs; outlives it. */
 struct topic_home {
@@ -43,6 +47,8 @@ struct topic {
     bool used;
     bool guarded;             /* this stream has not shown yet that its server knows the world */
     bool held_back;           /* a response of this stream, for what it would take away */
+    bool repeated;            /* the response that was refused last was refused once more (A14) */
+    uint64_t refused;         /* a hash of it; 0: the last one was accepted, or there was none */
     struct stat_scope *stats; /* clusters and listeners; NULL for the others */
     struct ttl ttl;           /* survives streams (T07) */
 };
@@ -60,3 +66,5 @@ MUST_CHECK bool topic_add_missing(const struct topic *t, struct discovery_respon
 /* Applies a response of this type and counts it. An error is the text of the NACK. The caller
  * answers, commits, and ends the reserve (mem_reserve_end()). */
 void topic_apply(struct topic *t, const struct discovery_response *r, struct error *err);
+/* Of a refusal: what was told once is not told again for each time that the server insists. */
+enum log_level topic_log_level(const struct topic *t);

@@ -11,8 +11,10 @@
 #include "base/random.h"
 #include "base/stats.h"
 
-/* A control channel: one end of a socket pair whose other end is relayed to the cluster's endpoint
- * (architecture section 4). */
+struct grpc_service;
+
+/* A control channel: one end of a socket pair whose other end is relayed to the cluster's endpoint,
+ * or to the target of a google_grpc service (architecture section 4). */
 struct dial_result {
     int fd; /* -1: failed, see error; otherwise the receiver's */
     const char *error;
@@ -55,8 +57,8 @@ struct xds_table {
     void *(*watch)(void *ctx, struct bytes folder, struct bytes name, xds_watch_fn *fn, void *arg,
                    struct error *err);
     void (*unwatch)(void *ctx, void *watch);
-    /* fn is called exactly once unless dial_cancel() came first. */
-    void *(*dial)(void *ctx, struct bytes cluster, dial_fn *fn, void *arg);
+    /* fn is called exactly once unless dial_cancel() came first. Nothing of the service is kept. */
+    void *(*dial)(void *ctx, const struct grpc_service *service, dial_fn *fn, void *arg);
     void (*dial_cancel)(void *ctx, void *dial);
     /* The same for fetch_cancel(). */
     void *(*fetch)(void *ctx, const struct fetch_request *q, fetch_fn *fn, void *arg);

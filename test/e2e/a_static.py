@@ -1,5 +1,7 @@
 """The first steps: a listener, a cluster, a request."""
-from harness import bootstrap, cluster, direct, http_listener, route
+import pytest
+
+from harness import Reply, bootstrap, cluster, difference, direct, http_listener, route
 
 
 def test_get_passes_to_the_origin_and_back(start, origin):
@@ -37,6 +39,30 @@ def test_status_and_headers_of_the_origin_arrive(start, origin):
     assert answer.header("x-one") == "1"
     assert answer.all("set-cookie") == ["a=1", "b=2"]
     assert answer.header("content-type") == "text/x-tea"
+
+
+@pytest.mark.parametrize("status, reason", [
+    (206, "Partial Content"), (208, "Already Reported"), (218, "Unknown"), (306, "Unknown"),
+    (418, "Unknown"), (425, "Too Early"), (431, "Request Header Fields Too Large"),
+    (432, "Unknown"), (511, "Network Authentication Required"), (512, "Unknown"),
+    (599, "Last Unassigned Server Error Code")])
+def test_reasons_are_the_proxys(start, origin, status, reason):
+    origin.reply = Reply(status, reason="whatever")
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
+                            [cluster("one", origin)]))
+    answer = proxy.get("/")
+    assert (answer.status, answer.reason) == (status, reason)
+
+
+@difference("The words that RFC 2518 and RFC 8297 give them.",
+            envoy="calls 102 and 103 Unknown", xylem="Processing, Early Hints")
+@pytest.mark.parametrize("status, reason", [(102, "Processing"), (103, "Early Hints")])
+def test_reasons_of_interim_answers(start, origin, kind, status, reason):
+    origin.reply = Reply(interim=b"HTTP/1.1 %d whatever\r\n\r\n" % status)
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], proxy_100_continue=True)],
+                            [cluster("one", origin)]))
+    interim, = proxy.get("/").interim
+    assert (interim.status, interim.reason) == (status, reason if kind == "xylem" else "Unknown")
 
 
 def test_two_listeners_serve_at_once(start, origins):

@@ -275,3 +275,37 @@ def test_end_of_a_closing_connection_is_told_at_once(start, origin, kind):
         assert client.closed()
         took = time.monotonic() - begin
     assert took < 0.4 if kind == "xylem" else took > 0.3
+
+
+@pytest.mark.parametrize("request_line, host", [
+    ("GET /", ""), ("GET /%00", "Host: a.test\r\n"), ("QUERY /", "Host: a.test\r\n")])
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_wrong_request_may_end_alone(start, origin, keeps, request_line, host):
+    """stream_error_on_invalid_http_message: the request fails, its connection goes on."""
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], normalize_path=True,
+                                           stream_error_on_invalid_http_message=keeps)],
+                            [cluster("one", origin)]))
+    with proxy.client() as client:
+        client.send(f"{request_line} HTTP/1.1\r\n{host}\r\n")
+        answer = client.response()
+        assert (answer.status, answer.header("connection")) == (400, None if keeps else "close")
+        if keeps:
+            assert client.get().text == "origin"
+        else:
+            assert client.closed()
+    assert len(origin.requests) == keeps
+
+
+@pytest.mark.parametrize("status, fields, closes", [
+    (400, {}, True), (404, {}, False),
+    (400, {"override_stream_error_on_invalid_http_message": True}, False)])
+@pytest.mark.parametrize("content_type", ["text/plain", "application/grpc"])
+def test_400_of_our_own_ends_the_connection(start, status, fields, closes, content_type):
+    """Whoever asks so badly is not to be read further, whatever it was that said 400."""
+    proxy = start(bootstrap([http_listener(routes=[direct(status, "no", prefix="/")],
+                                           http_protocol_options=fields)]))
+    with proxy.client() as client:
+        answer = client.get(headers={"content-type": content_type})
+        assert (answer.header("connection") == "close") == closes
+        if not closes:
+            assert client.get().status == status

@@ -1,10 +1,12 @@
 """Fixtures of the end-to-end suite: which proxies to run and how to start them."""
+import contextlib
 import functools
 import itertools
+import signal
 
 import pytest
 
-from harness import Origin, Proxy, Stub, certs, xds
+from harness import Origin, Proxy, Stub, certs, direct, xds
 from harness.proxy import binary
 from harness.stub import stub_binary
 
@@ -17,6 +19,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    hear_signals()
     config.addinivalue_line("markers", "difference(reason, envoy, xylem): the proxies differ here")
     config.addinivalue_line("markers", "only(kind, reason): runs against one kind of proxy")
 
@@ -30,6 +33,13 @@ def pytest_generate_tests(metafunc):
     if only:
         kinds = [kind for kind in kinds if kind == only.args[0]]
     metafunc.parametrize("kind", kinds, scope="session")
+
+
+def hear_signals():
+    """Who was started in the background ignores some signals, and so would all that it starts."""
+    for signo in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
+        if signal.getsignal(signo) == signal.SIG_IGN:
+            signal.signal(signo, signal.SIG_DFL)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -50,16 +60,13 @@ def kind():
 
 @pytest.fixture
 def closing(request):
-    """closing(x): x.stop() or x.close() runs when the scenario ends."""
-    things = []
+    """closing(x): x.stop() or x.close() runs when the scenario ends, whatever that of others says."""
+    with contextlib.ExitStack() as stack:
+        def add(thing):
+            stack.callback(getattr(thing, "stop", None) or thing.close)
+            return thing
 
-    def add(thing):
-        things.append(thing)
-        return thing
-
-    yield add
-    for thing in reversed(things):
-        (getattr(thing, "stop", None) or thing.close)()
+        yield add
 
 
 @pytest.fixture
@@ -150,3 +157,33 @@ def dialect(request):
 def ads_bootstrap(dialect):
     """harness.xds.ads_bootstrap, in both dialects."""
     return functools.partial(xds.ads_bootstrap, api_type=dialect)
+
+
+@pytest.fixture
+def tell(dialect):
+    """tell(control, kind, version, *resources, **more): a response by hand, in both dialects."""
+    def send(control, kind, version, *resources, **more):
+        control.send(kind, **xds.literal(dialect, version, *resources, **more))
+    return send
+
+
+@pytest.fixture
+def silent(dialect):
+    """silent(control, kind): a server that does not speak of what is missing, until clear_faults().
+
+    In delta the stub would say at once that there is none (rule R05)."""
+    def hold(control, kind):
+        if dialect == xds.DELTA:
+            control.fault(type=kind, hold=True)
+    return hold
+
+
+@pytest.fixture
+def one_of_each(stub, start, origin, ads_bootstrap):
+    """A control plane with one resource of each type, and a proxy that has accepted them."""
+    control = stub(xds.rds_listener(), xds.routes(direct(200, "v1")), xds.eds_cluster("one"),
+                   xds.endpoints("one", origin))
+    proxy = start(ads_bootstrap(control))
+    for kind in ("cds", "eds", "lds", "rds"):
+        control.wait(kind)
+    return control, proxy

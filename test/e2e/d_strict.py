@@ -129,6 +129,14 @@ STARTS = {
     "slash in the host": (b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
     "connection names host": (b"GET / HTTP/1.1\r\n" + HOST + b"Connection: host\r\n\r\n", 400),
     "ftp scheme": (b"GET ftp://a.test/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "target without a host": (b"GET http://:80/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "target with an empty port": (b"GET http://a.test:/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "target with port 65536": (b"GET http://a.test:65536/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "target with no port behind IPv6": (b"GET http://[::1]:/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "target with a fragment alone": (b"GET http://a.test#f HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "CONNECT without a port": (b"CONNECT a.test HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "CONNECT to IPv6 without a port": (b"CONNECT [::1] HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "CONNECT to port 65536": (b"CONNECT a.test:65536 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
 }
 
 
@@ -258,6 +266,35 @@ HOSTS = {
 def test_host_must_be_host_and_port(proxy, origin, kind, case):
     line = b"Host: " + HOSTS[case] + b"\r\n"
     lenient(proxy, origin, kind, b"GET / HTTP/1.1\r\n" + line + b"\r\n", line.lower())
+
+
+@pytest.mark.parametrize("authority", ["b.test", "b.test:0", "b.test:65535", "[::1]", "[::1]:80",
+                                       "b.test:000000080", "1.2.3.4", "-b", "b..test."])
+def test_an_absolute_target_tells_the_host(proxy, origin, authority):
+    with proxy.client() as client:
+        client.send(f"GET http://{authority}/x HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        assert client.response().status == 200
+    assert (origin.last.target, origin.last.all("host")) == ("/x", [authority])
+
+
+@pytest.mark.parametrize("form", ["GET http://{}/x", "CONNECT {}"])
+@pytest.mark.parametrize("authority", [
+    "b_c:80", "b%41:80", "b~c:80", "b+c:80", "*:80", "b:65536", "[::g]:80", "[]:80", "[a]:80",
+    "[1::2::3]:80", "[::1%25lo]:80", "[v1.x]:80", ":80", "b:8a"])
+def test_a_target_names_a_host_that_there_can_be(proxy, origin, authority, form):
+    refused(proxy, origin, form.format(authority) + " HTTP/1.1\r\nHost: a.test\r\n\r\n", 400)
+
+
+@pytest.mark.parametrize("target", ["http://b.test/x", "https://b.test", "http://b_c/x", "*"])
+def test_absolute_targets_may_be_forbidden(start, origin, target):
+    proxy = start(bootstrap([http_listener(routes=[
+        route(match={"safe_regex": {"regex": ".*"}}, to="one")],
+        http_protocol_options={"allow_absolute_url": False})], [cluster("one", origin)]))
+    with proxy.client() as client:
+        client.send(f"GET {target} HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        assert client.response().status == 404
+        assert client.get("/after").text == "origin"
+    assert [r.target for r in origin.requests] == ["/after"]
 
 
 CHUNK_LINES = {

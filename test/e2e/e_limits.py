@@ -49,6 +49,21 @@ def test_100_header_lines_pass_and_101_do_not(proxy, origin):
     assert len(origin.requests) == 1
 
 
+RESPONSE_HEADS = {"HTTP/1": (None, 81000, 82000), "20 KiB": (20, 20000, 20600)}
+
+
+@pytest.mark.parametrize("case", RESPONSE_HEADS)
+def test_limit_of_the_head_of_an_answer(start, origin, case):
+    """80 KiB of an origin that speaks HTTP/1, unless max_response_headers_kb says another."""
+    limit, good, bad = RESPONSE_HEADS[case]
+    options = {"common_http_protocol_options": {"max_response_headers_kb": limit}} if limit else {}
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
+                            [cluster("one", origin, http=options)]))
+    for size, status in [(good, 200), (bad, 502), (good, 200)]:
+        origin.reply = Reply(headers=[("x-big", "x" * size)])
+        assert proxy.get("/").status == status
+
+
 def test_max_headers_count_sets_the_limit(start, origin):
     proxy = start(bootstrap(
         [http_listener(routes=[route("/", "one")],

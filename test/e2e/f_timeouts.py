@@ -151,3 +151,91 @@ def test_internal_request_may_set_its_timeout(start, origin, header):
         internal_address_config={"cidr_ranges": [
             {"address_prefix": "127.0.0.0", "prefix_len": 8}]})], [cluster("one", origin)]))
     assert proxy.get("/", headers={header: "200"}).status == 504
+
+
+def lasting(start, tmp_path, *targets, duration="0.3s", retry_on=None, **fields):
+    """A cluster that bounds the time of a request, which the route does not."""
+    policy = {"retry_policy": {"retry_on": retry_on, "num_retries": 1}} if retry_on else {}
+    log = [file_log(tmp_path / "log", "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% "
+                                      "%UPSTREAM_REQUEST_ATTEMPT_COUNT%\n")]
+    return start(bootstrap(
+        [http_listener(routes=[route("/", "one", timeout="0s", **policy)], access_log=log)],
+        [cluster("one", *targets, common_http_protocol_options={"max_stream_duration": duration},
+                 **fields)]))
+
+
+def duration_stats(proxy):
+    return {name.rpartition(".")[2]: value for name, value in proxy.stats().values.items()
+            if name.startswith("cluster.one.upstream_rq_") and value and (
+                name.endswith(("_max_duration_reached", "_retry", "_504")))}
+
+
+LASTED = "upstream max stream duration reached"
+
+
+@pytest.mark.parametrize("words, tries", [
+    (None, 1), ("connect-failure,refused-stream,reset-before-request", 1),
+    ("5xx", 2), ("gateway-error", 2), ("reset", 2)])
+def test_max_stream_duration_of_a_cluster(start, origin, tmp_path, words, tries):
+    held(origin)
+    proxy = lasting(start, tmp_path, origin, retry_on=words)
+    answer = proxy.get("/")
+    assert (answer.status, answer.text) == (504, LASTED)
+    assert len(origin.requests) == tries
+    assert duration_stats(proxy) == {"upstream_rq_max_duration_reached": tries,
+                                     **({"upstream_rq_retry": 1} if tries == 2 else {})}
+    proxy.stop()
+    flags = "URX,UMSDR" if tries == 2 else "UMSDR"
+    assert (tmp_path / "log").read_text() == \
+        f"504 {flags} upstream_max_stream_duration_reached {tries}\n"
+
+
+def test_max_stream_duration_of_an_unfinished_request(start, origin, tmp_path):
+    held(origin)
+    proxy = lasting(start, tmp_path, origin)
+    with proxy.client() as client:
+        client.write_request("POST", headers=[("content-length", "10")], body=b"abc")
+        answer = client.response()
+    assert (answer.status, answer.text) == (408, LASTED)
+
+
+def test_max_stream_duration_after_the_head(start, origin, tmp_path):
+    origin.reply = Reply(chunks=[b"a", b"b"], hold_body=origin.hold())
+    proxy = lasting(start, tmp_path, origin)
+    with proxy.client() as client:
+        client.write_request()
+        data = client.rest()
+    assert data.startswith(b"HTTP/1.1 200 OK")
+    assert not data.endswith(b"0\r\n\r\n")
+    assert duration_stats(proxy) == {"upstream_rq_max_duration_reached": 1}
+    proxy.stop()
+    assert (tmp_path / "log").read_text() == "200 UMSDR upstream_max_stream_duration_reached 1\n"
+
+
+def test_max_stream_duration_begins_with_the_connection(start, origin, tmp_path):
+    held(origin)
+    proxy = lasting(start, tmp_path, origin, duration="0.5s",
+                    circuit_breakers={"thresholds": [{"max_connections": 1}]})
+    with proxy.client() as one, proxy.client() as two:
+        one.write_request()
+        origin.wait_requests(1)
+        two.write_request()
+        proxy.wait_stat("cluster.one.upstream_rq_pending_active", 1)
+        assert one.response().status == 504
+        origin.wait_requests(2)     # its turn has come, and its time begins
+        assert two.response().status == 504
+    assert duration_stats(proxy) == {"upstream_rq_max_duration_reached": 2}
+
+
+def test_max_stream_duration_is_kept(start, origin, tmp_path):
+    proxy = lasting(start, tmp_path, origin, duration="0.2s")
+    with proxy.client() as client:
+        for _ in range(3):
+            assert client.get("/").status == 200
+            wait_for(lambda: origin.requests, 5)
+    hold = origin.hold()
+    origin.reply = Reply(hold=hold)
+    with proxy.client() as client:
+        client.write_request()
+        assert client.response().status == 504
+    assert duration_stats(proxy) == {"upstream_rq_max_duration_reached": 1}

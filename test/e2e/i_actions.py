@@ -120,6 +120,17 @@ def test_direct_responses(start, status, body):
             assert (answer.status, answer.text) == (status, body or "")
 
 
+@pytest.mark.parametrize("source", ["inline_string", "filename"])
+def test_direct_response_without_limit(start, tmp_path, source):
+    """max_direct_response_body_size_bytes: 0 is no limit."""
+    (tmp_path / "body").write_text("x" * 5000)
+    proxy = start(bootstrap([http_listener(
+        routes=[{"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {
+            source: str(tmp_path / "body") if source == "filename" else "x" * 5000}}}],
+        route_config={"max_direct_response_body_size_bytes": 0})]))
+    assert proxy.get("/").text == "x" * 5000
+
+
 def test_direct_response_from_a_file_and_bytes(start, tmp_path):
     path = tmp_path / "body.html"
     path.write_text("from a file")

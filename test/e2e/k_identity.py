@@ -5,6 +5,7 @@ import pytest
 
 from harness import Reply, bootstrap, cluster, direct, http_listener, route
 
+LOOPBACK = {"cidr_ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]}
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]4?[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 
 
@@ -39,6 +40,78 @@ def test_generate_request_id_off(through, origin):
 def test_always_set_request_id_in_response(through, origin):
     answer = through(always_set_request_id_in_response=True).get("/")
     assert answer.header("x-request-id") == origin.last.header("x-request-id")
+
+
+def test_an_interim_answer_has_the_request_id_too(through, origin):
+    origin.reply = Reply(interim=b"HTTP/1.1 103 Early Hints\r\nlink: a\r\nconnection: close\r\n"
+                                 b"x-request-id: origin\r\n\r\n")
+    proxy = through(always_set_request_id_in_response=True, proxy_100_continue=True, via="me")
+    answer = proxy.get("/")
+    early, = answer.interim
+    assert (early.status, early.header("link"), early.header("connection"), early.header("via")) == (
+        103, "a", None, None)
+    assert early.header("x-request-id") == answer.header("x-request-id")
+    assert early.header("x-request-id") == origin.last.header("x-request-id")
+
+
+@pytest.mark.parametrize("name", ["x-forwarded-client-cert", "cdn-loop"])
+def test_lists_of_hops_are_one_line(through, origin, name):
+    with through(forward_client_cert_details="ALWAYS_FORWARD_ONLY").client() as client:
+        client.send(f"GET / HTTP/1.1\r\nHost: a.test\r\n{name}: By=a\r\n{name}: By=b\r\n\r\n")
+        assert client.response().status == 200
+    assert origin.last.all(name) == ["By=a,By=b"]
+
+
+@pytest.mark.parametrize("generate", [True, False])
+def test_an_empty_request_id_is_none(through, origin, generate):
+    origin.reply = Reply(headers=[("x-request-id", "origin")])
+    proxy = through(generate_request_id=generate, always_set_request_id_in_response=True)
+    answer = proxy.get("/", headers={"x-request-id": ""})
+    seen = origin.last.header("x-request-id")
+    assert bool(UUID4.match(seen)) == generate
+    assert answer.header("x-request-id") == seen
+
+
+def test_who_asks_for_a_trace_is_told_its_request_id(through, origin):
+    proxy = through(use_remote_address=True, internal_address_config=LOOPBACK)
+    answer = proxy.get("/", headers={"x-envoy-force-trace": "1"})
+    assert answer.header("x-request-id") == origin.last.header("x-request-id")
+    assert proxy.get("/").header("x-request-id") is None
+    outside = {"x-envoy-force-trace": "1", "x-forwarded-for": "8.8.8.8"}
+    assert proxy.get("/", headers=outside).header("x-request-id") is None
+
+
+INSIDE = ["127.0.0.1", "10.1.1.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "::1", "fd12::1"]
+OUTSIDE = ["127.9.9.9", "172.32.0.1", "192.169.1.1", "100.64.0.1", "fc00::1", "fe80::1", "8.8.8.8"]
+
+
+@pytest.mark.parametrize("config", [{}, {"unix_sockets": True}, None])
+def test_who_is_internal_where_no_range_is_given(through, origin, config):
+    """Private addresses, if there is an internal_address_config; else nobody."""
+    proxy = through(**({} if config is None else {"internal_address_config": config}))
+    found = []
+    for address in INSIDE + OUTSIDE:
+        proxy.get("/", headers={"x-forwarded-for": address})
+        if origin.last.header("x-envoy-internal") == "true":
+            found.append(address)
+    assert found == ([] if config is None else INSIDE)
+
+
+PORTS = {"edge": ({"use_remote_address": True}, None),
+         "behind a hop": ({"use_remote_address": True, "xff_num_trusted_hops": 1}, "1"),
+         "inside": ({}, "1")}
+
+
+@pytest.mark.parametrize("case", PORTS)
+def test_append_x_forwarded_port(through, origin, case):
+    """The port of the listener; what a client says of it counts only behind a trusted hop."""
+    fields, kept = PORTS[case]
+    proxy = through(append_x_forwarded_port=True, **fields)
+    own = str(proxy.port())
+    for headers, expected in [({}, own), ({"x-forwarded-proto": "http"}, own),
+                              ({"x-forwarded-port": "1"}, kept or own)]:
+        proxy.get("/", headers=headers)
+        assert origin.last.header("x-forwarded-port") == expected, headers
 
 
 def test_external_request_id_is_replaced_at_the_edge(through, origin):
@@ -120,9 +193,11 @@ def test_internal_headers_do_not_pass_from_outside(through, origin):
         "x-forwarded-for": "8.8.8.8", "x-envoy-internal": "true",
         "x-envoy-upstream-rq-timeout-ms": "1", "x-envoy-expected-rq-timeout-ms": "1",
         "x-envoy-upstream-stream-duration-ms": "9",
-        "x-envoy-retry-on": "5xx", "x-envoy-original-path": "/x"})
+        "x-envoy-retry-on": "5xx", "x-envoy-original-path": "/x",
+        "x-envoy-original-host": "x.test"})
     for name in ["x-envoy-internal", "x-envoy-upstream-rq-timeout-ms", "x-envoy-retry-on",
-                 "x-envoy-original-path", "x-envoy-upstream-stream-duration-ms"]:
+                 "x-envoy-original-path", "x-envoy-original-host",
+                 "x-envoy-upstream-stream-duration-ms"]:
         assert origin.last.header(name) is None, name
     assert origin.last.header("x-envoy-expected-rq-timeout-ms") == "15000"
     assert origin.last.header("x-envoy-external-address") == "8.8.8.8"

@@ -99,3 +99,17 @@ def test_normalised_path_is_what_rewrites_see(start, origin):
     assert proxy.get("/x/../api/y").status == 200
     assert origin.last.target == "/v1/y"
     assert proxy.get("/api/../z").status == 404
+
+
+@difference("What a request is refused for is known before its route, whatever else is in its head.",
+            envoy="adds the response headers of its route where the client sent x-forwarded-proto",
+            xylem="matches no route")
+def test_a_refused_path_has_no_route(start, origin, kind):
+    told = [{"header": {"key": "x-route", "value": "yes"}}]
+    proxy = start(bootstrap([http_listener(
+        routes=[route("/", "one")], route_config={"response_headers_to_add": told})],
+        [cluster("one", origin)]))
+    for sent, header in ({}, None), ({"x-forwarded-proto": "http"}, "yes"):
+        answer = proxy.get("/a#b", headers=sent)
+        assert (answer.status, answer.header("x-route")) == (
+            400, header if kind == "envoy" else None)

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, route,
-                     wait_for)
+from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, refused_port,
+                     route, vhost, wait_for)
 from harness.config import file_log
 
 DEFAULT = re.compile(
@@ -94,6 +94,19 @@ def test_operators(logged, origin):
     assert wrong == {}
 
 
+def test_a_log_of_nothing(start, tmp_path):
+    """An empty format writes nothing; the older field means the default by it."""
+    paths = {name: tmp_path / name for name in ("string", "bytes", "old")}
+    logs = [file_log(paths["string"], ""),
+            file_log(paths["bytes"], log_format={"text_format_source": {"inline_bytes": ""}}),
+            file_log(paths["old"], format="")]
+    proxy = start(bootstrap([http_listener(routes=[direct(200)], access_log=logs)]))
+    proxy.get("/p")
+    proxy.stop()
+    assert (paths["string"].read_text(), paths["bytes"].read_text()) == ("", "")
+    assert '"GET /p HTTP/1.1" 200' in paths["old"].read_text()
+
+
 def test_json_format(start, tmp_path):
     path = tmp_path / "log"
     log = file_log(path)
@@ -106,6 +119,27 @@ def test_json_format(start, tmp_path):
     assert json.loads(path.read_text()) == {
         "code": 200, "path": "/p", "none": None, "text": "x HTTP/1.1 y",
         "nested": {"method": "GET"}}
+
+
+ODD_BYTES = {
+    b"\xe9": "\xe9", b"\xe2\x82": "\xe2\x82", b"\xc0\xaf": "\xc0\xaf",
+    b"\xed\xa0\x80": "\xed\xa0\x80", b"\xff \xe2\x82\xac\"": "\xff \xe2\x82\xac\"",
+    b"\xe2\x82\xac \xc2\x80 /<&\"": "\u20ac \u0080 /<&\""}
+
+
+def test_json_keeps_bytes_that_are_no_text(start, tmp_path):
+    path = tmp_path / "log"
+    log = file_log(path)
+    log["typed_config"]["log_format"] = {"json_format": {"a": "%REQ(a)%", "b": "x%REQ(a)%y"}}
+    proxy = start(bootstrap([http_listener(routes=[direct(200)], access_log=[log])]))
+    for value in ODD_BYTES:
+        with proxy.client() as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: a.test\r\na: " + value + b"\r\n\r\n")
+            assert client.response().status == 200
+    proxy.stop()
+    lines = path.read_text("utf-8").rstrip("\n").split("\n")
+    assert [json.loads(line) for line in lines] == [
+        {"a": text, "b": f"x{text}y"} for text in ODD_BYTES.values()]
 
 
 def test_stdout_log(start, tmp_path):
@@ -235,6 +269,28 @@ def test_durations_between_two_points(start, origin, tmp_path):
     assert got["COMMON_DURATION(US_RX_BEG:nowhere)"] == "-"
 
 
+def test_points_of_connections(start, origin, tmp_path):
+    """Without TLS there is no handshake; a connection that is used again began before."""
+    pairs = ["DS_CX_BEG:DS_RX_BEG", "DS_RX_BEG:US_CX_BEG", "US_CX_BEG:US_CX_END",
+             "US_CX_END:US_TX_BEG", "US_CX_BEG:US_HS_END", "DS_CX_BEG:DS_HS_END"]
+    log = file_log(tmp_path / "log", " ".join(f"%COMMON_DURATION({p}:us)%" for p in pairs) +
+                   " %DOWNSTREAM_HANDSHAKE_DURATION%\n")
+    made = http_listener(routes=[direct(200, prefix="/direct"), route("/", "one")], access_log=[log])
+    made["access_log"] = [file_log(tmp_path / "of the listener",
+                                   "%COMMON_DURATION(DS_CX_BEG:DS_RX_BEG)%\n")]
+    proxy = start(bootstrap([made], [cluster("one", origin)]))
+    with proxy.client() as client:
+        for path in "/", "/", "/direct":
+            client.get(path)
+    proxy.stop()
+    first, again, answered = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+    assert all(value.isdigit() for value in first[:4]) and first[4:] == ["-", "-", "-"]
+    assert again[1] == "-" and again[2] == first[2] and again[4:] == ["-", "-", "-"]
+    assert int(again[0]) > int(first[0]) and int(again[3]) > int(first[3])
+    assert answered[0].isdigit() and answered[1:] == ["-"] * 6
+    assert (tmp_path / "of the listener").read_text() == "0\n"
+
+
 def test_stream_id_is_the_request_id(start, origin, tmp_path):
     name = "9c3a6a4c-0000-4000-8000-000000000000"
     got, _ = one_line(start, origin, tmp_path, ["STREAM_ID"], headers=[("x-request-id", name)])
@@ -270,11 +326,77 @@ def test_details_with_and_without_spaces(start, origin, tmp_path):
     ("RESPONSE_CODE_DETAILS:3", "RESPONSE_CODE_DETAILS does not allow length to be specified."),
     ("PATH(XX)", "Invalid PATH option: 'XX', only 'WQ'/'NQ' are allowed"),
     ("PATH(WQ:YY)", "Invalid PATH option: 'YY', only 'ORIG'/'PATH'/'ORIG_OR_PATH' are allowed"),
-    ("QUERY_PARAM()", "QUERY_PARAM requires parameters")])
+    ("QUERY_PARAM()", "QUERY_PARAM requires parameters"),
+    ("DYNAMIC_METADATA", "DYNAMIC_METADATA requires parameters"),
+    ("REQUEST_HEADER", "REQUEST_HEADER requires parameters")])
 def test_broken_operators_are_told(start, tmp_path, operator, message):
     with pytest.raises(RuntimeError, match=re.escape(message)):
         start(bootstrap([http_listener(routes=[direct(200)], access_log=[
             file_log(tmp_path / "log", f"%{operator}%\n")])]))
+
+
+def test_a_virtual_cluster_has_a_name_and_the_rest_has_none(start, tmp_path):
+    log = tmp_path / "log"
+    named = [{"name": "vc", "headers": [{"name": ":path", "string_match": {"prefix": "/vc"}}]}]
+    proxy = start(bootstrap([http_listener(
+        vhosts=[vhost("v", ["*"], route("/", "none"), virtual_clusters=named)],
+        access_log=[file_log(log, "%VIRTUAL_CLUSTER_NAME%\n")])], [cluster("none")]))
+    for path in ["/vc", "/other"]:
+        proxy.get(path)
+    proxy.stop()
+    assert log.read_text().split() == ["vc", "-"]
+
+
+def test_an_upstream_that_was_never_reached(start, tmp_path, closing):
+    """It has been chosen, and that is all: no connection, and so no protocol."""
+    port, kept = refused_port()
+    closing(kept)
+    expected = {"UPSTREAM_HOST": f"127.0.0.1:{port}", "UPSTREAM_PROTOCOL": "-",
+                "UPSTREAM_REMOTE_ADDRESS": "-", "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": "-",
+                "UPSTREAM_REMOTE_PORT": "-", "UPSTREAM_LOCAL_ADDRESS": "-",
+                "UPSTREAM_HOST_NAME": f"127.0.0.1:{port}"}
+    assert one_line(start, port, tmp_path, list(expected))[0] == expected
+
+
+def test_bytes_of_the_headers_of_a_request(logged):
+    """Names and values, as they are when the line is made: with what the proxy has added."""
+    proxy, read = logged("%REQUEST_HEADERS_BYTES%\n")
+    proxy.get("/p?q", headers={"x-a": "abc"})
+    headers = {":method": "GET", ":path": "/p?q", ":authority": "a.test", ":scheme": "http",
+               "x-a": "abc", "x-forwarded-proto": "http", "x-request-id": "i" * 36,
+               "x-envoy-expected-rq-timeout-ms": "15000"}
+    assert read() == [str(sum(len(name) + len(value) for name, value in headers.items()))]
+
+
+def test_a_variable_that_is_not_set(start, origin, tmp_path):
+    log = tmp_path / "log"
+    made = file_log(log)
+    made["typed_config"]["log_format"] = {
+        "json_format": {"a": "%ENVIRONMENT(NO_SUCH_VARIABLE)%"}, "omit_empty_values": True}
+    proxy = start(bootstrap([http_listener(routes=[direct(200)], access_log=[made])]))
+    proxy.get("/")
+    proxy.stop()
+    assert json.loads(log.read_text()) == {"a": "-"}
+
+
+OTHER_NAMES = {
+    "REQUEST_HEADER(x-a)": "abc", "REQUEST_HEADER(x-none?x-a):2": "ab", "RESPONSE_HEADER(x-r)": "r",
+    "RESPONSE_HEADER(x-none)": "-", "RESPONSE_TRAILER(x-t)": "t", "RESPONSE_TRAILER(x-none)": "-",
+    "DYNAMIC_METADATA(a.filter:key)": "-", "DYNAMIC_METADATA(a.filter:key:more):3": "-",
+    "SPAN_ID": "-", "TRACE_ID": "-"}
+
+
+def test_other_names_and_what_no_filter_has_set(start, origin, tmp_path):
+    origin.reply = Reply(headers=[("x-r", "r")], chunks=[b"1"], trailers=[("x-t", "t")])
+    log = tmp_path / "log"
+    proxy = start(bootstrap([http_listener(
+        routes=[route("/", "one")], access_log=[file_log(
+            log, "\n".join(f"%{op}%" for op in OTHER_NAMES) + "\n")])],
+        [cluster("one", origin, http={"explicit_http_config": {
+            "http_protocol_options": {"enable_trailers": True}}})]))
+    proxy.get("/", headers={"x-a": "abc"})
+    proxy.stop()
+    assert dict(zip(OTHER_NAMES, log.read_text().splitlines(), strict=True)) == OTHER_NAMES
 
 
 LIFE = "%ACCESS_LOG_TYPE% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %ROUTE_NAME% " \

@@ -1,8 +1,9 @@
 """CONNECT that ends here, and that an origin takes, over both versions of HTTP."""
 import pytest
 
-from harness import bootstrap, cluster, difference, http_listener, refused_port, wait_for
-from harness.config import file_log
+from harness import (Reply, bootstrap, cluster, difference, http_listener, refused_port, route,
+                     wait_for)
+from harness.config import add_header, file_log
 from n_upgrade import (CONNECT_ERROR, HELD, LOG, answer, connect, connect_route, extended,
                        h2_ask, h2_origin, log_file, logged, plain, proxy, raw)
 
@@ -216,3 +217,20 @@ def test_the_origin_of_an_http2_connect_resets(h2_ask, raw):
     assert tunnel.status() == 200
     peer.reset()
     assert tunnel.client.answer(tunnel.id).reset == CONNECT_ERROR
+
+
+@pytest.mark.parametrize("own, status", [("connect-udp", 101), ("CONNECT", 403)])
+def test_a_way_for_udp_is_matched_as_a_connect(start, origin, own, status):
+    """RFC 9298 comes as an upgrade; where CONNECT has its route, it takes that, before others."""
+    path = "/.well-known/masque/udp/10.0.0.1/53/"
+    origin.on[path] = Reply(101, "Switching Protocols", framed=False,
+                            headers=[("connection", "upgrade"), ("upgrade", "connect-udp")])
+    proxy = start(bootstrap([http_listener(routes=[
+        {"match": {"connect_matcher": {}},
+         "route": {"cluster": "one", "upgrade_configs": [{"upgrade_type": own}]}},
+        route("/", "one")])], [cluster("one", origin)]))
+    with proxy.client() as client:
+        client.send(f"GET {path} HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\n"
+                    "Upgrade: Connect-UDP\r\n\r\n")
+        assert client.response().status == status
+    assert proxy.get("/").text == "origin"

@@ -2,7 +2,7 @@
 import grpc
 import pytest
 
-from harness import bootstrap, cluster, http_listener, refused_port, route
+from harness import bootstrap, cluster, direct, http_listener, refused_port, route
 from harness.grpc_echo import SERVICE, Echo, method, serve
 from harness.h2peer import H2Client, H2Origin, H2Reply
 from harness.waiting import wait_for
@@ -65,45 +65,44 @@ def test_grpc_to_http1_client(proxy):
     assert answer.status == 200 and answer.body == frame
 
 
-def call_with(start, echo, deadline, stat, **action):
-    """The status that `wait` ends with on a route with this action, which is counted there."""
+def call_with(start, closing, deadline, stat, **action):
+    """The status of a call that is never answered, on a route with this action, which is counted there.
+    A server of gRPC, who is told the time too, might be first."""
+    silent = closing(H2Origin())
+    silent.reply = H2Reply(never=True)
     proxy = start(bootstrap([http_listener(routes=[route("/", "echo", **action)])],
-                            [cluster("echo", echo.port, http=HTTP2)]))
+                            [cluster("echo", silent, http=HTTP2)]))
     with grpc.insecure_channel(f"127.0.0.1:{proxy.port()}") as channel:
-        for _ in range(20):
-            echo.cancelled.clear()
-            with pytest.raises(grpc.RpcError) as failed:
-                method(channel, "wait")(b"", timeout=deadline)
-            if failed.value.details() != "Deadline Exceeded":
-                break  # else the server, who was told the time, too, was first
+        with pytest.raises(grpc.RpcError) as failed:
+            method(channel, "wait")(b"", timeout=deadline)
     wait_for(lambda: proxy.stats()[stat] >= 1, 10, f"{stat} after {failed.value!r}")
     return failed.value
 
 
-def test_route_timeout(start, echo):
-    error = call_with(start, echo, 20, "cluster.echo.upstream_rq_timeout",
+def test_route_timeout(start, closing):
+    error = call_with(start, closing, 20, "cluster.echo.upstream_rq_timeout",
                       timeout="0.2s")
     assert error.code() is grpc.StatusCode.UNAVAILABLE
     assert error.details() == "upstream request timeout"
 
 
-def test_grpc_timeout_header_with_a_maximum(start, echo):
-    error = call_with(start, echo, 20, DURATION, timeout="0s", max_stream_duration={
+def test_grpc_timeout_header_with_a_maximum(start, closing):
+    error = call_with(start, closing, 20, DURATION, timeout="0s", max_stream_duration={
         "grpc_timeout_header_max": "0.3s"})
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert error.details() == "downstream duration timeout"
 
 
-def test_grpc_timeout_header_with_an_offset(start, echo):
-    # The client sends what is left of its 30 s: a busy machine may eat much of the 3 that remain
-    error = call_with(start, echo, 30, DURATION, timeout="0s", max_stream_duration={
-        "grpc_timeout_header_max": "60s", "grpc_timeout_header_offset": "27s"})
+def test_grpc_timeout_header_with_an_offset(start, closing):
+    # The client sends what is left of its 30 s: a busy machine may eat much of the 6 that remain
+    error = call_with(start, closing, 30, DURATION, timeout="0s", max_stream_duration={
+        "grpc_timeout_header_max": "60s", "grpc_timeout_header_offset": "24s"})
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert error.details() == "downstream duration timeout"
 
 
-def test_max_stream_duration(start, echo):
-    error = call_with(start, echo, 20, DURATION, timeout="0s",
+def test_max_stream_duration(start, closing):
+    error = call_with(start, closing, 20, DURATION, timeout="0s",
                       max_stream_duration={"max_stream_duration": "0.2s"})
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
@@ -135,6 +134,46 @@ def test_the_route_takes_the_managers_duration_away(start, echo):
     assert proxy.stat(DURATION) == 0
 
 
+def test_local_reply_to_head_has_no_message(start):
+    """It stands for the body."""
+    proxy = start(bootstrap([http_listener(routes=[direct(503, "no", prefix="/")])]))
+    for method_name, message in [("HEAD", None), ("GET", "no")]:
+        answer = proxy.request(method_name, "/", headers={"content-type": "application/grpc"})
+        assert (answer.status, answer.header("grpc-status")) == (200, "14")
+        assert answer.header("grpc-message") == message
+
+
+BOTH = {"max_stream_duration": "7s", "grpc_timeout_header_max": "5s"}
+ANY = {"grpc_timeout_header_max": "0s"}
+
+
+@pytest.mark.parametrize("route_max, manager_max, sent, told", [
+    (BOTH, None, None, "7000m"), (BOTH, None, "2S", "2000m"), (BOTH, None, "1H", "5000m"),
+    (BOTH, None, "x", "7000m"), ({"max_stream_duration": "7s"}, None, "2S", "7000m"),
+    ({"max_stream_duration": "0s"}, None, "2S", "2S"), ({"max_stream_duration": "0s"}, "9s", "2S", None),
+    ({}, None, "2S", "2S"),
+    ({}, "9s", "2S", "9000m"), (ANY, "9s", None, "9000m"), (ANY, "9s", "1H", "3600000m"),
+    (ANY, None, None, None), (ANY, None, "x", "x"), (ANY, None, "99999999u", "100000m"),
+    ({"grpc_timeout_header_max": "5s", "grpc_timeout_header_offset": "1s"}, None, "1H", "4000m"),
+    (ANY, None, "+1S", "1000m"), (ANY, None, "1 S", "1000m"), (ANY, None, "000000001S", "1000m"),
+    (ANY, None, "999999999u", "999999999u"), (ANY, None, "99999999H", "99999999H"),
+    (ANY, None, "9999999H", "9999999H"),
+    (None, "9s", "2S", "2S")])
+def test_server_is_told_how_long_the_call_may_last(start, origin, route_max, manager_max, sent, told):
+    """By grpc-timeout; a route with max_stream_duration, whatever is in it, has no other timeout."""
+    common = {"common_http_protocol_options": {"max_stream_duration": manager_max}}
+    action = {} if route_max is None else {"max_stream_duration": route_max}
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one", **action)],
+                                           **(common if manager_max else {}))],
+                            [cluster("one", origin)]))
+    for kind, seen in [("application/grpc", told), ("text/plain", sent)]:
+        headers = {"content-type": kind, **({"grpc-timeout": sent} if sent else {})}
+        assert proxy.request("POST", "/", headers=headers, body=b"").status == 200
+        assert origin.last.header("grpc-timeout") == seen
+        assert (origin.last.header("x-envoy-expected-rq-timeout-ms") is None) == (
+            route_max is not None)
+
+
 def test_health_check_calls_pass(start, echo, closing):
     """A gRPC health check by a client is a request like any other."""
     proxy = start(bootstrap([http_listener(routes=[route("/", "echo")])],
@@ -147,7 +186,7 @@ def test_health_check_calls_pass(start, echo, closing):
     assert proxy.stat("cluster.echo.upstream_rq_total") == 1
 
 
-def test_old_grpc_timeout(start, echo):
-    error = call_with(start, echo, 20, "cluster.echo.upstream_rq_timeout",
+def test_old_grpc_timeout(start, closing):
+    error = call_with(start, closing, 20, "cluster.echo.upstream_rq_timeout",
                       timeout="20s", max_grpc_timeout="0.3s")
     assert error.code() is grpc.StatusCode.UNAVAILABLE

@@ -455,6 +455,38 @@ def test_curl(proxy):
     assert out.stdout == "well" and "< HTTP/2 200" in out.stderr
 
 
+@pytest.mark.parametrize("client", ["h1", "h2"])
+@pytest.mark.parametrize("path", ["/h1", "/h2"])
+def test_host_of_an_answer(proxy, origin, h2_origin, client, path):
+    """Only in a request it says whom it is for."""
+    origin.reply = Reply(headers=[("host", "x.test")])
+    h2_origin.reply = H2Reply(headers=[("host", "x.test")])
+    if client == "h1":
+        answer = proxy.get(path)
+    else:
+        with H2Client(proxy.port()) as one:
+            answer = one.request(path=path)
+        assert answer.header(":authority") is None
+    assert (answer.status, answer.header("host")) == (200, "x.test")
+
+
+@difference("RFC 9110 15 has no status below 100: what is none is not passed on.",
+            envoy="passes 099 on", xylem="502")
+def test_status_that_is_none(proxy, h2_origin, kind):
+    h2_origin.reply = H2Reply(status="099")
+    with H2Client(proxy.port()) as client:
+        assert client.request(path="/h2").header(":status") == ("099" if kind == "envoy" else "502")
+
+
+@difference("The words of TE have no case (RFC 9110 10.1.4).",
+            envoy="knows trailers in lower case alone, and takes the field away",
+            xylem="passes te: trailers on")
+def test_te_in_capitals(proxy, origin, kind):
+    with H2Client(proxy.port()) as client:
+        assert client.request(path="/h1", headers=[("te", "Trailers")]).status == 200
+    assert origin.last.header("te") == (None if kind == "envoy" else "trailers")
+
+
 @difference("A connection whose client has said that it asks no more, and that has no stream left, is "
             "of no use to either side.",
             envoy="keeps it until the client closes, or its idle timeout",

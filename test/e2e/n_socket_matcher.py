@@ -180,3 +180,31 @@ def test_a_name_that_stands_twice(start):
             "transport_socket_matcher": exact(MODE, on=TLS)}
     with pytest.raises(RuntimeError, match="Duplicate transport socket name 'tls' found in"):
         start(bootstrap([http_listener(routes=[route("/", "up")])], [made]))
+
+
+@difference("keep_matching, which has a match passed over and matching go on.",
+            envoy="ends the matching there, with the cluster's own transport socket",
+            xylem="refuses it by name")
+@pytest.mark.parametrize("made", [
+    rules((single("on"), {**then("plain"), "keep_matching": True}), (single("on"), TLS)),
+    exact(MODE, TLS, on={**then("plain"), "keep_matching": True}),
+], ids=["list", "map"])
+def test_matches_that_are_passed_over(start, closing, tmp_path, web, kind, made):
+    origin = closing(tls_origin(certs.server_context(web, tmp_path)))
+    config = bootstrap([http_listener(routes=[route("/", "one")])],
+                       [cluster_of("one", origin, made, told(mode="on"), None)])
+    if kind == "xylem":
+        with pytest.raises(RuntimeError, match="keep_matching"):
+            start(config)
+    else:
+        assert start(config).get("/").status != 200
+
+
+@difference("The state of a request's filters as what a matcher of transport sockets looks at.",
+            envoy="asks it for each connection", xylem="refuses it by name: it has no such state")
+@pytest.mark.only("xylem", "Envoy has it")
+def test_the_state_of_filters(start, origin):
+    state = {"name": "state", "typed_config": {"@type": P + "FilterStateInput", "key": "k"}}
+    with pytest.raises(RuntimeError, match="FilterStateInput is not implemented"):
+        start(bootstrap([http_listener(routes=[route("/", "one")])],
+                        [cluster_of("one", origin, exact(state, on=TLS), None, None)]))

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from harness import (Client, Reply, bootstrap, cluster, difference, direct, hcm, http_listener,
-                     route, wait_for)
+                     refused, route, wait_for)
 from harness import certs
 from harness.config import file_log
 
@@ -30,21 +30,6 @@ def chain(names, body, socket=None, **match):
     if socket:
         made["transport_socket"] = socket
     return made
-
-
-def refused(port, context, name="a.test"):
-    """The client's error, if it is not let in: in TLS 1.3 it learns that when it reads."""
-    try:
-        with Client(port, tls=context, name=name) as client:
-            client.get("/")
-    except (OSError, AssertionError) as error:
-        return str(error) or "closed"
-    return None
-
-
-def total(proxy, pattern):
-    """The sum of the statistics that match."""
-    return sum(proxy.stats().matching(pattern).values())
 
 
 # what is spoken
@@ -127,7 +112,7 @@ def test_plain_text_on_a_tls_port(start, web):
     with Client(proxy.port()) as client:
         client.send("GET / HTTP/1.1\r\n\r\n")
         assert client.closed()
-    wait_for(lambda: total(proxy, SSL + "connection_error"))
+    wait_for(lambda: proxy.total(SSL + "connection_error"))
 
 
 # which certificate
@@ -158,6 +143,60 @@ def test_certificate_by_ability(start, ca):
     assert subject(proxy.port(), context, "a.test") == "rsa"
 
 
+def test_certificate_that_the_client_can_check(start, ca):
+    """What it asks for by name and could not check goes to nobody: the first of all does."""
+    many = [ca.issue("rsa", key="rsa2048", dns=["b.test"]), ca.issue("p521", key="p521", dns=["a.test"])]
+    port = start(bootstrap([tls_listener(certs.downstream(*many))])).port()
+
+    def shown(*args):
+        ran = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", *args],
+                             input="", capture_output=True, text=True, timeout=20, check=False)
+        return re.search(r"^subject=.*CN = (\w+)", ran.stdout, re.M)[1]
+
+    name = ["-servername", "a.test"]
+    assert shown(*name, "-tls1_3") == "p521"
+    assert shown(*name, "-tls1_3", "-sigalgs", "rsa_pss_rsae_sha256") == "rsa"
+    assert shown(*name, "-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256") == "rsa"
+    assert shown(*name, "-tls1_2", "-curves", "X25519:P-256") == "rsa"
+    # in TLS 1.3 the groups are those of the key exchange alone
+    assert shown("-noservername", "-tls1_3", "-curves", "X25519") == "p521"
+
+
+@pytest.mark.parametrize("ours, theirs", [
+    (["ECDHE-RSA-AES128-GCM-SHA256"], ["-tls1_2"]),
+    (["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA"], ["-tls1_1"])],
+    ids=["list", "version"])
+def test_certificate_that_no_cipher_needs(start, ca, ours, theirs):
+    """A key on a curve is of no use with ciphers that are not ours, or of a later version."""
+    curve = ca.issue("curve", dns=["a.test"])
+    rsa = ca.issue("rsa", dns=["a.test"], key="rsa2048")
+    proxy = start(bootstrap([tls_listener(certs.downstream(curve, rsa, tls_params={
+        "tls_minimum_protocol_version": "TLSv1_0", "cipher_suites": ours}))]))
+    done = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{proxy.port()}", "-servername", "a.test",
+         "-cipher", "DEFAULT:@SECLEVEL=0", *theirs],
+        input="", capture_output=True, text=True, timeout=20, check=False)
+    assert "Cipher is ECDHE-RSA" in done.stdout, done.stdout + done.stderr
+
+
+def test_certificate_by_common_name(start, ca):
+    """A common name counts where there are no other names at all."""
+    many = [ca.issue("first", dns=["x.test"]), ca.issue("a.test", uris=["x:y"]), ca.issue("b.test")]
+    port = start(bootstrap([tls_listener(certs.downstream(*many))])).port()
+    assert subject(port, certs.client_context(ca), "a.test") == "first"
+    assert subject(port, certs.client_context(ca), "b.test") == "b.test"
+
+
+@difference("Names of hosts are the same in capitals (RFC 4343, RFC 6066).",
+            envoy="shows the first certificate", xylem="shows the one with the name")
+@pytest.mark.parametrize("own, asked", [("A.TEST", "a.test"), ("a.test", "A.TEST")])
+def test_certificate_by_name_in_capitals(start, ca, kind, own, asked):
+    many = [ca.issue("first", dns=["x.test"]), ca.issue("second", dns=[own])]
+    port = start(bootstrap([tls_listener(certs.downstream(*many))])).port()
+    assert subject(port, certs.client_context(ca), asked) == (
+        "first" if kind == "envoy" else "second")
+
+
 def staple_of(port, folder, ca):
     (folder / "ca.pem").write_text(ca.pem)
     ran = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername",
@@ -173,7 +212,7 @@ def test_staple(start, ca, web, tmp_path):
     own["ocsp_staple"] = {"inline_bytes": base64.b64encode(ca.ocsp(web)).decode()}
     proxy = start(bootstrap([tls_listener(socket)]))
     assert "OCSP Response Status: successful" in staple_of(proxy.port(), tmp_path, ca)
-    wait_for(lambda: total(proxy, SSL + "ocsp_staple_responses"))
+    wait_for(lambda: proxy.total(SSL + "ocsp_staple_responses"))
 
 
 # which chain
@@ -198,7 +237,7 @@ def test_chain_by_name(start, ca, web):
     with Client(proxy.port()) as client:
         assert client.get("/").text == "plain"
     assert refused(proxy.port(), context, "other.test")
-    wait_for(lambda: total(proxy, r"no_filter_chain_match"))
+    wait_for(lambda: proxy.total(r"no_filter_chain_match"))
     assert proxy.stat("tls_inspector.tls_found") == 5
     assert proxy.stat("tls_inspector.sni_found") == 5
     assert proxy.stat("tls_inspector.tls_not_found") == 1
@@ -240,7 +279,7 @@ def test_without_inspector_no_name_matches(start, ca, web):
     proxy = start(bootstrap([sni_listener(ca, chain(["a.test"], "a", certs.downstream(web)),
                                           filters=())]))
     assert refused(proxy.port(), certs.client_context())
-    wait_for(lambda: total(proxy, r"no_filter_chain_match"))
+    wait_for(lambda: proxy.total(r"no_filter_chain_match"))
 
 
 def test_silent_client_is_timed_out(start, ca, web):
@@ -249,7 +288,7 @@ def test_silent_client_is_timed_out(start, ca, web):
     proxy = start(bootstrap([own]))
     with Client(proxy.port()) as client:
         assert client.closed()
-    wait_for(lambda: total(proxy, r"downstream_pre_cx_timeout"))
+    wait_for(lambda: proxy.total(r"downstream_pre_cx_timeout"))
 
 
 def test_silent_client_in_the_handshake(start, web):
@@ -258,7 +297,7 @@ def test_silent_client_in_the_handshake(start, web):
     proxy = start(bootstrap([own]))
     with Client(proxy.port()) as client:
         assert client.closed()
-    wait_for(lambda: total(proxy, "downstream_cx_transport_socket_connect_timeout"))
+    wait_for(lambda: proxy.total("downstream_cx_transport_socket_connect_timeout"))
 
 
 # sessions
@@ -274,7 +313,7 @@ def test_resumption(start, ca, web, version):
     with Client(proxy.port(), tls=context, name="a.test", session=session) as client:
         assert client.get("/").status == 200
         assert client.sock.session_reused
-    wait_for(lambda: total(proxy, SSL + "session_reused"))
+    wait_for(lambda: proxy.total(SSL + "session_reused"))
 
 
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
@@ -311,7 +350,7 @@ def test_renegotiation_is_refused(start, ca, web):
                           input="R\n", capture_output=True, text=True, timeout=20, check=False)
     assert "RENEGOTIATING" in done.stdout + done.stderr
     assert "no renegotiation" in done.stderr, done.stderr
-    assert total(proxy, SSL + "handshake") == 1
+    assert proxy.total(SSL + "handshake") == 1
     with Client(proxy.port(), tls=certs.client_context(ca), name="a.test") as client:
         assert client.get("/").text == "well"
 
@@ -327,7 +366,7 @@ def test_mutual(start, ca, web, caller, tmp_path):
     proxy = start(bootstrap([tls_listener(mutual(ca, web))]))
     assert refused(proxy.port(), certs.client_context(ca))
     assert not refused(proxy.port(), certs.client_context(ca, caller, tmp_path))
-    wait_for(lambda: total(proxy, SSL + "fail_verify_no_cert"))
+    wait_for(lambda: proxy.total(SSL + "fail_verify_no_cert"))
 
 
 @pytest.mark.parametrize("what, alert, stat", [
@@ -353,7 +392,7 @@ def test_bad_clients(start, ca, web, tmp_path, what, alert, stat):
     error = refused(proxy.port(), certs.client_context(ca, bad, tmp_path))
     # A client that has sent its request may see a reset instead of the alert
     assert alert in error or "reset" in error or "EOF" in error, error
-    wait_for(lambda: total(proxy, SSL + stat))
+    wait_for(lambda: proxy.total(SSL + stat))
 
 
 @difference("A list of what is revoked that cannot be read revokes nothing: whoever it names would be "
@@ -481,7 +520,7 @@ def test_forward_client_cert(start, ca, web, caller, origin, tmp_path, mode, wit
 @difference("the format of the header demands quotes: a name may not end the element it stands in",
             envoy="passes the name as it is", xylem="quotes it")
 def test_forward_client_cert_with_odd_names(start, ca, web, kind, origin, tmp_path):
-    odd = ca.issue("odd", dns=['d;By="x",.test'])
+    odd = ca.issue("odd", dns=['d;By="x",.test', 'e\\";By=y.test'])
     socket = certs.downstream(web, validation_context=ca.validation_context())
     proxy = start(bootstrap([tls_listener(
         socket, routes=[route("/", "one")], forward_client_cert_details="SANITIZE_SET",
@@ -489,7 +528,22 @@ def test_forward_client_cert_with_odd_names(start, ca, web, kind, origin, tmp_pa
     with Client(proxy.port(), tls=certs.client_context(ca, odd, tmp_path), name="a.test") as client:
         client.get("/")
     name = origin.last.header(XFCC).partition("DNS=")[2]
-    assert name == ('d;By="x",.test' if kind == "envoy" else '"d;By=\\"x\\",.test"')
+    assert name == ('d;By="x",.test;DNS=e\\";By=y.test' if kind == "envoy" else
+                    '"d;By=\\"x\\",.test";DNS="e\\\\\\";By=y.test"')
+
+
+def test_forward_client_cert_with_quotes_in_the_subject(start, ca, web, origin, tmp_path):
+    """A subject comes escaped; what is escaped twice ends the value for who reads backslashes."""
+    odd = ca.issue('o"dd\\";URI=spiffe://d/admin', dns=["c.test"])
+    socket = certs.downstream(web, validation_context=ca.validation_context())
+    proxy = start(bootstrap([tls_listener(
+        socket, routes=[route("/", "one")], forward_client_cert_details="SANITIZE_SET",
+        set_current_client_cert_details={"subject": True})], [cluster("one", origin)]))
+    odd.name = "odd"
+    with Client(proxy.port(), tls=certs.client_context(ca, odd, tmp_path), name="a.test") as client:
+        client.get("/")
+    subject = origin.last.header(XFCC).partition(";Subject=")[2]
+    assert subject == '"CN=o\\"dd\\\\\\"\\;URI=spiffe://d/admin,O=xylem tests"'
 
 
 @pytest.mark.parametrize("stats", [

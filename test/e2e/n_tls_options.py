@@ -52,6 +52,13 @@ def test_fips_policy(start, web, more):
     assert s_client(port, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0") is None
 
 
+def test_lists_of_nothing(start, web):
+    """A list with nothing but an empty name is as none."""
+    proxy = start(bootstrap([tls_listener(certs.downstream(web, tls_params={
+        "cipher_suites": [""], "ecdh_curves": [""], "signature_algorithms": [""]}))]))
+    assert s_client(proxy.port(), "-tls1_2", "-curves", "X25519:P-256")[0] == "TLSv1.2"
+
+
 @difference("The library at hand has no list of the ciphers of TLS 1.3: where it would choose one that the "
             "policy forbids, TLS 1.2 is spoken, whose ciphers are listed.",
             envoy="speaks TLS 1.3 with AES to a client that likes ChaCha20 better",

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from harness import (Client, Origin, bootstrap, cluster, difference, direct, hcm, http_listener,
-                     route, wait_for)
+                     refused, route, wait_for)
 from harness import certs
 from harness.config import file_log
 from harness.proxy import sanitized
@@ -35,20 +35,6 @@ def tls_listener(socket, routes=None, filters=(), **fields):
 def mutual(ca, web, **validation):
     return certs.downstream(web, validation_context=ca.validation_context(**validation),
                             outer={"require_client_certificate": True})
-
-
-def refused(port, context, name="a.test"):
-    """The client's error, if it is not let in: in TLS 1.3 it learns that when it reads."""
-    try:
-        with Client(port, tls=context, name=name) as client:
-            client.get("/")
-    except (OSError, AssertionError) as error:
-        return str(error) or "closed"
-    return None
-
-
-def total(proxy, pattern):
-    return sum(proxy.stats().matching(pattern).values())
 
 
 def inline(data):
@@ -77,7 +63,7 @@ def test_a_certificate_that_ends_lets_nobody_in(start, ca, web, tmp_path):
     assert not refused(proxy.port(), context)
     assert not refused(proxy.port(), context)
     wait_for(lambda: refused(proxy.port(), context), bound=30, what="its end")
-    wait_for(lambda: total(proxy, SSL + "fail_verify_error"))
+    wait_for(lambda: proxy.total(SSL + "fail_verify_error"))
 
 
 # sessions
@@ -94,7 +80,7 @@ def test_no_early_data(start, web, tmp_path):
     assert "Max Early Data: 0" in shown.stdout
     told = s_client(proxy.port(), "-tls1_3", "-sess_in", session, "-early_data", early)
     assert "Early data was not sent" in told.stdout + told.stderr
-    wait_for(lambda: total(proxy, SSL + "session_reused"))
+    wait_for(lambda: proxy.total(SSL + "session_reused"))
 
 
 @VERSIONS
@@ -149,7 +135,7 @@ def test_uses_of_certificates(start, ca, web, closing, tmp_path):
     assert refused(proxy.port(), certs.client_context(ca, server, tmp_path / "1"))
     assert not refused(proxy.port(), certs.client_context(ca, client, tmp_path / "2"))
     assert not refused(proxy.port(), certs.client_context(ca, both, tmp_path / "3"))
-    wait_for(lambda: total(proxy, SSL + "fail_verify_error"))
+    wait_for(lambda: proxy.total(SSL + "fail_verify_error"))
     for certificate, status in [(server, 200), (client, 503)]:
         origin = closing(Origin(ssl=certs.server_context(certificate, tmp_path / "4")))
         proxy = start(bootstrap([http_listener(routes=[route("/", "one")])], [cluster(
@@ -182,7 +168,7 @@ def test_revoked_at_each_depth(start, ca, web, tmp_path, revoked, lists, let_in,
         ca, web, crl={"inline_string": crl}, only_verify_leaf_cert_crl=leaf_only))]))
     error = refused(proxy.port(), certs.client_context(ca, leaf, tmp_path))
     assert (error is None) == let_in[leaf_only], error
-    wait_for(lambda: total(proxy, SSL + "fail_verify_error") == (error is not None))
+    wait_for(lambda: proxy.total(SSL + "fail_verify_error") == (error is not None))
 
 
 NUL_RULES = {"exact": {"exact": "a.test"}, "prefix": {"prefix": "a.test"},
@@ -201,7 +187,7 @@ def test_nul_inside_a_name(start, ca, web, kind, tmp_path, rule):
     error = refused(proxy.port(), certs.client_context(ca, odd, tmp_path))
     if kind == "xylem" or rule == "exact":
         assert error
-        wait_for(lambda: total(proxy, SSL + "fail_verify_san"))
+        wait_for(lambda: proxy.total(SSL + "fail_verify_san"))
     assert not refused(proxy.port(), certs.client_context(ca, ca.issue("good", dns=["a.test"]), tmp_path))
 
 
@@ -224,8 +210,9 @@ def test_encrypted_key(start, ca, web):
         assert "wrong" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["p256", "rsa2048"])
-@pytest.mark.parametrize("form", ["pkcs8", "traditional"])
+@pytest.mark.parametrize("key, form", [
+    ("p256", "pkcs8"), ("p256", "traditional"), ("rsa2048", "pkcs8"), ("rsa2048", "traditional"),
+    ("ed25519", "pkcs8")])
 def test_forms_of_keys(start, ca, key, form):
     own = ca.issue("own", key=key, dns=["a.test"])
     own.key = certs.key_pem(own.private, form)
@@ -276,10 +263,10 @@ def test_staple_policy(start, ca, web, policy, staple, outcome, asks):
     fails = asks and outcome == "failed"
     assert ("BEGIN CERTIFICATE" not in told.stdout) == fails, told.stdout + told.stderr
     if asks:
-        wait_for(lambda: total(proxy, SSL + "ocsp_staple_" + outcome))
+        wait_for(lambda: proxy.total(SSL + "ocsp_staple_" + outcome))
     else:
-        wait_for(lambda: total(proxy, SSL + "handshake"))
-        assert total(proxy, SSL + "ocsp_staple_requests") == 0
+        wait_for(lambda: proxy.total(SSL + "handshake"))
+        assert proxy.total(SSL + "ocsp_staple_requests") == 0
 
 
 def test_staple_of_another(start, ca, web):
@@ -290,6 +277,9 @@ def test_staple_of_another(start, ca, web):
         start(bootstrap([tls_listener(socket)]))
     own["ocsp_staple"] = inline(b"no staple")
     with pytest.raises(RuntimeError, match="OCSP"):
+        start(bootstrap([tls_listener(socket)]))
+    own["ocsp_staple"] = inline(ca.ocsp(web) + b"x")
+    with pytest.raises(RuntimeError, match="Data contained more than a single OCSP response"):
         start(bootstrap([tls_listener(socket)]))
 
 
@@ -318,7 +308,7 @@ def test_key_log(start, ca, web, tmp_path, side, ranges, logged):
             for one in ranges]
     proxy = start(bootstrap([tls_listener(certs.downstream(web, key_log=key_log))]))
     assert not refused(proxy.port(), certs.client_context(ca))
-    wait_for(lambda: total(proxy, SSL + "handshake"))
+    wait_for(lambda: proxy.total(SSL + "handshake"))
     proxy.stop()
     lines = log.read_text().splitlines() if log.exists() else []
     assert bool(lines) == logged
@@ -461,4 +451,4 @@ def test_each_chain_has_its_own_authority(start, ca, web, tmp_path, version):
         for theirs in known:
             error = refused(proxy.port(), known[ours], name=f"{theirs}.test")
             assert (error is None) == (ours == theirs), f"{ours} at {theirs}: {error}"
-    wait_for(lambda: total(proxy, SSL + "fail_verify_error") == 2)
+    wait_for(lambda: proxy.total(SSL + "fail_verify_error") == 2)

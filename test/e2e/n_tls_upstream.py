@@ -41,10 +41,6 @@ def through(start, origin, socket, tmp_path=None, line="", listener=None, **fiel
         [cluster("one", origin, transport_socket=socket, **fields)]))
 
 
-def total(proxy, pattern):
-    return sum(proxy.stats().matching(pattern).values())
-
-
 def test_https_origin(start, secure, ca):
     origin = secure(alpn=["http/1.1"])
     proxy = through(start, origin, certs.upstream(validation_context=ca.validation_context(),

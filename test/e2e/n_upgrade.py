@@ -294,11 +294,12 @@ def test_h2c_is_ignored(proxy, origin, start):
     proxy = start(bootstrap([http_listener(routes=[route("/", "one")], upgrade_configs=UPGRADES)],
                             [cluster("one", origin)]))
     with proxy.client() as client:
-        for _ in range(2):
-            reply = client.get("/", headers={"Connection": "Upgrade, HTTP2-Settings",
-                                             "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABk"})
+        for named in ["Upgrade, HTTP2-Settings", "Upgrade"]:
+            reply = client.get("/", headers={"Connection": named, "Upgrade": "h2c",
+                                             "HTTP2-Settings": "AAMAAABk"})
             assert reply.status == 200
-    assert origin.last.header("upgrade") is None
+            assert origin.last.header("upgrade") is None
+            assert origin.last.header("http2-settings") is None
     assert proxy.stat("http.ingress.downstream_cx_upgrades_total") == 0
 
 
@@ -565,6 +566,17 @@ def test_extended_connect_that_is_not_configured(h2_ask, raw):
     assert h2_ask(extended(protocol="foo")).status() == 403
     assert h2_ask(extended("/off")).status() == 403
     assert raw.untouched()
+
+
+@difference("A stream that asked for too much is no reason to part with the others.",
+            envoy="says GOAWAY after a refused upgrade", xylem="says nothing")
+def test_the_connection_of_a_refused_extended_connect(h2_ask, raw, kind):
+    tunnel = h2_ask(extended(protocol="foo"))
+    assert tunnel.status() == 403
+    tunnel.client.conn.ping(b"whatever")
+    tunnel.client.flush()
+    tunnel.client.wait(lambda: tunnel.client.pings)
+    assert bool(tunnel.client.goaways) == (kind == "envoy")
 
 
 def test_upgrade_to_extended_connect(proxy, h2_origin, log_file):

@@ -1,7 +1,9 @@
 """Circuit breakers: what is over the limit is answered at once."""
+import contextlib
+
 import pytest
 
-from harness import Reply, bootstrap, cluster, http_listener, route
+from harness import Reply, bootstrap, cluster, http_listener, route, wait_for
 from harness.config import file_log
 
 
@@ -101,3 +103,45 @@ def test_thresholds_belong_to_a_priority(start, origin, priority):
         [cluster("one", origin, circuit_breakers={"thresholds": [
             {"priority": "HIGH", "max_requests": 0}]})]))
     assert proxy.get("/").status == (503 if priority == "HIGH" else 200)
+
+
+@pytest.mark.parametrize("limit, host", [("max_requests", True), ("max_pending_requests", False)])
+def test_host_of_an_overflow(start, origin, tmp_path, limit, host):
+    log = [file_log(tmp_path / "log", "%RESPONSE_CODE% %RESPONSE_FLAGS% %UPSTREAM_HOST%\n")]
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], access_log=log)],
+                            [cluster("one", origin,
+                                     circuit_breakers={"thresholds": [{limit: 0}]})]))
+    for _ in range(2):      # the second finds the connection that the first one has made
+        assert proxy.get("/").status == 503
+    proxy.stop()
+    told = f"127.0.0.1:{origin.port}" if host else "-"
+    assert (tmp_path / "log").read_text() == 2 * f"503 UO {told}\n"
+
+
+def test_a_connection_that_others_give_up(start, origins):
+    """Who waits for a connection asks again whenever a request has ended."""
+    a, b = origins("a", "b")
+    holds = [a.hold() for _ in range(3)]
+    a.on = {f"/{n}": Reply(hold=hold) for n, hold in enumerate(holds)}
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])], [cluster(
+        "one", a, b, circuit_breakers={"thresholds": [{"max_connections": 2}]})]))
+    if proxy.get("/other").text == "a":
+        assert proxy.get("/other").text == "b"
+    with contextlib.ExitStack() as stack:   # a's turn
+        clients = [stack.enter_context(proxy.client()) for _ in holds]
+        for n, client in enumerate(clients):
+            client.write_request(path=f"/{n}")
+            if n:
+                proxy.wait_stat("cluster.one.upstream_rq_pending_active", n)
+            else:
+                wait_for(lambda: holds[0].reached)
+            assert proxy.get("/other").text == "b"
+        b.close_connections()
+        proxy.wait_stat("cluster.one.upstream_cx_active", 1)
+        assert proxy.stat("cluster.one.upstream_cx_overflow") == 2
+        holds[0].release()
+        wait_for(lambda: holds[1].reached and holds[2].reached)
+        assert proxy.stat("cluster.one.upstream_cx_overflow") == 2
+        for hold, client in zip(holds, clients):
+            hold.release()
+            assert client.response().status == 200

@@ -270,6 +270,23 @@ def test_route_timeout_during_back_off(setup, origin):
     assert s.lines() == ["504 UT response_timeout 1"]
 
 
+@difference("A request that is complete is one whose timeout runs, whatever the attempts do just then.",
+            envoy="a request that ends during a back-off has no timeout of its route",
+            xylem="its timeout begins when it ends")
+def test_request_that_ends_during_back_off(setup, origin, kind):
+    s = setup({"retry_on": "5xx", "retry_back_off": {"base_interval": "0.5s"}}, timeout="1s",
+              hcm={"stream_idle_timeout": "3s"}, breakers={"max_retries": 1})
+    origin.queue = [broken(early=True), Reply(never=True)]
+    with s.proxy.client() as client:
+        client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9\r\n\r\nhalf")
+        s.proxy.wait_stat("cluster.one.retry.upstream_rq_503", 1)
+        client.send("-full")
+        assert client.response().status == 504
+    s.proxy.wait_stat("cluster.one.upstream_rq_active", 0)
+    assert s.lines()[0].startswith("504 UT response_timeout " if kind == "xylem" else
+                                   "504 SI stream_idle_timeout ")
+
+
 def test_client_that_leaves_during_back_off(setup, origin):
     s = setup({"retry_on": "5xx", "retry_back_off": {"base_interval": "1000s"}},
               breakers={"max_retries": 1, "track_remaining": True})
@@ -375,16 +392,74 @@ def test_too_much_during_back_off(setup, origin):
 
 # --- where it is sent ---
 
+def predicate(name, **config):
+    """previous_hosts.v3.PreviousHostsPredicate, and its like"""
+    return {"name": name, "typed_config": {
+        "@type": f"type.googleapis.com/envoy.extensions.retry.host.{name}", **config}}
+
+
+def labels(**fields):
+    return {"filter_metadata": {"envoy.lb": fields}}
+
+
+PREVIOUS = predicate("previous_hosts.v3.PreviousHostsPredicate")
+OMIT_CANARY = predicate("omit_canary_hosts.v3.OmitCanaryHostsPredicate")
+
+
+def omit(**fields):
+    return predicate("omit_host_metadata.v3.OmitHostMetadataConfig", metadata_match=labels(**fields))
+
+
+def pick_policy(*predicates):
+    return {"retry_on": "5xx", "host_selection_retry_max_attempts": 50,
+            "retry_host_predicate": list(predicates)}
+
+
 def test_another_host_is_picked(setup, origins):
     bad, good = origins(2)
     bad.reply = broken()
-    s = setup({"retry_on": "5xx", "host_selection_retry_max_attempts": 5, "retry_host_predicate": [
-        {"name": "previous", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.retry."
-                                              "host.previous_hosts.v3.PreviousHostsPredicate"}}]},
-              targets=[bad, good])
+    s = setup(pick_policy(PREVIOUS), targets=[bad, good])
     for _ in range(20):
         assert s.proxy.get("/").status == 200
     assert len(good.requests) == 20 and 0 < len(bad.requests) <= 20
+
+
+MANY = {"a": "x", "n": 1.5, "b": True, "s": {"p": {"q": ["r", 1]}}, "z": None}
+
+
+@pytest.mark.parametrize("predicates, metadata, left_out", [
+    ([OMIT_CANARY], labels(canary=True), True),
+    ([OMIT_CANARY], labels(canary=False), False),
+    ([OMIT_CANARY], labels(canary="true"), False),
+    ([OMIT_CANARY], {"filter_metadata": {"other": {"canary": True}}}, False),
+    ([omit(a="x")], labels(a="x"), True), ([omit(a="x")], labels(a="x", b="y"), True),
+    ([omit(a="x", b="y")], labels(a="x"), False), ([omit(a="x")], labels(a="y"), False),
+    ([omit(a="x")], labels(a=["y", "x"]), True), ([omit(a=["x"])], labels(a=["x"]), False),
+    ([omit(a=1)], labels(a="1"), False),
+    ([omit(a="x")], {}, False), ([omit()], labels(a="x"), False),
+    ([omit(**MANY)], labels(**MANY), True), ([omit(**MANY)], labels(**{**MANY, "n": 2}), False),
+    ([omit(**MANY)], labels(**{**MANY, "s": {"p": {"q": ["r", 1], "t": 1}}}), False),
+    ([omit(**MANY)], labels(**{**MANY, "s": {"p": {"q": ["r"]}}}), False),
+    ([omit(a="x"), omit(a="y")], labels(a="x"), True),
+    ([OMIT_CANARY, omit(a="x")], labels(a="x"), True)])
+def test_hosts_that_later_attempts_leave_out(setup, origins, predicates, metadata, left_out):
+    one, two = origins(2)
+    one.reply = two.reply = broken()
+    s = setup({**pick_policy(*predicates), "num_retries": 12},
+              targets=[endpoint(one, metadata=metadata), endpoint(two)])
+    assert s.proxy.get("/").status == 503
+    first = one if one.requests and one.requests[0].header("x-envoy-attempt-count") == "1" else two
+    later = len(one.requests) - (first is one)
+    assert (later == 0) == left_out
+    assert len(one.requests) + len(two.requests) == 13
+
+
+def test_canaries_are_told_of(setup, origin, origins):
+    canary, = origins(1)
+    s = setup(targets=[endpoint(canary, metadata=labels(canary=True)), origin])
+    text = s.proxy.admin("/clusters").text
+    assert f"one::127.0.0.1:{canary.port}::canary::true\n" in text
+    assert f"one::127.0.0.1:{origin.port}::canary::false\n" in text
 
 
 def test_another_priority_is_picked(start, origins):
@@ -401,6 +476,24 @@ def test_another_priority_is_picked(start, origins):
     for _ in range(5):
         assert proxy.get("/").status == 200
     assert len(first.requests) == len(second.requests) == 5
+
+
+@difference("previous_priorities with an update_frequency of 0, which it is where nothing is said.",
+            envoy="takes it, and ends at the first request of the route", xylem="refuses it by name")
+@pytest.mark.parametrize("said", [{}, {"update_frequency": 0}], ids=["nothing", "zero"])
+def test_priorities_that_are_never_updated(start, origin, kind, said):
+    config = bootstrap([http_listener(routes=[route("/", "one", retry_policy={
+        "retry_on": "5xx", "retry_priority": {"name": "previous", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3."
+                     "PreviousPrioritiesConfig", **said}}})])], [cluster("one", origin)])
+    if kind == "xylem":
+        with pytest.raises(RuntimeError, match="update_frequency: value must be greater than 0"):
+            start(config)
+        return
+    proxy = start(config)
+    with pytest.raises((AssertionError, OSError)):
+        proxy.get("/")
+    assert proxy.wait_exit(20) != 0
 
 
 @difference("The origin is told what the client asked for. Envoy takes the name of the host that was "
@@ -479,19 +572,160 @@ def test_headers_of_a_stranger_are_not_obeyed(setup, origin):
     assert not [h for h in HEADERS if origin.last.header(h)]
 
 
-@difference("Hedging is not implemented: x-envoy-hedge-on-per-try-timeout is taken out of the request "
-            "and the timeout ends the attempt before the next begins.",
-            envoy="the first attempt goes on beside the second", xylem="one attempt at a time")
-def test_hedging_is_not_obeyed(setup, origin, kind):
-    s = setup({"retry_on": "5xx"}, hcm=INTERNAL)
+# --- hedging: a timeout of one attempt begins another beside it ---
+
+HEDGE = {"hedge_policy": {"hedge_on_per_try_timeout": True}}
+
+
+@pytest.fixture
+def hedged(setup):
+    def make(policy=None, **kw):
+        return setup({"retry_on": "5xx", "per_try_timeout": "0.3s", **(policy or {})}, **HEDGE, **kw)
+    return make
+
+
+def test_first_of_two_attempts_answers(hedged, origin):
+    s = hedged({"retry_on": "retriable-4xx"})
     hold = origin.hold()
-    origin.queue = [Reply(hold=hold), Reply(never=True)]
+    origin.queue = [Reply(hold=hold, body=b"first"), Reply(never=True)]
     with s.proxy.client() as client:
-        client.write_request(headers={"x-envoy-hedge-on-per-try-timeout": "true",
-                                      "x-envoy-upstream-rq-per-try-timeout-ms": "300"})
+        client.write_request("POST", body=b"hello")
         origin.wait_requests(2)
         hold.release()
-        assert client.response().status == (200 if kind == "envoy" else 504)
+        answer = client.response()
+    assert (answer.status, answer.text) == (200, "first")
+    assert answer.header("x-envoy-attempt-count") == "2"
+    assert [r.body for r in origin.requests] == [b"hello"] * 2
+    assert [r.header("x-envoy-is-timeout-retry") for r in origin.requests] == [None, "true"]
+    assert all(14000 < int(r.header("x-envoy-expected-rq-timeout-ms")) <= 15000
+               for r in origin.requests)
+    for name, count in [("upstream_rq_retry", 1), ("upstream_rq_retry_success", 0),
+                        ("upstream_rq_per_try_timeout", 0), ("upstream_rq_200", 1),
+                        ("upstream_rq_completed", 1), ("upstream_rq_total", 2)]:
+        assert s.stat(name) == count, name
+    s.proxy.wait_stat("cluster.one.upstream_rq_active", 0)
+    assert s.stat("circuit_breakers.default.rq_retry_open") == 0
+    assert s.lines() == ["200 - via_upstream 2"]
+
+
+def test_second_of_two_attempts_answers(hedged, origin):
+    s = hedged()
+    origin.queue = [Reply(never=True), Reply(body=b"second")]
+    assert s.proxy.get("/").text == "second"
+    assert s.stat("upstream_rq_retry_success") == 1
+    s.proxy.wait_stat("cluster.one.upstream_rq_active", 0)
+    assert s.lines() == ["200 - via_upstream 2"]
+
+
+def test_one_answer_ends_the_other_attempts(hedged, origin):
+    s = hedged()
+    hold = origin.hold()
+    origin.queue = [Reply(never=True), Reply(chunks=[b"sec", b"ond"], hold_body=hold)]
+    with s.proxy.client() as client:
+        client.write_request()
+        origin.wait_requests(2)
+        s.proxy.wait_stat("cluster.one.upstream_rq_active", 1)     # before the answer has ended
+        hold.release()
+        assert client.response().text == "second"
+
+
+@pytest.mark.parametrize("bad, stat", [(broken(), None), (Reply(cut=0), "upstream_rq_503")])
+@pytest.mark.parametrize("first", [True, False])
+def test_bad_answer_waits_for_the_other(hedged, origin, bad, stat, first):
+    s = hedged({"num_retries": 1})
+    holds = origin.hold(), origin.hold()
+    bad.hold = holds[0 if first else 1]
+    good = Reply(hold=holds[1 if first else 0], body=b"good")
+    origin.queue = [bad, good] if first else [good, bad]
+    with s.proxy.client() as client:
+        client.write_request()
+        origin.wait_requests(2)
+        bad.hold.release()
+        if stat:
+            s.proxy.wait_stat("cluster.one." + stat, 1)
+        else:
+            s.proxy.wait_stat("cluster.one.upstream_rq_active", 1)
+        good.hold.release()
+        answer = client.response()
+    assert (answer.status, answer.text) == (200, "good")
+    assert s.stat("upstream_rq_retry") == 1 and s.stat("upstream_rq_200") == 1
+    flags = "-" if first else "URX"
+    assert s.lines() == [f"200 {flags} via_upstream 2"]
+
+
+def test_all_attempts_are_bad(hedged, origin):
+    s = hedged({"num_retries": 1})
+    holds = origin.hold(), origin.hold()
+    origin.queue = [broken(hold=holds[0], body=b"1"), broken(hold=holds[1], body=b"2")]
+    with s.proxy.client() as client:
+        client.write_request()
+        origin.wait_requests(2)
+        holds[0].release()
+        s.proxy.wait_stat("cluster.one.upstream_rq_active", 1)
+        holds[1].release()
+        answer = client.response()
+    assert (answer.status, answer.text) == (503, "2")
+    assert s.lines() == ["503 URX via_upstream 2"]
+
+
+def test_bad_answer_of_a_second_attempt_is_retried(hedged, origin):
+    s = hedged({"num_retries": 2})
+    origin.queue = [Reply(never=True), broken(), Reply(body=b"third")]
+    answer = s.proxy.get("/")
+    assert (answer.text, answer.header("x-envoy-attempt-count")) == ("third", "3")
+    assert s.stat("upstream_rq_retry") == 2
+    s.proxy.wait_stat("cluster.one.upstream_rq_active", 0)
+
+
+@pytest.mark.parametrize("policy, flags", [({"num_retries": 0}, "URX"), ({"retry_on": ""}, "-")])
+def test_attempt_goes_on_when_there_can_be_no_other(hedged, origin, policy, flags):
+    s = hedged(policy)
+    hold = origin.hold()
+    origin.reply = Reply(hold=hold)
+    with s.proxy.client() as client:
+        client.write_request()
+        origin.wait_requests(1)
+        if flags == "URX":
+            s.proxy.wait_stat("cluster.one.upstream_rq_retry_limit_exceeded", 1)
+        hold.release()
+        assert client.response().status == 200
+    assert s.lines() == [f"200 {flags} via_upstream 1"]
+
+
+def test_route_timeout_ends_all_attempts(hedged, origin):
+    s = hedged({"num_retries": 1}, timeout="1s")
+    origin.reply = Reply(never=True)
+    assert s.proxy.get("/").status == 504
+    assert s.stat("upstream_rq_timeout") == 2 and s.stat("upstream_rq_504") == 2
+    s.proxy.wait_stat("cluster.one.upstream_rq_active", 0)
+    assert s.lines() == ["504 URX,UT response_timeout 2"]
+
+
+def test_client_that_leaves_ends_all_attempts(hedged, origin):
+    s = hedged()
+    origin.reply = Reply(never=True)
+    with s.proxy.client() as client:
+        client.write_request()
+        origin.wait_requests(2)
+    s.proxy.wait_stat("cluster.one.upstream_rq_active", 0)
+
+
+@pytest.mark.parametrize("of_route, of_vhost, header, obeyed", [
+    (None, True, None, True), (False, True, None, False), (None, False, "true", True),
+    (True, None, "false", False), (True, None, "yes", True)])
+def test_who_asks_for_hedging(setup, origin, of_route, of_vhost, header, obeyed):
+    def policy(on):
+        return {} if on is None else {"hedge_policy": {"hedge_on_per_try_timeout": on}}
+    s = setup({"retry_on": "5xx", "per_try_timeout": "0.3s"}, hcm=INTERNAL, **policy(of_route),
+              virtual_host=policy(of_vhost))
+    hold = origin.hold()
+    origin.queue = [Reply(hold=hold, body=b"first"), Reply(never=True)]
+    headers = {"x-envoy-hedge-on-per-try-timeout": header} if header else {}
+    with s.proxy.client() as client:
+        client.write_request(headers=headers)
+        origin.wait_requests(2)
+        hold.release()
+        assert client.response().status == (200 if obeyed else 504)
     assert not [h for h in HEADERS for r in origin.requests if r.header(h)]
 
 

@@ -4,7 +4,8 @@ import pytest
 from harness import (bootstrap, cluster, difference, direct, endpoint, http_listener, route,
                      wait_for)
 from harness.stub import resource
-from harness.xds import ads_bootstrap, eds_cluster, endpoints, rds_listener, routes
+from harness.xds import (ads_bootstrap, eds_cluster, endpoints, listener, rds_listener, routes,
+                         static_cluster)
 
 ADMIN = "type.googleapis.com/envoy.admin.v3."
 
@@ -199,3 +200,31 @@ def test_error_state_of_every_type(stub, start, origin, kind, what):
     control.put(rds_listener(), routes(route("/", "one")), eds_cluster("one"),
                 endpoints("one", origin))
     wait_for(lambda: "error_state" not in entry(), what="the error to go")
+
+
+@difference("A control plane looks for the version that it sent last: what has come with it unchanged "
+            "is there at that version.",
+            envoy="tells the version at which a cluster or a listener was loaded",
+            xylem="tells the newest version that had it")
+def test_version_of_what_comes_unchanged(start, stub, origin, kind):
+    """In the state-of-the-world protocol all of a type has one version."""
+    control = stub(listener("first", routes=[direct(200)]), static_cluster("one", origin))
+    proxy = start(ads_bootstrap(control))
+    before = versions(proxy)
+    control.put(listener("second", routes=[direct(200)]), static_cluster("two", origin))
+    control.wait("lds")
+    control.wait("cds")
+    wait_for(lambda: len(versions(proxy)) == 4)
+    after = versions(proxy)
+    for old, new in (("one", "two"), ("first", "second")):
+        assert after[new] != before[old]
+        assert after[old] == (after[new] if kind == "xylem" else before[old])
+
+
+def versions(proxy):
+    """Of what serves, by name."""
+    shown = proxy.config_dump()
+    made = {e["cluster"]["name"]: e["version_info"] for c in shown
+            for e in c.get("dynamic_active_clusters", [])}
+    return made | {e["name"]: e["active_state"]["version_info"] for c in shown
+                   for e in c.get("dynamic_listeners", []) if "active_state" in e}

@@ -16,6 +16,7 @@ USAGE = ("usage: /logging?<name>=<level> (change single level)\n"
          "levels: trace debug info warning error critical off \nactive loggers:\n")
 BUCKETS = ("usage: /stats?histogram_buckets="
            "(cumulative|disjoint|detailed|summary|prometheusnative)\n")
+INVERTED = "invert_filter can only be used if filter is also provided"
 MASK = "FieldMask {} could not be successfully applied to any configs."
 
 
@@ -44,6 +45,9 @@ def test_refusals_of_stats(proxy):
         "/stats?type=foo": (400, TEXT, "invalid &type= param"),
         "/stats?type=counters": (400, TEXT, "invalid &type= param"),
         "/stats?filter=(": (400, TEXT, "Invalid re2 regex: missing ): ("),
+        "/stats?invert_filter&filter=": (400, TEXT, INVERTED),
+        "/stats/prometheus?invert_filter=0&histogram_buckets=foo": (400, TEXT, INVERTED),
+        "/stats?hidden=showonly": (400, TEXT, "usage: /stats?hidden=(include|only|exclude)\n\n"),
         "/stats?hidden=foo": (400, TEXT, "usage: /stats?hidden=(include|only|exclude)\n\n"),
         "/stats?histogram_buckets=foo": (400, TEXT, BUCKETS),
         "/stats?histogram_buckets=prometheusnative": (
@@ -103,14 +107,45 @@ def test_posts(proxy):
                        "       or send the parameters as form values\n"
                        "use an empty value to remove a previously added override"),
         "/runtime_modify?a=b": (503, TEXT, "No admin layer specified"),
+        "/runtime_modify?=b": (503, TEXT, "No admin layer specified"),
+        "/heapprofiler": (501, TEXT, "The current build does not support heap profiler"),
+        "/heapprofiler?enable=y": (501, TEXT, "The current build does not support heap profiler"),
         "/cpuprofiler": (400, TEXT, "?enable=<y|n>\n"),
+        "/cpuprofiler?enable=n": (200, TEXT, "OK\n"),
+        "/allocprofiler": (400, TEXT, "?enable=<y|n>\n"),
         "/reopen_logs": (200, TEXT, "OK\n"),
         "/reset_counters": (200, TEXT, "OK\n"),
         "/stats/recentlookups/clear": (200, TEXT, "OK\n"),
         "/ready": (200, TEXT, "LIVE\n")}, "POST")
 
 
+FAULTS = {"filter=(&invert_filter": "Invalid re2 regex: missing ): (", "invert_filter": INVERTED,
+          "histogram_buckets=x": BUCKETS, "type=x": "invalid &type= param",
+          "hidden=x": "usage: /stats?hidden=(include|only|exclude)\n\n",
+          "format=x": "usage: /stats?format=(html|active-html|json|prometheus|text)\n\n"}
+
+
+@pytest.mark.parametrize("page", ["/stats", "/stats/prometheus"])
+def test_of_several_faults_the_first_is_told(proxy, page):
+    """In this order, whatever the query's."""
+    faults = list(FAULTS)
+    compare(proxy, {f"{page}?{later}&{faults[i]}": (400, TEXT, FAULTS[faults[i]])
+                    for i in range(len(faults)) for later in faults[i:]})
+
+
+@difference("Whoever may run a profiler on the machine has better ones than pages could be.",
+            envoy="writes profiles of its heap and allocations", xylem="501")
+def test_profiles(proxy, kind):
+    for page, method in (("/heap_dump", "GET"), ("/peak_heap_dump", "GET"),
+                         ("/memory/tcmalloc", "GET"), ("/allocprofiler?enable=y", "POST")):
+        answer = proxy.admin(page, method)
+        assert answer.status == {"envoy": 200, "xylem": 501}[kind], page
+
+
 @pytest.mark.parametrize("query, error", [
+    ("=x", "error: unknown logger level"), ("=info", "error: unknown logger name"),
+    ("=x&level=info", "error: invalid number of parameters"),
+    ("=info&=debug", "error: unknown logger name"),
     ("level=loud", "error: unknown logger level"), ("nosuch=info", "error: unknown logger name"),
     ("http=warn", "error: unknown logger level"),
     ("level=info&http=info", "error: invalid number of parameters"),
@@ -123,6 +158,12 @@ def test_refusals_of_logging(proxy, query, error):
     assert answer.status == 400
     assert answer.text.startswith(f"{error}\n\n{USAGE}")
     assert "  http: warning\n" in answer.text
+
+
+@pytest.mark.parametrize("query", ["=", "a=&b=", "level=", "paths=,", "&&", "nosuch="])
+def test_logging_without_a_value(proxy, query):
+    answer = proxy.admin("/logging?" + query, "POST")
+    assert (answer.status, answer.text[:17]) == (200, "active loggers:\n ")
 
 
 def test_form_parameters(proxy):

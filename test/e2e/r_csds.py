@@ -86,7 +86,7 @@ def world(stub, origin):
 
 
 @XYLEM
-def test_resources_of_a_server(start, service, stub, origin, ads_bootstrap):
+def test_O10_what_is_held(start, service, stub, origin, ads_bootstrap):
     control = world(stub, origin)
     proxy = start(ads_bootstrap(control))
     wait_for(lambda: proxy.get("/").status == 200, what="the world")
@@ -102,7 +102,7 @@ def test_resources_of_a_server(start, service, stub, origin, ads_bootstrap):
 
 
 @XYLEM
-def test_what_was_refused(start, service, stub, origin, ads_bootstrap):
+def test_O10_what_was_refused(start, service, stub, origin, ads_bootstrap):
     control = world(stub, origin)
     proxy = start(ads_bootstrap(control))
     wait_for(lambda: proxy.get("/").status == 200, what="the world")
@@ -128,7 +128,7 @@ def test_what_was_refused(start, service, stub, origin, ads_bootstrap):
 
 
 @XYLEM
-def test_what_is_awaited(start, service, stub, origin, ads_bootstrap):
+def test_O10_what_is_awaited(start, service, stub, origin, ads_bootstrap):
     control = stub(resource("cds", cluster("good", origin)), rds_listener())
     proxy = start(ads_bootstrap(control), ready=False)
     csds = service(proxy)

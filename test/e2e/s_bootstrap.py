@@ -1,12 +1,15 @@
 """The command line and the bootstrap: what is read, merged, validated and refused."""
 import json
+import os
 import re
 import resource
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from harness import Proxy, bootstrap, cluster, difference, direct, http_listener, route
+from harness import Proxy, bootstrap, cluster, difference, direct, http_listener, route, wait_for
 from harness.config import socket_address
 from harness.proxy import run_once
 
@@ -262,6 +265,18 @@ ODD_SPELLINGS = {
     "null in a map": ("metadata: {filter_metadata: {a: null}}",
                       {"metadata": {"filter_metadata": {"a": {}}}}),
     "null for a field": ("lb_policy: null", {}),
+    "one for a list of one": ("load_assignment: {cluster_name: a, endpoints: {priority: 0}}",
+                              {"load_assignment": {"cluster_name": "a", "endpoints": [{}]}}),
+    "a text for a list of one": ("lrs_report_endpoint_metrics: cpu",
+                                 {"lrs_report_endpoint_metrics": ["cpu"]}),
+    "lists in a list": ("lrs_report_endpoint_metrics: [[a, [b]], c]",
+                        {"lrs_report_endpoint_metrics": ["a", "b", "c"]}),
+    "t": ("respect_dns_ttl: t", {"respect_dns_ttl": True}),
+    "1 in quotes": ('respect_dns_ttl: "1"', {"respect_dns_ttl": True}),
+    "yes in any case": ("respect_dns_ttl: yEs", {"respect_dns_ttl": True}),
+    "f in quotes": ('track_cluster_stats: {timeout_budgets: "f"}', {"track_cluster_stats": {}}),
+    "a fraction in octal": ("common_lb_config: {healthy_panic_threshold: {value: 010}}",
+                            {"common_lb_config": {"healthy_panic_threshold": {"value": 8}}}),
     "an anchor and its alias": ("alt_stat_name: &a one, metadata: {filter_metadata: {b: {c: *a}}}",
                                 {"alt_stat_name": "one",
                                  "metadata": {"filter_metadata": {"b": {"c": "one"}}}}),
@@ -278,6 +293,33 @@ def test_odd_spellings_mean_the_same(start, case):
                   "static_resources:\n  clusters:\n  - {name: a, " + text + "}\n")
     seen = proxy.config_dump()[0]["bootstrap"]["static_resources"]["clusters"]
     assert seen == [{"name": "a", **expected}]
+
+
+@difference("A tag of YAML says what a value is.",
+            envoy="reads a number that is tagged as a text (!!str 1) as a number",
+            xylem="takes the text")
+def test_a_tagged_text(kind, tmp_path):
+    code, text = validate(kind, tmp_path, "node: {id: !!str 1}\n")
+    assert code == (0 if kind == "xylem" else 1), text
+
+
+def test_a_nul_in_a_name(start):
+    """What has such a name works, and its statistics have "_" there."""
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "c")], stat_prefix="p\0q")],
+        [cluster("c", alt_stat_name="x\0y")]))
+    assert proxy.get("/").status == 503
+    wait_for(lambda: proxy.stat("cluster.x_y.upstream_cx_none_healthy") == 1)
+    assert proxy.stat("http.p_q.downstream_rq_5xx") == 1
+
+
+@difference("A cluster is found by its name, in pages and logs too, which end at a NUL for many readers.",
+            envoy="takes a cluster whose name has a NUL", xylem="refuses it")
+def test_a_nul_in_the_name_of_a_cluster(kind, tmp_path):
+    code, text = validate(kind, tmp_path, bootstrap([http_listener(routes=[direct(200)])],
+                                                    [cluster("a\0b")]))
+    assert code == (1 if kind == "xylem" else 0), text
+    assert kind == "envoy" or "name: expected 1 to 4096 characters, none of them NUL" in text
 
 
 def test_unknown_filter_is_refused_by_name(kind, tmp_path):
@@ -326,10 +368,76 @@ def test_busy_address_is_an_error(kind, origin, tmp_path):
 
 @pytest.mark.parametrize("signal_name", ["SIGTERM", "SIGINT"])
 def test_signals_end_cleanly(start, signal_name):
-    import signal
     proxy = start(bootstrap([http_listener(routes=[direct(200)])]))
     proxy.process.send_signal(getattr(signal, signal_name))
     assert proxy.wait_exit() == 0
+
+
+class Loading(Proxy):
+    """A proxy that reads its bootstrap from a pipe: it has begun, and is not ready."""
+
+    def load(self):
+        self.text = self.config_file.read_text()
+        self.config_file.unlink()
+        os.mkfifo(self.config_file)
+        with open(self.log_file, "ab") as log:
+            self.process = self.popen(stdout=log, stderr=log)
+        self.pipe = wait_for(self.opened, 20, f"{self.kind} to open its bootstrap")
+        return self
+
+    def opened(self):
+        try:
+            return os.fdopen(os.open(self.config_file, os.O_WRONLY | os.O_NONBLOCK), "w")
+        except OSError:
+            return None
+
+    def finish(self):
+        with self.pipe:
+            self.pipe.write(self.text)
+        wait_for(self._live, 20, f"{self.kind} to be live")
+
+
+@pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT])
+def test_the_end_while_the_bootstrap_is_read(kind, tmp_path, closing, signo):
+    proxy = closing(Loading(kind, tmp_path / "p", GOOD)).load()
+    proxy.process.send_signal(signo)
+    assert proxy.wait_exit(20) == -signo
+
+
+@difference("A log that is rotated, or a terminal that goes, while a proxy starts is no reason to end.",
+            envoy="dies of the signal", xylem="acts on it once it runs")
+@pytest.mark.parametrize("signo", [signal.SIGHUP, signal.SIGUSR1])
+def test_other_signals_while_the_bootstrap_is_read(kind, tmp_path, closing, signo):
+    proxy = closing(Loading(kind, tmp_path / "p", GOOD, level="info")).load()
+    proxy.process.send_signal(signo)
+    if kind == "envoy":
+        assert proxy.wait_exit(20) == -signo
+        return
+    proxy.finish()
+    what = "caught SIGUSR1" if signo == signal.SIGUSR1 else "eating SIGHUP"
+    wait_for(lambda: what in proxy.log(), 20, "the signal to be acted on")
+
+
+class First(Loading):
+    """The first process of a namespace of processes, as in a container."""
+
+    def popen(self, **kw):
+        self.command = ["unshare", "--user", "--map-root-user", "--pid", "--fork", *self.command]
+        return super().popen(**kw)
+
+    def first(self):
+        pid = self.process.pid
+        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+@pytest.mark.only("xylem", "as the first process of a container Envoy hears nothing until it runs")
+def test_the_end_of_a_first_process(kind, tmp_path, closing):
+    if subprocess.run(["unshare", "--user", "--map-root-user", "--pid", "--fork", "true"],
+                      capture_output=True).returncode:
+        pytest.skip("no namespaces of processes here")
+    proxy = closing(First(kind, tmp_path / "p", GOOD)).load()
+    os.kill(proxy.first(), signal.SIGTERM)
+    assert proxy.wait_exit(20) == 128 + signal.SIGTERM
 
 
 def limits_of(proxy):

@@ -117,6 +117,18 @@ def test_rtds(world):
     wait_for(lambda: proxy.get("/").text == "on", what="the good value")
 
 
+@pytest.mark.only("xylem", reason="Envoy has no --strict")
+def test_rtds_under_strict(stub, start):
+    """All of a layer is obeyed: nothing of it is counted, or refused where nothing may be ignored."""
+    control = stub(layer({"often": 100, "deep": {"one": 1}}))
+    proxy = start(ads_bootstrap(control, listeners=[listener()], layered_runtime=layers(
+        {"name": "over", "rtds_layer": {"name": "dynamic", "rtds_config": ADS}})),
+        args=["--strict"])
+    control.wait("rtds")
+    wait_for(lambda: proxy.get("/").text == "on", what="the value of the layer")
+    assert proxy.stat("xylem.config.fields_ignored") == 0
+
+
 def test_two_admin_layers_are_refused(kind, tmp_path):
     config = tmp_path / "b.json"
     config.write_text(json.dumps({"layered_runtime": layers(

@@ -77,6 +77,27 @@ def test_a_refused_snapshot_is_told_once(server, start, origins, ads_bootstrap):
     assert len(control.refused) == 1
 
 
+@difference("A server that answers a refusal with what was refused costs no processor and fills no log: "
+            "the second time it waits half a second for its answer.",
+            envoy="is answered at once, hundreds of times a second",
+            xylem="is answered twice a second; the log tells it once")
+def test_A14_a_server_that_insists(server, start, origins, ads_bootstrap, kind):
+    backends = origins("a", "b")
+    control = server(*world(0, backends), insists=True)
+    proxy = start(ads_bootstrap(control))
+    control.put(*world(0, backends, broken=True))
+    wait_for(lambda: len(control.refused) >= 4, 15, "four refusals")
+    first, second, third, fourth = [when for _, _, when in control.refused[:4]]
+    if kind == "xylem":
+        assert third - second >= 0.4 and fourth - third >= 0.4
+        assert proxy.log().count("missing ): (") == 2   # of the resource, and of the response
+    with Traffic(proxy.port(), expect=["a", "b"]):
+        turn_on(control, proxy, 4, *world(4, backends))
+    before = len(control.refused)
+    turn_on(control, proxy, 5, *world(5, backends))
+    assert len(control.refused) == before
+
+
 def test_a_restart_with_the_same_world_changes_nothing(server, start, origins, ads_bootstrap):
     backends = origins("a", "b")
     control = server(*world(0, backends))

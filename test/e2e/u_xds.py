@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from harness import Client, Traffic, direct, route, vhost, wait_for
+from harness import Client, Traffic, difference, direct, route, vhost, wait_for, xds
 from harness.config import add_header, bootstrap, endpoint, socket_address
 from harness.stub import resource
 from harness.xds import (DELTA, api_source, eds_cluster, endpoints, listener, names_of,
@@ -30,6 +30,24 @@ def test_boot_over_ads(world, origin):
     assert stats["cluster.one.update_success"] == 1
     assert stats["http.ingress.rds.routes.update_success"] == 1
     assert stats["control_plane.connected_state"] == 1
+
+
+def test_the_stream_is_counted_on_its_cluster(world):
+    """A connection and a request of the control plane's cluster, as any other."""
+    control, proxy = world
+    control.wait("rds")
+    stats = proxy.stats("^cluster.xds")
+    for name in ["upstream_cx_total", "upstream_cx_active", "upstream_cx_http2_total",
+                 "upstream_rq_total", "upstream_rq_active", "upstream_rq_pending_total"]:
+        assert stats[f"cluster.xds.{name}"] == 1, name
+    sent, received = (f"cluster.xds.upstream_cx_{way}_bytes_total" for way in ["tx", "rx"])
+    assert stats[sent] > 500 and stats[received] > 500
+    rows = proxy.admin("/clusters").text
+    for name in ["cx_total", "cx_active", "rq_total", "rq_active"]:
+        assert f"xds::127.0.0.1:{control.xds_port}::{name}::1\n" in rows, name
+    control.put(routes(direct(200, "more")))
+    proxy.wait_stat(received, lambda n: n > stats[received])
+    proxy.wait_stat(sent, lambda n: n > stats[sent])  # the ACK
 
 
 def test_inline_routes_over_lds(stub, start, ads_bootstrap):
@@ -243,6 +261,8 @@ def test_config_dump_shows_dynamic_resources(world, dialect):
         """Of a type in the one dialect, of a resource in the other."""
         return version == control.status(kind)["version_acked"] or version and dialect == DELTA
 
+    for kind in ["cds", "eds", "lds", "rds"]:
+        control.wait(kind)
     dump = {c["@type"].rpartition(".")[2]: c for c in proxy.config_dump("?include_eds")}
     active, = dump["ClustersConfigDump"]["dynamic_active_clusters"]
     assert accepted("cds", active["version_info"])
@@ -357,3 +377,29 @@ def test_a_stream_of_its_own_ends_with_who_named_it(stub, start, origins, ads_bo
     wait_for(lambda: closed() == 3, what="both streams to end")
     control.put(endpoints("web", two))
     wait_for(lambda: proxy.get("/").text == "two", what="both to be back")
+
+
+SELF = {"self": {}, "resource_api_version": "V3"}
+
+
+@difference("The API says what `self` means.", envoy="refuses a source that says self",
+            xylem="asks the source that the parent came from")
+@pytest.mark.parametrize("own", [False, True], ids=["ads", "own"])
+def test_O05_self_is_where_the_parent_came_from(stub, start, origin, dialect, own, kind):
+    """Endpoints of the cluster's source and routes of the listener's: ADS, or streams of their own."""
+    control = stub(endpoints("web", origin), routes(route("/", "web")))
+    made = rds_listener()
+    made["filter_chains"][0]["filters"][0]["typed_config"]["rds"]["config_source"] = SELF
+    control.put(made, resource("cds", {
+        "name": "web", "type": "EDS", "eds_cluster_config": {"eds_config": SELF}}))
+    config = xds.ads_bootstrap(control, api_type=dialect)
+    if own:
+        source = api_source(dialect)
+        config["dynamic_resources"] = {"cds_config": source, "lds_config": source}
+    proxy = start(config, ready=False)
+    if kind == "envoy":
+        wait_for(lambda: "Missing config source" in control.status("cds").get("nack_reason", ""),
+                 what="a NACK")
+        return
+    wait_for(lambda: proxy.get("/").text == "origin", what="the endpoints")
+    assert len({e["method"] for e in control.events(event="open")}) == (4 if own else 1)

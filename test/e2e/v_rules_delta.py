@@ -2,12 +2,10 @@
 import pytest
 
 from harness import Traffic, difference, direct, route, wait_for
-from harness.stub import type_url
 from harness.xds import (DELTA, ads_bootstrap, eds_cluster, endpoints, listener, rds_listener,
                          routes, static_cluster)
 
 KINDS = ["cds", "eds", "lds", "rds"]
-BAD_ROUTES = routes({"match": {"safe_regex": {"regex": "/("}}, "direct_response": {"status": 200}})
 
 
 def delta_bootstrap(control, **fields):
@@ -15,14 +13,13 @@ def delta_bootstrap(control, **fields):
 
 
 @pytest.fixture
-def world(stub, start, origin):
-    """One resource of each type, accepted."""
-    control = stub(rds_listener(), routes(direct(200, "v1")), eds_cluster("one"),
-                   endpoints("one", origin))
-    proxy = start(delta_bootstrap(control))
-    for kind in KINDS:
-        control.wait(kind)
-    return control, proxy
+def dialect():
+    return DELTA
+
+
+@pytest.fixture
+def world(one_of_each):
+    return one_of_each
 
 
 def subscribed(request):
@@ -219,26 +216,6 @@ def test_W06_all_is_an_empty_first_list(world):
         first = control.requests(kind)[0]
         assert subscribed(first) in ([], ["*"]) and not unsubscribed(first)
         assert all(not subscribed(r) for r in control.requests(kind)[1:])
-
-
-def test_A02_a_nack_carries_the_nonce_of_what_it_refuses(world):
-    control, proxy = world
-    control.put(BAD_ROUTES)
-    assert control.wait("rds", "NACKED")["nack_reason"]
-    assert control.requests("rds")[-1]["response_nonce"] == control.responses("rds")[-1]["nonce"]
-    control.put(routes(direct(200, "v3")))
-    control.wait("rds")
-    wait_for(lambda: proxy.get("/").text == "v3", what="the good routes")
-
-
-def test_S10_a_resource_of_another_type_is_refused(world):
-    control, proxy = world
-    control.send("rds", resources=[
-        {"name": "routes", "version": "9",
-         "resource": {"@type": type_url("cds"), "name": "routes"}}])
-    told = control.wait("rds", "NACKED")["nack_reason"]
-    assert "does not match the message-wide type URL" in told
-    assert proxy.get("/").text == "v1"
 
 
 def test_T04_a_world_that_changes_while_the_stream_is_away(world, origins):

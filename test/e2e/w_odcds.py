@@ -78,6 +78,49 @@ def test_O08_by_the_state_of_the_world(stub, start, origin):
     assert sorted(asked(control)[-2:]) == ["one", "two"]
 
 
+def test_O08_absence_removes_nothing(stub, start, origin):
+    """In the state of the world, of clusters that requests alone have asked for."""
+    control = stub(front(odcds()), static_cluster("one", origin), static_cluster("two", origin))
+    proxy = start(xds.ads_bootstrap(control, cds=False))
+    assert get(proxy, "one").status == get(proxy, "two").status == 200
+    control.change(put=[static_cluster("two", origin, connect_timeout="3s")],
+                   remove=[("cds", "one")])
+    control.wait("cds")
+    proxy.wait_stat("cluster_manager.cluster_modified", 1)
+    assert get(proxy, "one").status == get(proxy, "two").status == 200
+    assert proxy.stat("cluster_manager.cluster_removed") == 0
+
+
+@pytest.mark.parametrize("gone", ["filter", "listener"])
+def test_O08_a_name_outlives_who_asked_for_it(stub, start, origins, source, gone):
+    """It stays subscribed, so that the cluster changes and goes as any other."""
+    one, two = origins(2)
+    control = stub(front(odcds(source)), static_cluster("one", one),
+                   listener("plain", routes=[by_header()]))
+    proxy = start(xds.ads_bootstrap(control, api_type=DELTA, cds=False),
+                  args=["--drain-time-s", "1"])
+    assert get(proxy, "one").status == 200
+    if gone == "filter":
+        control.put(listener(routes=[by_header()]))
+    else:
+        control.remove("lds", "ingress")
+    control.wait("lds")
+    proxy.wait_stat("listener_manager.total_listeners_draining", 0)
+
+    def plain():
+        return proxy.get(headers=[("x-cluster", "one")], name="plain")
+
+    assert plain().text == "origin0"
+    control.put(static_cluster("one", two))
+    control.wait("cds")
+    wait_for(lambda: plain().text == "origin1", what="the change")
+    control.remove("cds", "one")
+    control.wait("cds")
+    wait_for(lambda: plain().status == 503, what="the end")
+    assert asked(control) == ["one"]
+    assert not any(r.get("resource_names_unsubscribe") for r in control.requests("cds"))
+
+
 def test_O08_many_requests_ask_once(stub, start, origin, source):
     """Requests for one name wait together; a body waits with its request."""
     control = stub(front(odcds(source)), static_cluster("one", origin))
@@ -193,11 +236,40 @@ def test_O08_names_that_clients_make_up_are_bounded(stub, start, origin):
     assert get(proxy, "one").status == 200
 
 
+@difference("Clusters on demand from a file or a server that is polled, which cannot be asked for a name.",
+            envoy="takes them, and ends with a panic or answers 503 when a request wants one",
+            xylem="refuses them by name")
+@pytest.mark.parametrize("source", [
+    {"path_config_source": {"path": "/dev/null"}},
+    {"api_config_source": {"api_type": "REST", "transport_api_version": "V3",
+                           "cluster_names": ["xds"], "refresh_delay": "0.1s"}},
+], ids=["a-file", "polled"])
+@pytest.mark.only("xylem", "Envoy ends")
+def test_O08_sources_that_cannot_be_asked(stub, start, source):
+    control = stub(front(odcds(source)))
+    start(xds.ads_bootstrap(control, api_type=DELTA, cds=False))
+    assert "come over ads or gRPC" in control.wait("lds", "NACKED")["nack_reason"]
+
+
+@difference("Clusters on demand over a stream of their own in the state-of-the-world protocol.",
+            envoy="ends with a segmentation fault at the first request for one",
+            xylem="asks for them")
+@pytest.mark.only("xylem", "Envoy ends")
+def test_O08_by_the_state_of_the_world_over_a_stream(stub, start, origin):
+    control = stub(front(odcds(api_source(STATE_OF_THE_WORLD))), static_cluster("one", origin),
+                   static_cluster("two", origin))
+    proxy = start(xds.ads_bootstrap(control, cds=False))
+    for name in ("one", "two", "one"):
+        assert get(proxy, name).status == 200
+    assert sorted(asked(control)[-2:]) == ["one", "two"]
+
+
 @pytest.mark.parametrize("config, why", [
-    (odcds({"path_config_source": {"path": "/dev/null"}}), "clusters on demand come over ads or"),
     ({**odcds(), "resources_locator": "xdstp://a/b"}, "resources_locator"),
-], ids=["a-file", "xdstp"])
-@pytest.mark.only("xylem", "Envoy takes them")
+], ids=["xdstp"])
+@difference("Clusters on demand beside a collection of clusters (resources_locator).",
+            envoy="asks for the collection at once", xylem="refuses it by name")
+@pytest.mark.only("xylem", "Envoy takes it")
 def test_O08_what_is_not_done_is_refused(stub, start, config, why):
     control = stub(front(config))
     start(xds.ads_bootstrap(control, api_type=DELTA, cds=False))

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from harness import bootstrap, cluster, difference, direct, route, wait_for
+from harness.config import load_assignment
 from harness.stub import type_url
 from harness.xds import listener, rds_listener, routes, static_cluster
 from w_srds import front, scope, table
@@ -21,9 +22,11 @@ class RestServer:
     def __init__(self):
         self.served = {kind: [] for kind in PATHS.values()}
         self.version = "v1"
+        self.versions = {}      # by type, where it is another one
         self.asked = []
         self.status = 200
         self.body = None
+        self.may_be_unmodified = False
         self.hold = threading.Event()
         self.hold.set()
         server = self
@@ -35,7 +38,7 @@ class RestServer:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 server.asked.append((PATHS[self.path], body, dict(self.headers)))
                 server.hold.wait(10)
-                self.answer(*server.reply(PATHS[self.path]))
+                self.answer(*server.reply(PATHS[self.path], body))
 
             def answer(self, status, body):
                 self.send_response(status)
@@ -51,11 +54,16 @@ class RestServer:
         self.thread = threading.Thread(target=self.http.serve_forever, daemon=True)
         self.thread.start()
 
-    def reply(self, kind):
+    def reply(self, kind, asked):
         if self.status != 200 or self.body is not None:
             return self.status, self.body or b""
-        return 200, json.dumps({"version_info": self.version, "type_url": type_url(kind),
-                                "resources": self.served[kind]}).encode()
+        version = self.versions.get(kind, self.version)
+        if self.may_be_unmodified and asked.get("version_info") == version:
+            return 304, b""
+        names = asked.get("resource_names") if kind == "eds" else None
+        served = [one for one in self.served[kind] if not names or one["cluster_name"] in names]
+        return 200, json.dumps({"version_info": version, "type_url": type_url(kind),
+                                "resources": served}).encode()
 
     def serve(self, version, **served):
         self.served.update(served)
@@ -130,6 +138,27 @@ def test_O04_routes_and_endpoints_are_asked_for_by_name(server, start, origins):
     assert server.of("rds")[0]["resource_names"] == ["routes"]
     server.serve("v2", eds=[endpoints(two)])
     wait_for(lambda: proxy.get("/").text == "two", what="the new endpoints")
+
+
+def test_O04_a_new_name_at_a_version_that_is_held(server, start, origins):
+    """A server that answers 304 to who holds its version: the endpoints of a cluster that comes
+    later are told all the same."""
+    one, two = origins("one", "two")
+    made = [{"@type": type_url("cds"), "name": name, "type": "EDS",
+             "eds_cluster_config": {"eds_config": rest()}} for name in ("one", "two")]
+    ends = [{"@type": type_url("eds"), **load_assignment(o.name, o)} for o in (one, two)]
+    server.may_be_unmodified = True
+    served = rds_listener()
+    manager = served["filter_chains"][0]["filters"][0]["typed_config"]
+    manager["rds"]["config_source"] = rest()
+    server.serve("v1", cds=made[:1], eds=ends, lds=[served],
+                 rds=[routes(route("/two", "two"), route("/", "one"))])
+    proxy = start(config(server))
+    wait_for(lambda: proxy.get("/").text == "one", what="the first endpoints")
+    server.wait_polls("eds")
+    server.versions["cds"] = "v2"
+    server.served["cds"] = made
+    wait_for(lambda: proxy.get("/two").text == "two", what="the endpoints of the second")
 
 
 def test_O09_scopes_are_polled(server, start):

@@ -13,20 +13,19 @@ WRAPPER = "envoy.service.discovery.v3.Resource"
 
 
 @pytest.fixture
-def tell(dialect):
-    """tell(control, kind, (name, ttl, body), ...) sends resources at version v1 by hand, each with
-    its time to live; a body of None makes a heartbeat."""
+def tell_of(tell):
+    """tell_of(control, kind, (name, ttl, body), ...) sends resources at version v1 by hand, each
+    with its time to live; a body of None makes a heartbeat."""
     def run(control, kind, *told, version="v1"):
         made = []
         for name, ttl, body in told:
-            one = {"name": name, "version": version}
+            one = {"@type": WRAPPER, "name": name, "version": version}
             if ttl:
                 one["ttl"] = ttl
             if body is not None:
                 one["resource"] = body
-            made.append(one if dialect == DELTA else {"@type": WRAPPER, **one})
-        key = "system_version_info" if dialect == DELTA else "version_info"
-        control.send(kind, **{key: version, "resources": made})
+            made.append(one)
+        tell(control, kind, version, *made)
         control.wait(kind)
     return run
 
@@ -41,20 +40,20 @@ def world(stub, start, origin, ads_bootstrap):
     return control, proxy, brief
 
 
-def test_T07_a_resource_goes_when_its_time_is_over(world, tell):
+def test_T07_a_resource_goes_when_its_time_is_over(world, tell_of):
     control, proxy, brief = world
-    tell(control, "cds", ("brief", "1s", brief))
+    tell_of(control, "cds", ("brief", "1s", brief))
     wait_for(lambda: proxy.get("/").text == "origin", what="the cluster")
     wait_for(lambda: proxy.get("/").status == 503, what="the cluster to go")
     assert proxy.stat("cluster_manager.cluster_removed") == 1
-    tell(control, "cds", ("brief", None, brief), version="v2")
+    tell_of(control, "cds", ("brief", None, brief), version="v2")
     wait_for(lambda: proxy.get("/").text == "origin", what="the cluster to be back")
 
 
-def test_T07_a_new_time_replaces_the_old(world, tell):
+def test_T07_a_new_time_replaces_the_old(world, tell_of):
     control, proxy, brief = world
-    tell(control, "cds", ("brief", "1s", brief))
-    tell(control, "cds", ("brief", None, brief), version="v2")
+    tell_of(control, "cds", ("brief", "1s", brief))
+    tell_of(control, "cds", ("brief", None, brief), version="v2")
     keeps(proxy, 1.5)
 
 
@@ -69,16 +68,16 @@ def keeps(proxy, seconds, each=lambda: None):
 @difference("Rule T08: a heartbeat changes nothing, also where a response says all there is.",
             envoy="in the state-of-the-world protocol, takes clusters and listeners away when a "
                   "response has only heartbeats", xylem="lets all live on")
-def test_T08_a_heartbeat_lets_a_resource_live_on(world, tell, dialect, kind):
+def test_T08_a_heartbeat_lets_a_resource_live_on(world, tell_of, dialect, kind):
     control, proxy, brief = world
-    tell(control, "cds", ("brief", "1s", brief))
+    tell_of(control, "cds", ("brief", "1s", brief))
     wait_for(lambda: proxy.get("/").text == "origin", what="the cluster")
     if kind == "envoy" and dialect == STATE_OF_THE_WORLD:
-        tell(control, "cds", ("brief", "1000s", None))
+        tell_of(control, "cds", ("brief", "1000s", None))
         wait_for(lambda: proxy.get("/").status == 503, what="the cluster to go")
         return
     modified = proxy.stat("cluster_manager.cluster_modified")
-    keeps(proxy, 2.5, lambda: tell(control, "cds", ("brief", "1s", None)))
+    keeps(proxy, 2.5, lambda: tell_of(control, "cds", ("brief", "1s", None)))
     assert proxy.stat("cluster_manager.cluster_modified") == modified
     wait_for(lambda: proxy.get("/").status == 503, what="the cluster to go")
 

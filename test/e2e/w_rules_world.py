@@ -6,21 +6,10 @@ from harness import Client, Reply, Traffic, difference, direct, route, wait_for
 from harness.config import hcm, http_listener, socket_address
 from harness.origin import Hold
 from harness.stub import resource
-from harness.xds import (DELTA, STATE_OF_THE_WORLD, eds_cluster, endpoints, listener, names_of,
+from harness.xds import (STATE_OF_THE_WORLD, eds_cluster, endpoints, listener, names_of,
                          rds_listener, routes, static_cluster)
 
 KINDS = ["cds", "eds", "lds", "rds"]
-
-
-@pytest.fixture
-def silent(dialect):
-    """silent(control, kind): a server that does not speak of what is missing, until clear_faults().
-
-    In delta the stub would say at once that there is none (rule R05)."""
-    def hold(control, kind):
-        if dialect == DELTA:
-            control.fault(type=kind, hold=True)
-    return hold
 
 
 only_world = pytest.mark.parametrize("dialect", [STATE_OF_THE_WORLD], indirect=True)

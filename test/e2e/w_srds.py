@@ -117,10 +117,10 @@ def test_O09_a_scope_changes_and_goes(stub, start, ads_bootstrap):
 @difference("Two scopes change their keys for each other's in one update.",
             envoy="one of the two is not found any more",
             xylem="each is found by its new key")
-def test_O09_two_scopes_change_places(stub, start, kind):
+def test_O09_two_scopes_change_places(stub, start, ads_bootstrap, kind):
     control = stub(front(), scope("one", "a", "r1"), scope("two", "b", "r2"), table("r1"),
                    table("r2"))
-    proxy = start(xds.ads_bootstrap(control))
+    proxy = start(ads_bootstrap(control))
     control.put(scope("one", "b", "r1"), scope("two", "a", "r2"))
     control.wait("srds")
     wait_for(lambda: get(proxy, "a").text == "r2", what="the change")
@@ -154,9 +154,9 @@ def test_O09_one_key_is_one_scopes(stub, start, ads_bootstrap, kind):
     (scope("two", "b", route_configuration=inline("x", route("/", to="nowhere"))),
      "route: unknown cluster 'nowhere'"),
 ], ids=["no-routes", "no-fragments", "no-key", "no-kind", "bad-routes"])
-def test_O09_a_bad_scope_is_refused(stub, start, bad, why):
+def test_O09_a_bad_scope_is_refused(stub, start, ads_bootstrap, bad, why):
     control = stub(front(), scope("one", "a", "r1"), table("r1"))
-    proxy = start(xds.ads_bootstrap(control))
+    proxy = start(ads_bootstrap(control))
     assert get(proxy, "a").text == "r1"
     control.put(bad)
     assert why in control.wait("srds", "NACKED")["nack_reason"]
@@ -182,14 +182,19 @@ def test_O09_bad_scoped_routes_are_refused(stub, start, scoped, why):
     assert why in control.wait("lds", "NACKED")["nack_reason"]
 
 
-def test_O09_a_listener_waits_for_its_scopes_and_their_routes(stub, start):
+def test_O09_a_listener_waits_for_its_scopes_and_their_routes(stub, start, ads_bootstrap, silent,
+                                                              tell):
     control = stub(front(), scope("one", "a", "r1"), scope("two", "b", "r2"), table("r2"))
-    proxy = start(xds.ads_bootstrap(control), ready=False)
+    silent(control, "rds")
+    proxy = start(ads_bootstrap(control), ready=False)
     control.wait("srds")
+    wait_for(lambda: xds.wanted(control, "rds") == ["r1", "r2"], what="the request for routes")
+    tell(control, "rds", "v1", table("r2"))
     control.wait("rds")
     assert "target ConfigSubscriptionCommonBase init target 'SRDS'" in proxy.admin("/init_dump").text
     assert proxy.admin("/ready").status == 503
     control.put(table("r1"))
+    control.clear_faults()
     assert get(proxy, "a").text == "r1"
     assert proxy.admin("/init_dump").text.strip() == "{}"
 
@@ -202,10 +207,10 @@ def test_O09_no_scopes_are_an_answer(stub, start, ads_bootstrap):
     wait_for(lambda: get(proxy, "a").status == 200, what="the scope")
 
 
-def test_O09_scopes_that_do_not_come_are_waited_for_in_time(stub, start):
+def test_O09_scopes_that_do_not_come_are_waited_for_in_time(stub, start, ads_bootstrap):
     control = stub(front(source={**ADS, "initial_fetch_timeout": "0.3s"}))
     control.fault(type="srds", drop=True)
-    proxy = start(xds.ads_bootstrap(control))
+    proxy = start(ads_bootstrap(control))
     assert get(proxy, "a").status == 404
     assert proxy.stat("http.ingress.scoped_rds.scopes.init_fetch_timeout") == 1
 
@@ -254,15 +259,23 @@ def test_O09_listeners_share_their_scopes(stub, start, ads_bootstrap):
     wait_for(lambda: get(proxy, "b").status == 200, what="the change")
 
 
-def test_O09_the_last_listener_ends_the_subscriptions(stub, start, kind):
+@pytest.mark.parametrize("dialect", [DELTA], indirect=True)
+def test_D09_O09_the_last_listener_ends_the_subscriptions(stub, start, ads_bootstrap, kind):
     control = stub(front(), scope("one", "a", "r1"), table("r1"))
-    proxy = start(xds.ads_bootstrap(control, api_type=DELTA))
+    proxy = start(ads_bootstrap(control))
     assert get(proxy, "a").text == "r1"
     control.put(xds.rds_listener(routes="r2"), table("r2"))
     wait_for(lambda: proxy.get("/").text == "r2", what="routes without scopes")
     if kind == "xylem":    # Envoy does it once the old listener is drained
         wait_for(lambda: any(r.get("resource_names_unsubscribe") == ["r1"]
                              for r in control.requests("rds")), what="the unsubscription")
+        wait_for(lambda: xds.wanted(control, "srds") == [] and control.requests("srds")[-1].get(
+            "resource_names_unsubscribe") == ["*"], what="the end of all")
+        count = len(control.requests("srds"))
+        control.end_streams()    # nothing is held that only "all" had brought
+        control.put(front())
+        again = control.wait_requests("srds", count + 1)[count]
+        assert not again.get("initial_resource_versions")
     control.put(front())
     wait_for(lambda: get(proxy, "a").text == "r1", what="scopes again")
 

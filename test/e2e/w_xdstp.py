@@ -1,8 +1,8 @@
-"""Names of the form xdstp://AUTHORITY/TYPE/ID?KEY=VALUE (xDS TP1): rule O10."""
+"""Names of the form xdstp://AUTHORITY/TYPE/ID?KEY=VALUE (xDS TP1): rule O12."""
 import pytest
 
 from harness import difference, direct, route, wait_for, xds
-from harness.config import cluster, socket_address
+from harness.config import ROUTER, cluster, socket_address
 from harness.stub import resource, type_url
 from harness.xds import ADS, DELTA, STATE_OF_THE_WORLD, api_source, endpoints, names_of, rds_listener
 from harness.xds import routes, static_cluster
@@ -43,7 +43,7 @@ def world(stub, rds, eds, origin):
         endpoints(ENDPOINTS_AGAIN, origin))
 
 
-def test_O10_routes_and_endpoints(stub, start, ads_bootstrap, origin):
+def test_O12_routes_and_endpoints(stub, start, ads_bootstrap, origin):
     control = world(stub, ROUTES_AGAIN, ENDPOINTS_AGAIN, origin)
     proxy = start(ads_bootstrap(control))
     assert proxy.get("/").text == "origin"
@@ -55,7 +55,7 @@ def test_O10_routes_and_endpoints(stub, start, ads_bootstrap, origin):
             "ask for it in alphabetical order.",
             envoy="refuses routes and endpoints that come so",
             xylem="takes them: two names that differ in nothing else are one")
-def test_O10_the_order_of_parameters_is_no_matter(stub, start, ads_bootstrap, origin, kind):
+def test_O12_the_order_of_parameters_is_no_matter(stub, start, ads_bootstrap, origin, kind):
     control = world(stub, ROUTES, ENDPOINTS, origin)
     proxy = start(ads_bootstrap(control))
     assert set(asked(control, "rds")) == {ROUTES_AGAIN}
@@ -66,8 +66,24 @@ def test_O10_the_order_of_parameters_is_no_matter(stub, start, ads_bootstrap, or
         assert proxy.get("/").text == "origin"
 
 
+@difference("The same of a filter whose configuration comes apart.",
+            envoy="refuses the configuration", xylem="takes it")
+def test_O12_the_order_of_a_filters_parameters(stub, start, ads_bootstrap, kind):
+    name, again = name_of("ecds", "f?y=2&x=1"), name_of("ecds", "f?x=1&y=2")
+    made = xds.listener(routes=[direct(200, "well")], filters=[{"name": name, "config_discovery": {
+        "config_source": {**ADS, "initial_fetch_timeout": "0s"}, "type_urls": [ROUTER]}}])
+    control = stub(made, resource("ecds", {"name": again, "typed_config": {"@type": ROUTER}}))
+    proxy = start(ads_bootstrap(control), ready=False)
+    answer = control.wait("ecds", None)
+    assert set(asked(control, "ecds")) == {again}
+    if kind == "envoy":
+        assert "Unexpected resource name in ExtensionConfigDS" in answer["nack_reason"]
+    else:
+        assert proxy.get("/").text == "well"
+
+
 @pytest.mark.parametrize("source", [None, api_source(DELTA)], ids=["ads", "own"])
-def test_O10_a_collection_of_listeners_and_clusters(stub, start, source, origin):
+def test_O12_a_collection_of_listeners_and_clusters(stub, start, source, origin):
     control = stub(static_cluster(name_of("cds", "front/web"), origin),
                    static_cluster(name_of("cds", "back/web"), origin),
                    static_cluster("other", origin),
@@ -91,13 +107,13 @@ def test_O10_a_collection_of_listeners_and_clusters(stub, start, source, origin)
             envoy="waits for the first of them until initial_fetch_timeout",
             xylem="takes a response without any as the answer")
 @pytest.mark.only("xylem", "Envoy waits")
-def test_O10_an_empty_collection_is_an_answer(stub, start):
+def test_O12_an_empty_collection_is_an_answer(stub, start):
     control = stub(static_cluster(name_of("cds", "back/web")), listener("plain", "plain"))
     proxy = start(collections(control))
     assert proxy.listeners() == []
 
 
-def test_O10_parameters_are_part_of_a_collection(stub, start):
+def test_O12_parameters_are_part_of_a_collection(stub, start):
     control = stub(listener(name_of("lds", "front/one?x=1&y=2"), "one"),
                    listener(name_of("lds", "front/two"), "two"))
     proxy = start(collections(control, lds=name_of("lds", "front/*?y=2&x=1")))
@@ -110,13 +126,13 @@ def test_O10_parameters_are_part_of_a_collection(stub, start):
     ({"path_config_source": {"path": "/dev/null"}}, "Only ADS and gRPC in delta-xDS mode are"),
     (api_source(STATE_OF_THE_WORLD), "Unknown xdstp:// transport API type"),
 ], ids=["file", "state-of-the-world"])
-def test_O10_collections_come_by_delta_alone(stub, start_both, kind, source, why):
+def test_O12_collections_come_by_delta_alone(stub, start_both, kind, source, why):
     control = stub()
     with pytest.raises(RuntimeError, match=why):
         start_both(collections(control, source=source), kind)
 
 
-def test_O10_a_collection_is_of_its_type(stub, start_both, kind):
+def test_O12_a_collection_is_of_its_type(stub, start_both, kind):
     control = stub()
     with pytest.raises(RuntimeError, match="type does not match"):
         start_both(collections(control, cds=name_of("lds", "front/*")), kind)
@@ -125,7 +141,7 @@ def test_O10_a_collection_is_of_its_type(stub, start_both, kind):
 @difference("A collection over ADS in the state-of-the-world protocol.",
             envoy="asks for it, and takes none of what comes",
             xylem="is refused at the start")
-def test_O10_a_collection_in_the_state_of_the_world(stub, start_both, kind):
+def test_O12_a_collection_in_the_state_of_the_world(stub, start_both, kind):
     control = stub(listener(name_of("lds", "front/one"), "one"))
     if kind == "xylem":
         with pytest.raises(RuntimeError, match="collections come by delta"):

@@ -5,10 +5,12 @@ freed, or left behind.
 """
 import os
 import signal
+import socket
+import struct
 
 import pytest
 
-from harness import Reply, bootstrap, cluster, direct, http_listener, route
+from harness import Reply, bootstrap, cluster, direct, http_listener, route, wait_for
 from harness.config import file_log
 from harness.xds import ads_bootstrap, eds_cluster, endpoints, rds_listener, routes
 
@@ -73,6 +75,62 @@ def test_while_the_control_plane_cannot_be_reached(stub, start, origin):
     proxy = start(ads_bootstrap(control), ready=False)
     proxy.admin("/ready")  # an answer says that the main loop runs, and signals are caught
     end(proxy)
+
+
+class Stalled:
+    """A control plane that allows 2 GiB to be sent, and reads none of it."""
+
+    def __init__(self):
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen()
+        self.xds_port = self.listener.getsockname()[1]
+
+    def accept(self):
+        self.peer, _ = self.listener.accept()
+        window = struct.pack(">HI", 4, 2**31 - 1)  # SETTINGS_INITIAL_WINDOW_SIZE
+        self.peer.sendall(b"\0\0\x06\x04\0\0\0\0\0" + window +
+                          b"\0\0\x04\x08\0\0\0\0\0" + struct.pack(">I", 2**31 - 65536))
+
+    def close(self):
+        self.peer.close()
+        self.listener.close()
+
+
+def test_while_the_control_plane_does_not_read(start, closing):
+    """The first request lies between Xylem and the peer: nobody waits for it to leave."""
+    control = closing(Stalled())
+    made = ads_bootstrap(control)
+    made["node"]["metadata"] = {"large": "x" * 12_000_000}
+    proxy = start(made, ready=False)
+    control.accept()
+    proxy.wait_stat("cluster.xds.upstream_cx_tx_bytes_total", lambda n: n > 100_000)
+    end(proxy)
+
+
+@pytest.mark.parametrize("kept", ["cds", "eds", "lds", "rds"])
+def test_while_the_start_waits(stub, start, origin, kept):
+    """Warming, before there are listeners."""
+    control = stub(rds_listener(), routes(route("/", "one")), eds_cluster("one"),
+                   endpoints("one", origin))
+    control.fault(type=kept, drop=True)
+    proxy = start(ads_bootstrap(control, cds_fields={"initial_fetch_timeout": "0s"},
+                                lds_fields={"initial_fetch_timeout": "0s"}), ready=False)
+    control.wait_requests(kept, 1)
+    end(proxy)
+
+
+def test_when_the_start_is_over(stub, start, origin):
+    """At any moment around the last answer: listeners are made, workers begin."""
+    control = stub(rds_listener(), routes(route("/", "one")), eds_cluster("one"),
+                   endpoints("one", origin))
+    for n in range(8):
+        control.fault(type="rds", delay_ms=2 * n)
+        proxy = start(ads_bootstrap(control), ready=False, concurrency=2)
+        wait_for(lambda: len(control.responses("rds")) > n, what="the routes to be sent")
+        end(proxy)
+        control.clear_faults()
 
 
 def test_while_updates_come(stub, start, origin):

@@ -211,14 +211,14 @@ def test_writes_of_the_access_log(start, shim, origin, tmp_path, error):
         assert lines == sent
 
 
-def test_memory_while_serving(start, shim, origin, request):
+def test_memory_while_serving(start, shim, origin):
     """Whichever allocation of a request fails: a status, a close, or an end that says so."""
     origin.on["/known"] = Reply(body=BODY)
     boot = config.bootstrap([config.http_listener(routes=[config.route("/", to="origin")])],
                             [config.cluster("origin", origin)])
     proxy = start(boot, env=shim.env)
     target, ended, at = proxy.port(), 0, 1
-    for at in range(1, 200, 20 // rounds(request)):
+    for at in range(1, 200):
         before = shim["injected"]
         shim["heap_at"] = at
         while shim["injected"] == before and proxy.running() and at:

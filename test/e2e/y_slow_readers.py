@@ -14,8 +14,9 @@ LIMIT = 32 * 1024       # of a connection, on either side
 SIZE = 10 << 20
 PIECE = b"x" * 65536
 OWN = 24 * 1024         # of a client besides its buffers: two connections and a stream
+WINDOW = 65535
 HTTP2 = {"explicit_http_config": {"http2_protocol_options": {
-    "initial_stream_window_size": 65535, "initial_connection_window_size": 65535}}}
+    "initial_stream_window_size": WINDOW, "initial_connection_window_size": 16 << 20}}}
 
 
 async def much(wire):
@@ -39,42 +40,83 @@ def settled(proxy):
     raise AssertionError("the origins are read for ever")
 
 
+class Readers:
+    """A proxy between origins that answer SIZE bytes and clients that read none of it. All come at
+    once; an origin on a busy machine takes its time to accept them."""
+
+    def __init__(self, start, closing, client, upstream):
+        self.closing, self.client, self.path = closing, client, f"/{upstream}"
+        h1, h2 = closing(Origin(handler=much)), closing(H2Origin())
+        h2.reply = H2Reply(body=PIECE * (SIZE // len(PIECE)))
+        listener = {"per_connection_buffer_limit_bytes": LIMIT}
+        limits = {**listener, "connect_timeout": "60s", "circuit_breakers": {"thresholds": [{
+            "max_connections": 5000, "max_requests": 5000, "max_pending_requests": 5000}]}}
+        self.proxy = start(bootstrap(
+            [http_listener(routes=[route("/h1", "one", timeout="0s"), route("/h2", "two", timeout="0s")],
+                           listener=listener,
+                           http2_protocol_options={"initial_stream_window_size": WINDOW})],
+            [cluster("one", h1, **limits), cluster("two", h2, http=HTTP2, **limits)]))
+        self.clients = []
+        self.connect(1)     # the first meets all that is made once
+        settled(self.proxy)
+        self.before = self.proxy.memory_kib()
+
+    def connect(self, streams):
+        """One more connection, with so many readers."""
+        if self.client == "h1":
+            one = self.closing(Client(self.proxy.port()))
+            one.write_request("GET", self.path)
+        else:
+            one = self.closing(H2Client(self.proxy.port()))
+            for _ in range(streams):
+                one.open(path=self.path)
+        self.clients.append(one)
+
+    def hold(self, connections, streams):
+        """What all of them hold: bytes of memory and bytes that were read for them."""
+        for _ in range(connections):
+            self.connect(streams)
+        n = 1 + connections * streams
+        self.proxy.wait_stat("http.ingress.downstream_rq_active", n, bound=60)
+        read = settled(self.proxy)
+        grown = self.proxy.grown_kib(self.before) * 1024
+        assert self.proxy.stats()["http.ingress.downstream_rq_active"] == n    # nobody gave up
+        return grown, read
+
+    def close(self):
+        for one in self.clients:
+            one.close()
+        self.proxy.wait_stat("http.ingress.downstream_rq_active", 0, bound=60)
+
+
+def configured(kind, connections, readers, client, upstream):
+    """What the configuration lets them hold: a limit for each connection, also of HTTP/1 to the origin,
+    and each stream, and what may come of a stream of HTTP/2 after it was told to stop."""
+    if kind == "envoy":     # buffers end some 16 KiB late
+        return readers * (6 * LIMIT + OWN)
+    more = WINDOW if upstream == "h2" else LIMIT if client == "h2" else 0
+    return connections * LIMIT + readers * (LIMIT + OWN + more)
+
+
+def check(readers, kind, connections, streams, upstream):
+    grown, read = readers.hold(connections, streams)
+    n = connections * streams
+    print(f"{kind}: {connections} {readers.client} connections x {streams} of {upstream}: "
+          f"{grown // n} bytes of memory a reader, {read // n} read")
+    assert grown < configured(kind, connections, n, readers.client, upstream)
+    readers.close()
+
+
 @difference("A limit of a connection's buffers is what an operator counts with.",
             envoy="holds more than twice of it for a reader, since buffers end some 16 KiB late",
             xylem="holds both limits and what the connections themselves take, no more")
 @pytest.mark.parametrize("upstream", ["h1", "h2"])
 @pytest.mark.parametrize("client", ["h1", "h2"])
 def test_many_slow_readers(start, closing, client, upstream, kind):
-    h1, h2 = closing(Origin(handler=much)), closing(H2Origin())
-    h2.reply = H2Reply(body=PIECE * (SIZE // len(PIECE)))
-    limits = {"per_connection_buffer_limit_bytes": LIMIT}
-    proxy = start(bootstrap(
-        [http_listener(routes=[route("/h1", "one"), route("/h2", "two")], listener=limits,
-                       http2_protocol_options={"initial_stream_window_size": 65535})],
-        [cluster("one", h1, **limits,
-                 circuit_breakers={"thresholds": [{"max_connections": 5000, "max_requests": 5000,
-                                                   "max_pending_requests": 5000}]}),
-         cluster("two", h2, http=HTTP2, **limits)]))
-    clients = []
-    before = None
-    for n in range(READERS + 1):
-        if n == 1:                  # the first has met all that is made once
-            settled(proxy)
-            before = proxy.memory_kib()
-        if client == "h1":
-            one = closing(Client(proxy.port()))
-            one.write_request("GET", f"/{upstream}")
-        else:
-            one = closing(H2Client(proxy.port()))
-            one.open(path=f"/{upstream}")
-        clients.append(one)
-    proxy.wait_stat("http.ingress.downstream_rq_active", READERS + 1)
-    read = settled(proxy)
-    grown = proxy.grown_kib(before) * 1024
-    print(f"{kind}: {client} of {upstream}: {grown // READERS} bytes of memory a reader, "
-          f"{read // READERS} read")
-    assert proxy.stats()["http.ingress.downstream_rq_active"] == READERS + 1    # nobody gave up
-    assert grown < READERS * {"xylem": 2 * LIMIT + OWN, "envoy": 6 * LIMIT + OWN}[kind]
-    for one in clients:
-        one.close()
-    proxy.wait_stat("http.ingress.downstream_rq_active", 0)
+    check(Readers(start, closing, client, upstream), kind, READERS, 1, upstream)
+
+
+@pytest.mark.parametrize("upstream", ["h1", "h2"])
+@pytest.mark.parametrize("connections, streams", [(10, 100), (1000, 1)])
+def test_a_thousand_slow_readers_over_http2(start, closing, connections, streams, upstream, kind):
+    check(Readers(start, closing, "h2", upstream), kind, connections, streams, upstream)

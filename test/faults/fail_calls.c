@@ -116,6 +116,22 @@ static size_t moved(int fd, int64_t error, size_t len)
     return error < 0 && len && (is_stream(fd) || is_file(fd)) ? 1 : len;
 }
 
+/* The call fails. Where the kernel has no room for bytes it tells once there is some: whoever
+ * waits by edge-triggered epoll would wait for ever if nothing came after such a refusal. Setting
+ * the size of the buffer, to what it is, tells. */
+static int refuse(int fd, int64_t error)
+{
+    int size = 0;
+    socklen_t len = sizeof(size);
+    if ((error == EAGAIN || error == ENOBUFS) &&
+        getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len) == 0) {
+        size /= 2; /* the kernel doubles it */
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    }
+    errno = (int)error;
+    return -1;
+}
+
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 PUBLIC ssize_t read(int fd, void *buf, size_t len)
@@ -151,10 +167,8 @@ PUBLIC ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
     struct iovec one;
     int64_t error = strike(SEND);
     real = real ? real : REAL(sendmsg);
-    if (error > 0) {
-        errno = (int)error;
-        return -1;
-    }
+    if (error > 0)
+        return refuse(fd, error);
     struct msghdr less = error < 0 && is_stream(fd) ? shorter(msg, &one) : *msg;
     return real(fd, &less, flags);
 }
@@ -181,10 +195,8 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 #define MOVE(result, kind, counted, call_fd, len, ...)                                             \
     int64_t error = (counted) ? strike(kind) : 0;                                                  \
     real = real ? real : REAL(result);                                                             \
-    if (error > 0) {                                                                               \
-        errno = (int)error;                                                                        \
-        return -1;                                                                                 \
-    }                                                                                              \
+    if (error > 0)                                                                                 \
+        return refuse(call_fd, error);                                                             \
     len = moved(call_fd, error, len);                                                              \
     return real(__VA_ARGS__)
 
@@ -224,10 +236,8 @@ static ssize_t move_vector(ssize_t (*real)(int, const struct iovec *, int), enum
                            const struct iovec *v, int n)
 {
     int64_t error = is_socket(fd) || is_file(fd) ? strike(kind) : 0;
-    if (error > 0) {
-        errno = (int)error;
-        return -1;
-    }
+    if (error > 0)
+        return refuse(fd, error);
     struct iovec one;
     struct msghdr all = {.msg_iov = (struct iovec *)v, .msg_iovlen = (size_t)n};
     if (error < 0 && moved(fd, error, 2) == 1)

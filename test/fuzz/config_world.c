@@ -1,5 +1,7 @@
 #include "config_world.h"
 
+#include <stdlib.h>
+
 #include "base/memory.h"
 #include "config/json_read.h"
 #include "config/json_write.h"
@@ -16,8 +18,16 @@ struct validator *world_validator;
 static struct arena *kept;
 static struct bytes wires[64];
 
+static void world_free(void)
+{
+    validator_free(&world_validator);
+    descriptors_free(&world_descriptors);
+    arena_free(&kept);
+}
+
 void config_world_setup(void)
 {
+    atexit(world_free);
     kept = arena_new(0);
     world_descriptors = descriptors_new();
     world_validator = validator_new(world_descriptors);
@@ -127,7 +137,7 @@ static void dns_change(void *ctx UNUSED, const struct cluster *c UNUSED, uint64_
 {
 }
 
-static void initialised(void *ctx UNUSED)
+static void on_stage(void *ctx UNUSED, enum init_stage stage UNUSED)
 {
 }
 
@@ -188,7 +198,7 @@ void config_world_init(struct config_world *w, bool strict)
         .timer_cancel = cancel_timer,
         .dns_start = dns_change,
         .dns_stop = dns_change,
-        .initialised = initialised,
+        .stage = on_stage,
     };
     struct builder_options o = {
         .descriptors = world_descriptors,

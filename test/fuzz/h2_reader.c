@@ -174,6 +174,21 @@ static void on_reset(void *owner, void *user, const char *reason)
 
 static void on_error(void *owner, void *user, const struct codec_error *e)
 {
+    struct h2_reader *r = owner;
+    FUZZ_CHECK(++r->errors == 1, "told of two errors");
+    FUZZ_CHECK(*e->details && *e->message, "an error without a word");
+}
+
+static void on_count(void *owner, unsigned stat)
+{
+    ((struct h2_reader *)owner)->counts[stat]++;
+}
+
+static void on_gauge(void *owner, unsigned stat, int64_t change)
+{
+    struct h2_reader *r = owner;
+    r->gauges[stat] += change;
+    FUZZ_CHECK(r->gauges[stat] >= 0, "gauge %u is below nothing", stat);
 }
 
 static const struct codec_callbacks callbacks = {
@@ -183,6 +198,8 @@ static const struct codec_callbacks callbacks = {
     .on_trailers = on_trailers,
     .on_reset = on_reset,
     .on_error = on_error,
+    .on_count = on_count,
+    .on_gauge = on_gauge,
 };
 
 void h2_reader_init(struct h2_reader *r, bool downstream, uint8_t options, uint8_t manners)
@@ -194,6 +211,10 @@ void h2_reader_init(struct h2_reader *r, bool downstream, uint8_t options, uint8
     h2.max_concurrent_streams = options & 2 ? 3 : 100;
     h2.hpack_table_size = options & 4 ? 64 : 4096;
     h2.max_empty_frames = options & 8 ? 1000 : 1;
+    if (options & 8) { /* then others are near */
+        h2.max_outbound_control = 20;
+        h2.max_outbound_frames = 60;
+    }
     h2.allow_connect = options >> 7;
     r->tunnels = options >> 7;
     r->options = (struct codec_options){.downstream = downstream,
@@ -203,7 +224,7 @@ void h2_reader_init(struct h2_reader *r, bool downstream, uint8_t options, uint8
                                                                     : CODEC_UNDERSCORES_ALLOW,
                                         .enable_trailers = true};
     r->chunks = chunk_pool_new(0);
-    r->memory = h2_memory_new();
+    r->memory = h2_memory_new(NULL);
     r->arena = arena_new(0);
     r->manners = manners;
     r->open = true;
@@ -261,9 +282,23 @@ void h2_reader_feed(struct h2_reader *r, struct bytes input, struct bytes cuts)
     r->open &= !codec_mux(r->codec)->over; /* with what was said last */
 }
 
+/* Each flood is counted once, and ends the connection. */
+static void check_floods(const struct h2_reader *r)
+{
+    unsigned floods = r->counts[STAT_HTTP2_INBOUND_EMPTY_FRAMES_FLOOD] +
+                      r->counts[STAT_HTTP2_INBOUND_PRIORITY_FRAMES_FLOOD] +
+                      r->counts[STAT_HTTP2_INBOUND_WINDOW_UPDATE_FRAMES_FLOOD] +
+                      r->counts[STAT_HTTP2_OUTBOUND_CONTROL_FLOOD] +
+                      r->counts[STAT_HTTP2_OUTBOUND_FLOOD];
+    FUZZ_CHECK(floods <= 1 && (!floods || (r->errors && !r->open)), "%u floods", floods);
+}
+
 void h2_reader_fini(struct h2_reader *r)
 {
+    check_floods(r);
     r->codec->ops->free(&r->codec);
+    for (unsigned i = 0; i < HTTP2_STAT_COUNT; i++)
+        FUZZ_CHECK(r->gauges[i] == 0, "gauge %u is left", i);
     for (unsigned i = 0; i <= H2_READER_STREAMS; i++) {
         buffer_fini(&r->streams[i].body);
         strbuf_fini(&r->streams[i].text);

@@ -29,6 +29,8 @@ struct h2_reader {
     unsigned n;
     uint8_t manners; /* what the user of the codec does */
     struct codec_options options;
+    unsigned errors, counts[HTTP2_STAT_COUNT];
+    int64_t gauges[HTTP2_STAT_COUNT];
     bool open, tunnels; /* tunnels: they are taken, and asked for */
 };
 
@@ -43,3 +45,5 @@ void h2_reader_feed(struct h2_reader *r, struct bytes input, struct bytes cuts);
  * frames follow. */
 typedef void h2_begin(struct h2_reader *r, uint8_t options, uint8_t manners);
 void h2_reader_any_cut(struct bytes input, h2_begin *begin);
+/* Of such an input, for one side (h2_mutate.c). */
+void h2_mutate(struct random_source *r, bool downstream, struct bytes input, struct strbuf *out);

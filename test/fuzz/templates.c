@@ -3,6 +3,7 @@
 #define HCM "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 #define TLS "envoy.extensions.transport_sockets.tls.v3."
 #define URL "'@type': type.googleapis.com/"
+#define ALS "envoy.extensions.access_loggers.grpc.v3."
 #define ROUTER                                                                                     \
     "{name: envoy.filters.http.router, typed_config: {" URL                                        \
     "envoy.extensions.filters.http.router.v3.Router, dynamic_stats: true}}"
@@ -185,5 +186,46 @@ const struct template templates[] = {
      "typed_config: {" URL HCM ", stat_prefix: p, route_config: {name: r, " ROUTES
      "}, http_filters: [" ROUTER "]}}]}]}]}, layered_runtime: {layers: [{name: s, static_layer: "
      "{envoy.resource_limits.listener.l.connection_limit: 5}}]}, stats_flush_interval: 5s}"},
+    {"envoy.config.bootstrap.v3.Bootstrap",
+     "{node: {id: nn, cluster: k}, dynamic_resources: {ads_config: {api_type: DELTA_GRPC, "
+     "grpc_services: [{envoy_grpc: {cluster_name: x}}]}}, static_resources: {clusters: [{name: "
+     "x}]}, "
+     "layered_runtime: {layers: [{name: s, static_layer: {envoy.reloadable_features.x: true, "
+     "envoy.restart_features.xds_failover_support: true, a: {b: 5, c: {numerator: 1, denominator: "
+     "HUNDRED}}, re2.max: x}}, {name: d, disk_layer: {symlink_root: /none, subdirectory: e, "
+     "append_service_cluster: true}}, {name: t, rtds_layer: {name: r, rtds_config: {ads: {}, "
+     "resource_api_version: V3}}}, {name: a, admin_layer: {}}]}}"},
+    {"envoy.config.listener.v3.Listener",
+     "{name: l, address: {socket_address: {address: 127.0.0.1, port_value: 3}}, "
+     "listener_filters_timeout: 1s, listener_filters: [{name: t, typed_config: {" URL
+     "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector, enable_ja3_fingerprinting: "
+     "true}, filter_disabled: {or_match: {rules: [{destination_port_range: {start: 1, end: 5}}, "
+     "{and_match: {rules: [{any_match: true}, {not_match: {any_match: true}}]}}]}}}], "
+     "filter_chains: [{filters: [{name: s, typed_config: {'@type': "
+     "type.googleapis.com/xds.type.v3.TypedStruct, type_url: "
+     "type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange, value: {}}}, {name: "
+     "h, typed_config: {" URL HCM
+     ", stat_prefix: p, route_config: {name: r}, http_filters: [" ROUTER "]}}]}]}"},
+    {"envoy.config.accesslog.v3.AccessLog",
+     "{name: g, typed_config: {" URL ALS "HttpGrpcAccessLogConfig, common_config: {log_name: l, "
+     "transport_api_version: V3, grpc_service: {envoy_grpc: {cluster_name: c}}, "
+     "buffer_size_bytes: 5, grpc_stream_retry_policy: {retry_back_off: {base_interval: 1s, "
+     "max_interval: 5s}}, custom_tags: [{tag: a, literal: {value: b}}, {tag: e, environment: "
+     "{name: PATH, default_value: x}}, {tag: h, request_header: {name: X-A, default_value: d}}, "
+     "{tag: v, value: '%PROTOCOL%'}, {tag: m, metadata: {kind: {request: {}}, metadata_key: {key: "
+     "k, path: [{key: p}, {key: q}]}, default_value: z}}]}, additional_request_headers_to_log: "
+     "[X, yy], additional_response_headers_to_log: [z]}}"},
+    {"envoy.config.accesslog.v3.AccessLog",
+     "{name: t, filter: {traceable_filter: {}}, typed_config: {" URL ALS
+     "TcpGrpcAccessLogConfig, common_config: {log_name: l, transport_api_version: V3, "
+     "grpc_service: {envoy_grpc: {cluster_name: c}}, buffer_flush_interval: 2s, custom_tags: "
+     "[{tag: c, metadata: {kind: {cluster: {}}, metadata_key: {key: k, path: [{key: p}]}}}, {tag: "
+     "h, metadata: {kind: {host: {}}, metadata_key: {key: k, path: [{key: p}]}}}, {tag: r, "
+     "metadata: {kind: {route: {}}, metadata_key: {key: k, path: [{key: p}]}}}]}}}"},
+    {"envoy.config.route.v3.Route",
+     "{match: {prefix: /}, route: {cluster: c, internal_redirect_policy: {redirect_response_codes: "
+     "[302], response_headers_to_copy: [a, b]}, rate_limits: [{actions: [{remote_address: {}}], "
+     "hits_addend: {format: '%BYTES_SENT%'}}, {actions: [{generic_key: {descriptor_value: v}}], "
+     "hits_addend: {number: 5}}]}}"},
 };
 const unsigned n_templates = ARRAY_SIZE(templates);

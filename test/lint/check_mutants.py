@@ -13,7 +13,7 @@ import lint
 
 RULES = "docs/rules.md"
 MUTANTS = "test/mutants/"
-RULE = r"[SADWRMT]\d\d"
+RULE = r"[SADWRMTOQ]\d\d"
 ATTACK = r"(?:E|H|N|O|V|Istio|http-garden)\b"
 
 
@@ -76,7 +76,9 @@ def applies(text):
 
 
 def check_mutant(path, text):
-    if "\ndiff " in text and not applies(text):
+    if "\n@@ " not in text:
+        yield f"{path}:1: changes nothing"
+    elif not applies(text):
         yield f"{path}:1: does not apply to the tree"
     for rule in named(text):
         if rule not in rules():
@@ -88,7 +90,12 @@ def check(path, text):
 
 
 ONE_LINE = "test/unit/api/meson.build"
-DIFF = "Rule: x\n\ndiff --git a/{0} b/{0}\n--- a/{0}\n+++ b/{0}\n@@ -1 +1 @@\n-{1}\n+int other;\n"
+DIFF = "Rule: {0}\n\ndiff --git a/{1} b/{1}\n--- a/{1}\n+++ b/{1}\n@@ -1 +1 @@\n-{2}\n+int other;\n"
+
+
+def mutant(rule, old=lint.read(ONE_LINE).rstrip("\n")):
+    return DIFF.format(rule, ONE_LINE, old)
+
 
 CASES = [
     ("a rule with a mutant", RULES, "| S01 | x | y |", None),
@@ -99,11 +106,11 @@ CASES = [
     ("a mutant that is gone", RULES, "| O 1 | x | `every_byte_in_value` | `no-such` |", "no mutant no-such"),
     ("a test that is gone", RULES, "| V 1 | x | `no_such` | `dot-segments` |", "no test no_such"),
     ("a row that is cut", RULES, "| E 1 | x |", "expected four cells"),
-    ("a mutant of two rules", "m.patch", "Rule: S01 S02\n", None),
-    ("a mutant of a sentence", "m.patch", "Rule: ranges exclude their end\n", None),
-    ("a mutant that applies", "m.patch", DIFF.format(ONE_LINE, lint.read(ONE_LINE).rstrip("\n")), None),
-    ("a mutant that has gone stale", "m.patch", DIFF.format(ONE_LINE, "int old;"), "does not apply"),
-    ("a mutant of no rule", "m.patch", "Rule: S99\n", "no rule S99"),
+    ("a mutant of two rules", "m.patch", mutant("S01 S02"), None),
+    ("a mutant of a sentence", "m.patch", mutant("ranges exclude their end"), None),
+    ("a mutant that has gone stale", "m.patch", mutant("x", "int old;"), "does not apply"),
+    ("a mutant that has lost its change", "m.patch", "Rule: S01\nTest: unit a/b\n", "changes nothing"),
+    ("a mutant of no rule", "m.patch", mutant("S99"), "no rule S99"),
 ]
 
 if __name__ == "__main__":

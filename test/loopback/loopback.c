@@ -128,6 +128,7 @@ void loopback_log_to(struct loopback *lb, const char *path, const char *format)
         lb->worker.http_conns->log = access_log_buffer_new(lb->log_writer, lb->loop);
     }
     lb->log = (struct access_log){.sink = ACCESS_LOG_FILE, .path = bytes_of(path)};
+    lb->log.format.has_without_query = true; /* as if its formatter were named */
     ck_assert_msg(format_compile(lb->manager->node.arena, bytes_of(format), &lb->log.format, &err),
                   "%s", error_text(&err));
     lb->logs[0] = &lb->log;

@@ -93,7 +93,8 @@ struct sim_scenario {
     bool h1_client, h1_origin;          /* it is of HTTP/1 alone */
     bool slow_client;                   /* reads only when nothing else moves */
     unsigned upload, download;          /* bytes of body after send[] and answer[] */
-    unsigned fails;                     /* so many requests are answered 503 instead */
+    unsigned silent;                    /* so many requests are not answered, ... */
+    unsigned fails;                     /* ... and those up to this one 503 instead */
     unsigned retries;                   /* of each request: how often origins may see it again */
     enum filter_status gate[SIM_HOOKS]; /* what the filter before the router says in each hook */
     unsigned reply_at;                  /* 1 + the hook in which it answers 403 itself */

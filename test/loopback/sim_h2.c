@@ -399,7 +399,7 @@ struct sim_h2 *sim_h2_new(struct connection *c, bool server, const struct sim_h2
     h->owner = owner;
     h->connection = c;
     h->arena = arena_new(0);
-    h->memory = h2_memory_new();
+    h->memory = h2_memory_new(NULL);
     buffer_init(&h->out, connection_pool(c));
     list_init(&h->streams);
     h->codec = codec_h2_new(&o, &h2, &callbacks, h, &h->out, h->memory);

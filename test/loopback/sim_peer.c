@@ -137,7 +137,9 @@ static void origin_answer(struct sim_origin *o, bool early)
 {
     o->sim->requests_seen++;
     o->early = early;
-    if (o->port != AFTER_PORT && o->sim->scenario->origin == SIM_ORIGIN_SILENT)
+    const struct sim_scenario *sc = o->sim->scenario;
+    if (o->port != AFTER_PORT &&
+        (sc->origin == SIM_ORIGIN_SILENT || o->sim->requests_seen <= sc->silent))
         return;
     o->answering = true;
     o->piece = o->downloaded = 0;

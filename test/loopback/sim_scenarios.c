@@ -27,6 +27,10 @@
 
 #define RETRY(policy) "route: {cluster: c0, retry_policy: {num_retries: 2, " policy "}}"
 
+#define HEDGE(policy)                                                                              \
+    "route: {cluster: c0, hedge_policy: {hedge_on_per_try_timeout: true}, retry_policy: "          \
+    "{num_retries: 3, per_try_timeout: 1s, " policy "}}"
+
 static struct circuit_breaker *breaker(struct sim *s)
 {
     return &s->world->clusters[0][0].breakers[0];
@@ -386,6 +390,27 @@ const struct sim_scenario sim_scenarios[] = {
      .send = {POST "hello"},
      .origin = SIM_ORIGIN_SILENT,
      .retries = 2,
+     .expect = {{504, "upstream request timeout", false}}},
+    {.name = "another attempt begins beside a late one",
+     .action = HEDGE("retry_on: 5xx"),
+     .send = {POST "hello", GET},
+     .answer = {OK},
+     .silent = 1,
+     .retries = 3,
+     .expect = {HELLO, HELLO}},
+    {.name = "one attempt is late, the next is bad",
+     .action = HEDGE("retry_on: 5xx"),
+     .send = {CHUNKED "5\r\nhello\r\n", "0\r\nx-a: b\r\n\r\n"},
+     .answer = {OK},
+     .silent = 1,
+     .fails = 2,
+     .retries = 3,
+     .expect = {HELLO}},
+    {.name = "all attempts are late",
+     .action = HEDGE("retry_on: 5xx"),
+     .send = {POST "hello"},
+     .origin = SIM_ORIGIN_SILENT,
+     .retries = 3,
      .expect = {{504, "upstream request timeout", false}}},
     {.name = "large upload is tried again",
      .action = RETRY("retry_on: 5xx"),

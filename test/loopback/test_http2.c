@@ -5,6 +5,8 @@
 
 #include "../unit/http/h2_pair.h"
 #include "base/check.h"
+#include "dataplane/http/codec_h2_internal.h"
+#include "dataplane/http/codec_h2_pages.h"
 #include "dataplane/http/http_conn_list.h"
 #include "dataplane/http/stream_pool.h"
 #include "filters.h"
@@ -119,6 +121,71 @@ START_TEST(test_streams_do_not_wait_for_each_other)
     ck_assert_ptr_nonnull(strstr(text, "2 end"));
     ck_assert_ptr_null(strstr(text, "1 head"));
     ck_assert_uint_eq(http_conn_list_active_requests(&lb.worker), 1);
+}
+END_TEST
+
+static void get(const char *lines)
+{
+    h2_request(&p, lines, true);
+    run();
+}
+
+/* For the streams of each session nghttp2 keeps a table: that of an idle one is given back. */
+START_TEST(test_table_of_an_idle_connection_rests)
+{
+    struct h2_pages *pages = h2_memory_pages(lb.worker.http_conns->h2_memory);
+    connect_h2();
+    if (HEAP_IS_WATCHED)
+        return;
+    for (unsigned i = 1; i < 4; i++) {
+        get(REQUEST("GET", "/ok"));
+        loopback_advance(&lb, 4000);
+        ck_assert_uint_eq(pages->n_rested, i - 1); /* it may soon be asked again */
+        loopback_advance(&lb, 5000);
+        loopback_advance(&lb, 5000);
+        ck_assert_uint_eq(pages->n_rested, i);
+    }
+    get(REQUEST("GET", "/later"));
+    for (unsigned i = 0; i < 4; i++)
+        loopback_advance(&lb, 5000);
+    ck_assert_uint_eq(pages->n_rested, 3);
+    ck_assert(list_empty(&pages->idle));
+    ck_assert_ptr_nonnull(strstr(h2_text(&p.client), "3 end"));
+}
+END_TEST
+
+/* What is not all zero stays, and what was taken goes back, block by block. */
+START_TEST(test_pages)
+{
+    struct h2_pages pages = {0};
+    struct h2_page *owner[100] = {0};
+    char *taken[100];
+    connect_h2();
+    if (HEAP_IS_WATCHED)
+        return;
+    h2_pages_init(&pages, lb.loop);
+    for (unsigned i = 0; i < 100; i++) {
+        taken[i] = h2_page_take(&pages);
+        ck_assert(h2_is_page(taken[i]));
+        memset(taken[i], i == 7, H2_PAGE_BYTES);
+        h2_page_own(&pages, &owner[i]);
+        ck_assert_ptr_nonnull(owner[i]);
+        h2_page_idle(owner[i]);
+    }
+    h2_page_busy(owner[8]);
+    for (unsigned i = 0; i < 4; i++)
+        loopback_advance(&lb, 5000);
+    ck_assert_uint_eq(pages.n_rested, 98);
+    ck_assert_int_eq(taken[7][H2_PAGE_BYTES - 1], 1);
+    for (unsigned i = 0; i < 100; i++) {
+        h2_page_give(&pages, taken[i]);
+        ck_assert_ptr_null(owner[i]);
+    }
+    ck_assert_uint_eq(pages.n_empty, 1);
+    ck_assert_uint_le(pages.n_kept, 64);
+    ck_assert_ptr_nonnull(h2_page_take(&pages));
+    ck_assert_uint_eq(pages.n_empty, 0);
+    h2_pages_fini(&pages);
 }
 END_TEST
 
@@ -554,6 +621,8 @@ int main(void)
     tcase_add_test(t, test_reset_by_the_client);
     tcase_add_test(t, test_early_answer);
     tcase_add_test(t, test_refused_request);
+    tcase_add_test(t, test_table_of_an_idle_connection_rests);
+    tcase_add_test(t, test_pages);
     tcase_add_test(t, test_slow_reader);
     tcase_add_test(t, test_answer_that_nobody_takes);
     tcase_add_test(t, test_stalled_upload);

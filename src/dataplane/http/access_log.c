@@ -22,7 +22,7 @@ static bool passes(struct stream *s, const struct access_log *log)
     if (!log->filter)
         return true;
     struct strbuf flags = STRBUF_INIT;
-    struct format_part part = {.op = FORMAT_RESPONSE_FLAGS};
+    struct format_part part = {.op = FORMAT_RESPONSE_FLAGS, .max_length = FORMAT_NO_LIMIT};
     if (s->info.flags && !format_value(s, &part, &flags))
         strbuf_cut(&flags, 0);
     uint64_t until = s->info.end_ns ? s->info.end_ns : loop_now_ns(s->worker->loop);
@@ -58,7 +58,7 @@ static void write_logs(struct stream *s, struct access_log *const *logs, unsigne
         }
         strbuf_cut(line, 0);
         if (log->is_json) {
-            format_json(s, &log->json, line);
+            format_json(s, &log->json, log->omit_empty, line);
             strbuf_add_char(line, '\n');
         } else {
             format_text(s, &log->format, line);
@@ -101,7 +101,7 @@ void access_log_connection(struct http_conn *c, const struct listener *l)
     struct stream s = {
         .remote = *connection_remote(c->connection),
         .request.protocol = c->codec->multiplexed ? PROTOCOL_HTTP2 : c->codec->protocol,
-        .info = {.start_ns = connection_created_ms(c->connection) * NS_PER_MS,
+        .info = {.start_ns = connection_times(c->connection)->begun_ns,
                  .bytes_received = c->rx_counted,
                  .bytes_sent = c->tx_counted},
     };

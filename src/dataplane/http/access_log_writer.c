@@ -394,7 +394,8 @@ void access_log_write(struct access_log_buffer *w, const struct access_log *log,
         pthread_mutex_unlock(&w->writer->lock);
         return;
     }
-    memcpy(o->block->data + o->block->len, line.data, line.len);
+    if (line.len) /* a format may have nothing to say */
+        memcpy(o->block->data + o->block->len, line.data, line.len);
     o->block->len += line.len;
     o->block->lines++;
     if (o->block->len >= w->writer->flush_bytes)

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "dataplane/http/headers.h"
+#include "dataplane/http/wire_bytes.h"
 #include "dataplane/net/buffer.h"
 
 struct codec;
@@ -126,8 +127,8 @@ struct codec {
     const struct codec_callbacks *cb;
     void *owner;
     struct buffer *out;           /* queued output; the owner's, flushed after input */
+    struct wire_bytes *bytes;     /* the owner's; NULL: nobody counts. HTTP/2 does not */
     struct codec_options options; /* by value: those of the connection's birth */
-    uint32_t header_bytes;        /* of the current message, wire bytes; for the statistics */
     uint8_t protocol;             /* enum http_protocol, of the current message received */
     bool multiplexed;             /* HTTP/2: it is a codec_mux */
     bool sends_to_end; /* the message being sent, or broken off, ends where the connection does */

@@ -191,9 +191,16 @@ static bool head_input(struct codec_h1 *h, struct buffer *in, const struct codec
     }
     buffer_copy(in, 0, head, len);
     buffer_drain(in, len);
-    h->c.header_bytes = len;
+    if (h->c.bytes)
+        wire_bytes_add_head(h->c.bytes, bytes_from(head, len));
     *e = h->c.options.downstream ? request_head(h, head, len) : response_head(h, head, len);
     return true;
+}
+
+static inline void count_received(struct codec_h1 *h, size_t n)
+{
+    if (h->c.bytes)
+        h->c.bytes->received += n;
 }
 
 static void length_input(struct codec_h1 *h, struct buffer *in)
@@ -205,6 +212,7 @@ static void length_input(struct codec_h1 *h, struct buffer *in)
         buffer_move_n(body, in, (size_t)h->recv_left);
     }
     h->recv_left -= body->len;
+    count_received(h, body->len);
     bool end = h->recv_left == 0;
     if (end)
         h->recv = H1_RECV_DONE;
@@ -217,8 +225,10 @@ static bool chunked_input(struct codec_h1 *h, struct buffer *in, const struct co
 {
     bool progress = false;
     struct buffer body;
+    size_t before = in->len;
     buffer_init(&body, in->pool);
     *e = h1_chunked_input(h, in, &body, &progress);
+    count_received(h, before - in->len);
     if (*e) {
         buffer_fini(&body);
         return true;
@@ -252,6 +262,7 @@ static bool step(struct codec_h1 *h, struct buffer *in, const struct codec_error
         return chunked_input(h, in, e);
     case H1_RECV_UNTIL_CLOSE:
     case H1_RECV_TUNNEL:
+        count_received(h, in->len);
         deliver_body(h, in, false);
         return true;
     case H1_RECV_DONE:

@@ -1,13 +1,5 @@
 #include "dataplane/http/codec_h1_internal.h"
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* chunk-size [ ";" extension ]; nothing in an extension is understood, control bytes are refused.
  * Spaces after the size are an old habit of some origins: taken from responses only. */
 static const struct codec_error *parse_size(const struct codec_h1 *h, struct bytes line,
@@ -15,7 +7,7 @@ static const struct codec_error *parse_size(const struct codec_h1 *h, struct byt
 {
     uint64_t v = 0;
     size_t i = 0;
-    for (int d; i < line.len && (d = hex_value(line.data[i])) >= 0; i++) {
+    for (int d; i < line.len && (d = hex_digit(line.data[i])) >= 0; i++) {
         if (i == 16 || v >> 60)
             return &h1_error_chunk;
         v = v << 4 | (uint64_t)d;
@@ -88,6 +80,8 @@ static const struct codec_error *trailers(struct codec_h1 *h, struct buffer *in,
     buffer_copy(in, 0, copy, len);
     buffer_drain(in, len);
     struct headers *out = h->c.options.enable_trailers ? h->stream.trailers : NULL;
+    if (out && h->c.bytes)
+        h->c.bytes->fields_received += wire_bytes_of_fields(bytes_from(copy, len));
     const struct codec_error *e = h1_parse_fields(h, copy, len, out, true);
     h1_scan_reset(h);
     h->recv = H1_RECV_DONE;

@@ -21,7 +21,47 @@ static void writer_begin(struct head_writer *w, struct buffer *out, size_t bound
         buffer_commit(out, 0);
 }
 
-static void put(struct head_writer *w, struct bytes b)
+/* Most of what a head is made of is short: a call would take longer than the copying. Eight bytes
+ * at a time, some of them twice. Or'ed to *odd is what h1_odd_bytes() says of them. */
+static inline void copy_8(char *to, const char *from, uint64_t *odd)
+{
+    uint64_t x = h1_load_8(from);
+    *odd |= h1_odd_bytes(x, ' ');
+    memcpy(to, &x, 8);
+}
+
+static inline char *copy_few(char *to, struct bytes b, uint64_t *odd)
+{
+    if (b.len >= 4) {
+        char eight[8];
+        memcpy(eight, b.data, 4);
+        memcpy(eight + 4, b.data + b.len - 4, 4);
+        *odd |= h1_odd_bytes(h1_load_8(eight), ' ');
+        memcpy(to, eight, 4);
+        memcpy(to + b.len - 4, eight + 4, 4);
+        return to + b.len;
+    }
+    for (size_t i = 0; i < b.len; i++) {
+        *odd |= (unsigned char)b.data[i] < ' ' || b.data[i] == 0x7f;
+        to[i] = b.data[i];
+    }
+    return to + b.len;
+}
+
+/* Returns what follows. */
+static inline char *copy_short(char *to, struct bytes b, uint64_t *odd)
+{
+    if (b.len < 8)
+        return copy_few(to, b, odd);
+    char *end = to + b.len;
+    const char *from = b.data, *last = b.data + b.len - 8;
+    for (; from < last; from += 8, to += 8)
+        copy_8(to, from, odd);
+    copy_8(end - 8, last, odd);
+    return end;
+}
+
+static inline void put(struct head_writer *w, struct bytes b)
 {
     if (!w->p) {
         buffer_add_bytes(w->out, b);
@@ -51,22 +91,31 @@ static void put_value(struct head_writer *w, struct bytes value)
     }
 }
 
-static void put_field(struct head_writer *w, struct bytes name, struct bytes value)
+static NOINLINE void put_field_slowly(struct head_writer *w, struct bytes name, struct bytes value)
 {
-    if (LIKELY(w->p && name.len && value.len && h1_value_ok(value))) { /* all at once */
-        char *p = mempcpy(w->p, name.data, name.len);
-        *p++ = ':';
-        *p++ = ' ';
-        p = mempcpy(p, value.data, value.len);
-        *p++ = '\r';
-        *p++ = '\n';
-        w->p = p;
-        return;
-    }
     put(w, name);
     put(w, BYTES(": "));
     put_value(w, value);
     put(w, BYTES("\r\n"));
+}
+
+static inline void put_field(struct head_writer *w, struct bytes name, struct bytes value)
+{
+    uint64_t odd = 0, any = 0;
+    if (UNLIKELY(!w->p)) {
+        put_field_slowly(w, name, value);
+        return;
+    }
+    char *p = copy_short(w->p, name, &any);
+    *p++ = ':';
+    *p++ = ' ';
+    p = copy_short(p, value, &odd);
+    *p++ = '\r';
+    *p++ = '\n';
+    if (UNLIKELY(odd))
+        put_field_slowly(w, name, value); /* over it */
+    else
+        w->p = p;
 }
 
 static size_t head_bound(const struct headers *h)
@@ -74,33 +123,38 @@ static size_t head_bound(const struct headers *h)
     return h->byte_size + 4 * (size_t)h->n + 256;
 }
 
+/* Not written, or not always: framing is the codec's. */
+static bool is_left_out(const struct headers *h, const struct header *e, bool *no_length)
+{
+    switch ((int)e->id) {
+    case HEADER_CONTENT_LENGTH:
+        if (*no_length)
+            return true;
+        *no_length = true; /* the first, which frames the body, and no second opinion */
+        return false;
+    case HEADER_HOST:
+        return headers_has(h, HEADER_AUTHORITY);
+    case HEADER_TRANSFER_ENCODING:
+        return true;
+    default:
+        return header_is_pseudo(e->id);
+    }
+}
+
 static void put_fields(struct head_writer *w, const struct headers *h, bool no_length)
 {
+    enum { LAST_SPECIAL = HEADER_TRANSFER_ENCODING };
     for (const struct header *e = h->entries, *end = headers_end(h); e < end; e++) {
-        switch ((int)e->id) {
-        case HEADER_METHOD:
-        case HEADER_SCHEME:
-        case HEADER_AUTHORITY:
-        case HEADER_PATH:
-        case HEADER_PROTOCOL:
-        case HEADER_STATUS:
-        case HEADER_TRANSFER_ENCODING: /* framing is the codec's */
+        if (e->id != HEADER_OTHER && e->id <= LAST_SPECIAL && is_left_out(h, e, &no_length))
             continue;
-        case HEADER_CONTENT_LENGTH:
-            if (no_length)
-                continue;
-            no_length = true; /* the first, which frames the body, and no second opinion */
-            break;
-        case HEADER_HOST:
-            if (headers_has(h, HEADER_AUTHORITY))
-                continue;
-            break;
-        default:
-            break;
-        }
         put_field(w, e->name, e->value);
     }
 }
+
+_Static_assert(HEADER_CONTENT_LENGTH < HEADER_TRANSFER_ENCODING &&
+                   HEADER_HOST < HEADER_TRANSFER_ENCODING &&
+                   HEADER_STATUS < HEADER_TRANSFER_ENCODING,
+               "put_fields()");
 
 static bool length_of(const struct headers *h, uint64_t *length)
 {
@@ -122,7 +176,10 @@ static bool bodiless_method(struct bytes m)
 
 static bool target_ok(struct bytes t)
 {
-    for (size_t i = 0; i < t.len; i++) {
+    size_t i = 0;
+    while (i + 8 <= t.len && !h1_odd_bytes(h1_load_8(t.data + i), '!'))
+        i += 8;
+    for (; i < t.len; i++) {
         if ((unsigned char)t.data[i] <= ' ' || t.data[i] == 0x7f)
             return false;
     }
@@ -151,7 +208,8 @@ static struct bytes request_target(const struct headers *h)
     return bytes_from(out, (size_t)(p - out));
 }
 
-static void send_request(struct codec_h1 *c, const struct headers *h, bool end)
+/* Returns how long its first line is. */
+static size_t send_request(struct codec_h1 *c, const struct headers *h, bool end)
 {
     struct head_writer w;
     struct bytes method = headers_get(h, HEADER_METHOD);
@@ -181,6 +239,7 @@ static void send_request(struct codec_h1 *c, const struct headers *h, bool end)
         put_chunked(&w);
     }
     writer_end(&w);
+    return method.len + target.len + strlen("  HTTP/1.1\r\n");
 }
 
 static void choose_response_body(struct codec_h1 *c, struct head_writer *w, unsigned status,
@@ -211,16 +270,20 @@ static unsigned status_of(const struct headers *h)
     return status ? status : 500;
 }
 
-static void put_status_line(struct head_writer *w, bool http_10, unsigned status)
+/* Returns its length. */
+static size_t put_status_line(struct head_writer *w, bool http_10, unsigned status)
 {
     char line[64];
     int n = snprintf(line, sizeof(line), "HTTP/1.%c %u %s\r\n", http_10 ? '0' : '1', status,
                      http_reason(status));
     put(w, bytes_from(line, (size_t)n));
+    return (size_t)n;
 }
 
-static void send_response(struct codec_h1 *c, const struct headers *h, bool end)
+/* Returns how long its first line is. */
+static size_t send_response(struct codec_h1 *c, const struct headers *h, bool end)
 {
+    size_t line = strlen("HTTP/1.1 200 OK\r\n");
     struct head_writer w;
     unsigned status = status_of(h);
     bool http_10 = c->c.protocol == PROTOCOL_HTTP10;
@@ -234,7 +297,7 @@ static void send_response(struct codec_h1 *c, const struct headers *h, bool end)
     if (status == 200 && !http_10)
         put(&w, BYTES("HTTP/1.1 200 OK\r\n"));
     else
-        put_status_line(&w, http_10, status);
+        line = put_status_line(&w, http_10, status);
     put_fields(&w, h, !has_length || status == 204 || opened);
     if (!opened && !headers_has(h, HEADER_CONNECTION)) {
         if (!c->keep_alive)
@@ -247,16 +310,29 @@ static void send_response(struct codec_h1 *c, const struct headers *h, bool end)
     else
         choose_response_body(c, &w, status, has_length, end);
     writer_end(&w);
+    return line;
 }
+
+/* All that was sent but for `no_fields` bytes of it was fields. */
+static inline void count_fields(struct codec_h1 *c, size_t before, size_t no_fields)
+{
+    struct wire_bytes *w = c->c.bytes;
+    size_t n = c->c.out->len - before;
+    if (!w)
+        return;
+    w->sent += n;
+    w->fields_sent += n - no_fields;
+}
+
+static const size_t last_line = 2;
 
 void h1_send_headers(struct codec_stream *s, const struct headers *h, bool end)
 {
     struct codec_h1 *c = s->h1;
+    size_t before = c->c.out->len;
     CHECK(c->active && c->send == H1_SEND_IDLE);
-    if (c->c.options.downstream)
-        send_response(c, h, end);
-    else
-        send_request(c, h, end);
+    size_t line = c->c.options.downstream ? send_response(c, h, end) : send_request(c, h, end);
+    count_fields(c, before, line + last_line);
     if (end) {
         if (c->send == H1_SEND_LENGTH && c->send_left)
             c->keep_alive = false;
@@ -270,10 +346,12 @@ void h1_send_informational(struct codec_stream *s, const struct headers *h)
     if (!c->active || c->send != H1_SEND_IDLE || c->c.protocol == PROTOCOL_HTTP10)
         return;
     struct head_writer w;
+    size_t before = c->c.out->len;
     writer_begin(&w, c->c.out, head_bound(h));
-    put_status_line(&w, false, status_of(h));
+    size_t line = put_status_line(&w, false, status_of(h));
     put_fields(&w, h, true);
     writer_end(&w);
+    count_fields(c, before, line + last_line);
 }
 
 static void send_chunk(struct buffer *out, struct buffer *data)
@@ -294,6 +372,7 @@ void h1_send_data(struct codec_stream *s, struct buffer *data, bool end)
 {
     struct codec_h1 *c = s->h1;
     struct buffer *out = c->c.out;
+    size_t before = out->len;
     CHECK(c->active && c->send != H1_SEND_IDLE);
     switch (c->send) {
     case H1_SEND_LENGTH: {
@@ -326,6 +405,8 @@ void h1_send_data(struct codec_stream *s, struct buffer *data, bool end)
         break;
     }
     buffer_drain(data, data->len);
+    if (c->c.bytes)
+        c->c.bytes->sent += out->len - before;
     if (end)
         h1_send_ended(c);
 }
@@ -336,11 +417,13 @@ void h1_send_trailers(struct codec_stream *s, const struct headers *h)
     CHECK(c->active && c->send != H1_SEND_IDLE);
     if (c->send == H1_SEND_CHUNKED) {
         struct head_writer w;
+        size_t before = c->c.out->len;
         buffer_add(c->c.out, "0\r\n", 3);
         writer_begin(&w, c->c.out, head_bound(h));
         if (c->c.options.enable_trailers)
             put_fields(&w, h, true);
         writer_end(&w);
+        count_fields(c, before, 3 + last_line);
     } else if (c->send == H1_SEND_LENGTH && c->send_left) {
         c->keep_alive = false;
     }

@@ -77,8 +77,10 @@ static void drop_upgrade(struct codec_h1 *h)
 {
     struct headers *hs = h->stream.headers;
     struct bytes type = headers_get(hs, HEADER_UPGRADE);
-    if (h->c.protocol == PROTOCOL_HTTP10 || bytes_eq_nocase(type, BYTES("h2c")))
+    if (h->c.protocol == PROTOCOL_HTTP10 || bytes_eq_nocase(type, BYTES("h2c"))) {
         headers_remove_id(hs, HEADER_UPGRADE);
+        headers_remove(hs, BYTES("http2-settings")); /* speaks of the upgrade */
+    }
 }
 
 const struct codec_error *h1_frame_request(struct codec_h1 *h)
@@ -131,7 +133,7 @@ static const struct codec_error *frame_upgrade(struct codec_h1 *h, const struct 
     if (l->n_length)
         return &h1_error_length_not_allowed;
     if (h->tunnel != TUNNEL_UPGRADE || !tunnel_names_upgrade(hs) ||
-        !bytes_eq_nocase(headers_get_all(hs, header_name(HEADER_UPGRADE)), h->upgrade))
+        !bytes_eq_nocase(headers_get_all_id(hs, HEADER_UPGRADE), h->upgrade))
         return &h1_error_upgrade;
     return open_tunnel(h);
 }

@@ -80,6 +80,20 @@ void h1_scan_reset(struct codec_h1 *h);
 /* Offset of the first LF at or after `from`. */
 bool h1_find_lf(const struct buffer *in, size_t from, size_t *at);
 bool h1_is_token_char(char c);
+static inline uint64_t h1_load_8(const char *p)
+{
+    uint64_t x;
+    memcpy(&x, p, 8);
+    return x;
+}
+/* A high bit for each DEL and each byte below `least` (at most 0x80) among the eight of x, and
+ * perhaps, by a borrow, for bytes behind the first of them; 0: there is none. */
+static inline uint64_t h1_odd_bytes(uint64_t x, unsigned least)
+{
+    const uint64_t ones = 0x0101010101010101ull, high = 0x8080808080808080ull;
+    uint64_t del = x ^ (ones * 0x7f);
+    return (((x - ones * least) & ~x) | ((del - ones) & ~del)) & high;
+}
 /* Parses a complete head (writable: names are lowered in place) into s->headers. NULL: good. */
 const struct codec_error *h1_parse_request(struct codec_h1 *h, char *head, size_t len);
 const struct codec_error *h1_parse_response(struct codec_h1 *h, char *head, size_t len,

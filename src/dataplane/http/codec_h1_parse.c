@@ -34,15 +34,10 @@ static bool value_bytes_ok(const char *p, size_t n)
     return true;
 }
 
-/* A high bit for each control byte or tab among the eight at p, and perhaps, by a borrow, for bytes
- * behind the first of them; 0: there is none. */
+/* Control bytes, and tabs: those are looked at closely. */
 static inline uint64_t odd_bytes(const char *p)
 {
-    const uint64_t ones = 0x0101010101010101ull, high = 0x8080808080808080ull;
-    uint64_t x;
-    memcpy(&x, p, 8);
-    uint64_t del = x ^ (ones * 0x7f);
-    return (((x - ones * 0x20) & ~x) | ((del - ones) & ~del)) & high;
+    return h1_odd_bytes(h1_load_8(p), ' ');
 }
 
 bool h1_value_ok(struct bytes v)
@@ -108,34 +103,48 @@ void h1_scan_reset(struct codec_h1 *h)
     h->lines = 0;
 }
 
+static char byte_at(const struct buffer *in, const char *flat, size_t at)
+{
+    char c = 0;
+    if (flat)
+        return flat[at];
+    buffer_copy(in, at, &c, 1);
+    return c;
+}
+
 /* The limits are judged here, on bytes still in the input: nothing was allocated for them yet. */
 enum h1_scan h1_scan_head(struct codec_h1 *h, const struct buffer *in, size_t *head_len)
 {
-    uint32_t first_line = h->recv == H1_RECV_HEAD;
+    uint32_t lines = h->lines;
+    uint32_t lines_max = h->c.options.max_headers_count + (h->recv == H1_RECV_HEAD);
+    size_t from = h->scanned, line_start = h->line_start;
+    size_t bytes_max = h->c.options.max_headers_bytes;
     const char *flat = in->head->len == in->len ? in->head->data : NULL; /* mostly */
-    for (;;) {
+    enum h1_scan found = H1_SCAN_MORE;
+    while (found == H1_SCAN_MORE) {
         size_t lf;
-        const char *p = flat ? memchr(flat + h->scanned, '\n', in->len - h->scanned) : NULL;
+        const char *p = flat ? memchr(flat + from, '\n', in->len - from) : NULL;
         if (LIKELY(p != NULL)) {
             lf = (size_t)(p - flat);
-        } else if (flat || !h1_find_lf(in, h->scanned, &lf)) {
-            h->scanned = in->len;
-            return in->len > h->c.options.max_headers_bytes ? H1_SCAN_TOO_LARGE : H1_SCAN_MORE;
+        } else if (flat || !h1_find_lf(in, from, &lf)) {
+            from = in->len;
+            found = from > bytes_max ? H1_SCAN_TOO_LARGE : H1_SCAN_MORE;
+            break;
         }
-        if (lf + 1 > h->c.options.max_headers_bytes)
-            return H1_SCAN_TOO_LARGE;
-        size_t len = lf - h->line_start;
-        char c = 0;
-        if (len == 1)
-            buffer_copy(in, h->line_start, &c, 1);
-        h->scanned = h->line_start = lf + 1;
-        if (len == 0 || (len == 1 && c == '\r')) {
-            *head_len = lf + 1;
-            return H1_SCAN_FOUND;
-        }
-        if (++h->lines > h->c.options.max_headers_count + first_line)
-            return H1_SCAN_TOO_MANY;
+        from = lf + 1;
+        if (UNLIKELY(from > bytes_max))
+            found = H1_SCAN_TOO_LARGE;
+        else if (lf == line_start ||
+                 (lf == line_start + 1 && byte_at(in, flat, line_start) == '\r'))
+            found = H1_SCAN_FOUND;
+        else if (UNLIKELY(++lines > lines_max))
+            found = H1_SCAN_TOO_MANY;
+        line_start = from;
     }
+    h->scanned = from;
+    h->lines = lines;
+    *head_len = h->line_start = line_start;
+    return found;
 }
 
 static const struct codec_error *store_field(struct codec_h1 *h, struct headers *out,
@@ -161,7 +170,7 @@ static const struct codec_error *store_field(struct codec_h1 *h, struct headers 
     if (id != HEADER_OTHER)
         headers_add_id(out, id, value);
     else
-        headers_add(out, name, value);
+        headers_add_other(out, name, value);
     return NULL;
 }
 
@@ -197,7 +206,11 @@ static inline bool plain_value(const struct codec_h1 *h, char *from, char *end, 
     *next = stop + 2;
     if (!h->c.options.downstream && *next < end && (**next == ' ' || **next == '\t'))
         return false; /* folded */
-    *value = bytes_trim(bytes_from(from, (size_t)(stop - from)));
+    while (from < stop && (*from == ' ' || *from == '\t'))
+        from++;
+    while (stop > from && (stop[-1] == ' ' || stop[-1] == '\t'))
+        stop--;
+    *value = bytes_from(from, (size_t)(stop - from));
     return true;
 }
 
@@ -216,7 +229,29 @@ static const struct codec_error *odd_value(const struct codec_h1 *h, char *line,
 static bool is_last_line(const struct codec_h1 *h, char *p, char *end)
 {
     char *text_end;
+    if (LIKELY(end - p == 2 && p[0] == '\r' && p[1] == '\n'))
+        return true;
     return line_end(h, p, end, &text_end) == end && text_end == p;
+}
+
+/* Lowers a name; returns what follows: a byte that no name holds, there always is one. Most names
+ * are letters and dashes, which are lowered eight at a time. */
+static inline char *lower_token(char *p, char *end)
+{
+    const uint64_t ones = 0x0101010101010101ull, high = 0x8080808080808080ull;
+    while (end - p >= 8) {
+        uint64_t x = h1_load_8(p), low = (x | ones * 0x20) & ~high, dash = x ^ ones * '-';
+        uint64_t letters = (low + ones * (0x80 - 'a')) & ~(low + ones * (0x7f - 'z')) & ~x;
+        uint64_t dashes = ~(((dash & ~high) + ~high) | dash);
+        if (((letters | dashes) & high) != high)
+            break;
+        x |= (letters & high) >> 2;
+        memcpy(p, &x, 8);
+        p += 8;
+    }
+    for (char c; (c = token_lower[(unsigned char)*p]) != 0; p++)
+        *p = c;
+    return p;
 }
 
 const struct codec_error *h1_parse_fields(struct codec_h1 *h, char *data, size_t len,
@@ -224,9 +259,7 @@ const struct codec_error *h1_parse_fields(struct codec_h1 *h, char *data, size_t
 {
     char *p = data, *end = data + len;
     while (p < end && *p != '\r' && *p != '\n') {
-        char *q = p;
-        for (char c; (c = token_lower[(unsigned char)*q]) != 0; q++)
-            *q = c;
+        char *q = lower_token(p, end);
         if (q == p || *q != ':')
             return &h1_error_codec;
         struct bytes name = bytes_from(p, (size_t)(q - p)), value;
@@ -247,6 +280,20 @@ const struct codec_error *h1_parse_fields(struct codec_h1 *h, char *data, size_t
     return NULL;
 }
 
+/* The first byte from p on that a target may not hold (all of it is ASCII), or end. */
+static char *target_end(char *p, char *end)
+{
+    while (end - p >= 8) {
+        uint64_t x = h1_load_8(p);
+        if ((x & 0x8080808080808080ull) | h1_odd_bytes(x, '!'))
+            break;
+        p += 8;
+    }
+    while (p < end && *p >= '!' && *p < 0x7f)
+        p++;
+    return p;
+}
+
 const struct codec_error *h1_parse_request(struct codec_h1 *h, char *head, size_t len)
 {
     struct headers *out = h->stream.headers;
@@ -262,11 +309,9 @@ const struct codec_error *h1_parse_request(struct codec_h1 *h, char *head, size_
     if (*p != ' ' || (!h->c.options.allow_custom_methods && !h1_method_known(method)))
         return &h1_error_codec;
     char *target = ++p;
-    while (p < text_end && *p != ' ') {
-        unsigned char c = (unsigned char)*p++;
-        if (c < 0x21 || c >= 0x7f)
-            return &h1_error_invalid_chars;
-    }
+    p = target_end(p, text_end);
+    if (p < text_end && *p != ' ')
+        return &h1_error_invalid_chars;
     if (p == target)
         return &h1_error_codec;
     struct bytes version = BYTES_NONE;

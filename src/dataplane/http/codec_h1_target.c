@@ -1,5 +1,7 @@
 #include "dataplane/http/codec_h1_internal.h"
 
+#include "base/address.h"
+
 /* The methods that Envoy's parser knows; others need allow_custom_methods. The frequent first. */
 static const struct bytes methods[] = {
 #define M(m)                                                                                       \
@@ -31,19 +33,31 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* unreserved, sub-delims, "%", ":" and brackets of RFC 3986: what a host and port are made of. A
- * bit each, by 64 bytes. */
-static const uint64_t authority_chars[4] = {
-    0x2fff7ff200000000, /* !$%&'()*+,-.0123456789:;= */
-    0x47fffffeaffffffe, /* A-Z [ ] _ a-z ~ */
-};
-/* The same without ":", "[" and "]". */
-static const uint64_t name_chars[4] = {0x2bff7ff200000000, 0x47fffffe87fffffe};
+/* unreserved, sub-delims, "%", ":" and brackets of RFC 3986: what a host and port are made of.
+ * NAME: without ":", "[" and "]". */
+enum { AUTHORITY = 1, NAME = 2 };
 
-static inline bool is_one_of(const uint64_t bits[4], char c)
+#define A AUTHORITY
+#define B AUTHORITY | NAME
+static const uint8_t authority_chars[256] = {
+    ['!'] = B, ['$'] = B, ['%'] = B, ['&'] = B, ['\''] = B, ['('] = B, [')'] = B, ['*'] = B,
+    ['+'] = B, [','] = B, ['-'] = B, ['.'] = B, ['0'] = B,  ['1'] = B, ['2'] = B, ['3'] = B,
+    ['4'] = B, ['5'] = B, ['6'] = B, ['7'] = B, ['8'] = B,  ['9'] = B, [';'] = B, ['='] = B,
+    ['A'] = B, ['B'] = B, ['C'] = B, ['D'] = B, ['E'] = B,  ['F'] = B, ['G'] = B, ['H'] = B,
+    ['I'] = B, ['J'] = B, ['K'] = B, ['L'] = B, ['M'] = B,  ['N'] = B, ['O'] = B, ['P'] = B,
+    ['Q'] = B, ['R'] = B, ['S'] = B, ['T'] = B, ['U'] = B,  ['V'] = B, ['W'] = B, ['X'] = B,
+    ['Y'] = B, ['Z'] = B, ['_'] = B, ['a'] = B, ['b'] = B,  ['c'] = B, ['d'] = B, ['e'] = B,
+    ['f'] = B, ['g'] = B, ['h'] = B, ['i'] = B, ['j'] = B,  ['k'] = B, ['l'] = B, ['m'] = B,
+    ['n'] = B, ['o'] = B, ['p'] = B, ['q'] = B, ['r'] = B,  ['s'] = B, ['t'] = B, ['u'] = B,
+    ['v'] = B, ['w'] = B, ['x'] = B, ['y'] = B, ['z'] = B,  ['~'] = B, [':'] = A, ['['] = A,
+    [']'] = A,
+};
+#undef A
+#undef B
+
+static inline bool is_one_of(unsigned set, char c)
 {
-    unsigned char u = (unsigned char)c;
-    return bits[u >> 6] >> (u & 63) & 1;
+    return authority_chars[(unsigned char)c] & set;
 }
 
 static bool port_ok(struct bytes port)
@@ -58,12 +72,12 @@ static bool port_ok(struct bytes port)
 bool h1_authority_ok(struct bytes a)
 {
     size_t i = 0;
-    while (i < a.len && is_one_of(name_chars, a.data[i]))
+    while (i < a.len && is_one_of(NAME, a.data[i]))
         i++;
     if (i == a.len)
         return true; /* a name, or an IPv4 address, without port */
     for (; i < a.len; i++) {
-        if (!is_one_of(authority_chars, a.data[i]))
+        if (!is_one_of(AUTHORITY, a.data[i]))
             return false;
     }
     struct bytes rest = a;
@@ -79,6 +93,33 @@ bool h1_authority_ok(struct bytes a)
     }
     ptrdiff_t colon = bytes_find_char(rest, ':');
     return colon < 0 || port_ok(bytes_skip(rest, (size_t)colon + 1));
+}
+
+static bool target_host_ok(struct bytes host)
+{
+    struct address ignored;
+    if (host.len > 0 && host.data[0] == '[')
+        return bytes_find_char(host, '%') < 0 && address_parse_ip(host, 0, &ignored);
+    for (size_t i = 0; i < host.len; i++) {
+        char c = ascii_lower(host.data[i]);
+        if (!is_digit(c) && (c < 'a' || c > 'z') && c != '.' && c != '-')
+            return false;
+    }
+    return host.len > 0;
+}
+
+/* As for Envoy, a target names a host of letters, digits, "." and "-" or an IPv6 address in
+ * brackets and, where it names a port, one that there can be; Host may say more. *port: it names
+ * one. */
+static bool target_authority_ok(struct bytes a, bool *port)
+{
+    ptrdiff_t close = bytes_rfind_char(a, ']'), colon = bytes_rfind_char(a, ':');
+    uint64_t number;
+    *port = colon > close; /* the colons of an IPv6 address stand before the bracket */
+    if (!*port)
+        return target_host_ok(a);
+    return target_host_ok(bytes_first(a, (size_t)colon)) &&
+           bytes_to_u64(bytes_skip(a, (size_t)colon + 1), &number) && number <= 65535;
 }
 
 const struct codec_error *h1_parse_version(struct codec_h1 *h, struct bytes v)
@@ -131,14 +172,13 @@ static const struct codec_error *parse_absolute(struct codec_h1 *h, struct bytes
     while (n < rest.len && rest.data[n] != '/' && rest.data[n] != '?' && rest.data[n] != '#')
         n++;
     struct bytes authority = bytes_first(rest, n);
+    bool port;
     ptrdiff_t at = bytes_rfind_char(authority, '@');
     if (at >= 0)
         authority = bytes_skip(authority, (size_t)at + 1);
-    if (!authority.len)
-        return &h1_error_invalid_url;
-    if (!h1_authority_ok(authority))
-        return &h1_error_invalid_authority;
     struct bytes path = bytes_skip(rest, n);
+    if (!target_authority_ok(authority, &port) || (path.len && path.data[0] == '#'))
+        return &h1_error_invalid_url;
     if (!path.len)
         path = BYTES("/");
     h->authority_from_target = true;
@@ -153,8 +193,8 @@ const struct codec_error *h1_parse_target(struct codec_h1 *h, struct bytes metho
     h->request_is_head = bytes_eq(method, BYTES("HEAD"));
     h->request_is_connect = bytes_eq(method, BYTES("CONNECT"));
     if (h->request_is_connect) {
-        ptrdiff_t colon = bytes_rfind_char(target, ':');
-        if (colon <= 0 || (size_t)colon + 1 == target.len || !h1_authority_ok(target))
+        bool port;
+        if (!target_authority_ok(target, &port) || !port)
             return &h1_error_invalid_url;
         h->authority_from_target = true;
         add_pseudo(h, method, BYTES_NONE, target, BYTES_NONE);
@@ -164,16 +204,15 @@ const struct codec_error *h1_parse_target(struct codec_h1 *h, struct bytes metho
         add_pseudo(h, method, BYTES_NONE, BYTES(""), target);
         return NULL;
     }
-    if (bytes_eq(target, BYTES("*"))) {
-        if (!bytes_eq(method, BYTES("OPTIONS")))
-            return &h1_error_invalid_url;
-        add_pseudo(h, method, BYTES_NONE, BYTES(""), target);
+    bool star = bytes_eq(target, BYTES("*"));
+    ptrdiff_t scheme = star ? 0 : bytes_find(target, BYTES("://"));
+    if (scheme <= 0 && !star)
+        return &h1_error_codec;
+    if (!h->c.options.allow_absolute_url || (star && bytes_eq(method, BYTES("OPTIONS")))) {
+        add_pseudo(h, method, BYTES_NONE, BYTES(""), target); /* for the manager to judge */
         return NULL;
     }
-    ptrdiff_t scheme = bytes_find(target, BYTES("://"));
-    if (scheme <= 0)
-        return &h1_error_codec;
-    if (!h->c.options.allow_absolute_url)
+    if (star)
         return &h1_error_invalid_url;
     return parse_absolute(h, method, target, (size_t)scheme);
 }

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "dataplane/http/codec_h2_internal.h"
+#include "dataplane/http/codec_h2_pages.h"
 
 enum {
     HEADERS_MAX = 60000, /* what a header list holds, less what is added to it */
@@ -81,7 +82,8 @@ struct codec_stream *h2_stream_make(struct codec_h2 *h, int32_t id)
     list_init(&s->failed_link);
     list_init(&s->reset_link);
     list_push_back(&h->streams, &s->link);
-    h->mux.open_streams++;
+    if (h->mux.open_streams++ == 0 && h->table)
+        h2_page_busy(h->table);
     return s;
 }
 
@@ -101,7 +103,8 @@ void h2_stream_free(struct codec_stream *s)
     list_remove(&s->drained_link);
     list_remove(&s->failed_link);
     list_remove(&s->reset_link);
-    h->mux.open_streams--;
+    if (--h->mux.open_streams == 0 && h->table)
+        h2_page_idle(h->table);
     h2_release(h->memory, s);
 }
 
@@ -236,8 +239,6 @@ static void input_failed(struct codec_h2 *h, ssize_t n)
 void h2_notice_end(struct codec_h2 *h)
 {
     bool over = !nghttp2_session_want_read(h->session);
-    if (over && !h->broken && !h->goaway_received && !h->goaway_sent)
-        h->error = &h2_error_protocol; /* nghttp2 has said GOAWAY by itself */
     h->broken |= h->error != NULL;
     h->mux.over = h->broken || over;
     if (h->broken && h->error && !h->error_told) {
@@ -323,9 +324,9 @@ static void h2_goaway(struct codec *c)
     if (h->goaway_sent || h->broken)
         return;
     h->goaway_sent = true;
-    (void)nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
-                                nghttp2_session_get_last_proc_stream_id(h->session),
-                                NGHTTP2_NO_ERROR, NULL, 0);
+    h->goaway_last = nghttp2_session_get_last_proc_stream_id(h->session);
+    (void)nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, h->goaway_last, NGHTTP2_NO_ERROR,
+                                NULL, 0);
 }
 
 static unsigned h2_reset_stuck(struct codec *c, unsigned *left)
@@ -425,6 +426,9 @@ static void open_session(struct codec_h2 *h)
     if (rv != 0)
         mem_exhausted(0);
     h2_memory_opening(h->memory, false);
+    h2_page_own(h2_memory_pages(h->memory), &h->table);
+    if (h->table)
+        h2_page_idle(h->table);
     if (!h->c.options.downstream) { /* the preface lies where the next frame is made */
         const uint8_t *preface;
         ssize_t n = nghttp2_session_mem_send(h->session, &preface);

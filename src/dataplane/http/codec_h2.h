@@ -10,8 +10,9 @@
 
 /* Free memory of nghttp2 and of streams, for all codecs of a thread. */
 struct h2_memory;
-struct h2_memory *h2_memory_new(void);
-void h2_memory_free(struct h2_memory **m); /* codecs that still live keep it */
+struct loop;
+struct h2_memory *h2_memory_new(struct loop *loop); /* NULL: of a test that has none */
+void h2_memory_free(struct h2_memory **m);          /* codecs that still live keep it */
 
 /* out and memory are the owner's. Options are copied. Its SETTINGS are queued: flush. */
 struct codec *codec_h2_new(const struct codec_options *options, const struct http2_options *h2,

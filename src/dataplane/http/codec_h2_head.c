@@ -136,7 +136,7 @@ int h2_head_field(struct codec_h2 *h, struct codec_stream *s, struct bytes name,
     if (!fits)
         return refuse(h, s, &h2_error_no_memory);
     s->cookies += id == HEADER_COOKIE;
-    if (id == HEADER_HOST)
+    if (id == HEADER_HOST && h->c.options.downstream) /* in an answer it says nothing */
         s->host = v;
     else if (id != HEADER_OTHER)
         headers_add_id(out, id, v);
@@ -197,7 +197,7 @@ static const struct codec_error *response_end(struct codec_stream *s)
 {
     struct headers *h = s->headers;
     unsigned status = headers_status(h);
-    if (status == 101)
+    if (status == 101 || status == 0) /* 0: below 100 */
         return &h2_error_messaging;
     if (s->tunnel == TUNNEL_NONE || status < 200 || status >= 300)
         return NULL;
@@ -224,6 +224,5 @@ const struct codec_error *h2_head_end(struct codec_h2 *h, struct codec_stream *s
     if (s->cookies > 1 && !join_cookies(out))
         return &h2_error_no_memory;
     headers_join_lines(out);
-    h->c.header_bytes = (uint32_t)s->header_bytes;
     return h->c.options.downstream ? request_end(s) : response_end(s);
 }

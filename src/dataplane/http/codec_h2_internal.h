@@ -56,6 +56,7 @@ struct codec_h2 {
     };
     nghttp2_session *session;
     struct h2_memory *memory;
+    struct h2_page *table; /* where nghttp2 has its streams; NULL: not known */
     struct http2_options o;
     struct list streams, drained, failed, resetting;
     struct buffer *input; /* while it is read */
@@ -79,6 +80,7 @@ struct codec_h2 {
         int64_t streams, pending, frames, control;
     } told;                   /* of the gauges */
     int32_t last_stream;      /* begun by the peer */
+    int32_t goaway_last;      /* what goaway() said: no later one is begun */
     struct h2_resets *resets; /* NULL: we have reset none */
     uint64_t priority_frames, window_updates, streams_opened, data_sent;
 };
@@ -101,6 +103,7 @@ void *h2_alloc(struct h2_memory *m, size_t size); /* zeroed; NULL: no memory */
 void h2_release(struct h2_memory *m, void *p);
 struct h2_memory *h2_memory_ref(struct h2_memory *m);
 nghttp2_mem h2_nghttp2_memory(struct h2_memory *m);
+struct h2_pages *h2_memory_pages(struct h2_memory *m);
 /* Around the making of a session, whose frames are made in the memory that all share. */
 void h2_memory_opening(struct h2_memory *m, bool opening);
 /* Around whatever makes a frame, until it is copied: keeps the one that another session was making

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "dataplane/http/codec_h2_internal.h"
+#include "dataplane/http/codec_h2_pages.h"
 
 /* Pieces of heap by size, kept for the next one who asks. nghttp2 allocates several for each stream
  * and frame; in the steady state the heap is not asked. A piece is aligned to 8 bytes, which is all
@@ -32,6 +33,7 @@ struct h2_memory {
     size_t frame_size;
     unsigned framing; /* how many sessions are at it, one inside of the other */
     union piece *free[N_CLASSES];
+    struct h2_pages pages;
 };
 
 static unsigned class_of(size_t size)
@@ -58,10 +60,11 @@ static size_t piece_size(const union piece *p)
     return c < N_CLASSES ? class_size(c) : p->is >> 6;
 }
 
-struct h2_memory *h2_memory_new(void)
+struct h2_memory *h2_memory_new(struct loop *loop)
 {
     struct h2_memory *m = NEW(struct h2_memory);
     m->refs = 1;
+    h2_pages_init(&m->pages, loop);
     return m;
 }
 
@@ -84,6 +87,7 @@ void h2_memory_free(struct h2_memory **mp)
             mem_free(p);
         }
     }
+    h2_pages_fini(&m->pages);
     mem_free(m->frame);
     mem_free(m);
 }
@@ -92,6 +96,8 @@ static void *take(struct h2_memory *m, size_t size)
 {
     unsigned c = class_of(size);
     union piece *p = NULL;
+    if (UNLIKELY(size == H2_PAGE_BYTES) && !HEAP_IS_WATCHED)
+        return h2_page_take(&m->pages);
     if (c < N_CLASSES && m->free[c]) {
         p = m->free[c];
         m->free[c] = p->next;
@@ -121,6 +127,10 @@ void h2_release(struct h2_memory *m, void *ptr)
 {
     if (!ptr || ptr == m->frame)
         return;
+    if (UNLIKELY(h2_is_page(ptr))) {
+        h2_page_give(&m->pages, ptr);
+        return;
+    }
     union piece *p = (union piece *)ptr - 1;
     unsigned c = p->is & 63;
     if (!keeps_pieces() || c == N_CLASSES || m->kept + class_size(c) > KEPT_BYTES_MAX) {
@@ -138,11 +148,18 @@ void *h2_alloc(struct h2_memory *m, size_t size)
     return p ? memset(p, 0, size) : NULL;
 }
 
+struct h2_pages *h2_memory_pages(struct h2_memory *m)
+{
+    return &m->pages;
+}
+
 void h2_memory_opening(struct h2_memory *m, bool opening)
 {
     /* None, or two: another nghttp2 than this was written for. */
     CHECK(opening || m->frame_users == 1);
     m->opening = opening;
+    if (opening)
+        m->pages.newest = NULL;
     m->frame_users = 0;
 }
 
@@ -194,7 +211,7 @@ static void *on_realloc(void *old, size_t size, void *user)
     if (!old)
         return m->opening && size > CLASS_BYTES_MAX ? take_frame(m, size) : take(m, size);
     CHECK(old != m->frame);
-    size_t had = piece_size((union piece *)old - 1);
+    size_t had = h2_is_page(old) ? H2_PAGE_BYTES : piece_size((union piece *)old - 1);
     if (size <= had && had <= CLASS_BYTES_MAX)
         return old;
     void *now = take(m, size);

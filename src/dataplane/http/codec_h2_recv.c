@@ -27,13 +27,21 @@ void h2_consume(struct codec_stream *s, size_t n)
 
 /* --- heads and trailers --- */
 
+/* Until a GOAWAY is written nghttp2 lets streams begin that it disowns: their client asks again
+ * elsewhere, so nobody may answer them here. */
+static bool is_disowned(const struct codec_h2 *h, int32_t id)
+{
+    return h->goaway_sent && id > h->goaway_last;
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, void *user)
 {
     struct codec_h2 *h = user;
     struct codec_stream *s = stream_of(session, f->hd.stream_id);
     if (h->broken)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
-    if (!s && h->c.options.downstream && f->headers.cat == NGHTTP2_HCAT_REQUEST) {
+    if (!s && h->c.options.downstream && f->headers.cat == NGHTTP2_HCAT_REQUEST &&
+        !is_disowned(h, f->hd.stream_id)) {
         s = h2_stream_make(h, f->hd.stream_id);
         if (!s)
             return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;

@@ -266,7 +266,12 @@ void h2_send_informational(struct codec_stream *s, const struct headers *hs)
 void h2_send_data(struct codec_stream *s, struct buffer *data, bool end)
 {
     s->h2->pending += data->len;
-    buffer_move(&s->out, data);
+    if (s->above) { /* it will stay for a while */
+        buffer_tighten(&s->out);
+        buffer_move_copied(&s->out, data);
+    } else {
+        buffer_move(&s->out, data);
+    }
     s->out_end = end;
     set_above(s);
     go_on(s);
@@ -331,6 +336,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *f, void 
         break;
     case NGHTTP2_GOAWAY:
         h2_count(h, STAT_HTTP2_GOAWAY_SENT);
+        if (f->goaway.error_code != NGHTTP2_NO_ERROR && !h->broken)
+            h->error = &h2_error_protocol; /* nghttp2 ends it by itself */
         break;
     case NGHTTP2_HEADERS:
     case NGHTTP2_DATA:

@@ -20,6 +20,8 @@ static struct codec_tcp *of(struct codec *c)
 static bool tcp_input(struct codec *c, struct buffer *in)
 {
     struct codec_tcp *t = of(c);
+    if (c->bytes)
+        c->bytes->received += in->len;
     if (t->stream.user && in->len)
         c->cb->on_data(c->owner, t->stream.user, in, false);
     buffer_drain(in, in->len);
@@ -58,6 +60,8 @@ static void tcp_send_headers(struct codec_stream *s, const struct headers *h, bo
 
 static void tcp_send_data(struct codec_stream *s, struct buffer *data, bool end)
 {
+    if (s->tcp->c.bytes)
+        s->tcp->c.bytes->sent += data->len;
     buffer_move(s->tcp->c.out, data);
 }
 

@@ -63,7 +63,7 @@ const void *filter_route_config(struct http_filter *f);
 /* For the terminal filter: starts and feeds the response, which then runs through the filters in
  * reverse. h must live in the stream's arena (stream_response_headers()). */
 void filter_respond_headers(struct http_filter *f, bool end);
-void filter_respond_informational(struct http_filter *f, const struct headers *h);
+void filter_respond_informational(struct http_filter *f, struct headers *h);
 void filter_respond_data(struct http_filter *f, struct buffer *data, bool end);
 void filter_respond_trailers(struct http_filter *f);
 /* Back-pressure from the terminal filter: stop or go on reading the request (counted). */

@@ -10,14 +10,12 @@ static void part_text(struct stream *s, const struct format *f, const struct for
         return;
     }
     size_t before = out->len;
-    if (!format_value(s, part, out)) {
-        strbuf_cut(out, before);
-        if (!f->omit_empty)
-            strbuf_add_char(out, '-');
+    bool whole = part->max_length == FORMAT_NO_LIMIT && part->op != FORMAT_COALESCE; /* most are */
+    if (whole ? format_whole(s, part, out) : format_value(s, part, out))
         return;
-    }
-    if (part->max_length && out->len - before > part->max_length)
-        strbuf_cut(out, before + part->max_length);
+    strbuf_cut(out, before);
+    if (!f->omit_empty)
+        strbuf_add_char(out, '-');
 }
 
 void format_text(struct stream *s, const struct format *f, struct strbuf *out)
@@ -26,58 +24,28 @@ void format_text(struct stream *s, const struct format *f, struct strbuf *out)
         part_text(s, f, &f->parts[i], out);
 }
 
+static bool json_among(struct stream *s, const struct format_part *part, struct strbuf *out);
+
 /* Its text is JSON already. */
 static bool is_json(const struct format_part *p)
 {
-    switch ((int)p->op) {
-    case FORMAT_RESPONSE_CODE:
-    case FORMAT_BYTES_RECEIVED:
-    case FORMAT_BYTES_SENT:
-    case FORMAT_DURATION:
-    case FORMAT_REQUEST_DURATION:
-    case FORMAT_REQUEST_TX_DURATION:
-    case FORMAT_RESPONSE_DURATION:
-    case FORMAT_RESPONSE_TX_DURATION:
-    case FORMAT_UPSTREAM_REQUEST_ATTEMPT_COUNT:
-    case FORMAT_CONNECTION_ID:
-    case FORMAT_COMMON_DURATION:
-    case FORMAT_UPSTREAM_LOCAL_PORT:
-    case FORMAT_UPSTREAM_REMOTE_PORT:
-    case FORMAT_DOWNSTREAM_DIRECT_LOCAL_PORT:
-    case FORMAT_DOWNSTREAM_DIRECT_REMOTE_PORT:
-    case FORMAT_DOWNSTREAM_LOCAL_PORT:
-    case FORMAT_DOWNSTREAM_REMOTE_PORT:
-    case FORMAT_REQUEST_HEADERS_BYTES:
-    case FORMAT_RESPONSE_HEADERS_BYTES:
-    case FORMAT_GRPC_STATUS_NUMBER:
+    switch (format_syntax(p->op)) {
+    case SYNTAX_COUNT:
+    case SYNTAX_POINTS:
         return true;
-    case FORMAT_GRPC_STATUS:
+    case SYNTAX_GRPC:
         return p->grpc == GRPC_NUMBER;
-    case FORMAT_FILTER_STATE:
-        return p->state == STATE_TYPED && !p->max_length;
+    case SYNTAX_STATE:
+        return p->state == STATE_TYPED;
     default:
         return false;
     }
 }
 
-/* A format that is one operator keeps its type: numbers stay numbers, what is missing is null. */
-static void json_value(struct stream *s, const struct format *f, struct strbuf *out)
+/* What was added since start becomes a JSON string. */
+static void quote(struct strbuf *out, size_t start)
 {
     struct strbuf text = STRBUF_INIT;
-    bool single = f->n_parts == 1 && f->parts[0].op != FORMAT_LITERAL;
-    size_t start = out->len;
-    if (single && !format_value(s, &f->parts[0], out)) {
-        strbuf_cut(out, start);
-        strbuf_add_str(out, f->omit_empty ? "\"\"" : "null");
-        return;
-    }
-    if (single && is_json(&f->parts[0]))
-        return;
-    if (!single) {
-        format_text(s, f, out);
-    } else if (f->parts[0].max_length && out->len - start > f->parts[0].max_length) {
-        strbuf_cut(out, start + f->parts[0].max_length);
-    }
     strbuf_add(&text, out->data + start, out->len - start);
     strbuf_cut(out, start);
     strbuf_add_char(out, '"');
@@ -86,47 +54,123 @@ static void json_value(struct stream *s, const struct format *f, struct strbuf *
     strbuf_fini(&text);
 }
 
-static void json_children(struct stream *s, const struct json_format_node *n, struct strbuf *out)
+/* An operator that stands alone keeps its type, whole: lengths are for strings. False: null. */
+static bool json_part(struct stream *s, const struct format_part *part, struct strbuf *out)
 {
+    size_t start = out->len;
+    if (part->op == FORMAT_COALESCE)
+        return json_among(s, part, out);
+    if (is_json(part))
+        return format_whole(s, part, out);
+    if (format_syntax(part->op) == SYNTAX_METADATA) {
+        if (!format_metadata(s, part, true, out))
+            return false;
+        if (out->data[start] != '"')
+            return true;
+        strbuf_cut(out, start);
+    }
+    if (!format_value(s, part, out))
+        return false;
+    quote(out, start);
+    return true;
+}
+
+/* The first that is not null. "" is something, though Envoy's documentation has it otherwise. */
+static bool json_among(struct stream *s, const struct format_part *part, struct strbuf *out)
+{
+    size_t start = out->len;
+    for (unsigned i = 0; i < part->among.n_parts; i++) {
+        const struct format_part *one = &part->among.parts[i];
+        strbuf_cut(out, start);
+        if (!json_part(s, one, out))
+            continue;
+        if (out->data[start] == '"' && part->max_length != FORMAT_NO_LIMIT) {
+            strbuf_cut(out, start);
+            if (!format_value(s, part, out))
+                return false;
+            quote(out, start);
+        }
+        return true;
+    }
+    strbuf_cut(out, start);
+    return false;
+}
+
+/* False, and nothing added: null, which omit_empty_values leaves out. */
+static bool json_value(struct stream *s, const struct format *f, struct strbuf *out)
+{
+    size_t start = out->len;
+    if (f->n_parts != 1 || f->parts[0].op == FORMAT_LITERAL) {
+        format_text(s, f, out);
+        quote(out, start);
+        return true;
+    }
+    if (json_part(s, &f->parts[0], out))
+        return true;
+    strbuf_cut(out, start);
+    if (!f->omit_empty)
+        strbuf_add_str(out, "null");
+    return !f->omit_empty;
+}
+
+static bool json_node(struct stream *s, const struct json_format_node *n, bool omit,
+                      struct strbuf *out);
+
+/* Returns how many there are. */
+static unsigned json_children(struct stream *s, const struct json_format_node *n, bool omit,
+                              struct strbuf *out)
+{
+    unsigned count = 0;
     for (unsigned i = 0; i < n->n_children; i++) {
         const struct json_format_node *child = &n->children[i];
-        if (i)
+        size_t start = out->len;
+        if (count)
             strbuf_add_char(out, ',');
         if (n->kind == JSON_NODE_OBJECT) {
             strbuf_add_char(out, '"');
             strbuf_add_json_escaped(out, child->key);
             strbuf_add_str(out, "\":");
         }
-        format_json(s, child, out);
+        if (json_node(s, child, omit, out))
+            count++;
+        else
+            strbuf_cut(out, start);
     }
+    return count;
 }
 
-void format_json(struct stream *s, const struct json_format_node *n, struct strbuf *out)
+/* False: it is to be left out, as an object is whose members all are. A list stays. */
+static bool json_node(struct stream *s, const struct json_format_node *n, bool omit,
+                      struct strbuf *out)
 {
+    unsigned count;
     switch (n->kind) {
     case JSON_NODE_FORMAT:
-        json_value(s, &n->format, out);
-        break;
-    case JSON_NODE_NUMBER:
-        strbuf_printf(out, "%.17g", n->number);
-        break;
-    case JSON_NODE_BOOL:
-        strbuf_add_str(out, n->number != 0 ? "true" : "false");
-        break;
+        return json_value(s, &n->format, out);
+    case JSON_NODE_LITERAL:
+        strbuf_add_bytes(out, n->literal);
+        return true;
     case JSON_NODE_NULL:
         strbuf_add_str(out, "null");
-        break;
+        return !omit;
     case JSON_NODE_OBJECT:
         strbuf_add_char(out, '{');
-        json_children(s, n, out);
+        count = json_children(s, n, omit, out);
         strbuf_add_char(out, '}');
-        break;
+        return count > 0 || !omit;
     case JSON_NODE_LIST:
         strbuf_add_char(out, '[');
-        json_children(s, n, out);
+        json_children(s, n, omit, out);
         strbuf_add_char(out, ']');
-        break;
+        return true;
     }
+    return true;
+}
+
+void format_json(struct stream *s, const struct json_format_node *n, bool omit_empty,
+                 struct strbuf *out)
+{
+    (void)json_node(s, n, omit_empty, out); /* of all, {} stays */
 }
 
 struct bytes format_stream(const struct format *f, struct stream *s)

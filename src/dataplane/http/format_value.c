@@ -31,10 +31,9 @@ static void add_default_time(struct strbuf *out, time_t sec, unsigned ns)
 }
 
 /* strftime in UTC or local time with Envoy's additions: %3f (digits of the second), %s, %E3S. */
-static void add_time(struct strbuf *out, uint64_t wall_ns, struct bytes format, bool local)
+static NOINLINE void add_time(struct strbuf *out, time_t sec, unsigned ns, struct bytes format,
+                              bool local)
 {
-    time_t sec = (time_t)(wall_ns / NS_PER_S);
-    unsigned ns = (unsigned)(wall_ns % NS_PER_S);
     if (!format.len && !local) {
         add_default_time(out, sec, ns);
         return;
@@ -103,54 +102,28 @@ static bool add_span(struct strbuf *out, uint64_t a, uint64_t b)
     return a && b && b >= a && add_u64(out, (b - a) / NS_PER_MS);
 }
 
-static bool add_address(struct strbuf *out, const struct address *a)
+static inline struct bytes header_of(const struct headers *h, const struct format_part *part)
 {
-    char text[ADDRESS_TEXT_MAX];
-    return a->kind != ADDRESS_NONE && add(out, bytes_of(address_format(a, text)));
-}
-
-static bool add_ip(struct strbuf *out, const struct address *a)
-{
-    char text[ADDRESS_TEXT_MAX];
-    if (a->kind == ADDRESS_PIPE)
-        return add_address(out, a);
-    return a->kind != ADDRESS_NONE && add(out, bytes_of(address_format_ip(a, text)));
-}
-
-static bool add_port(struct strbuf *out, const struct address *a)
-{
-    return address_is_ip(a) && add_u64(out, a->port);
-}
-
-static struct bytes header_of(const struct headers *h, struct bytes name)
-{
-    if (bytes_eq(name, BYTES("host"))) /* what HTTP/1 calls the authority */
-        name = BYTES(":authority");
-    return headers_get_name(h, name);
+    struct bytes v = headers_get_key(h, (struct header_key){part->text, part->id});
+    if (!v.data && part->alternative.len)
+        v = headers_get_key(h, (struct header_key){part->alternative, part->alternative_id});
+    return v;
 }
 
 static bool add_header(struct strbuf *out, const struct headers *h, const struct format_part *part)
 {
-    struct bytes v = header_of(h, part->text);
-    if (!v.data && part->alternative.len)
-        v = header_of(h, part->alternative);
-    return add(out, v);
+    struct bytes v = header_of(h, part);
+    strbuf_add_bytes(out, v);
+    return v.data != NULL;
 }
 
-static bool add_without_query(struct strbuf *out, const struct headers *h,
-                              const struct format_part *part)
+static NOINLINE bool add_without_query(struct strbuf *out, const struct headers *h,
+                                       const struct format_part *part)
 {
-    struct bytes v = header_of(h, part->text);
-    if (!v.data && part->alternative.len)
-        v = header_of(h, part->alternative);
+    struct bytes v = header_of(h, part);
     ptrdiff_t q = bytes_find_char(v, '?');
-    return add(out, q < 0 ? v : bytes_first(v, (size_t)q));
-}
-
-static bool add_protocol(struct strbuf *out, enum http_protocol p)
-{
-    static const char *const names[] = {"HTTP/1.0", "HTTP/1.1", "HTTP/2"};
-    return add(out, bytes_of(names[p]));
+    strbuf_add_bytes(out, q < 0 ? v : bytes_first(v, (size_t)q));
+    return v.data != NULL;
 }
 
 static bool add_flags(struct strbuf *out, uint32_t flags, bool full)
@@ -201,7 +174,7 @@ static bool add_grpc_status(struct strbuf *out, const struct stream *s, enum for
     return add(out, bytes_of(form == GRPC_SNAKE_STRING ? names[n].snake : names[n].camel));
 }
 
-static bool add_hostname(struct strbuf *out)
+static NOINLINE bool add_hostname(struct strbuf *out)
 {
     char name[256];
     if (gethostname(name, sizeof(name)) != 0)
@@ -210,120 +183,37 @@ static bool add_hostname(struct strbuf *out)
     return add(out, bytes_of(name));
 }
 
-static bool add_unique_id(struct strbuf *out, struct stream *s)
+static NOINLINE bool add_unique_id(struct strbuf *out, struct stream *s)
 {
     char id[37];
     random_uuid4(&s->worker->random, id);
     return add(out, bytes_of(id));
 }
 
-static bool connection_value(struct stream *s, enum format_op op, struct strbuf *out)
+/* When the client's handshake was done; 0: it is not, or there is none. */
+static uint64_t handshake_ns(const struct stream *s)
 {
-    const struct address *local = stream_local_address(s);
-    const struct address *direct = stream_direct_remote(s);
-    switch ((int)op) {
-    case FORMAT_DOWNSTREAM_LOCAL_ADDRESS:
-        return add_address(out, local);
-    case FORMAT_DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT:
-        return add_ip(out, local);
-    case FORMAT_DOWNSTREAM_LOCAL_PORT:
-        return add_port(out, local);
-    case FORMAT_DOWNSTREAM_REMOTE_ADDRESS:
-        return add_address(out, &s->remote);
-    case FORMAT_DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT:
-        return add_ip(out, &s->remote);
-    case FORMAT_DOWNSTREAM_REMOTE_PORT:
-        return add_port(out, &s->remote);
-    case FORMAT_DOWNSTREAM_DIRECT_REMOTE_ADDRESS:
-        return add_address(out, direct);
-    case FORMAT_DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT:
-        return add_ip(out, direct);
-    case FORMAT_CONNECTION_ID:
-        return add_u64(out, s->conn->id);
-    case FORMAT_DOWNSTREAM_DIRECT_REMOTE_PORT:
-        return add_port(out, direct);
-    case FORMAT_DOWNSTREAM_DIRECT_LOCAL_ADDRESS:
-        return add_address(out, local);
-    case FORMAT_DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT:
-        return add_ip(out, local);
-    case FORMAT_DOWNSTREAM_DIRECT_LOCAL_PORT:
-        return add_port(out, local);
-    case FORMAT_STREAM_ID:
-        return add(out, headers_get(&s->request_headers, HEADER_X_REQUEST_ID));
-    case FORMAT_FILTER_CHAIN_NAME:
-        return s->conn->binding && add(out, s->conn->binding->chain->name);
-    case FORMAT_REQUESTED_SERVER_NAME:
-        return add(out, stream_server_name(s));
-    default:
-        return format_tls_value(s, op, out);
-    }
+    if (!s->conn->tls)
+        return 0;
+    const struct connection_times *t = connection_times(s->conn->connection);
+    return connection_time_ns(t, t->done_us1);
 }
 
-static bool upstream_address_value(const struct stream_info *i, enum format_op op,
-                                   struct strbuf *out)
-{
-    static const struct address none = {.kind = ADDRESS_NONE};
-    const struct address *host = i->has_upstream_address ? &i->upstream_address : &none;
-    const struct address *local =
-        i->has_upstream_local_address ? &i->upstream_local_address : &none;
-    switch ((int)op) {
-    case FORMAT_UPSTREAM_HOST_NAME:
-        return i->upstream_hostname.len ? add(out, i->upstream_hostname) : add_address(out, host);
-    case FORMAT_UPSTREAM_HOST_NAME_WITHOUT_PORT:
-        return i->upstream_hostname.len ? add(out, i->upstream_hostname) : add_ip(out, host);
-    case FORMAT_UPSTREAM_HOST:
-    case FORMAT_UPSTREAM_REMOTE_ADDRESS:
-        return add_address(out, host);
-    case FORMAT_UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT:
-        return add_ip(out, host);
-    case FORMAT_UPSTREAM_REMOTE_PORT:
-        return add_port(out, host);
-    case FORMAT_UPSTREAM_LOCAL_ADDRESS:
-        return add_address(out, local);
-    case FORMAT_UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT:
-        return add_ip(out, local);
-    default:
-        return add_port(out, local);
-    }
-}
-
-static bool upstream_value(struct stream *s, enum format_op op, struct strbuf *out)
+static uint64_t point_ns(const struct stream *s, unsigned point)
 {
     const struct stream_info *i = &s->info;
-    switch ((int)op) {
-    case FORMAT_UPSTREAM_HOST:
-    case FORMAT_UPSTREAM_HOST_NAME:
-    case FORMAT_UPSTREAM_HOST_NAME_WITHOUT_PORT:
-    case FORMAT_UPSTREAM_REMOTE_ADDRESS:
-    case FORMAT_UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT:
-    case FORMAT_UPSTREAM_REMOTE_PORT:
-    case FORMAT_UPSTREAM_LOCAL_ADDRESS:
-    case FORMAT_UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT:
-    case FORMAT_UPSTREAM_LOCAL_PORT:
-        return upstream_address_value(i, op, out);
-    case FORMAT_UPSTREAM_CLUSTER:
-        return add(out, i->upstream_cluster);
-    case FORMAT_UPSTREAM_CLUSTER_RAW:
-        return add(out, i->upstream_cluster_raw);
-    case FORMAT_UPSTREAM_PROTOCOL:
-        return i->has_upstream_address && !i->upstream_is_tcp &&
-               add_protocol(out, i->upstream_protocol);
-    case FORMAT_UPSTREAM_REQUEST_ATTEMPT_COUNT:
-        return add_u64(out, i->attempts);
-    case FORMAT_UPSTREAM_TRANSPORT_FAILURE_REASON:
-        return add_details(out, i->upstream_failure_reason, false);
-    case FORMAT_ROUTE_NAME:
-        return s->route_matched && s->route.route && add(out, s->route.route->name);
-    case FORMAT_VIRTUAL_CLUSTER_NAME:
-        return add(out, i->virtual_cluster);
-    default:
-        return connection_value(s, op, out);
-    }
-}
-
-static uint64_t point_ns(const struct stream_info *i, unsigned point)
-{
+    const struct connection_times *up = &i->upstream_times;
     switch ((enum format_point)point) {
+    case POINT_DS_CX_BEG: /* of who was refused: */
+        return s->conn->connection ? connection_times(s->conn->connection)->begun_ns : i->start_ns;
+    case POINT_DS_HS_END:
+        return handshake_ns(s);
+    case POINT_US_CX_BEG:
+        return up->begun_ns;
+    case POINT_US_CX_END:
+        return connection_time_ns(up, up->opened_us1);
+    case POINT_US_HS_END:
+        return i->upstream_tls ? connection_time_ns(up, up->done_us1) : 0;
     case POINT_DS_RX_BEG:
         return i->start_ns;
     case POINT_DS_RX_END:
@@ -334,6 +224,8 @@ static uint64_t point_ns(const struct stream_info *i, unsigned point)
         return i->upstream_last_tx_ns;
     case POINT_US_RX_BEG:
         return i->upstream_first_rx_ns;
+    case POINT_US_RX_BODY_BEG:
+        return i->upstream_first_body_ns;
     case POINT_US_RX_END:
         return i->upstream_last_rx_ns;
     case POINT_DS_TX_BEG:
@@ -346,11 +238,26 @@ static uint64_t point_ns(const struct stream_info *i, unsigned point)
     return 0;
 }
 
-static bool add_common_duration(struct strbuf *out, const struct stream_info *i,
+static bool add_common_duration(struct strbuf *out, const struct stream *s,
                                 const struct format_part *part)
 {
-    uint64_t from = point_ns(i, part->duration.from), to = point_ns(i, part->duration.to);
+    uint64_t from = point_ns(s, part->duration.from), to = point_ns(s, part->duration.to);
     return from && to >= from && add_u64(out, (to - from) / part->duration.unit_ns);
+}
+
+static void add_wall_time(struct strbuf *out, uint64_t ns, struct bytes format, bool local)
+{
+    add_time(out, (time_t)(ns / NS_PER_S), (unsigned)(ns % NS_PER_S), format, local);
+}
+
+static bool add_peer_time(const struct tls_connection *c, bool until,
+                          const struct format_part *part, struct strbuf *out)
+{
+    int64_t at;
+    if (!tls_connection_peer_time(c, until, &at))
+        return false;
+    add_time(out, at, 0, part->text, false);
+    return true;
 }
 
 static bool time_value(struct stream *s, const struct format_part *part, struct strbuf *out)
@@ -360,14 +267,24 @@ static bool time_value(struct stream *s, const struct format_part *part, struct 
     switch ((int)part->op) {
     case FORMAT_START_TIME:
     case FORMAT_START_TIME_LOCAL:
-        add_time(out, i->start_wall_ns, part->text, part->op == FORMAT_START_TIME_LOCAL);
+        add_wall_time(out, i->start_wall_ns, part->text, part->op == FORMAT_START_TIME_LOCAL);
         return true;
     case FORMAT_EMIT_TIME:
     case FORMAT_EMIT_TIME_LOCAL:
-        add_time(out, clock->wall_ns(clock), part->text, part->op == FORMAT_EMIT_TIME_LOCAL);
+        add_wall_time(out, clock->wall_ns(clock), part->text, part->op == FORMAT_EMIT_TIME_LOCAL);
         return true;
+    case FORMAT_DOWNSTREAM_PEER_CERT_V_START:
+    case FORMAT_DOWNSTREAM_PEER_CERT_V_END:
+        return add_peer_time(s->conn->tls, part->op == FORMAT_DOWNSTREAM_PEER_CERT_V_END, part,
+                             out);
+    case FORMAT_UPSTREAM_PEER_CERT_V_START:
+    case FORMAT_UPSTREAM_PEER_CERT_V_END:
+        return add_peer_time(i->upstream_tls, part->op == FORMAT_UPSTREAM_PEER_CERT_V_END, part,
+                             out);
     case FORMAT_COMMON_DURATION:
-        return add_common_duration(out, i, part);
+        return add_common_duration(out, s, part);
+    case FORMAT_DOWNSTREAM_HANDSHAKE_DURATION:
+        return add_span(out, point_ns(s, POINT_DS_CX_BEG), handshake_ns(s));
     case FORMAT_DURATION:
         return add_span(out, i->start_ns, i->end_ns ? i->end_ns : loop_now_ns(s->worker->loop));
     case FORMAT_REQUEST_DURATION:
@@ -379,7 +296,7 @@ static bool time_value(struct stream *s, const struct format_part *part, struct 
     case FORMAT_RESPONSE_TX_DURATION:
         return add_span(out, i->upstream_first_rx_ns, i->end_ns);
     default:
-        return upstream_value(s, part->op, out);
+        return format_upstream(s, part, out);
     }
 }
 
@@ -404,7 +321,62 @@ static bool add_log_type(struct strbuf *out, const struct stream *s)
     return add(out, bytes_of(names[s->info.log_type]));
 }
 
-bool format_value(struct stream *s, const struct format_part *part, struct strbuf *out)
+static NOINLINE bool add_environment(struct strbuf *out, struct bytes variable)
+{
+    char name[256];
+    snprintf(name, sizeof(name), "%.*s", BYTES_ARG(variable));
+    const char *value = getenv(name);
+    return add(out, value ? bytes_of(value) : BYTES("-")); /* text, also in JSON */
+}
+
+/* Those of HTTP/2 are not known when a request is logged: its frames may be made later. */
+static bool wire_value(const struct stream *s, unsigned op, struct strbuf *out)
+{
+    const struct stream_info *i = &s->info;
+    bool upstream = op < FORMAT_DOWNSTREAM_WIRE_BYTES_SENT;
+    const struct wire_bytes *w = upstream ? &i->upstream_bytes : &i->downstream_bytes;
+    if (upstream ? i->has_upstream_address && i->upstream_protocol == PROTOCOL_HTTP2
+                 : i->log_type != ACCESS_LOG_NOT_SET && s->request.protocol == PROTOCOL_HTTP2)
+        return false;
+    switch (op - (upstream ? FORMAT_UPSTREAM_WIRE_BYTES_SENT : FORMAT_DOWNSTREAM_WIRE_BYTES_SENT)) {
+    case 0:
+        return add_u64(out, w->sent);
+    case 1:
+        return add_u64(out, w->received);
+    case 2: /* HTTP/1 does not compress fields */
+    case 4:
+        return add_u64(out, w->fields_sent);
+    default:
+        return add_u64(out, wire_bytes_fields_received(w));
+    }
+}
+
+static bool size_value(const struct stream *s, enum format_op op, struct strbuf *out)
+{
+    switch ((int)op) {
+    case FORMAT_BYTES_RECEIVED:
+        return add_u64(out, s->info.bytes_received);
+    case FORMAT_BYTES_SENT:
+        return add_u64(out, s->info.bytes_sent);
+    case FORMAT_REQUEST_HEADERS_BYTES:
+        return add_u64(out, s->request_headers.byte_size);
+    case FORMAT_RESPONSE_HEADERS_BYTES:
+        return add_u64(out, s->info.response_header_bytes);
+    case FORMAT_RESPONSE_TRAILERS_BYTES:
+        return add_u64(out, s->response_trailers.byte_size);
+    case FORMAT_BYTES_RETRANSMITTED: /* of QUIC */
+    case FORMAT_PACKETS_RETRANSMITTED:
+        return add_u64(out, 0);
+    case FORMAT_CUSTOM_FLAGS: /* no filter sets any */
+    case FORMAT_LOCAL_REPLY_BODY:
+        return true;
+    default:
+        return op >= FORMAT_UPSTREAM_WIRE_BYTES_SENT &&
+               op <= FORMAT_DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED && wire_value(s, op, out);
+    }
+}
+
+bool format_whole(struct stream *s, const struct format_part *part, struct strbuf *out)
 {
     const struct stream_info *i = &s->info;
     switch ((int)part->op) {
@@ -418,49 +390,65 @@ bool format_value(struct stream *s, const struct format_part *part, struct strbu
         return add_header(out, &s->response_trailers, part);
     case FORMAT_REQ_WITHOUT_QUERY:
         return add_without_query(out, &s->request_headers, part);
-    case FORMAT_PROTOCOL:
-        return (!s->priv->no_request || s->conn->requests) &&
-               add_protocol(out, s->request.protocol);
     case FORMAT_RESPONSE_CODE:
         return add_response_code(out, s);
     case FORMAT_RESPONSE_CODE_DETAILS:
         return add_details(out, bytes_of(i->details), part->keep_spaces);
+    case FORMAT_UPSTREAM_TRANSPORT_FAILURE_REASON:
+        return add_details(out, i->upstream_failure_reason, false);
     case FORMAT_PATH:
         return format_path(s, part, out);
     case FORMAT_QUERY_PARAM:
         return format_query_param(s, part, out);
+    case FORMAT_QUERY_PARAMS:
+        return format_query_params(s, part, out);
     case FORMAT_RESPONSE_FLAGS:
         return add_flags(out, i->flags, false);
     case FORMAT_RESPONSE_FLAGS_LONG:
         return add_flags(out, i->flags, true);
     case FORMAT_CONNECTION_TERMINATION_DETAILS:
         return add(out, bytes_of(i->termination_details));
-    case FORMAT_BYTES_RECEIVED:
-        return add_u64(out, i->bytes_received);
-    case FORMAT_BYTES_SENT:
-        return add_u64(out, i->bytes_sent);
-    case FORMAT_REQUEST_HEADERS_BYTES:
-        return add_u64(out, i->request_header_bytes);
-    case FORMAT_RESPONSE_HEADERS_BYTES:
-        return add_u64(out, i->response_header_bytes);
     case FORMAT_GRPC_STATUS:
         return add_grpc_status(out, s, (enum format_grpc)part->grpc);
     case FORMAT_GRPC_STATUS_NUMBER:
         return add_grpc_status(out, s, GRPC_NUMBER);
     case FORMAT_FILTER_STATE:
         return format_filter_state(s, part, out);
+    case FORMAT_DYNAMIC_METADATA:
+    case FORMAT_CLUSTER_METADATA:
+    case FORMAT_UPSTREAM_METADATA:
+    case FORMAT_METADATA:
+        return format_metadata(s, part, false, out);
     case FORMAT_UNIQUE_ID:
         return add_unique_id(out, s);
     case FORMAT_HOSTNAME:
         return add_hostname(out);
-    case FORMAT_ENVIRONMENT: {
-        char name[256];
-        snprintf(name, sizeof(name), "%.*s", BYTES_ARG(part->text));
-        return add(out, bytes_of(getenv(name)));
-    }
+    case FORMAT_ENVIRONMENT:
+        return add_environment(out, part->text);
     case FORMAT_ACCESS_LOG_TYPE:
         return add_log_type(out, s);
     default:
-        return time_value(s, part, out);
+        return size_value(s, part->op, out) || time_value(s, part, out);
     }
+}
+
+/* The first that has something to say. */
+static bool among_value(struct stream *s, const struct format_part *part, struct strbuf *out)
+{
+    for (unsigned i = 0; i < part->among.n_parts; i++) {
+        if (format_value(s, &part->among.parts[i], out))
+            return true;
+    }
+    return false;
+}
+
+bool format_value(struct stream *s, const struct format_part *part, struct strbuf *out)
+{
+    size_t before = out->len;
+    bool any = part->op == FORMAT_COALESCE ? among_value(s, part, out) : format_whole(s, part, out);
+    if (!any)
+        strbuf_cut(out, before);
+    else if (out->len - before > part->max_length)
+        strbuf_cut(out, before + part->max_length);
+    return any;
 }

@@ -12,14 +12,6 @@ bool grpc_status_read(const struct headers *h, unsigned *status)
     return true;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 struct bytes grpc_message_read(const struct headers *h, struct arena *a)
 {
     struct bytes v = headers_get(h, HEADER_GRPC_MESSAGE);

@@ -3,10 +3,8 @@
 #include "dataplane/http/stream_internal.h"
 #include "dataplane/net/transport_tls.h"
 
-static const struct bytes name = {"x-forwarded-client-cert", sizeof("x-forwarded-client-cert") - 1};
-
 /* A name of a certificate can hold any byte. What would end the element is quoted, as the header's
- * format has it, and what would end the header is escaped. */
+ * format has it, and what would end the header or the quotes is escaped. */
 static void add_value(struct strbuf *out, struct bytes v)
 {
     bool quote = false;
@@ -18,8 +16,8 @@ static void add_value(struct strbuf *out, struct bytes v)
         unsigned char c = (unsigned char)v.data[i];
         if (c < 0x20 || c == 0x7f)
             strbuf_printf(out, "%%%02X", c);
-        else if (c == '"')
-            strbuf_add_str(out, "\\\"");
+        else if (quote && (c == '"' || c == '\\'))
+            strbuf_printf(out, "\\%c", c);
         else
             strbuf_add_char(out, (char)c);
     }
@@ -41,16 +39,12 @@ static void add_names(struct strbuf *out, const struct transport *t, const char 
         strbuf_printf(out, "%s%s=", out->len ? ";" : "", key);
 }
 
+/* What has its own escapes: a subject as RFC 2253 writes it, PEM in URL encoding. */
 static void add_quoted(struct strbuf *out, const struct transport *t, const char *key,
                        enum tls_question q, struct arena *a)
 {
-    struct bytes v = transport_tls_text(t, q, a);
     strbuf_printf(out, ";%s=\"", key);
-    for (size_t i = 0; i < v.len; i++) {
-        if (v.data[i] == '"')
-            strbuf_add_char(out, '\\');
-        strbuf_add_char(out, v.data[i]);
-    }
+    strbuf_add_bytes(out, transport_tls_text(t, q, a));
     strbuf_add_char(out, '"');
 }
 
@@ -87,14 +81,14 @@ void hcm_client_cert(struct stream *s)
     struct bytes old = BYTES_NONE;
     bool mutual = transport_tls_peer_presented(t);
     if (mutual && (how == CLIENT_CERT_FORWARD_ONLY || how == CLIENT_CERT_APPEND_FORWARD))
-        old = headers_get_all(h, name);
+        old = headers_get_all_id(h, HEADER_X_FORWARDED_CLIENT_CERT);
     if (mutual && how == CLIENT_CERT_FORWARD_ONLY)
         return;
-    headers_remove(h, name);
+    headers_remove_id(h, HEADER_X_FORWARDED_CLIENT_CERT);
     if (!mutual || how == CLIENT_CERT_SANITIZE)
         return;
     struct bytes own = element(s, t);
     if (old.len)
         own = bytes_of(arena_printf(s->arena, "%.*s,%.*s", BYTES_ARG(old), BYTES_ARG(own)));
-    headers_add(h, name, own);
+    headers_add_id(h, HEADER_X_FORWARDED_CLIENT_CERT, own);
 }

@@ -38,7 +38,7 @@ static struct bytes ip_text(struct stream *s, const struct address *a)
 static void append(struct stream *s, enum header_id id, const char *separator, struct bytes value)
 {
     struct headers *h = &s->request_headers;
-    struct bytes old = headers_get_all(h, header_name(id));
+    struct bytes old = headers_get_all_id(h, id);
     if (old.len)
         value = bytes_of(
             arena_printf(s->arena, "%.*s%s%.*s", BYTES_ARG(old), separator, BYTES_ARG(value)));
@@ -63,7 +63,7 @@ static void append_forwarded_for(struct stream *s, const struct address *peer)
 static bool from_forwarded_for(struct stream *s, unsigned skip, struct address *out, bool *single)
 {
     *single = false;
-    struct bytes all = headers_get_all(&s->request_headers, header_name(HEADER_X_FORWARDED_FOR));
+    struct bytes all = headers_get_all_id(&s->request_headers, HEADER_X_FORWARDED_FOR);
     if (!all.len)
         return false;
     struct bytes left = all;
@@ -113,10 +113,9 @@ static void clean_external(struct stream *s, bool edge)
         H("x-envoy-hedge-on-per-try-timeout"),
     };
     static const struct bytes at_edge[] = {
-        H("x-envoy-decorator-operation"),
-        H("x-envoy-downstream-service-cluster"),
-        H("x-envoy-downstream-service-node"),
-        H("x-envoy-original-path"),
+        H("x-envoy-decorator-operation"),     H("x-envoy-downstream-service-cluster"),
+        H("x-envoy-downstream-service-node"), H("x-envoy-original-path"),
+        H("x-envoy-original-host"),
 #undef H
     };
     struct headers *h = &s->request_headers;
@@ -136,10 +135,12 @@ static struct bytes transport_scheme(const struct stream *s)
     return s->conn->tls ? BYTES("https") : BYTES("http");
 }
 
-static void forwarded_port(struct stream *s)
+/* The port that the client came to; what it says of it itself counts where it is trusted. */
+static void forwarded_port(struct stream *s, bool trusted)
 {
     struct headers *h = &s->request_headers;
-    if (!s->manager->append_x_forwarded_port || headers_has(h, HEADER_X_FORWARDED_PORT))
+    if (!s->manager->append_x_forwarded_port ||
+        (trusted && headers_has(h, HEADER_X_FORWARDED_PORT)))
         return;
     const struct address *local = connection_local(s->conn->connection);
     headers_set_id(h, HEADER_X_FORWARDED_PORT, arena_u64(s->arena, local->port));
@@ -158,6 +159,15 @@ static void set_scheme(struct stream *s)
         headers_set_id(h, HEADER_SCHEME, BYTES("http"));
     else
         headers_set_id(h, HEADER_SCHEME, transport_scheme(s));
+}
+
+/* Nobody has told which scheme the client used. */
+static void no_proxy_before(struct stream *s)
+{
+    struct headers *h = &s->request_headers;
+    if (!headers_has(h, HEADER_SCHEME))
+        headers_add_id(h, HEADER_SCHEME, transport_scheme(s));
+    headers_add_id(h, HEADER_X_FORWARDED_PROTO, transport_scheme(s));
 }
 
 /* add_user_agent: whose proxy this is, for the next one. */
@@ -179,8 +189,10 @@ static bool find_client(struct stream *s, const struct address *peer, bool *sing
 {
     const struct http_manager *m = s->manager;
     struct headers *h = &s->request_headers;
-    if (!m->use_remote_address)
+    if (!m->use_remote_address) {
+        forwarded_port(s, true);
         return from_forwarded_for(s, m->xff_num_trusted_hops, &s->remote, single);
+    }
     bool ignored;
     bool none = !headers_has(h, HEADER_X_FORWARDED_FOR);
     bool found = m->xff_num_trusted_hops > 0 &&
@@ -190,10 +202,9 @@ static bool find_client(struct stream *s, const struct address *peer, bool *sing
     *single = none;
     if (!m->skip_xff_append)
         append_forwarded_for(s, peer);
-    if (!m->xff_num_trusted_hops || !headers_has(h, HEADER_X_FORWARDED_PROTO)) {
+    if (!m->xff_num_trusted_hops || !headers_has(h, HEADER_X_FORWARDED_PROTO))
         headers_set_id(h, HEADER_X_FORWARDED_PROTO, transport_scheme(s));
-        forwarded_port(s);
-    }
+    forwarded_port(s, m->xff_num_trusted_hops > 0);
     return true;
 }
 
@@ -206,9 +217,10 @@ void hcm_forwarded(struct stream *s)
     headers_remove_id(h, HEADER_X_ENVOY_INTERNAL);
     hcm_client_cert(s);
     bool found = find_client(s, peer, &single);
-    if (!headers_has(h, HEADER_X_FORWARDED_PROTO))
-        headers_set_id(h, HEADER_X_FORWARDED_PROTO, transport_scheme(s));
-    set_scheme(s);
+    if (headers_has(h, HEADER_X_FORWARDED_PROTO))
+        set_scheme(s);
+    else
+        no_proxy_before(s);
     s->remote_is_internal = single && found && is_internal_address(m, &s->remote);
     if (!found)
         s->remote = *peer;
@@ -225,7 +237,7 @@ void hcm_forwarded(struct stream *s)
     else if (edge)
         headers_remove_id(h, HEADER_X_ENVOY_EXTERNAL_ADDRESS);
     if (m->generate_request_id &&
-        (!headers_has(h, HEADER_X_REQUEST_ID) || (edge && !m->preserve_external_request_id))) {
+        (!headers_get(h, HEADER_X_REQUEST_ID).len || (edge && !m->preserve_external_request_id))) {
         char *id = arena_alloc(s->arena, 37);
         random_uuid4(&s->worker->random, id);
         headers_set_id(h, HEADER_X_REQUEST_ID, bytes_from(id, 36));

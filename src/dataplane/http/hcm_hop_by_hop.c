@@ -37,7 +37,7 @@ static void clean_te(struct headers *h)
 {
     if (!headers_has(h, HEADER_TE))
         return;
-    struct bytes rest = headers_get_all(h, header_name(HEADER_TE));
+    struct bytes rest = headers_get_all_id(h, HEADER_TE);
     bool trailers = false;
     while (rest.data)
         trailers |= bytes_eq_nocase(bytes_trim(bytes_split(&rest, ',')), BYTES("trailers"));
@@ -50,7 +50,7 @@ static void clean_te(struct headers *h)
 bool hcm_remove_hop_by_hop(struct headers *h, bool request)
 {
     if (headers_has(h, HEADER_CONNECTION)) {
-        struct bytes named = headers_get_all(h, header_name(HEADER_CONNECTION));
+        struct bytes named = headers_get_all_id(h, HEADER_CONNECTION);
         if (!remove_named(h, named, request))
             return false;
         headers_remove_id(h, HEADER_CONNECTION);

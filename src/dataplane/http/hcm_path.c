@@ -4,20 +4,12 @@
  * no escape, dot segments (also with ";parameters"), backslashes, repeated slashes. The query is
  * left alone. */
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The byte of an escape at p, or -1. */
 static int escaped_byte(const char *p, const char *end)
 {
-    if (end - p < 3 || p[0] != '%' || hex(p[1]) < 0 || hex(p[2]) < 0)
+    if (end - p < 3 || p[0] != '%' || hex_digit(p[1]) < 0 || hex_digit(p[2]) < 0)
         return -1;
-    return hex(p[1]) << 4 | hex(p[2]);
+    return hex_digit(p[1]) << 4 | hex_digit(p[2]);
 }
 
 static bool has_escaped_slash(struct bytes path)
@@ -64,7 +56,8 @@ struct path_writer {
 static void put_char(struct path_writer *w, char c)
 {
     w->out[w->len++] = c;
-    if (w->len < 3 || w->stray != w->len - 3 || hex(w->out[w->len - 2]) < 0 || hex(c) < 0)
+    if (w->len < 3 || w->stray != w->len - 3 || hex_digit(w->out[w->len - 2]) < 0 ||
+        hex_digit(c) < 0)
         return;
     char *digits = w->out + w->stray + 1;
     memmove(digits + 2, digits, 2);

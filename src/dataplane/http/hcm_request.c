@@ -68,6 +68,8 @@ const struct stream_error *hcm_request(struct stream *s, const char **details)
         stream_direct_reply(s, e->status, BYTES_NONE, e->details);
         return e;
     }
+    if (!e && UNLIKELY(s->priv->tunnel == TUNNEL_UPGRADE))
+        e = hcm_connect_udp(s);
     if (e)
         return e;
     normalize_host(s);

@@ -44,10 +44,32 @@ static void add_via(struct stream *s, struct headers *h)
     struct bytes via = s->manager->via;
     if (!via.len)
         return;
-    struct bytes old = headers_get_all(h, header_name(HEADER_VIA));
+    struct bytes old = headers_get_all_id(h, HEADER_VIA);
     if (old.len)
         via = bytes_of(arena_printf(s->arena, "%.*s, %.*s", BYTES_ARG(old), BYTES_ARG(via)));
     headers_set_id(h, HEADER_VIA, via);
+}
+
+/* Who asks for a trace wants to know by which name to find it; from outside nobody may ask. */
+static bool is_traced(const struct stream *s)
+{
+    return s->remote_is_internal &&
+           headers_get_name(&s->request_headers, BYTES("x-envoy-force-trace")).data;
+}
+
+static void add_request_id(struct stream *s, struct headers *h)
+{
+    if (!s->manager->always_set_request_id_in_response && !is_traced(s))
+        return;
+    struct bytes id = headers_get(&s->request_headers, HEADER_X_REQUEST_ID);
+    if (id.data)
+        headers_set_id(h, HEADER_X_REQUEST_ID, id);
+}
+
+void hcm_informational(struct stream *s, struct headers *h)
+{
+    hcm_remove_hop_by_hop(h, false);
+    add_request_id(s, h);
 }
 
 void hcm_response(struct stream *s)
@@ -60,10 +82,6 @@ void hcm_response(struct stream *s)
     if (!headers_has(h, HEADER_DATE))
         headers_add_id(h, HEADER_DATE, arena_dup(s->arena, date_now(s)));
     add_server(s, h);
-    if (s->manager->always_set_request_id_in_response) {
-        struct bytes id = headers_get(&s->request_headers, HEADER_X_REQUEST_ID);
-        if (id.len)
-            headers_set_id(h, HEADER_X_REQUEST_ID, id);
-    }
+    add_request_id(s, h);
     add_via(s, h);
 }

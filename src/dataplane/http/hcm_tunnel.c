@@ -101,7 +101,7 @@ void hcm_tunnel_response(struct stream *s)
     struct headers *h = &s->response_headers;
     struct bytes type = BYTES_NONE;
     if (s->priv->tunnel == TUNNEL_UPGRADE)
-        type = headers_get_all(h, header_name(HEADER_UPGRADE));
+        type = headers_get_all_id(h, HEADER_UPGRADE);
     hcm_remove_hop_by_hop(h, false);
     if (!type.data)
         return;

@@ -8,58 +8,60 @@ static struct bytes value_of(const struct header_addition *add, struct stream *s
     return add->literal ? add->text : format_stream(&add->value, s);
 }
 
-/* "host" is what HTTP/1 calls the authority. */
-static struct bytes name_of(struct bytes name)
-{
-    return bytes_eq(name, BYTES("host")) ? BYTES(":authority") : name;
-}
-
-/* What becomes of one addition; data NULL: nothing. */
+/* What becomes of one addition; name NULL: nothing. Names of a configuration are no pseudo headers
+ * and not "host": it would have been refused. */
 struct decided {
-    struct bytes name, value;
+    struct header_key key;
+    struct bytes value;
     bool overwrites;
 };
 
 static struct decided decide(const struct header_addition *add, struct stream *s,
                              const struct headers *h)
 {
-    struct decided d = {name_of(add->name), value_of(add, s), false},
-                   nothing = {.overwrites = false};
+    struct decided d = {add->key, value_of(add, s), false}, nothing = {.overwrites = false};
     if (d.value.len == 0 && !add->keep_empty_value)
         return nothing;
     switch (add->action) {
     case APPEND_IF_EXISTS_OR_ADD:
-        d.overwrites = d.name.data[0] == ':'; /* there is only one */
         return d;
     case ADD_IF_ABSENT:
-        return headers_get_name(h, d.name).data ? nothing : d;
+        return headers_get_key(h, d.key).data ? nothing : d;
     case OVERWRITE_IF_EXISTS_OR_ADD:
         d.overwrites = true;
         return d;
     case OVERWRITE_IF_EXISTS:
         d.overwrites = true;
-        return headers_get_name(h, d.name).data ? d : nothing;
+        return headers_get_key(h, d.key).data ? d : nothing;
     }
     return nothing;
+}
+
+static void apply(const struct decided *d, struct headers *h, bool overwriting)
+{
+    if (!d->key.name.data || d->overwrites != overwriting)
+        return;
+    if (overwriting)
+        headers_set_key(h, d->key, d->value);
+    else
+        headers_append_key(h, d->key, d->value);
 }
 
 /* All values and conditions see the headers as they were after the removals; then those that
  * overwrite come first. */
 static void mutate(const struct header_mutations *m, struct stream *s, struct headers *h)
 {
+    struct decided few[4], *all = few;
     for (unsigned i = 0; i < m->n_remove; i++)
-        headers_remove(h, m->remove[i]);
-    if (m->n_add == 0)
-        return;
-    struct decided *all = ARENA_ARRAY(s->arena, struct decided, m->n_add);
+        headers_remove_key(h, m->remove[i]);
+    if (m->n_add > ARRAY_SIZE(few))
+        all = ARENA_ARRAY(s->arena, struct decided, m->n_add);
     for (unsigned i = 0; i < m->n_add; i++)
         all[i] = decide(&m->add[i], s, h);
     for (unsigned i = 0; i < m->n_add; i++)
-        if (all[i].name.data && all[i].overwrites)
-            headers_set(h, all[i].name, all[i].value);
+        apply(&all[i], h, true);
     for (unsigned i = 0; i < m->n_add; i++)
-        if (all[i].name.data && !all[i].overwrites)
-            headers_append(h, all[i].name, all[i].value);
+        apply(&all[i], h, false);
 }
 
 /* The cluster weight's come first; the other three from the most specific on, so that the least

@@ -13,104 +13,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
-
-/* X(enumerator, name) */
-#define HEADER_LIST(X)                                                                             \
-    X(METHOD, ":method")                                                                           \
-    X(SCHEME, ":scheme")                                                                           \
-    X(AUTHORITY, ":authority")                                                                     \
-    X(PATH, ":path")                                                                               \
-    X(PROTOCOL, ":protocol")                                                                       \
-    X(STATUS, ":status")                                                                           \
-    X(HOST, "host")                                                                                \
-    X(CONNECTION, "connection")                                                                    \
-    X(CONTENT_LENGTH, "content-length")                                                            \
-    X(CONTENT_TYPE, "content-type")                                                                \
-    X(TRANSFER_ENCODING, "transfer-encoding")                                                      \
-    X(TE, "te")                                                                                    \
-    X(TRAILER, "trailer")                                                                          \
-    X(UPGRADE, "upgrade")                                                                          \
-    X(KEEP_ALIVE, "keep-alive")                                                                    \
-    X(PROXY_CONNECTION, "proxy-connection")                                                        \
-    X(EXPECT, "expect")                                                                            \
-    X(DATE, "date")                                                                                \
-    X(SERVER, "server")                                                                            \
-    X(LOCATION, "location")                                                                        \
-    X(USER_AGENT, "user-agent")                                                                    \
-    X(VIA, "via")                                                                                  \
-    X(X_REQUEST_ID, "x-request-id")                                                                \
-    X(X_FORWARDED_FOR, "x-forwarded-for")                                                          \
-    X(X_FORWARDED_PROTO, "x-forwarded-proto")                                                      \
-    X(X_FORWARDED_HOST, "x-forwarded-host")                                                        \
-    X(X_FORWARDED_PORT, "x-forwarded-port")                                                        \
-    X(X_CLIENT_TRACE_ID, "x-client-trace-id")                                                      \
-    X(X_ENVOY_EXTERNAL_ADDRESS, "x-envoy-external-address")                                        \
-    X(X_ENVOY_INTERNAL, "x-envoy-internal")                                                        \
-    X(X_ENVOY_ORIGINAL_PATH, "x-envoy-original-path")                                              \
-    X(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, "x-envoy-expected-rq-timeout-ms")                            \
-    X(X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS, "x-envoy-upstream-rq-timeout-ms")                            \
-    X(X_ENVOY_UPSTREAM_CANARY, "x-envoy-upstream-canary")                                          \
-    X(X_ENVOY_UPSTREAM_SERVICE_TIME, "x-envoy-upstream-service-time")                              \
-    X(X_ENVOY_ATTEMPT_COUNT, "x-envoy-attempt-count")                                              \
-    X(X_ENVOY_OVERLOADED, "x-envoy-overloaded")                                                    \
-    X(X_ENVOY_RATELIMITED, "x-envoy-ratelimited")                                                  \
-    X(X_ENVOY_RETRY_ON, "x-envoy-retry-on")                                                        \
-    X(X_ENVOY_RETRY_GRPC_ON, "x-envoy-retry-grpc-on")                                              \
-    X(X_ENVOY_MAX_RETRIES, "x-envoy-max-retries")                                                  \
-    X(X_ENVOY_RETRIABLE_STATUS_CODES, "x-envoy-retriable-status-codes")                            \
-    X(X_ENVOY_RETRIABLE_HEADER_NAMES, "x-envoy-retriable-header-names")                            \
-    X(X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT, "x-envoy-hedge-on-per-try-timeout")                        \
-    X(X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS, "x-envoy-upstream-rq-per-try-timeout-ms")            \
-    X(GRPC_STATUS, "grpc-status")                                                                  \
-    X(GRPC_MESSAGE, "grpc-message")                                                                \
-    X(COOKIE, "cookie")                                                                            \
-    X(AUTHORIZATION, "authorization")                                                              \
-    X(ACCEPT, "accept")                                                                            \
-    X(ACCEPT_ENCODING, "accept-encoding")                                                          \
-    X(ACCESS_CONTROL_REQUEST_HEADERS, "access-control-request-headers")                            \
-    X(ACCESS_CONTROL_REQUEST_METHOD, "access-control-request-method")                              \
-    X(ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK, "access-control-request-private-network")            \
-    X(CACHE_CONTROL, "cache-control")                                                              \
-    X(CONTENT_ENCODING, "content-encoding")                                                        \
-    X(GRPC_ACCEPT_ENCODING, "grpc-accept-encoding")                                                \
-    X(GRPC_TIMEOUT, "grpc-timeout")                                                                \
-    X(IF_MATCH, "if-match")                                                                        \
-    X(IF_MODIFIED_SINCE, "if-modified-since")                                                      \
-    X(IF_NONE_MATCH, "if-none-match")                                                              \
-    X(IF_RANGE, "if-range")                                                                        \
-    X(IF_UNMODIFIED_SINCE, "if-unmodified-since")                                                  \
-    X(ORIGIN, "origin")                                                                            \
-    X(PRAGMA, "pragma")                                                                            \
-    X(PROXY_STATUS, "proxy-status")                                                                \
-    X(REFERER, "referer")                                                                          \
-    X(X_ENVOY_DECORATOR_OPERATION, "x-envoy-decorator-operation")                                  \
-    X(X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, "x-envoy-downstream-service-cluster")                    \
-    X(X_ENVOY_DOWNSTREAM_SERVICE_NODE, "x-envoy-downstream-service-node")                          \
-    X(X_ENVOY_IS_TIMEOUT_RETRY, "x-envoy-is-timeout-retry")                                        \
-    X(X_ENVOY_ORIGINAL_HOST, "x-envoy-original-host")                                              \
-    X(AGE, "age")                                                                                  \
-    X(ETAG, "etag")                                                                                \
-    X(EXPIRES, "expires")                                                                          \
-    X(LAST_MODIFIED, "last-modified")                                                              \
-    X(VARY, "vary")                                                                                \
-    X(X_ENVOY_DEGRADED, "x-envoy-degraded")                                                        \
-    X(X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL, "x-envoy-immediate-health-check-fail")                  \
-    X(X_ENVOY_UPSTREAM_HEALTHCHECKED_CLUSTER, "x-envoy-upstream-healthchecked-cluster")            \
-    X(ACCESS_CONTROL_ALLOW_CREDENTIALS, "access-control-allow-credentials")                        \
-    X(ACCESS_CONTROL_ALLOW_HEADERS, "access-control-allow-headers")                                \
-    X(ACCESS_CONTROL_ALLOW_METHODS, "access-control-allow-methods")                                \
-    X(ACCESS_CONTROL_ALLOW_ORIGIN, "access-control-allow-origin")                                  \
-    X(ACCESS_CONTROL_ALLOW_PRIVATE_NETWORK, "access-control-allow-private-network")                \
-    X(ACCESS_CONTROL_EXPOSE_HEADERS, "access-control-expose-headers")                              \
-    X(ACCESS_CONTROL_MAX_AGE, "access-control-max-age")
-
-enum header_id {
-    HEADER_OTHER,
-#define X(id, name) HEADER_##id,
-    HEADER_LIST(X)
-#undef X
-        HEADER_ID_COUNT
-};
+#include "base/header_name.h"
 
 struct header {
     struct bytes name, value;
@@ -134,9 +37,6 @@ static inline void headers_init(struct headers *h, struct arena *a)
 /* Room for n entries in all, so that adding them allocates once. */
 void headers_reserve(struct headers *h, uint32_t n);
 MUST_CHECK bool headers_try_reserve(struct headers *h, uint32_t n); /* false: no memory */
-/* The id of a lower-case name. */
-enum header_id header_id_of(struct bytes name);
-struct bytes header_name(enum header_id id);
 /* Fields that frame or route a message, or speak of the connection, mean nothing in trailers. */
 bool header_forbidden_in_trailers(enum header_id id);
 
@@ -156,9 +56,21 @@ static inline unsigned headers_status(const struct headers *h)
     return a < 9 && b < 10 && c < 10 ? (a + 1) * 100 + b * 10 + c : 0;
 }
 struct bytes headers_get_name(const struct headers *h, struct bytes lower_name);
+struct bytes headers_get_other(const struct headers *h, struct bytes name); /* without a number */
+static inline struct bytes headers_get_key(const struct headers *h, struct header_key k)
+{
+    return k.id != HEADER_OTHER ? headers_get(h, k.id) : headers_get_other(h, k.name);
+}
 /* All values joined with "," as Envoy's %REQ()% sees repeated headers; data == NULL
  * when there is none. Joins in the arena only when there are several. */
 struct bytes headers_get_all(const struct headers *h, struct bytes lower_name);
+struct bytes headers_get_several(const struct headers *h, enum header_id id, struct bytes name);
+static inline struct bytes headers_get_all_id(const struct headers *h, enum header_id id)
+{
+    if (!h->first[id])
+        return BYTES_NONE;
+    return h->ever_repeated ? headers_get_several(h, id, header_name(id)) : headers_get(h, id);
+}
 /* One value after the other, as config/matcher.h's header_values asks for them. */
 bool headers_values(const void *headers, struct bytes lower_name, uint32_t *at,
                     struct bytes *value);
@@ -168,18 +80,59 @@ static inline bool headers_has(const struct headers *h, enum header_id id)
 }
 /* Adds at the end (pseudo headers: after the other pseudo headers). */
 void headers_add(struct headers *h, struct bytes lower_name, struct bytes value);
-void headers_add_id(struct headers *h, enum header_id id, struct bytes value);
+void headers_add_slowly(struct headers *h, enum header_id id, struct bytes name,
+                        struct bytes value);
+static inline void headers_add_id(struct headers *h, enum header_id id, struct bytes value)
+{
+    struct bytes name = header_name(id);
+    uint32_t at = h->n;
+    bool moves = header_is_pseudo(id) && at && !header_is_pseudo(h->entries[at - 1].id);
+    if (UNLIKELY(at == h->cap || h->first[id] || moves)) {
+        headers_add_slowly(h, id, name, value);
+        return;
+    }
+    h->entries[at] = (struct header){name, value, (uint16_t)id};
+    h->byte_size += (uint32_t)(name.len + value.len);
+    h->n = at + 1;
+    h->first[id] = (uint16_t)(at + 1);
+}
+/* Of a name that has no number and does not begin with ":". */
+static inline void headers_add_other(struct headers *h, struct bytes name, struct bytes value)
+{
+    uint32_t at = h->n;
+    if (UNLIKELY(at == h->cap)) {
+        headers_add_slowly(h, HEADER_OTHER, name, value);
+        return;
+    }
+    h->entries[at] = (struct header){name, value, HEADER_OTHER};
+    h->byte_size += (uint32_t)(name.len + value.len);
+    h->n = at + 1;
+}
 /* A header that a request or a response has once is a list to which this joins ("a,b"); others get
  * one more entry. */
 void headers_append(struct headers *h, struct bytes lower_name, struct bytes value);
+void headers_append_key(struct headers *h, struct header_key k, struct bytes value);
 /* The same for a head that a codec has read line by line with headers_add(). */
 void headers_join_lines(struct headers *h);
 /* Replaces every entry of that name by one (at the first one's place), or adds. */
 void headers_set(struct headers *h, struct bytes lower_name, struct bytes value);
-void headers_set_id(struct headers *h, enum header_id id, struct bytes value);
+void headers_set_key(struct headers *h, struct header_key k, struct bytes value);
+void headers_set_found(struct headers *h, enum header_id id, struct bytes value);
+static inline void headers_set_id(struct headers *h, enum header_id id, struct bytes value)
+{
+    if (h->first[id])
+        headers_set_found(h, id, value);
+    else
+        headers_add_id(h, id, value);
+}
 /* Returns the number removed. */
 unsigned headers_remove(struct headers *h, struct bytes lower_name);
-unsigned headers_remove_id(struct headers *h, enum header_id id);
+unsigned headers_remove_key(struct headers *h, struct header_key k);
+unsigned headers_remove_found(struct headers *h, enum header_id id);
+static inline unsigned headers_remove_id(struct headers *h, enum header_id id)
+{
+    return h->first[id] ? headers_remove_found(h, id) : 0;
+}
 /* for (const struct header *e = h->entries; e < headers_end(h); e++) is fine while nothing is added
  * or removed. A list that never had one has no entries to count from. */
 static inline const struct header *headers_end(const struct headers *h)

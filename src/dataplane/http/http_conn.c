@@ -211,6 +211,7 @@ static void *on_stream_begin(void *owner, struct codec_stream *cs, struct header
     c->codec->begin_held = !http_conn_may_begin(c);
     *headers = &s->request_headers;
     c->codec->ops->set_trailers(cs, &s->request_trailers);
+    c->codec->bytes = &s->info.downstream_bytes;
     return s;
 }
 
@@ -415,6 +416,7 @@ static const struct connection_ops connection_ops = {
 void http_conn_stream_done(struct http_conn *c, bool reusable)
 {
     c->stream = NULL;
+    c->codec->bytes = NULL;
     if (c->closing)
         return;
     if (!reusable || !c->codec->ops->reusable(c->codec)) {
@@ -495,7 +497,7 @@ static struct http_conn *conn_make(struct worker *w, const struct listener_entry
     struct http_conn *c = NEW(struct http_conn);
     c->magic = HTTP_CONN_MAGIC;
     c->worker = w;
-    c->id = ++w->next_connection_id;
+    c->id = worker_connection_id(w);
     c->binding = b;
     node_pin(&b->node, w->slot);
     c->seen = w->snapshot ? w->snapshot->version : 0;

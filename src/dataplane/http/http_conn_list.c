@@ -43,7 +43,7 @@ struct http_conn_list *http_conn_list_new(struct worker *w)
     struct http_conn_list *list = NEW(struct http_conn_list);
     list_init(&list->conns);
     list_init(&list->dead);
-    list->h2_memory = h2_memory_new();
+    list->h2_memory = h2_memory_new(w->loop);
     defer_init(&list->reap, w->loop, DEFER_REAP, reap, list);
     defer_init(&list->go_on, w->loop, DEFER_REAP, go_on, list);
     return list;

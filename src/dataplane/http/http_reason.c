@@ -27,6 +27,7 @@ static const char *error_reason(unsigned status)
         [22] = "Unprocessable Entity",
         [23] = "Locked",
         [24] = "Failed Dependency",
+        [25] = "Too Early",
         [26] = "Upgrade Required",
         [28] = "Precondition Required",
         [29] = "Too Many Requests",
@@ -50,6 +51,8 @@ static const char *error_reason(unsigned status)
         text = client[status - 400];
     else if (status >= 500 && status < 512)
         text = server[status - 500];
+    if (status == 599)
+        text = "Last Unassigned Server Error Code"; /* so Envoy names it */
     return text ? text : "Unknown";
 }
 

@@ -9,7 +9,7 @@ static void build_grpc(struct stream *s, unsigned status, struct bytes body)
     headers_set_id(h, HEADER_CONTENT_TYPE, BYTES("application/grpc"));
     unsigned code = s->priv->grpc_status ? s->priv->grpc_status : grpc_status_of_http(status);
     headers_set_id(h, HEADER_GRPC_STATUS, arena_u64(s->arena, code));
-    if (body.len)
+    if (body.len && !s->priv->is_head) /* a body is what it stands for */
         headers_set_id(h, HEADER_GRPC_MESSAGE, grpc_message_encode(s->arena, body));
 }
 

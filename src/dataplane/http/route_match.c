@@ -45,11 +45,18 @@ static bool conditions_hold(const struct request_view *v, const struct route_ext
     return !r->grpc_only || grpc_content_type(v->q->headers);
 }
 
+/* As in Envoy, what matches any CONNECT matches HTTP's way to ask for UDP (RFC 9298) too. */
+static bool is_connect(const struct request_view *v)
+{
+    return v->connect ||
+           bytes_eq_nocase(headers_get(v->q->headers, HEADER_UPGRADE), BYTES("connect-udp"));
+}
+
 static bool accept_route(void *ctx, unsigned position)
 {
     const struct request_view *v = ctx;
     const struct route *r = v->vhost->routes[position].route;
-    if ((r->path_kind == ROUTE_PATH_CONNECT) != v->connect)
+    if (r->path_kind == ROUTE_PATH_CONNECT ? !is_connect(v) : v->connect)
         return false;
     if (r->path_kind == ROUTE_PATH_REGEX && !regex_full_match(r->extras->path_regex, v->path))
         return false;
@@ -58,15 +65,12 @@ static bool accept_route(void *ctx, unsigned position)
 
 static struct bytes lower_case(const struct headers *h, struct bytes b)
 {
-    for (size_t i = 0; i < b.len; i++) {
-        if (b.data[i] >= 'A' && b.data[i] <= 'Z') {
-            char *copy = arena_str(h->arena, b);
-            for (size_t j = i; j < b.len; j++)
-                copy[j] = ascii_lower(copy[j]);
-            return bytes_from(copy, b.len);
-        }
-    }
-    return b;
+    if (LIKELY(!bytes_have_upper(b)))
+        return b;
+    char *copy = arena_str(h->arena, b);
+    for (size_t i = 0; i < b.len; i++)
+        copy[i] = ascii_lower(copy[i]);
+    return bytes_from(copy, b.len);
 }
 
 /* The host without its port, keeping an IPv6 literal's brackets. */
@@ -206,7 +210,8 @@ struct route_match_result route_match_linear(const struct route_config *config,
     bool any = v.connect || q->path.len;
     for (unsigned i = 0; m.vhost && !m.route && any && i < m.vhost->n_routes; i++) {
         const struct route *r = m.vhost->routes[i].route;
-        bool fits = v.connect ? r->path_kind == ROUTE_PATH_CONNECT : path_matches(r, v.path);
+        bool fits = r->path_kind == ROUTE_PATH_CONNECT ? is_connect(&v)
+                                                       : !v.connect && path_matches(r, v.path);
         if (fits && conditions_hold(&v, r->extras))
             m.route = r;
     }

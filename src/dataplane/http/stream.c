@@ -101,7 +101,7 @@ static void answer_expect(struct stream *s)
     struct headers *h = &s->request_headers;
     if (s->manager->proxy_100_continue || !headers_has(h, HEADER_EXPECT))
         return;
-    struct bytes all = headers_get_all(h, header_name(HEADER_EXPECT));
+    struct bytes all = headers_get_all_id(h, HEADER_EXPECT);
     if (!bytes_eq_nocase(all, BYTES("100-continue")))
         return;
     struct headers answer;
@@ -119,7 +119,6 @@ void stream_on_headers(struct stream *s, bool end)
         return;
     p->headers_received = true;
     timer_rest(&p->headers_timer);
-    s->info.request_header_bytes = s->conn->codec->header_bytes;
     s->request.protocol = s->conn->codec->protocol;
     p->is_head = bytes_eq(headers_get(&s->request_headers, HEADER_METHOD), BYTES("HEAD"));
     p->is_grpc = grpc_content_type(&s->request_headers);
@@ -191,10 +190,11 @@ uint32_t stream_buffer_limit(const struct stream *s)
 struct arena *stream_attempt_arena(struct stream *s)
 {
     struct stream_private *p = s->priv;
+    wire_bytes_settle(&s->info.upstream_bytes);
     if (p->attempt_arena)
         arena_reset(p->attempt_arena);
     else
-        p->attempt_arena = arena_new(STREAM_ARENA_FIRST);
+        p->attempt_arena = stream_pool_spare_arena(s->worker->streams);
     return p->attempt_arena;
 }
 
@@ -251,6 +251,17 @@ void stream_reset(struct stream *s, const struct stream_error *e)
     stream_finish(s);
 }
 
+/* As for Envoy, a request that is wrong ends a connection of HTTP/1 unless the listener says that
+ * it ends the stream alone; after some other failures nothing more can be read at all. */
+static bool ends_connection(const struct stream *s, unsigned status, const struct stream_error *e)
+{
+    if (s->conn->mux)
+        return false;
+    if (status == 400 && e != stream_error_get(STREAM_ERROR_DOWNSTREAM_PROTOCOL))
+        return !s->manager->stream_error_h1;
+    return e && e->close;
+}
+
 void stream_local_reply(struct stream *s, const struct stream_error *e, const char *body,
                         const char *details)
 {
@@ -268,7 +279,7 @@ void stream_local_reply(struct stream *s, const struct stream_error *e, const ch
     s->info.flags |= e->flags;
     if (!details)
         s->info.details = e->details;
-    if (e->close && !s->conn->mux)
+    if (ends_connection(s, e->status, e))
         s->conn->codec->ops->drain(s->conn->codec);
     p->local_reply = true;
     p->grpc_status = e->grpc_status;
@@ -288,6 +299,8 @@ void stream_direct_reply(struct stream *s, unsigned status, struct bytes body, c
     if (stream_over(s) || s->priv->response_sent)
         return;
     s->info.details = details;
+    if (ends_connection(s, status, NULL))
+        s->conn->codec->ops->drain(s->conn->codec);
     s->priv->local_reply = true;
     filter_chain_response(s, local_reply_build(s, status, body));
     http_conn_flush(s->conn);

@@ -10,6 +10,7 @@
 #include "dataplane/http/codec.h"
 #include "dataplane/http/filter.h"
 #include "dataplane/http/tunnel.h"
+#include "dataplane/net/connection.h"
 #include "dataplane/net/loop.h"
 #include "dataplane/net/proxy_protocol.h"
 #include "dataplane/net/worker.h"
@@ -41,20 +42,26 @@ enum access_log_type {
 struct stream_info {
     uint64_t start_wall_ns, start_ns; /* monotonic for durations */
     uint64_t request_end_ns, upstream_first_tx_ns, upstream_last_tx_ns;
-    uint64_t upstream_first_rx_ns, upstream_last_rx_ns, downstream_first_tx_ns, end_ns; /* 0: not */
-    uint64_t bytes_received, bytes_sent;                                                /* bodies */
-    uint64_t request_header_bytes, response_header_bytes;
-    uint32_t flags;      /* 1 << enum response_flag */
-    unsigned status;     /* 0: none sent */
+    uint64_t upstream_first_rx_ns, upstream_first_body_ns, upstream_last_rx_ns; /* 0: not */
+    uint64_t downstream_first_tx_ns, end_ns;
+    uint64_t bytes_received, bytes_sent; /* bodies */
+    uint64_t response_header_bytes;
+    struct wire_bytes downstream_bytes, upstream_bytes; /* that, of all attempts */
+    uint32_t flags;                                     /* 1 << enum response_flag */
+    unsigned status;                                    /* 0: none sent */
     const char *details; /* response_code_details; constant or in the arena */
     const char *termination_details;
     struct bytes upstream_failure_reason; /* UPSTREAM_TRANSPORT_FAILURE_REASON */
     struct bytes upstream_cluster, upstream_cluster_raw;
     struct bytes virtual_cluster; /* BYTES_NONE: none */
     struct bytes upstream_hostname;
+    struct bytes cluster_metadata, host_metadata; /* where a log wants them */
     struct address upstream_address, upstream_local_address;
     bool has_upstream_address, has_upstream_local_address;
     struct tls_connection *upstream_tls; /* held until the stream is logged */
+    uint64_t upstream_connection_id;     /* with has_upstream_local_address */
+    struct connection_times upstream_times;
+    uint64_t pool_ready_ns; /* how long it took to get a connection; with has_upstream_address */
     unsigned attempts;
     uint64_t grpc_messages[2]; /* [direction], with has_grpc_messages */
     bool has_grpc_messages;

@@ -109,6 +109,9 @@ const struct stream_error *hcm_request(struct stream *s, const char **details);
 void hcm_forwarded(struct stream *s);
 /* hcm_client_cert.c: x-forwarded-client-cert, as the manager says. */
 void hcm_client_cert(struct stream *s);
+/* hcm_connect_udp.c, of an upgrade: whom one to connect-udp wants to reach becomes the request's
+ * authority. */
+const struct stream_error *hcm_connect_udp(struct stream *s);
 /* hcm_path.c */
 const struct stream_error *hcm_normalize_path(struct stream *s);
 /* hcm_hop_by_hop.c. False: the Connection header names what it must not. */
@@ -120,6 +123,8 @@ const struct stream_error *hcm_tunnel(struct stream *s, const char **details);
 void hcm_tunnel_response(struct stream *s);
 /* hcm_response.c */
 void hcm_response(struct stream *s);
+/* The same for a 1xx that the origin said. */
+void hcm_informational(struct stream *s, struct headers *h);
 
 static inline bool stream_over(const struct stream *s)
 {

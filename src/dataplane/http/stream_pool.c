@@ -14,6 +14,22 @@ static void slot_free(struct stream_slot *slot)
     mem_free(slot);
 }
 
+static void keep_spare(struct stream_pool *p, struct arena **a)
+{
+    if (p->n_spare == STREAM_POOL_SPARE_MAX || HEAP_IS_WATCHED) {
+        arena_free(a);
+        return;
+    }
+    arena_reset(*a);
+    p->spare[p->n_spare++] = *a;
+    *a = NULL;
+}
+
+struct arena *stream_pool_spare_arena(struct stream_pool *p)
+{
+    return p->n_spare > 0 ? p->spare[--p->n_spare] : arena_new(STREAM_ARENA_FIRST);
+}
+
 static void destroy(struct stream_pool *p, struct stream *s)
 {
     unsigned slot = s->worker->slot;
@@ -31,7 +47,7 @@ static void destroy(struct stream_pool *p, struct stream *s)
     s->priv->binding = NULL;
     s->magic = 0;
     if (UNLIKELY(s->priv->attempt_arena != NULL))
-        arena_free(&s->priv->attempt_arena);
+        keep_spare(p, &s->priv->attempt_arena);
     p->n_live--;
     if (p->n_kept < ARENAS_KEPT) {
         p->n_kept++;
@@ -74,6 +90,8 @@ void stream_pool_free(struct stream_pool **pool)
     struct list *l;
     while ((l = list_pop_front(&p->free)) != NULL)
         slot_free(LIST_ENTRY(l, struct stream_slot, p.link));
+    while (p->n_spare > 0)
+        arena_free(&p->spare[--p->n_spare]);
     mem_free(p);
     *pool = NULL;
 }

@@ -11,13 +11,18 @@ struct stream;
 struct stream_slot;
 struct worker;
 
+/* Each holds STREAM_ARENA_FIRST bytes. */
+enum { STREAM_POOL_SPARE_MAX = 16 };
+
 struct stream_pool {
     struct worker *worker;
     struct list free, dead;
     struct defer reap;
     unsigned n_live, n_total, n_dead;
     unsigned n_kept; /* arenas in `free` */
-    uint32_t turn;   /* how often it was reaped */
+    unsigned n_spare;
+    struct arena *spare[STREAM_POOL_SPARE_MAX]; /* for attempts */
+    uint32_t turn;                              /* how often it was reaped */
 };
 
 /* How many finished streams may wait for the end of a turn before others wait to begin. */
@@ -27,5 +32,7 @@ struct stream_pool *stream_pool_new(struct worker *w);
 /* All streams must have finished. */
 void stream_pool_free(struct stream_pool **p);
 struct stream_slot *stream_pool_take(struct stream_pool *p);
+/* An arena for attempts after a stream's first; destroying the stream takes it back. */
+struct arena *stream_pool_spare_arena(struct stream_pool *p);
 /* Destroyed at the end of this turn. */
 void stream_pool_bury(struct stream_pool *p, struct stream *s);

@@ -23,6 +23,26 @@ static void response_complete(struct stream *s)
     stream_finish(s);
 }
 
+/* What becomes of an HTTP/1 connection. The codec would say it: but logs shall see it, too. */
+static NOINLINE void say_connection(struct stream *s, bool reusable, bool end)
+{
+    struct headers *h = &s->response_headers;
+    if (s->priv->tunnel_open || headers_has(h, HEADER_CONNECTION))
+        return;
+    if (!reusable || (!end && !headers_has(h, HEADER_CONTENT_LENGTH)))
+        headers_set_id(h, HEADER_CONNECTION, BYTES("close"));
+    else
+        headers_set_id(h, HEADER_CONNECTION, BYTES("keep-alive"));
+}
+
+static inline void tell_connection(struct stream *s, bool end)
+{
+    const struct codec *c = s->conn->codec;
+    bool reusable = c->ops->reusable(c);
+    if (UNLIKELY(!reusable || c->protocol == PROTOCOL_HTTP10))
+        say_connection(s, reusable, end);
+}
+
 void stream_send_headers(struct stream *s, bool end)
 {
     struct stream_private *p = s->priv;
@@ -39,6 +59,8 @@ void stream_send_headers(struct stream *s, bool end)
     }
     http_conn_before_response(s->conn);
     hcm_response(s);
+    if (!s->conn->mux)
+        tell_connection(s, end);
     stream_count_status(s, s->info.status);
     s->info.response_header_bytes = h->byte_size;
     s->info.downstream_first_tx_ns = loop_now_ns(s->worker->loop);
@@ -67,7 +89,7 @@ void stream_send_trailers(struct stream *s)
     response_complete(s);
 }
 
-void filter_respond_informational(struct http_filter *f, const struct headers *h)
+void filter_respond_informational(struct http_filter *f, struct headers *h)
 {
     struct stream *s = f->stream;
     if (stream_over(s) || s->priv->response_begun)
@@ -77,6 +99,7 @@ void filter_respond_informational(struct http_filter *f, const struct headers *h
         return;
     if (headers_status(h))
         stream_count_status(s, headers_status(h));
+    hcm_informational(s, h);
     s->conn->codec->ops->send_informational(s->codec_stream, h);
     http_conn_flush(s->conn);
 }

@@ -20,20 +20,13 @@ bool tunnel_names_upgrade(const struct headers *h)
     return false;
 }
 
-enum tunnel tunnel_asked(const struct headers *request)
-{
-    if (bytes_eq(headers_get(request, HEADER_METHOD), BYTES("CONNECT")))
-        return TUNNEL_CONNECT;
-    return tunnel_names_upgrade(request) ? TUNNEL_UPGRADE : TUNNEL_NONE;
-}
-
 struct bytes tunnel_type(enum tunnel t, const struct headers *request)
 {
     switch (t) {
     case TUNNEL_CONNECT:
         return BYTES("CONNECT");
     case TUNNEL_UPGRADE:
-        return headers_get_all(request, header_name(HEADER_UPGRADE));
+        return headers_get_all_id(request, HEADER_UPGRADE);
     case TUNNEL_NONE:
         break;
     }

@@ -7,8 +7,17 @@
 
 enum tunnel { TUNNEL_NONE, TUNNEL_UPGRADE, TUNNEL_CONNECT };
 
+/* Does the head have an upgrade, and does its Connection name it? */
+bool tunnel_names_upgrade(const struct headers *h);
 /* What the head of a request asks for. A codec has taken away an upgrade that does not count. */
-enum tunnel tunnel_asked(const struct headers *request);
+static inline enum tunnel tunnel_asked(const struct headers *request)
+{
+    if (UNLIKELY(bytes_eq(headers_get(request, HEADER_METHOD), BYTES("CONNECT"))))
+        return TUNNEL_CONNECT;
+    return UNLIKELY(headers_has(request, HEADER_UPGRADE)) && tunnel_names_upgrade(request)
+               ? TUNNEL_UPGRADE
+               : TUNNEL_NONE;
+}
 /* "websocket", "CONNECT": what upgrade_configs call it. */
 struct bytes tunnel_type(enum tunnel t, const struct headers *request);
 /* Does an answer of this status open it? */
@@ -17,5 +26,3 @@ static inline bool tunnel_opened(enum tunnel t, unsigned status)
     return (t == TUNNEL_UPGRADE && status == 101) ||
            (t == TUNNEL_CONNECT && status >= 200 && status < 300);
 }
-/* Does the head have an upgrade, and does its Connection name it? */
-bool tunnel_names_upgrade(const struct headers *h);

@@ -10,12 +10,7 @@ enum {
     RESERVE_MIN = 2048,  /* less space than this behind the last slice is not worth a read */
 };
 
-void buffer_init(struct buffer *b, struct chunk_pool *pool)
-{
-    *b = (struct buffer){.pool = pool};
-}
-
-void buffer_fini(struct buffer *b)
+void buffer_clear(struct buffer *b)
 {
     while (b->head) {
         struct slice *s = b->head;
@@ -79,22 +74,30 @@ static struct slice *must_chunk_slice(struct buffer *b)
     return s;
 }
 
-void buffer_add(struct buffer *b, const void *data, size_t len)
+/* False: no memory; what was added so far is in b. */
+static bool try_add(struct buffer *b, const char *data, size_t len)
 {
-    const char *from = data;
-
     while (len > 0) {
         size_t room = tail_room(b);
         if (room == 0) {
-            struct slice *s = must_chunk_slice(b);
-            push_slice(b, s);
+            struct slice *fresh = new_chunk_slice(b);
+            if (!fresh)
+                return false;
+            push_slice(b, fresh);
             room = CHUNK_SIZE;
         }
         size_t n = len < room ? len : room;
-        fill_tail(b, from, n);
-        from += n;
+        fill_tail(b, data, n);
+        data += n;
         len -= n;
     }
+    return true;
+}
+
+void buffer_add(struct buffer *b, const void *data, size_t len)
+{
+    if (!try_add(b, data, len))
+        mem_exhausted(sizeof(struct chunk));
 }
 
 void buffer_add_str(struct buffer *b, const char *text)
@@ -150,15 +153,8 @@ static bool coalesce(struct buffer *dst, const char *data, size_t len)
     return true;
 }
 
-void buffer_move(struct buffer *dst, struct buffer *src)
+void buffer_move_behind(struct buffer *dst, struct buffer *src)
 {
-    CHECK(dst->pool == src->pool && dst != src);
-    if (!dst->head) {
-        *dst = *src;
-        src->head = src->tail = NULL;
-        src->len = 0;
-        return;
-    }
     while (src->head && coalesce(dst, src->head->data, src->head->len)) {
         struct slice *s = src->head;
         src->head = s->next;
@@ -166,15 +162,80 @@ void buffer_move(struct buffer *dst, struct buffer *src)
         slice_free(src->pool, s);
     }
     if (src->head) {
-        if (dst->tail)
-            dst->tail->next = src->head;
-        else
-            dst->head = src->head;
+        dst->tail->next = src->head;
         dst->tail = src->tail;
         dst->len += src->len;
     }
     src->head = src->tail = NULL;
     src->len = 0;
+}
+
+static void drop_empty_tail(struct buffer *b)
+{
+    struct slice *gone = b->tail, *before = NULL;
+
+    if (!gone || gone->len > 0)
+        return;
+    for (struct slice *s = b->head; s != gone; s = s->next)
+        before = s;
+    if (before)
+        before->next = NULL;
+    else
+        b->head = NULL;
+    b->tail = before;
+    slice_free(b->pool, gone);
+}
+
+static bool is_dense(const struct slice *s)
+{
+    return !s->chunk || s->len == CHUNK_SIZE;
+}
+
+static struct slice *pop_slice(struct buffer *b)
+{
+    struct slice *s = b->head;
+    b->head = s->next;
+    if (!b->head)
+        b->tail = NULL;
+    b->len -= s->len;
+    return s;
+}
+
+void buffer_move_copied(struct buffer *dst, struct buffer *src)
+{
+    CHECK(dst->pool == src->pool && dst != src);
+    while (src->head) {
+        struct slice *s = src->head;
+        size_t before = dst->len;
+        if (!is_dense(s) && !try_add(dst, s->data, s->len)) {
+            buffer_drain(src, dst->len - before);
+            drop_empty_tail(dst);
+            buffer_move(dst, src);
+            return;
+        }
+        s = pop_slice(src);
+        if (is_dense(s))
+            push_slice(dst, s);
+        else
+            slice_free(src->pool, s);
+    }
+}
+
+void buffer_tighten(struct buffer *b)
+{
+    const struct chunk *last = NULL;
+    size_t pinned = 0;
+    for (const struct slice *s = b->head; s; s = s->next) {
+        if (s->chunk && s->chunk != last)
+            pinned += CHUNK_SIZE;
+        last = s->chunk;
+    }
+    if (pinned <= b->len + b->len / 2 + CHUNK_SIZE)
+        return;
+    struct buffer tight;
+    buffer_init(&tight, b->pool);
+    buffer_move_copied(&tight, b);
+    buffer_move(b, &tight);
 }
 
 static void share_slice(struct buffer *dst, const struct slice *s, size_t offset, size_t len)
@@ -251,34 +312,14 @@ char *buffer_reserve(struct buffer *b, size_t *room)
     return b->tail->chunk->data + b->tail->chunk->used;
 }
 
-static void drop_empty_tail(struct buffer *b)
-{
-    struct slice *gone = b->tail, *before = NULL;
-
-    if (!gone || gone->len > 0)
-        return;
-    for (struct slice *s = b->head; s != gone; s = s->next)
-        before = s;
-    if (before)
-        before->next = NULL;
-    else
-        b->head = NULL;
-    b->tail = before;
-    slice_free(b->pool, gone);
-}
-
 void buffer_commit(struct buffer *b, size_t n)
 {
     CHECK(b->tail && b->tail->chunk && n <= CHUNK_SIZE - b->tail->chunk->used);
     b->tail->chunk->used += (uint32_t)n;
     b->tail->len += n;
     b->len += n;
-    drop_empty_tail(b);
-}
-
-struct bytes buffer_front(const struct buffer *b)
-{
-    return b->head ? bytes_from(b->head->data, b->head->len) : BYTES_NONE;
+    if (UNLIKELY(n == 0))
+        drop_empty_tail(b);
 }
 
 struct bytes buffer_peek(struct buffer *b, size_t n)

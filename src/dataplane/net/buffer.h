@@ -21,8 +21,16 @@ struct buffer {
     size_t len;
 };
 
-void buffer_init(struct buffer *b, struct chunk_pool *pool);
-void buffer_fini(struct buffer *b); /* lets go of all bytes; may be used again */
+static inline void buffer_init(struct buffer *b, struct chunk_pool *pool)
+{
+    *b = (struct buffer){.pool = pool};
+}
+void buffer_clear(struct buffer *b);             /* buffer_fini()'s rare case */
+static inline void buffer_fini(struct buffer *b) /* lets go of all bytes; may be used again */
+{
+    if (b->head)
+        buffer_clear(b);
+}
 static inline bool buffer_empty(const struct buffer *b)
 {
     return b->len == 0;
@@ -41,8 +49,23 @@ void buffer_add_static(struct buffer *b, struct bytes x);
 void buffer_prepend(struct buffer *b, const void *data, size_t len);
 
 /* All, or the first n bytes (n <= src->len), from src to the end of dst. */
-void buffer_move(struct buffer *dst, struct buffer *src);
+void buffer_move_behind(struct buffer *dst, struct buffer *src); /* dst holds bytes */
+static inline void buffer_move(struct buffer *dst, struct buffer *src)
+{
+    CHECK(dst->pool == src->pool && dst != src);
+    if (UNLIKELY(dst->head != NULL)) {
+        buffer_move_behind(dst, src);
+        return;
+    }
+    *dst = *src;
+    src->head = src->tail = NULL;
+    src->len = 0;
+}
 void buffer_move_n(struct buffer *dst, struct buffer *src, size_t n);
+/* For what waits for a peer who does not read: of shared chunks a part would keep the whole. The
+ * first moves by copying, the second copies what pins much more than it is. */
+void buffer_move_copied(struct buffer *dst, struct buffer *src);
+void buffer_tighten(struct buffer *b);
 /* Appends to dst a reference to len bytes of src from offset; src keeps them. */
 void buffer_share(struct buffer *dst, const struct buffer *src, size_t offset, size_t len);
 
@@ -54,7 +77,10 @@ MUST_CHECK char *buffer_reserve(struct buffer *b, size_t *room);
 void buffer_commit(struct buffer *b, size_t n);
 
 /* The first run of contiguous bytes; empty when the buffer is. */
-struct bytes buffer_front(const struct buffer *b);
+static inline struct bytes buffer_front(const struct buffer *b)
+{
+    return b->head ? bytes_from(b->head->data, b->head->len) : BYTES_NONE;
+}
 /* The first n bytes (<= CHUNK_SIZE and <= len) made contiguous, copying only if they are not. */
 struct bytes buffer_peek(struct buffer *b, size_t n);
 /* Copies out without consuming; returns how many (less when the buffer ends). */

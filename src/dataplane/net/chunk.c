@@ -39,78 +39,29 @@ void chunk_pool_free(struct chunk_pool **pool)
     mem_free(p);
 }
 
-struct chunk *chunk_new(struct chunk_pool *pool)
+struct chunk *chunk_from_heap(struct chunk_pool *pool)
 {
-    struct chunk *c = pool->free_chunks;
+    struct chunk *c = mem_try(sizeof(*c));
 
-    if (c) {
-        pool->free_chunks = c->next_free;
-        pool->n_free_chunks--;
-    } else {
-        c = mem_try(sizeof(*c));
-        if (!c)
-            return NULL;
-        pool->heap_calls++;
-        c->pool = pool;
-    }
-    pool->live_chunks++;
-    c->next_free = NULL;
-    c->refs = 1;
-    c->used = 0;
-    return c;
-}
-
-struct chunk *chunk_ref(struct chunk *c)
-{
-    CHECK(c->refs > 0);
-    c->refs++;
-    return c;
-}
-
-void chunk_unref(struct chunk **chunk)
-{
-    struct chunk *c = *chunk;
-
-    *chunk = NULL;
     if (!c)
-        return;
-    CHECK(c->refs > 0);
-    if (--c->refs > 0)
-        return;
-    struct chunk_pool *pool = c->pool;
-    pool->live_chunks--;
-    if (pool->n_free_chunks >= pool->max_free_chunks) {
-        mem_free(c);
-        return;
-    }
-    c->next_free = pool->free_chunks;
-    pool->free_chunks = c;
-    pool->n_free_chunks++;
+        return NULL;
+    pool->heap_calls++;
+    c->pool = pool;
+    return c;
 }
 
-struct slice *slice_new(struct chunk_pool *pool)
+void chunk_to_heap(struct chunk *c)
 {
-    struct slice *s = pool->free_slices;
-
-    if (s) {
-        pool->free_slices = s->next;
-        pool->n_free_slices--;
-    } else {
-        s = mem_alloc(sizeof(*s));
-        pool->heap_calls++;
-    }
-    *s = (struct slice){0};
-    return s;
+    mem_free(c);
 }
 
-void slice_free(struct chunk_pool *pool, struct slice *s)
+struct slice *slice_from_heap(struct chunk_pool *pool)
 {
-    chunk_unref(&s->chunk);
-    if (pool->n_free_slices >= pool->max_free_chunks * 4) {
-        mem_free(s);
-        return;
-    }
-    s->next = pool->free_slices;
-    pool->free_slices = s;
-    pool->n_free_slices++;
+    pool->heap_calls++;
+    return mem_alloc(sizeof(struct slice));
+}
+
+void slice_to_heap(struct slice *s)
+{
+    mem_free(s);
 }

@@ -1,7 +1,8 @@
 /* struct chunk: 16 KiB of bytes, counted, shared by the buffers of one thread; struct chunk_pool:
  * the free list of that thread. Counts are plain integers: a chunk never leaves its thread.
  * Bytes below `used` are written once and never changed; whoever holds a slice that ends at `used`
- * may write after it. Under AddressSanitizer nothing is kept in the free lists. */
+ * may write after it. Under AddressSanitizer nothing is kept in the free lists. Taking from a free
+ * list and giving back to it is inlined: each message takes and gives some. */
 #pragma once
 
 #include <stdbool.h>
@@ -44,9 +45,83 @@ void chunk_pool_free(struct chunk_pool **pool); /* all chunks must be back */
 /* Gives free chunks beyond `keep` back to the heap. */
 void chunk_pool_trim(struct chunk_pool *pool, size_t keep);
 
-MUST_CHECK struct chunk *chunk_new(struct chunk_pool *pool); /* one reference; NULL: no memory */
-struct chunk *chunk_ref(struct chunk *c);
-void chunk_unref(struct chunk **c);
+/* From the heap: the free list is empty. Given back to it: the free list is full. */
+struct chunk *chunk_from_heap(struct chunk_pool *pool);
+struct slice *slice_from_heap(struct chunk_pool *pool);
+void chunk_to_heap(struct chunk *c);
+void slice_to_heap(struct slice *s);
 
-struct slice *slice_new(struct chunk_pool *pool);
-void slice_free(struct chunk_pool *pool, struct slice *s); /* drops its chunk too */
+/* One reference; NULL: no memory. */
+MUST_CHECK static inline struct chunk *chunk_new(struct chunk_pool *pool)
+{
+    struct chunk *c = pool->free_chunks;
+
+    if (LIKELY(c != NULL)) {
+        pool->free_chunks = c->next_free;
+        pool->n_free_chunks--;
+    } else {
+        c = chunk_from_heap(pool);
+        if (!c)
+            return NULL;
+    }
+    pool->live_chunks++;
+    c->next_free = NULL;
+    c->refs = 1;
+    c->used = 0;
+    return c;
+}
+
+static inline struct chunk *chunk_ref(struct chunk *c)
+{
+    CHECK(c->refs > 0);
+    c->refs++;
+    return c;
+}
+
+static inline void chunk_unref(struct chunk **chunk)
+{
+    struct chunk *c = *chunk;
+
+    *chunk = NULL;
+    if (!c)
+        return;
+    CHECK(c->refs > 0);
+    if (--c->refs > 0)
+        return;
+    struct chunk_pool *pool = c->pool;
+    pool->live_chunks--;
+    if (UNLIKELY(pool->n_free_chunks >= pool->max_free_chunks)) {
+        chunk_to_heap(c);
+        return;
+    }
+    c->next_free = pool->free_chunks;
+    pool->free_chunks = c;
+    pool->n_free_chunks++;
+}
+
+static inline struct slice *slice_new(struct chunk_pool *pool)
+{
+    struct slice *s = pool->free_slices;
+
+    if (LIKELY(s != NULL)) {
+        pool->free_slices = s->next;
+        pool->n_free_slices--;
+    } else {
+        s = slice_from_heap(pool);
+    }
+    *s = (struct slice){0};
+    return s;
+}
+
+/* Drops its chunk too. */
+static inline void slice_free(struct chunk_pool *pool, struct slice *s)
+{
+    chunk_unref(&s->chunk);
+    if (UNLIKELY(pool->n_free_slices >= pool->max_free_chunks * 4)) {
+        slice_to_heap(s);
+        return;
+    }
+    s->next = pool->free_slices;
+    pool->free_slices = s;
+    pool->n_free_slices++;
+}

@@ -10,7 +10,6 @@
 #include "base/memory.h"
 
 enum {
-    CONNECTION_MAGIC = 0x636f6e6e,
     READS_PER_EVENT = 4,   /* when chunks come back full: 64 KiB, then others get their turn */
     WRITES_PER_EVENT = 16, /* of up to BUFFER_IOV_MAX slices */
 };
@@ -18,38 +17,6 @@ enum {
 /* CONNECTING: until the transport's handshake is done. FLUSHING: closed by the owner, output left.
  * LINGERING: output done, waiting for the peer's end. CLOSED: the transport is gone. */
 enum connection_state { CONNECTING, OPEN, FLUSHING, LINGERING, CLOSED };
-
-struct connection {
-    uint32_t magic;
-    uint8_t state;   /* enum connection_state */
-    uint8_t want;    /* what the transport was asked to report */
-    uint8_t reason;  /* enum close_reason */
-    bool above;      /* the output is above its limit */
-    bool half_close; /* the peer's end does not close the connection */
-    bool read_eof, eof_told;
-    bool write_blocked, write_dead;
-    bool shutdown_wanted, shutdown_done;
-    bool linger;        /* FLUSHING goes on to LINGERING */
-    bool reread;        /* show the input at the end of the turn */
-    bool output_wanted; /* and let the owner make its output */
-    bool told_close;
-    bool client;
-    uint32_t limit, read_limit; /* of the output, of input that the owner leaves; 0: none */
-    uint32_t pauses;
-    int error;
-    char *failure;
-    struct transport *transport; /* NULL once CLOSED */
-    const struct connection_ops *ops;
-    void *owner;
-    struct buffer in, out;
-    /* The one flush of a turn, and what else waits for its end; once CLOSED the reaper's. */
-    struct defer work;
-    struct timer timer; /* connect timeout, later the delayed close */
-    uint64_t delay_ms;
-    uint64_t created_ms, connect_ms;
-    uint64_t bytes_read, bytes_written;
-    struct address local, remote;
-};
 
 static void flush(struct connection *c);
 static void on_reap(struct defer *d);
@@ -317,6 +284,8 @@ static void flush(struct connection *c)
         if (n < (ssize_t)total) {
             c->write_blocked = true; /* a short write: asking again now would only cost a call */
             low_watermark(c);
+            if (c->above)
+                buffer_tighten(&c->out);
             return;
         }
     }
@@ -327,10 +296,18 @@ static void flush(struct connection *c)
 
 /* --- entries from the loop --- */
 
+static uint32_t since_begun_us1(const struct connection *c)
+{
+    uint64_t us = (loop_now_ns(connection_loop(c)) - c->times.begun_ns) / (NS_PER_MS / 1000);
+    return us < UINT32_MAX ? (uint32_t)us + 1 : UINT32_MAX;
+}
+
 static void handshake(struct connection *c)
 {
     ssize_t n = transport_handshake(c->transport);
 
+    if (!c->times.opened_us1 && (n == 0 || c->transport->opened))
+        c->times.opened_us1 = since_begun_us1(c);
     if (n == IO_AGAIN)
         return;
     if (n == IO_ERROR) {
@@ -342,7 +319,7 @@ static void handshake(struct connection *c)
     }
     c->state = OPEN;
     timer_stop(&c->timer);
-    c->connect_ms = loop_now_ms(connection_loop(c)) - c->created_ms;
+    c->times.done_us1 = since_begun_us1(c);
     if (c->ops->on_connected)
         c->ops->on_connected(c);
     if (c->state == OPEN && transport_pending(c->transport))
@@ -424,7 +401,7 @@ static struct connection *make(struct loop *loop, struct chunk_pool *pool,
     c->magic = CONNECTION_MAGIC;
     c->ops = ops;
     c->owner = owner;
-    c->created_ms = loop_now_ms(loop);
+    c->times.begun_ns = loop_now_ns(loop);
     buffer_init(&c->in, pool);
     buffer_init(&c->out, pool);
     defer_init(&c->work, loop, DEFER_FLUSH, on_work, c);
@@ -561,12 +538,6 @@ struct connection *connection_connect(struct loop *loop, struct chunk_pool *pool
 
 /* --- the owner's calls --- */
 
-void *connection_owner(const struct connection *c)
-{
-    CHECK_MAGIC(c, CONNECTION_MAGIC);
-    return c->owner;
-}
-
 void connection_set_owner(struct connection *c, const struct connection_ops *ops, void *owner)
 {
     CHECK_MAGIC(c, CONNECTION_MAGIC);
@@ -585,7 +556,10 @@ void connection_write(struct connection *c, struct buffer *b)
     }
     if (b->len == 0)
         return;
-    buffer_move(&c->out, b);
+    if (c->write_blocked && c->above)
+        buffer_move_copied(&c->out, b);
+    else
+        buffer_move(&c->out, b);
     if (c->state == OPEN && !c->write_blocked)
         defer_schedule(&c->work);
     if (c->limit && c->out.len > c->limit && !c->above) {
@@ -623,16 +597,6 @@ void connection_want_output(struct connection *c)
     c->output_wanted = true;
     if (c->state == OPEN)
         defer_schedule(&c->work);
-}
-
-bool connection_output_wanted(const struct connection *c)
-{
-    return c->output_wanted;
-}
-
-size_t connection_output_len(const struct connection *c)
-{
-    return c->out.len;
 }
 
 void connection_read_pause(struct connection *c)
@@ -687,11 +651,6 @@ void connection_set_read_limit(struct connection *c, uint32_t limit)
     c->read_limit = limit;
 }
 
-bool connection_above_watermark(const struct connection *c)
-{
-    return c->above;
-}
-
 void connection_close(struct connection *c, enum close_reason reason, enum close_how how,
                       uint64_t delay_ms)
 {
@@ -742,54 +701,19 @@ int connection_errno(const struct connection *c)
     return c->error;
 }
 
-struct loop *connection_loop(const struct connection *c)
-{
-    return c->timer.loop;
-}
-
-struct chunk_pool *connection_pool(const struct connection *c)
-{
-    return c->in.pool;
-}
-
-struct transport *connection_transport(const struct connection *c)
-{
-    return c->transport;
-}
-
 struct bytes connection_protocol(const struct connection *c)
 {
     return c->transport ? transport_protocol(c->transport) : BYTES_NONE;
 }
 
-const struct address *connection_local(struct connection *c)
+const struct address *connection_ask_local(struct connection *c)
 {
-    if (c->local.kind == ADDRESS_NONE && c->transport && transport_fd(c->transport) >= 0)
+    if (c->transport && transport_fd(c->transport) >= 0)
         c->local = address_local(transport_fd(c->transport));
     return &c->local;
 }
 
-const struct address *connection_remote(const struct connection *c)
-{
-    return &c->remote;
-}
-
-uint64_t connection_bytes_read(const struct connection *c)
-{
-    return c->bytes_read;
-}
-
-uint64_t connection_bytes_written(const struct connection *c)
-{
-    return c->bytes_written;
-}
-
-uint64_t connection_created_ms(const struct connection *c)
-{
-    return c->created_ms;
-}
-
 uint64_t connection_connect_ms(const struct connection *c)
 {
-    return c->connect_ms;
+    return c->times.done_us1 ? (c->times.done_us1 - 1) / 1000 : 0;
 }

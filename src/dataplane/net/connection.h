@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/address.h"
+#include "base/clock.h"
 #include "dataplane/net/buffer.h"
 #include "dataplane/net/close_reason.h"
 #include "dataplane/net/sock_option.h"
@@ -55,6 +56,52 @@ struct connect_options {
     const char *wrap_failure; /* why it is NULL; NULL: no memory */
 };
 
+/* Its fields are connection.c's: here only so that reading them is inlined. */
+enum { CONNECTION_MAGIC = 0x636f6e6e };
+/* When it was begun, and how much later it was connected and its handshake, if it has one, was
+ * done: microseconds and one more, since 0 means not yet. */
+struct connection_times {
+    uint64_t begun_ns;
+    uint32_t opened_us1, done_us1;
+};
+/* 0: not yet. */
+static inline uint64_t connection_time_ns(const struct connection_times *t, uint32_t us1)
+{
+    return us1 ? t->begun_ns + (uint64_t)(us1 - 1) * (NS_PER_MS / 1000) : 0;
+}
+
+struct connection {
+    uint32_t magic;
+    uint8_t state;   /* enum connection_state of connection.c */
+    uint8_t want;    /* what the transport was asked to report */
+    uint8_t reason;  /* enum close_reason */
+    bool above;      /* the output is above its limit */
+    bool half_close; /* the peer's end does not close the connection */
+    bool read_eof, eof_told;
+    bool write_blocked, write_dead;
+    bool shutdown_wanted, shutdown_done;
+    bool linger;        /* FLUSHING goes on to LINGERING */
+    bool reread;        /* show the input at the end of the turn */
+    bool output_wanted; /* and let the owner make its output */
+    bool told_close;
+    bool client;
+    uint32_t limit, read_limit; /* of the output, of input that the owner leaves; 0: none */
+    uint32_t pauses;
+    int error;
+    char *failure;
+    struct transport *transport; /* NULL once CLOSED */
+    const struct connection_ops *ops;
+    void *owner;
+    struct buffer in, out;
+    /* The one flush of a turn, and what else waits for its end; once CLOSED the reaper's. */
+    struct defer work;
+    struct timer timer; /* connect timeout, later the delayed close */
+    uint64_t delay_ms;
+    struct connection_times times;
+    uint64_t bytes_read, bytes_written;
+    struct address local, remote;
+};
+
 /* Never fails at once: a refusal arrives as on_close(CLOSE_CONNECT_FAILED). opt may be NULL. */
 struct connection *connection_connect(struct loop *loop, struct chunk_pool *pool,
                                       const struct address *to, const struct connect_options *opt,
@@ -76,7 +123,11 @@ struct connection *connection_new(struct loop *loop, struct chunk_pool *pool,
                                   struct transport *transport, const struct connection_ops *ops,
                                   void *owner);
 
-void *connection_owner(const struct connection *c);
+static inline void *connection_owner(const struct connection *c)
+{
+    CHECK_MAGIC(c, CONNECTION_MAGIC);
+    return c->owner;
+}
 /* Hands the connection to other callbacks (codec chosen, upgrade, pool to stream). Input that was
  * left unread is shown to the new owner at the end of the turn. */
 void connection_set_owner(struct connection *c, const struct connection_ops *ops, void *owner);
@@ -89,8 +140,14 @@ void connection_write_bytes(struct connection *c, struct bytes x); /* copies */
 void connection_shutdown_write(struct connection *c);
 /* For owners that make their output late, and all of a turn together. */
 void connection_want_output(struct connection *c);
-bool connection_output_wanted(const struct connection *c);
-size_t connection_output_len(const struct connection *c);
+static inline bool connection_output_wanted(const struct connection *c)
+{
+    return c->output_wanted;
+}
+static inline size_t connection_output_len(const struct connection *c)
+{
+    return c->out.len;
+}
 
 /* Counted: reads when every pause was resumed. Resuming shows left-over input again, at the end of
  * the turn. */
@@ -105,7 +162,10 @@ void connection_set_buffer_limit(struct connection *c, uint32_t limit); /* 0: no
 /* How much input the owner may leave before reading stops: the buffer limit unless told. An owner
  * that waits for a whole piece sets it above the largest piece, or it would wait for ever. */
 void connection_set_read_limit(struct connection *c, uint32_t limit);
-bool connection_above_watermark(const struct connection *c);
+static inline bool connection_above_watermark(const struct connection *c)
+{
+    return c->above;
+}
 
 enum close_how {
     CLOSE_NOW,         /* what is queued is dropped */
@@ -126,14 +186,43 @@ bool connection_is_connected(const struct connection *c); /* handshake done, not
 const char *connection_failure(const struct connection *c);
 int connection_errno(const struct connection *c);
 
-struct loop *connection_loop(const struct connection *c);
-struct chunk_pool *connection_pool(const struct connection *c);
-struct transport *connection_transport(const struct connection *c);
+static inline struct loop *connection_loop(const struct connection *c)
+{
+    return c->timer.loop;
+}
+static inline struct chunk_pool *connection_pool(const struct connection *c)
+{
+    return c->in.pool;
+}
+static inline struct transport *connection_transport(const struct connection *c)
+{
+    return c->transport;
+}
 struct bytes connection_protocol(const struct connection *c); /* ALPN, empty when none */
-const struct address *connection_local(struct connection *c);
-const struct address *connection_remote(const struct connection *c);
-uint64_t connection_bytes_read(const struct connection *c);
-uint64_t connection_bytes_written(const struct connection *c);
-uint64_t connection_created_ms(const struct connection *c);
+const struct address *connection_ask_local(struct connection *c);
+static inline const struct address *connection_local(struct connection *c) /* asked for once */
+{
+    return LIKELY(c->local.kind != ADDRESS_NONE) ? &c->local : connection_ask_local(c);
+}
+static inline const struct address *connection_remote(const struct connection *c)
+{
+    return &c->remote;
+}
+static inline uint64_t connection_bytes_read(const struct connection *c)
+{
+    return c->bytes_read;
+}
+static inline uint64_t connection_bytes_written(const struct connection *c)
+{
+    return c->bytes_written;
+}
+static inline const struct connection_times *connection_times(const struct connection *c)
+{
+    return &c->times;
+}
+static inline uint64_t connection_created_ms(const struct connection *c)
+{
+    return c->times.begun_ns / NS_PER_MS;
+}
 /* Milliseconds from the start to on_connected. */
 uint64_t connection_connect_ms(const struct connection *c);

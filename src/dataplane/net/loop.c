@@ -83,8 +83,8 @@ static void on_timer(struct ev_loop *ev, struct ev_timer *w, int events UNUSED)
     (void)ev;
     loop->timer_at = UINT64_MAX;
     /* libev counts in floating point and may be a little early */
-    if (loop_core_next_timer(&loop->core) - loop->core.time.now_ns < NS_PER_MS / 2)
-        loop->core.time.now_ns = loop_core_next_timer(&loop->core);
+    if (loop_core_next_timer(&loop->core) - loop->core.front.now_ns < NS_PER_MS / 2)
+        loop->core.front.now_ns = loop_core_next_timer(&loop->core);
     loop_core_run_timers(&loop->core);
 }
 
@@ -156,8 +156,8 @@ void loop_stop(struct loop *loop)
 void loop_turn(struct loop *loop, bool wait)
 {
     /* Work that was left for the end of a turn is something that happens */
-    bool idle =
-        list_empty(&loop->core.defers[DEFER_FLUSH]) && list_empty(&loop->core.defers[DEFER_REAP]);
+    bool idle = list_empty(&loop->core.front.defers[DEFER_FLUSH]) &&
+                list_empty(&loop->core.front.defers[DEFER_REAP]);
 
     ev_now_update(loop->ev);
     loop_update_now(loop);

@@ -24,21 +24,33 @@ void loop_run(struct loop *loop);  /* until loop_stop() */
 void loop_stop(struct loop *loop); /* ends loop_run() after this turn */
 /* One turn. wait: sleep until something happens; otherwise only what is ready now. */
 void loop_turn(struct loop *loop, bool wait);
-/* What every loop begins with. */
-struct loop_time {
+/* What every loop begins with; here only so that what each request does with it is inlined. */
+struct loop_front {
     uint64_t now_ns;
+    uint64_t wall_ns;         /* 0: not read in this turn */
+    struct timer_place *heap; /* the queue of timers: by key_ns, then seq */
+    struct list defers[2];    /* by enum defer_stage */
 };
+static inline struct loop_front *loop_front(const struct loop *loop)
+{
+    return (struct loop_front *)(uintptr_t)loop;
+}
 /* The time at which this turn began: monotonic, read once a turn. */
 static inline uint64_t loop_now_ns(const struct loop *loop)
 {
-    return ((const struct loop_time *)(const void *)loop)->now_ns;
+    return loop_front(loop)->now_ns;
 }
 static inline uint64_t loop_now_ms(const struct loop *loop)
 {
     return loop_now_ns(loop) / NS_PER_MS;
 }
+uint64_t loop_read_wall(struct loop *loop); /* loop_wall_ns()'s rare case */
 /* The wall clock of this turn, read when it is first asked for. */
-uint64_t loop_wall_ns(struct loop *loop);
+static inline uint64_t loop_wall_ns(struct loop *loop)
+{
+    uint64_t ns = loop_front(loop)->wall_ns;
+    return ns ? ns : loop_read_wall(loop);
+}
 const struct clock *loop_clock(const struct loop *loop);
 void loop_update_now(struct loop *loop); /* after work that took long */
 
@@ -52,9 +64,26 @@ struct timer {
     uint32_t pos;        /* place in the queue plus one; 0: not queued */
 };
 
+/* A place in the queue: comparing two touches no timer. */
+struct timer_place {
+    uint64_t key_ns; /* never later than the timer's expires_ns */
+    uint64_t seq;    /* equal times fire in the order they were set */
+    struct timer *timer;
+};
+
 void timer_init(struct timer *t, struct loop *loop, void (*fn)(struct timer *t), void *owner);
-void timer_start(struct timer *t, uint64_t ms); /* from now; replaces what was set */
 void timer_start_ns(struct timer *t, uint64_t ns);
+void timer_start_slowly(struct timer *t, uint64_t ms); /* timer_start()'s rare case: it moves */
+/* In ms from now; replaces what was set. */
+static inline void timer_start(struct timer *t, uint64_t ms)
+{
+    const struct loop_front *l = loop_front(t->loop);
+    uint64_t due = l->now_ns + ms * NS_PER_MS;
+    if (LIKELY(t->pos && ms <= UINT32_MAX && due >= l->heap[t->pos - 1].key_ns))
+        t->expires_ns = due; /* found to be early when its old time comes */
+    else
+        timer_start_slowly(t, ms);
+}
 void timer_stop(struct timer *t); /* harmless when not pending */
 /* The same for one that will soon be started again, and whose memory stays: it keeps its place in
  * the queue. timer_stop() before the memory goes. */
@@ -101,7 +130,11 @@ struct defer {
 
 void defer_init(struct defer *d, struct loop *loop, enum defer_stage stage,
                 void (*fn)(struct defer *d), void *owner);
-void defer_schedule(struct defer *d); /* once: a second call changes nothing */
+static inline void defer_schedule(struct defer *d) /* once: a second call changes nothing */
+{
+    if (list_empty(&d->link))
+        list_push_back(&loop_front(d->loop)->defers[d->stage], &d->link);
+}
 void defer_cancel(struct defer *d);
 static inline bool defer_pending(const struct defer *d)
 {

@@ -13,9 +13,9 @@ void loop_core_init(struct loop_core *core, const struct clock *clock)
 {
     core->clock = clock;
     core->passes = DEFER_PASSES;
-    core->time.now_ns = clock->monotonic_ns(clock);
-    list_init(&core->defers[DEFER_FLUSH]);
-    list_init(&core->defers[DEFER_REAP]);
+    core->front.now_ns = clock->monotonic_ns(clock);
+    list_init(&core->front.defers[DEFER_FLUSH]);
+    list_init(&core->front.defers[DEFER_REAP]);
     list_init(&core->mailbox);
     pthread_mutex_init(&core->mailbox_lock, NULL);
 }
@@ -25,26 +25,25 @@ void loop_core_fini(struct loop_core *core)
     for (unsigned i = 0; i < 16 && loop_core_end_turn(core); i++)
         ;
     for (size_t i = 0; i < core->heap_len; i++) {
-        core->heap[i].timer->pos = 0;
-        core->heap[i].timer->expires_ns = 0;
+        core->front.heap[i].timer->pos = 0;
+        core->front.heap[i].timer->expires_ns = 0;
     }
-    mem_free(core->heap);
+    mem_free(core->front.heap);
     pthread_mutex_destroy(&core->mailbox_lock);
 }
 
 void loop_core_update_now(struct loop_core *core)
 {
-    core->time.now_ns = core->clock->monotonic_ns(core->clock);
-    core->wall_ns = 0;
+    core->front.now_ns = core->clock->monotonic_ns(core->clock);
+    core->front.wall_ns = 0;
 }
 
-uint64_t loop_wall_ns(struct loop *loop)
+uint64_t loop_read_wall(struct loop *loop)
 {
     struct loop_core *core = core_of(loop);
 
-    if (core->wall_ns == 0)
-        core->wall_ns = core->clock->wall_ns(core->clock);
-    return core->wall_ns;
+    core->front.wall_ns = core->clock->wall_ns(core->clock);
+    return core->front.wall_ns;
 }
 
 const struct clock *loop_clock(const struct loop *loop)
@@ -61,7 +60,7 @@ static bool place_before(const struct timer_place *a, const struct timer_place *
 
 static void heap_put(struct loop_core *core, size_t at, struct timer_place p)
 {
-    core->heap[at] = p;
+    core->front.heap[at] = p;
     p.timer->pos = (uint32_t)at + 1;
 }
 
@@ -69,9 +68,9 @@ static void heap_up(struct loop_core *core, size_t at, struct timer_place p)
 {
     while (at > 0) {
         size_t parent = (at - 1) / 2;
-        if (!place_before(&p, &core->heap[parent]))
+        if (!place_before(&p, &core->front.heap[parent]))
             break;
-        heap_put(core, at, core->heap[parent]);
+        heap_put(core, at, core->front.heap[parent]);
         at = parent;
     }
     heap_put(core, at, p);
@@ -79,7 +78,7 @@ static void heap_up(struct loop_core *core, size_t at, struct timer_place p)
 
 static void heap_down(struct loop_core *core, size_t at, struct timer_place p)
 {
-    const struct timer_place *heap = core->heap;
+    const struct timer_place *heap = core->front.heap;
 
     for (;;) {
         size_t child = at * 2 + 1;
@@ -98,13 +97,13 @@ static void heap_down(struct loop_core *core, size_t at, struct timer_place p)
 static void heap_remove(struct loop_core *core, struct timer *t)
 {
     size_t at = t->pos - 1;
-    struct timer_place last = core->heap[--core->heap_len];
+    struct timer_place last = core->front.heap[--core->heap_len];
 
-    CHECK(core->heap[at].timer == t);
+    CHECK(core->front.heap[at].timer == t);
     t->pos = 0;
     if (last.timer == t)
         return;
-    if (at > 0 && place_before(&last, &core->heap[(at - 1) / 2]))
+    if (at > 0 && place_before(&last, &core->front.heap[(at - 1) / 2]))
         heap_up(core, at, last);
     else
         heap_down(core, at, last);
@@ -119,21 +118,21 @@ void timer_start_ns(struct timer *t, uint64_t ns)
 {
     struct loop_core *core = core_of(t->loop);
 
-    t->expires_ns = ns > UINT64_MAX / 2 ? UINT64_MAX / 2 : core->time.now_ns + ns;
+    t->expires_ns = ns > UINT64_MAX / 2 ? UINT64_MAX / 2 : core->front.now_ns + ns;
     if (t->expires_ns == 0)
         t->expires_ns = 1;
-    if (t->pos && t->expires_ns >= core->heap[t->pos - 1].key_ns)
+    if (t->pos && t->expires_ns >= core->front.heap[t->pos - 1].key_ns)
         return; /* found to be early when its old time comes */
     struct timer_place p = {t->expires_ns, core->next_seq++, t};
     if (t->pos) {
         heap_up(core, t->pos - 1, p);
         return;
     }
-    GROW(core->heap, core->heap_cap, core->heap_len + 1);
+    GROW(core->front.heap, core->heap_cap, core->heap_len + 1);
     heap_up(core, core->heap_len++, p);
 }
 
-void timer_start(struct timer *t, uint64_t ms)
+void timer_start_slowly(struct timer *t, uint64_t ms)
 {
     timer_start_ns(t, ms > UINT64_MAX / 2 / NS_PER_MS ? UINT64_MAX / 2 : ms * NS_PER_MS);
 }
@@ -147,7 +146,7 @@ void timer_stop(struct timer *t)
 
 uint64_t loop_core_next_timer(const struct loop_core *core)
 {
-    return core->heap_len ? core->heap[0].key_ns : UINT64_MAX;
+    return core->heap_len ? core->front.heap[0].key_ns : UINT64_MAX;
 }
 
 void loop_core_run_timers(struct loop_core *core)
@@ -155,9 +154,9 @@ void loop_core_run_timers(struct loop_core *core)
     uint64_t first_new = core->next_seq;
 
     while (core->heap_len > 0) {
-        struct timer_place p = core->heap[0];
+        struct timer_place p = core->front.heap[0];
         struct timer *t = p.timer;
-        if (p.key_ns > core->time.now_ns || p.seq >= first_new)
+        if (p.key_ns > core->front.now_ns || p.seq >= first_new)
             break;
         if (t->expires_ns == 0) { /* it rests */
             heap_remove(core, t);
@@ -186,12 +185,6 @@ void defer_init(struct defer *d, struct loop *loop, enum defer_stage stage,
     d->owner = owner;
 }
 
-void defer_schedule(struct defer *d)
-{
-    if (list_empty(&d->link))
-        list_push_back(&core_of(d->loop)->defers[d->stage], &d->link);
-}
-
 void defer_cancel(struct defer *d)
 {
     list_remove(&d->link);
@@ -211,15 +204,15 @@ static void run_defers(struct list *head)
 bool loop_core_end_turn(struct loop_core *core)
 {
     for (unsigned i = 0; i < core->passes; i++) {
-        if (!list_empty(&core->defers[DEFER_FLUSH]))
-            run_defers(&core->defers[DEFER_FLUSH]);
-        else if (!list_empty(&core->defers[DEFER_REAP]))
-            run_defers(&core->defers[DEFER_REAP]);
+        if (!list_empty(&core->front.defers[DEFER_FLUSH]))
+            run_defers(&core->front.defers[DEFER_FLUSH]);
+        else if (!list_empty(&core->front.defers[DEFER_REAP]))
+            run_defers(&core->front.defers[DEFER_REAP]);
         else
             return false;
     }
     /* Two sides that keep each other busy must not keep closed objects alive. */
-    run_defers(&core->defers[DEFER_REAP]);
+    run_defers(&core->front.defers[DEFER_REAP]);
     return true;
 }
 

@@ -6,22 +6,12 @@
 
 #include "dataplane/net/loop.h"
 
-/* A place in the queue: comparing two touches no timer. */
-struct timer_place {
-    uint64_t key_ns; /* never later than the timer's expires_ns */
-    uint64_t seq;    /* equal times fire in the order they were set */
-    struct timer *timer;
-};
-
 struct loop_core {
-    struct loop_time time; /* first member */
+    struct loop_front front; /* first member */
     const struct clock *clock;
-    uint64_t wall_ns;         /* 0: not read in this turn */
-    struct timer_place *heap; /* by key_ns, then seq */
-    size_t heap_len, heap_cap;
+    size_t heap_len, heap_cap; /* of front.heap */
     uint64_t next_seq;
-    struct list defers[2]; /* by enum defer_stage */
-    unsigned passes;       /* bound of the defers that one turn serves */
+    unsigned passes; /* bound of the defers that one turn serves */
     pthread_mutex_t mailbox_lock;
     struct list mailbox;
     size_t mailbox_len;

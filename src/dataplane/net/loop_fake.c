@@ -38,8 +38,9 @@ static bool turn(struct loop *loop)
     bool busy;
 
     loop_update_now(loop);
-    busy = !list_empty(&core->mailbox) || loop_core_next_timer(core) <= core->time.now_ns ||
-           !list_empty(&core->defers[DEFER_FLUSH]) || !list_empty(&core->defers[DEFER_REAP]);
+    busy = !list_empty(&core->mailbox) || loop_core_next_timer(core) <= core->front.now_ns ||
+           !list_empty(&core->front.defers[DEFER_FLUSH]) ||
+           !list_empty(&core->front.defers[DEFER_REAP]);
     loop_core_run_posts(core);
     loop_core_run_timers(core);
     return loop_core_end_turn(core) || busy;
@@ -89,7 +90,7 @@ uint64_t loop_fake_next(const struct loop *loop)
 
     if (next == UINT64_MAX)
         return next;
-    return next > loop->core.time.now_ns ? (next - loop->core.time.now_ns) / NS_PER_MS : 0;
+    return next > loop->core.front.now_ns ? (next - loop->core.front.now_ns) / NS_PER_MS : 0;
 }
 
 /* Runs what there is to run, timers included, until loop_stop() or until nothing is left. */

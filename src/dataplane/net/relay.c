@@ -9,7 +9,6 @@ struct relay;
 struct relay_side {
     struct relay *relay;
     struct connection *connection; /* NULL once it is gone */
-    uint64_t bytes;                /* read from it */
 };
 
 struct relay {
@@ -40,7 +39,8 @@ static void on_data(struct connection *c, struct buffer *in, bool end)
     struct relay_side *s = side_of(c);
     struct connection *to = opposite(s);
 
-    s->bytes += in->len;
+    if (s->relay->ops && s->relay->ops->on_bytes)
+        s->relay->ops->on_bytes(s->relay->owner, s == &s->relay->sides[1], in->len);
     if (!to) {
         buffer_drain(in, in->len);
         return;
@@ -122,10 +122,4 @@ void relay_close(struct relay *r, enum close_reason reason)
     for (unsigned i = 0; i < 2; i++)
         if (r->sides[i].connection)
             connection_close(r->sides[i].connection, reason, CLOSE_NOW, 0);
-}
-
-uint64_t relay_bytes(const struct relay *r, unsigned from)
-{
-    CHECK_MAGIC(r, RELAY_MAGIC);
-    return r->sides[from].bytes;
 }

@@ -11,6 +11,8 @@ struct relay_ops {
     /* Both connections are gone; who: 0 or 1, the side that ended it first, and why. The relay is
      * freed afterwards. */
     void (*on_end)(void *owner, unsigned who, enum close_reason reason);
+    /* Optional. So many bytes came from side 0 or 1 and were handed to the other one. */
+    void (*on_bytes)(void *owner, unsigned from, uint64_t n);
 };
 
 /* Takes over both connections (their owner becomes the relay); a side may still be connecting.
@@ -19,4 +21,3 @@ struct relay *relay_new(struct connection *a, struct connection *b, uint32_t lim
                         const struct relay_ops *ops, void *owner);
 /* Ends both sides; on_end follows. */
 void relay_close(struct relay *r, enum close_reason reason);
-uint64_t relay_bytes(const struct relay *r, unsigned from); /* carried from side 0 or 1 */

@@ -81,7 +81,8 @@ static bool read_chain(struct tls_identity *id, struct bytes pem)
     BIO *bio = BIO_new_mem_buf(pem.data, (ptrdiff_t)pem.len);
     bool ok = bio != NULL;
     while (ok) {
-        X509 *x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        X509 *x = id->leaf ? PEM_read_bio_X509(bio, NULL, NULL, NULL)
+                           : PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
         if (!x)
             break;
         ok = add_to_chain(id, x);
@@ -161,7 +162,7 @@ static bool check_key_kind(struct tls_identity *id, struct bytes path, struct er
                          "Failed to load certificate chain from %.*s, only RSA certificates with "
                          "2048-bit or larger keys are supported",
                          BYTES_ARG(path));
-    if (kind == EVP_PKEY_RSA)
+    if (kind == EVP_PKEY_RSA || kind == EVP_PKEY_ED25519)
         return true;
     id->group = curve == NID_X9_62_prime256v1 ? SSL_CURVE_SECP256R1
                 : curve == NID_secp384r1      ? SSL_CURVE_SECP384R1
@@ -206,9 +207,10 @@ static void take_names(struct arena *a, struct tls_identity *id)
         if (g->type == GEN_DNS && tls_san_text(g, &text, buf))
             id->names[id->n_names++] = lower(a, text);
     }
+    bool unnamed = !names;
     GENERAL_NAMES_free(names);
     struct bytes cn = common_name(id->leaf);
-    if (id->n_names == 0 && cn.len > 0 && !memchr(cn.data, '\0', cn.len))
+    if (unnamed && cn.len > 0 && !memchr(cn.data, '\0', cn.len))
         id->names[id->n_names++] = lower(a, cn);
 }
 

@@ -44,7 +44,7 @@ static bool set_ciphers(struct tls_context *c, const struct tls_settings *s, str
 {
     struct strbuf all = STRBUF_INIT, bad = STRBUF_INIT, one = STRBUF_INIT;
     join(&all, s->ciphers, s->n_ciphers);
-    const char *list = s->n_ciphers ? strbuf_str(&all) : default_ciphers;
+    const char *list = all.len ? strbuf_str(&all) : default_ciphers;
     bool ok = SSL_CTX_set_strict_cipher_list(c->ssl, list);
     for (unsigned i = 0; !ok && i < s->n_ciphers; i++) {
         strbuf_reset(&one);
@@ -68,7 +68,7 @@ static bool set_list(SSL_CTX *ssl, int (*set)(SSL_CTX *, const char *), const st
 {
     struct strbuf text = STRBUF_INIT;
     join(&text, list, n);
-    const char *names = n ? strbuf_str(&text) : usual;
+    const char *names = text.len ? strbuf_str(&text) : usual;
     bool ok =
         !names || set(ssl, names) || error_set(err, "Failed to initialize %s %s", what, names);
     strbuf_fini(&text);
@@ -156,14 +156,33 @@ static bool set_alpn(struct tls_context *c, const struct tls_settings *s, struct
 
 /* --- verification --- */
 
-static void set_verify(struct tls_context *c)
+/* Is there anything that tells a good certificate from another? Names alone are refused before. */
+static bool can_judge(const struct tls_policy *p)
 {
-    int mode = c->policy.present || !c->is_server ? SSL_VERIFY_PEER : SSL_VERIFY_NONE;
-    if (c->require_client_certificate || c->policy.spiffe)
-        mode = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-    SSL_CTX_set_custom_verify(c->ssl, mode, tls_verify);
+    return p->n_trusts || p->n_hashes || p->n_spki;
+}
+
+/* Clients are asked for nothing that could not be checked, unless anything is good enough. Where
+ * names or pins are given, whoever shows no certificate is none of them. */
+static int verify_mode(const struct tls_context *c)
+{
+    const struct tls_policy *p = &c->policy;
+    bool told = p->n_sans || p->n_hashes || p->n_spki;
+    if (!c->is_server)
+        return SSL_VERIFY_PEER;
+    if (c->require_client_certificate || p->spiffe || (told && !p->accept_untrusted))
+        return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    return can_judge(p) || p->accept_untrusted ? SSL_VERIFY_PEER : SSL_VERIFY_NONE;
+}
+
+static bool set_verify(struct tls_context *c, struct error *err)
+{
+    if (c->require_client_certificate && !can_judge(&c->policy) && !c->policy.accept_untrusted)
+        return error_set(err, "require_client_certificate: any certificate would do: expected a "
+                              "validation context with trusted_ca or pins");
+    SSL_CTX_set_custom_verify(c->ssl, verify_mode(c), tls_verify);
     if (!c->is_server || !c->policy.n_ca_certs)
-        return;
+        return true;
     STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
     for (unsigned i = 0; i < c->policy.n_ca_certs; i++) {
         X509_NAME *name = X509_NAME_dup(X509_get_subject_name(c->policy.ca_certs[i]));
@@ -171,6 +190,7 @@ static void set_verify(struct tls_context *c)
             sk_X509_NAME_push(names, name);
     }
     SSL_CTX_set_client_CA_list(c->ssl, names);
+    return true;
 }
 
 /* --- life --- */
@@ -181,7 +201,6 @@ static void take_flags(struct tls_context *c, const struct tls_settings *s)
     c->require_sni = s->require_sni;
     c->full_scan = s->full_scan_certs_on_sni_mismatch;
     c->allow_renegotiation = s->allow_renegotiation;
-    c->enforce_rsa_key_usage = s->enforce_rsa_key_usage;
     c->auto_sni_san_validation = s->auto_sni_san_validation;
     c->ocsp_policy = s->ocsp_policy;
     c->sni = arena_dup(c->arena, s->sni);
@@ -191,9 +210,8 @@ static bool fill(struct tls_context *c, const struct tls_settings *s, struct err
 {
     if (!set_parameters(c, s, err) || !set_alpn(c, s, err) || !tls_policy_load(c, s, err) ||
         !tls_identities_load(c, s, err) || !tls_sessions_init(c, s, err) ||
-        !tls_key_log_init(c, s, err))
+        !tls_key_log_init(c, s, err) || !set_verify(c, err))
         return false;
-    set_verify(c);
     if (c->is_server)
         SSL_CTX_set_select_certificate_cb(c->ssl, tls_select_certificate);
     tls_infos_make(c);

@@ -69,7 +69,7 @@ struct tls_context {
     atomic_uint refs;
     uint64_t id; /* never that of another one */
     bool is_server, require_client_certificate, require_sni, full_scan, allow_renegotiation;
-    bool enforce_rsa_key_usage, auto_sni_san_validation, disable_tickets;
+    bool auto_sni_san_validation, disable_tickets;
     bool only_aes; /* a policy: no connection with another cipher */
     enum tls_ocsp_policy ocsp_policy;
     SSL_CTX *ssl;
@@ -101,7 +101,7 @@ struct tls_connection {
     struct bytes *verify_sans;
     unsigned n_verify_sans;
     bool validated;
-    X509 *peer;           /* after the handshake */
+    X509 *peer;           /* after the handshake, or once it was refused */
     char *verify_failure; /* owned: why the peer's certificate was refused */
     char *ja3, *ja4;      /* owned; NULL: not asked for */
     uint64_t session_key; /* of a client: which sessions may be resumed */

@@ -82,7 +82,7 @@ bool tls_ocsp_parse(struct bytes der, struct tls_ocsp *out)
     CBS cbs, response, status, outer, inner, type, basic;
     *out = (struct tls_ocsp){0};
     CBS_init(&cbs, (const uint8_t *)der.data, der.len);
-    if (!CBS_get_asn1(&cbs, &response, CBS_ASN1_SEQUENCE) ||
+    if (!CBS_get_asn1(&cbs, &response, CBS_ASN1_SEQUENCE) || CBS_len(&cbs) != 0 ||
         !CBS_get_asn1(&response, &status, CBS_ASN1_ENUMERATED) || CBS_len(&status) != 1)
         return false;
     if (CBS_data(&status)[0] != 0)

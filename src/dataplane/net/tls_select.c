@@ -34,12 +34,24 @@ static bool speaks_tls13(const SSL_CLIENT_HELLO *hello)
     return false;
 }
 
+static bool is_ours(const SSL_CLIENT_HELLO *hello, const SSL_CIPHER *c)
+{
+    const STACK_OF(SSL_CIPHER) *own = SSL_CTX_get_ciphers(SSL_get_SSL_CTX(hello->ssl));
+    for (size_t i = 0; i < sk_SSL_CIPHER_num(own); i++) {
+        if (SSL_CIPHER_get_id(sk_SSL_CIPHER_value(own, i)) == SSL_CIPHER_get_id(c))
+            return true;
+    }
+    return false;
+}
+
+/* One that the connection can have: ours too, and of a version that the client speaks. */
 static bool offers_ecdsa_cipher(const SSL_CLIENT_HELLO *hello)
 {
     for (size_t i = 0; i + 1 < hello->cipher_suites_len; i += 2) {
         const SSL_CIPHER *c = SSL_get_cipher_by_value(
             (uint16_t)(hello->cipher_suites[i] << 8 | hello->cipher_suites[i + 1]));
-        if (c && SSL_CIPHER_get_auth_nid(c) == NID_auth_ecdsa)
+        if (c && SSL_CIPHER_get_auth_nid(c) == NID_auth_ecdsa &&
+            SSL_CIPHER_get_min_version(c) <= hello->version && is_ours(hello, c))
             return true;
     }
     return false;
@@ -59,15 +71,18 @@ static bool leads_to_chacha(const SSL_CLIENT_HELLO *hello)
     return false;
 }
 
-static bool can_check(const SSL_CLIENT_HELLO *hello, const struct tls_identity *id, bool ecdsa)
+/* Which keys on curves the client can check: TLS 1.3 says so in one place. */
+enum ability { ABILITY_NONE, ABILITY_GROUPS, ABILITY_ALGORITHMS };
+
+static bool can_check(const SSL_CLIENT_HELLO *hello, const struct tls_identity *id,
+                      enum ability ecdsa)
 {
-    if (id->group == 0)
-        return true;
     uint16_t algorithm = id->group == SSL_CURVE_SECP256R1   ? SSL_SIGN_ECDSA_SECP256R1_SHA256
                          : id->group == SSL_CURVE_SECP384R1 ? SSL_SIGN_ECDSA_SECP384R1_SHA384
                                                             : SSL_SIGN_ECDSA_SECP521R1_SHA512;
-    return ecdsa && lists_number(hello, TLSEXT_TYPE_supported_groups, id->group) &&
-           lists_number(hello, TLSEXT_TYPE_signature_algorithms, algorithm);
+    if (ecdsa == ABILITY_ALGORITHMS)
+        return lists_number(hello, TLSEXT_TYPE_signature_algorithms, algorithm);
+    return ecdsa == ABILITY_GROUPS && lists_number(hello, TLSEXT_TYPE_supported_groups, id->group);
 }
 
 enum match { MATCH_EXACT, MATCH_WILDCARD, MATCH_ANY };
@@ -85,11 +100,11 @@ static bool is_named(const struct tls_identity *id, struct bytes name, enum matc
     return false;
 }
 
-/* An ECDSA key for those that can check it, else the first RSA key, else the first of all. */
+/* An ECDSA key for those that can check it, else the first of another kind. */
 static const struct tls_identity *best(const struct tls_context *c, const SSL_CLIENT_HELLO *hello,
-                                       struct bytes name, enum match how, bool ecdsa)
+                                       struct bytes name, enum match how, enum ability ecdsa)
 {
-    const struct tls_identity *rsa = NULL, *any = NULL;
+    const struct tls_identity *rsa = NULL;
     for (unsigned i = 0; i < c->n_identities; i++) {
         const struct tls_identity *id = &c->identities[i];
         if (!is_named(id, name, how))
@@ -98,10 +113,8 @@ static const struct tls_identity *best(const struct tls_context *c, const SSL_CL
             return id;
         if (!id->group && !rsa)
             rsa = id;
-        if (!any)
-            any = id;
     }
-    return rsa ? rsa : any;
+    return rsa;
 }
 
 static const struct tls_identity *choose(const struct tls_context *c, const SSL_CLIENT_HELLO *hello)
@@ -109,7 +122,9 @@ static const struct tls_identity *choose(const struct tls_context *c, const SSL_
     if (c->n_identities == 1)
         return &c->identities[0];
     struct bytes name = bytes_of(SSL_get_servername(hello->ssl, TLSEXT_NAMETYPE_host_name));
-    bool ecdsa = speaks_tls13(hello) || offers_ecdsa_cipher(hello);
+    enum ability ecdsa = speaks_tls13(hello)          ? ABILITY_ALGORITHMS
+                         : offers_ecdsa_cipher(hello) ? ABILITY_GROUPS
+                                                      : ABILITY_NONE;
     const struct tls_identity *id = NULL;
     if (name.len) {
         id = best(c, hello, name, MATCH_EXACT, ecdsa);

@@ -1,6 +1,7 @@
 /* Certificates as text: for access logs, x-forwarded-client-cert and /certs. */
 #include <openssl/bio.h>
 #include <openssl/bn.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <time.h>
@@ -38,16 +39,6 @@ int64_t tls_text_time(const ASN1_TIME *t)
         (void)ASN1_TIME_diff(&days, &seconds, epoch, t);
     ASN1_TIME_free(epoch);
     return (int64_t)days * 86400 + seconds;
-}
-
-static struct bytes time_text(const ASN1_TIME *t, struct arena *a)
-{
-    time_t at = (time_t)tls_text_time(t);
-    struct tm tm;
-    if (!gmtime_r(&at, &tm))
-        return BYTES_NONE;
-    return bytes_of(arena_printf(a, "%04d-%02d-%02dT%02d:%02d:%02d.000Z", tm.tm_year + 1900,
-                                 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec));
 }
 
 static struct bytes bio_text(BIO *bio, struct arena *a)
@@ -165,6 +156,59 @@ static struct bytes session_text(const SSL *ssl, struct arena *a)
     return len && SSL_version(ssl) < TLS1_3_VERSION ? hex(id, len, a) : BYTES_NONE;
 }
 
+/* Of all that the peer showed, its own first. */
+static struct bytes chain_text(const struct tls_connection *c, enum tls_question q, struct arena *a)
+{
+    STACK_OF(X509) *all = SSL_get_peer_full_cert_chain(c->ssl);
+    struct strbuf out = STRBUF_INIT;
+    for (size_t i = 0; i < (all ? sk_X509_num(all) : 0); i++) {
+        X509 *x = sk_X509_value(all, i);
+        if (i)
+            strbuf_add_char(&out, ',');
+        strbuf_add_bytes(&out, q == TLS_PEER_CHAIN_SERIALS ? tls_text_serial(x, a)
+                               : q == TLS_PEER_CHAIN_FINGERPRINTS_256
+                                   ? digest_text(x, EVP_sha256(), a)
+                                   : digest_text(x, EVP_sha1(), a));
+    }
+    struct bytes text = out.len ? arena_dup(a, strbuf_bytes(&out)) : BYTES_NONE;
+    strbuf_fini(&out);
+    return text;
+}
+
+static bool issued(X509 *issuer, X509 *x)
+{
+    bool ok = X509_check_issued(issuer, x) == X509_V_OK;
+    ERR_clear_error();
+    return ok;
+}
+
+/* Shown by the peer, or one that is trusted. NULL where nothing was verified. */
+static X509 *issuer_of(const struct tls_connection *c)
+{
+    STACK_OF(X509) *all = SSL_get_peer_full_cert_chain(c->ssl);
+    const struct tls_policy *p = &c->context->policy;
+    if (!c->validated)
+        return NULL;
+    for (size_t i = 1; i < (all ? sk_X509_num(all) : 0); i++) {
+        if (issued(sk_X509_value(all, i), c->peer))
+            return sk_X509_value(all, i);
+    }
+    for (unsigned i = 0; i < p->n_ca_certs; i++) {
+        if (issued(p->ca_certs[i], c->peer))
+            return p->ca_certs[i];
+    }
+    return NULL;
+}
+
+static struct bytes issuer_text(const struct tls_connection *c, enum tls_question q,
+                                struct arena *a)
+{
+    X509 *x = issuer_of(c);
+    if (!x)
+        return BYTES_NONE;
+    return q == TLS_PEER_ISSUER_SERIAL ? tls_text_serial(x, a) : digest_text(x, EVP_sha256(), a);
+}
+
 static struct bytes peer_text(const struct tls_connection *c, enum tls_question q, struct arena *a)
 {
     X509 *x = c->peer;
@@ -192,10 +236,15 @@ static struct bytes peer_text(const struct tls_connection *c, enum tls_question 
         return sans_text(x, TLS_SAN_IP, a);
     case TLS_PEER_EMAIL_SANS:
         return sans_text(x, TLS_SAN_EMAIL, a);
-    case TLS_PEER_VALID_FROM:
-        return time_text(X509_get0_notBefore(x), a);
-    case TLS_PEER_VALID_UNTIL:
-        return time_text(X509_get0_notAfter(x), a);
+    case TLS_PEER_OTHERNAME_SANS:
+        return sans_text(x, TLS_SAN_OTHER_NAME, a);
+    case TLS_PEER_CHAIN_FINGERPRINTS_256:
+    case TLS_PEER_CHAIN_FINGERPRINTS_1:
+    case TLS_PEER_CHAIN_SERIALS:
+        return chain_text(c, q, a);
+    case TLS_PEER_ISSUER_FINGERPRINT_256:
+    case TLS_PEER_ISSUER_SERIAL:
+        return issuer_text(c, q, a);
     default: /* not about the peer: tls_text() */
         return BYTES_NONE;
     }
@@ -231,6 +280,24 @@ static struct bytes host_name(const char *text, struct arena *a)
     return good ? bytes_from(out + MARK, n) : bytes_from(out, MARK + n);
 }
 
+static struct bytes local_text(X509 *x, enum tls_question q, struct arena *a)
+{
+    switch ((int)q) {
+    case TLS_LOCAL_URI_SANS:
+        return sans_text(x, TLS_SAN_URI, a);
+    case TLS_LOCAL_DNS_SANS:
+        return sans_text(x, TLS_SAN_DNS, a);
+    case TLS_LOCAL_IP_SANS:
+        return sans_text(x, TLS_SAN_IP, a);
+    case TLS_LOCAL_EMAIL_SANS:
+        return sans_text(x, TLS_SAN_EMAIL, a);
+    case TLS_LOCAL_OTHERNAME_SANS:
+        return sans_text(x, TLS_SAN_OTHER_NAME, a);
+    default:
+        return x ? name_text(X509_get_subject_name(x), a) : BYTES_NONE;
+    }
+}
+
 struct bytes tls_text(const struct tls_connection *c, enum tls_question q, struct arena *a)
 {
     X509 *local = c->identity ? c->identity->leaf : NULL;
@@ -242,6 +309,8 @@ struct bytes tls_text(const struct tls_connection *c, enum tls_question q, struc
         return owned(cipher ? SSL_CIPHER_get_name(cipher) : NULL, a);
     case TLS_CIPHER_ID:
         return cipher ? arena_u64(a, SSL_CIPHER_get_protocol_id(cipher)) : BYTES_NONE;
+    case TLS_GROUP:
+        return owned(SSL_get_curve_name(SSL_get_curve_id(c->ssl)), a);
     case TLS_SESSION_ID:
         return session_text(c->ssl, a);
     case TLS_SERVER_NAME:
@@ -251,11 +320,12 @@ struct bytes tls_text(const struct tls_connection *c, enum tls_question q, struc
     case TLS_JA4:
         return owned(c->ja4, a);
     case TLS_LOCAL_SUBJECT:
-        return local ? name_text(X509_get_subject_name(local), a) : BYTES_NONE;
     case TLS_LOCAL_URI_SANS:
-        return sans_text(local, TLS_SAN_URI, a);
     case TLS_LOCAL_DNS_SANS:
-        return sans_text(local, TLS_SAN_DNS, a);
+    case TLS_LOCAL_IP_SANS:
+    case TLS_LOCAL_EMAIL_SANS:
+    case TLS_LOCAL_OTHERNAME_SANS:
+        return local_text(local, q, a);
     default:
         return peer_text(c, q, a);
     }

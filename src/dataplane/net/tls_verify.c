@@ -20,6 +20,14 @@ static int skip_dates(int ok, X509_STORE_CTX *ctx)
     return ok || e == X509_V_ERR_CERT_HAS_EXPIRED || e == X509_V_ERR_CERT_NOT_YET_VALID;
 }
 
+/* The library counts the authority that is trusted: 0 would let nobody in, and is 1 as in Envoy. */
+static int depth_of(const struct tls_validation *v)
+{
+    if (!v->has_max_depth || v->max_depth > DEPTH_DEFAULT)
+        return DEPTH_DEFAULT;
+    return v->max_depth ? (int)v->max_depth : 1;
+}
+
 static X509_STORE *new_store(const struct tls_context *c, const struct tls_validation *v)
 {
     X509_STORE *store = X509_STORE_new();
@@ -28,9 +36,7 @@ static X509_STORE *new_store(const struct tls_context *c, const struct tls_valid
     X509_VERIFY_PARAM *param = X509_STORE_get0_param(store);
     X509_VERIFY_PARAM_set_purpose(param,
                                   c->is_server ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER);
-    X509_VERIFY_PARAM_set_depth(param, v->has_max_depth && v->max_depth < DEPTH_DEFAULT
-                                           ? (int)v->max_depth
-                                           : DEPTH_DEFAULT);
+    X509_VERIFY_PARAM_set_depth(param, depth_of(v));
     X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
     if (v->allow_expired)
         X509_STORE_set_verify_cb(store, skip_dates);
@@ -134,7 +140,7 @@ static bool load_rule(struct tls_context *c, const struct tls_san_matcher *from,
         !(to->matcher.regex = regex_list_add(&c->regexes, c->arena, to->matcher.text, err)))
         return false;
     if (from->type == TLS_SAN_OTHER_NAME &&
-        !(to->oid = OBJ_txt2obj(arena_str(c->arena, from->oid), 1)))
+        !(to->oid = OBJ_txt2obj(arena_str(c->arena, from->oid), 0)))
         return error_set(err, "Invalid OID %.*s", BYTES_ARG(from->oid));
     return true;
 }
@@ -145,6 +151,9 @@ static bool load_rules(struct tls_context *c, const struct tls_validation *v, st
     if (v->n_sans && !p->n_trusts)
         return error_set(err, "SAN-based verification of peer certificates without trusted CA is "
                               "insecure and not allowed");
+    if (c->auto_sni_san_validation && !p->n_trusts)
+        return error_set(err, "'auto_sni_san_validation' was configured without configuring a "
+                              "trusted CA");
     p->sans = ARENA_ARRAY(c->arena, struct tls_san_rule, v->n_sans + 1);
     for (unsigned i = 0; i < v->n_sans; i++) {
         p->n_sans++;
@@ -276,6 +285,24 @@ static void remember(const struct tls_connection *t, X509_STORE_CTX *ctx,
     tls_verified_add(t->slot, key, from, until);
 }
 
+/* Authorities below one that limits them (RFC 5280 6.1.4 l, m). The library counts one too few
+ * where the leaf has the name of its issuer. */
+static bool paths_are_short(X509_STORE_CTX *ctx)
+{
+    STACK_OF(X509) *built = X509_STORE_CTX_get0_chain(ctx);
+    long below = 0;
+    for (size_t i = 1; i < sk_X509_num(built); i++) {
+        X509 *x = sk_X509_value(built, i);
+        long most = X509_get_pathlen(x);
+        if (most >= 0 && below > most) {
+            X509_STORE_CTX_set_error(ctx, X509_V_ERR_PATH_LENGTH_EXCEEDED);
+            return false;
+        }
+        below += !(X509_get_extension_flags(x) & EXFLAG_SI);
+    }
+    return true;
+}
+
 static bool chain_is_good(struct tls_connection *t, const struct tls_trust *trust,
                           STACK_OF(X509) * chain, uint8_t *alert)
 {
@@ -289,7 +316,7 @@ static bool chain_is_good(struct tls_connection *t, const struct tls_trust *trus
         return true;
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     bool ok = ctx && X509_STORE_CTX_init(ctx, trust->store, sk_X509_value(chain, 0), chain) &&
-              X509_verify_cert(ctx) == 1;
+              X509_verify_cert(ctx) == 1 && paths_are_short(ctx);
     if (ok && keeps)
         remember(t, ctx, key, now);
     if (!ok && ctx) {
@@ -339,16 +366,29 @@ static bool name_matches(const struct tls_connection *t, X509 *leaf)
     return !t->context->policy.n_sans || tls_san_any_matches(t->context, leaf);
 }
 
+static void join_names(const struct bytes *list, unsigned n, char *buf, size_t max)
+{
+    size_t at = 0;
+    buf[0] = '\0';
+    for (unsigned i = 0; i < n && at < max; i++) {
+        int len = snprintf(buf + at, max - at, "%s%.*s", i ? ", " : "", BYTES_ARG(list[i]));
+        at += len > 0 ? (size_t)len : 0;
+    }
+}
+
 static bool names_are_good(struct tls_connection *t, X509 *leaf)
 {
-    char names[1024];
-    if (t->n_verify_sans && !tls_san_listed(leaf, t->verify_sans, t->n_verify_sans)) {
-        say(t, "verify cert failed: verify SAN list");
-        return false;
-    }
-    if (name_matches(t, leaf))
+    char names[1024], wanted[1024];
+    bool listed = !t->n_verify_sans || tls_san_listed(leaf, t->verify_sans, t->n_verify_sans);
+    if (listed && name_matches(t, leaf))
         return true;
     tls_san_list_text(leaf, names, sizeof(names));
+    if (!listed) {
+        join_names(t->verify_sans, t->n_verify_sans, wanted, sizeof(wanted));
+        say(t, "verify cert failed: verify SAN list, expected SANs: [%s], certificate SANs: [%s]",
+            wanted, names);
+        return false;
+    }
     say(t, "verify cert failed: SAN matcher, certificate SANs are [%s]", names);
     return false;
 }
@@ -396,5 +436,10 @@ enum ssl_verify_result_t tls_verify(SSL *ssl, uint8_t *alert)
         return ssl_verify_invalid;
     bool good = judge(t, chain, alert);
     t->validated = good && (p->n_trusts || p->n_hashes || p->n_spki);
-    return good || p->accept_untrusted ? ssl_verify_ok : ssl_verify_invalid;
+    if (good || p->accept_untrusted)
+        return ssl_verify_ok;
+    /* The log tells who was sent away */
+    if (!t->peer && X509_up_ref(sk_X509_value(chain, 0)))
+        t->peer = sk_X509_value(chain, 0);
+    return ssl_verify_invalid;
 }

@@ -46,6 +46,7 @@ struct transport {
     transport_ready_fn *ready;
     void *ready_ctx;
     int error;           /* errno of the last IO_ERROR */
+    bool opened;         /* of one with a handshake: what it lies on is connected */
     const char *failure; /* static or transport-owned sentence; NULL: strerror(error) */
 };
 

@@ -284,6 +284,7 @@ static ssize_t tls_handshake(struct transport *transport)
     }
     if (n != 0)
         return n;
+    t->transport.opened = true;
     for (;;) {
         n = handshake_step(t);
         if (n != IO_AGAIN)
@@ -602,7 +603,6 @@ static bool client_init(struct transport_tls *t, const struct tls_connect_option
     take_verify_sans(t, o);
     if (c->allow_renegotiation)
         SSL_set_renegotiate_mode(t->c->ssl, ssl_renegotiate_freely);
-    SSL_set_enforce_rsa_key_usage(t->c->ssl, c->enforce_rsa_key_usage);
     if (c->n_identities)
         t->c->identity = &c->identities[0];
     /* A session is good for the name and the SANs that were checked when it began */
@@ -624,6 +624,7 @@ static bool init(struct transport_tls *t, const struct tls_connect_options *o)
     BIO_set_data(bio, t);
     SSL_set_bio(t->c->ssl, bio, bio);
     SSL_set_app_data(t->c->ssl, t->c);
+    SSL_set_enforce_rsa_key_usage(t->c->ssl, 1);
     SSL_set_mode(t->c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_set_shed_handshake_config(t->c->ssl, !c->allow_renegotiation);
     if (!c->is_server)
@@ -714,6 +715,14 @@ struct bytes tls_connection_text(const struct tls_connection *c, enum tls_questi
                                  struct arena *a)
 {
     return c ? tls_text(c, q, a) : BYTES_NONE;
+}
+
+bool tls_connection_peer_time(const struct tls_connection *c, bool until, int64_t *out)
+{
+    if (!c || !c->peer)
+        return false;
+    *out = tls_text_time(until ? X509_get0_notAfter(c->peer) : X509_get0_notBefore(c->peer));
+    return true;
 }
 
 bool transport_tls_peer_presented(const struct transport *t)

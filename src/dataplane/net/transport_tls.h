@@ -40,6 +40,7 @@ void transport_tls_fingerprints(struct transport *t, const char *ja3, const char
     X(VERSION)                                                                                     \
     X(CIPHER)                                                                                      \
     X(CIPHER_ID) /* of IANA, in decimal */                                                         \
+    X(GROUP)                                                                                       \
     X(SESSION_ID)                                                                                  \
     X(SERVER_NAME)                                                                                 \
     X(PEER_SUBJECT)                                                                                \
@@ -53,11 +54,18 @@ void transport_tls_fingerprints(struct transport *t, const char *ja3, const char
     X(PEER_DNS_SANS)                                                                               \
     X(PEER_IP_SANS)                                                                                \
     X(PEER_EMAIL_SANS)                                                                             \
+    X(PEER_OTHERNAME_SANS)                                                                         \
+    X(PEER_ISSUER_FINGERPRINT_256)                                                                 \
+    X(PEER_ISSUER_SERIAL)                                                                          \
+    X(PEER_CHAIN_FINGERPRINTS_256)                                                                 \
+    X(PEER_CHAIN_FINGERPRINTS_1)                                                                   \
+    X(PEER_CHAIN_SERIALS)                                                                          \
     X(LOCAL_SUBJECT)                                                                               \
     X(LOCAL_URI_SANS)                                                                              \
     X(LOCAL_DNS_SANS)                                                                              \
-    X(PEER_VALID_FROM)                                                                             \
-    X(PEER_VALID_UNTIL)                                                                            \
+    X(LOCAL_IP_SANS)                                                                               \
+    X(LOCAL_EMAIL_SANS)                                                                            \
+    X(LOCAL_OTHERNAME_SANS)                                                                        \
     X(JA3)                                                                                         \
     X(JA4)                                                                                         \
     X(FAILURE_REASON)
@@ -66,7 +74,7 @@ enum tls_question {
     TLS_QUESTION_LIST(X)
 #undef X
 };
-/* Lists (…_SANS) are joined with ','. Times are RFC 3339 text. `t` may be no TLS: BYTES_NONE. */
+/* Lists (…_SANS, PEER_CHAIN_…) are joined with ','. `t` may be no TLS: BYTES_NONE. */
 struct bytes transport_tls_text(const struct transport *t, enum tls_question q, struct arena *a);
 /* The names of a type that a side's certificate has, as they stand there (any byte but NUL), made
  * in the arena in one walk. How many; 0 for no TLS. */
@@ -80,5 +88,7 @@ struct tls_connection *transport_tls_hold(const struct transport *t);
 void tls_connection_unref(struct tls_connection **c);
 struct bytes tls_connection_text(const struct tls_connection *c, enum tls_question q,
                                  struct arena *a); /* c may be NULL */
+/* From or until when (Unix time) the peer's certificate is valid; false: there is none. */
+bool tls_connection_peer_time(const struct tls_connection *c, bool until, int64_t *out);
 bool transport_tls_peer_presented(const struct transport *t);
 bool transport_tls_peer_validated(const struct transport *t);

@@ -49,3 +49,11 @@ struct worker {
     struct worker_drain drain;              /* when answers say "Connection: close" */
     uint64_t next_stream_id, next_connection_id;
 };
+
+/* A number for a connection of either side that no other has had in this process: workers count
+ * apart, in ranges that they do not leave. */
+static inline uint64_t worker_connection_id(struct worker *w)
+{
+    uint64_t range = w->slot > STAT_SLOT_WORKER0 ? w->slot - STAT_SLOT_WORKER0 : 0;
+    return (range << 40) + ++w->next_connection_id;
+}

@@ -5,7 +5,7 @@
 #include "dataplane/upstream/async_grpc.h"
 #include "dataplane/upstream/attempt.h"
 
-enum { ARENA_FIRST = 2048, ARENAS_KEPT = 64, REFUSED_MAX = 3 };
+enum { ARENA_FIRST = 2048, ARENAS_KEPT = 64 };
 
 struct async_calls {
     struct worker *worker;
@@ -21,8 +21,8 @@ struct async_calls {
 static void give_back(struct async_call *c)
 {
     struct async_calls *all = c->calls;
-    pool_request_cancel(&c->pool);
-    buffer_fini(&c->body);
+    pool_request_cancel(&c->out.request);
+    buffer_fini(&c->out.body);
     buffer_fini(&c->in);
     if (c->host)
         host_state_release(c->host);
@@ -55,8 +55,8 @@ static void bury(struct async_call *c)
     c->generation++;
     timer_rest(&c->timeout);
     defer_cancel(&c->later);
-    if (!c->request_ended || !c->response_ended) /* otherwise the pool is about to let go of it */
-        pool_request_cancel(&c->pool);
+    if (!c->out.ended || !c->response_ended) /* otherwise the pool is about to let go of it */
+        pool_request_cancel(&c->out.request);
     list_remove(&c->link);
     list_push_back(&all->dead, &c->link);
     all->n_live--;
@@ -113,7 +113,7 @@ static void charge(struct async_call *c, unsigned status)
 static void charge_time(struct async_call *c)
 {
     uint64_t ms = (loop_now_ns(c->calls->worker->loop) - c->start_ns) / NS_PER_MS;
-    if (!c->request_ended)
+    if (!c->out.ended)
         return;
     stat_record(c->cluster->stats, c->calls->worker->slot, STAT_UPSTREAM_RQ_TIME, ms);
     stat_record(c->cluster->stats, c->calls->worker->slot, STAT_INTERNAL_UPSTREAM_RQ_TIME, ms);
@@ -171,19 +171,12 @@ static void set_above(struct async_call *c, bool above)
 /* told: from the loop, not from inside of async_call_start(). */
 static void send_all(struct async_call *c, bool told)
 {
-    bool body = c->body.len > 0;
-    uint8_t refused = c->refused;
     c->state = ASYNC_ACTIVE;
-    pool_request_send_headers(&c->pool, &c->request, c->request_ended && !body);
-    if (c->refused != refused) /* as in attempt.c: it was sent again from inside of that */
-        return;
-    c->body_sent |= body;
-    if (body && c->pool.conn)
-        pool_request_send_data(&c->pool, &c->body, c->request_ended);
+    outgoing_send(&c->out);
     if (c->o.ops->on_connected && told)
         c->o.ops->on_connected(c);
-    if (c->state == ASYNC_ACTIVE && c->pool.conn)
-        set_above(c, pool_request_above(&c->pool));
+    if (c->state == ASYNC_ACTIVE && c->out.request.conn)
+        set_above(c, pool_request_above(&c->out.request));
 }
 
 static void on_ready(struct pool_request *r)
@@ -193,23 +186,27 @@ static void on_ready(struct pool_request *r)
         send_all(c, true);
 }
 
-/* What the upstream has not touched goes to another connection while all of it is here. */
-static bool try_again(struct async_call *c, enum upstream_failure why)
+static bool get_connection(struct async_call *c, struct conn_pool *pool, bool told)
 {
-    if (why != UPSTREAM_REFUSED || c->body_sent || c->headers_seen || c->refused >= REFUSED_MAX)
-        return false;
-    c->refused++;
     c->state = ASYNC_WAITING;
-    switch (conn_pool_get(c->pool.pool, &c->pool)) {
+    switch (conn_pool_get(pool, &c->out.request)) {
     case POOL_READY:
-        send_all(c, true);
+        send_all(c, told);
         return true;
     case POOL_PENDING:
         return true;
     case POOL_OVERFLOW:
+    case POOL_OVERFLOW_ACTIVE:
         break;
     }
     return false;
+}
+
+/* What the upstream has not touched goes to another connection while all of it is here. */
+static bool try_again(struct async_call *c, enum upstream_failure why)
+{
+    return !c->headers_seen && outgoing_repeats(&c->out, why) &&
+           get_connection(c, c->out.request.pool, true);
 }
 
 static void on_failure(struct pool_request *r, enum upstream_failure why, struct bytes text)
@@ -316,21 +313,20 @@ struct async_call *async_call_new(struct worker *w, const struct async_call_opti
     c->o = *o;
     c->o.cluster = arena_dup(c->arena, o->cluster);
     c->state = ASYNC_NEW;
-    c->grpc = c->request_ended = c->response_ended = false;
-    c->headers_seen = c->body_sent = c->above = false;
-    c->refused = 0;
+    c->grpc = c->response_ended = false;
+    c->headers_seen = c->above = false;
     headers_init(&c->request, c->arena);
     headers_init(&c->response, c->arena);
     headers_init(&c->trailers, c->arena);
-    buffer_init(&c->body, w->chunks);
     buffer_init(&c->in, w->chunks);
-    pool_request_init(&c->pool, &pool_ops, c, &c->response, &c->trailers);
+    outgoing_init(&c->out, &pool_ops, c, &c->response, &c->trailers, w->chunks);
+    c->out.headers = &c->request;
     list_push_back(&all->live, &c->link);
     all->n_live++;
     return c;
 }
 
-static void get_connection(struct async_call *c, const struct host *host)
+static void begin(struct async_call *c, const struct host *host)
 {
     struct server_name name = {0};
     if (c->cluster->wants_tls)
@@ -339,16 +335,8 @@ static void get_connection(struct async_call *c, const struct host *host)
         c->cluster, host, c->o.priority, c->grpc ? PROTOCOL_HTTP2 : PROTOCOL_HTTP11, &name);
     c->host = host->state;
     host_state_hold(c->host);
-    switch (conn_pool_get(pool, &c->pool)) {
-    case POOL_READY:
-        send_all(c, false);
-        return;
-    case POOL_PENDING:
-        return;
-    case POOL_OVERFLOW:
-        break;
-    }
-    fail_later(c, ASYNC_FAILED, UPSTREAM_OVERFLOW);
+    if (!get_connection(c, pool, false))
+        fail_later(c, ASYNC_FAILED, UPSTREAM_OVERFLOW);
 }
 
 void async_call_start(struct async_call *c, bool end)
@@ -356,7 +344,7 @@ void async_call_start(struct async_call *c, bool end)
     struct worker *w = c->calls->worker;
     CHECK(c->state == ASYNC_NEW);
     c->state = ASYNC_WAITING;
-    c->request_ended |= end;
+    c->out.ended |= end;
     c->start_ns = loop_now_ns(w->loop);
     headers_set(&c->request, BYTES("x-envoy-internal"), BYTES("true"));
     stat_inc(c->calls->stats, w->slot, STAT_ASYNC_RQ_TOTAL);
@@ -371,27 +359,27 @@ void async_call_start(struct async_call *c, bool end)
     cluster_runtime_use(c->cluster);
     const struct host *host = cluster_runtime_pick(c->cluster, NULL);
     if (host)
-        get_connection(c, host);
+        begin(c, host);
     else
         fail_later(c, ASYNC_NO_HOST, UPSTREAM_LOCAL_CLOSE);
 }
 
 void async_call_send_data(struct async_call *c, struct buffer *data, bool end)
 {
-    CHECK(!c->request_ended || async_call_over(c));
-    c->request_ended |= end;
+    CHECK(!c->out.ended || async_call_over(c));
+    c->out.ended |= end;
     switch (c->state) {
     case ASYNC_ACTIVE:
-        if (!c->pool.conn) /* the response is complete already */
+        if (!c->out.request.conn) /* the response is complete already */
             break;
-        c->body_sent = true;
-        pool_request_send_data(&c->pool, data, end);
+        c->out.body_sent = true;
+        pool_request_send_data(&c->out.request, data, end);
         return;
     case ASYNC_NEW:
     case ASYNC_WAITING:
-        buffer_move(&c->body, data);
+        buffer_move(&c->out.body, data);
         if (c->cluster && c->cluster->params.buffer_limit &&
-            c->body.len > c->cluster->params.buffer_limit)
+            c->out.body.len > c->cluster->params.buffer_limit)
             set_above(c, true);
         return;
     case ASYNC_OVER:
@@ -403,13 +391,13 @@ void async_call_send_data(struct async_call *c, struct buffer *data, bool end)
 void async_call_read_pause(struct async_call *c)
 {
     if (c->state == ASYNC_ACTIVE)
-        pool_request_read_pause(&c->pool);
+        pool_request_read_pause(&c->out.request);
 }
 
 void async_call_read_resume(struct async_call *c)
 {
     if (c->state == ASYNC_ACTIVE)
-        pool_request_read_resume(&c->pool);
+        pool_request_read_resume(&c->out.request);
 }
 
 /* --- all of a worker --- */

@@ -15,7 +15,7 @@
 #include "base/list.h"
 #include "dataplane/http/stream.h"
 #include "dataplane/net/loop.h"
-#include "dataplane/upstream/conn_pool.h"
+#include "dataplane/upstream/outgoing.h"
 
 enum { ASYNC_CALL_MAGIC = 0x6173796e, ASYNC_MESSAGE_MAX = 4 << 20 };
 
@@ -71,15 +71,13 @@ struct async_call {
     struct headers request, response, trailers;
     struct cluster_runtime *cluster; /* used; NULL: there was none */
     struct host_state *host;         /* held */
-    struct pool_request pool;
-    struct buffer body; /* waits for a connection */
-    struct buffer in;   /* gRPC: of a message that has not all come */
+    struct outgoing out;
+    struct buffer in; /* gRPC: of a message that has not all come */
     struct timer timeout;
     struct defer later; /* tells of `failed` */
     struct async_end failed;
     uint64_t start_ns;
-    bool grpc, request_ended, response_ended, headers_seen, body_sent, above;
-    uint8_t refused; /* times */
+    bool grpc, response_ended, headers_seen, above;
 };
 
 struct async_handle {

@@ -36,7 +36,7 @@ void async_grpc_send(struct async_call *c, struct bytes message, bool end)
     unsigned char prefix[PREFIX] = {0, (unsigned char)(len >> 24), (unsigned char)(len >> 16),
                                     (unsigned char)(len >> 8), (unsigned char)len};
     CHECK(message.len <= UINT32_MAX);
-    buffer_init(&data, c->body.pool);
+    buffer_init(&data, c->out.body.pool);
     buffer_add(&data, prefix, sizeof(prefix));
     buffer_add_bytes(&data, message);
     async_call_send_data(c, &data, end);
@@ -45,7 +45,7 @@ void async_grpc_send(struct async_call *c, struct bytes message, bool end)
 void async_grpc_send_end(struct async_call *c)
 {
     struct buffer none;
-    buffer_init(&none, c->body.pool);
+    buffer_init(&none, c->out.body.pool);
     async_call_send_data(c, &none, true);
 }
 

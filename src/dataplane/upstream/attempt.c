@@ -1,13 +1,12 @@
 #include "dataplane/upstream/attempt.h"
 
+#include "dataplane/http/format.h"
 #include "dataplane/http/stream.h"
 #include "dataplane/net/transport_tls.h"
 #include "dataplane/upstream/upstream_conn.h"
 
-enum {
-    REFUSED_MAX = 3,
-    HELD_MAX = 1024 * 1024, /* of what comes before a tunnel is open, whatever the cluster allows */
-};
+/* Of what comes before a tunnel is open, whatever the cluster allows. */
+enum { HELD_MAX = 1024 * 1024 };
 
 static struct attempt *attempt_of(struct pool_request *r)
 {
@@ -30,20 +29,32 @@ static void note_tx(struct attempt *a)
         info->upstream_first_tx_ns = info->upstream_last_tx_ns;
 }
 
-static void note_upstream(struct attempt *a)
+void attempt_note_upstream(struct attempt *a)
 {
     struct stream_info *info = &a->stream->info;
-    struct connection *c = pool_request_connection(&a->request);
+    struct connection *c = pool_request_connection(&a->out.request);
     info->upstream_address = a->host_address;
+    info->upstream_hostname = a->hostname;
+    info->host_metadata = a->metadata;
+    info->pool_ready_ns = a->pool_ready_ns;
     info->has_upstream_address = true;
     info->upstream_is_tcp = a->tcp;
     if (c) {
         tls_connection_unref(&info->upstream_tls);
         info->upstream_tls = transport_tls_hold(connection_transport(c));
-        info->upstream_protocol = a->request.conn->mux ? PROTOCOL_HTTP2 : PROTOCOL_HTTP11;
+        info->upstream_protocol = a->out.request.conn->mux ? PROTOCOL_HTTP2 : PROTOCOL_HTTP11;
+        info->upstream_connection_id = a->out.request.conn->id;
         info->upstream_local_address = *connection_local(c);
+        info->upstream_times = *connection_times(c);
         info->has_upstream_local_address = true;
     }
+}
+
+/* A connection is there, or will not be. */
+static void note_pool(struct attempt *a)
+{
+    a->pool_ready_ns = loop_now_ns(a->stream->worker->loop) - a->begun_ns;
+    attempt_note_upstream(a);
 }
 
 static void set_body_above(struct attempt *a, bool above)
@@ -66,26 +77,26 @@ static bool held_too_much(const struct attempt *a)
     uint32_t limit = a->buffer_limit;
     if (a->tunnel != TUNNEL_NONE && (limit == 0 || limit > HELD_MAX))
         limit = HELD_MAX;
-    return limit && a->body.len > limit;
+    return limit && a->out.body.len > limit;
 }
 
 static void open_tunnel(struct attempt *a)
 {
     a->open = true;
-    pool_request_open_tunnel(&a->request);
+    pool_request_open_tunnel(&a->out.request);
 }
 
 /* The head that opens the tunnel has been given to the router. */
 static void send_held(struct attempt *a)
 {
-    if (a->state != ATTEMPT_ACTIVE || !a->request.conn)
+    if (a->state != ATTEMPT_ACTIVE || !a->out.request.conn)
         return;
-    if (a->body.len || a->request_ended) {
+    if (a->out.body.len || a->out.ended) {
         note_tx(a);
-        pool_request_send_data(&a->request, &a->body, a->request_ended);
+        pool_request_send_data(&a->out.request, &a->out.body, a->out.ended);
     }
-    if (a->state == ATTEMPT_ACTIVE && a->request.conn)
-        set_body_above(a, pool_request_above(&a->request));
+    if (a->state == ATTEMPT_ACTIVE && a->out.request.conn)
+        set_body_above(a, pool_request_above(&a->out.request));
 }
 
 static void send_proxy_header(struct attempt *a)
@@ -97,7 +108,7 @@ static void send_proxy_header(struct attempt *a)
         return;
     buffer_init(&header, a->stream->worker->chunks);
     buffer_add(&header, text, len);
-    pool_request_send_data(&a->request, &header, false);
+    pool_request_send_data(&a->out.request, &header, false);
     buffer_fini(&header);
 }
 
@@ -112,38 +123,55 @@ static void connected(struct attempt *a)
     send_held(a);
 }
 
-/* Sends what has come so far. A stream may be refused while its head goes out (no memory for the
- * frame): then all of it has been sent again, or has failed, when that returns. What was above the
- * limit here may be above it in the connection too, which has said so while we were. */
+/* What the origin has answered in full is over, though its attempt may live on. */
+static void on_max_duration(struct timer *t)
+{
+    struct attempt *a = t->owner;
+    if (a->response_ended)
+        return;
+    cluster_stat_inc(a->cluster, STAT_UPSTREAM_RQ_MAX_DURATION_REACHED);
+    attempt_reset(a);
+    a->ops->on_failed(a, UPSTREAM_MAX_DURATION, BYTES_NONE);
+}
+
+static void limit_duration(struct attempt *a)
+{
+    if (!a->duration) {
+        a->duration = ARENA_NEW(a->arena, struct timer);
+        timer_init(a->duration, a->stream->worker->loop, on_max_duration, a);
+    }
+    timer_start(a->duration, a->cluster->params.max_stream_duration_ms);
+}
+
+static void stop_duration(struct attempt *a)
+{
+    if (UNLIKELY(a->duration != NULL))
+        timer_stop(a->duration);
+}
+
+/* What was above the limit here may be above it in the connection too, which has said so while we
+ * were. */
 static void send_all(struct attempt *a)
 {
-    bool body = a->body.len > 0;
-    bool end = a->request_ended && !a->request_trailers;
-    uint8_t refused = a->refused;
     a->state = ATTEMPT_ACTIVE;
     a->started = true;
-    note_upstream(a);
+    note_pool(a);
     note_tx(a);
-    if (!a->refused)
+    if (UNLIKELY(a->cluster->params.max_stream_duration_ms > 0))
+        limit_duration(a);
+    if (!a->out.refused)
         a->ops->on_sent(a);
     if (a->tcp) {
         connected(a);
         return;
     }
     if (a->tunnel != TUNNEL_NONE) {
-        pool_request_send_headers(&a->request, a->request_headers, false);
+        pool_request_send_headers(&a->out.request, a->out.headers, false);
         return;
     }
-    pool_request_send_headers(&a->request, a->request_headers, end && !body);
-    if (a->refused != refused)
-        return;
-    a->body_sent |= body;
-    if (body && a->request.conn)
-        pool_request_send_data(&a->request, &a->body, end);
-    if (a->request_trailers && a->request.conn)
-        pool_request_send_trailers(&a->request, a->request_trailers);
-    if (a->state == ATTEMPT_ACTIVE && a->request.conn)
-        set_body_above(a, pool_request_above(&a->request));
+    outgoing_send(&a->out);
+    if (a->out.request.conn)
+        set_body_above(a, pool_request_above(&a->out.request));
 }
 
 static void on_ready(struct pool_request *r)
@@ -151,25 +179,30 @@ static void on_ready(struct pool_request *r)
     send_all(attempt_of(r));
 }
 
-/* A stream that the upstream has not touched (GOAWAY, REFUSED_STREAM) goes to another connection,
- * as long as all of it is still here. */
-static bool try_again(struct attempt *a, enum upstream_failure why)
+static bool get_connection(struct attempt *a, struct conn_pool *pool)
 {
-    if (why != UPSTREAM_REFUSED || a->body_sent || a->headers_seen || a->refused >= REFUSED_MAX ||
-        a->retried_above)
-        return false;
-    a->refused++;
     a->state = ATTEMPT_WAITING;
-    switch (conn_pool_get(a->request.pool, &a->request)) {
+    switch (conn_pool_get(pool, &a->out.request)) {
     case POOL_READY:
         send_all(a);
         return true;
     case POOL_PENDING:
         return true;
+    case POOL_OVERFLOW_ACTIVE:
+        attempt_note_upstream(a);
+        break;
     case POOL_OVERFLOW:
         break;
     }
     return false;
+}
+
+/* A stream that the upstream has not touched goes to another connection, as long as all of it is
+ * still here. */
+static bool try_again(struct attempt *a, enum upstream_failure why)
+{
+    return !a->headers_seen && !a->retried_above && outgoing_repeats(&a->out, why) &&
+           get_connection(a, a->out.request.pool);
 }
 
 static void on_failure(struct pool_request *r, enum upstream_failure why, struct bytes text)
@@ -179,9 +212,10 @@ static void on_failure(struct pool_request *r, enum upstream_failure why, struct
         return;
     bool was_waiting = a->state == ATTEMPT_WAITING;
     a->state = ATTEMPT_DONE;
-    buffer_fini(&a->body);
+    stop_duration(a);
+    buffer_fini(&a->out.body);
     if (was_waiting)
-        note_upstream(a);
+        note_pool(a);
     a->ops->on_failed(a, why, text);
 }
 
@@ -201,7 +235,7 @@ static void on_headers(struct pool_request *r, bool end)
     if (tunnel_opened(a->tunnel, headers_status(&a->response_headers)))
         open_tunnel(a);
     else if (a->tunnel != TUNNEL_NONE)
-        buffer_fini(&a->body); /* refused: nobody gets it */
+        buffer_fini(&a->out.body); /* refused: nobody gets it */
     a->ops->on_headers(a, end);
     if (a->open)
         send_held(a);
@@ -210,7 +244,10 @@ static void on_headers(struct pool_request *r, bool end)
 static void on_data(struct pool_request *r, struct buffer *data, bool end)
 {
     struct attempt *a = attempt_of(r);
-    a->stream->info.upstream_last_rx_ns = loop_now_ns(a->stream->worker->loop);
+    struct stream_info *info = &a->stream->info;
+    info->upstream_last_rx_ns = loop_now_ns(a->stream->worker->loop);
+    if (!info->upstream_first_body_ns)
+        info->upstream_first_body_ns = info->upstream_last_rx_ns;
     a->response_ended = end;
     a->ops->on_data(a, data, end);
 }
@@ -250,10 +287,10 @@ struct attempt *attempt_new(struct stream *s, struct arena *arena, const struct 
     a->cluster = cluster;
     cluster_runtime_use(cluster);
     a->buffer_limit = cluster->params.buffer_limit;
-    headers_init(&a->response_headers, arena);
-    headers_init(&a->response_trailers, arena);
-    buffer_init(&a->body, s->worker->chunks);
-    pool_request_init(&a->request, &request_ops, a, &a->response_headers, &a->response_trailers);
+    a->response_headers.arena = a->response_trailers.arena = arena; /* all else is zero */
+    outgoing_init(&a->out, &request_ops, a, &a->response_headers, &a->response_trailers,
+                  s->worker->chunks);
+    a->out.request.bytes = &s->info.upstream_bytes;
     s->info.attempts++;
     return a;
 }
@@ -291,21 +328,17 @@ bool attempt_start(struct attempt *a, const struct host *host, unsigned priority
     a->host = host->state;
     host_state_hold(a->host);
     a->host_address = host->address;
-    if (host->name)
-        a->stream->info.upstream_hostname = arena_dup(a->arena, *host->name);
-    a->request_headers = h;
+    a->canary = host->more && host->more->canary;
+    if (host_name(host).len)
+        a->hostname = a->stream->info.upstream_hostname = arena_dup(a->arena, host_name(host));
+    if (host_metadata(host).len && format_wants_upstream_metadata(a->stream))
+        a->metadata = a->stream->info.host_metadata = arena_dup(a->arena, host_metadata(host));
+    a->begun_ns = loop_now_ns(a->stream->worker->loop);
+    a->out.headers = h;
     a->tunnel = tunnel_asked(h);
-    a->request_ended = end;
-    switch (conn_pool_get(pool, &a->request)) {
-    case POOL_READY:
-        send_all(a);
+    a->out.ended = end;
+    if (get_connection(a, pool))
         return true;
-    case POOL_PENDING:
-        a->state = ATTEMPT_WAITING;
-        return true;
-    case POOL_OVERFLOW:
-        break;
-    }
     a->state = ATTEMPT_DONE;
     return false;
 }
@@ -316,7 +349,7 @@ static void hold(struct attempt *a, struct buffer *data)
         buffer_drain(data, data->len);
         return;
     }
-    buffer_move(&a->body, data);
+    buffer_move(&a->out.body, data);
     if (held_too_much(a))
         set_body_above(a, true);
 }
@@ -324,18 +357,18 @@ static void hold(struct attempt *a, struct buffer *data)
 void attempt_send_data(struct attempt *a, struct buffer *data, bool end)
 {
     if (end)
-        a->request_ended = true;
+        a->out.ended = true;
     switch (a->state) {
     case ATTEMPT_ACTIVE:
-        if (!a->request.conn) /* the response is complete already */
+        if (!a->out.request.conn) /* the response is complete already */
             break;
         if (holds(a)) {
             hold(a, data);
             return;
         }
         note_tx(a);
-        a->body_sent = true;
-        pool_request_send_data(&a->request, data, end);
+        a->out.body_sent = true;
+        pool_request_send_data(&a->out.request, data, end);
         return;
     case ATTEMPT_NEW:
     case ATTEMPT_WAITING:
@@ -349,7 +382,7 @@ void attempt_send_data(struct attempt *a, struct buffer *data, bool end)
 
 void attempt_send_trailers(struct attempt *a, const struct headers *h)
 {
-    a->request_ended = true;
+    a->out.ended = true;
     if (a->tunnel != TUNNEL_NONE || a->tcp) { /* a tunnel has no trailers: it ends */
         struct buffer none;
         buffer_init(&none, a->stream->worker->chunks);
@@ -357,33 +390,31 @@ void attempt_send_trailers(struct attempt *a, const struct headers *h)
         buffer_fini(&none);
         return;
     }
-    if (a->state == ATTEMPT_ACTIVE) {
-        if (!a->request.conn)
-            return;
+    a->out.trailers = h; /* kept: without a body all of it may be sent once more */
+    if (a->state == ATTEMPT_ACTIVE && a->out.request.conn) {
         note_tx(a);
-        pool_request_send_trailers(&a->request, h);
-    } else if (a->state != ATTEMPT_DONE) {
-        a->request_trailers = h;
+        pool_request_send_trailers(&a->out.request, h);
     }
 }
 
 void attempt_read_pause(struct attempt *a)
 {
     if (a->state == ATTEMPT_ACTIVE)
-        pool_request_read_pause(&a->request);
+        pool_request_read_pause(&a->out.request);
 }
 
 void attempt_read_resume(struct attempt *a)
 {
     if (a->state == ATTEMPT_ACTIVE)
-        pool_request_read_resume(&a->request);
+        pool_request_read_resume(&a->out.request);
 }
 
 void attempt_reset(struct attempt *a)
 {
     a->state = ATTEMPT_DONE;
-    pool_request_cancel(&a->request);
-    buffer_fini(&a->body);
+    stop_duration(a);
+    pool_request_cancel(&a->out.request);
+    buffer_fini(&a->out.body);
 }
 
 void attempt_release(struct attempt *a)

@@ -7,7 +7,7 @@
 #include "base/list.h"
 #include "dataplane/net/loop.h"
 #include "dataplane/http/tunnel.h"
-#include "dataplane/upstream/conn_pool.h"
+#include "dataplane/upstream/outgoing.h"
 
 struct attempt;
 struct stream;
@@ -37,23 +37,22 @@ struct attempt {
     struct cluster_runtime *cluster; /* used: cluster_runtime_use() */
     struct host_state *host;         /* held */
     struct address host_address;
-    struct pool_request request;
-    const struct headers *request_headers;
-    const struct headers *request_trailers; /* waiting to be sent */
+    struct outgoing out;
     struct headers response_headers, response_trailers;
-    struct buffer body; /* of the request, while waiting for a connection, or for the tunnel */
     uint32_t buffer_limit;
     bool body_above;
-    bool body_sent;     /* some of it is gone: the request cannot be sent again from here */
-    uint8_t refused;    /* times */
     bool started;       /* there was a connection: some of the request may be gone */
     bool retried_above; /* what the upstream has refused is for the owner to send again */
-    bool request_ended; /* the last byte was given to us */
     bool headers_seen;  /* of the final response */
     bool response_ended;
     uint8_t tunnel; /* enum tunnel: what the request asks for */
     bool tcp;       /* set before attempt_start(): it goes over a TCP connection, not a request */
     bool open;      /* the tunnel: what was held has been sent */
+    uint64_t begun_ns, pool_ready_ns; /* when a connection was asked for; how long it took */
+    bool hedged; /* the owner's: another follows beside it, it is not tried again itself */
+    bool canary; /* the host says so */
+    struct timer *duration;          /* max_stream_duration; NULL: none */
+    struct bytes hostname, metadata; /* of the host; in the arena */
 };
 
 /* Makes an attempt (no connection yet); counts it in the stream's info. */
@@ -68,6 +67,9 @@ void attempt_send_trailers(struct attempt *a, const struct headers *h);
 /* Stops and resumes reading the response (back-pressure from downstream). Counted. */
 void attempt_read_pause(struct attempt *a);
 void attempt_read_resume(struct attempt *a);
+/* Tells the stream's info where it goes. Done when it is sent; again for the one of several whose
+ * answer counts. */
+void attempt_note_upstream(struct attempt *a);
 /* Gives up; afterwards nothing is called back. Harmless when done, and may be repeated. */
 void attempt_reset(struct attempt *a);
 /* Reads and forgets what the pool holds of it: after the last use of host and cluster. */

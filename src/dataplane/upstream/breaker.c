@@ -2,7 +2,7 @@
 
 static uint32_t limit(const struct cluster_runtime *c, unsigned priority, enum breaker b)
 {
-    return circuit_breaker_limit(&c->params.breakers[priority], b);
+    return c->params.breakers[priority].limits[b];
 }
 
 static enum cluster_stat open_stat(unsigned priority, enum breaker b)
@@ -37,9 +37,9 @@ static uint32_t budget(const struct cluster_runtime *c, unsigned priority)
 {
     const struct circuit_breaker *cb = &c->params.breakers[priority];
     uint64_t active = 0;
-    active += atomic_load_explicit(cluster_state_in_use(c->state, priority, BREAKER_RQ),
-                                   memory_order_relaxed);
-    active += atomic_load_explicit(cluster_state_in_use(c->state, priority, BREAKER_PENDING),
+    active +=
+        atomic_load_explicit(&c->state->in_use[priority].counts[BREAKER_RQ], memory_order_relaxed);
+    active += atomic_load_explicit(&c->state->in_use[priority].counts[BREAKER_PENDING],
                                    memory_order_relaxed);
     double allowed = cb->budget_percent * (double)active / 100;
     return allowed > cb->min_retries_at_once ? (uint32_t)allowed : cb->min_retries_at_once;
@@ -50,16 +50,16 @@ bool breaker_can_create(const struct cluster_runtime *c, unsigned priority, enum
     if (!c->state)
         return true; /* the cluster is gone; what is left may finish */
     if (b == BREAKER_RETRY && c->params.breakers[priority].has_budget)
-        return atomic_load_explicit(cluster_state_in_use(c->state, priority, b),
-                                    memory_order_relaxed) < budget(c, priority);
-    return atomic_load_explicit(cluster_state_in_use(c->state, priority, b), memory_order_relaxed) <
+        return atomic_load_explicit(&c->state->in_use[priority].counts[b], memory_order_relaxed) <
+               budget(c, priority);
+    return atomic_load_explicit(&c->state->in_use[priority].counts[b], memory_order_relaxed) <
            limit(c, priority, b);
 }
 
 static void shared_add(struct cluster_runtime *c, unsigned priority, enum breaker b, uint32_t n)
 {
-    uint32_t before = atomic_fetch_add_explicit(cluster_state_in_use(c->state, priority, b), n,
-                                                memory_order_relaxed);
+    uint32_t before =
+        atomic_fetch_add_explicit(&c->state->in_use[priority].counts[b], n, memory_order_relaxed);
     update_open(c, priority, b, before + n);
     if (c->params.breakers[priority].track_remaining)
         cluster_state_show_remaining(c->state, c->worker->slot, priority, b,

@@ -14,7 +14,7 @@ struct cluster_manager *cluster_manager_new(struct worker *worker,
 {
     struct cluster_manager *m = NEW(struct cluster_manager);
     m->worker = worker;
-    m->h2_memory = h2_memory_new();
+    m->h2_memory = h2_memory_new(worker->loop);
     m->connector = connector;
     list_init(&m->retired);
     worker->clusters = m;
@@ -127,6 +127,7 @@ static void params_set(struct pool_params *p, const struct cluster *c)
     p->connect_timeout_ms = c->connect_timeout_ms;
     p->idle_timeout_ms = c->idle_timeout_ms;
     p->max_duration_ms = c->max_connection_duration_ms;
+    p->max_stream_duration_ms = c->max_stream_duration_ms;
     p->max_requests_per_connection = c->max_requests_per_connection;
     p->buffer_limit = c->buffer_limit;
     p->max_response_headers_kb = c->max_response_headers_kb;
@@ -242,6 +243,7 @@ void cluster_runtime_done(struct cluster_runtime *c)
 static void drain_pool(struct cluster_runtime *c, struct bytes key, struct conn_pool *p)
 {
     map_remove(&c->pools, key);
+    memset(c->recent, 0, sizeof(c->recent));
     list_push_back(&c->draining, &p->draining_link);
     conn_pool_drain(p);
 }
@@ -393,23 +395,44 @@ struct conn_pool *cluster_runtime_pool(struct cluster_runtime *c, const struct h
     return cluster_runtime_pool_named(c, host, priority, downstream, &(struct server_name){0});
 }
 
+static struct conn_pool **recent_of(struct cluster_runtime *c, const struct host *host)
+{
+    return &c->recent[(uintptr_t)host->state / sizeof(*host->state) % RECENT_POOLS];
+}
+
+/* Without TLS a host's state, the priority and the protocol say all that the key does: what a
+ * connection is shaped by changes with all pools of the cluster. */
+static struct conn_pool *recent_pool(struct cluster_runtime *c, const struct host *host,
+                                     unsigned priority, enum upstream_protocol protocol)
+{
+    struct conn_pool *p = *recent_of(c, host);
+    bool same = p && p->host == host->state && p->priority == priority && p->protocol == protocol &&
+                p->socket == 0 && !c->wants_tls;
+    return same ? p : NULL;
+}
+
 static struct conn_pool *pool_of(struct cluster_runtime *c, const struct host *host,
                                  unsigned priority, enum upstream_protocol protocol,
                                  const struct server_name *wanted)
 {
+    struct conn_pool *known = recent_pool(c, host, priority, protocol);
+    if (LIKELY(known != NULL))
+        return known;
     struct server_name name = {0};
     if (UNLIKELY(c->wants_tls)) {
         name = *wanted;
         const struct tls_socket *s = cluster_socket(c->entry->cluster, host->socket);
         if (!s)
             name = (struct server_name){0};
-        else if (!name.name.len && s->settings.auto_host_sni && host->name)
-            name = (struct server_name){.name = *host->name, .send = true};
+        else if (!name.name.len && s->settings.auto_host_sni && host_name(host).len)
+            name = (struct server_name){.name = host_name(host), .send = true};
     }
     struct pool_key k = conn_pool_key(c, host, priority, protocol, &name);
     struct conn_pool *p = map_get(&c->pools, pool_key_bytes(&k));
-    if (LIKELY(p != NULL))
+    if (LIKELY(p != NULL)) {
+        *recent_of(c, host) = p;
         return p;
+    }
     cluster_stat_add(c, priority ? STAT_CB_HIGH_CX_POOL_OPEN : STAT_CB_DEFAULT_CX_POOL_OPEN, 0);
     p = conn_pool_new(c, host, priority, protocol, &name);
     map_set(&c->pools, pool_key_bytes(&k), p);

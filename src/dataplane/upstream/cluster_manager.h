@@ -24,7 +24,7 @@ struct snapshot;
 
 /* The cluster's values that connections need, copied so that they survive the cluster. */
 struct pool_params {
-    uint64_t connect_timeout_ms, idle_timeout_ms, max_duration_ms;
+    uint64_t connect_timeout_ms, idle_timeout_ms, max_duration_ms, max_stream_duration_ms;
     uint32_t max_requests_per_connection; /* 0: no limit */
     uint32_t buffer_limit;
     uint32_t max_response_headers_kb, max_headers_count;
@@ -44,6 +44,8 @@ struct upstream_socket {
     uint64_t shape; /* hash of what it says in the resource; 0: the cluster's own */
 };
 
+enum { RECENT_POOLS = 8 };
+
 struct cluster_runtime {
     struct worker *worker;
     struct cluster_manager *manager;
@@ -61,6 +63,7 @@ struct cluster_runtime {
     struct stat_scope *ssl_stats, *tls_stats; /* own references; NULL without TLS */
     uint64_t shape;                           /* hash of what shapes a connection */
     struct map pools;                         /* conn_pool_key -> struct conn_pool * */
+    struct conn_pool *recent[RECENT_POOLS];   /* of `pools`: found last, by their host's state */
     struct map methods;                       /* -> struct method_stats *: see method_stats.h */
     struct list draining; /* pools that left `pools` and finish their requests */
     uint32_t sweep;       /* mark of the last reconciliation */

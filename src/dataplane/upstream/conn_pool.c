@@ -187,7 +187,7 @@ enum pool_result conn_pool_get(struct conn_pool *p, struct pool_request *r)
     struct list *first = list_first(&p->idle);
     if (LIKELY(first != NULL)) {
         if (!may_serve(p))
-            return POOL_OVERFLOW;
+            return POOL_OVERFLOW_ACTIVE;
         attach(p, LIST_ENTRY(first, struct upstream_conn, link), r);
         return POOL_READY;
     }
@@ -208,6 +208,8 @@ enum pool_result conn_pool_get(struct conn_pool *p, struct pool_request *r)
 /* Gives an idle connection to the request that waits longest. Keeps the pool alive meanwhile. */
 static void serve_waiting(struct conn_pool *p, struct upstream_conn *uc)
 {
+    if (LIKELY(p->n_waiting == 0))
+        return;
     while (p->n_waiting > 0 && uc->state == UPSTREAM_CONN_IDLE) {
         struct pool_request *r = LIST_ENTRY(list_first(&p->waiting), struct pool_request, link);
         leave_queue(r);
@@ -218,6 +220,8 @@ static void serve_waiting(struct conn_pool *p, struct upstream_conn *uc)
         attach(p, uc, r);
         r->ops->on_ready(r);
     }
+    if (p->n_waiting > 0) /* it takes fewer than was thought, or others gave up theirs */
+        connect_more(p);
 }
 
 static void became_idle(struct conn_pool *p, struct upstream_conn *uc)
@@ -241,8 +245,6 @@ void conn_pool_connected(struct conn_pool *p, struct upstream_conn *uc)
     p->n_connecting--;
     p->one_each = !uc->mux;
     became_idle(p, uc);
-    if (UNLIKELY(p->protocol != UPSTREAM_HTTP1) && p->n_waiting)
-        connect_more(p); /* it takes fewer than was thought */
 }
 
 void conn_pool_released(struct conn_pool *p, struct upstream_conn *uc)

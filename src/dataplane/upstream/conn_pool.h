@@ -47,7 +47,7 @@ struct conn_pool {
     bool draining;
 };
 
-enum pool_result { POOL_READY, POOL_PENDING, POOL_OVERFLOW };
+enum pool_result { POOL_READY, POOL_PENDING, POOL_OVERFLOW, POOL_OVERFLOW_ACTIVE };
 
 /* Why a request got no connection, or lost the one it had. */
 enum upstream_failure {
@@ -59,6 +59,7 @@ enum upstream_failure {
     UPSTREAM_RESET,          /* the stream was reset by the peer */
     UPSTREAM_REFUSED,        /* the peer has not touched it: may be tried again */
     UPSTREAM_PROTOCOL_ERROR, /* the response could not be understood */
+    UPSTREAM_MAX_DURATION,   /* it took longer than the cluster's max_stream_duration */
 };
 
 /* Calls to the user of a pool. None follows after on_failure(), after the end of the response, or
@@ -88,6 +89,7 @@ struct pool_request {
     struct upstream_conn *conn; /* attached; NULL otherwise */
     struct headers *response;   /* filled by the codec */
     struct headers *trailers;
+    struct wire_bytes *bytes; /* NULL: nobody counts them */
     struct codec_stream *stream;
     unsigned pauses; /* HTTP/2: of reading */
     bool waiting;
@@ -98,7 +100,8 @@ struct pool_request {
 void pool_request_init(struct pool_request *r, const struct pool_request_ops *ops, void *owner,
                        struct headers *response, struct headers *trailers);
 /* POOL_READY: r->conn is set, send at once. POOL_PENDING: on_ready or on_failure follows.
- * POOL_OVERFLOW: counted, nothing follows. */
+ * POOL_OVERFLOW: counted, nothing follows; POOL_OVERFLOW_ACTIVE: the same where a connection was
+ * there. */
 enum pool_result conn_pool_get(struct conn_pool *p, struct pool_request *r);
 /* Gives up: a waiting request leaves the queue; an attached one closes its connection, unless both
  * halves were complete. Harmless when r is neither. */

@@ -1,17 +1,18 @@
 #include "dataplane/upstream/lb.h"
 
 #include "base/memory.h"
+#include "config/metadata.h"
 
 /* How often the policy is asked again for a host that was not tried yet, before a plain search. */
 enum { PICK_TRIES = 3, PRIORITIES_MAX = 129 };
 
-static const struct lb_policy_ops *policy_ops(enum lb_policy policy)
+static const struct lb_policy_ops *policy_ops(const struct cluster *cluster)
 {
-    switch (policy) {
+    switch (cluster->lb_policy) {
     case LB_ROUND_ROBIN:
         return &lb_round_robin;
     case LB_LEAST_REQUEST:
-        return &lb_least_request;
+        return cluster->least_request_scan ? &lb_full_scan : &lb_least_request;
     case LB_RANDOM:
         return &lb_random;
     }
@@ -57,32 +58,45 @@ static void source_init(struct lb *lb, const struct priority_set *set, enum lb_s
     h->weighted = weights_differ(h->hosts, n);
 }
 
+static struct lb_priority_count count_hosts(const struct priority_set *set, bool weighted)
+{
+    struct lb_priority_count c = {.total = set->n_hosts, .weighted = weighted};
+    for (uint32_t i = 0; i < set->n_hosts; i++) {
+        const struct host *h = &set->hosts[i];
+        enum lb_source source = host_source(h);
+        if (h->health & HEALTH_DRAINING) {
+            c.excluded++;
+            continue;
+        }
+        c.total_weight += h->weight;
+        c.healthy += source == LB_HEALTHY;
+        c.healthy_weight += source == LB_HEALTHY ? h->weight : 0;
+        c.degraded += source == LB_DEGRADED;
+        c.degraded_weight += source == LB_DEGRADED ? h->weight : 0;
+    }
+    return c;
+}
+
 static void priorities_init(struct lb *lb, double panic_threshold)
 {
-    struct lb_priority_count *counts = mem_zalloc((lb->n_priorities + 1) * sizeof(*counts));
     for (unsigned p = 0; p < lb->n_priorities; p++) {
         const struct priority_set *set = &lb->set->priorities[p];
-        counts[p].total = set->n_hosts;
-        for (uint32_t i = 0; i < set->n_hosts; i++) {
-            enum lb_source source = host_source(&set->hosts[i]);
-            counts[p].healthy += source == LB_HEALTHY;
-            counts[p].degraded += source == LB_DEGRADED;
-        }
+        struct lb_priority_count c = count_hosts(set, lb->set->weighted_priority_health);
+        lb->counts[p] = c;
         source_init(lb, set, LB_ALL, set->n_hosts);
-        source_init(lb, set, LB_HEALTHY, counts[p].healthy);
-        source_init(lb, set, LB_DEGRADED, counts[p].degraded);
+        source_init(lb, set, LB_HEALTHY, c.healthy);
+        source_init(lb, set, LB_DEGRADED, c.degraded);
     }
     uint32_t threshold = panic_threshold > 100 ? 100 : (uint32_t)panic_threshold;
-    lb_priority_loads(counts, lb->n_priorities, lb->set->overprovisioning_factor, threshold,
+    lb_priority_loads(lb->counts, lb->n_priorities, lb->set->overprovisioning_factor, threshold,
                       lb->loads);
-    mem_free(counts);
 }
 
 struct lb *lb_new(const struct cluster *cluster, const struct host_set *set,
                   struct random_source *random)
 {
     struct lb *lb = NEW(struct lb);
-    lb->ops = policy_ops(cluster->lb_policy);
+    lb->ops = policy_ops(cluster);
     lb->set = set;
     lb->random = random;
     lb->choices = cluster->least_request_choices < 2 ? 2 : cluster->least_request_choices;
@@ -91,6 +105,7 @@ struct lb *lb_new(const struct cluster *cluster, const struct host_set *set,
     lb->seed = (uint32_t)random_u64(random);
     lb->n_priorities = set->n_priorities;
     lb->priorities = mem_zalloc((set->n_priorities + 1) * sizeof(*lb->priorities));
+    lb->counts = mem_zalloc((set->n_priorities + 1) * sizeof(*lb->counts));
     lb->loads = mem_zalloc((set->n_priorities + 1) * sizeof(*lb->loads));
     priorities_init(lb, cluster->healthy_panic_threshold);
     return lb;
@@ -109,6 +124,7 @@ void lb_free(struct lb **lb)
         }
     }
     mem_free(l->priorities);
+    mem_free(l->counts);
     mem_free(l->loads);
     mem_free(l);
 }
@@ -178,18 +194,25 @@ static const struct host *pick_among(struct lb *lb, const struct lb_priority_loa
 static bool untried_loads(const struct lb *lb, struct lb_tried *tried,
                           struct lb_priority_load *loads)
 {
-    struct lb_priority_count counts[PRIORITIES_MAX];
     uint32_t factor = lb->set->overprovisioning_factor;
-    for (unsigned p = 0; p < lb->n_priorities; p++) {
-        const struct lb_hosts *sources = lb->priorities[p].sources;
-        counts[p] = (struct lb_priority_count){sources[LB_ALL].n, sources[LB_HEALTHY].n,
-                                               sources[LB_DEGRADED].n};
+    for (unsigned p = 0; p < lb->n_priorities; p++)
         loads[p] = lb->loads[p];
-    }
-    if (lb_priority_loads_untried(counts, lb->n_priorities, factor, tried, loads))
+    if (lb_priority_loads_untried(lb->counts, lb->n_priorities, factor, tried, loads))
         return true;
     *tried = (struct lb_tried){0};
-    return lb_priority_loads_untried(counts, lb->n_priorities, factor, tried, loads);
+    return lb_priority_loads_untried(lb->counts, lb->n_priorities, factor, tried, loads);
+}
+
+static bool unwanted(const struct lb_query *q, const struct host *host)
+{
+    if (q->no_canary && host->more && host->more->canary)
+        return true;
+    for (unsigned i = 0; i < q->n_no_labels; i++) {
+        struct bytes labels = metadata_filter(host_metadata(host), METADATA_LB);
+        if (metadata_has_all(labels, q->no_labels[i]))
+            return true;
+    }
+    return was_tried(q, host);
 }
 
 static const struct host *pick_again(struct lb *lb, const struct lb_query *q, bool *panic)
@@ -203,7 +226,7 @@ static const struct host *pick_again(struct lb *lb, const struct lb_query *q, bo
         return pick_among(lb, loads, q, panic);
     for (unsigned i = 0; i < q->picks; i++) {
         host = pick_among(lb, loads, NULL, panic);
-        if (!host || !was_tried(q, host))
+        if (!host || !unwanted(q, host))
             break;
     }
     return host;

@@ -20,9 +20,12 @@ struct lb_priority_load {
     bool panic; /* all hosts are used, healthy or not */
 };
 
-/* The counts that the loads are computed from. */
+/* The counts that the loads are computed from: of hosts, and what the parts are taken of. */
 struct lb_priority_count {
     uint32_t total, healthy, degraded;
+    uint32_t excluded; /* of the total: they drain, and their leaving makes nobody panic */
+    bool weighted;     /* weighted_priority_health: the hosts' weights count, not their number */
+    uint64_t total_weight, healthy_weight, degraded_weight; /* with `weighted`, none excluded */
 };
 
 /* A set of priorities. */
@@ -76,6 +79,7 @@ struct lb {
     const struct host_set *set;
     struct random_source *random;
     struct lb_priority *priorities;
+    struct lb_priority_count *counts;
     struct lb_priority_load *loads;
     unsigned n_priorities;
     uint32_t choices; /* LEAST_REQUEST */
@@ -84,7 +88,7 @@ struct lb {
     uint32_t seed; /* where round robin starts */
 };
 
-extern const struct lb_policy_ops lb_round_robin, lb_least_request, lb_random;
+extern const struct lb_policy_ops lb_round_robin, lb_least_request, lb_full_scan, lb_random;
 
 /* set and cluster must outlive the balancer; random is the worker's. */
 struct lb *lb_new(const struct cluster *cluster, const struct host_set *set,
@@ -96,6 +100,9 @@ struct lb_query {
     const struct host_state *const *avoid; /* hosts, while others can be found ... */
     unsigned n_avoid;
     unsigned picks; /* ... in at most so many picks, the last of which counts; 0: in all hosts */
+    bool no_canary; /* with picks: nor those that say that they are canaries, ... */
+    const struct bytes *no_labels; /* ... or have all of one of these Structs in their metadata */
+    unsigned n_no_labels;
     struct lb_tried
         *tried; /* priorities, while others have hosts; emptied when none has. NULL: none */
 };

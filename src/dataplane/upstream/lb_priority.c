@@ -6,9 +6,18 @@ static uint32_t min_u32(uint64_t a, uint32_t b)
 }
 
 /* The part of the requests that a priority can take, in percent, before scaling. */
-static uint32_t availability(uint32_t hosts, uint32_t total, uint32_t factor)
+static uint32_t availability(const struct lb_priority_count *c, bool degraded, uint32_t factor)
 {
-    return total == 0 ? 0 : min_u32((uint64_t)factor * hosts / total, 100);
+    uint64_t some = degraded ? c->degraded : c->healthy, all = c->total - c->excluded;
+    if (all == 0)
+        return 0;
+    if (c->weighted) {
+        some = degraded ? c->degraded_weight : c->healthy_weight;
+        all = c->total_weight;
+    }
+    if (factor > 0 && some > UINT64_MAX / factor)
+        return 100;
+    return min_u32(factor * some / all, 100);
 }
 
 struct distribution {
@@ -27,8 +36,7 @@ static struct distribution distribute(const struct load_input *in, bool degraded
 {
     struct distribution d = {-1, load};
     for (unsigned p = 0; p < in->n; p++) {
-        const struct lb_priority_count *c = &in->counts[p];
-        uint32_t part = availability(degraded ? c->degraded : c->healthy, c->total, in->factor);
+        uint32_t part = availability(&in->counts[p], degraded, in->factor);
         if (d.first < 0 && part > 0)
             d.first = (int)p;
         part = min_u32((uint64_t)part * 100 / in->normalized, d.rest);
@@ -43,8 +51,7 @@ static uint32_t normalized_availability(const struct lb_priority_count *counts, 
 {
     uint64_t sum = 0;
     for (unsigned p = 0; p < n; p++)
-        sum += availability(counts[p].healthy, counts[p].total, factor) +
-               availability(counts[p].degraded, counts[p].total, factor);
+        sum += availability(&counts[p], false, factor) + availability(&counts[p], true, factor);
     return min_u32(sum, 100);
 }
 
@@ -73,9 +80,10 @@ static void total_panic(const struct lb_priority_count *counts, unsigned n,
 
 static bool in_panic(const struct lb_priority_count *c, uint32_t threshold)
 {
-    double usable = c->total == 0 ? 0.0 : 100.0 * c->healthy / c->total;
-    if (c->total != 0)
-        usable += 100.0 * c->degraded / c->total;
+    uint32_t all = c->total - c->excluded;
+    double usable = all == 0 ? 0.0 : 100.0 * c->healthy / all;
+    if (all != 0)
+        usable += 100.0 * c->degraded / all;
     return usable < threshold;
 }
 
@@ -108,12 +116,14 @@ void lb_priority_loads(const struct lb_priority_count *counts, unsigned n,
     }
     if (all)
         total_panic(counts, n, loads);
+    else if (normalized == 0) /* a small factor left nothing of anyone: the first one's are tried */
+        loads[0].healthy = 100;
 }
 
-static uint32_t untried_part(const struct lb_priority_count *c, uint32_t hosts, uint32_t factor,
+static uint32_t untried_part(const struct lb_priority_count *c, bool degraded, uint32_t factor,
                              const struct lb_tried *tried, unsigned priority)
 {
-    return lb_tried_has(tried, priority) ? 0 : availability(hosts, c->total, factor);
+    return lb_tried_has(tried, priority) ? 0 : availability(c, degraded, factor);
 }
 
 static uint32_t take(uint32_t part, uint32_t of, uint32_t *rest)
@@ -131,20 +141,19 @@ bool lb_priority_loads_untried(const struct lb_priority_count *counts, unsigned 
     for (unsigned p = 0; p < n; p++) {
         const struct lb_priority_count *c = &counts[p];
         loads[p].healthy = loads[p].degraded = 0;
-        sum += untried_part(c, c->healthy, overprovisioning, tried, p);
-        sum += untried_part(c, c->degraded, overprovisioning, tried, p);
+        sum += untried_part(c, false, overprovisioning, tried, p);
+        sum += untried_part(c, true, overprovisioning, tried, p);
     }
     uint32_t of = min_u32(sum, 100), rest = 100;
     if (of == 0)
         return false;
     while (rest > 0) { /* what rounding leaves goes to the first ones again */
         for (unsigned p = 0; p < n; p++)
-            loads[p].healthy += take(
-                untried_part(&counts[p], counts[p].healthy, overprovisioning, tried, p), of, &rest);
+            loads[p].healthy +=
+                take(untried_part(&counts[p], false, overprovisioning, tried, p), of, &rest);
         for (unsigned p = 0; p < n; p++)
             loads[p].degraded +=
-                take(untried_part(&counts[p], counts[p].degraded, overprovisioning, tried, p), of,
-                     &rest);
+                take(untried_part(&counts[p], true, overprovisioning, tried, p), of, &rest);
     }
     return true;
 }

@@ -166,6 +166,7 @@ bool retry_after_failure(const struct retry *r, enum upstream_failure why, bool 
     case UPSTREAM_REFUSED:
         return has(r, on | RETRY_ON(REFUSED_STREAM));
     case UPSTREAM_TERMINATED:
+    case UPSTREAM_MAX_DURATION:
     case UPSTREAM_RESET:
     case UPSTREAM_PROTOCOL_ERROR:
         return has(r, on);

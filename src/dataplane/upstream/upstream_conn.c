@@ -48,8 +48,10 @@ static struct pool_request *untie(struct upstream_conn *uc)
 {
     struct pool_request *r = uc->request;
     uc->request = NULL;
-    if (r)
+    if (r) {
         r->conn = NULL;
+        uc->codec->bytes = NULL;
+    }
     return r;
 }
 
@@ -396,8 +398,9 @@ static void on_duration_timer(struct timer *t)
 struct codec_options upstream_conn_codec_options(const struct upstream_conn *uc)
 {
     const struct pool_params *params = &cluster_of(uc)->params;
+    uint32_t usual_kb = uc->mux ? 60 : 80, max_kb = params->max_response_headers_kb;
     struct codec_options o = {
-        .max_headers_bytes = params->max_response_headers_kb * 1024,
+        .max_headers_bytes = (max_kb ? max_kb : usual_kb) * 1024,
         .max_headers_count = params->max_headers_count,
         .enable_trailers = params->enable_trailers,
         .allow_chunked_length = params->allow_chunked_length,
@@ -477,6 +480,7 @@ struct upstream_conn *upstream_conn_new(struct conn_pool *p)
     struct cluster_runtime *c = p->cluster;
     struct upstream_conn *uc = NEW(struct upstream_conn);
     uc->pool = p;
+    uc->id = worker_connection_id(c->worker);
     uc->state = UPSTREAM_CONN_CONNECTING;
     uc->requests_left =
         c->params.max_requests_per_connection ? c->params.max_requests_per_connection : UINT32_MAX;
@@ -565,6 +569,7 @@ void upstream_conn_attach(struct upstream_conn *uc, struct pool_request *r)
     upstream_conn_count_request(uc);
     uc->stream = r->stream = uc->codec->ops->stream_new(uc->codec, uc, r->response);
     uc->codec->ops->set_trailers(uc->stream, r->trailers);
+    uc->codec->bytes = r->bytes;
 }
 
 void upstream_conn_detach(struct upstream_conn *uc)

@@ -30,6 +30,7 @@ struct upstream_conn {
     struct codec_stream *stream;
     struct upstream_mux *mux; /* HTTP/2: its requests; NULL: HTTP/1 */
     struct timer idle_timer, duration_timer;
+    uint64_t id; /* worker_connection_id() */
     uint64_t idle_since_ms;
     uint64_t rx_counted, tx_counted;
     uint64_t tx_at_attach; /* bytes written before the current request */

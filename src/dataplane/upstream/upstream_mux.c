@@ -53,8 +53,10 @@ static void review(struct upstream_conn *uc)
     bool finished = uc->no_more || uc->eof || uc->requests_left == 0;
     if (finished && uc->mux->n_requests == 0)
         upstream_conn_close(uc, CLOSE_REQUEST_DONE);
-    else if (room && (uc->state == UPSTREAM_CONN_BUSY || uc->mux->n_requests == 0))
+    else if (room && uc->state == UPSTREAM_CONN_BUSY)
         conn_pool_released(uc->pool, uc);
+    else if (room && uc->mux->n_requests == 0)
+        upstream_conn_set_idle(uc); /* in its place among those with room */
     else if (!room && uc->state == UPSTREAM_CONN_IDLE)
         conn_pool_full(uc->pool, uc);
 }
@@ -81,7 +83,7 @@ void upstream_mux_attach(struct upstream_conn *uc, struct pool_request *r)
     r->serving = true;
     upstream_conn_count_request(uc);
     h2_keepalive_used(&uc->mux->keepalive);
-    list_push_back(&uc->mux->requests, &r->link);
+    list_push_front(&uc->mux->requests, &r->link); /* the last to come fails first */
     uc->mux->n_requests++;
     r->stream = uc->codec->ops->stream_new(uc->codec, r, r->response);
     uc->codec->ops->set_trailers(r->stream, r->trailers);
@@ -164,7 +166,7 @@ static void on_reset(void *owner, void *user, const char *reason)
         why = UPSTREAM_REFUSED;
     else if (m->remote_reset)
         why = UPSTREAM_RESET;
-    if (m->remote_reset)
+    if (why == UPSTREAM_RESET) /* as in Envoy, a refusal is no reset to this counter */
         cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_RQ_RX_RESET);
     fail(uc, r, why, bytes_of(reason));
 }
@@ -337,8 +339,8 @@ static struct stat_scope *codec_stats(const struct cluster_runtime *c)
 void upstream_mux_begin(struct upstream_conn *uc)
 {
     struct cluster_runtime *c = cluster_of(uc);
-    struct codec_options o = upstream_conn_codec_options(uc);
     struct upstream_mux *m = uc->mux = NEW(struct upstream_mux);
+    struct codec_options o = upstream_conn_codec_options(uc);
     list_init(&m->requests);
     struct http2_options h2;
     http2_options_init(&h2);
@@ -389,6 +391,8 @@ void upstream_mux_end(struct upstream_conn *uc, enum upstream_failure why, struc
         struct pool_request *r = LIST_ENTRY(l, struct pool_request, link);
         if (r->stream)
             uc->codec->ops->stream_reset(r->stream, H2_CANCEL);
+        if (tell && why == UPSTREAM_TERMINATED) /* Envoy's name of it: it waits for its answer */
+            cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_RQ_PENDING_FAILURE_EJECT);
         if (tell)
             fail(uc, r, why, text);
         else

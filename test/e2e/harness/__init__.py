@@ -1,5 +1,5 @@
 """What every end-to-end scenario needs: a proxy, origins, a client, a stub control plane."""
-from .client import Client, Response
+from .client import Client, Response, refused
 from .config import (admin_block, api_listener, bootstrap, cluster, direct, endpoint, hcm,
                      http_listener, redirect, route, vhost)
 from .marks import difference
@@ -12,5 +12,5 @@ from .waiting import wait_for
 __all__ = [
     "Client", "Origin", "Proxy", "Reply", "Response", "SilentPort", "Stub", "Traffic",
     "admin_block", "api_listener", "bootstrap", "cluster", "difference", "direct", "endpoint",
-    "hcm", "http_listener", "redirect", "refused_port", "route", "vhost", "wait_for",
+    "hcm", "http_listener", "redirect", "refused", "refused_port", "route", "vhost", "wait_for",
 ]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -24,7 +24,9 @@ DAY = datetime.timedelta(days=1)
 
 
 def make_key(sort="p256"):
-    """A private key: p256, p384, p521, or rsa2048 and the like."""
+    """A private key: p256, p384, p521, ed25519, or rsa2048 and the like."""
+    if sort == "ed25519":
+        return ed25519.Ed25519PrivateKey.generate()
     if sort.startswith("rsa"):
         return rsa.generate_private_key(65537, int(sort[3:] or 2048))
     curves = {"p256": ec.SECP256R1, "p384": ec.SECP384R1, "p521": ec.SECP521R1}
@@ -136,8 +138,9 @@ class Authority(Certificate):
         return list(self._between)
 
     def issue(self, name, key="p256", **fields):
-        """A leaf. dns, uris, ips, emails: names; days, not_before, not_after: validity; client,
-        server: what it may be used for; must_staple; private: a key that is there already."""
+        """A leaf. dns, uris, ips, emails, others (pairs of OID and text): names; days, not_before, not_after: validity; client,
+        server: what it may be used for; signs: its key may, too; must_staple; private: a key that is there already. An
+        authority has a path_length: how many there may be between it and a leaf."""
         private = fields.pop("private", None) or make_key(key)
         return Certificate(name, _build(name, private, self, **fields), private,
                            reversed(self.between()))
@@ -177,7 +180,8 @@ class Authority(Certificate):
 
 
 def _build(name, private, issuer, ca=False, dns=(), uris=(), ips=(), emails=(), days=30,
-           not_before=None, not_after=None, client=True, server=True, must_staple=False):
+           not_before=None, not_after=None, client=True, server=True, must_staple=False,
+           path_length=None, others=(), signs=True):
     now = datetime.datetime.now(datetime.timezone.utc)
     parent = issuer.certificate.subject if issuer else _name(name)
     signer = issuer.private if issuer else private
@@ -185,9 +189,9 @@ def _build(name, private, issuer, ca=False, dns=(), uris=(), ips=(), emails=(), 
     made = made.public_key(private.public_key()).serial_number(x509.random_serial_number())
     made = made.not_valid_before(not_before or now - DAY)
     made = made.not_valid_after(not_after or now + days * DAY)
-    made = made.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    made = made.add_extension(x509.BasicConstraints(ca=ca, path_length=path_length), critical=True)
     made = made.add_extension(x509.KeyUsage(
-        digital_signature=True, key_cert_sign=ca, crl_sign=ca, content_commitment=False,
+        digital_signature=signs, key_cert_sign=ca, crl_sign=ca, content_commitment=False,
         key_encipherment=not ca and isinstance(private, rsa.RSAPrivateKey),
         data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False),
         critical=True)
@@ -196,7 +200,9 @@ def _build(name, private, issuer, ca=False, dns=(), uris=(), ips=(), emails=(), 
         made = made.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
     names = [*map(x509.DNSName, dns), *map(x509.UniformResourceIdentifier, uris),
              *[x509.IPAddress(ipaddress.ip_address(ip)) for ip in ips],
-             *map(x509.RFC822Name, emails)]
+             *map(x509.RFC822Name, emails),
+             *[x509.OtherName(x509.ObjectIdentifier(oid), bytes([0x0c, len(text)]) + text.encode())
+               for oid, text in others]]
     if names:
         made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)
     made = made.add_extension(

@@ -217,3 +217,14 @@ class Client:
         while line := self._line():
             lines.append(line)
         answer.trailers = parse_fields(lines)
+
+
+def refused(port, context, name="a.test"):
+    """What a TLS client is told that is not let in, None if it is: in TLS 1.3 it learns that when it
+    reads."""
+    try:
+        with Client(port, tls=context, name=name) as client:
+            client.get("/")
+    except (OSError, AssertionError) as error:
+        return str(error) or "closed"
+    return None

@@ -97,11 +97,12 @@ class DnsServer:
                 sock, _ = self._tcp.accept()
             except OSError:
                 return
-            with sock:
-                sock.settimeout(10)
-                head = sock.recv(2, socket.MSG_WAITALL)
-                if len(head) == 2:
-                    query = sock.recv(*struct.unpack("!H", head), socket.MSG_WAITALL)
+            sock.settimeout(10)
+            with sock, sock.makefile("rb") as stream:
+                head = stream.read(2)
+                size = struct.unpack("!H", head)[0] if len(head) == 2 else 0
+                query = stream.read(size)
+                if size and len(query) == size:
                     self.tcp_asked += 1
                     answer = self._answer(query)
                     if answer:

@@ -232,13 +232,14 @@ class H2Wire:
         if isinstance(event, h2.events.RequestReceived):
             stream = self.streams[stream_id] = Stream()
             stream.wire, stream.stream_id = self, stream_id
+            stream.reply = self.origin.queue.pop(0) if self.origin.queue else None
             self.origin.requests.append(stream)
         stream = self.streams.get(stream_id)
         if stream is None or not stream.take(event):
             return
         if isinstance(event, h2.events.DataReceived) and self.origin.reading:
             self.conn.acknowledge_received_data(event.flow_controlled_length, stream_id)
-        reply = self.origin.reply
+        reply = stream.reply or self.origin.reply
         now = isinstance(event, h2.events.RequestReceived) if reply.early else \
             isinstance(event, h2.events.StreamEnded)
         if now and not reply.never:
@@ -292,6 +293,7 @@ class H2Origin:
         self.tls = tls
         self.address, self.path = "127.0.0.1", None
         self.reply = H2Reply()
+        self.queue = []     # of the next requests
         self.settings = settings or {}
         self.requests = []
         self.wires = []

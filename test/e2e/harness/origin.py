@@ -124,10 +124,13 @@ class Wire:
         return data
 
     async def exactly(self, count):
-        while len(self.buffer) < count:
+        got = bytearray(self.buffer)    # a large body is not to be copied at each read
+        while len(got) < count:
+            self.buffer = b""
             await self.fill()
-        data, self.buffer = self.buffer[:count], self.buffer[count:]
-        return data
+            got += self.buffer
+        self.buffer = bytes(got[count:])
+        return bytes(got[:count])
 
     async def write(self, data):
         try:
@@ -169,7 +172,7 @@ class Origin:
             self._server = await asyncio.start_unix_server(self._serve, self.path)
             return
         self._server = await asyncio.start_server(self._serve, self.address, self.port or 0,
-                                                  ssl=self.ssl)
+                                                  ssl=self.ssl, backlog=4096)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def close(self):
@@ -266,6 +269,7 @@ class Origin:
     async def _read_body(self, wire, request):
         coding = request.header("transfer-encoding")
         length = request.header("content-length")
+        request.body = bytearray()      # read by others meanwhile; a large one grows at no cost
         if coding:
             request.chunks = []
             while size := int((await wire.until(b"\r\n")).split(b";")[0], 16):
@@ -285,6 +289,7 @@ class Origin:
                 part = await wire.exactly(min(left, len(wire.buffer)))
                 request.body += part
                 left -= len(part)
+        request.body = bytes(request.body)
 
     async def _answer(self, wire, request, reply):
         if reply.hold:

@@ -163,6 +163,10 @@ class Proxy:
     def stat(self, name):
         return self.stats().get(name, 0)
 
+    def total(self, pattern):
+        """The sum of the statistics whose names match."""
+        return sum(self.stats().matching(pattern).values())
+
     def wait_stat(self, name, value, bound=10.0):
         """Wait until a counter or gauge has (or, for a function, satisfies) value."""
         test = value if callable(value) else lambda seen: seen == value

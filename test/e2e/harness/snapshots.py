@@ -3,12 +3,14 @@
 It does what most servers of the field do: a snapshot holds resources of each type and one version a
 type; a type is told when its version is another than the client's, in the order clusters,
 endpoints, listeners, routes; endpoints and routes wait until the client has asked for all of them. What
-a client refuses is not said again until there is another snapshot. It shares no code with the stub.
+a client refuses is not said again until there is another snapshot, or, by a server that insists (as
+go-control-plane does in the state of the world), at once. It shares no code with the stub.
 """
 import hashlib
 import json
 import queue
 import threading
+import time
 from concurrent import futures
 
 import grpc
@@ -89,7 +91,11 @@ class Stream:
         if request.response_nonce and request.response_nonce != watch.nonce:
             return      # of an answer that another one has overtaken
         if request.HasField("error_detail"):
-            self.server.refused.append((request.type_url, request.error_detail.message))
+            self.server.refused.append((request.type_url, request.error_detail.message,
+                                        time.monotonic()))
+            if self.server.insists:
+                watch.version = None
+                watch.known = {}
         elif request.response_nonce:
             self.server.accepted.append((request.type_url, watch.version))
         if self.delta:
@@ -154,13 +160,17 @@ class SnapshotServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):
 
     kind = "snapshots"
 
-    def __init__(self, *resources, port=0):
+    def __init__(self, *resources, port=0, credentials=None, insists=False):
         self.snapshot = Snapshot(resources)
+        self.insists = insists
+        self.metadata = []      # of each stream
         self.streams = []
         self.told, self.accepted, self.refused, self.node = [], [], [], ""
         self.server = grpc.server(futures.ThreadPoolExecutor(8))
         ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(self, self.server)
-        self.xds_port = self.server.add_insecure_port(f"127.0.0.1:{port}")
+        address = f"127.0.0.1:{port}"
+        self.xds_port = (self.server.add_secure_port(address, credentials) if credentials
+                         else self.server.add_insecure_port(address))
         self.server.start()
 
     def put(self, *resources):
@@ -172,6 +182,7 @@ class SnapshotServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):
     def serve(self, requests, context, delta):
         stream = Stream(self, delta)
         self.streams.append(stream)
+        self.metadata.append(dict(context.invocation_metadata()))
         context.add_callback(lambda: stream.news.put(None))
         try:
             yield from stream.run(requests)

@@ -1,6 +1,6 @@
 """Bootstraps and resources for scenarios with a control plane."""
 from .config import bootstrap, cluster, hcm, load_assignment, socket_address, vhost
-from .stub import resource
+from .stub import key_of, resource
 
 ADS = {"ads": {}, "resource_api_version": "V3"}
 STATE_OF_THE_WORLD, DELTA = "GRPC", "DELTA_GRPC"  # the dialects, as api_type
@@ -48,6 +48,36 @@ def static_cluster(name, *targets, **fields):
 def names_of(request):
     """The names that a request asks for, in either dialect."""
     return request.get("resource_names") or request.get("resource_names_subscribe")
+
+
+def wanted(control, kind):
+    """The names that the newest stream of a type asks for, after all its requests, in either
+    dialect."""
+    requests = control.requests(kind)
+    names = set()
+    for request in requests:
+        if request["stream"] != requests[-1]["stream"]:
+            continue
+        if "resource_names" in request:
+            names = set(request["resource_names"])
+        else:
+            names |= set(request.get("resource_names_subscribe", []))
+            names -= set(request.get("resource_names_unsubscribe", []))
+    return sorted(names)
+
+
+def literal(dialect, version, *resources, **more):
+    """The fields of a response in the dialect, for Stub.send: resources at one version, bare or
+    wrapped in a Resource with its own."""
+    if dialect == STATE_OF_THE_WORLD:
+        return {"version_info": version, "resources": resources, **more}
+    made = []
+    for one in resources:
+        if one["@type"].endswith(".discovery.v3.Resource"):
+            made.append({key: value for key, value in one.items() if key != "@type"})
+        else:
+            made.append({"name": key_of(one)[1], "version": version, "resource": one})
+    return {"system_version_info": version, "resources": made, **more}
 
 
 def endpoints(name, *targets):

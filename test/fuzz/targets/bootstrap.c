@@ -1,7 +1,11 @@
 /* Text of a human: a bootstrap or a resource in YAML or JSON. Refused with file, line and column,
  * or read to bytes that written as JSON are read to the same bytes; a bootstrap is loaded whole.
  *
- *     how, text */
+ *     how, text (or, of a file, bytes) */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "../config_world.h"
 #include "config/bootstrap_load.h"
 #include "config/json_read.h"
@@ -126,21 +130,76 @@ static void read_json(struct arena *a, struct bytes text, struct bytes message)
     error_fini(&err);
 }
 
-/* As -c and --config-yaml do. */
-static void load_text(struct arena *a, struct bytes text)
+static bool load_source(struct arena *a, const struct bootstrap_source *source, struct bytes *wire,
+                        bool whole)
 {
     struct error err = ERROR_INIT;
     struct field_report report = FIELD_REPORT_INIT;
-    struct bootstrap_source source = {.yaml = arena_str(a, text), .allow_unknown = text.len & 1};
     struct source_text places = {{NULL}, 0};
-    struct bytes wire;
-    if (bootstrap_load(world_descriptors, world_validator, &source, a, &wire, &places, &report,
-                       &err))
-        load(a, wire, &places);
-    else
-        FUZZ_CHECK(*error_text(&err), "refused without a word");
+    bool ok =
+        bootstrap_load(world_descriptors, world_validator, source, a, wire, &places, &report, &err);
+    if (ok && whole)
+        load(a, *wire, &places);
+    FUZZ_CHECK(ok == !error_is_set(&err), "an error or none");
     field_report_fini(&report);
     error_fini(&err);
+    return ok;
+}
+
+/* As --config-yaml does. */
+static void load_text(struct arena *a, struct bytes text)
+{
+    struct bootstrap_source source = {.yaml = arena_str(a, text), .allow_unknown = text.len & 1};
+    struct bytes wire;
+    load_source(a, &source, &wire, true);
+}
+
+static char folder[] = "/tmp/xylem-fuzz-XXXXXX";
+
+static void remove_folder(void)
+{
+    rmdir(folder);
+}
+
+static void write_file(const char *path, struct bytes text)
+{
+    FILE *f = fopen(path, "wb");
+    FUZZ_CHECK(f, "%s cannot be written", path);
+    fwrite(text.data, 1, text.len, f);
+    fclose(f);
+}
+
+/* As -c does, and both together: a file says what its text says. */
+static void load_file(struct arena *a, unsigned kind, struct bytes text)
+{
+    static const char *const names[] = {"a.yaml",    "a.yml",       "a.json", "a.pb",
+                                        "a.pb_text", "a.TEXTPROTO", "a",      NULL};
+    const char *name = names[kind % ARRAY_SIZE(names)];
+    const char *path = name ? arena_printf(a, "%s/%s", folder, name) : folder; /* no file */
+    struct bootstrap_source file = {.path = path, .allow_unknown = text.len & 1};
+    struct bootstrap_source plain = {.yaml = arena_str(a, text), .allow_unknown = text.len & 1};
+    struct bootstrap_source both = {.path = path, .yaml = "{stats_flush_interval: 7s}"};
+    struct bytes wire, other;
+    if (name)
+        write_file(path, text);
+    bool ok = load_source(a, &file, &wire, true);
+    FUZZ_CHECK(!ok || kind % 8 < 4 || kind % 8 == 6, "%s was read", path);
+    if (kind % 8 < 2 && !memchr(text.data, 0, text.len)) {
+        FUZZ_CHECK(ok == load_source(a, &plain, &other, false), "the file or the text is refused");
+        if (ok)
+            fuzz_same("the file and the text", wire, other);
+    }
+    bool joined = load_source(a, &both, &other, false);
+    FUZZ_CHECK(!joined || kind % 8 < 4 || kind % 8 == 6, "%s was read", path);
+    if (name)
+        unlink(path);
+}
+
+static void setup(void)
+{
+    config_world_setup();
+    FUZZ_CHECK(mkdtemp(folder), "no folder");
+    atexit(remove_folder);
 }
 
 static void run(struct bytes input)
@@ -151,7 +210,10 @@ static void run(struct bytes input)
     struct arena *a = arena_new(0);
     switch (how & 3) {
     case 0:
-        load_text(a, in.rest);
+        if (how & 64)
+            load_file(a, how >> 2 & 7, in.rest.len ? in.rest : BYTES(""));
+        else
+            load_text(a, in.rest);
         break;
     case 1:
         read_json(a, in.rest, message);
@@ -173,12 +235,24 @@ static void mutate(struct random_source *random, struct bytes input, struct strb
         out->len = n + 1;
         return;
     }
-    unsigned at = (unsigned)random_below(random, n_templates), message = 0;
-    while (message < ARRAY_SIZE(messages) && strcmp(messages[message], templates[at].message) != 0)
-        message++;
-    FUZZ_CHECK(message < ARRAY_SIZE(messages), "no place for %s", templates[at].message);
+    unsigned at, message;
+    do { /* some are of parts alone */
+        at = (unsigned)random_below(random, n_templates);
+        for (message = 0; message < ARRAY_SIZE(messages); message++)
+            if (strcmp(messages[message], templates[at].message) == 0)
+                break;
+    } while (message == ARRAY_SIZE(messages));
     unsigned how =
         message ? 1 + (unsigned)random_below(random, 2) : (unsigned)random_below(random, 3);
+    if (how == 0 && random_below(random, 2)) {
+        unsigned kind = (unsigned)random_below(random, 8);
+        strbuf_add_char(out, (char)(64 | kind << 2));
+        if (kind == 3)
+            strbuf_add_bytes(out, template_wire(at));
+        else
+            strbuf_add_str(out, templates[at].yaml);
+        return;
+    }
     strbuf_add_char(out, (char)(how | message << 2));
     struct json_write_options o = {.compact = random_below(random, 2)};
     struct error err = ERROR_INIT;
@@ -189,4 +263,4 @@ static void mutate(struct random_source *random, struct bytes input, struct strb
         error_fini(&err);
 }
 
-const struct fuzz_target fuzz_target = {.run = run, .setup = config_world_setup, .mutate = mutate};
+const struct fuzz_target fuzz_target = {.run = run, .setup = setup, .mutate = mutate};

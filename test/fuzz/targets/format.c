@@ -8,6 +8,7 @@
 #include "config/wire.h"
 #include "config/yaml.h"
 #include "dataplane/http/format.h"
+#include "dataplane/http/stream_error.h"
 #include "dataplane/http/stream_internal.h"
 #include "dataplane/net/loop_fake.h"
 #include "dataplane/net/transport_pair.h"
@@ -83,7 +84,7 @@ static void fill_info(struct scene *x, struct fuzz_in *in)
     }
     i->bytes_received = fuzz_u8(in) - 1u;
     i->bytes_sent = fuzz_u64(in);
-    i->flags = (uint32_t)fuzz_u64(in);
+    i->flags = (uint32_t)(fuzz_u64(in) & ((UINT64_C(1) << RESPONSE_FLAG_COUNT) - 1));
     i->status = fuzz_u8(in) * 4u;
     i->details = fuzz_bool(in) ? "via_upstream" : NULL;
     i->termination_details = fuzz_bool(in) ? "a \"b\"" : NULL;
@@ -133,13 +134,17 @@ static void fill(struct scene *x, struct fuzz_in *in)
     x->route.name = BYTES("route");
     x->s.route_matched = fuzz_bool(&numbers);
     x->s.route.route = fuzz_bool(&numbers) ? &x->route : NULL;
-    fill_headers(x, fuzz_take(in, fuzz_u8(in)));
+    struct bytes values = fuzz_take(in, fuzz_u8(in));
+    fill_headers(x, values);
+    x->binding.listener_metadata = x->s.info.cluster_metadata = values; /* whatever they are */
 }
 
 static bool is_random(const struct format *f)
 {
     for (unsigned i = 0; i < f->n_parts; i++) {
-        if (f->parts[i].op == FORMAT_UNIQUE_ID)
+        const struct format_part *p = &f->parts[i];
+        struct format among = {.parts = p->among.parts, .n_parts = p->among.n_parts};
+        if (p->op == FORMAT_UNIQUE_ID || (p->op == FORMAT_COALESCE && is_random(&among)))
             return true;
     }
     return false;
@@ -152,7 +157,7 @@ static void check_text(struct scene *x, const struct format *f)
     format_text(&x->s, f, &other);
     if (!is_random(f))
         fuzz_same("the same format", strbuf_bytes(&one), strbuf_bytes(&other));
-    if (f->n_parts == 1 && f->parts[0].max_length)
+    if (f->n_parts == 1 && f->parts[0].op != FORMAT_LITERAL && one.len != 1) /* "-" */
         FUZZ_CHECK(one.len <= f->parts[0].max_length, "%zu bytes, not %u", one.len,
                    f->parts[0].max_length);
     (void)format_stream(f, &x->s);
@@ -176,7 +181,7 @@ static void check_log(struct scene *x, const struct access_log *log)
     struct strbuf out = STRBUF_INIT;
     struct error err = ERROR_INIT;
     if (log->is_json) {
-        format_json(&x->s, &log->json, &out);
+        format_json(&x->s, &log->json, log->omit_empty, &out);
         FUZZ_CHECK(json_parse(x->s.arena, "fuzz", strbuf_bytes(&out), &err), "%s: %s",
                    error_text(&err), strbuf_str(&out));
     } else {
@@ -241,7 +246,7 @@ static void run(struct bytes input)
 /* ---- mutations ---- */
 
 static const char *const operators[] = {
-#define X(id, name) name,
+#define X(name, syntax) #name,
     FORMAT_OP_LIST(X)
 #undef X
 };
@@ -249,8 +254,30 @@ static const char *const operators[] = {
 static void put_operator(struct random_source *random, struct strbuf *out)
 {
     static const char *const more[] = {
-        "",   "(X-A)",   "(:PATH?X-B):3", "(%s.%3f)", "(%Y%%)", "(GRPC)", "(NO)",   "(SNAKE)",
-        ":5", "(x-a):1", "(HOME)",        "(%E3S%f)", "(",      "()",     "(a?b?c)"};
+        "",
+        "(X-A)",
+        "(:PATH?X-B):3",
+        "(%s.%3f)",
+        "(%Y%%)",
+        "(GRPC)",
+        "(NO)",
+        "(SNAKE)",
+        ":5",
+        "(x-a):1",
+        "(HOME)",
+        "(%E3S%f)",
+        "(",
+        "()",
+        "(a?b?c)",
+        "(CLUSTER:a:b)",
+        "(LISTENER:n.s)",
+        "(n.s:o:i)",
+        "(DECODED)",
+        "(HOST_FIRST:ORIG)",
+        "(8)",
+        "(US_RX_BEG:US_RX_END:ns)",
+        "({\"operators\":[\"TRACE_ID\",\"PROTOCOL\"]})",
+        "({\"operators\":[{\"command\":\"REQ\",\"param\":\"x-a\",\"max_length\":2}]})"};
     strbuf_printf(out, "%%%s%s%%", operators[random_below(random, ARRAY_SIZE(operators))],
                   more[random_below(random, ARRAY_SIZE(more))]);
 }

@@ -19,4 +19,9 @@ static void run(struct bytes input)
     h2_reader_any_cut(input, begin);
 }
 
-const struct fuzz_target fuzz_target = {.run = run};
+static void mutate(struct random_source *random, struct bytes input, struct strbuf *out)
+{
+    h2_mutate(random, true, input, out);
+}
+
+const struct fuzz_target fuzz_target = {.run = run, .mutate = mutate};

@@ -1,4 +1,5 @@
 #include "admin/pages.h"
+#include "admin/histogram_out.h"
 #include "suite.h"
 #include "world.h"
 

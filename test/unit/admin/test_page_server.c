@@ -85,9 +85,12 @@ START_TEST(fixed_pages)
            "       or send the parameters as form values\n"
            "use an empty value to remove a previously added override");
     expect("POST", "/runtime_modify?a=b", 503, "No admin layer specified");
-    expect("POST", "/heapprofiler", 400, "?enable=<y|n>\n");
-    expect("POST", "/heapprofiler?enable=y", 501,
-           "The current build does not support heapprofiler");
+    expect("POST", "/runtime_modify?=b", 503, "No admin layer specified");
+    expect("POST", "/heapprofiler", 501, "The current build does not support heap profiler");
+    expect("POST", "/cpuprofiler", 400, "?enable=<y|n>\n");
+    expect("POST", "/cpuprofiler?enable=n", 200, "OK\n");
+    expect("POST", "/cpuprofiler?enable=y", 501, "The current build does not support cpuprofiler");
+    expect("GET", "/heap_dump", 501, "The current build does not support heap_dump");
     expect("GET", "/init_dump?mask=nosuch", 200, "{}\n");
     expect("GET", "/init_dump", 200, "{}\n");
     world_fini(&w);

@@ -27,8 +27,9 @@ START_TEST(targets)
     expect(&q, "filter", "^a/b");
     expect(&q, "type", "");
     expect(&q, "x", "1=2");
+    expect(&q, "", "no");
     expect(&q, "nosuch", NULL);
-    ck_assert_uint_eq(q.n_params, 4);
+    ck_assert_uint_eq(q.n_params, 5);
     q = parse(a, "/ready", NULL);
     ck_assert(bytes_eq_str(q.path, "/ready") && q.n_params == 0);
     q = parse(a, "/ready?", NULL);

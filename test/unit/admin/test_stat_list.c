@@ -1,5 +1,7 @@
 #include "admin/stat_list.h"
 
+#include <stdio.h>
+
 #include "base/memory.h"
 #include "suite.h"
 
@@ -116,7 +118,36 @@ START_TEST(refusals_are_envoys)
     refuse("/stats?type=foo", "invalid &type= param");
     refuse("/stats?type=counters", "invalid &type= param");
     refuse("/stats?hidden=foo", "usage: /stats?hidden=(include|only|exclude)\n\n");
+    refuse("/stats?hidden=showonly", "usage: /stats?hidden=(include|only|exclude)\n\n");
     refuse("/stats?filter=(", "Invalid re2 regex: missing ): (");
+    refuse("/stats?invert_filter&filter=",
+           "invert_filter can only be used if filter is also provided");
+    teardown();
+}
+END_TEST
+
+/* Each fault is told before those that stand behind it here, wherever they stand in the query. */
+START_TEST(the_first_fault_is_told)
+{
+    static const struct {
+        const char *query, *told;
+    } faults[] = {
+        {"filter=(&invert_filter", "Invalid re2 regex: missing ): ("},
+        {"invert_filter", "invert_filter can only be used if filter is also provided"},
+        {"histogram_buckets=x", "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|"
+                                "summary|prometheusnative)\n"},
+        {"type=x", "invalid &type= param"},
+        {"hidden=x", "usage: /stats?hidden=(include|only|exclude)\n\n"},
+        {"format=x", "usage: /stats?format=(html|active-html|json|prometheus|text)\n\n"},
+    };
+    char target[200];
+    setup();
+    for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+        for (size_t j = i; j < ARRAY_SIZE(faults); j++) {
+            snprintf(target, sizeof(target), "/stats?%s&%s", faults[j].query, faults[i].query);
+            refuse(target, faults[i].told);
+        }
+    }
     teardown();
 }
 END_TEST
@@ -146,4 +177,4 @@ START_TEST(scopes_may_go)
 END_TEST
 
 SUITE("stat_list", names_are_in_order_over_scopes, the_query_chooses, codes_are_counters,
-      refusals_are_envoys, scopes_may_go)
+      refusals_are_envoys, the_first_fault_is_told, scopes_may_go)

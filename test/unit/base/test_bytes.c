@@ -26,6 +26,23 @@ START_TEST(equality_and_order)
 }
 END_TEST
 
+/* Eight bytes at a time: each byte counts, at each place. */
+START_TEST(upper_case)
+{
+    for (size_t len = 1; len < 20; len++) {
+        for (size_t at = 0; at < len; at++) {
+            for (int c = 0; c < 256; c++) {
+                char t[20];
+                memset(t, 'a', sizeof(t));
+                t[at] = (char)c;
+                ck_assert(bytes_have_upper(bytes_from(t, len)) == (c >= 'A' && c <= 'Z'));
+            }
+        }
+    }
+    ck_assert(!bytes_have_upper(BYTES_NONE));
+}
+END_TEST
+
 START_TEST(starts_and_ends)
 {
     ck_assert(bytes_starts_with(text("/api/v1"), BYTES("/api")));
@@ -185,5 +202,5 @@ START_TEST(hash_spreads)
 }
 END_TEST
 
-SUITE("bytes", equality_and_order, starts_and_ends, searching, cutting, splitting, whole_numbers,
-      fractions, hash_depends_on_every_byte, hash_has_no_public_zero, hash_spreads)
+SUITE("bytes", equality_and_order, upper_case, starts_and_ends, searching, cutting, splitting,
+      whole_numbers, fractions, hash_depends_on_every_byte, hash_has_no_public_zero, hash_spreads)

@@ -156,6 +156,19 @@ END_TEST
 enum { MANY = 30000 };
 
 /* Dropping 30,000 scopes takes milliseconds; a walk over all of them each time took a minute. */
+START_TEST(a_name_with_a_nul)
+{
+    struct stat_store *store = stat_store_new(2);
+    struct stat_scope *a = stat_scope_get(store, BYTES("x\0y"), &schema);
+    struct stat_scope *b = stat_scope_get(store, BYTES("x\0y"), &schema);
+    ck_assert_ptr_eq(a, b);
+    ck_assert_str_eq(a->prefix, "x_y");
+    stat_scope_unref(&b);
+    stat_scope_unref(&a);
+    stat_store_free(&store);
+}
+END_TEST
+
 START_TEST(many_scopes_come_and_go)
 {
     static struct stat_scope *scopes[MANY];
@@ -453,7 +466,7 @@ START_TEST(threads_write_while_one_reads)
 END_TEST
 
 SUITE("stats", used_means_written, codes_and_classes, reset_is_a_baseline, scope_belongs_to_a_name,
-      many_scopes_come_and_go, histogram_quantiles, histogram_quantiles_are_envoys,
-      scopes_are_visited_one_by_one, written_histograms_are_visited, histogram_edges,
-      histogram_steps_grow, some_names_come_later, threads_have_names_of_their_own,
+      a_name_with_a_nul, many_scopes_come_and_go, histogram_quantiles,
+      histogram_quantiles_are_envoys, scopes_are_visited_one_by_one, written_histograms_are_visited,
+      histogram_edges, histogram_steps_grow, some_names_come_later, threads_have_names_of_their_own,
       threads_write_while_one_reads)

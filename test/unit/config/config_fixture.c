@@ -137,9 +137,9 @@ static void demand_settled(void *ctx, struct bytes key)
     strbuf_printf(&((struct fixture *)ctx)->log, "settled %.*s;", BYTES_ARG(name));
 }
 
-static void initialised(void *ctx)
+static void on_stage(void *ctx, enum init_stage stage)
 {
-    ((struct fixture *)ctx)->initialised = true;
+    ((struct fixture *)ctx)->initialised |= stage == INIT_DONE;
 }
 
 void fixture_init(struct fixture *f)
@@ -167,7 +167,7 @@ void fixture_init(struct fixture *f)
                                   .unwatch = unwatch,
                                   .reload_failed = reload_failed,
                                   .demand_settled = demand_settled,
-                                  .initialised = initialised};
+                                  .stage = on_stage};
     struct builder_options o = {.descriptors = f->descriptors,
                                 .validator = f->validator,
                                 .filters = &fixture_registry,

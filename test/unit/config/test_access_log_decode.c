@@ -65,7 +65,7 @@ static const char *compile(const char *text, struct format *out)
 
 START_TEST(compiles_commands)
 {
-    struct format o;
+    struct format o = {0};
     ck_assert_str_eq(
         compile("a%%b %REQ(X-A?:PATH):7%|%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ %s)%%PROTOCOL%", &o),
         "");
@@ -84,6 +84,51 @@ START_TEST(compiles_commands)
 }
 END_TEST
 
+START_TEST(compiles_parameters)
+{
+    struct format o = {.has_without_query = true};
+    ck_assert_str_eq(compile("%REQ(?b):0%%PROTOCOL()%%QUERY_PARAMS(DECODED):99999999999%"
+                             "%REQUESTED_SERVER_NAME(HOST_FIRST:ORIG)%"
+                             "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(200)%"
+                             "%UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%%REQ_WITHOUT_QUERY(a)%",
+                             &o),
+                     "");
+    ck_assert_uint_eq(o.parts[0].text.len, 0);
+    ck_assert(bytes_eq_str(o.parts[0].alternative, "b"));
+    ck_assert_uint_eq(o.parts[0].max_length, 0);
+    ck_assert_uint_eq(o.parts[1].max_length, FORMAT_NO_LIMIT);
+    ck_assert(o.parts[2].decoded);
+    ck_assert_uint_eq(o.parts[2].max_length, FORMAT_NO_LIMIT);
+    ck_assert_int_eq(o.parts[3].server_name.from, SERVER_NAME_HOST_FIRST);
+    ck_assert_int_eq(o.parts[3].server_name.host, HOST_ORIGINAL);
+    ck_assert_uint_eq(o.parts[4].mask, 128);
+    ck_assert_uint_eq(o.parts[5].mask, FORMAT_NO_MASK);
+    ck_assert(!o.has_upstream_metadata);
+}
+END_TEST
+
+START_TEST(compiles_metadata)
+{
+    struct format o = {0};
+    ck_assert_str_eq(compile("%METADATA(ROUTE:a.b:c:)%%DYNAMIC_METADATA(a):3%", &o), "");
+    ck_assert_int_eq(o.parts[0].metadata.of, METADATA_OF_ROUTE);
+    ck_assert_uint_eq(o.parts[0].metadata.n_path, 3);
+    ck_assert(bytes_eq_str(o.parts[0].metadata.path[0], "a.b"));
+    ck_assert(bytes_eq_str(o.parts[0].metadata.path[1], "c"));
+    ck_assert_uint_eq(o.parts[0].metadata.path[2].len, 0);
+    ck_assert_uint_eq(o.parts[1].metadata.n_path, 1);
+    ck_assert(!o.has_upstream_metadata);
+    ck_assert_str_eq(compile("%COALESCE({\"operators\":[\"PROTOCOL\",{\"command\":"
+                             "\"UPSTREAM_METADATA\",\"param\":\"a:b\"}]}):7%",
+                             &o),
+                     "");
+    ck_assert(o.has_upstream_metadata);
+    ck_assert_uint_eq(o.parts[0].max_length, 7);
+    ck_assert_uint_eq(o.parts[0].among.n_parts, 2);
+    ck_assert_int_eq(o.parts[0].among.parts[1].metadata.of, METADATA_OF_HOST);
+}
+END_TEST
+
 /* The sentences are Envoy 1.40's. */
 static const struct {
     const char *text, *error;
@@ -94,6 +139,53 @@ static const struct {
     {"%PROTOCOL:3%", "PROTOCOL does not take any parameters or length"},
     {"%REQ(a?b?c)%", "More than 1 alternative header specified in token: a?b?c"},
     {"%REQ%", "REQ requires parameters"},
+    {"%REQ():1%", "REQ requires parameters"},
+    {"%REQ(a b)%", "Invalid header configuration. Format string contains invalid characters."},
+    {"%REQ(a?b:)%", "Invalid header configuration. Format string contains invalid characters."},
+    {"%REQ(:)%", "Invalid header configuration. Format string contains invalid characters."},
+    {"%REQ(a\nb)%",
+     "Incorrect configuration: %REQ(a\nb)%. Couldn't find valid command at position 0"},
+    {"%REQ(a):99999999999999999999%",
+     "Incorrect configuration: %REQ(a):99999999999999999999%. Couldn't find valid command at "
+     "position 0"},
+    {"%REQ_WITHOUT_QUERY(a)%", "Not supported field in StreamInfo: REQ_WITHOUT_QUERY"},
+    {"%START_TIME(%_9En)%", "Invalid header configuration. Format string contains newline."},
+    {"%CEL(a)%", "CEL is not implemented: there is no library for its expressions"},
+    {"%REQUESTED_SERVER_NAME(A)%", "Invalid REQUESTED_SERVER_NAME option: 'A', only "
+                                   "'SNI_ONLY'/'SNI_FIRST'/'HOST_FIRST' are allowed"},
+    {"%REQUESTED_SERVER_NAME(SNI_FIRST:A)%", "Invalid REQUESTED_SERVER_NAME option: 'A', only "
+                                             "'ORIG_OR_HOST'/'HOST'/'ORIG' are allowed"},
+    {"%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(-1)%",
+     "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: expected the length of a network, in bits, got '-1'"},
+    {"%QUERY_PARAMS(A)%", "Invalid QUERY_PARAMS option: 'A', only 'ORIG'/'DECODED' are allowed"},
+    {"%PATH(A)%", "Invalid PATH option: 'A', only 'WQ'/'NQ' are allowed"},
+    {"%PATH(WQ:A)%", "Invalid PATH option: 'A', only 'ORIG'/'PATH'/'ORIG_OR_PATH' are allowed"},
+    {"%COMMON_DURATION(A)%", "Invalid common duration configuration: A."},
+    {"%COMMON_DURATION(A:B:s)%", "Invalid common duration precision: s."},
+    {"%METADATA(A)%", "A is not supported type of metadata"},
+    {"%CLUSTER_METADATA%", "CLUSTER_METADATA requires parameters"},
+    {"%UPSTREAM_METADATA(a):1%", "UPSTREAM_METADATA does not allow length to be specified."},
+    {"%FILTER_STATE%", "Invalid filter state configuration, key cannot be empty."},
+    {"%FILTER_STATE(a:B)%", "Invalid filter state serialize type, only support PLAIN/TYPED/FIELD."},
+    {"%FILTER_STATE(a:FIELD)%",
+     "Invalid filter state serialize type, FIELD should be used with the field name."},
+    {"%COALESCE({)%",
+     "COALESCE: failed to parse JSON configuration:1:2: expected a name in quotes or '}'"},
+    {"%COALESCE([])%", "COALESCE: JSON configuration must contain 'operators' array"},
+    {"%COALESCE({\"operators\":{}})%", "COALESCE: 'operators' must be an array"},
+    {"%COALESCE({\"operators\":[]})%", "COALESCE: 'operators' array must not be empty"},
+    {"%COALESCE({\"operators\":[\"PATH\",1]})%",
+     "COALESCE: failed to parse operator at index 1: operator entry must be either a string "
+     "(command name) or an object with 'command' field"},
+    {"%COALESCE({\"operators\":[{\"param\":\"a\"}]})%",
+     "COALESCE: failed to parse operator at index 0: operator object must have 'command' field, a "
+     "string"},
+    {"%COALESCE({\"operators\":[{\"command\":\"REQ\",\"param\":1}]})%",
+     "COALESCE: failed to parse operator at index 0: 'param' field must be a string"},
+    {"%COALESCE({\"operators\":[{\"command\":\"REQ\",\"param\":\"a\",\"max_length\":-1}]})%",
+     "COALESCE: failed to parse operator at index 0: 'max_length' must be a positive integer"},
+    {"%COALESCE({\"operators\":[{\"command\":\"REQ\",\"param\":\"a\",\"max_length\":\"1\"}]})%",
+     "COALESCE: failed to parse operator at index 0: 'max_length' field must be an integer"},
     {"100%", "Incorrect configuration: 100%. Couldn't find valid command at position 3"},
     {"%START_TIME(%s):4%", "START_TIME does not allow length to be specified."},
     {"%GRPC_STATUS(NOPE)%",
@@ -103,7 +195,7 @@ static const struct {
 
 START_TEST(refuses_commands)
 {
-    struct format o;
+    struct format o = {0};
     ck_assert_str_eq(compile(bad[_i].text, &o), bad[_i].error);
 }
 END_TEST
@@ -153,7 +245,8 @@ START_TEST(reads_sinks_and_formats)
     ck_assert_int_eq(last->json.children[0].kind, JSON_NODE_FORMAT);
     ck_assert_int_eq(last->json.children[1].children[0].kind, JSON_NODE_LIST);
     ck_assert_int_eq(last->json.children[1].children[0].children[1].kind, JSON_NODE_NULL);
-    ck_assert_double_eq(last->json.children[2].number, 1);
+    ck_assert(bytes_eq_str(last->json.children[1].children[0].children[0].literal, "true"));
+    ck_assert(bytes_eq_str(last->json.children[2].literal, "1"));
     ck_assert_str_eq(decode(FILE_LOG("log_format: {json_format: {a: '%NOPE%'}}")),
                      "json_format: a: Not supported field in StreamInfo: NOPE");
     ck_assert_str_eq(decode(FILTER("metadata_filter: {}")),
@@ -286,12 +379,6 @@ static const struct {
     const char *common, *error;
 } grpc_refused[] = {
     {"grpc_service: {google_grpc: {target_uri: a, stat_prefix: s}}", "google_grpc"},
-    {SERVICE ", custom_tags: [{tag: t, metadata: {kind: {host: {}}, metadata_key: {key: k, path: "
-             "[{key: p}]}}}]",
-     "custom_tags[0].metadata.kind.host is not implemented"},
-    {SERVICE ", custom_tags: [{tag: t, metadata: {kind: {cluster: {}}, metadata_key: {key: k, "
-             "path: [{key: p}]}}}]",
-     "custom_tags[0].metadata.kind.cluster is not implemented"},
     {SERVICE ", custom_tags: [{tag: t, value: '%NO_SUCH%'}]", "custom_tags[0].value: "},
     {SERVICE ", transport_api_version: V2", "transport_api_version: V2"},
     {SERVICE ", grpc_stream_retry_policy: {retry_back_off: {base_interval: 2s, max_interval: 1s}}",
@@ -316,6 +403,8 @@ static Suite *suite(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 60);
     tcase_add_test(t, compiles_commands);
+    tcase_add_test(t, compiles_parameters);
+    tcase_add_test(t, compiles_metadata);
     tcase_add_test(t, decodes_grpc);
     tcase_add_loop_test(t, refuses_grpc, 0, ARRAY_SIZE(grpc_refused));
     tcase_add_loop_test(t, refuses_commands, 0, (int)ARRAY_SIZE(bad));

@@ -467,6 +467,43 @@ START_TEST(equal_endpoints_keep_their_state)
 }
 END_TEST
 
+/* An address that has another name, or stands elsewhere, is another host. */
+START_TEST(another_name_or_locality_is_another_host)
+{
+#define NAMED(name, zone)                                                                          \
+    "{cluster_name: web, endpoints: [{locality: {zone: " zone "}, lb_endpoints: [{endpoint: "      \
+    "{hostname: " name ", address: {socket_address: {address: 127.0.0.1, port_value: 80}}}, "      \
+    "load_balancing_weight: %d}]}]}"
+    static const struct {
+        const char *yaml;
+        bool same;
+    } steps[] = {
+        {NAMED("a", "p"), true},  {NAMED("b", "p"), false},  {NAMED("b", "p"), true},
+        {NAMED("b", "q"), false}, {NAMED("''", "q"), false}, {NAMED("''", "''"), false},
+        {CLA("web", "80"), true}, {NAMED("a", "''"), false},
+    };
+    fixture_start(&f);
+    fixture_update(&f, RESOURCE_CLUSTER, "web", EDS("web", ""));
+    struct host_state *before = NULL;
+    unsigned changes = 1;
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        struct strbuf text = STRBUF_INIT;
+        strbuf_printf(&text, steps[i].yaml, (int)i + 1); /* another weight alone is no other host */
+        fixture_update(&f, RESOURCE_ENDPOINT, "web", strbuf_str(&text));
+        strbuf_fini(&text);
+        struct host_state *now = fixture_cluster(&f, "web")->hosts->hosts[0].state;
+        ck_assert_msg(i == 0 || (now == before) == steps[i].same, "step %zu", i);
+        changes += i > 0 && !steps[i].same;
+        host_state_unref(&before);
+        before = now;
+        host_state_ref(before);
+    }
+    host_state_unref(&before);
+    ck_assert_int_eq(fixture_stat(&f, "cluster.web.membership_change"), changes);
+#undef NAMED
+}
+END_TEST
+
 START_TEST(pinned_nodes_outlive_their_snapshots)
 {
     f.holders = 2;
@@ -571,6 +608,7 @@ static Suite *suite(void)
     tcase_add_test(t, m14_order_of_the_start);
     tcase_add_test(t, changing_one_of_a_thousand_clusters_decodes_one);
     tcase_add_test(t, equal_endpoints_keep_their_state);
+    tcase_add_test(t, another_name_or_locality_is_another_host);
     tcase_add_test(t, pinned_nodes_outlive_their_snapshots);
     tcase_add_test(t, routes_change_without_touching_chains);
     tcase_add_test(t, views_for_the_admin_pages);

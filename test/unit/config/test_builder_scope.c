@@ -286,7 +286,7 @@ START_TEST(routes_on_demand_that_do_not_come)
 }
 END_TEST
 
-START_TEST(the_last_listener_takes_all_along)
+START_TEST(d09_the_last_listener_takes_all_along)
 {
     const char *const one[] = {"a", BY_RDS("a", "A", "r1"), NULL};
     full(one);
@@ -298,6 +298,10 @@ START_TEST(the_last_listener_takes_all_along)
     ck_assert_msg(strstr(log, "unwant srds *;") && strstr(log, "unwant rds r1;"), "%s", log);
     ck_assert_uint_eq(builder_store(f.builder)->counts[RESOURCE_SCOPED_ROUTE], 0);
     ck_assert_uint_eq(builder_store(f.builder)->counts[RESOURCE_ROUTE], 0);
+    ck_assert_str_eq(fixture_update(&f, RESOURCE_LISTENER, "l", LISTENER), "");
+    ck_assert_msg(strstr(fixture_log(&f), "want srds *;"), "not asked for again");
+    ck_assert_str_eq(full((const char *const[]){NULL}), "");
+    ck_assert_int_eq(answer("A"), -1);
 }
 END_TEST
 
@@ -335,7 +339,7 @@ int main(void)
     tcase_add_test(t, routes_of_its_own);
     tcase_add_test(t, routes_on_demand);
     tcase_add_test(t, routes_on_demand_that_do_not_come);
-    tcase_add_test(t, the_last_listener_takes_all_along);
+    tcase_add_test(t, d09_the_last_listener_takes_all_along);
     tcase_add_test(t, a_listener_may_ask_others_for_the_routes);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);

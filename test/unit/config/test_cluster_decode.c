@@ -49,6 +49,10 @@ static const char *decode(const char *yaml)
     ", typed_config: {'@type': type.googleapis.com/envoy.extensions.load_balancing_policies." type \
         more "}}}]}"
 
+#define SOURCE(host, more)                                                                         \
+    "upstream_bind_config: {source_address: {address: " host ", port_value: 0}" more "}"
+#define EXTRA(host) ", extra_source_addresses: [{address: {address: " host ", port_value: 0}}]"
+
 /* What is refused, and the words that the sentence must hold. */
 #define SOCKET_INPUT                                                                               \
     "type.googleapis.com/envoy.extensions.matching.common_inputs.transport_socket.v3."
@@ -89,6 +93,12 @@ static const struct {
     {"{name: c, lb_policy: MAGLEV}", "MAGLEV is not implemented"},
     {"{name: c, lb_policy: CLUSTER_PROVIDED}",
      "cluster provided LB specified but cluster 'c' did not provide one"},
+    {"{name: c, common_lb_config: {zone_aware_lb_config: {}}, " LB("a", "random.v3.Random", "") "}",
+     "cannot be combined with load_balancing_policy"},
+    {"{name: c, common_lb_config: {consistent_hashing_lb_config: {}}, " LB("a", "random.v3.Random",
+                                                                           "") "}",
+     "cannot be combined with load_balancing_policy"},
+    {"{name: c, common_http_protocol_options: {max_stream_duration: -1s}}", "max_stream_duration"},
     {"{name: c, lb_policy: LOAD_BALANCING_POLICY_CONFIG}", "load_balancing_policy need to be set"},
     {"{name: c, " LB("mine", "maglev.v3.Maglev", "") "}",
      "didn't find a registered load balancer factory implementation for cluster: 'c' with names "
@@ -96,6 +106,28 @@ static const struct {
     {"{name: c, lb_subset_config: {}}", "lb_subset_config"},
     {"{name: c, common_lb_config: {locality_weighted_lb_config: {}}}",
      "locality_weighted_lb_config"},
+    {"{name: c, common_lb_config: {update_merge_window: -1s}}", "update_merge_window"},
+    {"{name: c, circuit_breakers: {per_host_thresholds: [{max_connections: 1}, {max_retries: 1}]}}",
+     "per_host_thresholds[1].max_retries"},
+    {"{name: c, circuit_breakers: {per_host_thresholds: [{max_requests: 1}]}}", "max_requests"},
+    {"{name: c, circuit_breakers: {per_host_thresholds: [{retry_budget: {}}]}}", "retry_budget"},
+    {"{name: c, circuit_breakers: {per_host_thresholds: [{max_pending_requests: 1}]}}",
+     "max_pending_requests"},
+    {"{name: c, circuit_breakers: {per_host_thresholds: [{max_connection_pools: 1}]}}",
+     "max_connection_pools"},
+    {"{name: c, " SOURCE("127.0.0.1", EXTRA("127.0.0.2")) "}",
+     "upstream_bind_config.extra_source_addresses[0]: expected the other version of IP"},
+    {"{name: c, " SOURCE("127.0.0.1", EXTRA("'::1'") ", additional_source_addresses: [{address: "
+                                                     "'::1', port_value: 0}]") "}",
+     "extra_source_addresses and additional_source_addresses"},
+    {"{name: c, " SOURCE("127.0.0.1", ", additional_source_addresses: [{address: '::1', port_value:"
+                                      " 0}, {address: '::1', port_value: 0}]") "}",
+     "additional_source_addresses: expected at most one address"},
+    {"{name: c, upstream_bind_config: {extra_source_addresses: [{address: {address: '::1', "
+     "port_value: 0}}]}}",
+     "extra_source_addresses: expected a source_address, too"},
+    {"{name: c, " SOURCE("127.0.0.1", EXTRA("a.test")) "}",
+     "upstream_bind_config.extra_source_addresses[0]: socket_address.address: malformed"},
     {"{name: c, connect_timeout: 0s}", "connect_timeout: value must be greater than 0s"},
     {"{name: c, connect_timeout: -1s}", "connect_timeout"},
     {"{name: c, transport_socket: {name: tls, typed_config: {'@type': "
@@ -198,7 +230,7 @@ START_TEST(has_envoys_defaults)
     ck_assert_uint_eq(last->breakers[PRIORITY_DEFAULT].max_retries, 3);
     ck_assert_uint_eq(last->idle_timeout_ms, 3600000);
     ck_assert_uint_eq(last->dns_refresh_ms, 5000);
-    ck_assert_uint_eq(last->max_response_headers_kb, 60);
+    ck_assert_uint_eq(last->max_response_headers_kb, 0);
     ck_assert(last->wait_for_warm_on_init);
     ck_assert_double_eq(last->healthy_panic_threshold, 50);
     ck_assert_uint_eq(last->inline_hosts->n_hosts, 0);
@@ -326,6 +358,21 @@ START_TEST(equal_resolvers_have_equal_keys)
 }
 END_TEST
 
+/* Envoy takes 1 for a bias that cannot be. */
+START_TEST(a_bias_that_is_none)
+{
+#define BIAS(value)                                                                                \
+    "{name: c, lb_policy: LEAST_REQUEST, least_request_lb_config: {active_request_bias: "          \
+    "{default_value: " value ", runtime_key: k}}}"
+    static const char *const odd[] = {BIAS("-1"), BIAS("NaN"), BIAS("-Infinity")};
+    for (size_t i = 0; i < ARRAY_SIZE(odd); i++) {
+        ck_assert_str_eq(decode(odd[i]), "");
+        ck_assert_double_eq(last->active_request_bias, 1);
+    }
+#undef BIAS
+}
+END_TEST
+
 START_TEST(takes_the_first_policy_it_knows)
 {
     ck_assert_str_eq(
@@ -339,6 +386,11 @@ START_TEST(takes_the_first_policy_it_knows)
     ck_assert_str_eq(
         decode("{name: c, " LB("x", "least_request.v3.LeastRequest", ", choice_count: 4") "}"), "");
     ck_assert_uint_eq(last->least_request_choices, 4);
+    ck_assert(!last->least_request_scan);
+    ck_assert_str_eq(decode("{name: c, " LB("x", "least_request.v3.LeastRequest",
+                                            ", selection_method: FULL_SCAN") "}"),
+                     "");
+    ck_assert(last->least_request_scan);
 }
 END_TEST
 
@@ -398,18 +450,19 @@ START_TEST(reads_endpoints)
 {
     ck_assert_str_eq(decode(endpoints), "");
     const struct host_set *hs = last->inline_hosts;
-    ck_assert_uint_eq(hs->n_hosts, 5);
+    ck_assert_uint_eq(hs->n_hosts, 6); /* that which stands twice is two */
     ck_assert_uint_eq(hs->n_priorities, 2);
     ck_assert_uint_eq(hs->overprovisioning_factor, 100);
-    ck_assert_uint_eq(hs->priorities[0].n_hosts, 4);
+    ck_assert_uint_eq(hs->priorities[0].n_hosts, 5);
     ck_assert_uint_eq(hs->priorities[1].n_hosts, 1);
     ck_assert_uint_eq(hs->hosts[0].weight, 4);
     ck_assert(bytes_eq_str(host_name(&hs->hosts[0]), "h"));
     ck_assert(bytes_eq_str(hs->localities[0].zone, "z"));
     struct host_set_counts n = host_set_count(hs);
-    ck_assert_uint_eq(n.total, 5);
-    ck_assert_uint_eq(n.healthy, 1);
+    ck_assert_uint_eq(n.total, 6);
+    ck_assert_uint_eq(n.healthy, 2);
     ck_assert_uint_eq(n.degraded, 2);
+    ck_assert_uint_eq(n.excluded, 1);
     ck_assert_uint_eq(n.max_weight, 4);
 }
 END_TEST
@@ -426,6 +479,7 @@ static Suite *suite(void)
     tcase_add_test(t, reads_the_resolver);
     tcase_add_test(t, reads_the_extension_of_names);
     tcase_add_test(t, equal_resolvers_have_equal_keys);
+    tcase_add_test(t, a_bias_that_is_none);
     tcase_add_test(t, takes_the_first_policy_it_knows);
     tcase_add_test(t, reads_protocol_options);
     tcase_add_test(t, reads_http2_options);

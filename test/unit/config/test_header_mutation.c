@@ -42,7 +42,7 @@ START_TEST(actions_and_values)
         ck_assert_msg(rc != NULL, "%s", error_text(&err));
         const struct header_addition *a = rc->request.add;
         ck_assert_uint_eq(rc->request.n_add, 1);
-        ck_assert(bytes_eq_str(a->name, "x-a"));
+        ck_assert(bytes_eq_str(a->key.name, "x-a"));
         ck_assert(a->literal && bytes_eq_str(a->text, "v"));
         ck_assert_int_eq(a->action, actions[i].action);
         NODE_UNREF(&rc);
@@ -68,10 +68,10 @@ START_TEST(both_directions_and_removals)
     ck_assert(rc->request.add[1].literal && bytes_eq_str(rc->request.add[1].text, "100%"));
     ck_assert(bytes_eq_str(rc->request.add[2].text, "raw"));
     ck_assert(rc->request.add[2].keep_empty_value);
-    ck_assert(bytes_eq_str(rc->request.remove[0], "x-gone"));
+    ck_assert(bytes_eq_str(rc->request.remove[0].name, "x-gone"));
     ck_assert_uint_eq(rc->response.n_add, 1);
     ck_assert_uint_eq(rc->response.n_remove, 2);
-    ck_assert(bytes_eq_str(rc->response.remove[0], "server"));
+    ck_assert(bytes_eq_str(rc->response.remove[0].name, "server"));
     NODE_UNREF(&rc);
     node_reap();
 }

@@ -81,6 +81,29 @@ START_TEST(numbers)
                 "4294967295, got 4294967296");
     check_error("envoy.type.v3.Percent", "value: many",
                 "f:1:8: value: expected a number, got many");
+    check_read("envoy.type.v3.Percent", "value: 010", "{\"value\":8}");
+    check_read("envoy.type.v3.Percent", "value: \"010\"", "{\"value\":10}");
+}
+END_TEST
+
+START_TEST(lists)
+{
+    check_read(NODE, "client_features: a", "{\"client_features\":[\"a\"]}");
+    check_read(NODE, "client_features: [[a, [b]], [], c]",
+               "{\"client_features\":[\"a\",\"b\",\"c\"]}");
+    check_read(BOOTSTRAP, "static_resources: {clusters: {name: a}}",
+               "{\"static_resources\":{\"clusters\":[{\"name\":\"a\"}]}}");
+    check_read(NODE, "metadata: {a: [[1], 2], b: {c: d}}",
+               "{\"metadata\":{\"a\":[[1],2],\"b\":{\"c\":\"d\"}}}");
+    check_error(NODE, "client_features: {a: b}",
+                "f:1:18: client_features: expected a string, got a mapping");
+    check_error(NODE, "client_features: [[a, 1]]",
+                "f:1:23: client_features[0][1]: expected a string, got 1: put it in quotes");
+    check_error(NODE, "client_features: [~]",
+                "f:1:19: client_features[0]: expected a string, got null");
+    check_error(BOOTSTRAP, "static_resources: {clusters: one}",
+                "f:1:30: static_resources.clusters: expected a list, got one");
+    check_error("google.protobuf.ListValue", "{a: b}", "f:1:1: expected a list, got a mapping");
 }
 END_TEST
 
@@ -90,6 +113,16 @@ START_TEST(strings_and_booleans)
                "{\"name\":\"1.5\",\"ignore_health_on_host_removal\":true}");
     check_read(CLUSTER, "ignore_health_on_host_removal: \"true\"\n",
                "{\"ignore_health_on_host_removal\":true}");
+    const char *const yes[] = {"t", "\"T\"", "\"1\"", "yEs", "on", "Y"};
+    for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+        struct strbuf text = STRBUF_INIT;
+        strbuf_printf(&text, "respect_dns_ttl: %s\n", yes[i]);
+        check_read(CLUSTER, strbuf_str(&text), "{\"respect_dns_ttl\":true}");
+        strbuf_fini(&text);
+    }
+    check_read(CLUSTER, "respect_dns_ttl: \"f\"\n", "{}");
+    check_error(CLUSTER, "respect_dns_ttl: \"on\"\n", /* a word of YAML, not of JSON */
+                "f:1:18: respect_dns_ttl: expected true or false, got \"on\"");
     check_error(CLUSTER, "name: 123\n",
                 "f:1:7: name: expected a string, got 123: put it in quotes");
     check_error(CLUSTER, "name: yes\n",
@@ -219,7 +252,7 @@ START_TEST(all_errors_at_once)
                 "    connect_timeout: soon\n"
                 "  - nmae: b\n"
                 "    hosts: []\n"
-                "  listeners: {}\n"
+                "  listeners: 5\n"
                 "admin: 1\n",
                 "f:4:5: static_resources.clusters[0]: unknown field `lb_polcy` in " CLUSTER
                 ": did you mean `lb_policy`?\n"
@@ -228,7 +261,7 @@ START_TEST(all_errors_at_once)
                 "f:6:5: static_resources.clusters[1]: unknown field `nmae` in " CLUSTER
                 ": did you mean `name`?\n"
                 "f:7:5: static_resources.clusters[1]: unknown field `hosts` in " CLUSTER "\n"
-                "f:8:14: static_resources.listeners: expected a list, got a mapping\n"
+                "f:8:14: static_resources.listeners: expected a list, got 5\n"
                 "f:9:8: admin: expected a mapping (envoy.config.bootstrap.v3.Admin), got 1");
     struct strbuf text = STRBUF_INIT;
     struct error err = ERROR_INIT;
@@ -343,6 +376,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, both_spellings);
     tcase_add_test(tc, numbers);
+    tcase_add_test(tc, lists);
     tcase_add_test(tc, strings_and_booleans);
     tcase_add_test(tc, enums);
     tcase_add_test(tc, durations_and_times);

@@ -201,7 +201,6 @@ START_TEST(has_envoys_defaults)
     ck_assert(l->added_via_api);
     const struct http_manager *m = last->chains[0].manager;
     ck_assert(last->chains[0].chain->is_http);
-    ck_assert_uint_eq(last->chains[0].chain->n_filters, 0);
     ck_assert(bytes_eq_str(m->server_name, "envoy"));
     ck_assert_uint_eq(m->stream_idle_timeout_ms, 300000);
     ck_assert_uint_eq(m->idle_timeout_ms, 3600000);

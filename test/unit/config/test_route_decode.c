@@ -146,7 +146,7 @@ START_TEST(weighted_clusters)
     ck_assert(bytes_eq_str(c->weighted->header, "x-pick"));
     ck_assert(bytes_eq_str(c->weighted->list[0].name, "a") && c->weighted->list[0].weight == 90);
     ck_assert(c->weighted->list[0].request.n_add == 1);
-    ck_assert(bytes_eq_str(c->weighted->list[0].response.remove[0], "via"));
+    ck_assert(bytes_eq_str(c->weighted->list[0].response.remove[0].name, "via"));
     ck_assert(bytes_eq_str(c->weighted->list[0].host_rewrite, "h"));
     ck_assert(c->weighted->list[1].filters.n == 1 && configs_alive == 1);
     ck_assert(bytes_eq_str(c->weighted->list[2].cluster_header, "x-c"));

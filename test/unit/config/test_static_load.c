@@ -96,8 +96,8 @@ static const struct {
     {"{dynamic_resources: {cds_config: {ads: {}}}}",
      "dynamic_resources.cds_config: ADS must be configured to support an ADS config source"},
     {"{dynamic_resources: {ads_config: {api_type: GRPC, transport_api_version: V3, "
-     "grpc_services: [{google_grpc: {target_uri: x, stat_prefix: y1}}]}}}",
-     "google_grpc is not implemented"},
+     "grpc_services: [{google_grpc: {target_uri: 'x:0', stat_prefix: y1}}]}}}",
+     "dynamic_resources.ads_config: grpc_services[0]: google_grpc.target_uri: 'x:0': expected"},
     {"{dynamic_resources: {ads_config: {api_type: REST, transport_api_version: V3, "
      "grpc_services: [{envoy_grpc: {cluster_name: xds}}]}}}",
      "dynamic_resources.ads_config: cluster_names: REST needs one, and no grpc_services"},

@@ -269,25 +269,24 @@ END_TEST
 START_TEST(a_client)
 {
     struct reading x = {0};
-    read_good(
-        UP("sni: a.test, auto_host_sni: true, auto_sni_san_validation: true, "
-           "allow_renegotiation: true, max_session_keys: 7, enforce_rsa_key_usage: true, " COMMON(
-               "validation_context: {" CA ", crl: {inline_string: crl}, "
-               "allow_expired_certificate: true, trust_chain_verification: "
-               "ACCEPT_UNTRUSTED, only_verify_leaf_cert_crl: true, max_verify_depth: 2, "
-               "verify_certificate_hash: [" HEX ", '"
-               "aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:"
-               "aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:02'], "
-               "verify_certificate_spki: ["
-               "'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='], "
-               "match_typed_subject_alt_names: [{san_type: URI, matcher: {prefix: "
-               "'spiffe://td/'}}, {san_type: OTHER_NAME, oid: 1.2.3, matcher: "
-               "{safe_regex: {regex: 'a+'}}}]}")),
-        false, &x);
+    read_good(UP("sni: a.test, auto_host_sni: true, auto_sni_san_validation: true, "
+                 "allow_renegotiation: true, max_session_keys: 7, " COMMON(
+                     "validation_context: {" CA ", crl: {inline_string: crl}, "
+                     "allow_expired_certificate: true, trust_chain_verification: "
+                     "ACCEPT_UNTRUSTED, only_verify_leaf_cert_crl: true, max_verify_depth: 2, "
+                     "verify_certificate_hash: [" HEX ", '"
+                     "aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:"
+                     "aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:aa:02'], "
+                     "verify_certificate_spki: ["
+                     "'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='], "
+                     "match_typed_subject_alt_names: [{san_type: URI, matcher: {prefix: "
+                     "'spiffe://td/'}}, {san_type: OTHER_NAME, oid: 1.2.3, matcher: "
+                     "{safe_regex: {regex: 'a+'}}}]}")),
+              false, &x);
     const struct tls_settings *s = &x.settings;
     const struct tls_validation *v = s->validation;
     ck_assert(!s->is_server && s->auto_host_sni && s->auto_sni_san_validation);
-    ck_assert(s->allow_renegotiation && s->enforce_rsa_key_usage);
+    ck_assert(s->allow_renegotiation);
     ck_assert_uint_eq(s->max_session_keys, 7);
     expect(s->sni, "a.test");
     expect(v->trusted_ca, "ca");

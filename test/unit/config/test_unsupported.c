@@ -6,6 +6,7 @@
 
 #include "base/map.h"
 #include "config/json_read.h"
+#include "config/resource_type.h"
 
 #define CLUSTER "envoy.config.cluster.v3.Cluster"
 #define LISTENER "envoy.config.listener.v3.Listener"
@@ -69,6 +70,17 @@ START_TEST(the_table_is_sound)
 }
 END_TEST
 
+/* What is asked for is obeyed at least in part. */
+START_TEST(every_resource_is_known)
+{
+    for (unsigned t = 0; t < RESOURCE_TYPE_COUNT; t++) {
+        const char *name = resource_type_name((enum resource_type)t);
+        const char *field = t == RESOURCE_ENDPOINT ? "cluster_name" : "name";
+        ck_assert_msg(support_of(bytes_of(name), bytes_of(field)) == SUPPORT_FULL, "%s", name);
+    }
+}
+END_TEST
+
 START_TEST(lookup)
 {
     ck_assert_int_eq(support_of(BYTES(CLUSTER), BYTES("name")), SUPPORT_FULL);
@@ -90,8 +102,8 @@ START_TEST(fields)
                "", "transport_socket_matcher.on_no_match.keep_matching");
     check_scan(ROUTES,
                "{name: r, virtual_hosts: [{name: v, domains: [a], routes: [{match: {prefix: /, "
-               "tls_context: {}}, route: {cluster: c, hedge_policy: {}}}]}]}",
-               "virtual_hosts[0].routes[0].route.hedge_policy",
+               "tls_context: {}}, route: {cluster: c, internal_redirect_policy: {}}}]}]}",
+               "virtual_hosts[0].routes[0].route.internal_redirect_policy",
                "virtual_hosts[0].routes[0].match.tls_context (another route would match)");
 }
 END_TEST
@@ -175,6 +187,7 @@ int main(void)
     TCase *tc = tcase_create("unsupported");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, the_table_is_sound);
+    tcase_add_test(tc, every_resource_is_known);
     tcase_add_test(tc, lookup);
     tcase_add_test(tc, fields);
     tcase_add_test(tc, inside_extensions);

@@ -48,6 +48,13 @@ START_TEST(names)
 }
 END_TEST
 
+START_TEST(a_nul_is_a_part_of_a_name)
+{
+    struct bytes all = xdstp_collection(a, BYTES("xdstp://a/T\0/x/y?b=\0&a=1"));
+    ck_assert(bytes_eq(all, BYTES("xdstp://a/T\0/x/*?a=1&b=\0")));
+}
+END_TEST
+
 /* Of more parameters than anybody has the order stays as it is. */
 START_TEST(many_parameters)
 {
@@ -91,6 +98,7 @@ int main(void)
     TCase *t = tcase_create("xdstp");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, names, 0, (int)ARRAY_SIZE(rows));
+    tcase_add_test(t, a_nul_is_a_part_of_a_name);
     tcase_add_test(t, many_parameters);
     tcase_add_loop_test(t, names_of_collections, 0, (int)ARRAY_SIZE(collections));
     suite_add_tcase(s, t);

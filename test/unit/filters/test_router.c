@@ -317,8 +317,8 @@ END_TEST
 START_TEST(test_auto_host_rewrite)
 {
     start("route: {cluster: c0, auto_host_rewrite: true}");
-    static const struct bytes name = {"ep.host", 7};
-    p->w->hosts[0][0][0].name = &name;
+    static const struct host_more more = {.name = {"ep.host", 7}};
+    p->w->hosts[0][0][0].more = &more;
     proxy_get(p, "/a", "");
     check_has(proxy_forwarded(p), "host: ep.host\n");
 }

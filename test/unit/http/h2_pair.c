@@ -151,7 +151,7 @@ void h2_pair_init(struct h2_pair *p)
 {
     memset(p, 0, sizeof(*p));
     p->chunks = chunk_pool_new(0);
-    p->memory = h2_memory_new();
+    p->memory = h2_memory_new(NULL);
     p->server_options = (struct codec_options){.downstream = true,
                                                .max_headers_bytes = 60 * 1024,
                                                .max_headers_count = 100,

@@ -36,6 +36,8 @@ static const struct message messages[] = {
      "body a\ntrailers|x-t=1|x-u=2\nend\n"},
     {"absolute_form_replaces_host", "GET http://u:p@B.test:81/p?q HTTP/1.1\r\nHost: a.test\r\n\r\n",
      "head|:method=GET|:scheme=http|:authority=B.test:81|:path=/p?q\nend\n"},
+    {"absolute_form_with_zeros", "GET http://[::1]:0000080/ HTTP/1.1\r\nHost: a.test\r\n\r\n",
+     "head|:method=GET|:scheme=http|:authority=[::1]:0000080|:path=/\nend\n"},
     {"absolute_form_without_path", "GET https://b.test HTTP/1.1\r\nHost: a.test\r\n\r\n",
      "head|:method=GET|:scheme=https|:authority=b.test|:path=/\nend\n"},
     {"asterisk", "OPTIONS * HTTP/1.1\r\nHost: a.test\r\n\r\n",

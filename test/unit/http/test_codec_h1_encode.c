@@ -1,5 +1,6 @@
 /* What is written for a head and a body, on both sides. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "codec_log.h"
@@ -145,6 +146,32 @@ START_TEST(test_cve_2023_27491_value_cannot_split)
 }
 END_TEST
 
+/* Values are written eight bytes at a time: of each length, each byte is checked and arrives. */
+START_TEST(test_bytes_at_every_place_of_a_value)
+{
+    static const char bytes[] = {'\n', '\r', 0x01, 0x7f, '\t', ' ', '~', (char)0x80, (char)0xff};
+    for (size_t len = 1; len < 35; len++) {
+        for (size_t i = 0; i < len * sizeof(bytes); i++) {
+            char value[36], sent[36], want[128], c = bytes[i % sizeof(bytes)];
+            struct codec_log l;
+            client(&l);
+            for (size_t k = 0; k < len; k++)
+                value[k] = (char)('a' + k % 26);
+            value[len] = '\0';
+            value[i / sizeof(bytes)] = c;
+            memcpy(sent, value, sizeof(sent));
+            struct headers h =
+                LIST(&l, ":method", "GET", ":authority", "a", ":path", "/", "x", sent);
+            value[i / sizeof(bytes)] = i % sizeof(bytes) < 4 ? ' ' : c;
+            snprintf(want, sizeof(want), "GET / HTTP/1.1\r\nhost: a\r\nx: %s\r\n", value);
+            l.codec->ops->send_headers(l.stream, &h, true);
+            ck_assert_mem_eq(codec_log_output(&l), want, strlen(want));
+            codec_log_fini(&l);
+        }
+    }
+}
+END_TEST
+
 /* A rewritten path may hold what would end the target, or begin another line. */
 START_TEST(test_target_cannot_split)
 {
@@ -155,6 +182,29 @@ START_TEST(test_target_cannot_split)
     ck_assert_str_eq(codec_log_output(&l),
                      "GET /a%20b%0D%0Ax:%201%09%7F HTTP/1.1\r\nhost: a\r\n\r\n");
     codec_log_fini(&l);
+}
+END_TEST
+
+START_TEST(test_bytes_at_every_place_of_a_target)
+{
+    for (size_t len = 2; len < 28; len++) {
+        for (size_t at = 1; at < len; at++) {
+            for (const char *c = " \n\x7f\x80"; *c; c++) {
+                char target[32] = "/", want[64];
+                struct codec_log l;
+                client(&l);
+                memset(target + 1, 't', len - 1);
+                target[at] = *c;
+                struct headers h = LIST(&l, ":method", "GET", ":authority", "a", ":path", target);
+                l.codec->ops->send_headers(l.stream, &h, true);
+                snprintf(want, sizeof(want),
+                         *c < 0 ? "GET %.*s%c%s HTTP/1.1" : "GET %.*s%%%02X%s HTTP/1.1", (int)at,
+                         target, *c, target + at + 1);
+                ck_assert_mem_eq(codec_log_output(&l), want, strlen(want));
+                codec_log_fini(&l);
+            }
+        }
+    }
 }
 END_TEST
 
@@ -247,7 +297,9 @@ int main(void)
     tcase_add_test(t, test_requests);
     tcase_add_test(t, test_body_longer_or_shorter_than_declared);
     tcase_add_test(t, test_cve_2023_27491_value_cannot_split);
+    tcase_add_test(t, test_bytes_at_every_place_of_a_value);
     tcase_add_test(t, test_target_cannot_split);
+    tcase_add_test(t, test_bytes_at_every_place_of_a_target);
     tcase_add_test(t, test_target_that_is_the_authority);
     tcase_add_test(t, test_one_length);
     tcase_add_test(t, test_informational_then_final);

@@ -82,6 +82,40 @@ START_TEST(test_many)
 }
 END_TEST
 
+/* A pseudo header that comes late stands before the rest, and all are found where they are then. */
+START_TEST(test_late_pseudo_headers)
+{
+    struct arena *a = arena_new(0);
+    struct headers h;
+    headers_init(&h, a);
+    headers_reserve(&h, 3);
+    headers_add_id(&h, HEADER_METHOD, BYTES("GET"));
+    headers_add_id(&h, HEADER_HOST, BYTES("a"));
+    headers_add(&h, BYTES("x-other"), BYTES("1"));
+    headers_add_id(&h, HEADER_COOKIE, BYTES("c"));
+    headers_add_id(&h, HEADER_COOKIE, BYTES("d"));
+    headers_add_id(&h, HEADER_SCHEME, BYTES("http"));
+    headers_add(&h, BYTES(":path"), BYTES("/"));
+    headers_add_id(&h, HEADER_PATH, BYTES("/twice"));
+    static const char *const order[] = {":method", ":scheme", ":path",  ":path",
+                                        "host",    "x-other", "cookie", "cookie"};
+    ck_assert_uint_eq(h.n, ARRAY_SIZE(order));
+    for (unsigned i = 0; i < h.n; i++)
+        ck_assert(bytes_eq_str(h.entries[i].name, order[i]));
+    for (unsigned i = h.n; i-- > 0;) {
+        if (i == 0 || strcmp(order[i], order[i - 1]) != 0)
+            ck_assert(bytes_eq(headers_get_name(&h, bytes_of(order[i])), h.entries[i].value));
+    }
+    ck_assert(bytes_eq_str(headers_get_all_id(&h, HEADER_COOKIE), "c,d"));
+    ck_assert(bytes_eq_str(headers_get_all_id(&h, HEADER_HOST), "a"));
+    ck_assert(bytes_eq_str(headers_get_all_id(&h, HEADER_PATH), "/,/twice"));
+    ck_assert_ptr_null(headers_get_all_id(&h, HEADER_DATE).data);
+    headers_set_id(&h, HEADER_COOKIE, BYTES("e"));
+    ck_assert_uint_eq(h.n, ARRAY_SIZE(order) - 1);
+    arena_free(&a);
+}
+END_TEST
+
 static void add_lines(struct headers *h, enum header_id first, const char *name)
 {
     headers_add_id(h, first, BYTES("x"));
@@ -123,6 +157,8 @@ static void check_joined(enum header_id first, const char *name, bool joined)
 START_TEST(test_known_lists_are_joined)
 {
     check_joined(HEADER_METHOD, "accept", true);
+    check_joined(HEADER_METHOD, "x-forwarded-client-cert", true);
+    check_joined(HEADER_METHOD, "cdn-loop", true);
     check_joined(HEADER_STATUS, "accept", false);
     check_joined(HEADER_STATUS, "vary", true);
     check_joined(HEADER_METHOD, "vary", false);
@@ -160,6 +196,7 @@ int main(void)
     tcase_add_test(t, test_add_get_set_remove);
     tcase_add_test(t, test_grows_to_its_bound);
     tcase_add_test(t, test_many);
+    tcase_add_test(t, test_late_pseudo_headers);
     tcase_add_test(t, test_known_lists_are_joined);
     tcase_add_test(t, test_status_is_three_digits);
     suite_add_tcase(s, t);

@@ -57,6 +57,64 @@ START_TEST(small_pieces_share_a_chunk)
 }
 END_TEST
 
+/* Slices of 3,000 bytes in `a`, each of a chunk that is otherwise somebody else's. */
+static void pin_many(unsigned n, struct strbuf *text)
+{
+    char bytes[3000];
+    size_t before = pool->live_chunks;
+    for (unsigned i = 0; i < n; i++) {
+        struct buffer whole;
+        buffer_init(&whole, pool);
+        memset(bytes, 'a' + (int)i, sizeof(bytes));
+        for (unsigned k = 0; k < 5; k++)
+            buffer_add(&whole, bytes, sizeof(bytes));
+        buffer_share(&a, &whole, 6000, sizeof(bytes));
+        strbuf_add(text, bytes, sizeof(bytes));
+        buffer_fini(&whole);
+    }
+    ck_assert_uint_eq(pool->live_chunks, before + n);
+}
+
+START_TEST(what_is_held_is_made_tight)
+{
+    struct strbuf text = STRBUF_INIT;
+    pin_many(10, &text);
+    buffer_tighten(&a);
+    expect(&a, strbuf_str(&text));
+    ck_assert_uint_eq(pool->live_chunks, 2);
+    const struct slice *head = a.head;
+    buffer_tighten(&a); /* it is */
+    ck_assert_ptr_eq(a.head, head);
+    buffer_add_static(&a, BYTES("for ever"));
+    strbuf_add_str(&text, "for ever");
+    buffer_tighten(&b);
+    buffer_tighten(&a);
+    expect(&a, strbuf_str(&text));
+    strbuf_fini(&text);
+}
+END_TEST
+
+START_TEST(moving_by_copying)
+{
+    static char forever[20000];
+    struct strbuf text = STRBUF_INIT;
+    memset(forever, '.', sizeof(forever) - 1);
+    buffer_add_str(&b, "first");
+    strbuf_add_str(&text, "first");
+    pin_many(1, &text);
+    buffer_add_static(&a, bytes_of(forever));
+    strbuf_add_str(&text, forever);
+    buffer_move_copied(&b, &a);
+    ck_assert(buffer_empty(&a) && !a.head && !a.tail);
+    expect(&b, strbuf_str(&text));
+    ck_assert_uint_eq(pool->live_chunks, 1);
+    ck_assert_ptr_eq(b.tail->data, forever);
+    buffer_move_copied(&b, &a); /* of nothing */
+    expect(&b, strbuf_str(&text));
+    strbuf_fini(&text);
+}
+END_TEST
+
 START_TEST(moving_copies_no_large_bytes)
 {
     char big[10000];
@@ -254,6 +312,8 @@ int main(void)
     tcase_add_test(t, static_bytes_are_not_copied);
     tcase_add_test(t, reserve_and_commit);
     tcase_add_test(t, iov_covers_the_front);
+    tcase_add_test(t, what_is_held_is_made_tight);
+    tcase_add_test(t, moving_by_copying);
     tcase_add_test(t, steady_state_needs_no_heap);
     tcase_add_test(t, equal_to_a_plain_string);
     suite_add_tcase(s, t);

@@ -53,7 +53,7 @@ END_TEST
 /* Where it stands in the queue. */
 static uint64_t key_of(const struct timer *t)
 {
-    return ((const struct loop_core *)(const void *)t->loop)->heap[t->pos - 1].key_ns;
+    return ((const struct loop_core *)(const void *)t->loop)->front.heap[t->pos - 1].key_ns;
 }
 
 START_TEST(later_is_lazy)

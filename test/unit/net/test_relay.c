@@ -22,7 +22,14 @@ static void on_end(void *owner, unsigned who, enum close_reason reason)
     relay = NULL;
 }
 
-static const struct relay_ops ops = {.on_end = on_end};
+static uint64_t carried[2];
+
+static void on_bytes(void *owner, unsigned from, uint64_t n)
+{
+    carried[from] += n;
+}
+
+static const struct relay_ops ops = {.on_end = on_end, .on_bytes = on_bytes};
 
 /* a ─ socket pair ─ [0] relay [1] ─ memory pair ─ b */
 static void setup(void)
@@ -34,6 +41,7 @@ static void setup(void)
     a = (struct peer){0};
     b = (struct peer){0};
     ended = false;
+    carried[0] = carried[1] = 0;
     socket_pair(fds);
     transport_pair_new(f.loop, f.pool, 0, ends);
     a.conn = connection_new(f.loop, f.pool,
@@ -62,8 +70,8 @@ START_TEST(both_ways)
     peer_write_n(&a, 3 << 20);
     RUN_UNTIL(&f, a.got.len == 3 << 20);
     ck_assert(is_pattern(&a.got));
-    ck_assert_uint_eq(relay_bytes(relay, 0), 3 << 20);
-    ck_assert_uint_eq(relay_bytes(relay, 1), 3 << 20);
+    ck_assert_uint_eq(carried[0], 3 << 20);
+    ck_assert_uint_eq(carried[1], 3 << 20);
 }
 END_TEST
 
@@ -73,7 +81,7 @@ START_TEST(a_slow_side_holds_the_other)
     peer_write_n(&a, 8 << 20);
     settle_loop(&f);
     /* limit, the pair's limit, one read beyond: the rest stays with the sender */
-    ck_assert_uint_le(relay_bytes(relay, 0), 65536 * 4 + 65536);
+    ck_assert_uint_le(carried[0], 65536 * 4 + 65536);
     connection_read_resume(b.conn);
     RUN_UNTIL(&f, b.got.len == 8 << 20);
     ck_assert(is_pattern(&b.got));

@@ -360,7 +360,6 @@ START_TEST(mutual)
     ck_assert_uint_eq(transport_tls_peer_names(tr, TLS_SAN_DNS, arena, &names), 1);
     ck_assert(bytes_eq_str(names[0], "c.test"));
     ck_assert_uint_eq(transport_tls_local_names(tr, TLS_SAN_URI, arena, &names), 0);
-    ck_assert_uint_eq(strlen(text(s, TLS_PEER_VALID_FROM)), 24);
 }
 END_TEST
 
@@ -524,7 +523,8 @@ START_TEST(client_checks_server)
     t.client_checks.n_sans = 0;
     t.options.verify_sans = list;
     t.options.n_verify_sans = 1;
-    client_says(VERIFY_FAILED ":verify cert failed: verify SAN list:TLS_error_end");
+    client_says(VERIFY_FAILED ":verify cert failed: verify SAN list, expected SANs: [z.test], "
+                              "certificate SANs: [a.test]:TLS_error_end");
     t.options.verify_sans = good;
     ck_assert(works());
     t.client_checks.trusted_ca = made_pem(other);

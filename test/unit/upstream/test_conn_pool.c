@@ -104,7 +104,8 @@ START_TEST(test_max_connections)
     ck_assert_int_eq(client_get(w, b, 0), POOL_PENDING);
     world_run(w);
     ck_assert_uint_eq(w->n_origins, 1);
-    ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_CX_OVERFLOW), 1);
+    ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_CX_OVERFLOW),
+                     2); /* b's, and once a is served */
     check_log(b, "");
     origin_send(world_origin(w, 0), OK);
     check_log(b, "ready ");
@@ -236,7 +237,8 @@ START_TEST(test_max_requests)
     world_run(w);
     check_log(b, "failed:overflow ");
     ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_RQ_ACTIVE_OVERFLOW), 1);
-    ck_assert_int_eq(client_get(w, b, 0), POOL_OVERFLOW); /* now there is an idle connection */
+    ck_assert_int_eq(client_get(w, b, 0),
+                     POOL_OVERFLOW_ACTIVE); /* now there is an idle connection */
     client_free(a);
     client_free(b);
 }

@@ -122,15 +122,22 @@ START_TEST(test_edf_order)
 }
 END_TEST
 
+/* Each of n hosts comes as often. */
+static void check_even(struct world *w, unsigned n)
+{
+    unsigned count[8] = {0};
+    ck_assert_uint_le(n, 8);
+    for (unsigned i = 0; i < n * 10000; i++)
+        count[pick(w)]++;
+    for (unsigned i = 0; i < n; i++)
+        ck_assert_msg(abs((int)count[i] - 10000) < 500, "host %u: %u", i, count[i]);
+}
+
 START_TEST(test_random_uniform)
 {
     struct world *w = world_new(LB_RANDOM, 4, NULL);
-    unsigned count[4] = {0};
     build(w);
-    for (unsigned i = 0; i < 40000; i++)
-        count[pick(w)]++;
-    for (unsigned i = 0; i < 4; i++)
-        ck_assert_msg(abs((int)count[i] - 10000) < 500, "host %u: %u", i, count[i]);
+    check_even(w, 4);
     world_free(w);
 }
 END_TEST
@@ -162,11 +169,42 @@ START_TEST(test_least_request_many_choices)
 }
 END_TEST
 
+/* All hosts are compared; of those that are equally busy each comes as often. */
+START_TEST(test_least_request_full_scan)
+{
+    struct world *w = world_new(LB_LEAST_REQUEST, 32, NULL);
+    unsigned count[32] = {0};
+    w->cluster.least_request_scan = true;
+    build(w);
+    for (unsigned i = 0; i < 32; i++)
+        atomic_store(&w->uses[i].rq_active, i == 0 || i == 3 ? 2 : i == 9 || i == 31 ? 1 : 3);
+    for (unsigned i = 0; i < 20000; i++)
+        count[pick(w)]++;
+    ck_assert_uint_eq(count[9] + count[31], 20000);
+    ck_assert_msg(abs((int)count[9] - 10000) < 500, "of two: %u", count[9]);
+    atomic_store(&w->uses[20].rq_active, 0);
+    for (unsigned i = 0; i < 100; i++)
+        ck_assert_uint_eq(pick(w), 20);
+    world_free(w);
+}
+END_TEST
+
+START_TEST(test_least_request_full_scan_ties)
+{
+    struct world *w = world_new(LB_LEAST_REQUEST, 5, NULL);
+    w->cluster.least_request_scan = true;
+    build(w);
+    check_even(w, 5);
+    world_free(w);
+}
+END_TEST
+
 /* Weights differ: a host of weight 4 with three active requests counts as one of weight 1. */
 START_TEST(test_least_request_weighted)
 {
     static const uint32_t weights[] = {1, 4};
     struct world *w = world_new(LB_LEAST_REQUEST, 2, weights);
+    w->cluster.least_request_scan = _i; /* of equal weights alone */
     unsigned count[2] = {0};
     build(w);
     for (unsigned i = 0; i < 500; i++)
@@ -219,6 +257,22 @@ START_TEST(test_panic)
     w->cluster.fail_traffic_on_panic = true;
     build(w);
     ck_assert_ptr_null(lb_pick(w->lb, NULL, &panic));
+    world_free(w);
+}
+END_TEST
+
+/* What drains is gone as far as panic goes: the others take it all. */
+START_TEST(test_draining_is_no_panic)
+{
+    struct world *w = world_new(LB_ROUND_ROBIN, 4, NULL);
+    bool panic;
+    for (unsigned i = 0; i < 3; i++)
+        w->hosts[i].health = HEALTH_DRAINING;
+    build(w);
+    for (unsigned i = 0; i < 10; i++) {
+        ck_assert_ptr_eq(lb_pick(w->lb, NULL, &panic), &w->hosts[3]);
+        ck_assert(!panic);
+    }
     world_free(w);
 }
 END_TEST
@@ -367,9 +421,12 @@ int main(void)
     tcase_add_test(t, test_random_uniform);
     tcase_add_test(t, test_least_request_two_choices);
     tcase_add_test(t, test_least_request_many_choices);
-    tcase_add_test(t, test_least_request_weighted);
+    tcase_add_test(t, test_least_request_full_scan);
+    tcase_add_test(t, test_least_request_full_scan_ties);
+    tcase_add_loop_test(t, test_least_request_weighted, 0, 2);
     tcase_add_test(t, test_unhealthy_not_picked);
     tcase_add_test(t, test_panic);
+    tcase_add_test(t, test_draining_is_no_panic);
     tcase_add_test(t, test_no_hosts);
     tcase_add_test(t, test_all_unhealthy_no_panic);
     tcase_add_test(t, test_tried_host_avoided);

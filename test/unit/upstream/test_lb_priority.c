@@ -117,6 +117,46 @@ START_TEST(test_overprovisioning)
     lb_priority_loads(counts, 2, 100, 50, loads);
     ck_assert_uint_eq(loads[0].healthy, 60);
     ck_assert_uint_eq(loads[1].healthy, 40);
+    counts[0] = counts[1] = (struct lb_priority_count){100, 90, 0};
+    lb_priority_loads(counts, 2, 1, 50, loads); /* 1 percent of 90 percent is nothing */
+    ck_assert(!loads[0].panic && !loads[1].panic);
+    ck_assert_uint_eq(loads[0].healthy, 100);
+    ck_assert_uint_eq(loads[1].healthy, 0);
+}
+END_TEST
+
+/* Hosts that drain are no part of what could be healthy. */
+START_TEST(test_excluded)
+{
+    struct lb_priority_count counts[2] = {{.total = 4, .healthy = 1, .excluded = 2},
+                                          {.total = 1, .healthy = 1}};
+    struct lb_priority_load loads[2];
+    lb_priority_loads(counts, 2, 140, 50, loads);
+    ck_assert_uint_eq(loads[0].healthy, 70);
+    ck_assert_uint_eq(loads[1].healthy, 30);
+    counts[0].healthy = 2;
+    lb_priority_loads(counts, 1, 140, 100, loads);
+    ck_assert(!loads[0].panic);
+    counts[0] = (struct lb_priority_count){.total = 2, .excluded = 2};
+    counts[1] = (struct lb_priority_count){.total = 1};
+    lb_priority_loads(counts, 2, 140, 50, loads);
+    ck_assert(loads[0].panic && loads[1].panic);
+    ck_assert_uint_eq(loads[0].healthy, 67); /* then they count again */
+}
+END_TEST
+
+START_TEST(test_weighted_health)
+{
+    struct lb_priority_count counts[2] = {
+        {2, 1, 0, .weighted = true, .total_weight = 4, .healthy_weight = 1}, {100, 100, 0}};
+    struct lb_priority_load loads[2];
+    lb_priority_loads(counts, 2, 100, 50, loads);
+    ck_assert_uint_eq(loads[0].healthy, 25);
+    ck_assert(!loads[0].panic);
+    counts[0].degraded_weight = UINT64_C(1) << 62; /* times the factor is more than 64 bits */
+    counts[0].total_weight = UINT64_C(1) << 62;
+    lb_priority_loads(counts, 1, UINT32_MAX, 50, loads);
+    ck_assert_uint_eq(loads[0].degraded, 100);
 }
 END_TEST
 
@@ -129,6 +169,8 @@ int main(void)
     tcase_add_test(t, test_untried);
     tcase_add_test(t, test_empty);
     tcase_add_test(t, test_overprovisioning);
+    tcase_add_test(t, test_excluded);
+    tcase_add_test(t, test_weighted_health);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

@@ -101,6 +101,8 @@ static const struct failure failures[] = {
     {"connect-failure", UPSTREAM_TERMINATED, true, false},
     {"connect-failure", UPSTREAM_RESET, true, false},
     {"connect-failure", UPSTREAM_REFUSED, true, false},
+    {"connect-failure,refused-stream,reset-before-request", UPSTREAM_MAX_DURATION, true, false},
+    {"gateway-error", UPSTREAM_MAX_DURATION, true, true},
     {"refused-stream", UPSTREAM_REFUSED, true, true},
     {"refused-stream", UPSTREAM_RESET, true, false},
     {"refused-stream", UPSTREAM_CONNECT_FAILED, false, false},

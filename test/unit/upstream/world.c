@@ -100,9 +100,9 @@ void world_free(struct world *w)
     origins_free(w);
     for (unsigned i = 0; i < WORLD_CLUSTERS; i++) {
         for (unsigned p = 0; p < N_ROUTING_PRIORITIES; p++) {
-            ck_assert_uint_eq(w->cluster_states[i]->in_use[p].connections, 0);
-            ck_assert_uint_eq(w->cluster_states[i]->in_use[p].pending, 0);
-            ck_assert_uint_eq(w->cluster_states[i]->in_use[p].requests, 0);
+            ck_assert_uint_eq(w->cluster_states[i]->in_use[p].counts[BREAKER_CX], 0);
+            ck_assert_uint_eq(w->cluster_states[i]->in_use[p].counts[BREAKER_PENDING], 0);
+            ck_assert_uint_eq(w->cluster_states[i]->in_use[p].counts[BREAKER_RQ], 0);
         }
         cluster_state_unref(&w->cluster_states[i]);
     }
@@ -162,7 +162,7 @@ struct cluster *world_cluster(struct world *w, unsigned index, unsigned host_mas
 {
     unsigned s = w->n_snapshots - 1;
     struct cluster *c = &w->clusters[s][index];
-    struct circuit_breaker breaker = {1024, 1024, 1024, 3, UINT32_MAX, false};
+    struct circuit_breaker breaker = {{{1024, 1024, 1024, 3}}, UINT32_MAX, false};
     c->lb_policy = LB_ROUND_ROBIN;
     c->healthy_panic_threshold = 50;
     c->connect_timeout_ms = 5000;

@@ -6,10 +6,18 @@
 #include "config/wire.h"
 
 static const char letters[MODEL_TYPES] = {
-    [RESOURCE_CLUSTER] = 'c',      [RESOURCE_ENDPOINT] = 'c', [RESOURCE_LISTENER] = 'l',
-    [RESOURCE_ROUTE] = 'r',        [RESOURCE_SECRET] = 's',   [RESOURCE_EXTENSION] = 'f',
-    [RESOURCE_SCOPED_ROUTE] = 'o',
+    [RESOURCE_CLUSTER] = 'c',      [RESOURCE_ENDPOINT] = 'c',     [RESOURCE_LISTENER] = 'l',
+    [RESOURCE_ROUTE] = 'r',        [RESOURCE_SECRET] = 's',       [RESOURCE_EXTENSION] = 'f',
+    [RESOURCE_SCOPED_ROUTE] = 'o', [RESOURCE_VIRTUAL_HOST] = 'r',
 };
+
+const char *model_name(enum resource_type type, unsigned name)
+{
+    static char text[8];
+    snprintf(text, sizeof(text), type == RESOURCE_VIRTUAL_HOST ? "%c%u/h%u" : "%c%u", letters[type],
+             name % MODEL_NAMES, name % MODEL_NAMES);
+    return text;
+}
 
 bool model_push(struct model_queue *q, struct bytes message)
 {
@@ -79,15 +87,17 @@ static uint64_t number_of(struct bytes text)
 
 static int name_of(enum resource_type type, struct bytes name)
 {
-    ck_assert_msg(name.len == 2 && name.data[0] == letters[type], "'%.*s'", BYTES_ARG(name));
-    return name.data[1] - '0';
+    ck_assert_msg(name.len >= 2 && name.data[0] == letters[type], "'%.*s'", BYTES_ARG(name));
+    int i = name.data[1] - '0';
+    ck_assert_msg(bytes_eq_str(name, model_name(type, (unsigned)i)), "'%.*s'", BYTES_ARG(name));
+    return i;
 }
 
 static void take_world(struct model_server *s, struct model_session *m, enum resource_type type,
                        struct bytes request)
 {
     uint64_t nonce = number_of(wire_find_bytes(request, 5));
-    bool first = !m->subscribed, named[MODEL_NAMES] = {false}, any = false;
+    bool first = !m->subscribed, named[MODEL_NAMES] = {false}, any = false, all = false;
     struct wire_field f;
     ck_assert_msg(!first || nonce == 0, "a first request has a nonce");
     ck_assert_msg(nonce <= m->nonce, "a nonce that was never sent");
@@ -98,9 +108,12 @@ static void take_world(struct model_server *s, struct model_session *m, enum res
         if (f.number != 3)
             continue;
         any = true;
-        named[name_of(type, f.bytes)] = true;
+        if (bytes_eq_str(f.bytes, "*"))
+            all = true;
+        else
+            named[name_of(type, f.bytes)] = true;
     }
-    m->wildcard = !any && resource_type_is_wildcard(type);
+    m->wildcard = all || (!any && resource_type_is_wildcard(type));
     for (unsigned i = 0; i < MODEL_NAMES; i++) {
         m->owed[i] |= named[i] && !m->wanted[i];
         m->wanted[i] = named[i];
@@ -121,6 +134,12 @@ static void take_delta(struct model_server *s, struct model_session *m, enum res
             continue;
         ck_assert_msg(!nonce.data, "an answer says something else");
         any |= f.number == 3;
+        if (f.number < 5 && bytes_eq_str(f.bytes, "*")) {
+            m->wildcard = f.number == 3;
+            for (unsigned i = 0; i < MODEL_NAMES && !m->wildcard; i++)
+                m->has[i] = m->wanted[i] ? m->has[i] : 0;
+            continue;
+        }
         int i = name_of(type, f.number == 5 ? wire_find_bytes(f.bytes, 1) : f.bytes);
         if (f.number == 3 || f.number == 4)
             m->wanted[i] = m->owed[i] = f.number == 3;
@@ -178,8 +197,7 @@ static void put_any(struct strbuf *out, enum resource_type type, struct bytes va
 
 static void put_name(struct strbuf *out, uint32_t field, enum resource_type type, unsigned i)
 {
-    char name[3] = {letters[type], (char)('0' + i), '\0'};
-    wire_put_bytes(out, field, bytes_of(name));
+    wire_put_bytes(out, field, bytes_of(model_name(type, i)));
 }
 
 static void put_resource(const struct model_server *s, struct strbuf *out, enum resource_type type,
@@ -199,7 +217,7 @@ static void put_resource(const struct model_server *s, struct strbuf *out, enum 
     strbuf_fini(&wrapper);
 }
 
-/* All, or of routes and endpoints only what is new: both are allowed. */
+/* All, or of routes and endpoints only what is new: both are allowed, but of what is global all. */
 static bool fill_world(struct model_server *s, struct model_session *m, enum resource_type type,
                        bool again, struct strbuf *out)
 {
@@ -209,7 +227,7 @@ static bool fill_world(struct model_server *s, struct model_session *m, enum res
     if (!any)
         return false;
     for (unsigned i = 0; i < MODEL_NAMES; i++) {
-        bool all = m->wildcard || changed || again;
+        bool all = resource_type_is_wildcard(type) || changed || again;
         if (s->world.variant[type][i] && (m->wildcard || m->wanted[i]) && (all || m->owed[i]))
             put_resource(s, out, type, i);
         m->owed[i] = false;

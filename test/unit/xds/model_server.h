@@ -9,8 +9,8 @@
 #include "config/resource_type.h"
 
 /* c0 ... endpoints c0 ..., listeners l0 ..., routes r0 ..., secrets s0 ..., filters f0 ..., scopes
- * o0 ...; 0: not there, MODEL_BAD: refused. */
-enum { MODEL_TYPES = RESOURCE_SCOPED_ROUTE + 1 }; /* all but the runtime and virtual hosts */
+ * o0 ..., virtual hosts r0/h0 ...; 0: not there, MODEL_BAD: refused. */
+enum { MODEL_TYPES = RESOURCE_VIRTUAL_HOST + 1 }; /* all but the runtime */
 enum { MODEL_NAMES = 4, MODEL_VARIANTS = 3, MODEL_BAD = MODEL_VARIANTS + 1, MODEL_QUEUE = 64 };
 
 struct model_world {
@@ -46,6 +46,7 @@ struct model_bytes {
     struct bytes wire[MODEL_TYPES][MODEL_NAMES][MODEL_BAD + 1];
 };
 
+const char *model_name(enum resource_type type, unsigned name); /* until the next call */
 void model_init(struct model_server *s, const struct model_bytes *bytes, bool delta);
 void model_fini(struct model_server *s);
 void model_set(struct model_server *s, enum resource_type type, unsigned name, uint8_t variant);

@@ -1,6 +1,7 @@
 /* Whatever happens on the way, the end is that of a fresh start: random histories of publishing,
- * removing, cut streams, restarts, late, duplicate and crossing messages, in both dialects, through
- * the real mux, subscriptions and builder; only gRPC and the server are models.
+ * removing, demands of requests, cut streams, restarts, late, duplicate and crossing messages, in
+ * both dialects, from nothing or from a world that serves, through the real mux, subscriptions and
+ * builder; only gRPC and the server are models.
  *
  *     XYLEM_HISTORIES=N   how many (10,000)
  *     XYLEM_HISTORY=SEED  one alone, with its steps
@@ -85,6 +86,7 @@ struct client {
     struct timer_entry timers[TIMERS];
     dial_fn *dialled;
     void *dial_arg;
+    bool asked[MODEL_TYPES][MODEL_NAMES]; /* on demand, and not answered yet */
 };
 
 static struct client client;
@@ -120,7 +122,7 @@ static bool timer_fire(unsigned skip)
     return false;
 }
 
-static void *dial(void *ctx, struct bytes cluster, dial_fn *fn, void *arg)
+static void *dial(void *ctx, const struct grpc_service *service, dial_fn *fn, void *arg)
 {
     client.dialled = fn;
     client.dial_arg = arg;
@@ -173,8 +175,24 @@ static void wants_done(void *ctx)
     mux_flush(client.mux);
 }
 
-static void initialised(void *ctx)
+static void on_stage(void *ctx, enum init_stage stage)
 {
+}
+
+static const enum resource_type on_demand[] = {RESOURCE_CLUSTER, RESOURCE_VIRTUAL_HOST};
+static struct config_source ads;
+
+static void demand_settled(void *ctx, struct bytes key)
+{
+    struct strbuf own = STRBUF_INIT;
+    for (unsigned i = 0; i < ARRAY_SIZE(on_demand) * MODEL_NAMES; i++) {
+        enum resource_type type = on_demand[i / MODEL_NAMES];
+        strbuf_reset(&own);
+        builder_demand_key(&own, type, &ads, bytes_of(model_name(type, i % MODEL_NAMES)));
+        if (bytes_eq(strbuf_bytes(&own), key))
+            client.asked[type][i % MODEL_NAMES] = false;
+    }
+    strbuf_fini(&own);
 }
 
 static struct grpc_service service = {.cluster_name = {"xds", 3}};
@@ -183,7 +201,7 @@ static struct config_source ads = {.kind = SOURCE_ADS,
                                    .initial_fetch_timeout_ms = 15000,
                                    .api = {.services = &service, .n_services = 1}};
 
-static void client_start(bool delta, bool hold)
+static void client_start(bool delta, bool hold, bool all_clusters)
 {
     struct builder_table table = {.clock = &client.f.clock.clock,
                                   .publish = publish,
@@ -194,7 +212,8 @@ static void client_start(bool delta, bool hold)
                                   .wants_done = wants_done,
                                   .timer_start = timer_start,
                                   .timer_cancel = timer_cancel,
-                                  .initialised = initialised};
+                                  .demand_settled = demand_settled,
+                                  .stage = on_stage};
     struct builder_options o = {.descriptors = client.f.descriptors,
                                 .validator = client.f.validator,
                                 .filters = &fixture_registry,
@@ -203,6 +222,8 @@ static void client_start(bool delta, bool hold)
                                 .route_hold_ms = hold ? 5000 : 0};
     client.builder = builder_new(&table, &o);
     builder_decode_context(client.builder)->ads_configured = true;
+    builder_decode_context(client.builder)->ads_delta = delta;
+    memset(client.asked, 0, sizeof(client.asked));
     client.table = (struct xds_table){.clock = &client.f.clock.clock,
                                       .random = &client.random,
                                       .stats = client.f.stats,
@@ -217,7 +238,7 @@ static void client_start(bool delta, bool hold)
                             .method = "/model/Aggregated",
                             .node = BYTES("")};
     client.mux = mux_new(&m);
-    builder_start(client.builder, &ads, &ads);
+    builder_start(client.builder, all_clusters ? &ads : NULL, &ads);
 }
 
 static void client_stop(void)
@@ -233,7 +254,7 @@ static void client_stop(void)
 /* ---- a history ---- */
 
 #define STEP_LIST(X)                                                                               \
-    X(SET) X(READ) X(ANSWER) X(AGAIN) X(DELIVER) X(CUT) X(RESTART) X(CONNECT) X(TIMER)
+    X(SET) X(READ) X(ANSWER) X(AGAIN) X(DELIVER) X(CUT) X(RESTART) X(CONNECT) X(TIMER) X(DEMAND)
 enum step_kind {
 #define X(id) STEP_##id,
     STEP_LIST(X)
@@ -248,13 +269,15 @@ static const char *const step_names[] = {
 
 struct step {
     enum step_kind kind;
-    enum resource_type type; /* SET, ANSWER, AGAIN */
-    uint8_t name, variant;   /* SET; TIMER: which */
+    enum resource_type type; /* SET, ANSWER, AGAIN; DEMAND: an odd one is a virtual host */
+    uint8_t name, variant;   /* SET; DEMAND; TIMER: which */
 };
 
 struct history {
     bool delta, lenient;
-    bool hold; /* routes and clusters wait for each other */
+    bool hold;         /* routes and clusters wait for each other */
+    bool all_clusters; /* else they come on demand alone */
+    bool warm;         /* it begins with a whole world that serves */
     struct step steps[STEPS_MAX];
     unsigned n;
 };
@@ -272,6 +295,29 @@ static void cut(void)
     model_cut(&server);
     if (stream)
         stream->ops->on_closed(stream->owner, 14, "cut");
+}
+
+/* A request finds no cluster, or no virtual host in routes that serve. */
+static void demand(enum resource_type type, unsigned name)
+{
+    const struct snapshot *s = builder_snapshot(client.builder);
+    char text_of[8];
+    struct bytes text = bytes_of(strcpy(text_of, model_name(type, name)));
+    bool is_cluster = type == RESOURCE_CLUSTER;
+    if (is_cluster && s && snapshot_cluster(s, text))
+        return;
+    const struct resource *routes =
+        store_find(builder_store(client.builder), &ads, RESOURCE_ROUTE, bytes_first(text, 2));
+    if (!is_cluster && (!routes || !routes->active || !routes->active->route->vhds))
+        return;
+    client.asked[type][name % MODEL_NAMES] = true;
+    builder_demand(client.builder, type, &ads, text);
+}
+
+static void demand_all(void)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(on_demand) * MODEL_NAMES; i++)
+        demand(on_demand[i / MODEL_NAMES], i % MODEL_NAMES);
 }
 
 static void take_step(const struct step *s)
@@ -304,6 +350,9 @@ static void take_step(const struct step *s)
     case STEP_TIMER:
         timer_fire(s->name);
         break;
+    case STEP_DEMAND:
+        demand(on_demand[s->type % 2], s->name);
+        break;
     case STEP_KINDS:
         break;
     }
@@ -332,8 +381,8 @@ static bool settle(void)
 static void make_whole(void)
 {
     static const enum resource_type last_first[] = {
-        RESOURCE_LISTENER, RESOURCE_SCOPED_ROUTE, RESOURCE_EXTENSION, RESOURCE_ROUTE,
-        RESOURCE_CLUSTER,  RESOURCE_ENDPOINT,     RESOURCE_SECRET};
+        RESOURCE_LISTENER,     RESOURCE_SCOPED_ROUTE, RESOURCE_EXTENSION, RESOURCE_ROUTE,
+        RESOURCE_VIRTUAL_HOST, RESOURCE_CLUSTER,      RESOURCE_ENDPOINT,  RESOURCE_SECRET};
     for (unsigned t = 0; t < ARRAY_SIZE(last_first); t++) {
         for (unsigned i = 0; i < MODEL_NAMES; i++) {
             enum resource_type type = last_first[t];
@@ -408,25 +457,62 @@ static void picture(struct strbuf *out)
     *out = p.text;
 }
 
-static struct model_bytes model_bytes;
+static struct model_bytes model_bytes[2]; /* [true]: of delta */
+
+/* Each demand ends: with what was wanted, or with word that there is none. A server of the state of
+ * the world does not say so. */
+static void draw_waiting(struct strbuf *out)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(on_demand) * MODEL_NAMES; i++) {
+        enum resource_type type = on_demand[i / MODEL_NAMES];
+        const char *name = model_name(type, i % MODEL_NAMES);
+        if (client.asked[type][i % MODEL_NAMES] &&
+            !snapshot_cluster(builder_snapshot(client.builder), bytes_of(name)))
+            strbuf_printf(out, "%s is waited for, and missing\n", name);
+    }
+}
+
+/* Comes to rest with all that requests can want. */
+static bool settle_on_demand(const struct history *h, struct strbuf *out)
+{
+    bool ok = settle();
+    demand_all();
+    ok &= settle();
+    picture(out);
+    if (h->delta)
+        draw_waiting(out);
+    return ok;
+}
+
+/* All there is, each listener, cluster and scope too. */
+static void begin_whole(void)
+{
+    for (unsigned t = 0; t < MODEL_TYPES; t++) {
+        for (unsigned i = 0; i < MODEL_NAMES; i++)
+            model_set(&server, (enum resource_type)t, i, 1);
+    }
+    settle();
+    demand_all();
+    settle();
+}
 
 /* False: *text tells how the end differs. */
 static bool run(const struct history *h, struct strbuf *text)
 {
     struct strbuf lived = STRBUF_INIT, fresh = STRBUF_INIT;
-    model_init(&server, &model_bytes, h->delta);
+    model_init(&server, &model_bytes[h->delta], h->delta);
     server.forgets_nothing = h->lenient;
-    client_start(h->delta, h->hold);
+    client_start(h->delta, h->hold, h->all_clusters);
+    if (h->warm)
+        begin_whole();
     for (unsigned i = 0; i < h->n; i++)
         take_step(&h->steps[i]);
     make_whole();
-    bool ok = settle();
-    picture(&lived);
+    bool ok = settle_on_demand(h, &lived);
     client_stop();
     model_restart(&server, 1000);
-    client_start(h->delta, h->hold);
-    ok &= settle();
-    picture(&fresh);
+    client_start(h->delta, h->hold, h->all_clusters);
+    ok &= settle_on_demand(h, &fresh);
     client_stop();
     model_fini(&server);
     if (!ok)
@@ -445,17 +531,20 @@ static void generate(struct history *h, uint64_t seed)
 {
     /* How often each kind comes. */
     static const unsigned weights[STEP_KINDS] = {
-        [STEP_SET] = 10,    [STEP_READ] = 8,    [STEP_ANSWER] = 8,
-        [STEP_AGAIN] = 1,   [STEP_DELIVER] = 8, [STEP_CUT] = 1,
-        [STEP_RESTART] = 1, [STEP_CONNECT] = 3, [STEP_TIMER] = 1,
+        [STEP_SET] = 10,    [STEP_READ] = 8,   [STEP_ANSWER] = 8,  [STEP_AGAIN] = 1,
+        [STEP_DELIVER] = 8, [STEP_CUT] = 1,    [STEP_RESTART] = 1, [STEP_CONNECT] = 3,
+        [STEP_TIMER] = 1,   [STEP_DEMAND] = 3,
     };
     struct random_source r;
     random_seed(&r, seed);
     *h = (struct history){.delta = random_below(&r, 2), .lenient = random_below(&r, 2)};
     h->hold = random_below(&r, 4) > 0;
+    /* In the state of the world what was named alone and is left out stays, as in Envoy. */
+    h->all_clusters = random_below(&r, 3) > 0 || !h->delta;
+    h->warm = random_below(&r, 2);
     h->n = 1 + (unsigned)random_below(&r, STEPS_MAX);
     for (unsigned i = 0; i < h->n; i++) {
-        unsigned at = (unsigned)random_below(&r, 41), kind = 0;
+        unsigned at = (unsigned)random_below(&r, 44), kind = 0;
         while (at >= weights[kind])
             at -= weights[kind++];
         h->steps[i] = (struct step){.kind = (enum step_kind)kind,
@@ -487,8 +576,9 @@ static void shrink(struct history *h, struct strbuf *text)
 
 static void print(const struct history *h, uint64_t seed)
 {
-    fprintf(stderr, "history %llu, %s, %s, %u steps:\n", (unsigned long long)seed,
-            h->delta ? "delta" : "state of the world", h->hold ? "holding" : "not holding", h->n);
+    fprintf(stderr, "history %llu, %s, %s, %s clusters, %s, %u steps:\n", (unsigned long long)seed,
+            h->delta ? "delta" : "state of the world", h->hold ? "holding" : "not holding",
+            h->all_clusters ? "all" : "demanded", h->warm ? "whole" : "empty", h->n);
     for (unsigned i = 0; i < h->n; i++) {
         const struct step *s = &h->steps[i];
         fprintf(stderr, "  %s %s %u variant %u\n", step_names[s->kind],
@@ -496,42 +586,46 @@ static void print(const struct history *h, uint64_t seed)
     }
 }
 
-static void make_bytes(struct fixture *f)
+/* Of a name, a variant, a word and another name; what the dialect adds to routes. */
+static const char *const forms[MODEL_TYPES] = {
+    [RESOURCE_CLUSTER] = "{name: c%1$u, type: EDS, connect_timeout: %2$us, lb_policy: %3$s, "
+                         "eds_cluster_config: {eds_config: {ads: {}}, service_name: c%4$u}, "
+                         "transport_socket: {name: tls, typed_config: {'@type': "
+                         "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
+                         "UpstreamTlsContext, common_tls_context: "
+                         "{validation_context_sds_secret_config: {name: s%4$u, sds_config: "
+                         "{ads: {}}}}}}}",
+    [RESOURCE_ENDPOINT] = "{cluster_name: c%1$u, endpoints: [{lb_endpoints: [{endpoint: "
+                          "{address: {socket_address: {port_value: %2$u, address: %3$s}}}}]}]}",
+    [RESOURCE_LISTENER] =
+        "{name: l%1$u, address: {socket_address: {address: 127.0.0.1, port_value: 80%1$u}}, "
+        "filter_chains: [{filters: [{name: hcm, typed_config: {'@type': "
+        "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3."
+        "HttpConnectionManager, stat_prefix: p%2$u, http_filters: [{name: f%4$u, "
+        "config_discovery: {config_source: {ads: {}}, type_urls: [%3$s]}}], rds: "
+        "{route_config_name: r%4$u, config_source: {ads: {}}}}}]}], default_filter_chain: "
+        "{filters: [{name: hcm, typed_config: {'@type': type.googleapis.com/envoy.extensions."
+        "filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: q, "
+        "http_filters: [{name: envoy.filters.http.router}], scoped_routes: {name: s, "
+        "scope_key_builder: {fragments: [{header_value_extractor: {name: x, index: 0}}]}, "
+        "rds_config_source: {ads: {}}, scoped_rds: {scoped_rds_config_source: {ads: {}}}}}}]}}",
+    [RESOURCE_ROUTE] =
+        "{name: r%1$u, virtual_hosts: [{name: v%2$u, domains: ['*'], routes: [{match: "
+        "{safe_regex: {regex: '%3$s'}}, route: {cluster: c%4$u}}]}]%5$s}",
+    [RESOURCE_VIRTUAL_HOST] =
+        "{name: r%1$u/h%1$u, domains: [h%1$u], routes: [{match: {safe_regex: {regex: '%3$s'}}, "
+        "route: {cluster: c%4$u}}, {match: {prefix: /%2$u}, route: {cluster: c%1$u}}]}",
+    [RESOURCE_SECRET] = "{name: s%1$u, validation_context: {trusted_ca: {inline_string: "
+                        "%3$s%2$u%4$u}}}",
+    [RESOURCE_EXTENSION] = "{name: f%1$u, typed_config: {'@type': type.googleapis.com/%3$s, "
+                           "upstream_log_options: {upstream_log_flush_interval: %2$us}}}",
+    /* No two have one key: what is refused for another's sake comes again with a new stream. */
+    [RESOURCE_SCOPED_ROUTE] = "{name: o%1$u, key: {fragments: [{string_key: '%2$u%4$u'}]}, "
+                              "%3$s: r%4$u}",
+};
+
+static void make_bytes(struct fixture *f, bool delta)
 {
-    /* Of a name, a variant, a word and another name. */
-    static const char *const forms[MODEL_TYPES] = {
-        [RESOURCE_CLUSTER] = "{name: c%1$u, type: EDS, connect_timeout: %2$us, lb_policy: %3$s, "
-                             "eds_cluster_config: {eds_config: {ads: {}}, service_name: c%4$u}, "
-                             "transport_socket: {name: tls, typed_config: {'@type': "
-                             "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
-                             "UpstreamTlsContext, common_tls_context: "
-                             "{validation_context_sds_secret_config: {name: s%4$u, sds_config: "
-                             "{ads: {}}}}}}}",
-        [RESOURCE_ENDPOINT] = "{cluster_name: c%1$u, endpoints: [{lb_endpoints: [{endpoint: "
-                              "{address: {socket_address: {port_value: %2$u, address: %3$s}}}}]}]}",
-        [RESOURCE_LISTENER] =
-            "{name: l%1$u, address: {socket_address: {address: 127.0.0.1, port_value: 80%1$u}}, "
-            "filter_chains: [{filters: [{name: hcm, typed_config: {'@type': "
-            "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3."
-            "HttpConnectionManager, stat_prefix: p%2$u, http_filters: [{name: f%4$u, "
-            "config_discovery: {config_source: {ads: {}}, type_urls: [%3$s]}}], rds: "
-            "{route_config_name: r%4$u, config_source: {ads: {}}}}}]}], default_filter_chain: "
-            "{filters: [{name: hcm, typed_config: {'@type': type.googleapis.com/envoy.extensions."
-            "filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: q, "
-            "http_filters: [{name: envoy.filters.http.router}], scoped_routes: {name: s, "
-            "scope_key_builder: {fragments: [{header_value_extractor: {name: x, index: 0}}]}, "
-            "rds_config_source: {ads: {}}, scoped_rds: {scoped_rds_config_source: {ads: {}}}}}}]}}",
-        [RESOURCE_ROUTE] =
-            "{name: r%1$u, virtual_hosts: [{name: v%2$u, domains: ['*'], routes: [{match: "
-            "{safe_regex: {regex: '%3$s'}}, route: {cluster: c%4$u}}]}]}",
-        [RESOURCE_SECRET] = "{name: s%1$u, validation_context: {trusted_ca: {inline_string: "
-                            "%3$s%2$u%4$u}}}",
-        [RESOURCE_EXTENSION] = "{name: f%1$u, typed_config: {'@type': type.googleapis.com/%3$s, "
-                               "upstream_log_options: {upstream_log_flush_interval: %2$us}}}",
-        /* No two have one key: what is refused for another's sake comes again with a new stream. */
-        [RESOURCE_SCOPED_ROUTE] = "{name: o%1$u, key: {fragments: [{string_key: '%2$u%4$u'}]}, "
-                                  "%3$s: r%4$u}",
-    };
     static const char *const good[] = {
         "ROUND_ROBIN",
         "127.0.0.1",
@@ -539,9 +633,10 @@ static void make_bytes(struct fixture *f)
         "/a",
         "good",
         "envoy.extensions.filters.http.router.v3.Router",
-        "route_configuration_name"};
+        "route_configuration_name",
+        "/a"};
     static const char *const bad[] = {"RING_HASH", "no.address", "no.such.filter", "/(", "bad", "",
-                                      ""};
+                                      "",          "/("};
     for (unsigned t = 0; t < MODEL_TYPES; t++) {
         for (unsigned i = 0; i < MODEL_NAMES; i++) {
             for (unsigned v = 1; v <= MODEL_BAD; v++) {
@@ -549,8 +644,9 @@ static void make_bytes(struct fixture *f)
                 const char *form = *word                     ? forms[t]
                                    : t == RESOURCE_EXTENSION ? "{name: f%1$u}"
                                                              : "{name: o%1$u}";
-                char *yaml = arena_printf(f->arena, form, i, v, word, (i + v - 1) % MODEL_NAMES);
-                model_bytes.wire[t][i][v] =
+                char *yaml = arena_printf(f->arena, form, i, v, word, (i + v - 1) % MODEL_NAMES,
+                                          delta ? ", vhds: {config_source: {ads: {}}}" : "");
+                model_bytes[delta].wire[t][i][v] =
                     fixture_wire(f, resource_type_name((enum resource_type)t), yaml);
             }
         }
@@ -566,7 +662,8 @@ START_TEST(test_the_end_is_that_of_a_fresh_start)
     struct history h;
     log_set_level(LOG_OFF);
     fixture_init(&client.f);
-    make_bytes(&client.f);
+    make_bytes(&client.f, false);
+    make_bytes(&client.f, true);
     for (uint64_t seed = from; seed < to; seed++) {
         generate(&h, seed);
         if (one)

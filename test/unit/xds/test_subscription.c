@@ -153,6 +153,37 @@ START_TEST(test_A02_A03_A04_a_nack_keeps_the_version_and_is_said_once)
 }
 END_TEST
 
+START_TEST(test_A14_a_held_answer_goes_later_or_with_the_names)
+{
+    begin(eds, false);
+    subscription_want(&sub, BYTES("a"));
+    subscription_stream_opened(&sub);
+    take(BYTES_NONE);
+    subscription_answer(&sub, BYTES("1"), BYTES("n1"), "bad");
+    subscription_hold_answer(&sub);
+    ck_assert(!subscription_due(&sub));
+    subscription_let_answer_go(&sub);
+    take(BYTES_NONE);
+    ck_bytes(text(NONCE), "n1");
+    ck_assert(wire_has(strbuf_bytes(&request), ERROR));
+    subscription_answer(&sub, BYTES("1"), BYTES("n2"), "bad");
+    subscription_hold_answer(&sub);
+    subscription_want(&sub, BYTES("b"));
+    take(BYTES_NONE);
+    ck_bytes(text(NONCE), "n2");
+    ck_assert(wire_has(strbuf_bytes(&request), ERROR));
+    subscription_let_answer_go(&sub);
+    ck_assert(!subscription_due(&sub));
+    subscription_answer(&sub, BYTES("1"), BYTES("n3"), "bad");
+    subscription_hold_answer(&sub);
+    subscription_answer(&sub, BYTES("2"), BYTES("n4"), NULL); /* not this one */
+    take(BYTES_NONE);
+    ck_bytes(text(NONCE), "n4");
+    ck_assert(!wire_has(strbuf_bytes(&request), ERROR));
+    end();
+}
+END_TEST
+
 START_TEST(test_A02_a_first_nack_has_no_version)
 {
     begin(cds, true);
@@ -304,6 +335,7 @@ int main(void)
     tcase_add_test(t, test_S04_S05_nonce_dies_with_the_stream_and_version_lives);
     tcase_add_test(t, test_A01_each_response_is_answered_once);
     tcase_add_test(t, test_A02_A03_A04_a_nack_keeps_the_version_and_is_said_once);
+    tcase_add_test(t, test_A14_a_held_answer_goes_later_or_with_the_names);
     tcase_add_test(t, test_A02_a_first_nack_has_no_version);
     tcase_add_test(t, test_A06_a_nack_is_bounded);
     tcase_add_test(t, test_W01_W02_each_request_carries_the_full_list);

@@ -147,6 +147,24 @@ START_TEST(test_D01_an_answer_and_a_change_are_two_requests)
 }
 END_TEST
 
+START_TEST(test_A14_a_held_answer_lets_the_names_pass)
+{
+    begin(eds, false);
+    want("a");
+    ck_said("+a h1=7 h2=");
+    answer("n1", "bad");
+    subscription_hold_answer(&sub);
+    ck_said("");
+    want("b");
+    ck_said("+b");
+    ck_said("");
+    subscription_let_answer_go(&sub);
+    ck_said("nonce=n1 error=13:bad");
+    ck_said("");
+    end();
+}
+END_TEST
+
 START_TEST(test_D07_a_name_wanted_again_is_said_again)
 {
     begin(eds, false);
@@ -160,6 +178,28 @@ START_TEST(test_D07_a_name_wanted_again_is_said_again)
     want("a");
     unwant("a"); /* the server still thinks that it is wanted */
     ck_said("-a");
+    ck_said("");
+    end();
+}
+END_TEST
+
+START_TEST(test_D09_all_is_given_up_and_asked_for_again)
+{
+    begin(cds, true);
+    want("*");
+    ck_said("h1=7 h2=");
+    unwant("*");
+    ck_assert(!subscription_is_wildcard(&sub));
+    ck_said("-*");
+    ck_said("");
+    want("*");
+    ck_said("+*"); /* an empty list means all in a first request alone */
+    unwant("*");
+    want("*");
+    ck_said("+*");
+    unwant("*");
+    subscription_stream_closed(&sub);
+    subscription_stream_opened(&sub);
     ck_said("");
     end();
 }
@@ -236,7 +276,9 @@ int main(void)
     tcase_add_test(t, test_W06_all_is_an_empty_first_list);
     tcase_add_test(t, test_W06_all_and_more_are_named);
     tcase_add_test(t, test_D01_an_answer_and_a_change_are_two_requests);
+    tcase_add_test(t, test_A14_a_held_answer_lets_the_names_pass);
     tcase_add_test(t, test_D07_a_name_wanted_again_is_said_again);
+    tcase_add_test(t, test_D09_all_is_given_up_and_asked_for_again);
     tcase_add_test(t, test_D10_what_was_never_said_is_not_unsubscribed);
     tcase_add_test(t, test_D15_T04_a_new_stream_says_all_names_and_no_version);
     tcase_add_test(t, test_M13_a_paused_type_says_nothing);

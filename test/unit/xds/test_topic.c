@@ -187,6 +187,36 @@ START_TEST(a_ttl_that_is_none_spoils_the_response)
 }
 END_TEST
 
+START_TEST(a14_the_same_refusal_is_known_again)
+{
+    start(RESOURCE_CLUSTER, _i);
+    struct sent bad = {"a", "v1", "{name: a, connect_timeout: 0s}", 0},
+                more[] = {bad, {"b", "v1", "{name: b}", 0}}, turned[] = {more[1], bad},
+                other = {"a", "v1", "{name: a, connect_timeout: -1s}", 0},
+                good = {"a", "v1", "{name: a}", 0};
+    topic_stream_opened(&topic, false);
+    ck_assert_str_ne(respond(&bad, 1), "");
+    ck_assert(!topic.repeated);
+    ck_assert_str_ne(respond(&bad, 1), "");
+    ck_assert(topic.repeated);
+    ck_assert_str_ne(respond(more, 2), "");
+    ck_assert(!topic.repeated);
+    ck_assert_str_ne(respond(turned, 2), "");
+    ck_assert(topic.repeated);
+    ck_assert_str_ne(respond(&other, 1), "");
+    ck_assert(!topic.repeated);
+    ck_assert_str_eq(respond(&good, 1), "");
+    ck_assert_str_ne(respond(&other, 1), ""); /* since it was accepted otherwise meanwhile */
+    ck_assert(!topic.repeated);
+    ck_assert_str_ne(respond(&other, 1), "");
+    ck_assert(topic.repeated);
+    topic_stream_opened(&topic, false);
+    ck_assert_str_ne(respond(&other, 1), "");
+    ck_assert(!topic.repeated);
+    stop();
+}
+END_TEST
+
 /* A new stream whose server knows one of four clusters. */
 START_TEST(a_world_that_shrinks_is_held_back)
 {
@@ -244,6 +274,7 @@ int main(void)
     tcase_add_test(t, d08_unsubscribed_is_not_gone);
     tcase_add_test(t, a_world_that_shrinks_is_held_back);
     tcase_add_test(t, t08_a_heartbeat_names_what_it_keeps);
+    tcase_add_loop_test(t, a14_the_same_refusal_is_known_again, 0, 2);
     tcase_add_loop_test(t, a_ttl_that_is_none_spoils_the_response, 0, 2);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);

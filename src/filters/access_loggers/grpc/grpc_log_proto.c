@@ -257,10 +257,24 @@ static void add_tls(struct entry *e, common_msg *m)
 
 /* --- the rest --- */
 
+static struct bytes metadata_of(const struct stream *s, const struct grpc_log_tag *t)
+{
+    switch (t->of) {
+    case OF_ROUTE:
+        return s->route_matched && s->route.route ? route_metadata(s->route.route) : BYTES_NONE;
+    case OF_CLUSTER:
+        return s->info.cluster_metadata;
+    case OF_HOST:
+        return s->info.host_metadata;
+    case OF_REQUEST:
+        break;
+    }
+    return BYTES_NONE;
+}
+
 static struct bytes tag_value(struct entry *e, const struct grpc_log_tag *t)
 {
     const struct stream *s = e->s;
-    bool routed = s->route_matched && s->route.route;
     struct bytes value = BYTES_NONE;
     switch (t->kind) {
     case TAG_TEXT:
@@ -275,8 +289,7 @@ static struct bytes tag_value(struct entry *e, const struct grpc_log_tag *t)
         value = arena_dup(e->maker->arena, strbuf_bytes(&e->maker->text));
         break;
     case TAG_METADATA:
-        if (routed && !t->of_request)
-            value = grpc_log_metadata(route_metadata(s->route.route), t, e->a, e->maker->arena);
+        value = grpc_log_metadata(metadata_of(s, t), t, e->a, e->maker->arena);
         break;
     }
     return value.data ? value : t->fallback;
@@ -312,6 +325,10 @@ static void add_common(struct entry *e, common_msg *m)
         COMMON(set_connection_termination_details)(m, text(e, bytes_of(i->termination_details)));
     if (failure)
         COMMON(set_downstream_transport_failure_reason)(m, text(e, bytes_of(failure)));
+    COMMON(set_downstream_wire_bytes_sent)(m, i->downstream_bytes.sent);
+    COMMON(set_downstream_wire_bytes_received)(m, i->downstream_bytes.received);
+    COMMON(set_upstream_wire_bytes_sent)(m, i->upstream_bytes.sent);
+    COMMON(set_upstream_wire_bytes_received)(m, i->upstream_bytes.received);
     COMMON(set_stream_id)(m, header(e, &s->request_headers, HEADER_X_REQUEST_ID));
     COMMON(set_access_log_type)(m, (int)i->log_type);
     bool last = i->log_type == ACCESS_LOG_END || i->log_type == ACCESS_LOG_NOT_SET;
@@ -352,6 +369,9 @@ static void add_request(struct entry *e, envoy_data_accesslog_v3_HTTPRequestProp
     REQ(set_original_path)(m, header(e, h, HEADER_X_ENVOY_ORIGINAL_PATH));
     REQ(set_request_headers_bytes)(m, h->byte_size);
     REQ(set_request_body_bytes)(m, e->s->info.bytes_received);
+    REQ(set_upstream_header_bytes_sent)(m, e->s->info.upstream_bytes.fields_sent);
+    REQ(set_downstream_header_bytes_received)
+    (m, wire_bytes_fields_received(&e->s->info.downstream_bytes));
     for (unsigned i = 0; i < names->n; i++) {
         struct bytes v = headers_get_all(h, names->names[i]);
         if (v.data)
@@ -367,6 +387,9 @@ static void add_response(struct entry *e, envoy_data_accesslog_v3_HTTPResponsePr
         google_protobuf_UInt32Value_set_value(RESP(mutable_response_code)(m, e->a), s->info.status);
     RESP(set_response_headers_bytes)(m, s->info.response_header_bytes);
     RESP(set_response_body_bytes)(m, s->info.bytes_sent);
+    RESP(set_upstream_header_bytes_received)
+    (m, wire_bytes_fields_received(&s->info.upstream_bytes));
+    RESP(set_downstream_header_bytes_sent)(m, s->info.downstream_bytes.fields_sent);
     RESP(set_response_code_details)(m, text(e, bytes_of(s->info.details)));
     for (unsigned i = 0; i < names->n; i++) {
         struct bytes v = headers_get_all(&s->response_headers, names->names[i]);

@@ -1,5 +1,6 @@
 #include "filters/http/router/router.h"
 
+#include "dataplane/http/format.h"
 #include "dataplane/http/stream.h"
 #include "filters/http/router/router_internal.h"
 
@@ -65,7 +66,7 @@ static void response_ended(struct router *r, struct attempt *a)
     stop_timeout(r);
     router_retry_stop(r);
     router_charge_time(r);
-    if (!a->request_ended)
+    if (!a->out.ended)
         attempt_reset(a); /* the rest of the request is not wanted */
 }
 
@@ -85,7 +86,7 @@ static void on_sent(struct attempt *a)
 static void on_informational(struct attempt *a)
 {
     struct router *r = a->owner;
-    router_retry_over(r); /* the client may act on what it is told */
+    router_retry_settled(r, a); /* the client may act on what it is told */
     router_charge_code(r, headers_status(&a->response_headers), NULL);
     if (!r->done)
         filter_respond_informational(r->filter, &a->response_headers);
@@ -123,6 +124,7 @@ static void on_headers(struct attempt *a, bool end)
     s->info.details = "via_upstream";
     s->info.status = headers_status(&s->response_headers);
     r->canary =
+        a->canary ||
         bytes_eq(headers_get(&s->response_headers, HEADER_X_ENVOY_UPSTREAM_CANARY), BYTES("true"));
     router_charge_code(r, s->info.status, a->host);
     if (r->tunnel != TUNNEL_NONE && a->open)
@@ -170,6 +172,7 @@ static void on_trailers(struct attempt *a)
 static void on_failed(struct attempt *a, enum upstream_failure why, struct bytes text)
 {
     struct router *r = a->owner;
+    r->canary = a->canary;
     if (!r->done && !router_retry_failure(r, a, why))
         router_fail_upstream(r, a->host, why, text);
 }
@@ -192,16 +195,9 @@ static const struct attempt_ops attempt_callbacks = {
 
 static enum filter_status cluster_missing(struct router *r)
 {
-    struct stream *s = r->stream;
-    const struct stream_error *e = stream_error_get(STREAM_ERROR_CLUSTER_NOT_FOUND);
     http_stat(r, STAT_HTTP_NO_CLUSTER);
-    if (r->action->not_found_status != e->status) {
-        struct stream_error *own = arena_alloc(s->arena, sizeof(*own));
-        *own = *e;
-        own->status = r->action->not_found_status;
-        e = own;
-    }
-    router_fail(r, e, NULL, NULL);
+    router_fail_with(r, stream_error_get(STREAM_ERROR_CLUSTER_NOT_FOUND),
+                     r->action->not_found_status);
     return FILTER_REPLIED;
 }
 
@@ -228,7 +224,7 @@ static void note_counted(struct router *r)
 {
     struct stream *s = r->stream;
     const struct virtual_cluster *v = route_virtual_cluster(s->route.vhost, &s->request_headers);
-    if (v)
+    if (v && v->n_headers) /* what the others do not match is counted, and has no name */
         s->info.virtual_cluster = v->name;
     r->counted[0] = v ? v->stats : NULL;
     r->counted[1] = s->route.route->extras->stats;
@@ -252,6 +248,9 @@ static enum filter_status proxy_request(struct router *r, bool end)
     note_counted(r);
     s->info.upstream_cluster = arena_dup(s->arena, r->cluster->name);
     s->info.upstream_cluster_raw = s->info.upstream_cluster;
+    const struct bytes *metadata = r->cluster->entry->cluster->metadata;
+    if (metadata && format_wants_upstream_metadata(s))
+        s->info.cluster_metadata = arena_dup(s->arena, *metadata);
     r->internal =
         bytes_eq(headers_get(&s->request_headers, HEADER_X_ENVOY_INTERNAL), BYTES("true"));
     router_prepare_request(r);

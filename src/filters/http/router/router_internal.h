@@ -29,8 +29,9 @@ struct router {
     uint64_t request_end_ns;         /* 0: the request goes on */
     bool request_ended;              /* by the client */
     bool downstream_full;            /* the response is to be read no further for now */
+    bool hedge;                      /* a timeout of one attempt begins another beside it */
     bool internal;
-    bool canary; /* so the response says */
+    bool canary; /* so the response or the host says */
     bool response_started;
     bool done; /* answered or failed: nothing more is sent down */
 };
@@ -53,6 +54,8 @@ void router_rewrite_path(struct router *r, const struct bytes *prefix_rewrite,
 
 /* router_reply.c: statistics and failures. */
 void router_charge_code(struct router *r, unsigned status, struct host_state *host);
+/* Of an attempt that failed before its answer. */
+void router_charge_failure(struct router *r, struct host_state *host, enum upstream_failure why);
 void router_charge_time(struct router *r);
 /* In the virtual cluster's and the route's statistics. */
 void router_count_request(struct router *r, enum request_stat id);
@@ -61,6 +64,8 @@ void router_finish_headers(struct router *r);
 /* Ends the stream: a local reply, or a reset when the response has begun. */
 void router_fail(struct router *r, const struct stream_error *e, const char *body,
                  const char *details);
+/* The same with another status than the error's. */
+void router_fail_with(struct router *r, const struct stream_error *e, unsigned status);
 void router_fail_upstream(struct router *r, struct host_state *host, enum upstream_failure why,
                           struct bytes text);
 void router_give_up_attempts(struct router *r);
@@ -84,7 +89,7 @@ static inline const struct retry_policy *router_retry_policy(const struct router
 /* When the head is ready for the upstream; takes the headers that steer retries out of it. */
 void router_tries_begin(struct router *r);
 const struct host *router_pick(struct router *r);
-/* True: the attempt is over, another follows; nothing is to be told or counted. */
+/* True: the attempt is over, another follows or goes on; nothing is to be told or counted. */
 bool router_retry_failure(struct router *r, struct attempt *a, enum upstream_failure why);
 bool router_retry_answer(struct router *r, struct attempt *a);
 bool router_retry_waits(const struct router *r); /* for its time */
@@ -98,5 +103,7 @@ void router_tries_wait(struct router *r);
 void router_tries_heard(struct router *r, bool head); /* something of the response */
 /* No further attempt. */
 void router_retry_over(struct router *r);
+/* Nor any other than this one, whose answer goes down. */
+void router_retry_settled(struct router *r, struct attempt *a);
 /* Nothing more happens: timers and counts are given back. May be repeated. */
 void router_retry_stop(struct router *r);

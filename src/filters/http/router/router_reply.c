@@ -140,6 +140,7 @@ static const struct failure_row *failure_row(enum upstream_failure why)
         [UPSTREAM_RESET] = {STREAM_ERROR_UPSTREAM_REMOTE_RESET, "remote reset"},
         [UPSTREAM_REFUSED] = {STREAM_ERROR_UPSTREAM_REMOTE_RESET, "remote refused stream reset"},
         [UPSTREAM_PROTOCOL_ERROR] = {STREAM_ERROR_UPSTREAM_PROTOCOL_ERROR, "protocol error"},
+        [UPSTREAM_MAX_DURATION] = {STREAM_ERROR_UPSTREAM_MAX_DURATION, ""},
     };
     return &rows[why];
 }
@@ -162,10 +163,40 @@ static struct bytes transport_reason(struct router *r, enum upstream_failure why
     return arena_dup(r->stream->arena, text);
 }
 
+/* Envoy counts what took too long nowhere else. */
+void router_charge_failure(struct router *r, struct host_state *host, enum upstream_failure why)
+{
+    if (why == UPSTREAM_MAX_DURATION)
+        return;
+    const struct stream_error *e = stream_error_get(failure_row(why)->error);
+    router_charge_code(r, e->status, why == UPSTREAM_OVERFLOW ? NULL : host);
+}
+
+void router_fail_with(struct router *r, const struct stream_error *e, unsigned status)
+{
+    if (status != e->status) {
+        struct stream_error *own = arena_alloc(r->stream->arena, sizeof(*own));
+        *own = *e;
+        own->status = status;
+        e = own;
+    }
+    router_fail(r, e, NULL, NULL);
+}
+
+static void fail_max_duration(struct router *r)
+{
+    const struct stream_error *e = stream_error_get(STREAM_ERROR_UPSTREAM_MAX_DURATION);
+    router_fail_with(r, e, r->request_end_ns ? e->status : 408); /* or the client is slow */
+}
+
 void router_fail_upstream(struct router *r, struct host_state *host, enum upstream_failure why,
                           struct bytes text)
 {
     struct stream *s = r->stream;
+    if (why == UPSTREAM_MAX_DURATION) {
+        fail_max_duration(r);
+        return;
+    }
     const struct failure_row *row = failure_row(why);
     const struct stream_error *e = stream_error_get(row->error);
     struct bytes reason = transport_reason(r, why, text);
@@ -176,7 +207,7 @@ void router_fail_upstream(struct router *r, struct host_state *host, enum upstre
                                  r->response_started ? "after" : "before", row->reason,
                                  reason.len ? "|" : "", BYTES_ARG(reason)));
     if (!r->response_started)
-        router_charge_code(r, e->status, why == UPSTREAM_OVERFLOW ? NULL : host);
+        router_charge_failure(r, host, why);
     const char *body = NULL; /* the row's */
     bool retried = s->info.attempts > 1;
     if (why == UPSTREAM_LOCAL_CLOSE || why == UPSTREAM_REFUSED || retried)

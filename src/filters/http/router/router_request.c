@@ -1,3 +1,4 @@
+#include "base/digits.h"
 #include "dataplane/http/header_mutate.h"
 #include "filters/http/router/router_internal.h"
 
@@ -70,7 +71,7 @@ static void set_authority(struct router *r, struct bytes authority, bool append_
     if (before.len > 0 && !r->config->suppress_envoy_headers)
         headers_set_id(h, HEADER_X_ENVOY_ORIGINAL_HOST, before);
     if (append_forwarded && before.len > 0) {
-        struct bytes list = headers_get_all(h, header_name(HEADER_X_FORWARDED_HOST));
+        struct bytes list = headers_get_all_id(h, HEADER_X_FORWARDED_HOST);
         if (list.len == 0)
             headers_set_id(h, HEADER_X_FORWARDED_HOST, before);
         else if (!is_last_of(list, before))
@@ -111,8 +112,8 @@ static void rewrite_host(struct router *r)
 void router_rewrite_for_host(struct router *r, struct arena *arena, const struct host *host)
 {
     const struct route_rewrite *w = r->action->rewrite;
-    if (w->host == HOST_REWRITE_AUTO && host->name)
-        set_authority(r, arena_dup(arena, *host->name), w->append_x_forwarded_host);
+    if (w->host == HOST_REWRITE_AUTO && host_name(host).len)
+        set_authority(r, arena_dup(arena, host_name(host)), w->append_x_forwarded_host);
 }
 
 static bool header_ms(struct headers *h, enum header_id id, uint64_t *ms)
@@ -121,21 +122,31 @@ static bool header_ms(struct headers *h, enum header_id id, uint64_t *ms)
     return value.data && bytes_to_u64(value, ms);
 }
 
-/* "100m": at most eight digits and a unit; rounded up to milliseconds. */
+/* What Envoy takes for the digits of a grpc-timeout: blanks and a plus sign before them, too. */
+static bool grpc_digits(struct bytes v, uint64_t *n)
+{
+    v = bytes_trim(v);
+    if (v.len > 1 && v.data[0] == '+')
+        v = bytes_skip(v, 1);
+    return bytes_to_u64(v, n) && *n <= 99999999;
+}
+
+/* "100m": a number of at most eight digits and a unit; rounded up to milliseconds. In nanoseconds
+ * some would fill more than 64 bits. */
 static bool grpc_timeout(const struct headers *h, uint64_t *ms)
 {
     static const struct {
         char unit;
-        uint64_t ns;
-    } units[] = {{'H', 3600 * NS_PER_S}, {'M', 60 * NS_PER_S}, {'S', NS_PER_S},
-                 {'m', NS_PER_MS},       {'u', 1000},          {'n', 1}};
+        uint32_t ms, of_ms;
+    } units[] = {{'H', 3600000, 1}, {'M', 60000, 1}, {'S', 1000, 1},
+                 {'m', 1, 1},       {'u', 1, 1000},  {'n', 1, 1000000}};
     struct bytes v = headers_get(h, HEADER_GRPC_TIMEOUT);
     uint64_t n;
-    if (v.len < 2 || v.len > 9 || !bytes_to_u64(bytes_first(v, v.len - 1), &n))
+    if (v.len < 2 || !grpc_digits(bytes_first(v, v.len - 1), &n))
         return false;
     for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
         if (units[i].unit == v.data[v.len - 1]) {
-            *ms = (n * units[i].ns + NS_PER_MS - 1) / NS_PER_MS;
+            *ms = (n * units[i].ms + units[i].of_ms - 1) / units[i].of_ms;
             return true;
         }
     }
@@ -153,21 +164,6 @@ static uint64_t old_grpc_timeout(const struct route_extras *x, const struct head
     return ms;
 }
 
-/* How long the stream may live: the client's own word, within the route's, or the route's alone. */
-static void set_duration(struct stream *s)
-{
-    const struct route_extras *x = s->route.route->extras;
-    uint64_t ms;
-    if (x->has_grpc_max && grpc_timeout(&s->request_headers, &ms)) {
-        if (x->grpc_max_ms && ms > x->grpc_max_ms)
-            ms = x->grpc_max_ms;
-        ms = ms > x->grpc_offset_ms ? ms - x->grpc_offset_ms : 0;
-        stream_set_max_duration(s, ms ? ms : 1);
-    } else if (x->has_max_stream_duration) {
-        stream_set_max_duration(s, x->max_stream_duration_ms);
-    }
-}
-
 /* "100m": the smallest unit that eight digits can hold. */
 static struct bytes grpc_timeout_text(struct arena *a, uint64_t ms)
 {
@@ -183,11 +179,52 @@ static struct bytes grpc_timeout_text(struct arena *a, uint64_t ms)
         arena_printf(a, "%llu%c", (unsigned long long)(n < most ? n : most), units[i].unit));
 }
 
+/* How long the stream may live: the client's own word, within the route's, or the route's alone, or
+ * the connection manager's. A gRPC server is told of it. */
+static void set_duration(struct stream *s)
+{
+    const struct route_extras *x = s->route.route->extras;
+    struct headers *h = &s->request_headers;
+    uint64_t ms = s->manager->max_stream_duration_ms;
+    bool limited = ms > 0;
+    if (LIKELY(!x->has_duration))
+        return;
+    if (x->has_grpc_max && grpc_timeout(h, &ms)) {
+        if (x->grpc_max_ms && ms > x->grpc_max_ms)
+            ms = x->grpc_max_ms;
+        ms = ms > x->grpc_offset_ms ? ms - x->grpc_offset_ms : 0;
+        limited = true;
+        stream_set_max_duration(s, ms ? ms : 1);
+    } else if (x->has_max_stream_duration) {
+        ms = x->max_stream_duration_ms;
+        limited = ms > 0;
+        stream_set_max_duration(s, ms);
+    }
+    if (!stream_is_grpc(s))
+        return;
+    if (limited)
+        headers_set_id(h, HEADER_GRPC_TIMEOUT, grpc_timeout_text(s->arena, ms));
+    else if (s->manager->max_stream_duration_ms) /* that it would have had is taken away */
+        headers_remove_id(h, HEADER_GRPC_TIMEOUT);
+}
+
+/* Most requests of a thread have one timeout. */
+static struct bytes ms_text(struct arena *a, uint64_t ms)
+{
+    static _Thread_local uint64_t known;
+    static _Thread_local unsigned len;
+    static _Thread_local char text[DIGITS_U64_MAX];
+    if (len == 0 || ms != known)
+        len = digits_u64(text, ms);
+    known = ms;
+    return arena_dup(a, bytes_from(text, len));
+}
+
 void router_tell_timeout(struct router *r, struct arena *arena, uint64_t elapsed_ms)
 {
     struct headers *h = &r->stream->request_headers;
     const struct route_extras *x = r->stream->route.route->extras;
-    uint64_t ms = r->per_try_ms ? r->per_try_ms : r->timeout_ms;
+    uint64_t ms = r->per_try_ms && !r->hedge ? r->per_try_ms : r->timeout_ms;
     if (ms == 0)
         return;
     if (r->timeout_ms) {
@@ -195,8 +232,8 @@ void router_tell_timeout(struct router *r, struct arena *arena, uint64_t elapsed
         ms = ms < left ? ms : left;
     }
     if (!r->config->suppress_envoy_headers)
-        headers_set_id(h, HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, arena_u64(arena, ms));
-    if (x->has_old_grpc_max && !x->has_max_stream_duration && stream_is_grpc(r->stream))
+        headers_set_id(h, HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, ms_text(arena, ms));
+    if (x->has_old_grpc_max && !x->has_duration && stream_is_grpc(r->stream))
         headers_set_id(h, HEADER_GRPC_TIMEOUT, grpc_timeout_text(arena, ms));
 }
 
@@ -217,16 +254,29 @@ static void set_per_try(struct router *r)
         r->per_try_ms = 0;
 }
 
+static void set_hedge(struct router *r)
+{
+    const struct headers *h = &r->stream->request_headers;
+    r->hedge = r->action->has_hedge ? r->action->hedge : r->stream->route.vhost->hedge;
+    if (LIKELY(!headers_has(h, HEADER_X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT)))
+        return;
+    struct bytes asked = headers_get(h, HEADER_X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT);
+    if (bytes_eq(asked, BYTES("true")))
+        r->hedge = true;
+    else if (bytes_eq(asked, BYTES("false")))
+        r->hedge = false;
+}
+
 /* The client's own wish counts only where the connection manager has left it (internal requests).
  * A route with max_stream_duration has no other timeout of its own. */
 static void set_timeout(struct router *r)
 {
     struct headers *h = &r->stream->request_headers;
     uint64_t ms;
-    r->timeout_ms =
-        r->stream->route.route->extras->has_max_stream_duration ? 0 : r->action->timeout_ms;
-    if (r->stream->route.route->extras->has_old_grpc_max && stream_is_grpc(r->stream))
-        r->timeout_ms = old_grpc_timeout(r->stream->route.route->extras, h);
+    const struct route_extras *x = r->stream->route.route->extras;
+    r->timeout_ms = x->has_duration ? 0 : r->action->timeout_ms;
+    if (x->has_old_grpc_max && !x->has_duration && stream_is_grpc(r->stream))
+        r->timeout_ms = old_grpc_timeout(x, h);
     if (r->config->respect_expected_rq_timeout &&
         header_ms(h, HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, &ms)) {
         r->timeout_ms = ms;
@@ -236,6 +286,7 @@ static void set_timeout(struct router *r)
     if (headers_has(h, HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS))
         headers_remove_id(h, HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS);
     set_per_try(r);
+    set_hedge(r);
     router_tell_timeout(r, r->stream->arena, 0);
 }
 

@@ -59,6 +59,30 @@ void router_retry_stop(struct router *r)
         host_state_release(t->tried[--t->n_tried]);
 }
 
+/* What comes of it is of no interest. */
+static void drop(struct router *r, struct attempt *a)
+{
+    attempt_reset(a);
+    if (a->body_above)
+        filter_request_watermark(r->filter, false);
+    a->body_above = false;
+}
+
+void router_retry_settled(struct router *r, struct attempt *a)
+{
+    if (!r->tries || !r->tries->enabled)
+        return;
+    router_retry_over(r);
+    if (a->hedged)
+        attempt_note_upstream(a);
+    LIST_EACH(it, &r->attempts)
+    {
+        struct attempt *other = LIST_ENTRY(it, struct attempt, link);
+        if (other != a && other->state != ATTEMPT_DONE)
+            drop(r, other);
+    }
+}
+
 /* --- what decides --- */
 
 static bool allowed(struct router *r, struct router_tries *t)
@@ -81,6 +105,17 @@ static bool allowed(struct router *r, struct router_tries *t)
     return true;
 }
 
+static void wait_for_next(struct router *r, bool timed_out)
+{
+    struct router_tries *t = r->tries;
+    timer_stop(&t->per_try);
+    timer_stop(&t->idle);
+    t->waiting = true;
+    t->timed_out = timed_out;
+    timer_start(&t->back_off,
+                retry_back_off_ms(&t->retry, &r->stream->worker->random, &t->ratelimited));
+}
+
 /* Ends the attempt and waits, if another is wanted and may be. The attempt is released when the
  * next begins: it may be on the call stack. */
 static bool try_again(struct router *r, struct attempt *a, bool wanted)
@@ -93,24 +128,36 @@ static bool try_again(struct router *r, struct attempt *a, bool wanted)
         return false;
     if (a->host)
         atomic_fetch_add_explicit(&host_state_use(a->host)->rq_error, 1, memory_order_relaxed);
-    attempt_reset(a);
-    if (a->body_above)
-        filter_request_watermark(r->filter, false);
-    a->body_above = false;
-    timer_stop(&t->per_try);
-    timer_stop(&t->idle);
-    t->waiting = true;
-    t->timed_out = false;
-    timer_start(&t->back_off,
-                retry_back_off_ms(&t->retry, &r->stream->worker->random, &t->ratelimited));
+    drop(r, a);
+    wait_for_next(r, false);
     return true;
+}
+
+/* May one of them still bring a better answer? */
+static bool others_go_on(const struct router *r, const struct attempt *a)
+{
+    if (r->tries->waiting)
+        return true;
+    LIST_EACH(it, &r->attempts)
+    {
+        const struct attempt *other = LIST_ENTRY(it, struct attempt, link);
+        if (other != a && other->state != ATTEMPT_DONE)
+            return true;
+    }
+    return false;
 }
 
 bool router_retry_failure(struct router *r, struct attempt *a, enum upstream_failure why)
 {
     if (!r->tries || !r->tries->enabled)
         return false;
-    return try_again(r, a, retry_after_failure(&r->tries->retry, why, a->started));
+    if (!a->hedged && try_again(r, a, retry_after_failure(&r->tries->retry, why, a->started)))
+        return true;
+    if (!others_go_on(r, a))
+        return false;
+    router_charge_failure(r, a->host, why);
+    drop(r, a);
+    return true;
 }
 
 bool router_retry_answer(struct router *r, struct attempt *a)
@@ -122,16 +169,36 @@ bool router_retry_answer(struct router *r, struct attempt *a)
         return false;
     if (t->retry.policy->n_reset_headers > 0)
         wall_ns = loop_wall_ns(r->stream->worker->loop);
-    if (try_again(r, a, retry_after_answer(&t->retry, &a->response_headers, wall_ns))) {
+    bool wanted = retry_after_answer(&t->retry, &a->response_headers, wall_ns);
+    if (!a->hedged && try_again(r, a, wanted)) {
         stat_code(r->cluster->stats, r->stream->worker->slot, STAT_RETRY_UPSTREAM_RQ, status);
         cluster_stat_inc(r->cluster, STAT_RETRY_UPSTREAM_RQ_COMPLETED);
         return true;
     }
-    router_retry_over(r);
+    t->retry.wait_ms = 0; /* asked for in vain */
+    if (wanted && others_go_on(r, a)) {
+        atomic_fetch_add_explicit(&host_state_use(a->host)->rq_error, 1, memory_order_relaxed);
+        drop(r, a);
+        return true;
+    }
+    router_retry_settled(r, a);
     return false;
 }
 
 /* --- the timeouts of one attempt --- */
+
+/* The attempt goes on, and if there may be another it begins beside it, whatever the conditions. */
+static void hedge(struct router *r, struct attempt *a)
+{
+    struct router_tries *t = r->tries;
+    if (!t->enabled || r->response_started || a->hedged)
+        return;
+    uncount(t);
+    if (!allowed(r, t))
+        return;
+    a->hedged = true;
+    wait_for_next(r, true);
+}
 
 static void attempt_timed_out(struct router *r, enum cluster_stat stat, const char *details)
 {
@@ -139,6 +206,10 @@ static void attempt_timed_out(struct router *r, enum cluster_stat stat, const ch
     struct attempt *a = router_newest(r);
     if (r->done || !a || a->state == ATTEMPT_DONE)
         return;
+    if (r->hedge) {
+        hedge(r, a);
+        return;
+    }
     cluster_stat_inc(r->cluster, stat);
     atomic_fetch_add_explicit(&host_state_use(a->host)->rq_timeout, 1, memory_order_relaxed);
     attempt_reset(a);
@@ -185,10 +256,16 @@ void router_tries_heard(struct router *r, bool head)
 
 /* --- the next attempt --- */
 
-static void release_attempts(struct router *r)
+/* True: none is left that goes on. */
+static bool release_attempts(struct router *r)
 {
     LIST_EACH(it, &r->attempts)
-    attempt_release(LIST_ENTRY(it, struct attempt, link));
+    {
+        struct attempt *a = LIST_ENTRY(it, struct attempt, link);
+        if (a->state == ATTEMPT_DONE)
+            attempt_release(a);
+    }
+    return list_empty(&r->attempts);
 }
 
 /* What the upstream and the log are told belongs to the attempt, and so do its bytes. */
@@ -209,8 +286,10 @@ static void renew_head(struct router *r, struct arena *arena)
                        t->timed_out ? BYTES("true") : BYTES("false"));
     router_tell_timeout(r, arena, elapsed_ms);
     s->info.upstream_hostname = s->info.upstream_failure_reason = BYTES_NONE;
+    s->info.host_metadata = BYTES_NONE;
     s->info.upstream_first_tx_ns = s->info.upstream_last_tx_ns = 0;
     s->info.upstream_first_rx_ns = s->info.upstream_last_rx_ns = 0;
+    s->info.upstream_first_body_ns = 0;
     s->info.has_upstream_address = s->info.has_upstream_local_address = false;
 }
 
@@ -254,8 +333,8 @@ static void on_back_off(struct timer *timer)
     count(r, STAT_UPSTREAM_RQ_RETRY, STAT_REQUEST_RETRY);
     cluster_stat_inc(r->cluster, t->ratelimited ? STAT_UPSTREAM_RQ_RETRY_BACKOFF_RATELIMITED
                                                 : STAT_UPSTREAM_RQ_RETRY_BACKOFF_EXPONENTIAL);
-    release_attempts(r);
-    struct arena *arena = stream_attempt_arena(r->stream);
+    bool alone = release_attempts(r); /* else those that go on keep theirs */
+    struct arena *arena = alone ? stream_attempt_arena(r->stream) : r->stream->arena;
     renew_head(r, arena);
     if (!find_cluster(r)) {
         r->stream->info.attempts++;
@@ -281,6 +360,9 @@ const struct host *router_pick(struct router *r)
             .avoid = (const struct host_state *const *)t->tried,
             .n_avoid = t->n_tried,
             .picks = 1 + p->host_retries,
+            .no_canary = p->omit_canary,
+            .no_labels = p->omit_labels,
+            .n_no_labels = p->n_omit_labels,
             .tried = p->priority_frequency ? &t->excluded : NULL,
         };
         struct lb_tried before = t->excluded;

@@ -1,27 +1,27 @@
-"""Rules of the xDS transport, state of the world: streams, nonces, versions, ACK and NACK.
+"""Rules of the xDS transport, in both dialects: streams, nonces, versions, ACK, NACK, names.
 
-Each scenario is named after the rule of the protocol reference that it shows.
+Each scenario is named after the rule of the protocol reference that it shows. What delta says in
+other words is in v_rules_delta.py.
 """
 import pytest
 
 from harness import Traffic, difference, direct, route, wait_for
 from harness.stub import resource, type_url
-from harness.xds import (ads_bootstrap, eds_cluster, endpoints, listener, rds_listener, routes,
-                         static_cluster)
+from harness.xds import (STATE_OF_THE_WORLD, eds_cluster, endpoints, listener, names_of,
+                         rds_listener, routes, static_cluster, wanted)
 
 KINDS = ["cds", "eds", "lds", "rds"]
 BAD_ROUTES = routes({"match": {"safe_regex": {"regex": "/("}}, "direct_response": {"status": 200}})
 
 
+def only_world(why):
+    """A rule of the state of the world; why: what delta has in its place."""
+    return pytest.mark.parametrize("dialect", [STATE_OF_THE_WORLD], indirect=True)
+
+
 @pytest.fixture
-def world(stub, start, origin):
-    """One resource of each type, accepted."""
-    control = stub(rds_listener(), routes(direct(200, "v1")), eds_cluster("one"),
-                   endpoints("one", origin))
-    proxy = start(ads_bootstrap(control))
-    for kind in KINDS:
-        control.wait(kind)
-    return control, proxy
+def world(one_of_each):
+    return one_of_each
 
 
 def meanings(requests):
@@ -55,7 +55,7 @@ def test_S03_later_requests_carry_the_newest_nonce_of_their_type(world):
     assert "stale" not in meanings(control.requests())
 
 
-def test_S04_S05_after_a_reconnect_the_nonce_is_empty_and_the_version_stays(world):
+def test_S04_S05_after_a_reconnect_the_nonce_is_empty_and_the_version_stays(world, dialect):
     control, proxy = world
     before = {kind: control.status(kind)["version_acked"] for kind in KINDS}
     count = {kind: len(control.requests(kind)) for kind in KINDS}
@@ -65,19 +65,23 @@ def test_S04_S05_after_a_reconnect_the_nonce_is_empty_and_the_version_stays(worl
         first = control.wait_requests(kind, count[kind] + 1)[count[kind]]
         assert first["stream"] != stream
         assert not first.get("response_nonce")
-        assert first["version_info"] == before[kind]
+        if dialect == STATE_OF_THE_WORLD:  # D02: a version for each resource
+            assert first["version_info"] == before[kind]
+        else:
+            assert len(first["initial_resource_versions"]) == 1
     assert proxy.get("/").text == "v1"
 
 
-def test_S06_versions_and_nonces_belong_to_a_type(world):
+def test_S06_versions_and_nonces_belong_to_a_type(world, dialect):
     control, _ = world
     control.put(routes(direct(200, "v2")))
     control.wait("rds")
     for kind in KINDS:
         last = control.requests(kind)[-1]
         answered = control.responses(kind)[-1]
-        assert (last["response_nonce"], last["version_info"]) == (
-            answered["nonce"], answered["version_info"])
+        assert last["response_nonce"] == answered["nonce"]
+        if dialect == STATE_OF_THE_WORLD:  # D15
+            assert last["version_info"] == answered["version_info"]
 
 
 def test_S07_one_stream_carries_all_types(world):
@@ -86,7 +90,7 @@ def test_S07_one_stream_carries_all_types(world):
     assert {r["type"] for r in control.requests()} >= {type_url(kind) for kind in KINDS}
 
 
-def test_S08_the_client_does_not_wait_for_answers(stub, start, origin):
+def test_S08_the_client_does_not_wait_for_answers(stub, start, origin, ads_bootstrap):
     control = stub(rds_listener(), routes(direct(200, "routes")), static_cluster("one", origin))
     control.fault(type="cds", hold=True)
     proxy = start(ads_bootstrap(control, cds_fields={"initial_fetch_timeout": "0.3s"}))
@@ -95,35 +99,37 @@ def test_S08_the_client_does_not_wait_for_answers(stub, start, origin):
 
 
 @difference("Rule S09: a response of a type that nobody asked for is dropped and answers nothing.",
-            envoy="drops it, then sends a request without a type, which servers refuse by ending "
-                  "the stream", xylem="drops it and says nothing")
-def test_S09_a_type_nobody_asked_for_is_dropped(world, kind):
+            envoy="in the state-of-the-world protocol, drops it, then sends a request without a "
+                  "type, which servers refuse by ending the stream",
+            xylem="drops it and says nothing")
+def test_S09_a_type_nobody_asked_for_is_dropped(world, tell, kind, dialect):
     control, proxy = world
     secret = type_url("sds")
     count = len(control.requests())
-    control.send("cds", type_url=secret, version_info="1", nonce="odd-1", resources=[
-        {"@type": secret, "name": "x"}])
+    tell(control, "cds", "1", {"@type": secret, "name": "x"}, type_url=secret, nonce="odd-1")
     control.put(routes(direct(200, "v2")))
     control.wait("rds")
     wait_for(lambda: proxy.get("/").text == "v2", what="the new routes")
-    if kind == "xylem":
-        assert len(control.events(event="open")) == 1
-        told = [r for r in control.requests()[count:] if r.get("response_nonce") == "odd-1"]
-        assert told == []
+    told = [r["type"] for r in control.requests()[count:] if r.get("response_nonce") == "odd-1"]
+    if (kind, dialect) == ("envoy", STATE_OF_THE_WORLD):
+        assert told == [""]
+        return
+    assert len(control.events(event="open")) == 1
+    assert told == []
 
 
-def test_S10_a_resource_of_another_type_is_refused(world):
+def test_S10_a_resource_of_another_type_is_refused(world, tell):
     control, proxy = world
-    control.send("rds", version_info="bad", resources=[
-        {"@type": type_url("cds"), "name": "routes"}])
-    assert control.wait("rds", "NACKED")["nack_reason"]
+    tell(control, "rds", "bad", {"@type": type_url("cds"), "name": "routes"})
+    told = control.wait("rds", "NACKED")["nack_reason"]
+    assert "does not match the message-wide type URL" in told
     assert proxy.get("/").text == "v1"
 
 
-def test_S11_resources_not_asked_for_are_ignored(world):
+def test_S11_resources_not_asked_for_are_ignored(world, tell):
     control, proxy = world
-    control.send("rds", version_info="more", resources=[
-        routes(direct(200, "v2")), routes(direct(200, "other"), name="nobody-asked")])
+    tell(control, "rds", "more", routes(direct(200, "v2")),
+         routes(direct(200, "other"), name="nobody-asked"))
     assert control.wait("rds")["status"] == "ACKED"
     wait_for(lambda: proxy.get("/").text == "v2", what="the wanted routes")
     names = [c["route_config"]["name"] for c in proxy.config_dump()
@@ -132,17 +138,17 @@ def test_S11_resources_not_asked_for_are_ignored(world):
 
 
 @pytest.mark.parametrize("kind_of_resource", ["cds", "lds"])
-def test_S12_one_name_twice_is_refused(world, kind_of_resource, origin):
+def test_S12_one_name_twice_is_refused(world, tell, kind_of_resource, origin):
     control, proxy = world
     twice = {"cds": static_cluster("two", origin),
              "lds": listener("two", routes=[direct(200)])}[kind_of_resource]
     kept = {"cds": eds_cluster("one"), "lds": rds_listener()}[kind_of_resource]
-    control.send(kind_of_resource, version_info="twice", resources=[kept, twice, twice])
+    tell(control, kind_of_resource, "twice", kept, twice, twice)
     assert "two" in control.wait(kind_of_resource, "NACKED")["nack_reason"]
     assert proxy.get("/").text == "v1"
 
 
-def test_S13_the_control_planes_name_is_shown(stub, start):
+def test_S13_the_control_planes_name_is_shown(stub, start, ads_bootstrap):
     control = stub(listener(routes=[direct(200)]), args=["--identifier", "control-7"])
     proxy = start(ads_bootstrap(control))
     wait_for(lambda: 'control_plane.identifier: "control-7"' in proxy.admin("/stats").text,
@@ -150,7 +156,7 @@ def test_S13_the_control_planes_name_is_shown(stub, start):
 
 
 @pytest.mark.parametrize("version, accepted", [("V2", False), ("V3", True), ("AUTO", True)])
-def test_S14_other_api_versions_are_refused(kind, stub, tmp_path, version, accepted):
+def test_S14_other_api_versions_are_refused(kind, stub, tmp_path, version, accepted, ads_bootstrap):
     import json
 
     from harness.proxy import run_once
@@ -162,7 +168,7 @@ def test_S14_other_api_versions_are_refused(kind, stub, tmp_path, version, accep
     assert code == (0 if accepted else 1)
 
 
-def test_S14_api_versions_that_are_not_said_are_the_third(stub, start):
+def test_S14_api_versions_that_are_not_said_are_the_third(stub, start, ads_bootstrap):
     control = stub(listener(routes=[direct(200, "served")]))
     config = ads_bootstrap(control)
     del config["dynamic_resources"]["ads_config"]["transport_api_version"]
@@ -171,7 +177,7 @@ def test_S14_api_versions_that_are_not_said_are_the_third(stub, start):
     assert start(config).get("/").text == "served"
 
 
-def test_A01_each_response_is_answered_once(world):
+def test_A01_each_response_is_answered_once(world, dialect):
     control, _ = world
     for number in range(5):
         control.put(routes(direct(200, f"v{number + 2}")))
@@ -180,38 +186,46 @@ def test_A01_each_response_is_answered_once(world):
         nonces = [r["nonce"] for r in control.responses(kind)]
         answers = [r for r in control.requests(kind) if r["meaning"] in ("ack", "nack")]
         assert [a["response_nonce"] for a in answers] == nonces
-        assert all(a["version_info"] == r["version_info"]
-                   for a, r in zip(answers, control.responses(kind), strict=True))
+        if dialect == STATE_OF_THE_WORLD:  # D15
+            assert [a["version_info"] for a in answers] == [
+                r["version_info"] for r in control.responses(kind)]
 
 
-def test_A02_a_nack_carries_the_last_accepted_version(world):
+def test_A02_a_nack_carries_the_last_accepted_version(world, dialect):
     control, proxy = world
     accepted = control.status("rds")["version_acked"]
     control.put(BAD_ROUTES)
     entry = control.wait("rds", "NACKED")
     nack = control.requests("rds")[-1]
     assert nack["meaning"] == "nack"
-    assert nack["version_info"] == accepted
+    if dialect == STATE_OF_THE_WORLD:  # D15
+        assert nack["version_info"] == accepted
     assert nack["response_nonce"] == entry["nonce"]
     assert nack["error_detail"]["message"]
     assert proxy.get("/").text == "v1"
 
 
-def test_A02_a_nack_before_any_version_has_none(stub, start):
+def test_A02_a_nack_before_any_version_has_none(stub, start, ads_bootstrap):
     control = stub(rds_listener(), BAD_ROUTES)
     start(ads_bootstrap(control))
     control.wait("rds", "NACKED")
+    count = len(control.requests("rds"))
     assert not control.requests("rds")[-1].get("version_info")
+    control.end_streams()
+    again = control.wait_requests("rds", count + 1)[count]
+    assert not again.get("version_info") and not again.get("initial_resource_versions")
 
 
-def test_A03_a_good_response_after_a_bad_one_is_acked(world):
+def test_A03_a_good_response_after_a_bad_one_is_acked(world, dialect):
     control, proxy = world
     control.put(BAD_ROUTES)
     control.wait("rds", "NACKED")
     control.put(routes(direct(200, "v3")))
     entry = control.wait("rds")
     last = control.requests("rds")[-1]
-    assert last["version_info"] == entry["version_sent"]
+    assert last["response_nonce"] == entry["nonce"]
+    if dialect == STATE_OF_THE_WORLD:  # D15
+        assert last["version_info"] == entry["version_sent"]
     assert "error_detail" not in last
     wait_for(lambda: proxy.get("/").text == "v3", what="the good routes")
 
@@ -224,10 +238,11 @@ def test_A04_the_error_is_told_once(world):
     control.put(rds_listener("second", routes="more"), routes(direct(200, "more"), name="more"))
     control.wait("lds")
     later = control.wait_requests("rds", count + 1)[count:]
-    change = next(r for r in later if "more" in r["resource_names"])
+    change = next(r for r in later if "more" in (names_of(r) or []))
     assert "error_detail" not in change
 
 
+@only_world("D14: versions belong to resources")
 def test_A05_a_nack_may_carry_the_version_it_refuses(world):
     """A new name at a version that was accepted for others: that version stays the accepted one."""
     control, _ = world
@@ -250,20 +265,48 @@ def test_A06_a_nack_names_every_bad_resource(world, origin):
     assert control.status("cds")["nack_code"] in (3, 13)
 
 
-def test_A07_good_resources_beside_bad_ones_are_applied(world, origins):
+def test_A07_good_resources_beside_bad_ones_are_applied(world, origins, dialect):
     control, proxy = world
     two, = origins("two")
     accepted = control.status("cds")["version_acked"]
     control.put(static_cluster("two", two),
                 resource("cds", {"name": "bad", "type": "EDS", "connect_timeout": "1s"}))
     control.wait("cds", "NACKED")
-    assert control.requests("cds")[-1]["version_info"] == accepted
+    if dialect == STATE_OF_THE_WORLD:  # D14
+        assert control.requests("cds")[-1]["version_info"] == accepted
     control.put(routes(route("/", "two")))
     control.wait("rds")
     wait_for(lambda: proxy.get("/").text == "two", what="the good cluster to serve")
 
+@difference("Rule A07: good resources beside bad ones are applied, whatever their type.",
+            envoy="takes no endpoints of a response in which some are not valid, and in the "
+            "state-of-the-world protocol no routes",
+            xylem="takes the good ones")
+def test_A07_good_routes_and_endpoints_beside_bad_ones(stub, start, origins, ads_bootstrap, dialect,
+                                                       kind):
+    one, two = origins("one", "two")
+    bad_routes = resource("rds", {"name": "bad", "virtual_hosts": [
+        {"name": "a", "domains": ["*"]}, {"name": "b", "domains": ["*"]}]})
+    bad_endpoints = resource("eds", {"cluster_name": "bad", "endpoints": [
+        {"lb_endpoints": [{"load_balancing_weight": 0}]}]})
+    control = stub(rds_listener(), rds_listener("other", "bad"), routes(route("/", "web")),
+                   eds_cluster("web"), eds_cluster("bad"), endpoints("web", one),
+                   endpoints("bad", one), routes(direct(200, "well"), name="bad"))
+    proxy = start(ads_bootstrap(control))
+    assert proxy.get("/").text == "one"
+    control.put(endpoints("web", two), bad_endpoints,
+                routes(direct(200, "new", prefix="/new"), route("/", "web")), bad_routes)
+    control.wait("eds", "NACKED")
+    control.wait("rds", "NACKED")
+    if kind == "xylem":
+        wait_for(lambda: (proxy.get("/").text, proxy.get("/new").text) == ("two", "new"))
+        return
+    assert proxy.get("/").text == "one"
+    if dialect == STATE_OF_THE_WORLD:
+        assert proxy.get("/new").text == "one"
 
-def test_A08_a_bad_resource_keeps_its_last_good_version(stub, start, origin):
+
+def test_A08_a_bad_resource_keeps_its_last_good_version(stub, start, origin, ads_bootstrap):
     control = stub(listener(routes=[route("/", "one")]), static_cluster("one", origin))
     proxy = start(ads_bootstrap(control))
     with Traffic(proxy.port(), expect=["origin"]) as traffic:
@@ -289,8 +332,10 @@ def test_A08_a_bad_new_resource_is_as_if_it_were_not_there(world):
             "serves yet is told elsewhere.",
             envoy="holds the ACK of clusters back until all of them are warm",
             xylem="ACKs at once")
-def test_A09_A10_the_answer_does_not_wait_for_warming(world, kind):
+def test_A09_A10_the_answer_does_not_wait_for_warming(world, silent, kind):
     control, proxy = world
+    silent(control, "rds")
+    silent(control, "eds")
     control.put(rds_listener("waiting", routes="waiting"))
     control.wait("lds")
     proxy.wait_stat("listener_manager.total_listeners_warming", 1)
@@ -299,11 +344,13 @@ def test_A09_A10_the_answer_does_not_wait_for_warming(world, kind):
     if kind == "xylem":
         control.wait("cds")
         assert proxy.stat("cluster_manager.warming_clusters") == 1
+    else:
+        assert control.status("cds")["status"] == "SENT"
 
 
-def test_A11_an_error_for_a_resource_keeps_what_is_held(world):
+def test_A11_an_error_for_a_resource_keeps_what_is_held(world, tell):
     control, proxy = world
-    control.send("rds", version_info="e1", resources=[], resource_errors=[
+    tell(control, "rds", "e1", resource_errors=[
         {"resource_name": {"name": "routes"}, "error_detail": {"code": 13, "message": "no"}}])
     control.wait("rds")
     assert proxy.get("/").text == "v1"
@@ -312,16 +359,19 @@ def test_A11_an_error_for_a_resource_keeps_what_is_held(world):
 @difference("Rule A11: NOT_FOUND for one resource says at once that it does not exist.",
             envoy="ignores resource_errors and waits for the fetch to time out",
             xylem="goes on without the resource")
-def test_A11_not_found_ends_the_waiting(world, kind):
+def test_A11_not_found_ends_the_waiting(world, tell, silent, kind):
     control, proxy = world
+    silent(control, "rds")
     control.put(rds_listener("second", routes="more"))
     control.wait("lds")
     proxy.wait_stat("listener_manager.total_listeners_warming", 1)
-    control.send("rds", version_info="e1", resources=[], resource_errors=[
+    tell(control, "rds", "e1", resource_errors=[
         {"resource_name": {"name": "more"}, "error_detail": {"code": 5, "message": "none"}}])
     control.wait("rds")
     if kind == "xylem":
         assert proxy.get("/", name="second").status == 404
+    else:
+        assert proxy.stat("listener_manager.total_listeners_warming") == 1
     assert proxy.get("/").text == "v1"
 
 
@@ -352,6 +402,7 @@ def test_A13_an_unreadable_response_is_no_ack(world):
     wait_for(lambda: proxy.get("/").text == "v2", what="updates on the new stream")
 
 
+@only_world("D01, D07: a request says what changed")
 def test_W01_each_request_carries_all_names(world):
     control, _ = world
     control.put(rds_listener("second", routes="more"), routes(direct(200, "more"), name="more"))
@@ -359,26 +410,27 @@ def test_W01_each_request_carries_all_names(world):
              what="a request with both names")
 
 
-def test_W01_a_name_nobody_needs_is_dropped(stub, start):
+def test_W01_a_name_nobody_needs_is_dropped(stub, start, ads_bootstrap):
     control = stub(rds_listener(), routes(direct(200, "v1")))
     start(ads_bootstrap(control), args=["--drain-time-s", "1"])
     control.put(rds_listener("second", routes="more"), routes(direct(200, "more"), name="more"))
-    wait_for(lambda: sorted(control.requests("rds")[-1]["resource_names"]) == ["more", "routes"],
-             what="a request with both names")
+    wait_for(lambda: wanted(control, "rds") == ["more", "routes"], what="both names")
     control.change(remove=[("lds", "second"), ("rds", "more")])
-    wait_for(lambda: control.requests("rds")[-1]["resource_names"] == ["routes"],
-             what="a request with the name left")
+    wait_for(lambda: wanted(control, "rds") == ["routes"], what="the name that is left")
 
 
-def test_W02_a_new_cluster_extends_the_eds_request(world, origin):
+def test_W02_a_new_cluster_extends_the_eds_request(world, origin, dialect):
     control, _ = world
     nonce = control.responses("eds")[-1]["nonce"]
     count = len(control.requests("eds"))
     control.put(eds_cluster("two"), endpoints("two", origin))
     requests = control.wait_requests("eds", count + 1)[count:]
-    more = next(r for r in requests if "two" in r["resource_names"])
-    assert sorted(more["resource_names"]) == ["one", "two"]
+    more = next(r for r in requests if "two" in (names_of(r) or []))
+    assert wanted(control, "eds") == ["one", "two"]
     assert "error_detail" not in more
+    if dialect != STATE_OF_THE_WORLD:  # D01
+        return
+    assert sorted(more["resource_names"]) == ["one", "two"]
     assert more["response_nonce"]
     if more["response_nonce"] == nonce:
         assert more["version_info"]
@@ -392,8 +444,7 @@ def test_W03_a_change_of_names_is_not_read_as_a_nack(world, origins):
     control.put(endpoints("one", two))
     control.put(eds_cluster("three"), endpoints("three", three))
     wait_for(lambda: control.status("eds")["status"] == "ACKED"
-             and sorted(control.requests("eds")[-1]["resource_names"]) == ["one", "three"],
-             what="both names in an ACK")
+             and wanted(control, "eds") == ["one", "three"], what="both names, and an ACK")
     assert not [r for r in control.requests("eds") if r["meaning"] == "nack"]
     control.put(routes(route("/three", "three"), route("/", "one")))
     control.wait("rds")
@@ -404,17 +455,17 @@ def test_W03_a_change_of_names_is_not_read_as_a_nack(world, origins):
 def test_W04_listeners_and_clusters_are_asked_for_by_wildcard(world):
     control, _ = world
     for kind in ["cds", "lds"]:
-        assert control.requests(kind)[0]["resource_names"] in ([], ["*"])
+        assert not names_of(control.requests(kind)[0]) or wanted(control, kind) == ["*"]
 
 
-def test_W05_an_empty_list_asks_for_nothing(world, origin):
-    """The last name is dropped by a request without names, which is no wildcard then."""
+def test_W05_an_empty_list_asks_for_nothing(world, tell, origin):
+    """The last name is dropped (in the state of the world by a request without names, which is no
+    wildcard then)."""
     control, proxy = world
     control.remove("cds", "one")
     control.wait("cds")
-    wait_for(lambda: control.requests("eds")[-1]["resource_names"] == [],
-             what="the EDS name to be dropped")
-    control.send("eds", version_info="unasked", resources=[endpoints("one", origin)])
+    wait_for(lambda: wanted(control, "eds") == [], what="the EDS name to be dropped")
+    tell(control, "eds", "unasked", endpoints("one", origin))
     control.put(routes(direct(200, "v2")))
     control.wait("rds")
     wait_for(lambda: proxy.get("/").text == "v2", what="the responses to be read")
@@ -422,7 +473,7 @@ def test_W05_an_empty_list_asks_for_nothing(world, origin):
                    for c in proxy.config_dump("?include_eds"))
 
 
-def test_W07_other_types_are_never_asked_for_without_names(stub, start):
+def test_W07_other_types_are_never_asked_for_without_names(stub, start, ads_bootstrap):
     control = stub(listener(routes=[direct(200)]))
     proxy = start(ads_bootstrap(control))
     control.wait("lds")
@@ -434,35 +485,36 @@ def test_W08_what_nobody_needs_is_forgotten(world):
     control, proxy = world
     control.remove("cds", "one")
     control.wait("cds")
-    wait_for(lambda: control.requests("eds")[-1]["resource_names"] == [],
-             what="the EDS name to be dropped")
+    wait_for(lambda: wanted(control, "eds") == [], what="the EDS name to be dropped")
     assert not any("dynamic_active_clusters" in c for c in proxy.config_dump())
 
 
-def test_W09_a_missing_resource_may_come_later(stub, start):
+def test_W09_a_missing_resource_may_come_later(stub, start, tell, silent, ads_bootstrap):
     control = stub(rds_listener())
+    silent(control, "rds")
     proxy = start(ads_bootstrap(control), ready=False)
     control.wait("lds")
     wait_for(lambda: control.requests("rds"), what="the request for routes")
-    control.send("rds", version_info="none", resources=[], resource_errors=[
+    tell(control, "rds", "none", resource_errors=[
         {"resource_name": {"name": "routes"}, "error_detail": {"code": 5, "message": "not yet"}}])
     control.wait("rds")
+    control.clear_faults()
     control.put(routes(direct(200, "late")))
     control.wait("rds")
     wait_for(lambda: proxy.get("/").text == "late", what="the late routes")
 
 
-def test_W10_names_may_come_in_several_responses(world, origins):
+def test_W10_names_may_come_in_several_responses(world, tell, silent, origins):
     control, proxy = world
+    silent(control, "eds")
     two, three = origins("two", "three")
     control.put(eds_cluster("two"), eds_cluster("three"))
     proxy.wait_stat("cluster_manager.warming_clusters", 2)
-    wait_for(lambda: len(control.requests("eds")[-1]["resource_names"]) == 3,
-             what="the request for both")
-    control.send("eds", version_info="x1", resources=[endpoints("three", three)])
+    wait_for(lambda: len(wanted(control, "eds")) == 3, what="the request for both")
+    tell(control, "eds", "x1", endpoints("three", three))
     control.wait("eds")
     assert proxy.stat("cluster_manager.warming_clusters") == 1
-    control.send("eds", version_info="x2", resources=[endpoints("two", two)])
+    tell(control, "eds", "x2", endpoints("two", two))
     control.wait("eds")
     proxy.wait_stat("cluster_manager.warming_clusters", 0)
     control.put(routes(route("/two", "two"), route("/three", "three")))
