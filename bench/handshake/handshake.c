@@ -2,10 +2,12 @@
  * server talk over memory; only the thread's CPU within the server's calls is counted, SSL_new()
  * and SSL_free() included. No proxy with this library can be cheaper.
  *
- *     handshake --cert CHAIN --key KEY [--count N] [--resume]
+ *     handshake --cert CHAIN --key KEY [--count N] [--rate N] [--resume]
  *               [--ca CA --client-cert C --client-key K]
  *
- * With --ca the client must show a certificate, which is verified as SSL_CTX does it by itself.
+ * With --rate it sleeps between them, so that there are as many a second: what a processor forgets
+ * meanwhile is in the figure then. With --ca the client must show a certificate, which is verified
+ * as SSL_CTX does it by itself.
  * Prints one line of JSON. */
 #include <getopt.h>
 #include <openssl/bio.h>
@@ -20,7 +22,7 @@
 
 static struct {
     const char *cert, *key, *ca, *client_cert, *client_key;
-    int count;
+    int count, rate;
     bool resume;
 } options = {.count = 2000};
 
@@ -138,11 +140,15 @@ static bool one(void)
 
 static void parse(int argc, char **argv)
 {
-    static const struct option known[] = {
-        {"cert", required_argument, NULL, 'c'},       {"key", required_argument, NULL, 'k'},
-        {"ca", required_argument, NULL, 'a'},         {"client-cert", required_argument, NULL, 'C'},
-        {"client-key", required_argument, NULL, 'K'}, {"count", required_argument, NULL, 'n'},
-        {"resume", no_argument, NULL, 'r'},           {0}};
+    static const struct option known[] = {{"cert", required_argument, NULL, 'c'},
+                                          {"key", required_argument, NULL, 'k'},
+                                          {"ca", required_argument, NULL, 'a'},
+                                          {"client-cert", required_argument, NULL, 'C'},
+                                          {"client-key", required_argument, NULL, 'K'},
+                                          {"count", required_argument, NULL, 'n'},
+                                          {"rate", required_argument, NULL, 'R'},
+                                          {"resume", no_argument, NULL, 'r'},
+                                          {0}};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         const char **text = c == 'c'   ? &options.cert
                             : c == 'k' ? &options.key
@@ -154,6 +160,8 @@ static void parse(int argc, char **argv)
             *text = optarg;
         else if (c == 'n')
             options.count = atoi(optarg);
+        else if (c == 'R')
+            options.rate = atoi(optarg);
         else if (c == 'r')
             options.resume = true;
         else
@@ -165,16 +173,29 @@ static void parse(int argc, char **argv)
     }
 }
 
+/* Until the i-th is due, all counted from begin_ns. */
+static void pause_before(int i, uint64_t begin_ns)
+{
+    uint64_t due = begin_ns + (uint64_t)i * 1000000000u / (unsigned)options.rate;
+    struct timespec t = {(time_t)(due / 1000000000u), (long)(due % 1000000000u)};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+}
+
 int main(int argc, char **argv)
 {
     int reused = 0;
+    struct timespec begin;
     parse(argc, argv);
     make_contexts();
     for (int i = 0; i < options.count / 20 + 2; i++)
         one();
     spent_ns = 0;
-    for (int i = 0; i < options.count; i++)
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (int i = 0; i < options.count; i++) {
+        if (options.rate > 0)
+            pause_before(i, (uint64_t)begin.tv_sec * 1000000000u + (uint64_t)begin.tv_nsec);
         reused += one();
+    }
     printf("{\"count\": %d, \"resumed\": %d, \"cpu_us\": %.2f}\n", options.count, reused,
            (double)spent_ns / options.count / 1000);
     SSL_SESSION_free(session);

@@ -126,10 +126,10 @@ def contender(bench, proxy, files, sort):
     return take
 
 
-def half(files, sort, count):
+def half(files, sort, count, *more):
     """The command that does the same handshakes in memory."""
     words = [tool("handshake"), "--cert", files.server.chain_path, "--key", files.server.key_path,
-             "--count", count]
+             "--count", count, *more]
     if sort == "resumed":
         words += ["--resume"]
     if sort == "mutual":
@@ -138,11 +138,11 @@ def half(files, sort, count):
     return words
 
 
-def in_memory(files, sort):
-    """A sample of the server's half, with nothing around it."""
+def in_memory(files, sort, *more):
+    """A sample of the server's half, with nothing around it, or nothing but sleep."""
     def take():
         done = subprocess.run(
-            ["taskset", "-c", str(cpus()[PROXY_CPU]), *map(str, half(files, sort, 1000))],
+            ["taskset", "-c", str(cpus()[PROXY_CPU]), *map(str, half(files, sort, 1000, *more))],
             capture_output=True, text=True, check=True)
         told = json.loads(done.stdout)
         return {"user_us": told["cpu_us"], "cpu_us": told["cpu_us"], "noisy": False}
@@ -210,16 +210,19 @@ def one_sort(report, options, bench, sort):
     names = [n for n in ratios.available() if n != "floor"]
     found = ratios.rounds(sort, {
         **{n: contender(bench, start(bench, n, files, sort), files, sort) for n in names},
-        "memory": in_memory(files, sort)}, options.rounds)
+        "memory": in_memory(files, sort), "paced": in_memory(files, sort, "--rate", RATE)},
+        options.rounds)
     section = "handshakes"
     report.add(section, f"CPU of a handshake, {sort}, {RATE}/s",
                ratios.medians({n: found[n] for n in names}, "cpu_us"), "µs")
     ratios.against(report, section, f"... {sort}, ratio", found, "cpu_us", names)
     # Ticks of 10 ms: of all rounds together
-    user = {n: sum(s["user_us"] for s in found[n]) / len(found[n]) for n in [*names, "memory"]}
-    share = user["memory"] / user["xylem"]
+    user = {n: sum(s["user_us"] for s in found[n]) / len(found[n])
+            for n in [*names, "memory", "paced"]}
+    share, paced = user["memory"] / user["xylem"], user["paced"] / user["xylem"]
     say(f"  {sort}: in memory {user['memory']:.1f} µs, ours {user['xylem']:.1f} µs of user CPU")
     report.add(section, f"user CPU of a handshake, {sort}", user, "µs")
     report.add(section, f"... {sort}, the server's half in memory to ours", {"xylem": share}, "",
                f"≥ {SHARE}", share >= SHARE)
+    report.add(section, f"... {sort}, the same at {RATE}/s, with sleep between", {"xylem": paced})
     exact_rows(report, bench, files, sort)

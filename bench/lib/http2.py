@@ -205,6 +205,7 @@ def idle_upstream(exact, bench):
 # Beside the peers
 
 RATE, CONNECTIONS, HELD = 6000, 4, (0, 500, 1000, 2000)
+RESTED = 12.0   # seconds without a stream, after which a connection has given back what it does not need
 
 
 def http2(report, options):
@@ -235,7 +236,7 @@ def idle(report, bench):
             hold = bench.talker("hold", proxy.port, connections=count, at_once=20, **load_of(pair))
             if hold.answer()["held"] != count:
                 raise BenchError(f"{name} does not hold {count} connections")
-            points.append((count, measure.settled_pss_kib(proxy.pid)))
+            points.append((count, measure.settled_pss_kib(proxy.pid, idle=RESTED)))
             bench.end(hold)
         each[name] = measure.slope(points)[0]
         say(f"  {name}: {points}")

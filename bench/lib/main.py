@@ -36,6 +36,8 @@ def parse():
     parser.add_argument("--size", type=int, default=10000,
                         help="clusters and routes of start, push and churn (10000); with --keep, to "
                              "try them")
+    parser.add_argument("--seconds", type=int, default=4,
+                        help="of each run of churn; there are three (4)")
     parser.add_argument("--keep", action="store_true", help="print only, store nothing")
     options = parser.parse_args()
     for name in options.sections:

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -57,6 +58,31 @@ def wait_for(condition, what, bound=20.0, pause=0.01):
             raise BenchError(f"waited {bound:g} s in vain for {what}")
         time.sleep(pause)
     return value
+
+
+def yield_to_others(pid):
+    """All threads of a process, and those to come, run when nobody else wants the CPU: what the load
+    measures is the proxy, not who makes its changes on the load's CPU."""
+    for task in os.listdir(f"/proc/{pid}/task"):
+        os.sched_setscheduler(int(task), os.SCHED_IDLE, os.sched_param(0))
+
+
+def behind_the_load(function):
+    """function() in a thread of its own that gives way to the load: its value, or what it raised."""
+    found = {}
+
+    def run():
+        os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
+        try:
+            found["value"] = function()
+        except BaseException as error:      # pylint: disable=broad-except
+            found["error"] = error
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if "error" in found:
+        raise found["error"]
+    return found["value"]
 
 
 def accepts(port):

@@ -14,7 +14,8 @@ import urllib.request
 import measure
 import peers
 import wire
-from processes import LOAD_CPU, PROXY_CPU, Bench, Process, free_port, say, tool, wait_for
+from processes import (LOAD_CPU, PROXY_CPU, Bench, Process, behind_the_load, free_port, say, tool,
+                       wait_for, yield_to_others)
 
 from harness import certs
 from harness.config import add_header, direct, route, socket_address
@@ -111,6 +112,7 @@ class Place:
         self.control.dialect = dialect
         bench.add(self.control)
         self.control.start(120)
+        yield_to_others(self.control.process.pid)
 
     def resources(self):
         """The world; a static cluster whose endpoint can be moved; a listener with a certificate;
@@ -349,14 +351,14 @@ def push_kind(place, changes, kind):
     for turn in range(1, TURNS + 1):
         made = resources(turn)
         probe.tell(text(turn))
-        nonces.append([place.control.push(*one) for one in made])
+        nonces.append(behind_the_load(lambda parts=made: [place.control.push(*one) for one in parts]))
         answer = probe.answer()
         seen.append(answer["seen_ns"])
         failed += answer["failed"] > 0
     told = place.control.told([n for turn in nonces for n in turn])
     place.bench.end(probe)
-    served = [(s / 1000 - told[n[0]][0]) / 1000 for s, n in zip(seen, nonces)]
-    acked = [(told[n[-1]][1] - told[n[0]][0]) / 1000 for n in nonces]
+    served = [(s / 1000 - told[n[-1]][0]) / 1000 for s, n in zip(seen, nonces)]
+    acked = [(told[n[-1]][1] - told[n[-1]][0]) / 1000 for n in nonces]
     return served, acked, failed
 
 
@@ -404,7 +406,8 @@ def churn_in(report, options, section, dialect):
             place.control.seq = 0
             for _ in range(3):
                 for rate in (0, 10, 100):
-                    found.setdefault((name, rate), []).append(churn_once(place, proxy, rate))
+                    found.setdefault((name, rate), []).append(
+                        churn_once(place, proxy, rate, options.seconds))
             place.bench.end(proxy)
     with_place(options.size, at_size, dialect=dialect)
     names = available()
@@ -423,24 +426,29 @@ def churn_in(report, options, section, dialect):
                    lag["xylem"] <= 50)
 
 
-def churn_once(place, proxy, rate):
+def churn_once(place, proxy, rate, seconds):
     """One run of load with so many updates a second."""
-    seconds = 4
     words = [tool("load"), "run", "--port", place.port, "--rate", 1000, "--seconds", seconds,
              "--path", f"/c{place.world.middle}/"]
     load = Process("load", place.bench.home("load"), words, LOAD_CPU, stdout=-1, text=True)
-    changes, nonces, number, begun = Churned(place), [], 0, time.monotonic()
-    while rate and time.monotonic() - begun < seconds - 0.2:
-        cluster = f"c{number * 7 % place.world.size}"
-        nonces += [place.control.push(*one) for one in changes.endpoint(number, cluster)]
-        number += 1
-        time.sleep(max(0.0, begun + number / rate - time.monotonic()))
+    nonces = behind_the_load(lambda: change_endpoints(place, rate, seconds - 0.2)) if rate else []
     told = json.loads(load.popen.communicate()[0])
-    answers = place.control.told(nonces) if nonces else {}
+    answers = place.control.told(nonces, 30 + 10 * seconds) if nonces else {}   # who is late, says so
     told["lag_ms"] = [(b - a) / 1000 for a, b in answers.values()]
     say(f"  {proxy.name}, {rate} updates a second ({len(nonces)} done): p99 {told['p99_us']:.0f} µs, "
         f"failed {told['failed']}")
     return told
+
+
+def change_endpoints(place, rate, seconds):
+    """So many updates a second for so long: their nonces."""
+    changes, nonces, number, begun = Churned(place), [], 0, time.monotonic()
+    while time.monotonic() - begun < seconds:
+        cluster = f"c{number * 7 % place.world.size}"
+        nonces += [place.control.push(*one) for one in changes.endpoint(number, cluster)]
+        number += 1
+        time.sleep(max(0.0, begun + number / rate - time.monotonic()))
+    return nonces
 
 
 # manager: an HTTP connection manager changes under 200 live connections
