@@ -319,6 +319,8 @@ static void handshake(struct connection *c)
     }
     c->state = OPEN;
     timer_stop(&c->timer);
+    if (c->transport->opened) /* a signature takes long, and all of it may be one turn */
+        loop_update_now(connection_loop(c));
     c->times.done_us1 = since_begun_us1(c);
     if (c->ops->on_connected)
         c->ops->on_connected(c);

@@ -59,5 +59,7 @@ struct tap {
     int fail_read, fail_write;  /* errno to answer with */
     unsigned handshakes_left;   /* IO_AGAIN that many times */
     bool fail_handshake;
+    uint64_t handshake_ns; /* how long it takes, in the turn where it succeeds */
+    uint64_t handshake_end_ns;
 };
 struct transport *tap_init(struct tap *t, struct transport *inner);

@@ -410,6 +410,23 @@ START_TEST(handshake_steps)
 }
 END_TEST
 
+/* Of a peer that answers fast, all of a handshake fits into one turn. */
+START_TEST(time_that_a_handshake_took)
+{
+    struct transport *ends[2];
+
+    transport_pair_new(f.loop, f.pool, 0, ends);
+    struct transport *ta = tap_init(&tap_a, ends[0]), *tb = tap_init(&tap_b, ends[1]);
+    tap_a.handshake_ns = 50000;
+    a.conn = connection_new(f.loop, f.pool, ta, &peer_ops, &a);
+    b.conn = connection_new(f.loop, f.pool, tb, &peer_ops, &b);
+    RUN_UNTIL(&f, a.connected);
+    const struct connection_times *times = connection_times(a.conn);
+    ck_assert_uint_gt(connection_time_ns(times, times->done_us1) + 1000, tap_a.handshake_end_ns);
+    ck_assert_uint_ge(loop_now_ns(f.loop), tap_a.handshake_end_ns);
+}
+END_TEST
+
 START_TEST(new_owner_sees_the_rest)
 {
     struct peer second = {0};
@@ -465,6 +482,7 @@ static void add_all(TCase *t)
     tcase_add_loop_test(t, closing_another_is_told_at_the_end_of_the_turn, 0, 2);
     tcase_add_loop_test(t, new_owner_sees_the_rest, 0, 2);
     tcase_add_test(t, handshake_steps);
+    tcase_add_test(t, time_that_a_handshake_took);
     tcase_add_test(t, abort_is_a_reset);
     tcase_add_test(t, connect_refused);
     tcase_add_test(t, connect_timeout);
