@@ -15,6 +15,7 @@
 #include "config/runtime.h"
 #include "config/wire.h"
 #include "dataplane/net/loop.h"
+#include "main/cpus.h"
 #include "main/dial.h"
 #include "main/file_watch.h"
 #include "main/post_call.h"
@@ -523,6 +524,7 @@ static void *thread_main(void *arg)
 {
     struct config_thread *c = arg;
     pthread_setname_np(pthread_self(), "config");
+    cpus_give_way(); /* and so do gRPC's */
     loop_run(c->loop);
     return NULL;
 }

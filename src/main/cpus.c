@@ -28,3 +28,12 @@ unsigned cpus_available(void)
         n = limit;
     return n ? n : 1;
 }
+
+/* An operator's own choice (chrt) stays. A kernel that refuses is none of our trouble: then it is as
+ * it was. */
+void cpus_give_way(void)
+{
+    static const struct sched_param none;
+    if (sched_getscheduler(0) == SCHED_OTHER)
+        (void)sched_setscheduler(0, SCHED_BATCH, &none);
+}

@@ -14,6 +14,7 @@
 #include "dataplane/net/chunk.h"
 #include "dataplane/upstream/cluster_manager.h"
 #include "filters/registry.h"
+#include "main/cpus.h"
 #include "main/post_call.h"
 #include "main/server_internal.h"
 #include "main/tls_factory.h"
@@ -384,7 +385,6 @@ bool server_run(struct server *s, struct error *err)
     tell_report(s);
     if (!enter_sandbox(s, err))
         return false;
-    access_log_writer_start(s->access_log);
     watch_signals(s);
     for (unsigned i = 0; i < s->n_workers; i++)
         worker_thread_run(s->workers[i], config_thread_node(s->config));
@@ -392,6 +392,8 @@ bool server_run(struct server *s, struct error *err)
     timer_start(&s->second, SECOND_MS);
     LOG(LOG_MAIN, LOG_INFO, "starting main dispatch loop");
     watchdog_start(s->watchdog);
+    cpus_give_way();
+    access_log_writer_start(s->access_log);
     loop_run(s->loop);
     watchdog_stop(s->watchdog);
     LOG(LOG_MAIN, LOG_INFO, "main dispatch loop exited");

@@ -130,6 +130,7 @@ static struct log_file *next_with_work(struct access_log_writer *s)
 static void *run(void *arg)
 {
     struct access_log_writer *s = arg;
+    pthread_setname_np(pthread_self(), "access_log");
     pthread_mutex_lock(&s->lock);
     for (;;) {
         struct log_file *f = next_with_work(s);

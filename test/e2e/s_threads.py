@@ -1,0 +1,48 @@
+"""How the threads of a proxy share the CPUs that they have."""
+import os
+from pathlib import Path
+
+import pytest
+
+from harness import route
+from harness.xds import ads_bootstrap, eds_cluster, endpoints, rds_listener, routes
+
+only_xylem = pytest.mark.only("xylem", "Envoy's threads are all alike")
+
+
+def policies(proxy):
+    """Name of a thread -> its policy: all of that name."""
+    found = {}
+    for task in Path(f"/proc/{proxy.process.pid}/task").iterdir():
+        name = (task / "comm").read_text().strip()
+        found.setdefault(name, set()).add(os.sched_getscheduler(int(task.name)))
+    return found
+
+
+def configured(stub, start, origin):
+    control = stub(rds_listener(), routes(route("/", "one")), eds_cluster("one"),
+                   endpoints("one", origin))
+    proxy = start(ads_bootstrap(control), concurrency=2)
+    assert proxy.get("/").text == "origin"
+    return policies(proxy)
+
+
+@only_xylem
+def test_changes_give_way_to_requests(stub, start, origin):
+    seen = configured(stub, start, origin)
+    at_once = {"wrk:worker_0", "wrk:worker_1", "watchdog"}
+    assert {"config", "access_log", "event_engine", *at_once} < set(seen)
+    assert {name for name, how in seen.items() if how == {os.SCHED_OTHER}} == at_once
+    assert all(how == {os.SCHED_BATCH} for name, how in seen.items() if name not in at_once), seen
+
+
+@only_xylem
+@pytest.mark.parametrize("policy", [os.SCHED_BATCH, os.SCHED_IDLE])
+def test_what_the_operator_has_chosen_stays(stub, start, origin, policy):
+    before = os.sched_getscheduler(0)
+    os.sched_setscheduler(0, policy, os.sched_param(0))
+    try:
+        seen = configured(stub, start, origin)
+    finally:
+        os.sched_setscheduler(0, before, os.sched_param(0))
+    assert all(how == {policy} for how in seen.values()), seen
