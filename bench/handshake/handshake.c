@@ -4,11 +4,13 @@
  *
  *     handshake --cert CHAIN --key KEY [--count N] [--rate N] [--resume]
  *               [--ca CA --client-cert C --client-key K]
+ *     handshake --cert CHAIN --key KEY [--ca CA] --serve PORT
  *
  * With --rate it sleeps between them, so that there are as many a second: what a processor forgets
  * meanwhile is in the figure then. With --ca the client must show a certificate, which is verified
  * as SSL_CTX does it by itself.
- * Prints one line of JSON. */
+ * Prints one line of JSON. With --serve it is the server of another's handshakes, over sockets: what
+ * the system calls between make of them is in that figure. */
 #include <getopt.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -20,9 +22,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "serve.h"
+
 static struct {
     const char *cert, *key, *ca, *client_cert, *client_key;
-    int count, rate;
+    int count, rate, port;
     bool resume;
 } options = {.count = 2000};
 
@@ -72,7 +76,8 @@ static void make_contexts(void)
         give_up(options.ca);
     SSL_CTX_set_verify(server, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     SSL_CTX_set_client_CA_list(server, SSL_load_client_CA_file(options.ca));
-    present(client, options.client_cert, options.client_key);
+    if (options.client_cert)
+        present(client, options.client_cert, options.client_key);
 }
 
 /* True: this side is done. */
@@ -148,6 +153,7 @@ static void parse(int argc, char **argv)
                                           {"count", required_argument, NULL, 'n'},
                                           {"rate", required_argument, NULL, 'R'},
                                           {"resume", no_argument, NULL, 'r'},
+                                          {"serve", required_argument, NULL, 'p'},
                                           {0}};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         const char **text = c == 'c'   ? &options.cert
@@ -162,6 +168,8 @@ static void parse(int argc, char **argv)
             options.count = atoi(optarg);
         else if (c == 'R')
             options.rate = atoi(optarg);
+        else if (c == 'p')
+            options.port = atoi(optarg);
         else if (c == 'r')
             options.resume = true;
         else
@@ -187,6 +195,8 @@ int main(int argc, char **argv)
     struct timespec begin;
     parse(argc, argv);
     make_contexts();
+    if (options.port)
+        serve(server, options.port);
     for (int i = 0; i < options.count / 20 + 2; i++)
         one();
     spent_ns = 0;

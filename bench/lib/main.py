@@ -32,12 +32,12 @@ def parse():
     parser.add_argument("--gate", metavar="PARTS", nargs="?", const=",".join(exact.PARTS),
                         help="exact, Xylem alone: TAP against bench/expected.json; parts: "
                              + ",".join(exact.PARTS))
-    parser.add_argument("--rounds", type=int, default=12, help="pairs of each ratio (12)")
+    parser.add_argument("--rounds", type=int, default=12,
+                        help="pairs of each ratio (12); of churn those of Xylem, the others have 3")
     parser.add_argument("--size", type=int, default=10000,
                         help="clusters and routes of start, push and churn (10000); with --keep, to "
                              "try them")
-    parser.add_argument("--seconds", type=int, default=4,
-                        help="of each run of churn; there are three (4)")
+    parser.add_argument("--seconds", type=int, default=10, help="of each run of churn (10)")
     parser.add_argument("--keep", action="store_true", help="print only, store nothing")
     options = parser.parse_args()
     for name in options.sections:

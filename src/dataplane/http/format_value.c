@@ -329,6 +329,13 @@ static NOINLINE bool add_environment(struct strbuf *out, struct bytes variable)
     return add(out, value ? bytes_of(value) : BYTES("-")); /* text, also in JSON */
 }
 
+/* The list of operators (config/format.h) has both sides in the same order. */
+enum { DOWNSTREAM_AFTER_UPSTREAM =
+           FORMAT_DOWNSTREAM_WIRE_BYTES_SENT - FORMAT_UPSTREAM_WIRE_BYTES_SENT };
+_Static_assert(FORMAT_DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED ==
+                   FORMAT_UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED + DOWNSTREAM_AFTER_UPSTREAM,
+               "order");
+
 /* Those of HTTP/2 are not known when a request is logged: its frames may be made later. */
 static bool wire_value(const struct stream *s, unsigned op, struct strbuf *out)
 {
@@ -338,13 +345,13 @@ static bool wire_value(const struct stream *s, unsigned op, struct strbuf *out)
     if (upstream ? i->has_upstream_address && i->upstream_protocol == PROTOCOL_HTTP2
                  : i->log_type != ACCESS_LOG_NOT_SET && s->request.protocol == PROTOCOL_HTTP2)
         return false;
-    switch (op - (upstream ? FORMAT_UPSTREAM_WIRE_BYTES_SENT : FORMAT_DOWNSTREAM_WIRE_BYTES_SENT)) {
-    case 0:
+    switch (upstream ? op : op - DOWNSTREAM_AFTER_UPSTREAM) {
+    case FORMAT_UPSTREAM_WIRE_BYTES_SENT:
         return add_u64(out, w->sent);
-    case 1:
+    case FORMAT_UPSTREAM_WIRE_BYTES_RECEIVED:
         return add_u64(out, w->received);
-    case 2: /* HTTP/1 does not compress fields */
-    case 4:
+    case FORMAT_UPSTREAM_HEADER_BYTES_SENT:
+    case FORMAT_UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT: /* HTTP/1 does not compress fields */
         return add_u64(out, w->fields_sent);
     default:
         return add_u64(out, wire_bytes_fields_received(w));
