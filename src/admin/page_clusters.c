@@ -40,7 +40,7 @@ static void host_stats(const struct host *h, struct host_stat out[HOST_STATS])
     const struct host_stat all[HOST_STATS] = {
         {"cx_active", s->cx_active, true},    {"cx_connect_fail", s->cx_connect_fail, false},
         {"cx_total", s->cx_total, false},     {"rq_active", s->rq_active, true},
-        {"rq_error", s->rq_error, false},     {"rq_pending_active", 0, true},
+        {"rq_error", s->rq_error, false},     {"rq_pending_active", s->rq_pending_active, true},
         {"rq_success", s->rq_success, false}, {"rq_timeout", s->rq_timeout, false},
         {"rq_total", s->rq_total, false}};
     memcpy(out, all, sizeof(all));

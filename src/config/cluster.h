@@ -254,7 +254,7 @@ struct host_state;
  * /clusters. */
 struct host_use {
     _Atomic uint32_t holds; /* pools and attempts of workers */
-    _Atomic uint32_t rq_active, cx_active;
+    _Atomic uint32_t rq_active, rq_pending_active, cx_active;
     _Atomic uint64_t cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout;
     struct host_state *next_retired; /* config thread */
 };

@@ -1,5 +1,6 @@
 """Circuit breakers: what is over the limit is answered at once."""
 import contextlib
+import re
 
 import pytest
 
@@ -12,6 +13,11 @@ def limited(start, origin, tmp_path=None, **thresholds):
     return start(bootstrap([http_listener(routes=[route("/", "one")], access_log=log)],
                            [cluster("one", origin, circuit_breakers={"thresholds": [
                                {"track_remaining": True, **thresholds}]})]))
+
+
+def of_host(proxy, name):
+    """A statistic of the one host of a cluster, as /clusters tells it."""
+    return int(re.search(rf"^one::127.*::{name}::(\d+)$", proxy.admin("/clusters").text, re.M).group(1))
 
 
 OVERFLOW = "upstream connect error or disconnect/reset before headers. reset reason: overflow"
@@ -64,10 +70,12 @@ def test_max_pending_requests(start, origin):
         origin.wait_requests(1)
         two.write_request(path="/next")
         proxy.wait_stat("cluster.one.upstream_rq_pending_active", 1)
+        assert of_host(proxy, "rq_pending_active") == 1
         answer = proxy.get("/third")
         assert (answer.status, answer.text) == (503, OVERFLOW)
         hold.release()
         assert one.response().status == two.response().status == 200
+    assert of_host(proxy, "rq_pending_active") == of_host(proxy, "rq_error") == 0
 
 
 def test_waiting_request_that_leaves_is_forgotten(start, origin):
@@ -113,6 +121,7 @@ def test_host_of_an_overflow(start, origin, tmp_path, limit, host):
                                      circuit_breakers={"thresholds": [{limit: 0}]})]))
     for _ in range(2):      # the second finds the connection that the first one has made
         assert proxy.get("/").status == 503
+    assert of_host(proxy, "rq_error") == (2 if host else 0)
     proxy.stop()
     told = f"127.0.0.1:{origin.port}" if host else "-"
     assert (tmp_path / "log").read_text() == 2 * f"503 UO {told}\n"

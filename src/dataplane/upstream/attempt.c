@@ -179,6 +179,13 @@ static void on_ready(struct pool_request *r)
     send_all(attempt_of(r));
 }
 
+static void forget_host(struct attempt *a)
+{
+    if (a->host)
+        host_state_release(a->host);
+    a->host = NULL;
+}
+
 static bool get_connection(struct attempt *a, struct conn_pool *pool)
 {
     a->state = ATTEMPT_WAITING;
@@ -191,7 +198,8 @@ static bool get_connection(struct attempt *a, struct conn_pool *pool)
     case POOL_OVERFLOW_ACTIVE:
         attempt_note_upstream(a);
         break;
-    case POOL_OVERFLOW:
+    case POOL_OVERFLOW: /* before it was the host's */
+        forget_host(a);
         break;
     }
     return false;
@@ -421,9 +429,7 @@ void attempt_release(struct attempt *a)
 {
     attempt_reset(a);
     list_remove(&a->link);
-    if (a->host)
-        host_state_release(a->host);
-    a->host = NULL;
+    forget_host(a);
     if (a->cluster)
         cluster_runtime_done(a->cluster);
     a->cluster = NULL;

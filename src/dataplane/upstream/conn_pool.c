@@ -58,6 +58,17 @@ struct conn_pool *conn_pool_new(struct cluster_runtime *c, const struct host *ho
     return p;
 }
 
+static void join_queue(struct conn_pool *p, struct pool_request *r)
+{
+    r->waiting = true;
+    list_push_back(&p->waiting, &r->link);
+    p->n_waiting++;
+    cluster_stat_inc(p->cluster, STAT_UPSTREAM_RQ_PENDING_TOTAL);
+    cluster_stat_inc(p->cluster, STAT_UPSTREAM_RQ_PENDING_ACTIVE);
+    atomic_fetch_add_explicit(&host_state_use(p->host)->rq_pending_active, 1, memory_order_relaxed);
+    breaker_inc(p->cluster, p->priority, BREAKER_PENDING);
+}
+
 static void leave_queue(struct pool_request *r)
 {
     struct conn_pool *p = r->pool;
@@ -65,6 +76,7 @@ static void leave_queue(struct pool_request *r)
     r->waiting = false;
     p->n_waiting--;
     cluster_stat_add(p->cluster, STAT_UPSTREAM_RQ_PENDING_ACTIVE, -1);
+    atomic_fetch_sub_explicit(&host_state_use(p->host)->rq_pending_active, 1, memory_order_relaxed);
     breaker_dec(p->cluster, p->priority, BREAKER_PENDING);
 }
 
@@ -195,12 +207,7 @@ enum pool_result conn_pool_get(struct conn_pool *p, struct pool_request *r)
         cluster_stat_inc(p->cluster, STAT_UPSTREAM_RQ_PENDING_OVERFLOW);
         return POOL_OVERFLOW;
     }
-    r->waiting = true;
-    list_push_back(&p->waiting, &r->link);
-    p->n_waiting++;
-    cluster_stat_inc(p->cluster, STAT_UPSTREAM_RQ_PENDING_TOTAL);
-    cluster_stat_inc(p->cluster, STAT_UPSTREAM_RQ_PENDING_ACTIVE);
-    breaker_inc(p->cluster, p->priority, BREAKER_PENDING);
+    join_queue(p, r);
     connect_more(p);
     return POOL_PENDING;
 }

@@ -169,7 +169,7 @@ void router_charge_failure(struct router *r, struct host_state *host, enum upstr
     if (why == UPSTREAM_MAX_DURATION)
         return;
     const struct stream_error *e = stream_error_get(failure_row(why)->error);
-    router_charge_code(r, e->status, why == UPSTREAM_OVERFLOW ? NULL : host);
+    router_charge_code(r, e->status, host);
 }
 
 void router_fail_with(struct router *r, const struct stream_error *e, unsigned status)
