@@ -9,8 +9,8 @@
  * With --rate it sleeps between them, so that there are as many a second: what a processor forgets
  * meanwhile is in the figure then. With --ca the client must show a certificate, which is verified
  * as SSL_CTX does it by itself.
- * Prints one line of JSON. With --serve it is the server of another's handshakes, over sockets: what
- * the system calls between make of them is in that figure. */
+ * Prints one line of JSON. With --serve it answers another's requests, over sockets: what the
+ * system calls between make of the handshakes is in that figure. */
 #include <getopt.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -145,16 +145,12 @@ static bool one(void)
 
 static void parse(int argc, char **argv)
 {
-    static const struct option known[] = {{"cert", required_argument, NULL, 'c'},
-                                          {"key", required_argument, NULL, 'k'},
-                                          {"ca", required_argument, NULL, 'a'},
-                                          {"client-cert", required_argument, NULL, 'C'},
-                                          {"client-key", required_argument, NULL, 'K'},
-                                          {"count", required_argument, NULL, 'n'},
-                                          {"rate", required_argument, NULL, 'R'},
-                                          {"resume", no_argument, NULL, 'r'},
-                                          {"serve", required_argument, NULL, 'p'},
-                                          {0}};
+    static const struct option known[] = {
+        {"cert", required_argument, NULL, 'c'},       {"key", required_argument, NULL, 'k'},
+        {"ca", required_argument, NULL, 'a'},         {"client-cert", required_argument, NULL, 'C'},
+        {"client-key", required_argument, NULL, 'K'}, {"count", required_argument, NULL, 'n'},
+        {"rate", required_argument, NULL, 'R'},       {"resume", no_argument, NULL, 'r'},
+        {"serve", required_argument, NULL, 'p'},      {0}};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         const char **text = c == 'c'   ? &options.cert
                             : c == 'k' ? &options.key

@@ -116,6 +116,7 @@ static void connect_chain(struct worker *w, const struct listener_entry *e,
     if (early && b->chain->tls)
         transport_tls_prefill(t, early);
     struct http_conn *c = http_conn_accept_over(w, t, &q->remote, e, b);
+    connection_set_local(c->connection, &q->local);
     if (early && early->len > 0)
         connection_prefill(c->connection, early);
 }
@@ -312,7 +313,7 @@ static bool at_connection_limit(const struct listener_entry *e)
 }
 
 void accept_begin(struct accept_list *l, const struct listener_entry *e, int fd,
-                  const struct address *remote)
+                  const struct address *local, const struct address *remote)
 {
     struct worker *w = l->worker;
     if (at_connection_limit(e)) {
@@ -326,8 +327,7 @@ void accept_begin(struct accept_list *l, const struct listener_entry *e, int fd,
         close(fd);
         return;
     }
-    struct chain_query q = {
-        .local = address_local(fd), .remote = *remote, .direct_remote = *remote};
+    struct chain_query q = {.local = *local, .remote = *remote, .direct_remote = *remote};
     if (listener_filters_inspect(&e->listener->filters, q.local.port))
         wait_for_hello(l, e, fd, remote, limited);
     else

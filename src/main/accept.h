@@ -28,4 +28,4 @@ void accept_list_init(struct accept_list *l, struct worker *w);
 void accept_list_fini(struct accept_list *l); /* closes what waits */
 /* Takes over the descriptor. `e` is of the worker's current snapshot. */
 void accept_begin(struct accept_list *l, const struct listener_entry *e, int fd,
-                  const struct address *remote);
+                  const struct address *local, const struct address *remote);

@@ -29,8 +29,7 @@ unsigned cpus_available(void)
     return n ? n : 1;
 }
 
-/* An operator's own choice (chrt) stays. A kernel that refuses is none of our trouble: then it is as
- * it was. */
+/* An operator's own choice (chrt) stays. Where the kernel refuses, all is as it was. */
 void cpus_give_way(void)
 {
     static const struct sched_param none;

@@ -33,7 +33,8 @@ struct worker_listener {
 static void on_accept(struct acceptor *a, int fd, const struct address *remote)
 {
     struct worker_listener *l = a->owner;
-    accept_begin(&l->thread->accepted, l->entry, fd, remote);
+    struct address local = acceptor_local(a, fd);
+    accept_begin(&l->thread->accepted, l->entry, fd, &local, remote);
 }
 
 static void on_exhausted(struct acceptor *a, int error, uint64_t retry_ms)

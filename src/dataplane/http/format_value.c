@@ -330,8 +330,9 @@ static NOINLINE bool add_environment(struct strbuf *out, struct bytes variable)
 }
 
 /* The list of operators (config/format.h) has both sides in the same order. */
-enum { DOWNSTREAM_AFTER_UPSTREAM =
-           FORMAT_DOWNSTREAM_WIRE_BYTES_SENT - FORMAT_UPSTREAM_WIRE_BYTES_SENT };
+enum {
+    DOWNSTREAM_AFTER_UPSTREAM = FORMAT_DOWNSTREAM_WIRE_BYTES_SENT - FORMAT_UPSTREAM_WIRE_BYTES_SENT
+};
 _Static_assert(FORMAT_DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED ==
                    FORMAT_UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED + DOWNSTREAM_AFTER_UPSTREAM,
                "order");

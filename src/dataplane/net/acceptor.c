@@ -47,8 +47,6 @@ static int accept_one(struct acceptor *a)
     if (fd < 0)
         return is_exhaustion(errno) ? errno : -1;
     struct address remote = address_from_sockaddr((struct sockaddr *)&ss, len);
-    if (address_is_ip(&remote))
-        (void)sock_option_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     a->ops->on_accept(a, fd, &remote);
     return 0;
 }
@@ -65,11 +63,21 @@ static void exhausted(struct acceptor *a, int error)
         a->ops->on_exhausted(a, error, a->backoff_ms);
 }
 
+/* Most events bring one connection, and to ask for another is a call in vain. What is left waiting
+ * brings an event in the next turn, or the next but one, and then all are taken. */
+static unsigned how_many(struct acceptor *a)
+{
+    uint64_t turn = loop_front(a->loop)->turns;
+    bool crowded = turn - a->last_turn <= 2;
+    a->last_turn = turn;
+    return crowded ? a->max_per_event : 1;
+}
+
 static void accept_some(struct acceptor *a)
 {
-    unsigned n = 0;
+    unsigned n = 0, most = how_many(a);
     int error = 0;
-    while (error == 0 && n < a->max_per_event && a->disabled == 0) {
+    while (error == 0 && n < most && a->disabled == 0) {
         error = accept_one(a);
         if (error == 0) {
             a->backoff_ms = 0;
@@ -98,10 +106,28 @@ static void on_retry(struct timer *t)
     accept_some(a);
 }
 
+/* What each of its connections has as its local address, if that is known before: not behind a
+ * wildcard, nor where connections to any address come in. */
+static struct address local_of_all(int fd)
+{
+    struct address a = address_local(fd);
+    int transparent = 0;
+    socklen_t len = sizeof(transparent);
+    bool v6 = a.kind == ADDRESS_IPV6;
+    if (!address_is_ip(&a) || address_is_any(&a) ||
+        getsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT,
+                   &transparent, &len) < 0 ||
+        transparent)
+        a.kind = ADDRESS_NONE;
+    return a;
+}
+
 void acceptor_init(struct acceptor *a, struct loop *loop, int fd, unsigned max_per_event,
                    const struct acceptor_ops *ops, void *owner)
 {
-    *a = (struct acceptor){.ops = ops, .owner = owner};
+    *a = (struct acceptor){.ops = ops, .owner = owner, .loop = loop, .local = local_of_all(fd)};
+    a->last_turn = loop_front(loop)->turns;
+    (void)sock_option_int(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* of TCP: its connections inherit it */
     a->max_per_event = max_per_event ? max_per_event : MAX_PER_EVENT;
     a->reserve = open_reserve();
     io_watch_init(&a->watch, loop, fd, on_readable, a);
@@ -139,6 +165,11 @@ void acceptor_fini(struct acceptor *a)
     if (a->reserve >= 0)
         close(a->reserve);
     a->watch.fd = a->reserve = -1;
+}
+
+struct address acceptor_local(const struct acceptor *a, int fd)
+{
+    return a->local.kind != ADDRESS_NONE ? a->local : address_local(fd);
 }
 
 int acceptor_fd(const struct acceptor *a)

@@ -23,6 +23,9 @@ struct acceptor_ops {
 struct acceptor {
     const struct acceptor_ops *ops;
     void *owner;
+    struct loop *loop;
+    struct address local; /* of all of its connections; kind ADDRESS_NONE: each has its own */
+    uint64_t last_turn;   /* of the loop, in which the last event was */
     struct io_watch watch;
     struct timer retry;
     uint64_t backoff_ms;
@@ -41,4 +44,6 @@ void acceptor_resume(struct acceptor *a);
 /* Accepts what the kernel has queued (on_accept is called), then closes: nobody who was connected
  * is lost. */
 void acceptor_fini(struct acceptor *a);
+/* The local address of one that was accepted. */
+struct address acceptor_local(const struct acceptor *a, int fd);
 int acceptor_fd(const struct acceptor *a);

@@ -70,6 +70,7 @@ static void on_turn(struct ev_loop *ev)
     struct loop *loop = ev_userdata(ev);
 
     set_awake(loop, true);
+    loop->core.front.turns++;
     loop_update_now(loop);
     ev_invoke_pending(ev);
     end_turn(loop);

@@ -30,6 +30,7 @@ struct loop_front {
     uint64_t wall_ns;         /* 0: not read in this turn */
     struct timer_place *heap; /* the queue of timers: by key_ns, then seq */
     struct list defers[2];    /* by enum defer_stage */
+    uint64_t turns;           /* that have begun */
 };
 static inline struct loop_front *loop_front(const struct loop *loop)
 {

@@ -37,6 +37,7 @@ static bool turn(struct loop *loop)
     struct loop_core *core = &loop->core;
     bool busy;
 
+    core->front.turns++;
     loop_update_now(loop);
     busy = !list_empty(&core->mailbox) || loop_core_next_timer(core) <= core->front.now_ns ||
            !list_empty(&core->front.defers[DEFER_FLUSH]) ||
