@@ -277,6 +277,19 @@ def test_end_of_a_closing_connection_is_told_at_once(start, origin, kind):
     assert took < 0.4 if kind == "xylem" else took > 0.3
 
 
+@pytest.mark.parametrize("method, body", [("GET", None), ("POST", b"all of it")])
+def test_who_sends_no_more_is_not_waited_for(start, origin, method, body):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")],
+                                           delayed_close_timeout="60s")],
+                            [cluster("one", origin)]))
+    with proxy.client() as client:
+        answer = client.request(method, "/", body=body, headers=[("connection", "close")])
+        assert (answer.status, answer.text) == (200, "origin")
+        proxy.wait_stat("http.ingress.downstream_cx_active", 0)
+        assert proxy.stat("http.ingress.downstream_cx_destroy_local") == 1
+        assert client.closed()
+
+
 @pytest.mark.parametrize("request_line, host", [
     ("GET /", ""), ("GET /%00", "Host: a.test\r\n"), ("QUERY /", "Host: a.test\r\n")])
 @pytest.mark.parametrize("keeps", [False, True])

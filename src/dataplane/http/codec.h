@@ -132,6 +132,7 @@ struct codec {
     uint8_t protocol;             /* enum http_protocol, of the current message received */
     bool multiplexed;             /* HTTP/2: it is a codec_mux */
     bool sends_to_end; /* the message being sent, or broken off, ends where the connection does */
+    bool peer_is_done; /* HTTP/1: the request says that no other follows ("connection: close") */
     bool begin_held;   /* set by the owner: no further request is to begin yet */
 };
 

@@ -94,8 +94,10 @@ const struct codec_error *h1_frame_request(struct codec_h1 *h)
     e = length_and_chunked(h, &l);
     if (e)
         return e;
-    if (!wants_keep_alive(h))
+    if (!wants_keep_alive(h)) {
         h->keep_alive = false;
+        h->c.peer_is_done = true;
+    }
     if (headers_has(h->stream.headers, HEADER_UPGRADE))
         drop_upgrade(h);
     h->tunnel = tunnel_asked(h->stream.headers);

@@ -54,7 +54,7 @@ enum close_how http_conn_close_how(const struct http_conn *c, enum close_how usu
     return c->codec->sends_to_end ? CLOSE_ABORT : usual;
 }
 
-void http_conn_close(struct http_conn *c, enum close_reason reason)
+static void close_as(struct http_conn *c, enum close_reason reason, enum close_how usual)
 {
     if (c->closing)
         return;
@@ -66,7 +66,21 @@ void http_conn_close(struct http_conn *c, enum close_reason reason)
     c->in_input = in_input;
     c->closing = true;
     uint64_t delay = c->binding->manager->delayed_close_timeout_ms;
-    connection_close(c->connection, reason, http_conn_close_how(c, CLOSE_FLUSH_DELAY), delay);
+    connection_close(c->connection, reason, http_conn_close_how(c, usual), delay);
+}
+
+void http_conn_close(struct http_conn *c, enum close_reason reason)
+{
+    close_as(c, reason, CLOSE_FLUSH_DELAY);
+}
+
+/* After a whole exchange, of whom has said that it sends no more, nothing is waited for: a reset
+ * can take no answer away. A session of TLS has an end of its own, which is read. */
+static enum close_how how_to_part(const struct http_conn *c, bool whole)
+{
+    bool more = c->in_input || c->input_left; /* perhaps */
+    bool at_once = whole && c->codec->peer_is_done && !c->tls && !more;
+    return at_once ? CLOSE_FLUSH : CLOSE_FLUSH_DELAY;
 }
 
 void http_conn_drain(struct http_conn *c)
@@ -420,7 +434,7 @@ void http_conn_stream_done(struct http_conn *c, bool reusable)
     if (c->closing)
         return;
     if (!reusable || !c->codec->ops->reusable(c->codec)) {
-        http_conn_close(c, c->draining ? CLOSE_DRAIN : CLOSE_REQUEST_DONE);
+        close_as(c, c->draining ? CLOSE_DRAIN : CLOSE_REQUEST_DONE, how_to_part(c, reusable));
         return;
     }
     if (c->input_held) {
