@@ -151,10 +151,12 @@ static void report(const struct run *r)
     for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++)
         printf(", \"%s\": %.1f", parts[i].name,
                (double)histogram_at(&r->latency, parts[i].part) / 1000);
-    printf(", \"max_us\": %.1f, \"mean_us\": %.1f, \"late_p99_us\": %.1f}\n",
+    printf(", \"max_us\": %.1f, \"mean_us\": %.1f, \"late_p99_us\": %.1f, \"late_p999_us\": %.1f, "
+           "\"late_max_us\": %.1f}\n",
            (double)r->latency.max / 1000,
            r->latency.count ? r->latency.sum / (double)r->latency.count / 1000 : 0,
-           (double)histogram_at(&r->lag, 0.99) / 1000);
+           (double)histogram_at(&r->lag, 0.99) / 1000, (double)histogram_at(&r->lag, 0.999) / 1000,
+           (double)r->lag.max / 1000);
 }
 
 static const struct client_ops run_ops = {on_connected, on_answer, on_closed};
