@@ -37,12 +37,11 @@ def test_changes_give_way_to_requests(stub, start, origin):
 
 
 @only_xylem
-@pytest.mark.parametrize("policy", [os.SCHED_BATCH, os.SCHED_IDLE])
-def test_what_the_operator_has_chosen_stays(stub, start, origin, policy):
+def test_what_the_operator_has_chosen_stays(stub, start, origin):
     before = os.sched_getscheduler(0)
-    os.sched_setscheduler(0, policy, os.sched_param(0))
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))     # the way back is anybody's
     try:
         seen = configured(stub, start, origin)
     finally:
         os.sched_setscheduler(0, before, os.sched_param(0))
-    assert all(how == {policy} for how in seen.values()), seen
+    assert all(how == {os.SCHED_BATCH} for how in seen.values()), seen
