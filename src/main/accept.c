@@ -23,7 +23,7 @@ struct accepted {
     struct defer reap;
     struct bytes listener;         /* owned: its version may change while we wait */
     const struct listener *logged; /* pinned, to be told of one that is dropped; NULL: no logs */
-    struct address remote;
+    struct address local, remote;
     uint64_t accepted_ns;
     struct stat_scope *stats;
     struct buffer in;
@@ -163,7 +163,7 @@ static void drop(struct accepted *a)
 /* The same, by its own doing or ours: told of. */
 static void drop_logged(struct accepted *a)
 {
-    struct refused_connection r = {.local = address_local(a->watch.fd),
+    struct refused_connection r = {.local = a->local,
                                    .remote = a->remote,
                                    .server_name = a->hello.server_name,
                                    .accepted_ns = a->accepted_ns};
@@ -182,7 +182,7 @@ static void go_on(struct accepted *a, bool is_tls)
         return;
     }
     int fd = leave(a);
-    struct chain_query q = {.local = address_local(fd),
+    struct chain_query q = {.local = a->local,
                             .remote = a->remote,
                             .direct_remote = a->remote,
                             .server_name = a->hello.server_name,
@@ -268,7 +268,7 @@ static void on_timeout(struct timer *t)
 }
 
 static void wait_for_hello(struct accept_list *l, const struct listener_entry *e, int fd,
-                           const struct address *remote, bool limited)
+                           const struct chain_query *q, bool limited)
 {
     const struct listener_filters *f = &e->listener->filters;
     struct accepted *a = NEW(struct accepted);
@@ -278,7 +278,8 @@ static void wait_for_hello(struct accept_list *l, const struct listener_entry *e
         l->inspector = stat_scope_get(l->worker->stats, BYTES("tls_inspector"), &inspector_schema);
     a->list = l;
     a->listener = bytes_from(name, e->listener->name.len);
-    a->remote = *remote;
+    a->local = q->local;
+    a->remote = q->remote;
     a->accepted_ns = loop_now_ns(l->worker->loop);
     a->logged = e->listener->n_access_logs ? e->listener : NULL;
     if (a->logged)
@@ -329,7 +330,7 @@ void accept_begin(struct accept_list *l, const struct listener_entry *e, int fd,
     }
     struct chain_query q = {.local = *local, .remote = *remote, .direct_remote = *remote};
     if (listener_filters_inspect(&e->listener->filters, q.local.port))
-        wait_for_hello(l, e, fd, remote, limited);
+        wait_for_hello(l, e, fd, &q, limited);
     else
         connect_chain(w, e, &q, fd, limited, NULL, NULL);
 }
