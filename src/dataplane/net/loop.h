@@ -36,7 +36,7 @@ static inline struct loop_front *loop_front(const struct loop *loop)
 {
     return (struct loop_front *)(uintptr_t)loop;
 }
-/* The time at which this turn began: monotonic, read once a turn. */
+/* The time at which this turn began: monotonic, read once a turn, and after work that took long. */
 static inline uint64_t loop_now_ns(const struct loop *loop)
 {
     return loop_front(loop)->now_ns;
