@@ -90,9 +90,10 @@ static enum verdict read_chunks(struct bytes *rest, bool lenient, struct strbuf 
     }
 }
 
-static enum verdict read_trailers(struct bytes rest, size_t *left)
+static enum verdict read_trailers(struct bytes rest, const struct codec_options *o, size_t *left)
 {
     struct bytes all = rest, line;
+    size_t lines = 0;
     ptrdiff_t end = bytes_find(rest, BYTES("\r\n\r\n"));
     bool empty = bytes_starts_with(rest, BYTES("\r\n"));
     enum verdict found = GOOD;
@@ -100,9 +101,12 @@ static enum verdict read_trailers(struct bytes rest, size_t *left)
         return MORE;
     while (take_line(&rest, &line) == GOOD && line.len) {
         struct bytes value = line, name = bytes_split(&value, ':');
-        if (!value.data || !is_token(name) || !clean(bytes_trim(value)))
+        if (!value.data || !is_token(name) || !clean(bytes_trim(value)) ||
+            ++lines > o->max_headers_count)
             found = BAD;
     }
+    if (all.len - rest.len > o->max_headers_bytes)
+        found = BAD;
     *left = rest.len;
     return line.data && line.len == 0 && all.len > rest.len ? found : BAD;
 }
@@ -136,7 +140,7 @@ static void read_both_ways(struct bytes bytes, struct bytes cuts, uint8_t option
     enum verdict v = read_chunks(&rest, !downstream, &body);
     bool chunks_good = v == GOOD;
     if (chunks_good)
-        v = read_trailers(rest, &left);
+        v = read_trailers(rest, &o, &left);
     /* Lenient line ends and folds of a response's trailers are the response target's matter. */
     bool judged = !chunks_good || downstream || bytes_starts_with(rest, BYTES("\r\n"));
     strbuf_add_str(&text, downstream ? "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
