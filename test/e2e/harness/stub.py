@@ -69,26 +69,33 @@ class Stub:
         self.args = list(args)
         self.source = ["replay", str(replay)] if replay else [str(self.folder)]
         self.process = None
-        self.xds_port = self.control_port = 0
+        self.xds_port = self.control_port = self.log_before = 0
         self.before = {}
         self.served = {}
         self._put(resources)
 
     def start(self, bound=10.0):
         self.ready_file.unlink(missing_ok=True)
-        with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen(
-                [str(stub_binary()), *self.source, "--listen", f"127.0.0.1:{self.xds_port}",
-                 "--control", f"127.0.0.1:{self.control_port}", "--ready-file",
-                 str(self.ready_file), "--no-watch", "--verbose", *self.args],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._spawn()
         wait_for(self._ready, bound, "the stub to be ready")
         told = json.loads(self.ready_file.read_text())
         self.xds_port, self.control_port = told["xds_port"], told["control_port"]
         return self
 
+    def _spawn(self):
+        with open(self.log_file, "ab") as log:
+            self.log_before = log.tell()
+            self.process = subprocess.Popen(
+                [str(stub_binary()), *self.source, "--listen", f"127.0.0.1:{self.xds_port}",
+                 "--control", f"127.0.0.1:{self.control_port}", "--ready-file",
+                 str(self.ready_file), "--no-watch", "--verbose", *self.args],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
     def _ready(self):
         if self.process.poll() is not None:
+            if self.xds_port and "Address already in use" in self.log()[self.log_before:]:
+                self._spawn()       # somebody's connection has its port meanwhile
+                return False
             raise RuntimeError(f"the stub ended:\n{self.log()}")
         return self.ready_file.exists()
 
