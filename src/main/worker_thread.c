@@ -17,6 +17,7 @@
 #include "dataplane/upstream/cluster_manager.h"
 #include "filters/access_loggers/grpc/grpc_logs.h"
 #include "main/config_thread.h"
+#include "main/cpus.h"
 #include "main/post_call.h"
 
 /* One listening socket of this worker. */
@@ -241,6 +242,7 @@ static void *thread_main(void *arg)
     char name[16];
     snprintf(name, sizeof(name), "wrk:worker_%u", t->o.index % 1000);
     pthread_setname_np(pthread_self(), name);
+    cpus_take_at_once();
     loop_run(t->worker.loop);
     return NULL;
 }

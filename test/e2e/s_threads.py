@@ -1,5 +1,7 @@
 """How the threads of a proxy share the CPUs that they have."""
+import ctypes
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from harness import route
 from harness.xds import ads_bootstrap, eds_cluster, endpoints, rds_listener, routes
 
+SYS_SCHED_GETATTR = {"x86_64": 315, "aarch64": 275}[os.uname().machine]
 only_xylem = pytest.mark.only("xylem", "Envoy's threads are all alike")
 
 
@@ -19,12 +22,23 @@ def policies(proxy):
     return found
 
 
-def configured(stub, start, origin):
+def slice_ns(task):
+    """The kernel's time slice of a thread; 0 before Linux 6.12, which tells none."""
+    attr = ctypes.create_string_buffer(48)
+    assert ctypes.CDLL(None, use_errno=True).syscall(SYS_SCHED_GETATTR, task, attr, len(attr), 0) == 0
+    return struct.unpack_from("IIQiIQ", attr)[5]
+
+
+def started(stub, start, origin):
     control = stub(rds_listener(), routes(route("/", "one")), eds_cluster("one"),
                    endpoints("one", origin))
     proxy = start(ads_bootstrap(control), concurrency=2)
     assert proxy.get("/").text == "origin"
-    return policies(proxy)
+    return proxy
+
+
+def configured(stub, start, origin):
+    return policies(started(stub, start, origin))
 
 
 @only_xylem
@@ -34,6 +48,18 @@ def test_changes_give_way_to_requests(stub, start, origin):
     assert {"config", "access_log", "event_engine", *at_once} < set(seen)
     assert {name for name, how in seen.items() if how == {os.SCHED_OTHER}} == at_once
     assert all(how == {os.SCHED_BATCH} for name, how in seen.items() if name not in at_once), seen
+
+
+@only_xylem
+def test_a_request_need_not_wait_for_a_slice(stub, start, origin):
+    """Who has asked for less of it at a time takes the CPU at once, and has no more of it in all."""
+    if not slice_ns(0):
+        pytest.skip("this kernel has no slices of threads")
+    proxy = started(stub, start, origin)
+    tasks = [t for t in Path(f"/proc/{proxy.process.pid}/task").iterdir()]
+    seen = {(t / "comm").read_text().strip(): slice_ns(int(t.name)) for t in tasks}
+    assert seen["wrk:worker_0"] == seen["wrk:worker_1"] == 100_000
+    assert all(ns == slice_ns(0) for name, ns in seen.items() if not name.startswith("wrk:")), seen
 
 
 @only_xylem
