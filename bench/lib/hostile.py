@@ -6,7 +6,7 @@ from pathlib import Path
 import measure
 import peers
 import ratios
-from processes import LOAD_CPU, Bench, Process, say
+from processes import LOAD_CPU, Bench, Process, go_first, say
 
 RUDE = Path(__file__).with_name("rude.py")
 SORTS = {"idle": "10,000 idle connections", "slow_heads": "500 slow heads",
@@ -35,7 +35,9 @@ def hostile(report, options):
 
 def rounds(bench, name, sort, count):
     """(the quotients of the rounds, memory in MiB that the first of them took)"""
-    proxy = peers.start(bench, name, bench.origin().port)
+    origin = bench.origin()
+    go_first(origin.pid)
+    proxy = peers.start(bench, name, origin.port)
     rude = bench.add(Process("rude", bench.home("rude"), [sys.executable, RUDE, sort, proxy.port],
                              LOAD_CPU, stdin=-1, stdout=-1, text=True))
 
@@ -46,7 +48,7 @@ def rounds(bench, name, sort, count):
             rude.check()
 
     def p99():
-        told = bench.load("run", proxy.port, rate=RATE, seconds=SECONDS, warm_up=0.1)
+        told = bench.load("run", proxy.port, first=True, rate=RATE, seconds=SECONDS, warm_up=0.1)
         if told["failed"]:
             say(f"  {name}, {sort}: {told['failed']} failed")
         return told["p99_us"]

@@ -37,7 +37,7 @@ def parse():
     parser.add_argument("--size", type=int, default=10000,
                         help="clusters and routes of start, push and churn (10000); with --keep, to "
                              "try them")
-    parser.add_argument("--seconds", type=int, default=10, help="of each run of churn (10)")
+    parser.add_argument("--seconds", type=int, default=10, help="of each half of a run of churn (10)")
     parser.add_argument("--keep", action="store_true", help="print only, store nothing")
     options = parser.parse_args()
     for name in options.sections:

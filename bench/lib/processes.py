@@ -67,6 +67,18 @@ def yield_to_others(pid):
         os.sched_setscheduler(int(task), os.SCHED_IDLE, os.sched_param(0))
 
 
+def go_first(pid):
+    """All threads of a process go before whoever else wants their CPU (SCHED_FIFO), where we may say so:
+    what is measured is the proxy, not whom its load waits for. SCHED_IDLE alone does not do it: who
+    has it goes on until the next tick when another sleeps and wakes meanwhile."""
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            os.sched_setscheduler(int(task), os.SCHED_FIFO, os.sched_param(1))
+        except PermissionError:
+            say("  the load may wait for others: real-time scheduling is not permitted here")
+            return
+
+
 def behind_the_load(function):
     """function() in a thread of its own that gives way to the load: its value, or what it raised."""
     found = {}
@@ -171,19 +183,22 @@ class Bench:
         made.port = made.ports[0]
         return made
 
-    def load(self, command, port, **options):
-        """Run the load generator to its end: its figures."""
+    def load(self, command, port, first=False, **options):
+        """Run the load generator to its end: its figures. first: before whoever else wants its CPU."""
         words = [str(tool("load")), command, "--port", str(port)]
         for key, value in options.items():
             values = value if isinstance(value, (list, tuple)) else [value]
             for one in values:
                 words += [f"--{key.replace('_', '-')}"] + ([] if one is True else [str(one)])
         run = ["taskset", "-c", str(cpus()[LOAD_CPU % len(cpus())]), *words]
-        done = subprocess.run(run, capture_output=True, text=True, check=False,
-                              stdin=subprocess.DEVNULL)
-        if done.returncode:
-            raise BenchError(f"{' '.join(words)}: {done.stderr.strip()}")
-        return json.loads(done.stdout)
+        with subprocess.Popen(run, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as load:
+            if first:
+                go_first(load.pid)
+            told, complaint = load.communicate()
+        if load.returncode:
+            raise BenchError(f"{' '.join(words)}: {complaint.strip()}")
+        return json.loads(told)
 
     def talker(self, command, port, **options):
         """A load program that is asked line by line (hold, probe)."""

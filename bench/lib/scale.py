@@ -4,8 +4,10 @@ A change is pushed as one response that the stub is told word by word; its clock
 the same (CLOCK_MONOTONIC), so "push → served" runs from the moment the stub hands the response to
 gRPC to the moment the first changed answer is in the prober's hands.
 """
+import array
 import base64
 import json
+import random
 import statistics
 import tempfile
 import time
@@ -15,8 +17,8 @@ import measure
 import peers
 import ratios
 import wire
-from processes import (LOAD_CPU, PROXY_CPU, Bench, BenchError, Process, behind_the_load, free_port, say, tool,
-                       wait_for, yield_to_others)
+from processes import (LOAD_CPU, PROXY_CPU, Bench, BenchError, Process, behind_the_load, free_port,
+                       go_first, say, tool, wait_for, yield_to_others)
 
 from harness import certs
 from harness.config import add_header, direct, route, socket_address
@@ -40,6 +42,11 @@ class Control(Stub):
 
     number = 0
     seq = 0
+
+    def __init__(self, *args, **more):
+        super().__init__(*args, **more)
+        self.kinds = {}     # kind -> the nonces of what was pushed, in order
+        self.sent, self.answered = {}, {}
     dialect = STATE_OF_THE_WORLD
 
     def push(self, kind, body):
@@ -50,29 +57,42 @@ class Control(Stub):
         self.fault(type=type_url(kind), send={
             "version_info": nonce, "nonce": nonce, "type_url": type_url(kind),
             "raw": base64.b64encode(data).decode()})
+        self.kinds.setdefault(kind, []).append(nonce)
         return nonce
 
-    def told(self, nonces, bound=30.0):
+    def answered_by(self, nonce):
+        """In the state of the world who answers the last of several that have come answers them all."""
+        if self.dialect == DELTA:
+            return [nonce]
+        pushed = next(nonces for nonces in self.kinds.values() if nonce in nonces)
+        return pushed[:pushed.index(nonce) + 1]
+
+    def read_events(self):
+        """Takes in what the stub has noted since, which it keeps up to a number of bytes: of an answer
+        that names ten thousand resources not for long."""
+        for event in map(json.loads, self.ask(f"/events?since={self.seq}").text.splitlines()):
+            self.seq = max(self.seq, event["seq"])
+            nonce = event.get("nonce") or event.get("response_nonce") or ""
+            if not nonce.startswith("b-"):
+                continue
+            if event["kind"] == "literal":
+                self.sent[nonce] = event["mono_us"]
+            elif event["kind"] == "request" and event.get("meaning") != "change":
+                for one in self.answered_by(nonce):
+                    self.answered.setdefault(one, (event["mono_us"], event.get("meaning")))
+
+    def told(self, nonces, bound=120.0):
         """nonce -> (sent, answered) in microseconds of the monotonic clock, once all are answered."""
-        sent, answered, wanted = {}, {}, set(nonces)
+        wanted = set(nonces)
 
         def read():
-            lines = self.ask(f"/events?since={self.seq}").text.splitlines()
-            for event in map(json.loads, lines):
-                self.seq = max(self.seq, event["seq"])
-                nonce = event.get("nonce") or event.get("response_nonce")
-                if nonce not in wanted:
-                    continue
-                if event["kind"] == "literal":
-                    sent[nonce] = event["mono_us"]
-                elif event["kind"] == "request" and event.get("meaning") != "change":
-                    answered.setdefault(nonce, (event["mono_us"], event.get("meaning")))
-            return set(answered) >= wanted
+            self.read_events()
+            return set(self.answered) >= wanted
         wait_for(read, f"answers to {len(wanted)} pushes", bound, 0.05)
-        bad = [n for n in wanted if answered[n][1] == "nack"]
+        bad = [n for n in wanted if self.answered[n][1] == "nack"]
         if bad:
             raise AssertionError(f"refused: {bad}")
-        return {n: (sent[n], answered[n][0]) for n in wanted}
+        return {n: (self.sent[n], self.answered[n][0]) for n in wanted}
 
 
 def start_proxy(bench, name, control, args=(), env=None, label=""):
@@ -402,29 +422,33 @@ def churn_in(report, options, section, dialect):
     found = {}
 
     def at_size(place):
+        go_first(place.origin.pid)
         for name in available():
             proxy = start_proxy(place.bench, name, place.control)
             wait_served(proxy, place.port, f"/c{place.world.size - 1}/")
             place.control.seq = 0
             # Enough for a ratio of ours, two minutes at 100; of theirs, which are late for long, a few.
             for _ in range(options.rounds if name == ratios.HOUSE else 3):
-                for rate in (0, 10, 100):
+                for rate in (10, 100):
                     found.setdefault((name, rate), []).append(
-                        churn_once(place, proxy, rate, options.seconds))
+                        churn_pair(place, proxy, rate, options.seconds))
             place.bench.end(proxy)
     with_place(options.size, at_size, dialect=dialect)
     names = available()
     by = " by delta" if dialect == DELTA else ""
     for rate in (10, 100):
-        values = {n: measure.bootstrap([c["p99_us"] / q["p99_us"] for c, q in
-                                        zip(found[n, rate], found[n, 0])]) for n in names}
+        pairs = {n: [[measure.percentile(half, 0.99) for half in pair["halves"]]
+                     for pair in found[n, rate]] for n in names}
+        values = {n: measure.bootstrap([busy / calm for calm, busy in pairs[n]]) for n in names}
         ratio = {n: value[0] for n, value in values.items()}
         report.add(section, f"{rate} endpoint updates a second{by} in {options.size:,} clusters: p99 "
                    "against none", ratio, "ratio", "≤ 1.10" if rate == 100 else None,
                    ratio["xylem"] <= 1.10 if rate == 100 else None,
                    {n: value[1:] for n, value in values.items()})
-        report.add(section, f"... p99 at {rate}{by}", {n: statistics.median(
-            c["p99_us"] for c in found[n, rate]) for n in names}, "µs")
+        for number, what in enumerate((f"with none beside {rate}", f"at {rate}")):
+            report.add(section, f"... p99 {what}{by}, of all turns", {n: measure.percentile(
+                [v for pair in found[n, rate] for v in pair["halves"][number]], 0.99)
+                for n in names}, "µs")
         failed = {n: sum(c["failed"] + c["closed"] for c in found[n, rate]) for n in names}
         report.add(section, f"... failed requests and closed connections at {rate}{by}", failed, "",
                    "0", failed["xylem"] == 0)
@@ -433,17 +457,31 @@ def churn_in(report, options, section, dialect):
                    lag["xylem"] <= 50)
 
 
-def churn_once(place, proxy, rate, seconds):
-    """One run of load with so many updates a second."""
-    words = [tool("load"), "run", "--port", place.port, "--rate", 1000, "--seconds", seconds,
-             "--path", f"/c{place.world.middle}/"]
+def churn_pair(place, proxy, rate, seconds):
+    """One run of load: its first half without updates, its second with so many a second."""
+    each = place.bench.home("load") / "each"
+    words = [tool("load"), "run", "--port", place.port, "--rate", 1000, "--seconds", 2 * seconds,
+             "--path", f"/c{place.world.middle}/", "--each", each]
     load = Process("load", place.bench.home("load"), words, LOAD_CPU, stdout=-1, text=True)
-    nonces = behind_the_load(lambda: change_endpoints(place, rate, seconds - 0.2)) if rate else []
+    go_first(load.pid)
+    middle = time.monotonic() + seconds
+    nonces = behind_the_load(lambda: change_endpoints(place, rate, middle, seconds - 0.2))
     told = json.loads(load.popen.communicate()[0])
+    told["halves"] = halves(each, int(middle * 1e9))
     told["lag_ms"] = behind_by(place, proxy, nonces)
-    say(f"  {proxy.name}, {rate} updates a second ({len(nonces)} done): p99 {told['p99_us']:.0f} µs, "
-        f"failed {told['failed']}")
+    calm, busy = (measure.percentile(half, 0.99) for half in told["halves"])
+    say(f"  {proxy.name}, {rate} updates a second ({len(nonces)} done): p99 {calm:.0f} µs without, "
+        f"{busy:.0f} with, failed {told['failed']}")
     return told
+
+
+def halves(each, middle):
+    """Latencies in µs of the requests that were due before and after a moment."""
+    moments = array.array("Q", each.read_bytes())
+    found = [], []
+    for due, answered in zip(moments[::2], moments[1::2]):
+        found[due >= middle].append((answered - due) / 1000)
+    return found
 
 
 def behind_by(place, proxy, nonces):
@@ -458,14 +496,17 @@ def behind_by(place, proxy, nonces):
     return [(b - a) / 1000 for a, b in answers.values()]
 
 
-def change_endpoints(place, rate, seconds):
-    """So many updates a second for so long: their nonces."""
-    changes, nonces, number, begun = Churned(place), [], 0, time.monotonic()
-    while time.monotonic() - begun < seconds:
+def change_endpoints(place, rate, begin, seconds):
+    """So many updates a second for so long, each at a random moment of its turn, so that they are not
+    in step with the requests: their nonces."""
+    changes, nonces, chance = Churned(place), [], random.Random(1)
+    each = max(1, rate // 10)
+    for number in range(int(rate * seconds)):
+        time.sleep(max(0.0, begin + (number + chance.random()) / rate - time.monotonic()))
         cluster = f"c{number * 7 % place.world.size}"
         nonces += [place.control.push(*one) for one in changes.endpoint(number, cluster)]
-        number += 1
-        time.sleep(max(0.0, begun + number / rate - time.monotonic()))
+        if number % each == 0:
+            place.control.read_events()
     return nonces
 
 

@@ -51,6 +51,7 @@ struct load_options {
     bool http2, grpc;     /* grpc: unary calls, of a message of so many bytes each */
     int streams, message; /* streams: requests at a time on a connection */
     const char *ca, *cert, *key;
+    const char *each; /* a file, or NULL */
 };
 
 extern struct ev_loop *client_loop;

@@ -1,6 +1,6 @@
 /* load: an HTTP load generator for measuring, on loopback.
  *
- *     load run --port N --rate R [--seconds S] [--warm-up S] [--connections C] [--close]
+ *     load run --port N --rate R [--seconds S] [--warm-up S] [--connections C] [--close] [--each F]
  *     load hold --port N --connections C [--requests 0]
  *     load probe --port N [--fresh]
  *     load steps --port N --connections C
@@ -45,6 +45,7 @@ static const struct option long_options[] = {
     {"path", required_argument, NULL, 'P'},
     {"host", required_argument, NULL, 'H'},
     {"header", required_argument, NULL, 'A'},
+    {"each", required_argument, NULL, 'e'},
     {"close", no_argument, NULL, 'x'},
     {"fresh", no_argument, NULL, 'f'},
     {"http2", no_argument, NULL, '2'},
@@ -131,6 +132,9 @@ static bool parse(struct load_options *o, int argc, char **argv)
             break;
         case 'A':
             add_header(optarg);
+            break;
+        case 'e':
+            o->each = optarg;
             break;
         case 'x':
             o->close = true;

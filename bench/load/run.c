@@ -1,6 +1,9 @@
 /* load run: an open loop. Request i is due at start + i / rate, whatever the answers do; its
  * latency counts from there, so a proxy that stands still for a while is seen by all who would have
- * come meanwhile (no coordinated omission). A request waits here while all connections are busy. */
+ * come meanwhile (no coordinated omission). A request waits here while all connections are busy.
+ * With --each FILE all that were answered with 2xx are written there at the end, each as two numbers
+ * of 64 bits, nanoseconds of CLOCK_MONOTONIC: when it was due, and when it was answered. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +12,10 @@
 #include "load/tls.h"
 
 enum { END_WAIT_NS = 3000000000u, TICK_MIN_NS = 100000 };
+
+struct moments {
+    uint64_t due, answered;
+};
 
 struct request {
     struct client client;
@@ -28,6 +35,8 @@ struct run {
     uint64_t begun, warm_from, ends, n_due, n_sent, out;
     uint64_t good, failed, closed, statuses[6], bytes;
     struct histogram latency, lag;
+    struct moments *each; /* n_each of them; NULL without --each */
+    uint64_t n_each;
 };
 
 static void rest(struct run *r, struct request *q)
@@ -70,6 +79,8 @@ static void begin(struct run *r)
     r->warm_from = r->begun + (uint64_t)(r->o->warm_up * 1e9);
     r->ends = r->warm_from + (uint64_t)(r->o->seconds * 1e9);
     r->n_due = (uint64_t)((r->o->warm_up + r->o->seconds) * r->o->rate);
+    if (r->o->each && !(r->each = calloc(r->n_due + 1, sizeof(*r->each))))
+        exit(1);
     ticker_start(&r->ticker, period > TICK_MIN_NS ? period : TICK_MIN_NS, on_tick, r);
 }
 
@@ -99,6 +110,8 @@ static void on_answer(struct client *c)
         r->failed++;
     } else {
         r->good++;
+        if (r->each)
+            r->each[r->n_each++] = (struct moments){q->due, now};
         if (q->due >= r->warm_from)
             histogram_add(&r->latency, now - q->due);
     }
@@ -159,6 +172,17 @@ static void report(const struct run *r)
            (double)r->lag.max / 1000);
 }
 
+static int write_each(const struct run *r)
+{
+    FILE *f = fopen(r->o->each, "wbe");
+    bool written = f && fwrite(r->each, sizeof(*r->each), r->n_each, f) == r->n_each;
+    if (f && fclose(f) != 0)
+        written = false;
+    if (!written)
+        perror(r->o->each);
+    return written ? 0 : 1;
+}
+
 static const struct client_ops run_ops = {on_connected, on_answer, on_closed};
 
 /* The places of a connection stand together in `requests`; in the ring they alternate. */
@@ -195,5 +219,5 @@ int load_run(const struct load_options *o)
         begin(r);
     ev_run(client_loop, 0);
     report(r);
-    return 0;
+    return r->each ? write_each(r) : 0;
 }
