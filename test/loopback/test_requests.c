@@ -245,6 +245,47 @@ START_TEST(test_pipelined_responses_are_bounded)
 }
 END_TEST
 
+#define POST_LATER "POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n"
+
+/* Twenty clients have sent two requests each, and their first ones are answered at once: the second
+ * ones begin four in a turn, behind what somebody else asks meanwhile. Two of them end while they
+ * wait, and what they had sent begins at once. (In the first turn eight: the answers are given
+ * between two turns.) */
+START_TEST(test_pipelined_requests_let_others_go_first)
+{
+    enum { N = 20, GONE = 2, EACH = 4, LARGE = 12, BODY = 70000 };
+    static struct client all[N];
+    static char body[BODY + 1];
+    struct http_filter *filters[N];
+    memset(body, 'x', BODY);
+    for (unsigned i = 0; i < N; i++) {
+        client_connect(&all[i], &lb);
+        client_send(&all[i], GET("/later"));
+        filters[i] = origin.filter;
+        client_send(&all[i], i == LARGE ? POST_LATER : GET("/later"));
+    }
+    client_send(&all[LARGE], body); /* more than is read ahead */
+    ck_assert(connection_read_paused(all[LARGE].server->connection));
+    ck_assert_uint_eq(origin.begun, N);
+    for (unsigned i = 0; i < N; i++) {
+        origin.filter = filters[i];
+        origin_answer("201", NULL, true);
+    }
+    for (unsigned i = N - GONE; i < N; i++)
+        connection_close(all[i].connection, CLOSE_LOCAL_RESET, CLOSE_NOW, 0);
+    connection_write_bytes(c.connection, BYTES(GET("/later")));
+    loop_fake_step(lb.loop);
+    ck_assert_uint_le(origin.begun, N + 2 * EACH + GONE + 1);
+    ck_assert_ptr_nonnull(c.server->stream); /* of this one nothing was answered before */
+    for (unsigned before = origin.begun; loop_fake_step(lb.loop); before = origin.begun)
+        ck_assert_uint_le(origin.begun, before + EACH);
+    ck_assert_uint_eq(origin.begun, 2 * N + 1);
+    ck_assert(stream_request_complete(all[LARGE].server->stream));
+    for (unsigned i = 0; i < N; i++)
+        client_fini(&all[i]);
+}
+END_TEST
+
 /* What a client may send before it is answered is larger than what may be buffered. */
 START_TEST(test_small_buffers_take_large_pieces)
 {
@@ -292,6 +333,7 @@ int main(void)
     tcase_add_test(t, test_request_backpressure);
     tcase_add_test(t, test_pipelined_bytes_are_bounded);
     tcase_add_test(t, test_pipelined_responses_are_bounded);
+    tcase_add_test(t, test_pipelined_requests_let_others_go_first);
     tcase_add_test(t, test_small_buffers_take_large_pieces);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

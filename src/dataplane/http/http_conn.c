@@ -437,12 +437,8 @@ void http_conn_stream_done(struct http_conn *c, bool reusable)
         close_as(c, c->draining ? CLOSE_DRAIN : CLOSE_REQUEST_DONE, how_to_part(c, reusable));
         return;
     }
-    if (c->input_held) {
-        c->input_held = false;
-        connection_read_resume(c->connection);
-    }
-    if (!c->in_input && c->input_left)
-        connection_reread(c->connection);
+    if (c->input_held || (!c->in_input && c->input_left))
+        http_conn_list_next(c->worker->http_conns, c);
     http_conn_become_idle(c);
 }
 
@@ -532,6 +528,7 @@ static struct http_conn *conn_make(struct worker *w, const struct listener_entry
     c->codec = codec_h1_new(&o, &codec_callbacks, c, &c->out);
     c->undecided = true;
     list_push_back(&w->http_conns->conns, &c->link);
+    list_init(&c->next);
     w->http_conns->n++;
     return c;
 }

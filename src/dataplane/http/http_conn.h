@@ -27,6 +27,7 @@ struct http_conn_more {
 struct http_conn {
     uint32_t magic;
     struct list link; /* in worker->http_conns */
+    struct list next; /* there, too: its next request waits for a turn */
     struct worker *worker;
     struct connection *connection;
     struct codec *codec;

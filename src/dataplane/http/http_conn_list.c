@@ -10,6 +10,8 @@
 
 #define CONN(l) LIST_ENTRY(l, struct http_conn, link)
 
+enum { NEXT_MAX = 4 }; /* connections whose next request begins in one turn */
+
 static void reap(struct defer *d)
 {
     struct http_conn_list *list = d->owner;
@@ -38,11 +40,54 @@ void http_conn_list_go_on(struct http_conn_list *list)
     defer_schedule(&list->go_on); /* after that of the streams: one has ended, or nobody waits */
 }
 
+static bool may_begin(struct http_conn_list *list)
+{
+    uint64_t turn = loop_front(list->next_turn.loop)->turns;
+    if (list->turn != turn)
+        list->begun = 0;
+    list->turn = turn;
+    return list->begun++ < NEXT_MAX;
+}
+
+static void begin_next(struct http_conn *c)
+{
+    if (c->input_held) {
+        c->input_held = false;
+        connection_read_resume(c->connection);
+    } else if (c->input_left && !c->stream && !c->closing) {
+        connection_reread(c->connection);
+    }
+}
+
+void http_conn_list_next(struct http_conn_list *list, struct http_conn *c)
+{
+    if (list_empty(&list->next) && may_begin(list)) {
+        begin_next(c);
+        return;
+    }
+    if (list_empty(&list->next))
+        timer_start(&list->next_turn, 0);
+    if (list_empty(&c->next))
+        list_push_back(&list->next, &c->next);
+}
+
+/* After what has arrived in this turn. */
+static void on_next_turn(struct timer *t)
+{
+    struct http_conn_list *list = t->owner;
+    while (!list_empty(&list->next) && may_begin(list))
+        begin_next(LIST_ENTRY(list_pop_front(&list->next), struct http_conn, next));
+    if (!list_empty(&list->next))
+        timer_start(&list->next_turn, 0);
+}
+
 struct http_conn_list *http_conn_list_new(struct worker *w)
 {
     struct http_conn_list *list = NEW(struct http_conn_list);
     list_init(&list->conns);
     list_init(&list->dead);
+    list_init(&list->next);
+    timer_init(&list->next_turn, w->loop, on_next_turn, list);
     list->h2_memory = h2_memory_new(w->loop);
     defer_init(&list->reap, w->loop, DEFER_REAP, reap, list);
     defer_init(&list->go_on, w->loop, DEFER_REAP, go_on, list);
@@ -56,6 +101,7 @@ void http_conn_list_free(struct http_conn_list **list)
     CHECK(list_empty(&(*list)->conns));
     defer_cancel(&(*list)->reap);
     defer_cancel(&(*list)->go_on);
+    timer_stop(&(*list)->next_turn);
     reap(&(*list)->reap);
     strbuf_fini(&(*list)->log_line);
     h2_memory_free(&(*list)->h2_memory);
@@ -67,6 +113,7 @@ void http_conn_list_free(struct http_conn_list **list)
 
 void http_conn_list_bury(struct http_conn_list *list, struct http_conn *c)
 {
+    list_remove(&c->next);
     list_push_back(&list->dead, &c->link);
     defer_schedule(&list->reap);
 }

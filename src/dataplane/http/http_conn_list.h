@@ -14,6 +14,10 @@ struct worker;
 struct http_conn_list {
     struct list conns, dead;
     struct defer reap, go_on;
+    struct list next;       /* those whose next request has come and waits for a turn */
+    struct timer next_turn; /* runs while there are some */
+    uint64_t turn;          /* of the loop, in which `begun` of them have begun */
+    unsigned begun;
     _Atomic unsigned n; /* one writer; main reads it for server.total_connections */
     struct h2_memory *h2_memory;
     struct stat_scope *http2_stats; /* NULL until somebody speaks it */
@@ -26,3 +30,7 @@ void http_conn_list_free(struct http_conn_list **l); /* all must be closed */
 void http_conn_list_bury(struct http_conn_list *l, struct http_conn *c);
 /* Pipelined requests that wait begin once the streams that ended in this turn are gone. */
 void http_conn_list_go_on(struct http_conn_list *l);
+/* The request that a connection has sent ahead begins, in this turn or, behind those of others, in a
+ * later one: what has come meanwhile goes first, so that who sends many at once keeps nobody else
+ * waiting for long. */
+void http_conn_list_next(struct http_conn_list *l, struct http_conn *c);
