@@ -278,11 +278,49 @@ START_TEST(test_pipelined_requests_let_others_go_first)
     ck_assert_uint_le(origin.begun, N + 2 * EACH + GONE + 1);
     ck_assert_ptr_nonnull(c.server->stream); /* of this one nothing was answered before */
     for (unsigned before = origin.begun; loop_fake_step(lb.loop); before = origin.begun)
-        ck_assert_uint_le(origin.begun, before + EACH);
+        ck_assert_uint_le(origin.begun, before + EACH + GONE + 1);
     ck_assert_uint_eq(origin.begun, 2 * N + 1);
     ck_assert(stream_request_complete(all[LARGE].server->stream));
     for (unsigned i = 0; i < N; i++)
         client_fini(&all[i]);
+}
+END_TEST
+
+/* Where others begin ten requests in a turn, ten of those that were sent ahead begin in the next. A
+ * byte more does not let anybody go before his turn. */
+START_TEST(test_pipelined_requests_have_their_share)
+{
+    enum { N = 40, OTHERS = 10, LEAST = 4 };
+    static struct client all[N], others[OTHERS];
+    struct http_filter *filters[N];
+    for (unsigned i = 0; i < N; i++) {
+        client_connect(&all[i], &lb);
+        client_send(&all[i], GET("/later") GET("/later"));
+        filters[i] = origin.filter;
+    }
+    for (unsigned i = 0; i < OTHERS; i++)
+        client_connect(&others[i], &lb);
+    loopback_run(&lb);
+    for (unsigned i = 0; i < N; i++) {
+        origin.filter = filters[i];
+        origin_answer("201", NULL, true);
+    }
+    loop_fake_step(lb.loop);
+    ck_assert_uint_eq(origin.begun, N + 2 * LEAST);
+    for (unsigned i = 0; i < OTHERS; i++)
+        connection_write_bytes(others[i].connection, BYTES(GET("/later")));
+    for (unsigned i = 0; i < N; i++)
+        connection_write_bytes(all[i].connection, BYTES("G"));
+    loop_fake_step(lb.loop);
+    ck_assert_uint_eq(origin.begun, N + 2 * LEAST + OTHERS + LEAST);
+    loop_fake_step(lb.loop);
+    ck_assert_uint_eq(origin.begun, N + 2 * LEAST + OTHERS + LEAST + OTHERS);
+    loopback_run(&lb);
+    ck_assert_uint_eq(origin.begun, 2 * N + OTHERS);
+    for (unsigned i = 0; i < N; i++)
+        client_fini(&all[i]);
+    for (unsigned i = 0; i < OTHERS; i++)
+        client_fini(&others[i]);
 }
 END_TEST
 
@@ -334,6 +372,7 @@ int main(void)
     tcase_add_test(t, test_pipelined_bytes_are_bounded);
     tcase_add_test(t, test_pipelined_responses_are_bounded);
     tcase_add_test(t, test_pipelined_requests_let_others_go_first);
+    tcase_add_test(t, test_pipelined_requests_have_their_share);
     tcase_add_test(t, test_small_buffers_take_large_pieces);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

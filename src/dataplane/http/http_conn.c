@@ -222,6 +222,7 @@ static void *on_stream_begin(void *owner, struct codec_stream *cs, struct header
     struct stream *s = stream_new(c, cs);
     c->stream = s;
     c->begun++;
+    c->worker->http_conns->requests++;
     c->codec->begin_held = !http_conn_may_begin(c);
     *headers = &s->request_headers;
     c->codec->ops->set_trailers(cs, &s->request_trailers);
@@ -266,9 +267,11 @@ static const struct codec_callbacks codec_callbacks = {
 
 /* --- connection callbacks --- */
 
+/* Of who may begin nothing no more is read than this. */
 static void hold_input(struct http_conn *c, const struct buffer *in)
 {
-    bool hold = c->stream && in->len >= HELD_INPUT_MAX && stream_request_complete(c->stream);
+    bool waits = c->stream ? stream_request_complete(c->stream) : !list_empty(&c->next);
+    bool hold = waits && in->len >= HELD_INPUT_MAX;
     if (hold && !c->input_held) {
         c->input_held = true;
         connection_read_pause(c->connection);
@@ -309,6 +312,10 @@ static void on_connection_data(struct connection *connection, struct buffer *in,
     c->input_left = !buffer_empty(in);
     if (!c->stream && !end && connection_above_watermark(connection))
         return;
+    if (UNLIKELY(!list_empty(&c->next)) && !end) { /* its turn comes */
+        hold_input(c, in);
+        return;
+    }
     c->in_input = true;
     c->codec->begin_held = !http_conn_may_begin(c);
     bool open = c->codec->ops->input(c->codec, in);

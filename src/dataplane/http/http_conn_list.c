@@ -10,7 +10,7 @@
 
 #define CONN(l) LIST_ENTRY(l, struct http_conn, link)
 
-enum { NEXT_MAX = 4 }; /* connections whose next request begins in one turn */
+enum { NEXT_MIN = 4 }; /* connections whose next request may begin in one turn, at the least */
 
 static void reap(struct defer *d)
 {
@@ -30,7 +30,7 @@ static void go_on(struct defer *d)
     LIST_EACH(l, &list->conns)
     {
         struct http_conn *c = CONN(l);
-        if (c->input_left && !c->stream && !c->closing)
+        if (c->input_left && !c->stream && !c->closing && list_empty(&c->next))
             connection_reread(c->connection);
     }
 }
@@ -40,13 +40,24 @@ void http_conn_list_go_on(struct http_conn_list *list)
     defer_schedule(&list->go_on); /* after that of the streams: one has ended, or nobody waits */
 }
 
+/* As many in a turn as requests of others began in the turn before: where all are busy, who sends
+ * ahead has half of the worker. */
 static bool may_begin(struct http_conn_list *list)
 {
     uint64_t turn = loop_front(list->next_turn.loop)->turns;
-    if (list->turn != turn)
+    if (list->turn != turn) {
+        uint64_t begun = list->requests - list->seen;
+        uint64_t of_others = begun > list->begun ? begun - list->begun : 0;
+        bool just_before = turn == list->turn + 1;
+        list->most = just_before && of_others > NEXT_MIN ? of_others : NEXT_MIN;
+        list->turn = turn;
+        list->seen = list->requests;
         list->begun = 0;
-    list->turn = turn;
-    return list->begun++ < NEXT_MAX;
+    }
+    if (list->begun >= list->most)
+        return false;
+    list->begun++;
+    return true;
 }
 
 static void begin_next(struct http_conn *c)

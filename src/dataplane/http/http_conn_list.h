@@ -16,9 +16,10 @@ struct http_conn_list {
     struct defer reap, go_on;
     struct list next;       /* those whose next request has come and waits for a turn */
     struct timer next_turn; /* runs while there are some */
-    uint64_t turn;          /* of the loop, in which `begun` of them have begun */
-    unsigned begun;
-    _Atomic unsigned n; /* one writer; main reads it for server.total_connections */
+    uint64_t turn;          /* of the loop, in which `begun` of at most `most` have begun */
+    uint64_t begun, most;
+    uint64_t requests, seen; /* that have begun in all; at the beginning of `turn` */
+    _Atomic unsigned n;      /* one writer; main reads it for server.total_connections */
     struct h2_memory *h2_memory;
     struct stat_scope *http2_stats; /* NULL until somebody speaks it */
     struct access_log_buffer *log;  /* NULL: nobody writes logs */
