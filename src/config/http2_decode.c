@@ -37,7 +37,7 @@ static bool take_keepalive(const envoy_config_core_v3_KeepaliveSettings *k, stru
         return true;
     if (KEEPALIVE(interval_jitter)(k)) {
         double jitter = envoy_type_v3_Percent_value(KEEPALIVE(interval_jitter)(k));
-        o->keepalive_jitter = jitter > 100 ? 100 : (uint32_t)jitter;
+        o->keepalive_jitter = jitter > 100 ? 100 : jitter > 0 ? (uint32_t)jitter : 0;
     }
     return take_duration_ms(KEEPALIVE(interval)(k), "connection_keepalive.interval",
                             &o->keepalive_interval_ms, err) &&

@@ -300,11 +300,15 @@ static void write_field_mask(struct json_writer *w, const upb_MessageDef *m, con
     for (size_t i = 0; paths && i < upb_Array_Size(paths); i++) {
         if (i)
             strbuf_add_char(w->out, ',');
-        struct strbuf camel = STRBUF_INIT, quoted = STRBUF_INIT;
-        json_scalar_camel(view(upb_Array_Get(paths, i).str_val), &camel);
-        json_scalar_add_string(&quoted, strbuf_bytes(&camel));
+        struct bytes path = view(upb_Array_Get(paths, i).str_val);
+        struct strbuf camel = STRBUF_INIT, snake = STRBUF_INIT, quoted = STRBUF_INIT;
+        json_scalar_camel(path, &camel);
+        json_scalar_snake(strbuf_bytes(&camel), &snake);
+        bool same = bytes_eq(strbuf_bytes(&snake), path); /* "a__b" has no other name */
+        json_scalar_add_string(&quoted, same ? strbuf_bytes(&camel) : path);
         strbuf_add(w->out, quoted.data + 1, quoted.len - 2);
         strbuf_fini(&camel);
+        strbuf_fini(&snake);
         strbuf_fini(&quoted);
     }
     strbuf_add_char(w->out, '"');
