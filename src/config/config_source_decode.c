@@ -190,7 +190,7 @@ static bool take_api(struct decode_context *ctx, struct arena *a, const api_msg 
 static bool check_exists(struct arena *a, struct bytes path, bool folder, struct error *err)
 {
     struct stat st;
-    if (memchr(path.data, 0, path.len) || stat(arena_str(a, path), &st) != 0)
+    if (bytes_find_char(path, 0) >= 0 || stat(arena_str(a, path), &st) != 0)
         return error_set(err,
                          "paths must refer to an existing path in the system: '%.*s' does not "
                          "exist",

@@ -36,7 +36,7 @@ static void take_environment(struct arena *a, const envoy_type_tracing_v3_Custom
                              struct grpc_log_tag *out)
 {
     struct bytes name = upb_bytes(TAG(Environment_name)(m));
-    const char *value = memchr(name.data, 0, name.len) ? NULL : getenv(arena_str(a, name));
+    const char *value = bytes_find_char(name, 0) >= 0 ? NULL : getenv(arena_str(a, name));
     out->kind = TAG_TEXT;
     out->text = value ? arena_dup(a, bytes_of(value)) : copy(a, TAG(Environment_default_value)(m));
 }
