@@ -1,8 +1,8 @@
 /* load run: an open loop. Request i is due at start + i / rate, whatever the answers do; its
  * latency counts from there, so a proxy that stands still for a while is seen by all who would have
  * come meanwhile (no coordinated omission). A request waits here while all connections are busy.
- * With --each FILE all that were answered with 2xx are written there at the end, each as two numbers
- * of 64 bits, nanoseconds of CLOCK_MONOTONIC: when it was due, and when it was answered. */
+ * With --each FILE all that were answered with 2xx are written there at the end, each as two
+ * numbers of 64 bits, nanoseconds of CLOCK_MONOTONIC: when it was due, and was answered. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

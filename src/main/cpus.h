@@ -10,5 +10,6 @@ unsigned cpus_available(void);
 void cpus_give_way(void);
 /* The calling thread takes the CPU from a thread of SCHED_OTHER or SCHED_BATCH at once when it has
  * something to do, and lets others have it again as soon: the shortest slice that the kernel gives
- * (0.1 ms; Linux 6.12 and later, before that it changes nothing). Its share of the CPU is the same. */
+ * (0.1 ms; Linux 6.12 and later, before that it changes nothing). Its share of the CPU is the
+ * same. */
 void cpus_take_at_once(void);

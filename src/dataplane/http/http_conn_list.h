@@ -31,7 +31,7 @@ void http_conn_list_free(struct http_conn_list **l); /* all must be closed */
 void http_conn_list_bury(struct http_conn_list *l, struct http_conn *c);
 /* Pipelined requests that wait begin once the streams that ended in this turn are gone. */
 void http_conn_list_go_on(struct http_conn_list *l);
-/* The request that a connection has sent ahead begins, in this turn or, behind those of others, in a
- * later one: what has come meanwhile goes first, so that who sends many at once keeps nobody else
+/* The request that a connection has sent ahead begins, in this turn or, behind those of others, in
+ * a later one: what has come meanwhile goes first, so that who sends many at once keeps nobody else
  * waiting for long. */
 void http_conn_list_next(struct http_conn_list *l, struct http_conn *c);
