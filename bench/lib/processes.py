@@ -60,23 +60,26 @@ def wait_for(condition, what, bound=20.0, pause=0.01):
     return value
 
 
-def yield_to_others(pid):
-    """All threads of a process, and those to come, run when nobody else wants the CPU: what the load
-    measures is the proxy, not who makes its changes on the load's CPU."""
+def schedule(pid, policy, priority=0):
+    """All threads of a process, and those to come."""
     for task in os.listdir(f"/proc/{pid}/task"):
-        os.sched_setscheduler(int(task), os.SCHED_IDLE, os.sched_param(0))
+        os.sched_setscheduler(int(task), policy, os.sched_param(priority))
+
+
+def yield_to_others(pid):
+    """The process runs when nobody else wants the CPU: what the load measures is the proxy, not who
+    makes its changes on the load's CPU."""
+    schedule(pid, os.SCHED_IDLE)
 
 
 def go_first(pid):
-    """All threads of a process go before whoever else wants their CPU (SCHED_FIFO), where we may say so:
-    what is measured is the proxy, not whom its load waits for. SCHED_IDLE alone does not do it: who
-    has it goes on until the next tick when another sleeps and wakes meanwhile."""
-    for task in os.listdir(f"/proc/{pid}/task"):
-        try:
-            os.sched_setscheduler(int(task), os.SCHED_FIFO, os.sched_param(1))
-        except PermissionError:
-            say("  the load may wait for others: real-time scheduling is not permitted here")
-            return
+    """The process goes before whoever else wants its CPU (SCHED_FIFO), where we may say so: what is
+    measured is the proxy, not whom its load waits for. That the others are SCHED_IDLE does not do
+    it: who has the CPU keeps it to the next tick when somebody else has slept and woken meanwhile."""
+    try:
+        schedule(pid, os.SCHED_FIFO, 1)
+    except PermissionError:
+        say("  the load may wait for others: real-time scheduling is not permitted here")
 
 
 def behind_the_load(function):

@@ -42,12 +42,12 @@ class Control(Stub):
 
     number = 0
     seq = 0
+    dialect = STATE_OF_THE_WORLD
 
     def __init__(self, *args, **more):
         super().__init__(*args, **more)
         self.kinds = {}     # kind -> the nonces of what was pushed, in order
         self.sent, self.answered = {}, {}
-    dialect = STATE_OF_THE_WORLD
 
     def push(self, kind, body):
         """Send these resources (wire.resources) as one response of a type; its nonce."""

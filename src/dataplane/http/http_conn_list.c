@@ -44,7 +44,7 @@ void http_conn_list_go_on(struct http_conn_list *list)
  * ahead has half of the worker. */
 static bool may_begin(struct http_conn_list *list)
 {
-    uint64_t turn = loop_front(list->next_turn.loop)->turns;
+    uint64_t turn = loop_turns(list->next_turn.loop);
     if (list->turn != turn) {
         uint64_t begun = list->requests - list->seen;
         uint64_t of_others = begun > list->begun ? begun - list->begun : 0;

@@ -67,7 +67,7 @@ static void exhausted(struct acceptor *a, int error)
  * brings an event in the next turn, or the next but one, and then all are taken. */
 static unsigned how_many(struct acceptor *a)
 {
-    uint64_t turn = loop_front(a->loop)->turns;
+    uint64_t turn = loop_turns(a->loop);
     bool crowded = turn - a->last_turn <= 2;
     a->last_turn = turn;
     return crowded ? a->max_per_event : 1;
@@ -126,7 +126,7 @@ void acceptor_init(struct acceptor *a, struct loop *loop, int fd, unsigned max_p
                    const struct acceptor_ops *ops, void *owner)
 {
     *a = (struct acceptor){.ops = ops, .owner = owner, .loop = loop, .local = local_of_all(fd)};
-    a->last_turn = loop_front(loop)->turns;
+    a->last_turn = loop_turns(loop);
     (void)sock_option_int(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* of TCP: its connections inherit it */
     a->max_per_event = max_per_event ? max_per_event : MAX_PER_EVENT;
     a->reserve = open_reserve();

@@ -41,6 +41,11 @@ static inline uint64_t loop_now_ns(const struct loop *loop)
 {
     return loop_front(loop)->now_ns;
 }
+/* How many turns have begun: the same number twice is the same turn. */
+static inline uint64_t loop_turns(const struct loop *loop)
+{
+    return loop_front(loop)->turns;
+}
 static inline uint64_t loop_now_ms(const struct loop *loop)
 {
     return loop_now_ns(loop) / NS_PER_MS;
