@@ -450,7 +450,7 @@ static void remove_unnamed(struct builder *b, const struct config_source *source
     uint64_t mark = ++b->full_updates;
     for (size_t i = 0; i < n; i++) {
         struct resource *r = store_find(&b->store, source, type, updates[i].name);
-        if (r)
+        if (r && !r->stands_for_all) /* it has something else there */
             r->seen = mark;
     }
     LIST_EACH(it, &b->store.lists[type])

@@ -145,6 +145,26 @@ def test_O09_one_key_is_one_scopes(stub, start, ads_bootstrap, kind):
     assert proxy.stat("http.ingress.scoped_rds.scopes.update_rejected") == 1
 
 
+@difference("A scope is called \"*\", as all scopes are asked for.", envoy="takes it",
+            xylem="refuses it by its name, and takes the others")
+def test_O09_no_scope_is_called_as_all_are(stub, start, ads_bootstrap, kind):
+    control = stub(front(), scope("one", "a", "r1"), table("r1"))
+    proxy = start(ads_bootstrap(control))
+    assert get(proxy, "a").text == "r1"
+    control.put(scope("*", "c", "r1"), scope("two", "b", "r1"))
+    if kind == "envoy":
+        control.wait("srds")
+        wait_for(lambda: get(proxy, "c").status == 200, what="the scope")
+    else:
+        assert "*: the name stands for all scopes" in control.wait("srds", "NACKED")["nack_reason"]
+        assert get(proxy, "c").status == 404
+    wait_for(lambda: get(proxy, "b").status == 200, what="the other")
+    control.change(put=[scope("two", "d", "r1")], remove=[("srds", "*")])
+    control.wait("srds")
+    wait_for(lambda: get(proxy, "d").status == 200, what="what came last")
+    assert get(proxy, "a").text == "r1"
+
+
 @pytest.mark.parametrize("bad, why", [
     (scope("two", "b"), "route_configuration_name is empty."),
     (scope("two", []), "value must contain at least 1 item(s)"),
