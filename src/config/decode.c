@@ -154,10 +154,7 @@ bool take_any(struct decode_context *ctx, struct arena *a, const struct google_p
         return true;
     struct bytes url = upb_bytes(google_protobuf_Any_type_url(any));
     struct bytes value = upb_bytes(google_protobuf_Any_value(any));
-    if (ctx->descriptors)
-        return typed_unwrap(ctx->descriptors, url, value, a, out, err);
-    *out = (struct typed){url, bytes_skip(url, (size_t)(bytes_rfind_char(url, '/') + 1)), value};
-    return true;
+    return typed_unwrap(ctx->descriptors, url, value, a, out, err);
 }
 
 struct bytes stat_name_of(struct arena *a, struct bytes name)

@@ -158,12 +158,9 @@ static void take_codes(const envoy_config_route_v3_RetryPolicy *m, struct arena 
 static bool take_typed(struct route_decode_context *ctx, struct arena *a,
                        const google_protobuf_Any *any, struct typed *t, struct error *err)
 {
-    struct bytes url = any ? upb_bytes(google_protobuf_Any_type_url(any)) : BYTES("");
-    *t = (struct typed){
-        .type_name = bytes_skip(url, (size_t)(bytes_rfind_char(url, '/') + 1)),
-        .value = any ? upb_bytes(google_protobuf_Any_value(any)) : BYTES(""),
-    };
-    return !any || !ctx->descriptors || typed_unwrap(ctx->descriptors, url, t->value, a, t, err);
+    *t = (struct typed){BYTES(""), BYTES(""), BYTES("")};
+    return !any || typed_unwrap(ctx->descriptors, upb_bytes(google_protobuf_Any_type_url(any)),
+                                upb_bytes(google_protobuf_Any_value(any)), a, t, err);
 }
 
 static bool not_registered(upb_StringView name, const struct typed *t, struct error *err)

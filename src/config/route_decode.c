@@ -111,15 +111,10 @@ static bool unwrap(struct route_decode_context *ctx, struct arena *a, struct byt
                    struct bytes *value, struct error *err)
 {
     struct typed t;
-    if (ctx->descriptors) {
-        if (!typed_unwrap(ctx->descriptors, *type, *value, a, &t, err))
-            return false;
-        *type = t.type_name;
-        *value = t.value;
-        return true;
-    }
-    ptrdiff_t slash = bytes_rfind_char(*type, '/');
-    *type = bytes_skip(*type, (size_t)(slash + 1));
+    if (!typed_unwrap(ctx->descriptors, *type, *value, a, &t, err))
+        return false;
+    *type = t.type_name;
+    *value = t.value;
     return true;
 }
 

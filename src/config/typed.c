@@ -30,7 +30,7 @@ bool typed_unwrap(struct descriptors *d, struct bytes type_url, struct bytes val
                   struct typed *out, struct error *err)
 {
     *out = (struct typed){type_url, descriptors_type_name(type_url), value};
-    if (!typed_is_typed_struct(type_url))
+    if (!d || !typed_is_typed_struct(type_url))
         return true;
     struct error inner = ERROR_INIT;
     const upb_MessageDef *m = descriptors_message(d, out->type_name);

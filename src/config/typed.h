@@ -16,7 +16,7 @@ struct typed {
 
 /* Results point into the arguments or into the arena. A TypedStruct of a type that the API does not
  * have is left as it is: type_name is the TypedStruct's and `value` its bytes; typed_inner_url()
- * tells what it names. */
+ * tells what it names. So is every one without descriptors (d NULL). */
 MUST_CHECK bool typed_unwrap(struct descriptors *d, struct bytes type_url, struct bytes value,
                              struct arena *a, struct typed *out, struct error *err);
 /* Bytes of a google.protobuf.Any. */

@@ -53,6 +53,18 @@ START_TEST(both_typed_structs)
 }
 END_TEST
 
+START_TEST(nothing_is_unwrapped_without_descriptors)
+{
+    struct error err = ERROR_INIT;
+    struct typed t;
+    struct bytes any = any_of("{\"@type\": type.googleapis.com/xds.type.v3.TypedStruct,"
+                              " type_url: type.googleapis.com/" ROUTER "}");
+    ck_assert(typed_unwrap_any(NULL, any, arena, &t, &err));
+    ck_assert(bytes_eq_str(t.type_name, "xds.type.v3.TypedStruct"));
+    ck_assert(bytes_eq_str(typed_inner_url(t.value), "type.googleapis.com/" ROUTER));
+}
+END_TEST
+
 START_TEST(unknown_inner_type)
 {
     struct error err = ERROR_INIT;
@@ -109,6 +121,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, plain_any);
     tcase_add_test(tc, both_typed_structs);
+    tcase_add_test(tc, nothing_is_unwrapped_without_descriptors);
     tcase_add_test(tc, unknown_inner_type);
     tcase_add_test(tc, errors);
     Suite *s = suite_create("typed");
