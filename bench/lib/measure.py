@@ -48,7 +48,7 @@ def pss_kib(pid):
     return int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
 
 
-IDLE = 8.0      # after which a proxy has given back what it keeps for the next change
+IDLE = 12.0    # after which a proxy has given back what it keeps for the next change
 
 
 def settled_pss_kib(pid, bound=10.0, idle=0.0):

@@ -216,7 +216,7 @@ static void make_main_worker(struct server *s)
     s->main_worker = (struct worker){.magic = WORKER_MAGIC,
                                      .slot = STAT_SLOT_MAIN,
                                      .loop = s->loop,
-                                     .chunks = chunk_pool_new(0),
+                                     .chunks = chunk_pool_new(s->loop, 0),
                                      .stats = s->stats,
                                      .access_log = s->access_log};
     random_seed_os(&s->main_worker.random);

@@ -220,7 +220,7 @@ struct worker_thread *worker_thread_new(const struct worker_thread_options *o, s
                                 .slot = STAT_SLOT_WORKER0 + o->index,
                                 .index = o->index,
                                 .loop = loop,
-                                .chunks = chunk_pool_new(0),
+                                .chunks = chunk_pool_new(loop, 0),
                                 .stats = o->stats,
                                 .drain = o->drain,
                                 .access_log = o->access_log,

@@ -6,13 +6,14 @@ import time
 
 import pytest
 
-from harness import Client, Origin, bootstrap, cluster, difference, http_listener, route
+from harness import Client, Origin, bootstrap, cluster, difference, http_listener, route, wait_for
 from harness.h2peer import H2Client, H2Origin, H2Reply
 
 READERS = int(os.environ.get("SLOW_READERS", "150"))
 LIMIT = 32 * 1024       # of a connection, on either side
 SIZE = 10 << 20
 PIECE = b"x" * 65536
+STAYS = 5 * 1024        # KiB: what a few requests take, and code that ran for the first time
 OWN = 24 * 1024         # of a client besides its buffers: two connections and a stream
 WINDOW = 65535
 HTTP2 = {"explicit_http_config": {"http2_protocol_options": {
@@ -120,3 +121,17 @@ def test_many_slow_readers(start, closing, client, upstream, kind):
 @pytest.mark.parametrize("connections, streams", [(10, 100), (1000, 1)])
 def test_a_thousand_slow_readers_over_http2(start, closing, connections, streams, upstream, kind):
     check(Readers(start, closing, "h2", upstream), kind, connections, streams, upstream)
+
+
+@difference("What many slow readers held, once they have gone.", envoy="is kept by its allocator",
+            xylem="goes back to the system some seconds later")
+@pytest.mark.parametrize("client, upstream", [("h1", "h1"), ("h2", "h2")])
+def test_what_they_held_comes_back(start, closing, client, upstream, kind):
+    readers = Readers(start, closing, client, upstream)
+    readers.hold(READERS, 1)
+    readers.close()
+    if kind == "envoy":
+        assert readers.proxy.grown_kib(readers.before) > STAYS
+    else:
+        wait_for(lambda: readers.proxy.grown_kib(readers.before) <= STAYS, bound=60,
+                 what="the memory to come back")

@@ -146,7 +146,7 @@ static void send_request(struct h1_reader *r, const char *method)
 void h1_reader_init(struct h1_reader *r, const struct codec_options *o, const char *method)
 {
     memset(r, 0, sizeof(*r));
-    r->chunks = chunk_pool_new(0);
+    r->chunks = chunk_pool_new(NULL, 0);
     r->arena = arena_new(0);
     buffer_init(&r->in, r->chunks);
     buffer_init(&r->out, r->chunks);

@@ -223,7 +223,7 @@ void h2_reader_init(struct h2_reader *r, bool downstream, uint8_t options, uint8
                                         .underscores = options & 64 ? CODEC_UNDERSCORES_DROP
                                                                     : CODEC_UNDERSCORES_ALLOW,
                                         .enable_trailers = true};
-    r->chunks = chunk_pool_new(0);
+    r->chunks = chunk_pool_new(NULL, 0);
     r->memory = h2_memory_new(NULL);
     r->arena = arena_new(0);
     r->manners = manners;

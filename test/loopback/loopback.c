@@ -93,7 +93,7 @@ void loopback_init(struct loopback *lb, const struct http_filter_ops *const *fil
     lb->worker = (struct worker){.magic = WORKER_MAGIC,
                                  .slot = STAT_SLOT_WORKER0,
                                  .loop = lb->loop,
-                                 .chunks = chunk_pool_new(0),
+                                 .chunks = chunk_pool_new(lb->loop, 0),
                                  .stats = lb->stats,
                                  .snapshot = &lb->snapshot};
     random_seed(&lb->worker.random, 1);

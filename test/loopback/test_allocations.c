@@ -115,6 +115,44 @@ START_TEST(test_a_flood_of_requests_makes_few_streams)
 }
 END_TEST
 
+START_TEST(test_what_a_burst_took_goes_back)
+{
+    enum { MANY = 100, NEEDED = 50 };
+    const struct stream_pool *pool = lb.worker.streams;
+    struct client others[MANY];
+    for (unsigned round = 0; round < 2; round++) {
+        unsigned n = round == 0 ? MANY : NEEDED;
+        for (unsigned i = 0; i < n; i++) {
+            client_connect(&others[i], &lb);
+            client_send(&others[i], "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+        }
+        ck_assert_uint_eq(pool->n_live, n);
+        for (unsigned i = 0; i < n; i++)
+            client_fini(&others[i]);
+        loopback_run(&lb);
+        ck_assert_uint_eq(pool->n_live, 0);
+        ck_assert_uint_eq(pool->n_kept, MANY);
+        if (round == 0)
+            loopback_advance(&lb, STREAM_POOL_REST_MS);
+        ck_assert_uint_eq(pool->n_kept, MANY); /* may be needed again */
+    }
+    loopback_advance(&lb, STREAM_POOL_REST_MS);
+    ck_assert_uint_eq(pool->n_kept, NEEDED);
+    loopback_advance(&lb, STREAM_POOL_REST_MS);
+    ck_assert_uint_eq(pool->n_kept, STREAM_POOL_KEPT);
+    ck_assert(!timer_pending(&pool->rest));
+    unsigned total = pool->n_total;
+    for (unsigned i = 0; i < MANY; i++) {
+        client_connect(&others[i], &lb);
+        client_send(&others[i], "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
+        ck_assert(strncmp(client_take(&others[i]), "HTTP/1.1 200", 12) == 0);
+    }
+    ck_assert_uint_eq(pool->n_total, total);
+    for (unsigned i = 0; i < MANY; i++)
+        client_fini(&others[i]);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("allocations");
@@ -122,5 +160,6 @@ int main(void)
     tcase_add_test(t, test_no_allocation_in_the_steady_state);
     tcase_add_test(t, test_streams_are_reused);
     tcase_add_test(t, test_a_flood_of_requests_makes_few_streams);
+    tcase_add_test(t, test_what_a_burst_took_goes_back);
     return run_suite(t);
 }

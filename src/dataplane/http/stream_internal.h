@@ -37,13 +37,14 @@ struct stream_private {
     bool response_complete;
     bool no_request; /* it is a connection, in its listener's access log */
     bool local_reply, reset, finished;
-    bool is_head, is_grpc;       /* as the client sent it */
-    uint8_t tunnel;              /* enum tunnel: what the request asks for ... */
-    bool tunnel_body;            /* ... though it announces a body */
-    bool admitted;               /* ... and may */
-    bool tunnel_open;            /* the answer has opened it */
-    uint8_t grpc_status;         /* of a local reply; 0: as of its HTTP status */
-    bool above_watermark;        /* the connection's share of response_pauses */
+    bool is_head, is_grpc; /* as the client sent it */
+    uint8_t tunnel;        /* enum tunnel: what the request asks for ... */
+    bool tunnel_body;      /* ... though it announces a body */
+    bool admitted;         /* ... and may */
+    bool tunnel_open;      /* the answer has opened it */
+    uint8_t grpc_status;   /* of a local reply; 0: as of its HTTP status */
+    bool rested;           /* in the free list of the pool, its arena was not needed for long */
+    bool above_watermark;  /* the connection's share of response_pauses */
     struct arena *attempt_arena; /* stream_attempt_arena(); NULL: nothing was tried again */
     struct timer *log_timer;     /* NULL: no line before the end */
     /* Last, since they stay when the object is used again: between two streams they rest. */

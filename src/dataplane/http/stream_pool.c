@@ -5,7 +5,7 @@
 #include "dataplane/http/stream_internal.h"
 #include "dataplane/net/transport_tls.h"
 
-enum { ARENAS_KEPT = 512 };
+enum { ARENAS_MAX = 512 };
 
 static void slot_free(struct stream_slot *slot)
 {
@@ -49,7 +49,7 @@ static void destroy(struct stream_pool *p, struct stream *s)
     if (UNLIKELY(s->priv->attempt_arena != NULL))
         keep_spare(p, &s->priv->attempt_arena);
     p->n_live--;
-    if (p->n_kept < ARENAS_KEPT) {
+    if (p->n_kept < ARENAS_MAX) {
         p->n_kept++;
         arena_reset(s->arena);
         list_push_front(&p->free, &s->priv->link);
@@ -69,6 +69,28 @@ static void reap(struct defer *d)
     p->turn++;
 }
 
+/* The list is used from its front, where those with arenas are. */
+static void rest(struct timer *t)
+{
+    struct stream_pool *p = t->owner;
+    unsigned n = 0;
+    LIST_EACH(it, &p->free)
+    {
+        struct stream_slot *slot = LIST_ENTRY(it, struct stream_slot, p.link);
+        if (!slot->s.arena)
+            break;
+        if (n++ < STREAM_POOL_KEPT)
+            continue;
+        if (slot->p.rested) {
+            arena_free(&slot->s.arena);
+            p->n_kept--;
+        }
+        slot->p.rested = true;
+    }
+    if (p->n_kept + p->n_live > STREAM_POOL_KEPT)
+        timer_start(t, STREAM_POOL_REST_MS);
+}
+
 struct stream_pool *stream_pool_new(struct worker *w)
 {
     struct stream_pool *p = NEW(struct stream_pool);
@@ -76,6 +98,7 @@ struct stream_pool *stream_pool_new(struct worker *w)
     list_init(&p->free);
     list_init(&p->dead);
     defer_init(&p->reap, w->loop, DEFER_REAP, reap, p);
+    timer_init(&p->rest, w->loop, rest, p);
     return p;
 }
 
@@ -84,6 +107,7 @@ void stream_pool_free(struct stream_pool **pool)
     struct stream_pool *p = *pool;
     if (!p)
         return;
+    timer_stop(&p->rest);
     defer_cancel(&p->reap);
     reap(&p->reap);
     CHECK(p->n_live == 0);
@@ -109,8 +133,11 @@ struct stream_slot *stream_pool_take(struct stream_pool *p)
         stream_timers_init(&slot->s, p->worker->loop);
         p->n_total++;
     }
-    if (!slot->s.arena)
+    if (!slot->s.arena) {
         slot->s.arena = arena_new(STREAM_ARENA_FIRST);
+        if (!timer_pending(&p->rest))
+            timer_start(&p->rest, STREAM_POOL_REST_MS);
+    }
     struct arena *arena = slot->s.arena;
     uint32_t generation = slot->s.generation;
     memset(slot, 0, offsetof(struct stream_slot, p.idle_timer));

@@ -1,7 +1,8 @@
 /* struct stream_pool: the streams of one worker. A finished stream stays readable until the end of
  * the turn, then its filters are destroyed and the object (with its arena) waits to be used again.
- * Arenas beyond some are given back; the objects stay until the worker ends, since handles read
- * their generation. Worker thread only. */
+ * Arenas beyond some are given back, and those of a burst once nobody has needed them for some
+ * seconds; the objects stay until the worker ends, since handles read their generation. Worker
+ * thread only. */
 #pragma once
 
 #include "base/list.h"
@@ -13,11 +14,14 @@ struct worker;
 
 /* Each holds STREAM_ARENA_FIRST bytes. */
 enum { STREAM_POOL_SPARE_MAX = 16 };
+/* Arenas that are kept however long nobody needs them. */
+enum { STREAM_POOL_KEPT = 32, STREAM_POOL_REST_MS = 5000 };
 
 struct stream_pool {
     struct worker *worker;
     struct list free, dead;
     struct defer reap;
+    struct timer rest; /* while there are more arenas than are always kept */
     unsigned n_live, n_total, n_dead;
     unsigned n_kept; /* arenas in `free` */
     unsigned n_spare;

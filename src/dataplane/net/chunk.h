@@ -2,13 +2,15 @@
  * the free list of that thread. Counts are plain integers: a chunk never leaves its thread.
  * Bytes below `used` are written once and never changed; whoever holds a slice that ends at `used`
  * may write after it. Under AddressSanitizer nothing is kept in the free lists. Taking from a free
- * list and giving back to it is inlined: each message takes and gives some. */
+ * list and giving back to it is inlined: each message takes and gives some. What a burst has left
+ * in the free lists goes back to the heap once it has not been used for some seconds. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/check.h"
+#include "dataplane/net/loop.h"
 
 enum { CHUNK_SIZE = 16384 };
 
@@ -18,7 +20,7 @@ struct chunk {
     struct chunk_pool *pool;
     struct chunk *next_free;
     uint32_t refs;
-    uint32_t used;
+    uint32_t used; /* in the free list CHUNK_RESTED, when it has been there for long */
     char data[CHUNK_SIZE];
 };
 
@@ -37,13 +39,17 @@ struct chunk_pool {
     size_t max_free_chunks; /* more than these go back to the heap */
     size_t live_chunks;     /* in use now */
     uint64_t heap_calls;    /* how often the heap was asked: flat in the steady state */
+    struct timer rest;      /* with a loop, while there is more than is always kept */
+    struct chunk *going;    /* back to the heap, some in each turn */
 };
 
-/* max_free: chunks kept for reuse; 0 takes 4096 (64 MiB). */
-struct chunk_pool *chunk_pool_new(size_t max_free);
-void chunk_pool_free(struct chunk_pool **pool); /* all chunks must be back */
-/* Gives free chunks beyond `keep` back to the heap. */
-void chunk_pool_trim(struct chunk_pool *pool, size_t keep);
+/* Kept however long nobody needs them, of four times as many slices. */
+enum { CHUNK_POOL_KEPT = 16, CHUNK_POOL_REST_MS = 5000 };
+
+/* max_free: chunks kept for reuse; 0 takes 4096 (64 MiB). loop: what is free gives itself back, by
+ * timers of the loop; NULL: it stays. */
+struct chunk_pool *chunk_pool_new(struct loop *loop, size_t max_free);
+void chunk_pool_free(struct chunk_pool **pool); /* all chunks must be back; the loop may be gone */
 
 /* From the heap: the free list is empty. Given back to it: the free list is full. */
 struct chunk *chunk_from_heap(struct chunk_pool *pool);

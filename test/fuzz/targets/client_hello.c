@@ -14,7 +14,7 @@ static struct chunk_pool *pool;
 
 static void setup(void)
 {
-    pool = chunk_pool_new(0);
+    pool = chunk_pool_new(NULL, 0);
 }
 
 /* Pieces lie by themselves (how & 128), or where the pool puts them. */

@@ -46,7 +46,7 @@ static void scene_open(struct scene *x)
     clock_fake_init(&x->clock);
     x->worker = (struct worker){.magic = WORKER_MAGIC, .slot = STAT_SLOT_WORKER0};
     x->worker.loop = loop_new(&x->clock.clock, &err);
-    x->worker.chunks = chunk_pool_new(0);
+    x->worker.chunks = chunk_pool_new(NULL, 0);
     random_seed(&x->worker.random, 1);
     transport_pair_new(x->worker.loop, x->worker.chunks, 16 * 1024, ends);
     x->client = connection_new(x->worker.loop, x->worker.chunks, ends[0], &ops, x);

@@ -12,7 +12,7 @@ static struct chunk_pool *pool;
 
 static void setup(void)
 {
-    pool = chunk_pool_new(0);
+    pool = chunk_pool_new(NULL, 0);
 }
 
 struct cuts {

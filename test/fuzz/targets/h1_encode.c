@@ -185,7 +185,7 @@ static void send_response(struct sending *s)
 static void run(struct bytes input)
 {
     struct sending s = {.in = {input}};
-    struct chunk_pool *chunks = chunk_pool_new(0);
+    struct chunk_pool *chunks = chunk_pool_new(NULL, 0);
     struct buffer out;
     s.arena = arena_new(0);
     s.chunks = chunks;

@@ -530,7 +530,7 @@ static void run(struct bytes input)
 {
     struct fuzz_in in = {input};
     uint8_t options = fuzz_u8(&in), more = fuzz_u8(&in);
-    chunks = chunk_pool_new(0);
+    chunks = chunk_pool_new(NULL, 0);
     memory = h2_memory_new(NULL);
     arena = arena_new(0);
     n_talks = 0;

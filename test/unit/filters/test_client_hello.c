@@ -81,7 +81,7 @@ static enum hello_result give(struct client_hello *h, size_t record, size_t piec
 
 static void setup(void)
 {
-    pool = chunk_pool_new(0);
+    pool = chunk_pool_new(NULL, 0);
     message = (struct strbuf)STRBUF_INIT;
 }
 

@@ -144,7 +144,7 @@ END_TEST
 
 static void setup(void)
 {
-    pool = chunk_pool_new(0);
+    pool = chunk_pool_new(NULL, 0);
 }
 
 static void teardown(void)

@@ -17,7 +17,7 @@ static struct chunk_pool *pool;
 
 static void setup(void)
 {
-    pool = chunk_pool_new(0);
+    pool = chunk_pool_new(NULL, 0);
     p = proxy_new("{name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: "
                   "/}, route: {cluster: c0}}]}]}");
     proxy_add_filter(p, &grpc_web_filter.factory);

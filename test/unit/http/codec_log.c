@@ -110,7 +110,7 @@ static const struct codec_callbacks callbacks = {
 void codec_log_init(struct codec_log *l, const struct codec_options *options)
 {
     memset(l, 0, sizeof(*l));
-    l->chunks = chunk_pool_new(0);
+    l->chunks = chunk_pool_new(NULL, 0);
     l->arena = arena_new(0);
     buffer_init(&l->in, l->chunks);
     buffer_init(&l->out, l->chunks);

@@ -150,7 +150,7 @@ static const struct codec_callbacks callbacks = {
 void h2_pair_init(struct h2_pair *p)
 {
     memset(p, 0, sizeof(*p));
-    p->chunks = chunk_pool_new(0);
+    p->chunks = chunk_pool_new(NULL, 0);
     p->memory = h2_memory_new(NULL);
     p->server_options = (struct codec_options){.downstream = true,
                                                .max_headers_bytes = 60 * 1024,

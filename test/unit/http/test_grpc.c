@@ -10,7 +10,7 @@ static struct chunk_pool *pool;
 static void set_up(void)
 {
     arena = arena_new(0);
-    pool = chunk_pool_new(0);
+    pool = chunk_pool_new(NULL, 0);
 }
 
 static void tear_down(void)

@@ -16,7 +16,7 @@ void fixture_init(struct fixture *f)
 
     f->loop = loop_new(&clock_real, &err);
     ck_assert_msg(f->loop != NULL, "%s", error_text(&err));
-    f->pool = chunk_pool_new(0);
+    f->pool = chunk_pool_new(NULL, 0);
     timer_init(&f->guard, f->loop, on_guard, f);
 }
 

@@ -11,7 +11,7 @@ static struct buffer a, b;
 
 static void setup(void)
 {
-    pool = chunk_pool_new(0);
+    pool = chunk_pool_new(NULL, 0);
     buffer_init(&a, pool);
     buffer_init(&b, pool);
 }

@@ -120,7 +120,7 @@ START_TEST(a_connection_in_memory)
 {
     static const struct connection_ops reader = {.on_data = on_data, .on_close = on_close};
     static const struct connection_ops writer = {.on_data = on_data, .on_close = on_other_close};
-    struct chunk_pool *pool = chunk_pool_new(0);
+    struct chunk_pool *pool = chunk_pool_new(NULL, 0);
     struct transport *ends[2];
 
     got = (struct strbuf)STRBUF_INIT;
@@ -139,6 +139,52 @@ START_TEST(a_connection_in_memory)
 }
 END_TEST
 
+/* A burst of n chunks and slices, all of them given back. */
+static void burst(struct chunk_pool *pool, unsigned n)
+{
+    struct slice *first = NULL;
+    for (unsigned i = 0; i < n; i++) {
+        struct slice *s = slice_new(pool);
+        s->chunk = chunk_new(pool);
+        s->next = first;
+        first = s;
+    }
+    for (struct slice *s; (s = first) != NULL;) {
+        first = s->next;
+        slice_free(pool, s);
+    }
+}
+
+START_TEST(what_a_burst_took_goes_back)
+{
+    enum { MANY = 1000 };
+    struct chunk_pool *pool = chunk_pool_new(loop, 0);
+
+    burst(pool, MANY);
+    size_t free_chunks = pool->n_free_chunks, free_slices = pool->n_free_slices;
+    loop_fake_advance(loop, CHUNK_POOL_REST_MS + 1);
+    ck_assert_uint_eq(pool->n_free_chunks, free_chunks); /* may be needed again */
+    burst(pool, 100);
+    loop_fake_advance(loop, CHUNK_POOL_REST_MS);
+    if (free_chunks) { /* not under AddressSanitizer */
+        ck_assert_uint_eq(pool->n_free_chunks, 100);
+        ck_assert_uint_eq(pool->n_free_slices, 100);
+        ck_assert_uint_gt(free_slices, 100);
+        ck_assert_ptr_nonnull(pool->going); /* they do not go all at once */
+    }
+    uint64_t calls = pool->heap_calls;
+    burst(pool, 100);
+    ck_assert_uint_eq(pool->heap_calls, free_chunks ? calls : calls + 200);
+    loop_fake_advance(loop, 3 * CHUNK_POOL_REST_MS);
+    ck_assert_ptr_null(pool->going);
+    ck_assert_uint_le(pool->n_free_chunks, CHUNK_POOL_KEPT);
+    ck_assert_uint_le(pool->n_free_slices, 4 * CHUNK_POOL_KEPT);
+    ck_assert_uint_eq(loop_fake_next(loop), UINT64_MAX); /* nothing wakes an idle process */
+    burst(pool, 2);
+    chunk_pool_free(&pool);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("loop_fake");
@@ -148,6 +194,7 @@ int main(void)
     tcase_add_test(t, the_wall_clock_is_the_turn_s);
     tcase_add_test(t, order_is_fixed);
     tcase_add_test(t, a_connection_in_memory);
+    tcase_add_test(t, what_a_burst_took_goes_back);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

@@ -64,7 +64,7 @@ struct world *world_new(void)
     w->worker.magic = WORKER_MAGIC;
     w->worker.slot = STAT_SLOT_WORKER0;
     w->worker.loop = w->loop;
-    w->worker.chunks = chunk_pool_new(0);
+    w->worker.chunks = chunk_pool_new(NULL, 0);
     w->worker.stats = w->stats;
     random_seed(&w->worker.random, 7);
     for (unsigned i = 0; i < WORLD_HOSTS; i++)
