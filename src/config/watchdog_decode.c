@@ -21,8 +21,10 @@ static bool take_action(const envoy_config_bootstrap_v3_Watchdog_WatchdogAction 
                         struct watchdog_config *out, struct error *err)
 {
     const envoy_config_core_v3_TypedExtensionConfig *c = ACTION(config)(a);
-    struct bytes name = upb_bytes(envoy_config_core_v3_TypedExtensionConfig_name(c));
-    const google_protobuf_Any *any = envoy_config_core_v3_TypedExtensionConfig_typed_config(c);
+    struct bytes name =
+        c ? upb_bytes(envoy_config_core_v3_TypedExtensionConfig_name(c)) : BYTES("");
+    const google_protobuf_Any *any =
+        c ? envoy_config_core_v3_TypedExtensionConfig_typed_config(c) : NULL;
     struct bytes type = any ? upb_bytes(google_protobuf_Any_type_url(any)) : BYTES_NONE;
     if (!bytes_eq(type, BYTES(ABORT_TYPE)))
         return error_set(err,

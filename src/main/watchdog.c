@@ -132,7 +132,8 @@ static void report(struct watched *w, enum watchdog_stat stat, uint64_t stuck)
     LOG(LOG_MAIN, LOG_WARNING, "watchdog: %s (thread %d) has been stuck for %llu ms%s", w->name,
         (int)w->tid, (unsigned long long)(stuck / NS_PER_MS), mega ? " (mega miss)" : "");
     log_stack(w);
-    if (mega ? w->group->config.abort_at_mega_miss : w->group->config.abort_at_miss) {
+    if (!w->kill_never &&
+        (mega ? w->group->config.abort_at_mega_miss : w->group->config.abort_at_miss)) {
         LOG(LOG_MAIN, LOG_CRITICAL, "watchdog: the abort action ends the process");
         end_process(w);
     }
@@ -150,13 +151,10 @@ static uint64_t stuck_for(struct watched *w, uint64_t now)
     return now - w->since_ns;
 }
 
-static void check_kill(struct watchdog *d, struct watched *w, uint64_t stuck)
+static void check_kill(const struct watched *w, uint64_t stuck)
 {
     const struct watchdog_config *c = &w->group->config;
-    if (!c->kill_ms || w->kill_never)
-        return;
-    uint64_t jitter = c->kill_jitter_ms ? random_u64(&d->random) % (c->kill_jitter_ms + 1) : 0;
-    if (stuck <= (c->kill_ms + jitter) * NS_PER_MS)
+    if (!c->kill_ms || w->kill_never || stuck <= c->kill_ms * NS_PER_MS)
         return;
     LOG(LOG_MAIN, LOG_CRITICAL,
         "GuardDog: one thread (%d) stuck for more than watchdog_kill_timeout", (int)w->tid);
@@ -195,7 +193,7 @@ static void judge_group(struct watchdog *d, struct group *g, uint64_t now)
             w->mega_missed = true;
             report(w, STAT_WATCHDOG_MEGA_MISS, stuck);
         }
-        check_kill(d, w, stuck);
+        check_kill(w, stuck);
         if (c->multi_kill_ms && !w->kill_never && stuck > c->multi_kill_ms * NS_PER_MS) {
             last = w;
             n_stuck++;
@@ -312,6 +310,9 @@ void watchdog_add_group(struct watchdog *d, const char *name, const struct watch
 {
     struct group *g = NEW(struct group);
     g->config = *config;
+    /* Drawn once: with a new one at each look, all would end soon after the least. */
+    if (config->kill_ms && config->kill_jitter_ms)
+        g->config.kill_ms += random_u64(&d->random) % config->kill_jitter_ms + 1;
     g->stats = make_scope(d, "", name);
     list_init(&g->loops);
     list_push_back(&d->groups, &g->link);

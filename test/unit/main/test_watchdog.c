@@ -193,6 +193,11 @@ START_TEST(test_one_thread_is_no_multi_kill)
     WAIT(count(w.scope, 1) == 1); /* never killed */
     atomic_store(&w.release, true);
     end(&w);
+    begin(&w, &(struct watchdog_config){.miss_ms = 20, .abort_at_miss = true}, true);
+    post_call(w.loop, hang, &w, NULL);
+    WAIT(count(w.scope, 0) == 1); /* nor by an action */
+    atomic_store(&w.release, true);
+    end(&w);
 }
 END_TEST
 
