@@ -121,6 +121,7 @@ static void hold_signals(void)
 {
     struct sigaction end = {.sa_handler = end_at_once, .sa_flags = SA_RESETHAND | SA_NODEFER};
     sigset_t later;
+    signal(SIGPIPE, SIG_IGN); /* for ever: nobody who reads a log ends us by going away */
     sigemptyset(&end.sa_mask);
     sigaction(SIGTERM, &end, NULL);
     sigaction(SIGINT, &end, NULL);

@@ -114,6 +114,8 @@ static void begin_serving(void *a, void *b)
 static void clusters_done(void *a, void *b)
 {
     struct server *s = a;
+    if (s->ending) /* as above */
+        return;
     if (s->state == SERVER_PRE_INITIALIZING)
         s->state = SERVER_INITIALIZING;
     server_admin_tick(s);
@@ -186,7 +188,6 @@ static void on_second(struct timer *t)
 static void watch_signals(struct server *s)
 {
     sigset_t watched;
-    signal(SIGPIPE, SIG_IGN);
     signal_watch_init(&s->term, s->loop, SIGTERM, on_end_signal, s);
     signal_watch_init(&s->interrupt, s->loop, SIGINT, on_end_signal, s);
     signal_watch_init(&s->usr1, s->loop, SIGUSR1, on_usr1, s);

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import Proxy, bootstrap, cluster, difference, direct, http_listener, route, wait_for
+from harness import (Client, Proxy, bootstrap, cluster, difference, direct, http_listener, route,
+                     wait_for)
 from harness.config import socket_address
-from harness.proxy import run_once
+from harness.proxy import binary, run_once
 
 
 def validate(kind, tmp_path, config, *args, name="bootstrap.yaml"):
@@ -30,6 +31,50 @@ def test_mode_validate_ok(kind, tmp_path):
     assert code == 0
     assert "OK" in text
     assert "bootstrap.yaml" in text
+
+
+def begin(kind, tmp_path, stderr):
+    """A process of its own, and the file that says where its admin interface is."""
+    path, admin = tmp_path / "bootstrap.json", tmp_path / "admin"
+    path.write_text(json.dumps(GOOD))
+    admin.unlink(missing_ok=True)
+    return subprocess.Popen(
+        [str(binary(kind)), "-c", str(path), "--admin-address-path", str(admin), "--concurrency", "1",
+         "--use-dynamic-base-id"], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=stderr), admin
+
+
+def serves(admin):
+    with Client(int(admin.read_text().rpartition(":")[2])) as client:
+        return client.get("/ready").status == 200
+
+
+def test_nobody_reads_the_log(kind, tmp_path):
+    """As in `proxy 2>&1 | head`: what is written to a pipe that nobody reads ends nothing."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process, admin = begin(kind, tmp_path, writer)
+    with process:
+        os.close(writer)
+        try:
+            wait_for(lambda: process.poll() is not None or admin.exists(), what="the start")
+            wait_for(lambda: process.poll() is not None or serves(admin), what="life")
+            assert process.poll() is None
+        finally:
+            process.terminate()
+        assert process.wait(20) == 0
+
+
+def test_an_end_at_any_moment_of_the_start(kind, tmp_path):
+    """By the signal, or as by a process that serves already; nothing else."""
+    for wait in range(30):
+        process, admin = begin(kind, tmp_path, subprocess.DEVNULL)
+        with process:
+            wait_for(lambda p=process, a=admin: p.poll() is not None or a.exists(), what="the start")
+            for _ in range(wait * 1000):
+                pass
+            process.terminate()
+            assert process.wait(20) in (0, -signal.SIGTERM)
 
 
 def test_mode_validate_error(kind, tmp_path):

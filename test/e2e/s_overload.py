@@ -2,6 +2,8 @@
 import subprocess
 import threading
 
+import pytest
+
 from harness import Reply, config, difference
 from harness.client import Client
 from harness.proxy import binary, run_once
@@ -240,6 +242,16 @@ watchdogs: {worker_watchdog: {actions: [{event: MISS, config: {name: some.action
     if kind == "xylem":
         assert code == 1
         assert "Didn't find a registered implementation for 'some.action'" in err
+
+
+@pytest.mark.parametrize("action", ["{}", "{event: KILL}"])
+def test_watchdog_action_without_a_config(kind, tmp_path, action):
+    """There is nothing to make it of."""
+    boot = tmp_path / "boot.yaml"
+    boot.write_text(f"watchdogs: {{main_thread_watchdog: {{actions: [{action}]}}}}\n")
+    code, _, err = run_once(kind, ["-c", str(boot), "--concurrency", "1"], tmp_path)
+    assert code == 1
+    assert "Didn't find a registered implementation for '" in err
 
 
 def test_both_kinds_of_watchdog(kind, tmp_path):
