@@ -46,6 +46,9 @@ struct builder_table {
     /* Binds all addresses of a listener that bind_to_port, for all workers. Addresses already bound
      * by another (or an older) listener are shared. False: the listener is refused. */
     bool (*bind)(void *ctx, const struct listener *l, struct error *err);
+    /* What bind() took serves from now on: whoever connects is answered, as soon as the process
+     * serves at all. Until then it is bound, and nobody can connect. NULL: not wanted. */
+    void (*listen)(void *ctx, const struct listener *l);
     /* Lets go of what bind() took for this listener (once per successful bind). After publish. */
     void (*release)(void *ctx, const struct listener *l);
     /* A source shall deliver this name ("*": all of the type), or no longer. Answers may come from

@@ -59,6 +59,14 @@ static bool check_duplicate(struct builder *b, const struct resource *self,
     return true;
 }
 
+static bool keeps_reuse_port(const struct listener *now, const struct listener_parts *before,
+                             struct error *err)
+{
+    return !before || before->listener->enable_reuse_port == now->enable_reuse_port ||
+           error_set(err, "Listener %.*s: reuse port cannot be changed during an update",
+                     BYTES_ARG(now->name));
+}
+
 static bool bind_version(struct builder *b, struct resource_version *v, struct error *err)
 {
     const struct listener *l = v->listener->listener;
@@ -248,6 +256,8 @@ void builder_listener_promote(struct builder *b, struct resource *r)
     r->pending = NULL;
     r->active = v;
     b->n_warming[RESOURCE_LISTENER]--;
+    if (v->bound && b->table.listen)
+        b->table.listen(b->table.ctx, v->listener->listener);
     builder_drop_version(b, &old);
     builder_mark_dirty(b, r);
 }
@@ -334,7 +344,8 @@ bool builder_listener_update(struct builder *b, struct resource *r, const struct
     bool ok = v->listener != NULL;
     if (ok && !bytes_eq(v->listener->listener->name, r->name))
         ok = error_set(err, "the resource is named '%.*s'", BYTES_ARG(v->listener->listener->name));
-    ok = ok && prepare_tls(b, v, err) && check_duplicate(b, r, v->listener->listener, err) &&
+    ok = ok && keeps_reuse_port(v->listener->listener, like ? like->listener : NULL, err) &&
+         prepare_tls(b, v, err) && check_duplicate(b, r, v->listener->listener, err) &&
          bind_version(b, v, err);
     if (!ok) {
         resource_version_free(&v);

@@ -119,6 +119,7 @@ struct socket_option {
 
 struct listen_address {
     struct address address;
+    uint32_t id; /* equal addresses, in whatever version, have an equal one; never 0 */
     uint32_t uds_mode;
     bool ipv4_compat;
 };
@@ -178,9 +179,20 @@ struct listener_entry {
     struct stat_scope *ssl_stats; /* listener.ADDRESS with tls_stat_schema; NULL: no TLS */
 };
 
+/* id 0: of a connection that came to none of them. */
+static inline bool listener_has_address(const struct listener *l, uint32_t id)
+{
+    for (unsigned i = 0; id && i < l->n_addresses; i++) {
+        if (l->addresses[i].id == id)
+            return true;
+    }
+    return id == 0;
+}
+
 /* What is known of a connection when its chain is chosen. */
 struct chain_query {
     struct address local, remote, direct_remote;
+    uint32_t address_id; /* of the listener's address that it came to; 0: of none */
     struct bytes server_name, transport_protocol; /* "" is raw_buffer */
     const struct bytes *application_protocols;
     unsigned n_application_protocols;

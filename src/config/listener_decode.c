@@ -58,6 +58,8 @@ static bool take_one_address(const envoy_config_core_v3_Address *m, struct liste
         out->uds_mode = envoy_config_core_v3_Pipe_mode(p);
     if (out->uds_mode > 0777)
         return error_set(err, "pipe.mode: %u is greater than 511", out->uds_mode);
+    char text[ADDRESS_TEXT_MAX];
+    out->id = (uint32_t)bytes_hash(bytes_of(address_format(&out->address, text))) | 1;
     return true;
 }
 

@@ -24,6 +24,7 @@ struct accepted {
     struct bytes listener;         /* owned: its version may change while we wait */
     const struct listener *logged; /* pinned, to be told of one that is dropped; NULL: no logs */
     struct address local, remote;
+    uint32_t address_id;
     uint64_t accepted_ns;
     struct stat_scope *stats;
     struct buffer in;
@@ -117,6 +118,7 @@ static void connect_chain(struct worker *w, const struct listener_entry *e,
         transport_tls_prefill(t, early);
     struct http_conn *c = http_conn_accept_over(w, t, &q->remote, e, b);
     connection_set_local(c->connection, &q->local);
+    c->address_id = q->address_id;
     if (early && early->len > 0)
         connection_prefill(c->connection, early);
 }
@@ -185,6 +187,7 @@ static void go_on(struct accepted *a, bool is_tls)
     struct chain_query q = {.local = a->local,
                             .remote = a->remote,
                             .direct_remote = a->remote,
+                            .address_id = a->address_id,
                             .server_name = a->hello.server_name,
                             .application_protocols = a->hello.protocols,
                             .n_application_protocols = a->hello.n_protocols,
@@ -280,6 +283,7 @@ static void wait_for_hello(struct accept_list *l, const struct listener_entry *e
     a->listener = bytes_from(name, e->listener->name.len);
     a->local = q->local;
     a->remote = q->remote;
+    a->address_id = q->address_id;
     a->accepted_ns = loop_now_ns(l->worker->loop);
     a->logged = e->listener->n_access_logs ? e->listener : NULL;
     if (a->logged)
@@ -313,8 +317,8 @@ static bool at_connection_limit(const struct listener_entry *e)
     return active >= 0 && (uint64_t)active >= limit;
 }
 
-void accept_begin(struct accept_list *l, const struct listener_entry *e, int fd,
-                  const struct address *local, const struct address *remote)
+void accept_begin(struct accept_list *l, const struct listener_entry *e, uint32_t address_id,
+                  int fd, const struct address *local, const struct address *remote)
 {
     struct worker *w = l->worker;
     if (at_connection_limit(e)) {
@@ -328,7 +332,8 @@ void accept_begin(struct accept_list *l, const struct listener_entry *e, int fd,
         close(fd);
         return;
     }
-    struct chain_query q = {.local = *local, .remote = *remote, .direct_remote = *remote};
+    struct chain_query q = {
+        .local = *local, .remote = *remote, .direct_remote = *remote, .address_id = address_id};
     if (listener_filters_inspect(&e->listener->filters, q.local.port))
         wait_for_hello(l, e, fd, &q, limited);
     else

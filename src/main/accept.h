@@ -26,6 +26,7 @@ struct accept_list {
 
 void accept_list_init(struct accept_list *l, struct worker *w);
 void accept_list_fini(struct accept_list *l); /* closes what waits */
-/* Takes over the descriptor. `e` is of the worker's current snapshot. */
-void accept_begin(struct accept_list *l, const struct listener_entry *e, int fd,
-                  const struct address *local, const struct address *remote);
+/* Takes over the descriptor. `e` is of the worker's current snapshot, address_id of the address at
+ * which it was accepted. */
+void accept_begin(struct accept_list *l, const struct listener_entry *e, uint32_t address_id,
+                  int fd, const struct address *local, const struct address *remote);

@@ -163,6 +163,12 @@ static bool bind_listener(void *ctx, const struct listener *l, struct error *err
     return c->o.table->bind(c->o.table->ctx, l, err);
 }
 
+static void listen_listener(void *ctx, const struct listener *l)
+{
+    struct config_thread *c = ctx;
+    c->o.table->listen(c->o.table->ctx, l);
+}
+
 static void release_listener(void *ctx, const struct listener *l)
 {
     struct config_thread *c = ctx;
@@ -356,6 +362,7 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
         .clock = &clock_real,
         .publish = publish,
         .bind = bind_listener,
+        .listen = listen_listener,
         .release = release_listener,
         .want = want,
         .unwant = unwant,

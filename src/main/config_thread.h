@@ -21,6 +21,7 @@ struct config_thread_table {
     void *ctx;
     void (*publish)(void *ctx, struct snapshot *s);
     bool (*bind)(void *ctx, const struct listener *l, struct error *err);
+    void (*listen)(void *ctx, const struct listener *l);
     void (*release)(void *ctx, const struct listener *l);
     void (*dns_start)(void *ctx, const struct cluster *c, uint64_t generation);
     void (*dns_stop)(void *ctx, const struct cluster *c, uint64_t generation);

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/map.h"
 #include "base/memory.h"
 #include "dataplane/net/listen_socket.h"
@@ -15,7 +16,8 @@ struct bound_socket {
     struct address address; /* as the kernel bound it */
     unsigned refs;
     uint64_t serial; /* 0: closed, nobody listens */
-    bool inbound;
+    bool inbound, warm, listens;
+    uint32_t backlog;
     int fds[]; /* one for each worker */
 };
 
@@ -24,7 +26,8 @@ struct listener_registry {
     unsigned n_workers;
     uint64_t last_serial;
     bool closed, inbound_closed; /* drained: nothing is opened any more */
-    struct map sockets;          /* key -> struct bound_socket * */
+    bool serves;
+    struct map sockets; /* key -> struct bound_socket * */
 };
 
 struct listener_registry *listener_registry_new(unsigned n_workers)
@@ -82,11 +85,44 @@ void listener_registry_free(struct listener_registry **rp)
     mem_free(r);
 }
 
+static void add_number(struct strbuf *out, int64_t n)
+{
+    strbuf_printf(out, "%lld,", (long long)n);
+}
+
+/* All that a socket is given before it is bound: another one has another socket. The backlog can be
+ * changed while it listens. */
+static uint64_t options_hash(const struct listener *l, unsigned i)
+{
+    struct strbuf all = STRBUF_INIT;
+    add_number(&all, l->enable_reuse_port);
+    add_number(&all, l->addresses[i].ipv4_compat);
+    add_number(&all, l->freebind);
+    add_number(&all, l->transparent);
+    add_number(&all, l->fast_open_queue);
+    add_number(&all, l->keepalive);
+    add_number(&all, l->keepalive_probes);
+    add_number(&all, l->keepalive_time_s);
+    add_number(&all, l->keepalive_interval_s);
+    for (unsigned k = 0; k < l->n_socket_options; k++) {
+        const struct socket_option *o = &l->socket_options[k];
+        add_number(&all, o->level);
+        add_number(&all, o->name);
+        add_number(&all, o->is_int ? o->int_value : (int64_t)o->buf_value.len);
+        if (!o->is_int)
+            strbuf_add_bytes(&all, o->buf_value);
+    }
+    uint64_t hash = bytes_hash(strbuf_bytes(&all));
+    strbuf_fini(&all);
+    return hash;
+}
+
 void listener_registry_key(const struct listener *l, unsigned i, struct strbuf *out)
 {
     char text[ADDRESS_TEXT_MAX];
     const struct address *a = &l->addresses[i].address;
     strbuf_add_str(out, address_format(a, text));
+    strbuf_printf(out, "|%llx", (unsigned long long)options_hash(l, i));
     if (address_is_ip(a) && a->port == 0) /* the kernel's choice belongs to the listener */
         strbuf_printf(out, "|%u|%.*s", i, BYTES_ARG(l->name));
 }
@@ -135,7 +171,7 @@ static struct bound_socket *open_sockets(struct listener_registry *r, const stru
                                .ipv4_compat = a->ipv4_compat,
                                .freebind = l->freebind,
                                .transparent = l->transparent,
-                               .backlog = l->backlog,
+                               .no_listen = true,
                                .fast_open =
                                    l->fast_open_queue > 0 ? (uint32_t)l->fast_open_queue : 0,
                                .pipe_mode = a->uds_mode,
@@ -182,12 +218,64 @@ bool listener_registry_bind(struct listener_registry *r, const struct listener *
         ok = s != NULL;
         if (s)
             s->refs++;
+        if (s) /* of the newest version, also where the socket is an old one */
+            s->inbound = l->direction == DIRECTION_INBOUND;
     }
     if (!ok)
         release_first(r, l, i - 1);
     pthread_mutex_unlock(&r->lock);
     strbuf_fini(&key);
     return ok;
+}
+
+/* With the lock held. */
+static void start_listening(const struct listener_registry *r, struct bound_socket *s,
+                            uint32_t backlog)
+{
+    struct error err = ERROR_INIT;
+    char text[ADDRESS_TEXT_MAX];
+    bool ok = true;
+    for (unsigned i = 0; ok && i < r->n_workers; i++)
+        ok = listen_socket_listen(s->fds[i], backlog, &err);
+    if (!ok)
+        LOG(LOG_CONN_HANDLER, LOG_ERROR, "%s: %s", address_format(&s->address, text),
+            error_text(&err));
+    error_fini(&err);
+    s->listens = ok;
+}
+
+void listener_registry_listen(struct listener_registry *r, const struct listener *l)
+{
+    struct strbuf key = STRBUF_INIT;
+    pthread_mutex_lock(&r->lock);
+    for (unsigned i = 0; i < l->n_addresses; i++) {
+        strbuf_reset(&key);
+        listener_registry_key(l, i, &key);
+        struct bound_socket *s = map_get(&r->sockets, strbuf_bytes(&key));
+        if (!s || !s->serial)
+            continue;
+        if (r->serves && (!s->listens || s->backlog != l->backlog))
+            start_listening(r, s, l->backlog);
+        s->warm = true;
+        s->backlog = l->backlog;
+    }
+    pthread_mutex_unlock(&r->lock);
+    strbuf_fini(&key);
+}
+
+void listener_registry_serve(struct listener_registry *r)
+{
+    size_t it = 0;
+    struct bytes key;
+    void *value;
+    pthread_mutex_lock(&r->lock);
+    r->serves = true;
+    while (map_next(&r->sockets, &it, &key, &value)) {
+        struct bound_socket *s = value;
+        if (s->warm && s->serial && !s->listens)
+            start_listening(r, s, s->backlog);
+    }
+    pthread_mutex_unlock(&r->lock);
 }
 
 void listener_registry_release(struct listener_registry *r, const struct listener *l)

@@ -1,7 +1,9 @@
-/* The listening sockets of the process (architecture section 4): opened by the config thread before
- * a listener is published, found by their configured address, shared by whichever listeners of old
- * and new versions name it, so that an update never closes a socket. Workers take duplicates of
- * their own socket. Any thread; a lock. */
+/* The listening sockets of the process (architecture section 4): bound by the config thread before
+ * a listener warms, found by their configured address and socket options, shared by whichever
+ * listeners of old and new versions name them, so that an update never closes a socket that it does
+ * not change. They listen once their listener is warm and the process serves: until then who
+ * connects is refused, and does not wait. Workers take duplicates of their own socket. Any thread;
+ * a lock. */
 #pragma once
 
 #include "base/strbuf.h"
@@ -15,6 +17,10 @@ void listener_registry_free(struct listener_registry **r);
 /* All addresses or none. A reference for each; a listener that does not bind needs none. */
 MUST_CHECK bool listener_registry_bind(struct listener_registry *r, const struct listener *l,
                                        struct error *err);
+/* A bound listener is warm: it listens as soon as the process serves. A failure is logged. */
+void listener_registry_listen(struct listener_registry *r, const struct listener *l);
+/* The process serves from now on. */
+void listener_registry_serve(struct listener_registry *r);
 void listener_registry_release(struct listener_registry *r, const struct listener *l);
 
 /* Closes the sockets, all or those of inbound listeners, for good: also those that come later.

@@ -53,6 +53,13 @@ static bool bind_listener(void *ctx, const struct listener *l, struct error *err
     return ok;
 }
 
+static void listen_listener(void *ctx, const struct listener *l)
+{
+    struct server *s = ctx;
+    if (s->options->mode != MODE_VALIDATE)
+        listener_registry_listen(s->registry, l);
+}
+
 static void release_listener(void *ctx, const struct listener *l)
 {
     struct server *s = ctx;
@@ -104,6 +111,7 @@ static void begin_serving(void *a, void *b)
     if (s->ending) /* posted before the signal, run after it */
         return;
     LOG(LOG_MAIN, LOG_INFO, "all dependencies initialized. starting workers");
+    listener_registry_serve(s->registry);
     for (unsigned i = 0; i < s->n_workers; i++)
         worker_thread_accept(s->workers[i]);
     stat_set(s->listener_manager, STAT_SLOT_MAIN, STAT_LM_WORKERS_STARTED, 1);
@@ -253,6 +261,7 @@ static bool make_config(struct server *s, struct error *err)
     static struct config_thread_table table = {
         .publish = publish,
         .bind = bind_listener,
+        .listen = listen_listener,
         .release = release_listener,
         .dns_start = dns_start,
         .dns_stop = dns_stop,

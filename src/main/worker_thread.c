@@ -20,6 +20,9 @@
 #include "main/cpus.h"
 #include "main/post_call.h"
 
+/* Until a listener is looked for again whose socket could not be had. */
+enum { LATE_MS = 200 };
+
 /* One listening socket of this worker. */
 struct worker_listener {
     struct list link;
@@ -27,6 +30,7 @@ struct worker_listener {
     struct worker_thread *thread;
     char *key;                          /* the registry's */
     uint64_t serial;                    /* of the socket there */
+    uint32_t address_id;                /* of the listener's address */
     const struct listener_entry *entry; /* of the current snapshot */
     unsigned generation;                /* last adoption that named it */
 };
@@ -35,7 +39,7 @@ static void on_accept(struct acceptor *a, int fd, const struct address *remote)
 {
     struct worker_listener *l = a->owner;
     struct address local = acceptor_local(a, fd);
-    accept_begin(&l->thread->accepted, l->entry, fd, &local, remote);
+    accept_begin(&l->thread->accepted, l->entry, l->address_id, fd, &local, remote);
 }
 
 static void on_exhausted(struct acceptor *a, int error, uint64_t retry_ms)
@@ -72,15 +76,17 @@ static void drop_listener(struct worker_listener *l)
     mem_free(l);
 }
 
-static struct worker_listener *open_listener(struct worker_thread *t,
-                                             const struct listener_entry *e, const char *key)
+static struct worker_listener *
+open_listener(struct worker_thread *t, const struct listener_entry *e, const char *key, bool *late)
 {
     uint64_t serial;
     int fd = listener_registry_take(t->o.registry, bytes_of(key), t->o.index, &serial);
     if (fd < 0) {
-        if (serial)
-            LOG(LOG_CONN_HANDLER, LOG_ERROR, "listener '%.*s': no socket for this worker: %s",
-                BYTES_ARG(e->listener->name), strerror(errno));
+        *late |= serial != 0;
+        if (serial && !t->late)
+            LOG(LOG_CONN_HANDLER, LOG_ERROR,
+                "listener '%.*s': no socket for this worker: %s; next try in %d ms",
+                BYTES_ARG(e->listener->name), strerror(errno), LATE_MS);
         return NULL;
     }
     struct worker_listener *l = NEW(struct worker_listener);
@@ -94,26 +100,28 @@ static struct worker_listener *open_listener(struct worker_thread *t,
     return l;
 }
 
+struct sync {
+    struct worker_thread *thread;
+    unsigned generation;
+    bool late; /* of some address there was no descriptor left */
+};
+
 /* An address may have been given up and opened again between two snapshots that this worker saw:
  * the socket that it has is not the one that clients reach then. */
-static void listen_on(struct worker_thread *t, const struct listener_entry *e, const char *key,
-                      unsigned generation)
+static void listen_on(struct sync *s, const struct listener_entry *e, unsigned i, const char *key)
 {
+    struct worker_thread *t = s->thread;
     struct worker_listener *l = find_listener(t, key);
     if (l && l->serial != listener_registry_serial(t->o.registry, bytes_of(key))) {
         drop_listener(l);
         l = NULL;
     }
-    if (!l && !(l = open_listener(t, e, key)))
+    if (!l && !(l = open_listener(t, e, key, &s->late)))
         return;
     l->entry = e;
-    l->generation = generation;
+    l->address_id = e->listener->addresses[i].id;
+    l->generation = s->generation;
 }
-
-struct sync {
-    struct worker_thread *thread;
-    unsigned generation;
-};
 
 static bool sync_listener(void *ctx, struct bytes name, void *value)
 {
@@ -123,7 +131,7 @@ static bool sync_listener(void *ctx, struct bytes name, void *value)
     for (unsigned i = 0; e->listener->bind_to_port && i < e->listener->n_addresses; i++) {
         strbuf_reset(&key);
         listener_registry_key(e->listener, i, &key);
-        listen_on(s->thread, e, strbuf_str(&key), s->generation);
+        listen_on(s, e, i, strbuf_str(&key));
     }
     strbuf_fini(&key);
     return true;
@@ -133,7 +141,7 @@ static bool sync_listener(void *ctx, struct bytes name, void *value)
 static void sync_listeners(struct worker_thread *t)
 {
     static _Thread_local unsigned generation;
-    struct sync s = {t, ++generation};
+    struct sync s = {t, ++generation, false};
     if (!t->accepting || !t->worker.snapshot)
         return;
     pmap_each(&t->worker.snapshot->listeners, sync_listener, &s);
@@ -143,6 +151,14 @@ static void sync_listeners(struct worker_thread *t)
         if (l->generation != s.generation)
             drop_listener(l);
     }
+    t->late = s.late;
+    if (s.late)
+        timer_start(&t->retry, LATE_MS);
+}
+
+static void on_retry(struct timer *timer)
+{
+    sync_listeners(timer->owner);
 }
 
 struct changed {
@@ -233,6 +249,7 @@ struct worker_thread *worker_thread_new(const struct worker_thread_options *o, s
     cluster_demand_new(&t->worker, ask, t);
     http_worker_init(&t->worker);
     timer_init(&t->drain, loop, on_drained, t);
+    timer_init(&t->retry, loop, on_retry, t);
     return t;
 }
 
@@ -326,6 +343,7 @@ void worker_thread_stop(struct worker_thread *t)
     LIST_EACH(it, &t->acceptors)
     drop_listener(LIST_ENTRY(it, struct worker_listener, link));
     timer_stop(&t->drain);
+    timer_stop(&t->retry);
     accept_list_fini(&t->accepted);
     http_conn_list_close_all(&t->worker);
     loop_turn(t->worker.loop, false); /* lets the reaper free what was closed */

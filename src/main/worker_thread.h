@@ -32,6 +32,8 @@ struct worker_thread {
     struct accept_list accepted;
     struct grpc_logs *grpc_logs;
     struct timer drain; /* connections of chains that are gone */
+    struct timer retry; /* listeners whose socket could not be had */
+    bool late;          /* there are some */
 };
 
 struct worker_thread *worker_thread_new(const struct worker_thread_options *o, struct error *err);

@@ -6,6 +6,7 @@ import pytest
 
 from harness import Client, Origin, bootstrap, cluster, difference, direct, http_listener, route, wait_for
 from harness import certs
+from harness.client import free_port
 from harness.config import file_log
 
 SSL = r"listener\..*\.ssl\."
@@ -197,13 +198,6 @@ def test_fingerprints_are_envoys(start_both, ca, web, tmp_path):
         proxy.stop()
         told[kind] = log.read_text().splitlines()
     assert told["xylem"] == told["envoy"] and len(set(told["xylem"])) == 3
-
-
-def free_port():
-    import socket
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.parametrize("policy", [[7], ["NONE"]])

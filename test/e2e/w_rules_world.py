@@ -1,9 +1,14 @@
 """Rules of removal, warming, order and reconnecting, named after the protocol reference, in both
 dialects."""
+import os
+import resource as resource_limits
+from pathlib import Path
+
 import pytest
 
 from harness import Client, Reply, Traffic, difference, direct, route, wait_for
 from harness.config import hcm, http_listener, socket_address
+from harness.client import free_port
 from harness.origin import Hold
 from harness.stub import resource
 from harness.xds import (STATE_OF_THE_WORLD, eds_cluster, endpoints, listener, names_of,
@@ -238,6 +243,113 @@ def test_M08_connections_of_a_removed_listener_are_drained(stub, start, ads_boot
         control.wait("lds")
         client.rest()
     proxy.wait_stat("listener_manager.total_listeners_draining", 0)
+
+
+def test_M08_connections_of_an_address_that_was_left_are_drained(stub, start, ads_bootstrap):
+    one, other = free_port(), free_port()
+    control = stub(listener(address=socket_address(one), routes=[direct(200, "one")]))
+    proxy = start(ads_bootstrap(control), args=["--drain-time-s", "1"])
+    with proxy.client() as client:
+        assert client.get("/").text == "one"
+        control.put(listener(address=socket_address(other), routes=[direct(200, "other")]))
+        control.wait("lds")
+        wait_for(lambda: refuses(one), what="the old address to close")
+        client.rest()
+    with Client(other) as client:
+        assert client.get("/").text == "other"
+
+
+def test_M05_a_listener_that_warms_refuses_connections(stub, start, ads_bootstrap, silent):
+    """Who connects too early is told so, and does not wait for what may never come."""
+    static, warm = free_port(), free_port()
+    control = stub(rds_listener("warm", address=socket_address(warm)))
+    silent(control, "rds")
+    proxy = start(ads_bootstrap(control, listeners=[http_listener(
+        "static", address=socket_address(static), routes=[direct(200, "static")])]), ready=False)
+    wait_for(lambda: control.requests("rds"), what="the request for routes")
+    assert proxy.admin("/ready").status == 503
+    assert refuses(static)
+    assert refuses(warm)
+    control.put(routes(direct(200, "warm")))
+    control.clear_faults()
+    wait_for(lambda: proxy.admin("/ready").status == 200, what="the proxy to be live")
+    for port, text in ((static, "static"), (warm, "warm")):
+        with Client(port) as client:
+            assert client.get("/").text == text
+    late = free_port()
+    silent(control, "rds")
+    control.put(rds_listener("late", routes="late", address=socket_address(late)))
+    control.wait("lds")
+    assert refuses(late)
+    control.put(routes(direct(200, "late"), name="late"))
+    control.clear_faults()
+    wait_for(lambda: not refuses(late), what="the listener to be warm")
+    with Client(late) as client:
+        assert client.get("/").text == "late"
+
+
+def inodes(port):
+    """Of the sockets that listen there."""
+    return {line.split()[9] for line in Path("/proc/net/tcp").read_text().splitlines()
+            if line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A"}
+
+
+def test_M06_other_socket_options_are_another_socket(stub, start, ads_bootstrap):
+    port = free_port()
+
+    def made(text, options=(), **more):
+        return resource("lds", {"name": "ingress", "address": socket_address(port),
+                                "filter_chains": [{"filters": [hcm(routes=[direct(200, text)])]}],
+                                "socket_options": list(options), **more})
+
+    def option(name):
+        return {"level": 1, "name": name, "int_value": 1, "state": "STATE_PREBIND"}
+
+    control = stub(made("one"))
+    proxy = start(ads_bootstrap(control))
+    assert proxy.get("/").text == "one"
+    first = inodes(port)
+    control.put(made("two"))
+    control.wait("lds")
+    wait_for(lambda: proxy.get("/").text == "two", what="an update")
+    assert inodes(port) == first
+    control.put(made("three", [option(9)]))     # SO_KEEPALIVE
+    control.wait("lds")
+    wait_for(lambda: proxy.get("/").text == "three", what="the option")
+    wait_for(lambda: not inodes(port) & first, what="the old sockets to close")
+    second = inodes(port)
+    control.put(made("four", [option(9999)]))
+    assert "socket option" in control.wait("lds", "NACKED")["nack_reason"]
+    control.put(made("five", [option(9)], enable_reuse_port=False))
+    assert "Listener ingress: reuse port cannot be changed during an update" in \
+        control.wait("lds", "NACKED")["nack_reason"]
+    assert proxy.get("/").text == "three"
+    assert inodes(port) == second
+
+
+def one_descriptor_left(pid):
+    """Takes all others; gives back the limits to be set again."""
+    held = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    free = [n for n in range(max(held) + 3) if n not in held]
+    return resource_limits.prlimit(pid, resource_limits.RLIMIT_NOFILE, (
+        free[1], resource_limits.prlimit(pid, resource_limits.RLIMIT_NOFILE)[1]))
+
+
+def test_M06_a_listener_waits_for_descriptors(stub, start, ads_bootstrap):
+    """Too few are left when it comes: it serves once there are some again."""
+    port = free_port()
+    control = stub(listener(routes=[direct(200, "one")]))
+    proxy = start(ads_bootstrap(control), concurrency=1)
+    with proxy.client() as client:
+        assert client.get("/").text == "one"
+        before = one_descriptor_left(proxy.process.pid)
+        control.put(listener("second", address=socket_address(port), routes=[direct(200, "two")]))
+        answer = control.wait("lds", None)
+        assert client.get("/").text == "one"    # the worker has heard of it, too
+    resource_limits.prlimit(proxy.process.pid, resource_limits.RLIMIT_NOFILE, before)
+    assert answer["status"] == "ACKED"
+    with Client(port) as client:
+        assert client.get("/").text == "two"
 
 
 def test_M09_untouched_filter_chains_keep_their_connections(stub, start, ads_bootstrap):

@@ -183,7 +183,10 @@ void http_conn_refresh(struct http_conn *c)
         return;
     c->seen = now->version;
     struct listener_entry *l = snapshot_listener(now, c->binding->listener_name);
-    struct chain_binding *b = l ? listener_find_chain_key(l, c->binding->chain->key) : NULL;
+    /* Of an address that the listener has left, the chain is gone too. */
+    struct chain_binding *b = l && listener_has_address(l->listener, c->address_id)
+                                  ? listener_find_chain_key(l, c->binding->chain->key)
+                                  : NULL;
     if (!b || !b->manager) {
         c->chain_gone = true;
         c->gone_ns = loop_now_ns(c->worker->loop);

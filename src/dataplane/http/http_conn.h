@@ -51,6 +51,7 @@ struct http_conn {
     bool input_left, input_held; /* pipelined bytes wait; so many that reading is paused */
     uint8_t begun;               /* requests in the turn of streams `turn` */
     uint32_t turn;
+    uint32_t address_id; /* of its listener's address that it came to; 0: of none */
 };
 
 /* Per-worker state of this room: stream pool and connection list. After worker->loop and ->chunks

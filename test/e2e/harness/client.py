@@ -64,6 +64,13 @@ def connect(target, bound):
     return sock
 
 
+def free_port():
+    """One that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Client:
     """One connection. bound is the longest any single read may wait, in seconds. tls: an
     ssl.SSLContext, with the name to ask for and a session to resume."""
