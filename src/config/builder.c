@@ -503,7 +503,7 @@ void config_update(struct builder *b, const struct config_source *source, enum r
         remove_named(b, source, type, removed[i], result);
     for (size_t i = 0; i < n_updates; i++) {
         struct incoming in = {&updates[i], source, builder_wall_ns(b), version};
-        struct resource *r = target_of(b, &in, type);
+        struct resource *r = updates[i].keep ? NULL : target_of(b, &in, type);
         if (!r)
             continue;
         builder_hold_keep_cluster(b, r);

@@ -115,6 +115,7 @@ struct resource_update {
     struct bytes version;  /* version_info of the response, or of the resource */
     struct bytes type_url; /* of the Any; empty: the type's own */
     struct bytes wire;     /* the Any's value */
+    bool keep;             /* without the bytes: what is held of that name stays as it is */
 };
 
 struct update_error {

@@ -370,9 +370,8 @@ static void read_candidate(struct trial *t, struct candidate *c, const struct re
 {
     c->u = u;
     c->r = store_find(&t->b->store, &t->all->source->source, RESOURCE_SCOPED_ROUTE, u->name);
-    if (c->r && c->r->active && bytes_eq(c->r->active->wire, u->wire))
-        c->key = c->r->active->scope->key;
-    else
+    bool same = u->keep || (c->r && c->r->active && bytes_eq(c->r->active->wire, u->wire));
+    if (!same)
         (void)decode_one(t, c);
 }
 

@@ -108,7 +108,9 @@ static const struct resource_version *held_version(const struct topic *t, struct
 {
     struct resource *r =
         store_find(builder_store(t->home->builder), t->home->source, t->type, name);
-    return r && r->pending ? r->pending : r ? r->active : NULL;
+    if (!r || r->doomed)
+        return NULL;
+    return r->pending ? r->pending : r->active;
 }
 
 /* Rule T08: a resource without its body, at the version that is held, lives on. */
@@ -212,14 +214,11 @@ static void take_ttl(struct topic *t, const struct discovery_resource *x, struct
         ttl_clear(&t->ttl, name);
 }
 
-static void batch_heartbeat(struct topic *t, const struct discovery_resource *x, struct bytes name,
-                            struct batch *b)
+/* It is named, so it is not one that is gone (R01). */
+static void add_kept(const struct topic *t, struct bytes name, struct batch *b)
 {
-    const struct resource_version *v = held_version(t, name);
-    take_ttl(t, x, name);
-    if (!t->sub.delta && t->sub.wildcard_type) /* it is named: not one that is gone (R01) */
-        add_update(b, (struct resource_update){v->resource->name, bytes_of(v->version->text),
-                                               bytes_of(v->type_url), v->wire});
+    if (!t->sub.delta && t->sub.wildcard_type)
+        add_update(b, (struct resource_update){.name = name, .keep = true});
 }
 
 static void batch_resources(struct topic *t, const struct discovery_response *r, struct batch *b)
@@ -229,11 +228,11 @@ static void batch_resources(struct topic *t, const struct discovery_response *r,
         struct bytes name = wanted_name(t, x);
         if (!name.data)
             continue;
+        take_ttl(t, x, name);
         if (!x->wire.data) {
-            batch_heartbeat(t, x, name, b);
+            add_kept(t, name, b);
             continue;
         }
-        take_ttl(t, x, name);
         /* Empty is a version too where each resource has its own (D13). */
         struct bytes version = t->sub.delta || x->version.len ? x->version : r->version;
         add_update(b, (struct resource_update){name, version, x->type_url, x->wire});
@@ -253,24 +252,30 @@ static bool only_heartbeats(const struct discovery_response *r)
     return r->n_resources > 0;
 }
 
-/* Rule A11: NOT_FOUND removes the named resource, any other code keeps what is cached. */
+/* Rule A11: NOT_FOUND removes the named resource, any other code keeps what is cached. What comes
+ * itself beside its error is used. */
 static void batch_errors(struct topic *t, const struct discovery_response *r, struct batch *b)
 {
+    struct map there = MAP_INIT;
+    for (size_t i = 0; r->n_errors && i < r->n_resources; i++) {
+        if (r->resources[i].wire.data)
+            map_set(&there, r->resources[i].name, &there);
+    }
     for (size_t i = 0; i < r->n_errors; i++) {
         const struct discovery_error *e = &r->errors[i];
-        struct resource *known =
-            store_find(builder_store(t->home->builder), t->home->source, t->type, e->name);
         LOG(LOG_CONFIG, LOG_WARNING,
             "%s: the server reports an error for resource '%.*s': %d, %.*s",
             resource_type_short(t->type), BYTES_ARG(e->name), e->code, BYTES_ARG(e->message));
+        if (map_has(&there, e->name))
+            continue;
         if (e->code == CODE_NOT_FOUND) {
             add_removed(b, e->name);
-        } else if (known && known->active && resource_type_is_wildcard(t->type) && !t->sub.delta) {
-            add_update(b, (struct resource_update){
-                              known->name, bytes_of(known->active->version->text),
-                              bytes_of(known->active->type_url), known->active->wire});
+            ttl_clear(&t->ttl, e->name);
+        } else {
+            add_kept(t, e->name, b);
         }
     }
+    map_fini(&there);
 }
 
 bool topic_add_missing(const struct topic *t, struct discovery_response *r)

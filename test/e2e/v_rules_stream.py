@@ -356,6 +356,25 @@ def test_A11_an_error_for_a_resource_keeps_what_is_held(world, tell):
     assert proxy.get("/").text == "v1"
 
 
+def test_A11_what_comes_beside_its_error_is_used(world, tell):
+    control, proxy = world
+    tell(control, "lds", "e1", rds_listener(server_name="new"), resource_errors=[
+        {"resource_name": {"name": "ingress"}, "error_detail": {"code": 13, "message": "no"}}])
+    control.wait("lds")
+    wait_for(lambda: proxy.get("/").header("server") == "new", what="the new listener")
+
+
+@only_world("what is not named stays")
+def test_A11_an_error_does_not_bring_back_what_is_gone(world, tell):
+    control, proxy = world
+    name = {"resource_name": {"name": "ingress"}}
+    tell(control, "lds", "e1", resource_errors=[
+        {**name, "error_detail": {"code": 5, "message": "none"}},
+        {**name, "error_detail": {"code": 13, "message": "no"}}])
+    control.wait("lds")
+    proxy.wait_stat("listener_manager.total_listeners_active", 0)
+
+
 @difference("Rule A11: NOT_FOUND for one resource says at once that it does not exist.",
             envoy="ignores resource_errors and waits for the fetch to time out",
             xylem="goes on without the resource")

@@ -85,8 +85,29 @@ static struct strbuf wrapped(const struct sent *s)
     return out;
 }
 
-/* A response in the dialect of the topic; the text of the NACK, "" for none. */
-static const char *respond(const struct sent *list, size_t n)
+struct failed {
+    const char *name;
+    unsigned code;
+};
+
+/* envoy.service.discovery.v3.ResourceError */
+static struct strbuf failure(const struct failed *e)
+{
+    struct strbuf out = STRBUF_INIT, name = STRBUF_INIT, detail = STRBUF_INIT;
+    wire_put_bytes(&name, 1, bytes_of(e->name));
+    wire_put_varint(&detail, 1 << 3 | WIRE_VARINT);
+    wire_put_varint(&detail, e->code);
+    wire_put_bytes(&out, 1, strbuf_bytes(&name));
+    wire_put_bytes(&out, 2, strbuf_bytes(&detail));
+    strbuf_fini(&name);
+    strbuf_fini(&detail);
+    return out;
+}
+
+/* A response in the dialect of the topic, with errors up to one without a name, and what is
+ * removed (NULL: nothing); the text of the NACK, "" for none. */
+static const char *respond_with(const struct sent *list, size_t n, const struct failed *failed,
+                                const char *removed)
 {
     struct strbuf r = STRBUF_INIT;
     struct discovery_response d;
@@ -100,6 +121,13 @@ static const char *respond(const struct sent *list, size_t n)
         strbuf_fini(&one);
         strbuf_fini(&any);
     }
+    for (; failed && failed->name; failed++) {
+        struct strbuf one = failure(failed);
+        wire_put_bytes(&r, topic.sub.delta ? 9 : 7, strbuf_bytes(&one));
+        strbuf_fini(&one);
+    }
+    if (removed)
+        wire_put_bytes(&r, 6, bytes_of(removed));
     wire_put_bytes(&r, 4, bytes_of(topic.sub.type_url));
     ck_assert(topic.sub.delta ? delta_response_read(strbuf_bytes(&r), &d)
                               : discovery_response_read(strbuf_bytes(&r), &d));
@@ -112,6 +140,11 @@ static const char *respond(const struct sent *list, size_t n)
     strbuf_fini(&r);
     error_fini(&err);
     return text;
+}
+
+static const char *respond(const struct sent *list, size_t n)
+{
+    return respond_with(list, n, NULL, NULL);
 }
 
 static bool there(const char *name)
@@ -173,6 +206,72 @@ START_TEST(t08_a_heartbeat_names_what_it_keeps)
     ck_assert(there("a") && there("b"));
     ck_assert_str_eq(respond(beat, 2), ""); /* what is left out of others is gone (R01) */
     ck_assert(there("a") && !there("b") && there("c"));
+    stop();
+}
+END_TEST
+
+/* What a cluster is called in statistics: the versions of these tests differ in it. */
+static const char *alias_of(const char *name)
+{
+    struct resource *r =
+        store_find(builder_store(f.builder), &f.ads, RESOURCE_CLUSTER, bytes_of(name));
+    struct bytes alias = wire_find_bytes(r->active->wire, 28);
+    return arena_str(f.arena, alias);
+}
+
+START_TEST(a11_an_error_beside_the_resource_changes_nothing)
+{
+    struct sent first[] = {{"a", "v1", "{name: a, alt_stat_name: old}", 0},
+                           {"b", "v1", "{name: b}", 0}};
+    struct sent second = {"a", "v1", "{name: a, alt_stat_name: new}", 1000};
+    const struct failed internal[] = {{"a", 13}, {"b", 13}, {NULL, 0}};
+    const struct failed not_found[] = {{"a", 5}, {"a", 13}, {NULL, 0}};
+    start(RESOURCE_CLUSTER, _i);
+    ck_assert_str_eq(respond(first, 2), "");
+    uint64_t decoded = builder_decoded(f.builder, RESOURCE_CLUSTER);
+    ck_assert_str_eq(respond_with(&second, 1, internal, NULL), "");
+    ck_assert_str_eq(alias_of("a"), "new");
+    ck_assert_uint_eq(builder_decoded(f.builder, RESOURCE_CLUSTER), decoded + 1);
+    ck_assert(there("b")); /* it has an error, and is not gone */
+    ck_assert_str_eq(respond_with(&second, 1, not_found, NULL), "");
+    ck_assert(there("a"));
+    ck_assert_int_eq(fixture_stat(&f, "cluster_manager.cluster_removed"), !_i);
+    pass(1000); /* nor is its time forgotten */
+    ck_assert(!there("a"));
+    stop();
+}
+END_TEST
+
+START_TEST(a11_not_found_takes_away_what_else_the_response_keeps)
+{
+    struct sent first[] = {{"a", "v1", "{name: a}", 0}, {"b", "v1", "{name: b}", 0}};
+    struct sent beat = {"a", "v1", NULL, 1000}, later = {"b", "v1", "{name: b}", 0};
+    const struct failed both[] = {{"a", 5}, {"a", 13}, {NULL, 0}};
+    const struct failed not_found[] = {{"a", 5}, {NULL, 0}};
+    start(RESOURCE_CLUSTER, _i);
+    ck_assert_str_eq(respond(first, 2), "");
+    ck_assert_str_eq(respond_with(&later, 1, both, NULL), "");
+    ck_assert(!there("a") && there("b"));
+    ck_assert_str_eq(respond(first, 2), "");
+    ck_assert(there("a"));
+    ck_assert_str_eq(respond_with(&beat, 1, not_found, NULL), "");
+    ck_assert(!there("a") && there("b"));
+    ck_assert_uint_eq(topic.ttl.n, 0);
+    stop();
+}
+END_TEST
+
+/* What waits is kept as what serves is. */
+START_TEST(a11_an_error_keeps_what_warms)
+{
+    static const char eds[] = "{name: a, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}";
+    struct sent warms = {"a", "v1", eds, 0}, both[] = {warms, {"b", "v1", "{name: b}", 0}};
+    const struct failed internal[] = {{"a", 13}, {NULL, 0}};
+    start(RESOURCE_CLUSTER, _i);
+    ck_assert_str_eq(respond(&warms, 1), "");
+    ck_assert_str_eq(respond_with(&both[1], 1, internal, NULL), "");
+    struct resource *r = store_find(builder_store(f.builder), &f.ads, RESOURCE_CLUSTER, BYTES("a"));
+    ck_assert(r && r->pending && there("b"));
     stop();
 }
 END_TEST
@@ -275,6 +374,9 @@ int main(void)
     tcase_add_test(t, a_world_that_shrinks_is_held_back);
     tcase_add_test(t, t08_a_heartbeat_names_what_it_keeps);
     tcase_add_loop_test(t, a14_the_same_refusal_is_known_again, 0, 2);
+    tcase_add_loop_test(t, a11_an_error_beside_the_resource_changes_nothing, 0, 2);
+    tcase_add_loop_test(t, a11_not_found_takes_away_what_else_the_response_keeps, 0, 2);
+    tcase_add_loop_test(t, a11_an_error_keeps_what_warms, 0, 2);
     tcase_add_loop_test(t, a_ttl_that_is_none_spoils_the_response, 0, 2);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
