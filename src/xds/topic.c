@@ -412,7 +412,8 @@ static void put_names_in_order(struct arena **a, const struct discovery_response
         put_in_order(a, &r->errors[i].name);
 }
 
-/* What a response says, whatever its nonce and in whatever order; never 0. */
+/* What a response says, whatever its nonce and in whatever order; never 0. To be asked before it is
+ * used: what it removes may be the name of a subscription that ends thereby. */
 static uint64_t response_hash(const struct discovery_response *r)
 {
     uint64_t h = xxhash64(r->version);
@@ -436,9 +437,8 @@ void topic_apply(struct topic *t, const struct discovery_response *r, struct err
     const struct clock *c = t->home->table->clock;
     uint64_t started = c->monotonic_ns(c);
     struct arena *names = NULL;
-    uint64_t before = t->refused;
-    t->refused = before ? response_hash(r) : 0;
-    t->repeated = before && t->refused == before;
+    uint64_t hash = response_hash(r);
+    t->repeated = t->refused == hash;
     if (mem_reserve(ROOM_LEAST + r->size * ROOM_PER_BYTE)) {
         put_names_in_order(&names, r);
         apply(t, r, err);
@@ -446,11 +446,7 @@ void topic_apply(struct topic *t, const struct discovery_response *r, struct err
         refuse(t, err, "out of memory for a response of %zu bytes", r->size);
     }
     arena_free(&names);
-    if (!error_is_set(err)) {
-        t->refused = 0;
-        t->repeated = false;
-    } else if (!t->refused) {
-        t->refused = response_hash(r);
-    }
+    t->refused = error_is_set(err) ? hash : 0;
+    t->repeated &= error_is_set(err);
     update_stats(t, r->version, !error_is_set(err), started);
 }

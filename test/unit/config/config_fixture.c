@@ -69,6 +69,8 @@ static void unwant(void *ctx, const struct config_source *source, enum resource_
 {
     strbuf_printf(&((struct fixture *)ctx)->log, "unwant %s %.*s;", resource_type_short(type),
                   BYTES_ARG(name));
+    if (((struct fixture *)ctx)->on_unwant)
+        ((struct fixture *)ctx)->on_unwant(type, name);
 }
 
 static void wants_done(void *ctx)

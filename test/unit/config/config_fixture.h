@@ -28,6 +28,7 @@ struct fixture {
     struct config_source ads;
 
     struct strbuf log; /* "want eds web;" "unwant ...;" "done;" "publish 3;" */
+    void (*on_unwant)(enum resource_type type, struct bytes name); /* or NULL */
     struct fixture_timer timers[64];
     bool refuse_bind;
     unsigned holders;        /* what publish sets */

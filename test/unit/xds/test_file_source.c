@@ -184,6 +184,40 @@ START_TEST(what_a_file_does_not_have_is_not_waited_for)
 }
 END_TEST
 
+static const char *eds(const char *service)
+{
+    return arena_printf(f.arena,
+                        "{name: web, type: EDS, eds_cluster_config: {service_name: %s, "
+                        "eds_config: {path_config_source: {path: %s}}}}",
+                        service, path);
+}
+
+static void on_unwant(enum resource_type type, struct bytes name)
+{
+    file_source_unwant(file, name);
+}
+
+/* An update that ends the waiting for a name, which is then forgotten. */
+START_TEST(a_refusal_outlives_the_names_that_it_ends)
+{
+    ck_assert_str_eq(fixture_update(&f, RESOURCE_CLUSTER, "web", eds("old")), "");
+    const struct store *store = builder_store(f.builder);
+    struct resource *cla = LIST_ENTRY(
+        list_first(&((struct store *)store)->lists[RESOURCE_ENDPOINT]), struct resource, link);
+    source = cla->source->source;
+    start(RESOURCE_ENDPOINT, "old");
+    change("{resources: [{'@type': type.googleapis.com/envoy.config.endpoint.v3."
+           "ClusterLoadAssignment, cluster_name: old}]}");
+    ck_assert_str_eq(fixture_update(&f, RESOURCE_CLUSTER, "web", eds("new")), "");
+    file_source_want(file, BYTES("new"));
+    f.on_unwant = on_unwant;
+    fixture_log(&f);
+    change("{resources: [{'@type': type.googleapis.com/envoy.config.endpoint.v3."
+           "ClusterLoadAssignment, cluster_name: new, endpoints: [{priority: 200}]}]}");
+    ck_assert_ptr_nonnull(strstr(fixture_log(&f), "unwant eds old;"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("file_source");
@@ -193,6 +227,7 @@ int main(void)
     tcase_add_test(t, o02_a_folder_is_watched_in_its_place);
     tcase_add_test(t, o03_a_bad_file_changes_nothing);
     tcase_add_test(t, what_a_file_does_not_have_is_not_waited_for);
+    tcase_add_test(t, a_refusal_outlives_the_names_that_it_ends);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
     srunner_run_all(sr, CK_ENV);

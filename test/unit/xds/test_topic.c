@@ -316,6 +316,21 @@ START_TEST(a14_the_same_refusal_is_known_again)
 }
 END_TEST
 
+/* However a name is written; what the hash is of may be gone by the time that it is refused. */
+START_TEST(a14_a_refusal_that_removes_is_known_again)
+{
+    static const char name[] = "xdstp://authority/envoy.config.cluster.v3.Cluster/x?b=1&a=2";
+    struct sent bad = {"a", "v1", "{name: a, connect_timeout: 0s}", 0};
+    start(RESOURCE_CLUSTER, true);
+    topic_stream_opened(&topic, false);
+    ck_assert_str_ne(respond_with(&bad, 1, NULL, name), "");
+    ck_assert(!topic.repeated);
+    ck_assert_str_ne(respond_with(&bad, 1, NULL, name), "");
+    ck_assert(topic.repeated);
+    stop();
+}
+END_TEST
+
 /* A new stream whose server knows one of four clusters. */
 START_TEST(a_world_that_shrinks_is_held_back)
 {
@@ -374,6 +389,7 @@ int main(void)
     tcase_add_test(t, a_world_that_shrinks_is_held_back);
     tcase_add_test(t, t08_a_heartbeat_names_what_it_keeps);
     tcase_add_loop_test(t, a14_the_same_refusal_is_known_again, 0, 2);
+    tcase_add_test(t, a14_a_refusal_that_removes_is_known_again);
     tcase_add_loop_test(t, a11_an_error_beside_the_resource_changes_nothing, 0, 2);
     tcase_add_loop_test(t, a11_not_found_takes_away_what_else_the_response_keeps, 0, 2);
     tcase_add_loop_test(t, a11_an_error_keeps_what_warms, 0, 2);
