@@ -1,8 +1,10 @@
 #include "xds/subscription.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "config/utf8.h"
 #include "config/wire.h"
 #include "xds/subscription_internal.h"
 
@@ -126,11 +128,30 @@ void subscription_resume(struct subscription *s)
     s->paused--;
 }
 
+/* A field of text that is not valid UTF-8 spoils the whole message, and the stream with it: bytes
+ * that are none are written in octal, as \377, and no character is cut. */
+static char *nack_text(struct bytes error)
+{
+    struct strbuf out = STRBUF_INIT;
+    char octal[5];
+    while (error.len) {
+        uint32_t code;
+        size_t n = utf8_decode(error, &code);
+        snprintf(octal, sizeof(octal), "\\%03o", (unsigned char)error.data[0]);
+        struct bytes piece = n ? bytes_first(error, n) : bytes_of(octal);
+        if (out.len + piece.len > NACK_TEXT_MAX)
+            break;
+        strbuf_add_bytes(&out, piece);
+        error = bytes_skip(error, n ? n : 1);
+    }
+    return strbuf_detach(&out);
+}
+
 void subscription_answer(struct subscription *s, struct bytes version, struct bytes nonce,
                          const char *error)
 {
     set_text(&s->nonce, copy_bytes(nonce));
-    set_text(&s->nack, error ? copy_bytes(bytes_first(bytes_of(error), NACK_TEXT_MAX)) : NULL);
+    set_text(&s->nack, error ? nack_text(bytes_of(error)) : NULL);
     if (!error && !s->delta)
         set_text(&s->version, copy_bytes(version));
     s->answer_due = true;

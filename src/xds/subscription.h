@@ -55,7 +55,7 @@ void subscription_pause(struct subscription *s);
 void subscription_resume(struct subscription *s);
 
 /* A response was applied: accepted when error is NULL, otherwise NACKed with that text (cut to
- * NACK_TEXT_MAX). Its answer is due. */
+ * NACK_TEXT_MAX, and made valid UTF-8). Its answer is due. */
 void subscription_answer(struct subscription *s, struct bytes version, struct bytes nonce,
                          const char *error);
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/xxhash64.h"
+#include "config/utf8.h"
 #include "config/wire.h"
 #include "config/xdstp.h"
 #include "xds/world_guard.h"
@@ -147,6 +148,9 @@ static bool resource_valid(const struct topic *t, const struct discovery_resourc
                          "type URL %.*s embedded in an individual Any does not match the "
                          "message-wide type URL %s in %sDiscoveryResponse",
                          BYTES_ARG(x->type_url), t->sub.type_url, t->sub.delta ? "Delta" : "");
+    if (utf8_check(x->name) != x->name.len)
+        return error_set(err, "the name of a resource is not valid UTF-8: '%.*s'",
+                         BYTES_ARG(x->name));
     struct bytes own_name = wire_find_bytes(x->wire, 1);
     if (t->sub.wildcard_type && own_name.data && !same_name(own_name, x->name))
         return error_set(err, "resource '%.*s' contains one named '%.*s'", BYTES_ARG(x->name),

@@ -77,6 +77,20 @@ def test_a_refused_snapshot_is_told_once(server, start, origins, ads_bootstrap):
     assert len(control.refused) == 1
 
 
+@pytest.mark.parametrize("length", range(3, 6))     # what is told of a resource ends elsewhere
+def test_A06_a_refusal_is_text_however_long(server, start, origins, ads_bootstrap, length):
+    backends = origins("a", "b")
+    control = server(*world(0, backends))
+    proxy = start(ads_bootstrap(control))
+    bad = [static_cluster("\N{EURO SIGN}" * 300 + "x" * length + str(i), backends[0], lb_policy=9)
+           for i in range(10)]
+    control.put(*world(0, backends), *bad)
+    wait_for(lambda: control.refused, 15, "the refusal")
+    now = control.put(*world(4, backends))
+    wait_for(lambda: control.has_accepted(now), 15, "the next one")
+    assert len(control.streams) == 1 and len(control.refused) == 1
+
+
 @difference("A server that answers a refusal with what was refused costs no processor and fills no log: "
             "the second time it waits half a second for its answer.",
             envoy="is answered at once, hundreds of times a second",

@@ -1,5 +1,6 @@
 /* The subscription machine alone, rule by rule (docs/rules.md): what it says, when, and how. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/strbuf.h"
@@ -213,6 +214,38 @@ START_TEST(test_A06_a_nack_is_bounded)
 }
 END_TEST
 
+/* What the server gets of an error. */
+static void check_nack(const char *error, const char *nack)
+{
+    begin(cds, true);
+    subscription_want(&sub, BYTES("*"));
+    subscription_stream_opened(&sub);
+    take(BYTES_NONE);
+    subscription_answer(&sub, BYTES("1"), BYTES("n1"), error);
+    take(BYTES_NONE);
+    ck_bytes(wire_find_bytes(text(ERROR), 2), nack);
+    end();
+}
+
+START_TEST(test_A06_a_nack_is_text)
+{
+    char longest[NACK_TEXT_MAX + 4], most[NACK_TEXT_MAX + 1];
+    check_nack("\xc3\xa9 is one, \xff\xfe are none", "\xc3\xa9 is one, \\377\\376 are none");
+    check_nack("cut: \xe2\x82", "cut: \\342\\202");
+    for (size_t n = 1; n < 3; n++) { /* bytes of the last character that would fit */
+        memset(longest, 'x', NACK_TEXT_MAX);
+        strcpy(longest + NACK_TEXT_MAX - n, "\xe2\x82\xac");
+        snprintf(most, sizeof(most), "%.*s", (int)(NACK_TEXT_MAX - n), longest);
+        check_nack(longest, most);
+    }
+    memset(longest, '\xff', NACK_TEXT_MAX);
+    longest[NACK_TEXT_MAX] = '\0';
+    for (size_t i = 0; i < NACK_TEXT_MAX; i += 4)
+        memcpy(most + i, "\\377", 5);
+    check_nack(longest, most);
+}
+END_TEST
+
 START_TEST(test_W01_W02_each_request_carries_the_full_list)
 {
     begin(eds, false);
@@ -338,6 +371,7 @@ int main(void)
     tcase_add_test(t, test_A14_a_held_answer_goes_later_or_with_the_names);
     tcase_add_test(t, test_A02_a_first_nack_has_no_version);
     tcase_add_test(t, test_A06_a_nack_is_bounded);
+    tcase_add_test(t, test_A06_a_nack_is_text);
     tcase_add_test(t, test_W01_W02_each_request_carries_the_full_list);
     tcase_add_test(t, test_W03_a_change_may_cross_a_response);
     tcase_add_test(t, test_W04_W05_wildcard_is_empty_first_and_a_star_later);

@@ -276,6 +276,16 @@ START_TEST(a11_an_error_keeps_what_warms)
 }
 END_TEST
 
+START_TEST(a_name_is_text)
+{
+    struct sent bad[] = {{"a", "v1", "{name: a}", 0}, {"\xff\xfe", "v1", NULL, 0}};
+    start(RESOURCE_CLUSTER, _i);
+    ck_assert_str_eq(respond(bad, 2), "the name of a resource is not valid UTF-8: '\xff\xfe'");
+    ck_assert(!there("a"));
+    stop();
+}
+END_TEST
+
 START_TEST(a_ttl_that_is_none_spoils_the_response)
 {
     start(RESOURCE_CLUSTER, _i);
@@ -393,6 +403,7 @@ int main(void)
     tcase_add_loop_test(t, a11_an_error_beside_the_resource_changes_nothing, 0, 2);
     tcase_add_loop_test(t, a11_not_found_takes_away_what_else_the_response_keeps, 0, 2);
     tcase_add_loop_test(t, a11_an_error_keeps_what_warms, 0, 2);
+    tcase_add_loop_test(t, a_name_is_text, 0, 2);
     tcase_add_loop_test(t, a_ttl_that_is_none_spoils_the_response, 0, 2);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
