@@ -380,6 +380,7 @@ static void update_one(struct builder *b, struct resource *r, const struct incom
     if (room && update_by_type(b, r, in, &unchanged, &err)) {
         result->n_accepted++;
         result->n_unchanged += unchanged;
+        builder_hold_keep_cluster(b, r);
         r->absent = r->timed_out = false;
         resource_clear_rejected(r);
         if (r->type == RESOURCE_CLUSTER)
@@ -506,7 +507,6 @@ void config_update(struct builder *b, const struct config_source *source, enum r
         struct resource *r = updates[i].keep ? NULL : target_of(b, &in, type);
         if (!r)
             continue;
-        builder_hold_keep_cluster(b, r);
         update_one(b, r, &in, result);
     }
     builder_hold_review(b);

@@ -221,7 +221,7 @@ void builder_hold_routes(struct builder *b, struct resource *r, struct resource_
 void builder_hold_drop_routes(struct builder *b, struct resource *r);
 /* A cluster shall go. True: it is kept for now. */
 bool builder_hold_cluster(struct builder *b, struct resource *r);
-void builder_hold_keep_cluster(struct builder *b, struct resource *r); /* it is named again */
+void builder_hold_keep_cluster(struct builder *b, struct resource *r); /* it has come again */
 /* Before a commit: what can go on, or go. */
 void builder_hold_review(struct builder *b);
 void builder_hold_fini(struct builder *b);

@@ -86,6 +86,15 @@ def test_nothing_is_held_for_longer(world, kind):
         assert proxy.stat("xylem.config.holds_expired") == 2
 
 
+def test_a_removed_cluster_that_comes_back_badly_goes(world):
+    control, proxy, _ = world(1000)
+    control.remove("cds", "one")
+    control.wait("cds")
+    control.put(static_cluster("one", lb_policy=9))
+    control.wait("cds", "NACKED")
+    wait_for(lambda: proxy.get("/", host="b.test").status == 503, what="503: the cluster is gone")
+
+
 def test_nothing_is_held_where_it_is_off(world):
     control, proxy, _ = world(0)
     control.put(table("two", "one"))

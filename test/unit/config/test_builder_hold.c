@@ -224,6 +224,20 @@ START_TEST(one_that_is_not_named_goes_at_once_and_one_that_is_back_stays)
 }
 END_TEST
 
+START_TEST(one_that_comes_back_badly_goes)
+{
+    static const char *const bad[] = {"two", "{name: two}", "one",
+                                      "{name: one, connect_timeout: 0s}", NULL};
+    clusters("two", NULL);
+    ck_assert_str_ne(fixture_full(&f, RESOURCE_CLUSTER, bad), "");
+    builder_commit(f.builder);
+    ck_assert_ptr_nonnull(fixture_cluster(&f, "one"));
+    ck_assert(fixture_expire(&f));
+    ck_assert_ptr_null(fixture_cluster(&f, "one"));
+    ck_assert_int_eq(fixture_stat(&f, "xylem.config.holds_expired"), 1);
+}
+END_TEST
+
 START_TEST(none_of_it_when_it_is_off)
 {
     f.builder->options.route_hold_ms = 0;
@@ -260,6 +274,7 @@ int main(void)
     tcase_add_test(t, a_domain_that_moves_is_not_lost);
     tcase_add_test(t, a_removed_cluster_lives_while_it_is_named);
     tcase_add_test(t, one_that_is_not_named_goes_at_once_and_one_that_is_back_stays);
+    tcase_add_test(t, one_that_comes_back_badly_goes);
     tcase_add_test(t, none_of_it_when_it_is_off);
     tcase_add_test(t, what_is_held_goes_with_its_listener);
     suite_add_tcase(s, t);
