@@ -360,6 +360,24 @@ static void count_reload(struct topic *t, const struct update_result *result)
              (int64_t)(c->wall_ns(c) / NS_PER_MS));
 }
 
+/* Nobody can have asked for what has no name. Where that is because it cannot be read, or has to
+ * have one, it is bad (A07): the first is told. */
+static void refuse_nameless(const struct topic *t, const struct discovery_response *r,
+                            struct error *err)
+{
+    struct decode_context *ctx = builder_decode_context(t->home->builder);
+    struct error why = ERROR_INIT;
+    bool named_type = !t->sub.wildcard_type && !t->sub.delta;
+    for (size_t i = 0; named_type && !error_is_set(&why) && i < r->n_resources; i++) {
+        const struct discovery_resource *x = &r->resources[i];
+        if (x->name.len || !x->wire.data)
+            continue;
+        if (!decode_check(ctx, resource_type_name(t->type), x->wire, &why))
+            error_append(err, "; ", "a resource without a name: %s", error_text(&why));
+    }
+    error_fini(&why);
+}
+
 static void apply(struct topic *t, const struct discovery_response *r, struct error *err)
 {
     struct batch b = {0};
@@ -390,6 +408,7 @@ static void apply(struct topic *t, const struct discovery_response *r, struct er
             result.errors[i].name, result.errors[i].details);
     if (update_result_text(&result, t->type, &text))
         error_set(err, "%s", strbuf_str(&text));
+    refuse_nameless(t, r, err);
     strbuf_fini(&text);
     update_result_fini(&result);
     mem_free(b.updates);

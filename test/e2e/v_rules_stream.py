@@ -3,7 +3,11 @@
 Each scenario is named after the rule of the protocol reference that it shows. What delta says in
 other words is in v_rules_delta.py.
 """
+import base64
+
 import pytest
+from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf import any_pb2
 
 from harness import Traffic, difference, direct, route, wait_for
 from harness.stub import resource, type_url
@@ -317,6 +321,19 @@ def test_A08_a_bad_resource_keeps_its_last_good_version(stub, start, origin, ads
             "socket_address": {"address": "127.0.0.1", "port_value": 0}}}))
         control.wait("lds", "NACKED")
         traffic.go_on()
+
+
+@pytest.mark.parametrize("value", [b"\xff\xff\xff", b""])     # no field, no name
+@only_world("a name outside of the resource")
+def test_A07_what_cannot_be_read_is_refused(world, value):
+    control, proxy = world
+    response = discovery_pb2.DiscoveryResponse(
+        version_info="e1", type_url=type_url("eds"), nonce="n1",
+        resources=[any_pb2.Any(type_url=type_url("eds"), value=value)])
+    control.send("eds", raw=base64.b64encode(response.SerializeToString()).decode())
+    wait_for(lambda: control.requests("eds")[-1]["response_nonce"] == "n1", what="the answer")
+    assert control.requests("eds")[-1]["error_detail"]["message"]
+    assert proxy.get("/").text == "v1"
 
 
 def test_A08_a_bad_new_resource_is_as_if_it_were_not_there(world):

@@ -286,6 +286,51 @@ START_TEST(a_name_is_text)
 }
 END_TEST
 
+/* A response in the state of the world, of resources as they are; then as respond_with(). */
+static const char *respond_bare(const struct bytes *resources, size_t n)
+{
+    struct strbuf r = STRBUF_INIT;
+    struct discovery_response d;
+    struct error err = ERROR_INIT;
+    for (size_t i = 0; i < n; i++) {
+        struct strbuf any = STRBUF_INIT;
+        wire_put_bytes(&any, 1, bytes_of(topic.sub.type_url));
+        wire_put_bytes(&any, 2, resources[i]);
+        wire_put_bytes(&r, 2, strbuf_bytes(&any));
+        strbuf_fini(&any);
+    }
+    ck_assert(discovery_response_read(strbuf_bytes(&r), &d));
+    topic_apply(&topic, &d, &err);
+    const char *text = arena_str(f.arena, bytes_of(error_text(&err)));
+    builder_commit(f.builder);
+    discovery_response_fini(&d);
+    strbuf_fini(&r);
+    error_fini(&err);
+    return text;
+}
+
+START_TEST(a07_what_cannot_be_read_is_told)
+{
+    static const char eds[] = "{name: a, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}";
+    start(RESOURCE_ENDPOINT, false);
+    ck_assert_str_eq(fixture_update(&f, RESOURCE_CLUSTER, "a", eds), "");
+    topic_unwant(&topic, BYTES("*"));
+    topic_want(&topic, BYTES("a"));
+    struct bytes good =
+        fixture_wire(&f, "envoy.config.endpoint.v3.ClusterLoadAssignment", "{cluster_name: a}");
+    struct bytes broken[] = {BYTES("\xff\xff\xff"), good}, unnamed = BYTES("");
+    ck_assert_str_eq(respond_bare(broken, 2),
+                     "a resource without a name: "
+                     "envoy.config.endpoint.v3.ClusterLoadAssignment: bytes are corrupt");
+    ck_assert(there("a")); /* what is good beside it is used */
+    ck_assert_str_eq(respond_bare(&unnamed, 1),
+                     "a resource without a name: cluster_name: value length must be at least 1 "
+                     "characters");
+    ck_assert_str_eq(respond_bare(&good, 1), "");
+    stop();
+}
+END_TEST
+
 START_TEST(a_ttl_that_is_none_spoils_the_response)
 {
     start(RESOURCE_CLUSTER, _i);
@@ -404,6 +449,7 @@ int main(void)
     tcase_add_loop_test(t, a11_not_found_takes_away_what_else_the_response_keeps, 0, 2);
     tcase_add_loop_test(t, a11_an_error_keeps_what_warms, 0, 2);
     tcase_add_loop_test(t, a_name_is_text, 0, 2);
+    tcase_add_test(t, a07_what_cannot_be_read_is_told);
     tcase_add_loop_test(t, a_ttl_that_is_none_spoils_the_response, 0, 2);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
