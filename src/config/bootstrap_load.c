@@ -221,9 +221,7 @@ static bool scan_rest(struct loading *l, struct bytes body)
         source_text_locate(l->text, &err);
         error_append(l->err, "\n", "%s", error_text(&err));
     }
-    for (size_t i = 0; i < found.n; i++)
-        field_report_add(l->report, found.entries[i].class, bytes_of(found.entries[i].path),
-                         found.entries[i].detail);
+    field_report_take(l->report, &found, FIELD_DEPRECATED); /* the text has told of them */
     error_fini(&err);
     field_report_fini(&found);
     strbuf_fini(&rest);

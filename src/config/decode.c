@@ -22,7 +22,7 @@ static bool check_unknown(const struct field_report *found, struct error *err)
 }
 
 /* Paths begin with what they stand in: "Cluster 'web': lb_subset_config". */
-static void tell_report(struct field_report *report, struct bytes message, struct bytes wire,
+static void tell_report(const struct decode_context *ctx, struct bytes message, struct bytes wire,
                         const struct field_report *found)
 {
     struct strbuf path = STRBUF_INIT;
@@ -35,9 +35,13 @@ static void tell_report(struct field_report *report, struct bytes message, struc
     size_t head = path.len;
     for (size_t i = 0; i < found->n; i++) {
         const struct field_entry *e = &found->entries[i];
+        if (e->class == FIELD_DEPRECATED && ctx->is_static)
+            continue; /* the text of the bootstrap has told */
         strbuf_cut(&path, head);
         strbuf_add_str(&path, e->path);
-        field_report_add(report, e->class, strbuf_bytes(&path), e->detail);
+        bool whole = e->class == FIELD_UNKNOWN_SET; /* whatever resource it is in */
+        field_report_add(ctx->report, e->class, whole ? bytes_of(e->path) : strbuf_bytes(&path),
+                         e->detail);
     }
     strbuf_fini(&path);
 }
@@ -57,7 +61,7 @@ bool decode_check(struct decode_context *ctx, const char *message, struct bytes 
     ok = ok && (!ctx->reject_unknown || check_unknown(&found, err));
     ok = ok && unsupported_check(&found, ctx->strict, err);
     if (ok && ctx->report)
-        tell_report(ctx->report, name, wire, &found);
+        tell_report(ctx, name, wire, &found);
     field_report_fini(&found);
     return ok;
 }

@@ -1,6 +1,7 @@
 #include "config/discovery_file.h"
 
 #include "config/decode.h"
+#include "config/field_report.h"
 #include "config/file_read.h"
 #include "config/json_read.h"
 #include "config/yaml.h"
@@ -16,13 +17,21 @@ static bool is_yaml(struct bytes path)
 static bool read_tree(struct decode_context *ctx, const char *name, struct yaml_node *tree,
                       struct arena *a, struct bytes *response, struct error *err)
 {
-    struct json_read_options o = {.allow_unknown = !ctx->reject_unknown, .report = ctx->report};
+    struct field_report found = FIELD_REPORT_INIT;
+    struct json_read_options o = {.allow_unknown = !ctx->reject_unknown, .report = &found};
     if (!tree)
         return false;
     if (tree->line == 0)
         return error_set(err, "%s: nothing in it: expected a DiscoveryResponse", name);
-    return json_read(ctx->descriptors, tree, BYTES("envoy.service.discovery.v3.DiscoveryResponse"),
-                     &o, a, response, err);
+    bool ok =
+        json_read(ctx->descriptors, tree, BYTES("envoy.service.discovery.v3.DiscoveryResponse"), &o,
+                  a, response, err);
+    if (found.counts[FIELD_UNKNOWN])
+        field_report_add(&found, FIELD_UNKNOWN_SET, bytes_of(name), "");
+    if (ctx->report) /* of what is deprecated the decoders tell, as of any resource */
+        field_report_take(ctx->report, &found, FIELD_DEPRECATED);
+    field_report_fini(&found);
+    return ok;
 }
 
 bool discovery_text_read(struct decode_context *ctx, const char *name, struct bytes text,

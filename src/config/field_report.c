@@ -18,6 +18,16 @@ void field_report_add(struct field_report *r, enum field_class class, struct byt
     e->detail = mem_strdup(detail ? detail : "");
 }
 
+void field_report_take(struct field_report *r, const struct field_report *from,
+                       enum field_class but)
+{
+    for (size_t i = 0; i < from->n; i++) {
+        const struct field_entry *e = &from->entries[i];
+        if (e->class != but)
+            field_report_add(r, e->class, bytes_of(e->path), e->detail);
+    }
+}
+
 void field_report_fini(struct field_report *r)
 {
     for (size_t i = 0; i < r->n; i++) {
@@ -39,6 +49,8 @@ const char *field_class_name(enum field_class class)
         return "refused";
     case FIELD_DEPRECATED:
         return "deprecated";
+    case FIELD_UNKNOWN_SET:
+        return "unknown set";
     case FIELD_CLASS_COUNT:
         break;
     }

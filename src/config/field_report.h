@@ -14,6 +14,9 @@ enum field_class {
     FIELD_IGNORED,    /* known, not implemented, harmless: accepted and listed */
     FIELD_REFUSED,    /* known, not implemented, and ignoring it would be unsafe: NACK */
     FIELD_DEPRECATED, /* known and deprecated; implemented or not */
+    /* Beside the FIELD_UNKNOWN of a message, once: the path tells which message, within which, has
+     * which of them: what statistics tell apart */
+    FIELD_UNKNOWN_SET,
     FIELD_CLASS_COUNT
 };
 
@@ -38,6 +41,9 @@ struct field_report {
 
 void field_report_add(struct field_report *r, enum field_class class, struct bytes path,
                       const char *detail);
+/* Adds the entries of another but those of a class. */
+void field_report_take(struct field_report *r, const struct field_report *from,
+                       enum field_class but);
 void field_report_fini(struct field_report *r);
 const char *field_class_name(enum field_class class); /* "unknown", "ignored", ... */
 /* Adds the entries of a class, "path (detail)", joined with sep; at most max of them. */

@@ -11,10 +11,14 @@
 #include "config/typed.h"
 #include "config/wire.h"
 
+enum { UNKNOWN_SET_MAX = 1000 }; /* bytes */
+
 struct scan {
     struct descriptors *d;
     struct field_report *report;
     struct strbuf path;
+    struct strbuf
+        types; /* of the messages around, joined with "::"; what is in an Any begins anew */
     struct arena *scratch;
     upb_Arena *messages;
     unsigned nesting;
@@ -110,7 +114,12 @@ static bool scan_any(struct scan *s, const upb_MessageDef *any, const upb_Messag
     const upb_Message *inner = descriptors_view(m, typed.value, s->messages, s->err);
     if (!inner)
         return error_prefix(s->err, "%s: ", strbuf_str(&s->path));
-    return scan_message(s, m, inner);
+    struct strbuf types = s->types;
+    s->types = (struct strbuf)STRBUF_INIT;
+    bool ok = scan_message(s, m, inner);
+    strbuf_fini(&s->types);
+    s->types = types;
+    return ok;
 }
 
 static bool scan_single(struct scan *s, const upb_FieldDef *f, upb_MessageValue v)
@@ -175,19 +184,35 @@ static bool scan_inside(struct scan *s, const upb_FieldDef *f, upb_MessageValue 
     return ok;
 }
 
-static void scan_unknown(struct scan *s, const upb_Message *msg)
+/* "type a.b.C(a.b.A::a.b.B) with unknown field set {1, 2}" */
+static void report_set(struct scan *s, const upb_MessageDef *m, struct bytes numbers)
+{
+    struct strbuf text = STRBUF_INIT;
+    strbuf_printf(&text, "type %s(%s) with unknown field set {%.*s}", upb_MessageDef_FullName(m),
+                  s->types.len ? strbuf_str(&s->types) : "root", BYTES_ARG(numbers));
+    field_report_add(s->report, FIELD_UNKNOWN_SET, strbuf_bytes(&text), "");
+    strbuf_fini(&text);
+}
+
+static void scan_unknown(struct scan *s, const upb_MessageDef *m, const upb_Message *msg)
 {
     size_t len;
     const char *data = upb_Message_GetUnknown(msg, &len);
     struct bytes rest = bytes_from(data, data ? len : 0);
+    struct strbuf numbers = STRBUF_INIT;
     struct wire_field f;
     while (wire_next(&rest, &f)) {
         char number[24];
+        if (numbers.len < UNKNOWN_SET_MAX)
+            strbuf_printf(&numbers, "%s%u", numbers.len ? ", " : "", f.number);
         int n = snprintf(number, sizeof(number), "%u", f.number);
         size_t at = field_path_enter(&s->path, bytes_from(number, (size_t)n));
         field_report_add(s->report, FIELD_UNKNOWN, strbuf_bytes(&s->path), "field number");
         strbuf_cut(&s->path, at);
     }
+    if (numbers.len)
+        report_set(s, m, strbuf_bytes(&numbers));
+    strbuf_fini(&numbers);
 }
 
 static bool scan_message(struct scan *s, const upb_MessageDef *m, const upb_Message *msg)
@@ -197,12 +222,16 @@ static bool scan_message(struct scan *s, const upb_MessageDef *m, const upb_Mess
     const upb_FieldDef *f;
     upb_MessageValue v;
     bool ok = true;
+    size_t around = s->types.len;
     s->nesting++;
+    strbuf_printf(&s->types, "%s%s", around ? "::" : "", upb_MessageDef_FullName(m));
     while (ok && upb_Message_Next(msg, m, NULL, &f, &v, &it)) {
         struct bytes name = bytes_of(upb_FieldDef_Name(f));
         const struct support_row *row = row_of_field(rows, name);
         enum support support = row ? row->support : SUPPORT_LIST;
         size_t at = field_path_enter(&s->path, name);
+        if (descriptors_field_deprecated(f))
+            field_report_add(s->report, FIELD_DEPRECATED, strbuf_bytes(&s->path), "");
         if (support == SUPPORT_LIST || support == SUPPORT_REFUSE)
             field_report_add(s->report, support == SUPPORT_LIST ? FIELD_IGNORED : FIELD_REFUSED,
                              strbuf_bytes(&s->path), row ? row->note : "");
@@ -210,7 +239,8 @@ static bool scan_message(struct scan *s, const upb_MessageDef *m, const upb_Mess
             ok = scan_inside(s, f, v);
         strbuf_cut(&s->path, at);
     }
-    scan_unknown(s, msg);
+    strbuf_cut(&s->types, around);
+    scan_unknown(s, m, msg);
     s->nesting--;
     return ok;
 }
@@ -230,6 +260,7 @@ bool unsupported_scan(struct descriptors *d, struct bytes message, struct bytes 
     upb_Arena_Free(s.messages);
     arena_free(&s.scratch);
     strbuf_fini(&s.path);
+    strbuf_fini(&s.types);
     return ok;
 }
 

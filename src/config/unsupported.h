@@ -34,9 +34,9 @@ bool support_extension_known(struct bytes type_name);
 enum support support_of(struct bytes message, struct bytes field);
 
 /* Walks a resource, adds what is not implemented to the report: FIELD_IGNORED, FIELD_REFUSED, and
- * FIELD_UNKNOWN for field numbers that the API does not have. An Any of a type that is no known
- * extension is not entered: its decoder refuses it or not. False and *err only when the bytes are
- * corrupt. */
+ * FIELD_UNKNOWN for field numbers that the API does not have; and what is deprecated. An Any of a
+ * type that is no known extension is not entered: its decoder refuses it or not. False and *err
+ * only when the bytes are corrupt. */
 MUST_CHECK bool unsupported_scan(struct descriptors *d, struct bytes message, struct bytes body,
                                  struct field_report *report, struct error *err);
 /* What strict mode and the refused class say about a report: false and *err name the paths. */

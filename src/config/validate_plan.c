@@ -276,7 +276,8 @@ static void compile_field(struct plan *p, struct arena *a, const upb_MessageDef 
     f->oneof = oneof ? (uint8_t)(upb_OneofDef_Index(oneof) + 1) : 0;
     enum support support =
         support_of(bytes_of(upb_MessageDef_FullName(m)), bytes_of(upb_FieldDef_Name(def)));
-    f->listed = support == SUPPORT_LIST || support == SUPPORT_REFUSE;
+    f->listed =
+        support == SUPPORT_LIST || support == SUPPORT_REFUSE || descriptors_field_deprecated(def);
     f->disallowed = r && r->disallowed && presence && !f->repeated;
     set_rules(f, a, def, r ? &r->value : NULL);
     if (f->kind == PLAN_MAP)

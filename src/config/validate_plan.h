@@ -35,7 +35,7 @@ struct plan_field {
     uint8_t oneof; /* 1 + its index; 0: in none */
     bool repeated;
     bool disallowed;
-    bool listed;                     /* not implemented: refused or told of */
+    bool listed;                     /* not implemented or deprecated: refused or told of */
     uint8_t counted;                 /* 1 + where its values are counted; 0: nowhere */
     const struct value_rules *rules; /* of a value; NULL: none */
     const struct field_rules *list;  /* where values are counted */

@@ -43,7 +43,7 @@ struct config_thread {
     struct state_dir *state;    /* NULL: nothing is kept */
     struct field_report report; /* accepted and not acted on, since the last look */
     struct map told;            /* paths that have been logged: once each */
-    struct stat_scope *server, *config;
+    struct stat_scope *server, *config, *runtime;
 };
 
 /* A timer of the builder's or of a stream's, on the heap: fires once or is cancelled. */
@@ -125,22 +125,37 @@ static const struct stat_desc config_stats[] = {CONFIG_STAT_LIST(X)};
 #undef X
 static const struct stat_schema config_schema = {config_stats, ARRAY_SIZE(config_stats)};
 
+static bool is_quiet(const struct config_thread *c, enum field_class class)
+{
+    if (class == FIELD_DEPRECATED)
+        return c->o.quiet_deprecated;
+    return (class == FIELD_UNKNOWN || class == FIELD_UNKNOWN_SET) && c->o.quiet_unknown;
+}
+
+static bool is_news(struct config_thread *c, const struct field_entry *e)
+{
+    enum { TOLD_MAX = 10000 };
+    return !is_quiet(c, e->class) && map_count(&c->told) < TOLD_MAX &&
+           !map_set(&c->told, bytes_of(e->path), c);
+}
+
 /* Nothing is ignored in silence: counted, and one log line for each path. */
 static void tell_report(struct config_thread *c)
 {
-    enum { TOLD_MAX = 10000 };
     for (size_t i = 0; i < c->report.n; i++) {
         const struct field_entry *e = &c->report.entries[i];
-        if (e->class == FIELD_UNKNOWN && !c->o.quiet_unknown)
-            stat_inc(c->server, STAT_SLOT_CONFIG, STAT_SERVER_DYNAMIC_UNKNOWN_FIELDS);
+        bool news = is_news(c, e);
         if (e->class == FIELD_IGNORED)
             stat_inc(c->config, STAT_SLOT_CONFIG, STAT_FIELDS_IGNORED);
-        bool quiet = (e->class == FIELD_UNKNOWN && c->o.quiet_unknown) ||
-                     (e->class == FIELD_DEPRECATED && c->o.quiet_deprecated);
-        if (quiet || map_count(&c->told) >= TOLD_MAX || map_set(&c->told, bytes_of(e->path), c))
-            continue;
-        LOG(LOG_CONFIG, LOG_WARNING, "%s field %s%s%s", field_class_name(e->class), e->path,
-            e->detail[0] ? ": " : "", e->detail);
+        if (e->class == FIELD_DEPRECATED) {
+            stat_inc(c->runtime, STAT_SLOT_CONFIG, STAT_RUNTIME_DEPRECATED_FEATURE_USE);
+            stat_inc(c->runtime, STAT_SLOT_CONFIG, STAT_RUNTIME_DEPRECATED_FEATURE_SEEN);
+        }
+        if (e->class == FIELD_UNKNOWN_SET && news)
+            stat_inc(c->server, STAT_SLOT_CONFIG, STAT_SERVER_DYNAMIC_UNKNOWN_FIELDS);
+        else if (news)
+            LOG(LOG_CONFIG, LOG_WARNING, "%s field %s%s%s", field_class_name(e->class), e->path,
+                e->detail[0] ? ": " : "", e->detail);
     }
     field_report_fini(&c->report);
 }
@@ -355,6 +370,7 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
     c->watches = file_watch_set_new(loop);
     random_seed_os(&c->random);
     c->server = stat_scope_get(o->stats, BYTES("server"), &server_stat_schema);
+    c->runtime = stat_scope_get(o->stats, BYTES("runtime"), &runtime_stat_schema);
     c->config = stat_scope_get(o->stats, BYTES("xylem.config"), &config_schema);
     timer_init(&c->reap, loop, on_reap, c);
     c->builder_table = (struct builder_table){
@@ -599,6 +615,7 @@ void config_thread_free(struct config_thread **cp)
     map_fini(&c->told);
     stat_scope_unref(&c->server);
     stat_scope_unref(&c->config);
+    stat_scope_unref(&c->runtime);
     mem_free(c);
 }
 

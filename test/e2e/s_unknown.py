@@ -8,7 +8,7 @@ import pytest
 from harness import bootstrap, cluster, direct, http_listener, vhost, wait_for
 from harness.proxy import run_once
 from harness.stub import type_url
-from harness.xds import ads_bootstrap, eds_cluster, endpoints, rds_listener, routes
+from harness.xds import ads_bootstrap, eds_cluster, endpoints, rds_listener, routes, static_cluster
 
 UNKNOWN = b"\xc0\x3e\x01"  # field number 1000, a number
 
@@ -74,6 +74,52 @@ def test_O11_unknown_numbers_from_a_control_plane(kind, stub, start, flags, acce
     assert proxy.stat("server.dynamic_unknown_fields") == counted
     assert proxy.get("/").text == "good"
 
+
+def test_an_unknown_number_is_counted_once(stub, start):
+    control = stub(rds_listener(), routes(direct(200, "good")), eds_cluster("one"),
+                   endpoints("one", 1))
+    proxy = start(ads_bootstrap(control))
+    serve_odd_cluster(control)
+    proxy.wait_stat("cluster_manager.cds.update_success", 2)
+    other = ODD_CLUSTER.replace(b"odd", b"two")
+    (control.folder / "two.yaml").write_text(json.dumps({
+        "type_url": type_url("cds"), "name": "two", "raw": base64.b64encode(other).decode()}))
+    control.put()
+    wait_for(lambda: "two::" in proxy.admin("/clusters").text, what="the other one")
+    assert proxy.stat("server.dynamic_unknown_fields") == 1
+
+
+# Deprecated, and obeyed; and how many there are.
+DEPRECATED = {
+    "cds": (eds_cluster("one", http2_protocol_options={}, max_requests_per_connection=5), 2),
+    "rds": (routes({**direct(200, "good"), "match": {"prefix": "/", "headers": [
+        {"name": "a", "exact_match": "b"}]}}, direct(200, "good")), 1),
+}
+
+
+@pytest.mark.parametrize("by", DEPRECATED)
+@pytest.mark.parametrize("flags, logged", [([], True), (["--skip-deprecated-logs"], False)])
+def test_what_is_deprecated_is_told(stub, start, by, flags, logged):
+    made, count = DEPRECATED[by]
+    control = stub(rds_listener(), routes(direct(200, "good")), eds_cluster("one"),
+                   endpoints("one", 1))
+    proxy = start(ads_bootstrap(control), args=flags)
+    assert proxy.stat("runtime.deprecated_feature_use") == 0
+    control.put(made)
+    proxy.wait_stat("runtime.deprecated_feature_use", count)
+    assert proxy.stat("runtime.deprecated_feature_seen_since_process_start") == count
+    assert ("deprecated" in proxy.log().lower()) == logged
+    assert proxy.get("/").text == "good"
+
+
+def test_what_is_deprecated_in_a_file_is_told(start, tmp_path):
+    made = static_cluster("one", 1, max_requests_per_connection=5)
+    file = tmp_path / "cds.json"
+    file.write_text(json.dumps({"resources": [made]}))
+    source = {"resource_api_version": "V3", "path_config_source": {"path": str(file)}}
+    proxy = start(bootstrap([], [], node={"id": "a", "cluster": "b"},
+                            dynamic_resources={"cds_config": source}))
+    proxy.wait_stat("runtime.deprecated_feature_use", 1)
 
 
 LIMITS = [{"actions": [{"remote_address": {}}]}]

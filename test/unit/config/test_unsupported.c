@@ -145,9 +145,35 @@ START_TEST(unknown_numbers)
                                &err));
     ck_assert_uint_eq(report.counts[FIELD_UNKNOWN], 2);
     ck_assert_str_eq(report.entries[0].path, "load_assignment.endpoints[0].1000");
+    struct strbuf sets = STRBUF_INIT;
+    field_report_join(&report, FIELD_UNKNOWN_SET, "; ", 100, &sets);
+    ck_assert_str_eq(strbuf_str(&sets),
+                     "type envoy.config.endpoint.v3.LocalityLbEndpoints(" CLUSTER
+                     "::envoy.config.endpoint.v3.ClusterLoadAssignment) with unknown field set "
+                     "{1000}; type " CLUSTER "(root) with unknown field set {2000}");
+    strbuf_fini(&sets);
     field_report_fini(&report);
     ck_assert(!unsupported_scan(pool, BYTES(CLUSTER), BYTES("\x0a\x09x"), &report, &err));
     error_fini(&err);
+    field_report_fini(&report);
+}
+END_TEST
+
+START_TEST(deprecated)
+{
+    struct field_report report = FIELD_REPORT_INIT;
+    struct strbuf paths = STRBUF_INIT;
+    scan(CLUSTER,
+         "{name: a, http2_protocol_options: {}, track_timeout_budgets: true, typed_extension_"
+         "protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {'@type': "
+         "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, "
+         "explicit_http_config: {http_protocol_options: {}}, common_http_protocol_options: "
+         "{headers_with_underscores_action: ALLOW}}}}",
+         &report);
+    field_report_join(&report, FIELD_DEPRECATED, " ", 100, &paths);
+    ck_assert_str_eq(strbuf_str(&paths), "http2_protocol_options track_timeout_budgets");
+    ck_assert_uint_eq(report.counts[FIELD_IGNORED], 1);
+    strbuf_fini(&paths);
     field_report_fini(&report);
 }
 END_TEST
@@ -192,6 +218,7 @@ int main(void)
     tcase_add_test(tc, fields);
     tcase_add_test(tc, inside_extensions);
     tcase_add_test(tc, unknown_numbers);
+    tcase_add_test(tc, deprecated);
     tcase_add_test(tc, check);
     Suite *s = suite_create("unsupported");
     suite_add_tcase(s, tc);
