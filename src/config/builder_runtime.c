@@ -9,7 +9,7 @@ static bool set_layers(struct builder *b, struct bytes name, struct bytes values
 {
     struct runtime *rt = b->ctx.runtime;
     for (unsigned i = 0; rt && i < rt->n_layers; i++) {
-        bool it = rt->layers[i].kind == RUNTIME_RTDS && bytes_eq(rt->layers[i].name, name);
+        bool it = rt->layers[i].kind == RUNTIME_RTDS && bytes_eq(rt->layers[i].resource, name);
         if (it && !runtime_set_layer(rt, i, values, err))
             return error_prefix(err, "layer: ");
     }
@@ -50,8 +50,8 @@ void builder_runtime_want(struct builder *b)
     for (unsigned i = 0; rt && i < rt->n_layers; i++) {
         const struct runtime_layer *l = &rt->layers[i];
         if (l->kind == RUNTIME_RTDS &&
-            !store_find(&b->store, &l->source, RESOURCE_RUNTIME, l->name))
-            builder_want(b, &l->source, RESOURCE_RUNTIME, l->name);
+            !store_find(&b->store, &l->source, RESOURCE_RUNTIME, l->resource))
+            builder_want(b, &l->source, RESOURCE_RUNTIME, l->resource);
     }
 }
 

@@ -62,6 +62,7 @@ struct runtime_layer {
     struct bytes symlink_root, subdirectory; /* RUNTIME_DISK */
     bool append_service_cluster;
     struct config_source source; /* RUNTIME_RTDS */
+    struct bytes resource;       /* what it is called there */
 };
 
 struct runtime {

@@ -78,7 +78,7 @@ static bool take_rtds(const struct reading *r, const layer_msg *m, struct bytes 
 {
     struct bytes config = wire_find_bytes(wire_find_bytes(wire, LAYER_RTDS), RTDS_CONFIG);
     l->kind = RUNTIME_RTDS;
-    l->name = arena_dup(r->arena, upb_bytes(LAYER(RtdsLayer_name)(LAYER(rtds_layer)(m))));
+    l->resource = arena_dup(r->arena, upb_bytes(LAYER(RtdsLayer_name)(LAYER(rtds_layer)(m))));
     return config_source_decode(r->ctx, r->arena, config.data ? config : BYTES(""), &l->source,
                                 err) ||
            error_prefix(err, "rtds_layer.rtds_config.");

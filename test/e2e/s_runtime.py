@@ -106,6 +106,7 @@ def test_rtds(world):
     control, proxy = world(layer({"often": 100}))
     assert proxy.get("/").text == "on"
     assert entry(proxy, "often") == {"final_value": "100", "layer_values": ["0", "100"]}
+    assert proxy.json("/runtime")["layers"] == ["low", "over"]
     control.put(layer({"often": {"numerator": 0}}))
     control.wait("rtds")
     wait_for(lambda: proxy.get("/").text == "off", what="the new value")

@@ -189,6 +189,19 @@ START_TEST(a_layer_of_a_source)
 }
 END_TEST
 
+START_TEST(a_layer_has_a_name_beside_that_of_its_resource)
+{
+    static const char rtds[] = LAYERS("{name: %s, rtds_layer: {name: a, rtds_config: "
+                                      "{path_config_source: {path: /etc}}}}, {name: a, "
+                                      "admin_layer: {}}");
+    ck_assert_str_eq(load(arena_printf(f.arena, rtds, "b")), "");
+    ck_assert(bytes_eq_str(config->runtime.layers[0].name, "b"));
+    ck_assert(bytes_eq_str(config->runtime.layers[0].resource, "a"));
+    ck_assert_str_eq(load(arena_printf(f.arena, rtds, "a")),
+                     "layered_runtime.layers[1].name: Duplicate layer name: a");
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("runtime");
@@ -198,6 +211,7 @@ int main(void)
     tcase_add_test(t, a_cell_follows_its_key);
     tcase_add_test(t, a_folder_of_values);
     tcase_add_test(t, a_layer_of_a_source);
+    tcase_add_test(t, a_layer_has_a_name_beside_that_of_its_resource);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
     srunner_run_all(sr, CK_ENV);
