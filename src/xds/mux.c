@@ -223,10 +223,13 @@ static void on_closed(void *owner, int code, const char *message)
     lost(m);
 }
 
+/* By all of the URL, as it was asked for. */
 static struct topic *topic_of(struct mux *m, struct bytes type_url)
 {
     enum resource_type t = resource_type_of_url(type_url);
-    return t == RESOURCE_TYPE_COUNT ? NULL : &m->topics[t];
+    if (t == RESOURCE_TYPE_COUNT || !bytes_eq_str(type_url, resource_type_url(t)))
+        return NULL;
+    return &m->topics[t];
 }
 
 /* What is held back is still so: a new stream brings the whole world, and is believed. */

@@ -122,6 +122,18 @@ def test_S09_a_type_nobody_asked_for_is_dropped(world, tell, kind, dialect):
     assert told == []
 
 
+@pytest.mark.parametrize("prefix", ["other.com/", ""])
+def test_S09_a_type_is_all_of_its_url(world, tell, prefix):
+    control, proxy = world
+    count = len(control.requests())
+    tell(control, "cds", "1", routes(direct(200, "odd")), nonce="odd-1",
+         type_url=prefix + type_url("rds").rpartition("/")[2])
+    control.put(routes(direct(200, "v2")))
+    control.wait("rds")
+    wait_for(lambda: proxy.get("/").text == "v2", what="the new routes")
+    assert not [r for r in control.requests()[count:] if r.get("response_nonce") == "odd-1"]
+
+
 def test_S10_a_resource_of_another_type_is_refused(world, tell):
     control, proxy = world
     tell(control, "rds", "bad", {"@type": type_url("cds"), "name": "routes"})
