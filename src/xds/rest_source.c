@@ -125,9 +125,9 @@ static void on_fetched(void *arg, const struct fetch_result *result)
     snprintf(why, sizeof(why), "the status is %u", result->status);
     if (result->status == 0)
         failed(r, result->error);
-    else if (result->status == HTTP_OK && result->body.len)
+    else if (result->status == HTTP_OK)
         take_body(r, result->body);
-    else if (result->status != HTTP_OK && result->status != HTTP_NOT_MODIFIED)
+    else if (result->status != HTTP_NOT_MODIFIED)
         failed(r, why);
     builder_commit(r->home.builder);
     mem_reserve_end();

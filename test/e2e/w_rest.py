@@ -188,6 +188,7 @@ def test_O04_endpoints_of_many_clusters(server, start, kind):
 
 
 @pytest.mark.parametrize("status,body", [(304, None), (500, b"{}"), (200, b"{nonsense"),
+                                         (200, b""),
                                          (200, b'{"resources": [{"@type": "no/such"}]}')])
 def test_O04_a_poll_that_brings_nothing_changes_nothing(server, start, status, body):
     server.serve("v1", lds=[listener(routes=[direct(200, "kept")])])
