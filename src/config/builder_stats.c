@@ -33,10 +33,15 @@ static const struct {
     [RESOURCE_SCOPED_ROUTE] = {STAT_SRDS_UPDATE_TIME, STAT_SRDS_VERSION, STAT_SRDS_VERSION_TEXT},
 };
 
-/* Two versions of a cluster share its statistics: one of them counts. */
-static bool counts(const struct resource_version *v)
+/* Two versions of a cluster share its statistics: one of those that ask for r counts. */
+static bool counts(const struct resource_version *v, const struct resource *r)
 {
-    return v == v->resource->active || !v->resource->active;
+    const struct resource_version *active = v->resource->active;
+    for (unsigned i = 0; v != active && active && i < active->n_deps; i++) {
+        if (active->deps[i].on == r)
+            return false;
+    }
+    return true;
 }
 
 void builder_subscription_count(struct resource *r, enum subscription_event e)
@@ -49,7 +54,7 @@ void builder_subscription_count(struct resource *r, enum subscription_event e)
     LIST_EACH(it, &r->dependants)
     {
         struct resource_version *v = LIST_ENTRY(it, struct dependency, link)->from;
-        if (r->type == RESOURCE_ENDPOINT && counts(v))
+        if (r->type == RESOURCE_ENDPOINT && counts(v, r))
             stat_inc(v->state->stats, STAT_SLOT_CONFIG, events[RESOURCE_ENDPOINT][e]);
     }
 }

@@ -150,9 +150,11 @@ def test_M02_the_old_cluster_serves_until_the_new_one_is_warm(world, origins, si
         proxy.wait_stat("cluster_manager.warming_clusters", 1)
         traffic.go_on()
         assert set(traffic.bodies[-10:]) == {"origin"}
+        assert proxy.stat("cluster.one.update_success") == 1
         control.put(endpoints("elsewhere", two))
         control.clear_faults()
         traffic.wait_only("two")
+    assert proxy.stat("cluster.one.update_success") == 2
 
 
 @difference("Rule M03: a server need not send unchanged endpoints again when a cluster changes.",

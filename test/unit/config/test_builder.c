@@ -91,6 +91,7 @@ START_TEST(m02_changed_cluster_serves_until_the_new_one_is_warm)
     expect(fixture_update(&f, RESOURCE_ENDPOINT, "other", CLA("other", "81")), "");
     expect(fixture_log(&f), "unwant eds web;done;publish 2;");
     ck_assert_uint_eq(port_of("web"), 81);
+    ck_assert_int_eq(fixture_stat(&f, "cluster.web.update_success"), 2);
 }
 END_TEST
 
