@@ -18,15 +18,16 @@ static bool give_up_privileges(void)
 static void tell(const struct sandbox_options *o, const struct sandbox_status *s)
 {
     LOG(LOG_MAIN, LOG_INFO,
-        "sandbox: no_new_privs %s, seccomp %s (%u rules), Landlock %s (ABI %u, %u readable and %u "
-        "writable paths named)",
+        "sandbox: no_new_privs %s, seccomp %s (%u rules), Landlock %s (files: ABI %u, %u readable "
+        "and %u writable paths named)",
         s->no_new_privs ? "on" : "off", s->seccomp ? "on" : "off", s->refused_calls,
-        s->landlock_abi ? "on" : "off", s->landlock_abi, o->read.n, o->write.n);
+        s->domain ? "on" : "off", s->landlock_abi, o->read.n, o->write.n);
 }
 
 #define SANDBOX_STAT_LIST(X)                                                                       \
     X(NO_NEW_PRIVS, "no_new_privs", GAUGE)                                                         \
     X(SECCOMP, "seccomp", GAUGE)                                                                   \
+    X(LANDLOCK_DOMAIN, "landlock_domain", GAUGE)                                                   \
     X(LANDLOCK_ABI, "landlock_abi", GAUGE)
 
 enum sandbox_stat {
@@ -44,8 +45,26 @@ struct stat_scope *sandbox_stats_new(struct stat_store *store, const struct sand
     struct stat_scope *scope = stat_scope_get(store, BYTES("xylem.sandbox"), &schema);
     stat_set(scope, STAT_SLOT_MAIN, STAT_NO_NEW_PRIVS, s->no_new_privs);
     stat_set(scope, STAT_SLOT_MAIN, STAT_SECCOMP, s->seccomp);
+    stat_set(scope, STAT_SLOT_MAIN, STAT_LANDLOCK_DOMAIN, s->domain);
     stat_set(scope, STAT_SLOT_MAIN, STAT_LANDLOCK_ABI, s->landlock_abi);
     return scope;
+}
+
+/* Folders that were named must hold; without any, what the kernel has is taken. */
+static bool enter_domain(const struct sandbox_options *o, struct sandbox_status *out,
+                         struct error *err)
+{
+    unsigned abi = 0;
+    struct error why = ERROR_INIT;
+    bool named = o->read.n + o->write.n > 0;
+    out->domain = sandbox_enter_domain(o, &abi, named ? err : &why);
+    out->landlock_abi = named ? abi : 0;
+    if (!out->domain && !named)
+        LOG(LOG_MAIN, LOG_WARNING,
+            "sandbox: memory of other processes of this user is not out of reach: %s; going on",
+            error_text(&why));
+    error_fini(&why);
+    return out->domain || !named || error_prefix(err, "--sandbox-read and --sandbox-write: ");
 }
 
 bool sandbox_enter(const struct sandbox_options *o, struct sandbox_status *out, struct error *err)
@@ -57,8 +76,8 @@ bool sandbox_enter(const struct sandbox_options *o, struct sandbox_status *out, 
         return true;
     }
     out->no_new_privs = give_up_privileges();
-    if (o->read.n + o->write.n > 0 && !sandbox_restrict_files(o, &out->landlock_abi, err))
-        return error_prefix(err, "--sandbox-read and --sandbox-write: ");
+    if (!enter_domain(o, out, err))
+        return false;
     out->seccomp = sandbox_refuse_calls(&out->refused_calls, &why);
     if (!out->seccomp)
         LOG(LOG_MAIN, LOG_WARNING, "sandbox: no filter of system calls: %s; going on without",

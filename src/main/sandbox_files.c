@@ -1,5 +1,8 @@
-/* Landlock: from now on this process opens what the operator named, and what libc, c-ares and our
- * own statistics read. No rule is about connect(): sockets are where a proxy works. */
+/* Landlock. Always a domain of our own: from inside, the memory of a process outside is not opened
+ * (/proc/PID/mem), even of the same user, and no signal reaches it (Linux 6.12 and later). Where
+ * the operator named folders, this process opens nothing else from now on, but for what libc,
+ * c-ares and our own statistics read. No rule is about connect(): sockets are where a proxy works.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
@@ -27,7 +30,15 @@ enum {
     WRITE_FOLDER = WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
                    LANDLOCK_ACCESS_FS_REMOVE_FILE,
     OF_A_FILE = READ_FILE | WRITE_FILE, /* the kernel refuses others for what is no folder */
+    /* A domain must handle something: what the filter of system calls refuses, too. */
+    MAKE_DEVICE = LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK,
 };
+
+/* The kernel's as of ABI 6. An older one takes it while what it does not know is 0. */
+struct domain {
+    uint64_t handled_fs, handled_net, scoped;
+};
+enum { SCOPE_SIGNAL = 1 << 1, SCOPE_ABI = 6, REFER_ABI = 2 };
 
 /* Names, time zones, how many CPUs, memory limits. Those that do not exist are left out. */
 static const char *const always_read[] = {
@@ -45,7 +56,7 @@ struct ruleset {
 static uint64_t handled_by(unsigned abi)
 {
     uint64_t all = LANDLOCK_ACCESS_FS_MAKE_SYM * 2 - 1; /* all of the first version */
-    if (abi >= 2)
+    if (abi >= REFER_ABI)
         all |= LANDLOCK_ACCESS_FS_REFER;
     if (abi >= 3)
         all |= LANDLOCK_ACCESS_FS_TRUNCATE;
@@ -99,22 +110,34 @@ static bool is_alone(struct error *err)
     return true;
 }
 
-bool sandbox_restrict_files(const struct sandbox_options *o, unsigned *abi, struct error *err)
+/* All may be done with files that could be done before: to move one to another folder, too, which a
+ * domain allows only by a rule (and the first version of Landlock never). */
+static bool allow_any(const struct ruleset *r, struct error *err)
 {
+    uint64_t refer = r->handled & LANDLOCK_ACCESS_FS_REFER;
+    return !refer || allow(r, "/", refer, true, err);
+}
+
+bool sandbox_enter_domain(const struct sandbox_options *o, unsigned *abi, struct error *err)
+{
+    bool named = o->read.n + o->write.n > 0;
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version <= 0)
-        return error_set(err,
-                         "this kernel has no Landlock (%s): leave them out to run without, or "
-                         "start it with lsm=landlock",
-                         strerror(errno));
-    struct ruleset r = {.handled = handled_by((unsigned)version)};
-    struct landlock_ruleset_attr attr = {.handled_access_fs = r.handled};
+        return error_set(err, "this kernel has no Landlock (%s)%s", strerror(errno),
+                         named ? ": leave them out to run without, or start it with lsm=landlock"
+                               : "");
+    struct ruleset r = {.handled = MAKE_DEVICE};
+    if (named)
+        r.handled = handled_by((unsigned)version);
+    else if (version >= REFER_ABI)
+        r.handled |= LANDLOCK_ACCESS_FS_REFER;
+    struct domain d = {.handled_fs = r.handled, .scoped = version >= SCOPE_ABI ? SCOPE_SIGNAL : 0};
     if (!is_alone(err))
         return false;
-    r.fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+    r.fd = (int)syscall(SYS_landlock_create_ruleset, &d, sizeof(d), 0);
     if (r.fd < 0)
         return error_set(err, "Landlock: %s", strerror(errno));
-    bool ok = allow_all(&r, o, err);
+    bool ok = named ? allow_all(&r, o, err) : allow_any(&r, err);
     if (ok && syscall(SYS_landlock_restrict_self, r.fd, 0) < 0)
         ok = error_set(err, "Landlock: %s", strerror(errno));
     close(r.fd);

@@ -38,7 +38,7 @@ def threads(proxy):
 def in_force(proxy):
     stats = proxy.stats("xylem.sandbox")
     return tuple(stats[f"xylem.sandbox.{name}"] for name in (
-        "no_new_privs", "seccomp", "landlock_abi"))
+        "no_new_privs", "seccomp", "landlock_domain", "landlock_abi"))
 
 
 def has_landlock():
@@ -56,7 +56,7 @@ def test_every_thread_is_held(stub, start, origin):
     assert proxy.get("/").text == "origin"
     seen = threads(proxy)
     assert len(seen) > 5 and set(seen) == {(1, 2)}
-    assert in_force(proxy) == (1, 1, 0)
+    assert in_force(proxy) == (1, 1, has_landlock(), 0)
     assert "sandbox: no_new_privs on, seccomp on" in proxy.log()
 
 
@@ -65,7 +65,7 @@ def test_no_sandbox(start):
     proxy = start(bootstrap([http_listener(routes=[direct(200, "ok")])]), args=["--no-sandbox"])
     assert proxy.get("/").text == "ok"
     assert set(threads(proxy)) == {(0, 0)}
-    assert in_force(proxy) == (0, 0, 0)
+    assert in_force(proxy) == (0, 0, 0, 0)
     assert "sandbox: off, because of --no-sandbox" in proxy.log()
 
 
@@ -126,7 +126,7 @@ def test_named_folders_and_no_others(stub, start, roots, tmp_path):
     (tmp_path / "secret").write_text("secret")
     control = stub(listener(routes=[direct(200, "first")]))
     proxy = start(ads_bootstrap(control), args=roots["args"])
-    assert in_force(proxy)[:2] == (1, 1) and in_force(proxy)[2] >= 1
+    assert in_force(proxy)[:3] == (1, 1, 1) and in_force(proxy)[3] >= 1
     control.put(listener(routes=[file_body(roots["readable"] / "page")]))
     control.wait("lds")
     wait_for(lambda: proxy.get("/").text == "page")

@@ -23,6 +23,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <check.h>
@@ -68,6 +69,14 @@ static int errno_in_child(const struct sandbox_options *o, int (*fn)(const void 
     ck_assert_msg(WIFEXITED(status), "signal %d", WTERMSIG(status));
     return WEXITSTATUS(status);
 }
+
+#define NEED(cond)                                                                                 \
+    do {                                                                                           \
+        if (!(cond)) {                                                                             \
+            fprintf(stderr, "# %s: %s\n", #cond, strerror(errno));                                 \
+            return errno ? errno : 253;                                                            \
+        }                                                                                          \
+    } while (0)
 
 /* ---- what is refused ---- */
 
@@ -281,11 +290,11 @@ END_TEST
 static int with_options_off(const void *unused)
 {
     const struct sandbox_options off = {.off = true};
-    struct sandbox_status status = {true, true, 1, 1};
+    struct sandbox_status status = {true, true, 1, true, 1};
     struct error err = ERROR_INIT;
     log_set_level(LOG_OFF);
     bool ok = sandbox_enter(&off, &status, &err);
-    return !ok || status.seccomp || status.no_new_privs || status.landlock_abi ||
+    return !ok || status.seccomp || status.no_new_privs || status.domain || status.landlock_abi ||
            no_new_privs(NULL);
 }
 
@@ -295,15 +304,111 @@ START_TEST(off_changes_nothing)
 }
 END_TEST
 
-/* ---- what a proxy needs ---- */
+/* ---- other processes ---- */
 
-#define NEED(cond)                                                                                 \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            fprintf(stderr, "# %s: %s\n", #cond, strerror(errno));                                 \
-            return errno ? errno : 253;                                                            \
-        }                                                                                          \
-    } while (0)
+static long landlock_abi(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
+static bool has_landlock(void)
+{
+    return landlock_abi() > 0;
+}
+
+static int open_memory(const void *pid)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/mem", *(const int *)pid);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    return fd < 0 ? errno : 0;
+}
+
+/* A neighbour of the same user, who would let himself be traced. */
+static pid_t start_neighbour(void)
+{
+    pid_t pid = fork();
+    ck_assert(pid >= 0);
+    if (pid == 0) {
+        for (;;)
+            pause();
+    }
+    return pid;
+}
+
+START_TEST(memory_of_others_is_out_of_reach)
+{
+    const char *all[] = {"/"};
+    const struct sandbox_options o = {.read = {all, 1, 1}, .write = {all, 1, 1}};
+    pid_t neighbour = start_neighbour();
+    int outside = errno_in_child(NULL, open_memory, &neighbour);
+    int inside = errno_in_child(&plain, open_memory, &neighbour);
+    int with_folders = has_landlock() ? errno_in_child(&o, open_memory, &neighbour) : EACCES;
+    kill(neighbour, SIGKILL);
+    waitpid(neighbour, NULL, 0);
+    if (outside != 0 || !has_landlock()) /* the machine forbids it to all: nothing to be shown */
+        return;
+    ck_assert_int_eq(inside, EACCES);
+    ck_assert_int_eq(with_folders, EACCES);
+}
+END_TEST
+
+/* By a way round the calls that send signals: whoever owns a descriptor hears of what comes in. */
+static int signal_by_descriptor(const void *pid)
+{
+    int pair[2];
+    NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    NEED(fcntl(pair[0], F_SETOWN, *(const int *)pid) == 0);
+    NEED(fcntl(pair[0], F_SETSIG, SIGKILL) == 0);
+    NEED(fcntl(pair[0], F_SETFL, O_ASYNC) == 0);
+    NEED(write(pair[1], "x", 1) == 1);
+    return 0;
+}
+
+START_TEST(no_descriptor_signals_others)
+{
+    enum { SIGNALS_ABI = 6 };
+    struct timespec a_moment = {0, 50 * 1000 * 1000};
+    pid_t neighbour = start_neighbour();
+    ck_assert_int_eq(errno_in_child(&plain, signal_by_descriptor, &neighbour), 0);
+    nanosleep(&a_moment, NULL);
+    pid_t ended = waitpid(neighbour, NULL, WNOHANG);
+    kill(neighbour, SIGKILL);
+    waitpid(neighbour, NULL, 0);
+    if (landlock_abi() >= SIGNALS_ABI)
+        ck_assert_int_eq(ended, 0);
+}
+END_TEST
+
+static int own_memory(const void *unused)
+{
+    int self = getpid();
+    NEED(open_memory(&self) == 0);
+    return 0;
+}
+
+static int signals_to_itself(const void *unused)
+{
+    NEED(kill(getpid(), 0) == 0 && pthread_kill(pthread_self(), 0) == 0);
+    NEED(getrlimit(RLIMIT_NOFILE, &(struct rlimit){0}) == 0);
+    return 0;
+}
+
+static int aborts(const void *unused)
+{
+    abort();
+}
+
+START_TEST(what_is_its_own_stays)
+{
+    ck_assert_int_eq(errno_in_child(&plain, own_memory, NULL), 0);
+    ck_assert_int_eq(errno_in_child(&plain, signals_to_itself, NULL), 0);
+    int status = in_child(&plain, aborts, NULL);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+END_TEST
+
+/* ---- what a proxy needs ---- */
 
 static void *new_thread(void *arg)
 {
@@ -326,6 +431,8 @@ static int sockets(void)
     NEED(server >= 0 && write(client, "x", 1) == 1);
     NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
     NEED(epoll_create1(0) >= 0 && eventfd(0, 0) >= 0);
+    NEED(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0) >= 0); /* libc lists addresses */
+    NEED(socket(AF_INET6, SOCK_DGRAM, 0) >= 0 || errno == EAFNOSUPPORT);
     return 0;
 }
 
@@ -346,6 +453,23 @@ static int files(const char *folder)
     return 0;
 }
 
+/* Without named folders files are as free as ever; but the first version of Landlock lets nobody
+ * move one to another folder. */
+static int any_files(const char *folder)
+{
+    char sub[256], there[300], here[300];
+    snprintf(sub, sizeof(sub), "%s/sub", folder);
+    snprintf(there, sizeof(there), "%s/file", sub);
+    snprintf(here, sizeof(here), "%s/file", folder);
+    NEED(mkdir(sub, 0755) == 0);
+    NEED(open("/etc/passwd", O_RDONLY) >= 0 && open("/proc/self/environ", O_RDONLY) >= 0);
+    NEED(open(there, O_RDWR | O_CREAT, 0644) >= 0 && truncate(there, 5) == 0);
+    NEED(rename(there, here) == 0 || landlock_abi() == 1);
+    NEED(unlink(here) == 0 || unlink(there) == 0);
+    NEED(rmdir(sub) == 0);
+    return files(folder);
+}
+
 static int serve(const void *folder)
 {
     pthread_t thread;
@@ -356,7 +480,7 @@ static int serve(const void *folder)
     NEED(mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
          MAP_FAILED);
     NEED(sockets() == 0);
-    return files(folder);
+    return any_files(folder);
 }
 
 static char *temporary_folder(void)
@@ -377,11 +501,6 @@ START_TEST(serving_works)
 END_TEST
 
 /* ---- files ---- */
-
-static bool has_landlock(void)
-{
-    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
-}
 
 static int open_error(const char *folder, const char *name, int flags)
 {
@@ -541,11 +660,11 @@ END_TEST
 START_TEST(gauges)
 {
     struct stat_store *store = stat_store_new(2);
-    const struct sandbox_status s = {true, true, 60, 7};
+    const struct sandbox_status s = {true, true, 60, true, 7};
     struct stat_scope *scope = sandbox_stats_new(store, &s);
     for (unsigned i = 0; i < scope->schema->count; i++)
-        ck_assert_int_eq(stat_read(scope, i, &(bool){false}), i == 2 ? 7 : 1);
-    ck_assert_str_eq(scope->schema->stats[2].name, "landlock_abi");
+        ck_assert_int_eq(stat_read(scope, i, &(bool){false}), i == 3 ? 7 : 1);
+    ck_assert_str_eq(scope->schema->stats[3].name, "landlock_abi");
     ck_assert_str_eq(scope->prefix, "xylem.sandbox");
     stat_scope_unref(&scope);
     stat_store_free(&store);
@@ -562,6 +681,9 @@ int main(void)
 {
     const TTest *const tests[] = {
         refused_calls_are_let_through_outside,
+        memory_of_others_is_out_of_reach,
+        no_descriptor_signals_others,
+        what_is_its_own_stays,
         new_processes_are_refused,
 #ifdef __x86_64__
         foreign_calls_end_the_process,
