@@ -7,6 +7,10 @@
 #include <linux/sched.h>
 #include <seccomp.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "main/sandbox.h"
 
@@ -89,6 +93,50 @@ static const char *const never[] = {
     "clock_settime64",
 };
 
+/* Newer than the libseccomp that we build with may be; the number is the same everywhere. */
+enum { OPEN_TREE_ATTR = 467 };
+
+/* What is refused with some arguments only: where `a` holds of them, and `b`, if there is one. A
+ * register has 64 bits, and of an int the kernel reads 32: the others must pass no rule. */
+struct partly {
+    const char *name;
+    struct scmp_arg_cmp a, b;
+};
+#define INT_IS(arg, value)                                                                         \
+    {                                                                                              \
+        arg, SCMP_CMP_MASKED_EQ, UINT32_MAX, value                                                 \
+    }
+#define IS_NOT(arg, value)                                                                         \
+    {                                                                                              \
+        arg, SCMP_CMP_NE, value, 0                                                                 \
+    }
+#define TYPE_IS(value)                                                                             \
+    {                                                                                              \
+        1, SCMP_CMP_MASKED_EQ, SOCKET_TYPE, value                                                  \
+    }
+enum { SOCKET_TYPE = 0xf, ONE_PROCESS = 1 /* IOPRIO_WHO_PROCESS */ };
+
+static const struct partly partly[] = {
+    /* Keys pressed on a terminal. */
+    {.name = "ioctl", .a = INT_IS(1, TIOCSTI)},
+    {.name = "ioctl", .a = INT_IS(1, TIOCLINUX)},
+    /* Limits and priorities of others; 0 is the caller. */
+    {.name = "prlimit64", .a = IS_NOT(0, 0)},
+    {.name = "setpriority", .a = IS_NOT(0, PRIO_PROCESS)},
+    {.name = "setpriority", .a = IS_NOT(1, 0)},
+    {.name = "ioprio_set", .a = IS_NOT(0, ONE_PROCESS)},
+    {.name = "ioprio_set", .a = IS_NOT(1, 0)},
+    /* Packets that no socket of a proxy has. */
+    {.name = "socket", .a = {0, SCMP_CMP_EQ, AF_INET, 0}, .b = TYPE_IS(SOCK_RAW)},
+    {.name = "socket", .a = {0, SCMP_CMP_EQ, AF_INET, 0}, .b = TYPE_IS(SOCK_PACKET)},
+    {.name = "socket", .a = {0, SCMP_CMP_EQ, AF_INET6, 0}, .b = TYPE_IS(SOCK_RAW)},
+    /* The kernel's settings, but for routes and addresses, which libc lists. */
+    {.name = "socket", .a = {0, SCMP_CMP_EQ, AF_NETLINK, 0}, .b = IS_NOT(2, 0)},
+};
+
+/* Other families of sockets are none to the caller, as where the kernel lacks them. */
+static const unsigned families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+
 static const unsigned namespaces[] = {CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
                                       CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET};
 
@@ -97,14 +145,20 @@ static bool failed(struct error *err, const char *what, int rc)
     return error_set(err, "%s: %s", what, strerror(-rc));
 }
 
+static bool refuse_number(scmp_filter_ctx f, const char *name, int number, unsigned *n,
+                          struct error *err)
+{
+    int rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), number, 0);
+    ++*n;
+    return rc == 0 || failed(err, name, rc);
+}
+
 static bool refuse(scmp_filter_ctx f, const char *name, unsigned *n, struct error *err)
 {
     int number = seccomp_syscall_resolve_name(name);
     if (number == __NR_SCMP_ERROR)
         return error_set(err, "libseccomp knows no system call '%s'", name);
-    int rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), number, 0);
-    ++*n;
-    return rc == 0 || failed(err, name, rc);
+    return refuse_number(f, name, number, n, err);
 }
 
 static bool refuse_all(scmp_filter_ctx f, const char *const *names, size_t n_names, unsigned *n,
@@ -115,6 +169,53 @@ static bool refuse_all(scmp_filter_ctx f, const char *const *names, size_t n_nam
             return false;
     }
     return true;
+}
+
+static bool refuse_partly(scmp_filter_ctx f, unsigned *n, struct error *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(partly); i++) {
+        const struct partly *p = &partly[i];
+        struct scmp_arg_cmp args[] = {p->a, p->b};
+        int rc = seccomp_rule_add_array(
+            f, SCMP_ACT_ERRNO(EPERM), seccomp_syscall_resolve_name(p->name), p->b.op ? 2 : 1, args);
+        if (rc != 0)
+            return failed(err, p->name, rc);
+    }
+    *n += ARRAY_SIZE(partly);
+    return true;
+}
+
+/* Signals are for ourselves: abort(), and the watchdog. */
+static bool refuse_signals(scmp_filter_ctx f, unsigned *n, struct error *err)
+{
+    static const char *const by_process[] = {"kill", "tgkill", "rt_sigqueueinfo",
+                                             "rt_tgsigqueueinfo"};
+    uint64_t self = (uint64_t)getpid();
+    for (size_t i = 0; i < ARRAY_SIZE(by_process); i++) {
+        int rc =
+            seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), seccomp_syscall_resolve_name(by_process[i]),
+                             1, SCMP_A0(SCMP_CMP_NE, self));
+        if (rc != 0)
+            return failed(err, by_process[i], rc);
+    }
+    *n += ARRAY_SIZE(by_process);
+    return refuse(f, "tkill", n, err) && refuse(f, "pidfd_send_signal", n, err);
+}
+
+static bool refuse_families(scmp_filter_ctx f, unsigned *n, struct error *err)
+{
+    unsigned last = families[ARRAY_SIZE(families) - 1];
+    int call = SCMP_SYS(socket),
+        rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), call, 1, SCMP_A0(SCMP_CMP_GT, last));
+    for (unsigned i = 0, family = 0; rc == 0 && family < last; family++) {
+        if (family == families[i])
+            i++;
+        else
+            rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), call, 1,
+                                  SCMP_A0(SCMP_CMP_EQ, family));
+    }
+    *n += 1 + last + 1 - ARRAY_SIZE(families);
+    return rc == 0 || failed(err, "socket", rc);
 }
 
 /* Threads, and nothing else: no process, no namespace. A filter cannot look into clone3()'s
@@ -152,8 +253,11 @@ bool sandbox_refuse_calls(unsigned *n_rules, struct error *err)
         return error_set(err, "libseccomp does not know this architecture");
     *n_rules = 0;
     bool ok = (HEAP_IS_WATCHED ||
-               refuse_all(f, other_programs, ARRAY_SIZE(other_programs), n_rules, err)) &&
+               (refuse_all(f, other_programs, ARRAY_SIZE(other_programs), n_rules, err) &&
+                refuse_signals(f, n_rules, err))) &&
               refuse_all(f, never, ARRAY_SIZE(never), n_rules, err) &&
+              refuse_number(f, "open_tree_attr", OPEN_TREE_ATTR, n_rules, err) &&
+              refuse_partly(f, n_rules, err) && refuse_families(f, n_rules, err) &&
               refuse_clone(f, n_rules, err) && load(f, err);
     if (!ok)
         *n_rules = 0;

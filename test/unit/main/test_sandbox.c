@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -29,6 +30,8 @@
 #include <check.h>
 #include "base/log.h"
 #include "base/memory.h"
+
+enum { NOBODY = 0x7ffffffe }; /* above any process id */
 
 static const struct sandbox_options plain;
 
@@ -95,6 +98,8 @@ static const struct call refused[] = {
     {"ptrace", SYS_ptrace, false, true},
     {"process_vm_readv", SYS_process_vm_readv, false, true},
     {"process_vm_writev", SYS_process_vm_writev, false, true},
+    {"tkill", SYS_tkill, false, true},
+    {"pidfd_send_signal", SYS_pidfd_send_signal, false, true},
 #ifdef SYS_fork
     {"fork", SYS_fork, true, true},
     {"vfork", SYS_vfork, true, true},
@@ -109,6 +114,7 @@ static const struct call refused[] = {
     {"fspick", SYS_fspick},
     {"move_mount", SYS_move_mount},
     {"open_tree", SYS_open_tree},
+    {"open_tree_attr", 467},
     {"mount_setattr", SYS_mount_setattr},
     {"init_module", SYS_init_module},
     {"finit_module", SYS_finit_module},
@@ -132,6 +138,8 @@ static const struct call refused[] = {
     {"personality", SYS_personality},
     {"acct", SYS_acct},
     {"quotactl", SYS_quotactl},
+    {"quotactl_fd", SYS_quotactl_fd},
+    {"memfd_secret", 447},
     {"fanotify_init", SYS_fanotify_init},
     {"mknodat", SYS_mknodat},
     {"kcmp", SYS_kcmp},
@@ -153,6 +161,11 @@ static const struct call refused[] = {
     {"ioperm", SYS_ioperm},
     {"iopl", SYS_iopl},
     {"modify_ldt", SYS_modify_ldt},
+    {"uselib", SYS_uselib},
+    {"sysfs", SYS_sysfs},
+    {"lookup_dcookie", SYS_lookup_dcookie},
+    {"nfsservctl", SYS_nfsservctl},
+    {"create_module", SYS_create_module},
 #endif
 };
 
@@ -188,6 +201,69 @@ START_TEST(refused_calls_are_let_through_outside)
         told += errno_in_child(NULL, try_call, &refused[i]) != EPERM;
     }
     ck_assert_msg(told >= (geteuid() == 0 ? rows * 3 / 4 : rows / 4), "%u of %u", told, rows);
+}
+END_TEST
+
+/* Calls that are refused for what they are given. A descriptor, a process or a type that there is
+ * not lets the kernel alone say something else. */
+struct given {
+    const char *name;
+    long number, args[3];
+    int refused; /* the errno inside */
+    bool program;
+};
+
+static const struct given given[] = {
+    {"TIOCSTI", SYS_ioctl, {-1, TIOCSTI}, EPERM},
+    {"TIOCSTI and more bits", SYS_ioctl, {-1, TIOCSTI | 1L << 32}, EPERM},
+    {"TIOCLINUX", SYS_ioctl, {-1, TIOCLINUX}, EPERM},
+    {"signal to another", SYS_kill, {NOBODY, 0}, EPERM, true},
+    {"signal to the group", SYS_kill, {0, 0}, EPERM, true},
+    {"signal to all", SYS_kill, {-1, 99}, EPERM, true},
+    {"signal to another's thread", SYS_tgkill, {NOBODY, NOBODY, 0}, EPERM, true},
+    {"signal and value", SYS_rt_sigqueueinfo, {NOBODY, 0, 0}, EPERM, true},
+    {"signal and value to a thread", SYS_rt_tgsigqueueinfo, {NOBODY, NOBODY, 0}, EPERM, true},
+    {"limits of another", SYS_prlimit64, {NOBODY, RLIMIT_NOFILE, 0}, EPERM},
+    {"priority of another", SYS_setpriority, {PRIO_PROCESS, NOBODY, 0}, EPERM},
+    {"priority of many", SYS_setpriority, {9, 0, 0}, EPERM},
+    {"disk priority of another", SYS_ioprio_set, {1, NOBODY, 0}, EPERM},
+    {"disk priority of many", SYS_ioprio_set, {9, 0, 0}, EPERM},
+    {"raw socket", SYS_socket, {AF_INET, SOCK_RAW, 255}, EPERM},
+    {"raw socket with a flag", SYS_socket, {AF_INET, SOCK_RAW | SOCK_CLOEXEC, 255}, EPERM},
+    {"raw socket of IPv6", SYS_socket, {AF_INET6, SOCK_RAW, 255}, EPERM},
+    {"packets by an old name", SYS_socket, {AF_INET, SOCK_PACKET, 0}, EPERM},
+    {"settings of packet filters", SYS_socket, {AF_NETLINK, SOCK_RAW, 12}, EPERM},
+    {"packets", SYS_socket, {AF_PACKET, SOCK_RAW, 0}, EAFNOSUPPORT},
+    {"packets and more bits", SYS_socket, {AF_PACKET | 1L << 32, SOCK_RAW, 0}, EAFNOSUPPORT},
+    {"virtual machines", SYS_socket, {AF_VSOCK, SOCK_STREAM, 0}, EAFNOSUPPORT},
+    {"ciphers of the kernel", SYS_socket, {AF_ALG, SOCK_SEQPACKET, 0}, EAFNOSUPPORT},
+    {"amateur radio", SYS_socket, {AF_AX25, SOCK_DGRAM, 0}, EAFNOSUPPORT},
+    {"no family", SYS_socket, {AF_UNSPEC, SOCK_STREAM, 0}, EAFNOSUPPORT},
+};
+
+static int try_given(const void *arg)
+{
+    const struct given *g = arg;
+    errno = 0;
+    return syscall(g->number, g->args[0], g->args[1], g->args[2], 0, 0, 0) == -1 ? errno : 0;
+}
+
+START_TEST(refused_with_what_is_given)
+{
+    const struct given *g = &given[_i];
+    if (g->program && HEAP_IS_WATCHED)
+        return;
+    int seen = errno_in_child(&plain, try_given, g);
+    ck_assert_msg(seen == g->refused, "%s: %s", g->name, strerror(seen));
+}
+END_TEST
+
+START_TEST(let_through_outside)
+{
+    unsigned told = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(given); i++)
+        told += errno_in_child(NULL, try_given, &given[i]) != given[i].refused;
+    ck_assert_msg(told >= ARRAY_SIZE(given) / 2, "%u", told);
 }
 END_TEST
 
@@ -674,6 +750,7 @@ END_TEST
 static void add_loops(TCase *t)
 {
     tcase_add_loop_test(t, refused_calls, 0, ARRAY_SIZE(refused));
+    tcase_add_loop_test(t, refused_with_what_is_given, 0, ARRAY_SIZE(given));
     tcase_add_loop_test(t, new_namespaces_are_refused, 0, ARRAY_SIZE(namespaces));
 }
 
@@ -681,6 +758,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         refused_calls_are_let_through_outside,
+        let_through_outside,
         memory_of_others_is_out_of_reach,
         no_descriptor_signals_others,
         what_is_its_own_stays,
