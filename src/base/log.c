@@ -237,18 +237,23 @@ bool log_set_format(const char *format, struct error *err)
     return true;
 }
 
-static int open_log(const char *path)
+/* wait: for the reader of a pipe, as a write to it does in any case. */
+static int open_log(const char *path, bool wait)
 {
     if (strcmp(path, "/dev/stderr") == 0)
         return dup(STDERR_FILENO);
     if (strcmp(path, "/dev/stdout") == 0)
         return dup(STDOUT_FILENO);
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY;
+    int fd = open(path, flags | (wait ? 0 : O_NONBLOCK), 0644);
+    if (fd >= 0 && !wait)
+        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return fd;
 }
 
 bool log_set_path(const char *path, struct error *err)
 {
-    int fd = open_log(path);
+    int fd = open_log(path, true);
     if (fd < 0)
         return error_set(err, "cannot open log file '%s': %s", path, strerror(errno));
     pthread_mutex_lock(&sink.lock);
@@ -264,14 +269,19 @@ bool log_set_path(const char *path, struct error *err)
 void log_reopen(void)
 {
     pthread_mutex_lock(&sink.lock);
-    bool wanted = sink.path != NULL;
-    int fd = wanted ? open_log(sink.path) : -1, error = errno;
-    if (fd >= 0) {
-        close(sink.fd);
-        sink.fd = fd;
-    }
+    char *path = sink.path ? mem_strdup(sink.path) : NULL;
     pthread_mutex_unlock(&sink.lock);
-    if (wanted && fd < 0) /* into the file that was: better than nowhere */
+    if (!path)
+        return;
+    int fd = open_log(path, false), error = errno; /* no lock is held: a disk may take its time */
+    mem_free(path);
+    if (fd < 0) { /* into the file that was: better than nowhere */
         LOG(LOG_FILE, LOG_WARNING, "cannot reopen the log: %s; writing on into the old file",
             strerror(error));
+        return;
+    }
+    pthread_mutex_lock(&sink.lock);
+    close(sink.fd);
+    sink.fd = fd;
+    pthread_mutex_unlock(&sink.lock);
 }

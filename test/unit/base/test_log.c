@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -168,6 +169,35 @@ START_TEST(a_log_that_cannot_be_reopened_goes_on)
 }
 END_TEST
 
+/* Nobody reads it now: a rotation waits for no reader, and lines go where they went. */
+START_TEST(a_pipe_without_a_reader_is_not_waited_for)
+{
+    struct error err = ERROR_INIT;
+    char got[100] = "";
+    begin();
+    unlink(path);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    int reader = open(path, O_RDONLY | O_NONBLOCK);
+    ck_assert(log_set_path(path, &err));
+    ck_assert(rename(path, moved) == 0 && mkfifo(path, 0600) == 0);
+    alarm(5); /* the end of one that waits */
+    log_reopen();
+    alarm(0);
+    ck_assert_int_gt(read(reader, got, sizeof(got) - 1), 0);
+    ck_assert_str_eq(got, "cannot reopen the log: No such device or address; writing on into the "
+                          "old file\n");
+    int next = open(path, O_RDONLY | O_NONBLOCK);
+    log_reopen();
+    LOG(LOG_MAIN, LOG_INFO, "to the new one");
+    memset(got, 0, sizeof(got));
+    ck_assert_int_gt(read(next, got, sizeof(got) - 1), 0);
+    ck_assert_str_eq(got, "to the new one\n");
+    close(reader);
+    close(next);
+    end();
+}
+END_TEST
+
 static void *write_lines(void *id)
 {
     for (unsigned i = 0; i < 200; i++)
@@ -200,4 +230,5 @@ START_TEST(lines_of_threads_stay_whole)
 END_TEST
 
 SUITE("log", levels_gate, names, format_specs, time_specs, reopens_after_rotation,
-      a_log_that_cannot_be_reopened_goes_on, lines_of_threads_stay_whole)
+      a_log_that_cannot_be_reopened_goes_on, a_pipe_without_a_reader_is_not_waited_for,
+      lines_of_threads_stay_whole)
