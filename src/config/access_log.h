@@ -33,10 +33,19 @@ struct grpc_log;          /* config/grpc_log.h */
 struct access_log_filter; /* config/access_log.c: status code, duration, header, flags, and/or, ...
                            */
 
+/* Who keeps the files of logs open, from the moment that a log is taken until access_log_fini():
+ * lines find their file whatever is short by then. Config thread, or main before it runs. */
+struct log_files {
+    void *ctx;
+    MUST_CHECK bool (*open)(void *ctx, struct bytes path, struct error *err);
+    void (*close)(void *ctx, struct bytes path);
+};
+
 struct access_log {
     enum access_log_sink sink;
     struct bytes path;
-    const struct grpc_log *grpc; /* ACCESS_LOG_GRPC */
+    const struct log_files *kept; /* with which its file is open; NULL: with none */
+    const struct grpc_log *grpc;  /* ACCESS_LOG_GRPC */
     bool is_json;
     bool omit_empty;              /* of the JSON */
     bool wants_upstream_metadata; /* it tells of the cluster's or the host's */

@@ -194,8 +194,20 @@ static bool can_be_written(const char *path, struct error *err)
     return true;
 }
 
-bool access_log_take_path(struct arena *a, struct bytes path, struct access_log *log,
-                          struct error *err)
+static bool take_file_of(struct decode_context *ctx, struct arena *a, struct access_log *log,
+                         struct error *err)
+{
+    const struct log_files *files = ctx->log_files;
+    if (!files)
+        return can_be_written(arena_str(a, log->path), err);
+    if (!files->open(files->ctx, log->path, err))
+        return error_prefix(err, "path: ");
+    log->kept = files;
+    return true;
+}
+
+bool access_log_take_path(struct decode_context *ctx, struct arena *a, struct bytes path,
+                          struct access_log *log, struct error *err)
 {
     if (path.len == 0 || path.len > 4096 || memchr(path.data, '\0', path.len))
         return error_set(err, "path: expected the path of a file");
@@ -205,7 +217,7 @@ bool access_log_take_path(struct arena *a, struct bytes path, struct access_log 
         log->sink = ACCESS_LOG_STDOUT;
     if (bytes_eq_str(path, "/dev/stderr"))
         log->sink = ACCESS_LOG_STDERR;
-    return log->sink != ACCESS_LOG_FILE || can_be_written(arena_str(a, path), err);
+    return log->sink != ACCESS_LOG_FILE || take_file_of(ctx, a, log, err);
 }
 
 static bool take_file(struct decode_context *ctx, struct arena *a, struct bytes value,
@@ -216,7 +228,7 @@ static bool take_file(struct decode_context *ctx, struct arena *a, struct bytes 
     struct bytes text;
     if (!m)
         return error_set(err, "the bytes are no FileAccessLog");
-    if (!access_log_take_path(a, upb_bytes(LOGGERS(file_v3_FileAccessLog_path)(m)), log, err))
+    if (!access_log_take_path(ctx, a, upb_bytes(LOGGERS(file_v3_FileAccessLog_path)(m)), log, err))
         return false;
     switch (LOGGERS(file_v3_FileAccessLog_access_log_format_case)(m)) {
     case LOGGERS(file_v3_FileAccessLog_access_log_format_format):
@@ -311,4 +323,7 @@ void access_log_fini(struct access_log *log)
     for (struct access_log_cell *c = log->cells; c; c = c->next)
         runtime_cell_unref(&c->cell);
     log->cells = NULL;
+    if (log->kept)
+        log->kept->close(log->kept->ctx, log->path);
+    log->kept = NULL;
 }

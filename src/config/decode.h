@@ -15,6 +15,7 @@
 
 struct descriptors;
 struct field_report;
+struct log_files;
 struct runtime;
 struct route_config;
 struct tls_factory;
@@ -33,6 +34,7 @@ struct decode_context {
     bool reject_unknown;                /* so are field numbers that the API does not have */
     bool is_static;                     /* the resource stands in the bootstrap */
     struct runtime *runtime;            /* NULL: no values */
+    const struct log_files *log_files;  /* NULL: opened at the first line */
     struct bytes default_name;          /* of a static listener that has none */
     struct bytes node_id, node_cluster; /* for add_user_agent */
     bool ads_configured;                /* "ads: {}" has a stream to stand for */
@@ -120,8 +122,8 @@ struct http_manager *http_manager_decode(struct decode_context *ctx, struct byte
 MUST_CHECK bool access_log_decode(struct decode_context *ctx, struct arena *a, struct bytes wire,
                                   struct access_log **out, struct error *err);
 /* The file that a log is written to, which must be writable. */
-MUST_CHECK bool access_log_take_path(struct arena *a, struct bytes path, struct access_log *log,
-                                     struct error *err);
+MUST_CHECK bool access_log_take_path(struct decode_context *ctx, struct arena *a, struct bytes path,
+                                     struct access_log *log, struct error *err);
 void access_log_fini(struct access_log *log);
 /* envoy.config.core.v3.ConfigSource. SOURCE_SELF becomes ctx->self. */
 MUST_CHECK bool config_source_decode(struct decode_context *ctx, struct arena *a, struct bytes wire,

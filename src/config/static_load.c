@@ -55,7 +55,8 @@ static void take_node(struct bootstrap_config *c, const bootstrap_msg *m)
 }
 
 /* admin.access_log_path: one more, a file in the default format. */
-static bool take_old_admin_log(struct bootstrap_config *c, struct bytes path, struct error *err)
+static bool take_old_admin_log(struct decode_context *ctx, struct bootstrap_config *c,
+                               struct bytes path, struct error *err)
 {
     unsigned n = c->n_admin_access_logs;
     struct access_log *log = ARENA_NEW(c->arena, struct access_log);
@@ -65,7 +66,7 @@ static bool take_old_admin_log(struct bootstrap_config *c, struct bytes path, st
     logs[n] = log;
     c->admin_access_logs = logs;
     c->n_admin_access_logs = n + 1;
-    return access_log_take_path(c->arena, path, log, err) &&
+    return access_log_take_path(ctx, c->arena, path, log, err) &&
            format_compile(c->arena, bytes_of(access_log_default_format), &log->format, err);
 }
 
@@ -91,7 +92,8 @@ static bool take_admin(struct decode_context *ctx, struct bootstrap_config *c,
             return error_set(err, "admin.access_log[%u]: not implemented over gRPC", i);
     }
     if (path.len)
-        return take_old_admin_log(c, path, err) || error_prefix(err, "admin.access_log_path: ");
+        return take_old_admin_log(ctx, c, path, err) ||
+               error_prefix(err, "admin.access_log_path: ");
     return true;
 }
 

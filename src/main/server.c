@@ -292,6 +292,9 @@ static bool make_config(struct server *s, struct error *err)
         .quiet_deprecated = s->options->skip_deprecated_logs,
     };
     s->config = config_thread_new(&o, err);
+    if (s->config)
+        builder_decode_context(config_thread_builder(s->config))->log_files =
+            access_log_writer_files(s->access_log);
     return s->config != NULL;
 }
 

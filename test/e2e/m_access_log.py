@@ -1,13 +1,17 @@
 """Access logs: Envoy's default line, formats, stdout, reopening, flushing at the end."""
 import json
+import os
 import re
 import signal
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, refused_port,
                      route, vhost, wait_for)
 from harness.config import file_log
+from harness.xds import ads_bootstrap, listener
 
 DEFAULT = re.compile(
     r'\[(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\] "(?P<line>[^"]*)" (?P<code>\d+) '
@@ -168,6 +172,86 @@ def test_log_is_reopened_on_sigusr1(start, tmp_path):
         return path.exists() and "/two\n" in path.read_text()
     wait_for(moved, what="lines in the new file")
     assert (tmp_path / "log.1").read_text().startswith("/one\n")
+
+
+def held(proxy, path):
+    """How many descriptors of the proxy lead to a file."""
+    links = []
+    for fd in Path(f"/proc/{proxy.process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            links.append(os.readlink(fd))
+    return links.count(str(path))
+
+
+def test_log_is_open_before_its_first_line(start, tmp_path):
+    """However few descriptors there are by then."""
+    path, admin = tmp_path / "log", tmp_path / "admin"
+    config = bootstrap([http_listener(routes=[direct(200)], access_log=[file_log(path)])])
+    config["admin"]["access_log"] = [file_log(admin)]
+    proxy = start(config)
+    assert held(proxy, path) == 1
+    assert held(proxy, admin) == 1
+
+
+def test_idle_log_is_reopened_on_sigusr1(start, tmp_path):
+    """Whoever compresses the old one does not wait for the next request."""
+    path, moved = tmp_path / "log", tmp_path / "log.1"
+    proxy = start(bootstrap([http_listener(routes=[direct(200)], access_log=[file_log(path)])]),
+                  args=["--file-flush-interval-msec", "50"])
+    proxy.get("/")
+    wait_for(path.read_text, what="the first line")
+    path.rename(moved)
+    proxy.process.send_signal(signal.SIGUSR1)
+    wait_for(path.exists, what="the new file")
+    wait_for(lambda: held(proxy, moved) == 0, what="the old file to be closed")
+
+
+@difference("A rotation that goes wrong is no reason to lose lines.",
+            envoy="closes the old file, and drops lines until the new one can be opened",
+            xylem="goes on in the old file until the new one can be opened")
+def test_log_that_cannot_be_reopened(start, kind, tmp_path):
+    path, moved = tmp_path / "log", tmp_path / "log.1"
+    proxy = start(bootstrap([http_listener(
+        routes=[direct(200)], access_log=[file_log(path, "%REQ(:PATH)%\n")])]),
+        args=["--file-flush-interval-msec", "50"])
+    proxy.get("/1")
+    wait_for(path.read_text, what="the first line")
+    path.rename(moved)
+    path.mkdir()
+    proxy.process.send_signal(signal.SIGUSR1)
+    wait_for(lambda: proxy.stat("filesystem.reopen_failed") > 0, what="the file to be missed")
+    for _ in range(2):
+        failed = proxy.stat("filesystem.reopen_failed")
+        proxy.get("/2")
+        proxy.wait_stat("filesystem.reopen_failed", failed.__lt__)
+    if kind == "xylem":
+        wait_for(lambda: moved.read_text() == "/1\n/2\n/2\n", what="the lines in the old file")
+        assert "writing on into the old file" in proxy.log()
+    path.rmdir()
+
+    def in_the_new_file():
+        proxy.get("/4")
+        return path.exists() and "/4\n" in path.read_text()
+    wait_for(in_the_new_file, what="lines in the new file")
+    proxy.stop()
+    assert ("/2\n" in moved.read_text() + path.read_text()) == (kind == "xylem")
+
+
+@difference("A control plane that names new files for ever must not cost a descriptor for each.",
+            envoy="keeps the file open for the life of the process",
+            xylem="closes it once nothing names it and its lines are written")
+def test_file_of_a_log_that_has_gone(stub, start, kind, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    control = stub(listener(routes=[direct(200)], access_log=[file_log(first)]))
+    proxy = start(ads_bootstrap(control), args=["--file-flush-interval-msec", "50"])
+    proxy.get("/")
+    wait_for(first.read_text, what="the first line")
+    control.put(listener(routes=[direct(200)], access_log=[file_log(second)]))
+    wait_for(lambda: held(proxy, second) == 1, what="the new log")
+    if kind == "envoy":
+        assert held(proxy, first) == 1
+    else:
+        wait_for(lambda: held(proxy, first) == 0, what="the old log to be closed")
 
 
 def test_log_is_written_without_waiting_for_the_end(start, tmp_path):

@@ -1,6 +1,9 @@
 /* Lines of finished requests: operators as Envoy prints them, and the way to the file. */
 #include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dataplane/http/format.h"
@@ -291,6 +294,133 @@ START_TEST(test_reopen_after_rotation)
 }
 END_TEST
 
+START_TEST(test_idle_file_is_reopened_at_once)
+{
+    char moved[80];
+    struct stat st;
+    snprintf(moved, sizeof(moved), "%s.1", path);
+    loopback_log_to(&lb, path, "line\n");
+    client_send(&c, REQ("/ok", ""));
+    flushed();
+    ck_assert_int_eq(rename(path, moved), 0);
+    access_log_writer_reopen(lb.log_writer);
+    access_log_writer_sync(lb.log_writer);
+    ck_assert_int_eq(stat(path, &st), 0);
+    unlink(moved);
+}
+END_TEST
+
+START_TEST(test_what_cannot_be_reopened_goes_on)
+{
+    char moved[80];
+    snprintf(moved, sizeof(moved), "%s.1", path);
+    loopback_log_to(&lb, path, "line\n");
+    client_send(&c, REQ("/ok", ""));
+    flushed();
+    ck_assert(rename(path, moved) == 0 && mkdir(path, 0700) == 0);
+    access_log_writer_reopen(lb.log_writer);
+    for (unsigned i = 0; i < 2; i++) {
+        client_send(&c, REQ("/ok", ""));
+        flushed();
+    }
+    ck_assert_str_eq(written(moved), "line\nline\nline\n");
+    struct access_log_counts n = access_log_writer_counts(lb.log_writer);
+    ck_assert_uint_eq(n.dropped_lines, 0);
+    ck_assert_uint_ge(n.open_failures, 1);
+    ck_assert_int_eq(rmdir(path), 0);
+    client_send(&c, REQ("/ok", ""));
+    ck_assert_str_eq(flushed(), "line\n"); /* as soon as it can be */
+    ck_assert_str_eq(written(moved), "line\nline\nline\n");
+    unlink(moved);
+}
+END_TEST
+
+/* A log of the configuration has its file before its first line. */
+START_TEST(test_kept_file_needs_no_descriptor_later)
+{
+    struct error err = ERROR_INIT;
+    struct rlimit before, none;
+    loopback_log_to(&lb, path, "line\n");
+    const struct log_files *files = access_log_writer_files(lb.log_writer);
+    ck_assert(files->open(files->ctx, bytes_of(path), &err));
+    getrlimit(RLIMIT_NOFILE, &before);
+    none = (struct rlimit){3, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    client_send(&c, REQ("/ok", ""));
+    loopback_advance(&lb, 1000);
+    access_log_writer_sync(lb.log_writer);
+    access_log_writer_reopen(lb.log_writer); /* which cannot be now */
+    client_send(&c, REQ("/ok", ""));
+    loopback_advance(&lb, 1000);
+    access_log_writer_sync(lb.log_writer);
+    setrlimit(RLIMIT_NOFILE, &before);
+    ck_assert_str_eq(written(path), "line\nline\n");
+    files->close(files->ctx, bytes_of(path));
+}
+END_TEST
+
+/* How many descriptors of this process lead to it. */
+static unsigned descriptors_of(const char *file)
+{
+    struct stat wanted, st;
+    unsigned n = 0;
+    ck_assert_int_eq(stat(file, &wanted), 0);
+    for (int fd = 0; fd < 256; fd++)
+        n += fstat(fd, &st) == 0 && st.st_dev == wanted.st_dev && st.st_ino == wanted.st_ino;
+    return n;
+}
+
+static unsigned wait_until_closed(const char *file)
+{
+    for (unsigned i = 0; i < 300 && descriptors_of(file) > 0; i++)
+        nanosleep(&(struct timespec){0, 10 * 1000 * 1000}, NULL);
+    return descriptors_of(file);
+}
+
+START_TEST(test_file_of_no_log_is_closed)
+{
+    struct error err = ERROR_INIT;
+    struct access_log_writer *w = access_log_writer_new(1, 0);
+    const struct log_files *files = access_log_writer_files(w);
+    struct bytes file = bytes_of(path);
+    ck_assert(files->open(files->ctx, file, &err) && files->open(files->ctx, file, &err));
+    ck_assert_uint_eq(descriptors_of(path), 1);
+    access_log_writer_start(w);
+    files->close(files->ctx, file);
+    files->close(files->ctx, file);
+    ck_assert(files->open(files->ctx, file, &err)); /* a version of the configuration later */
+    access_log_writer_sync(w);
+    ck_assert_uint_eq(descriptors_of(path), 1);
+    files->close(files->ctx, file);
+    ck_assert_uint_eq(wait_until_closed(path), 0);
+    ck_assert(!files->open(files->ctx, BYTES("/no/such/log"), &err));
+    ck_assert_str_eq(error_text(&err),
+                     "unable to open file '/no/such/log': No such file or directory");
+    error_fini(&err);
+    access_log_writer_free(&w);
+}
+END_TEST
+
+START_TEST(test_files_are_tried_again)
+{
+    struct error err = ERROR_INIT;
+    struct access_log_writer *w = access_log_writer_new(0, 0);
+    const struct log_files *files = access_log_writer_files(w);
+    char moved[80];
+    snprintf(moved, sizeof(moved), "%s.1", path);
+    ck_assert(files->open(files->ctx, bytes_of(path), &err));
+    ck_assert(access_log_writer_try_again(w, &err));
+    ck_assert_uint_eq(descriptors_of(path), 1);
+    ck_assert(rename(path, moved) == 0 && mkdir(path, 0700) == 0);
+    ck_assert(!access_log_writer_try_again(w, &err));
+    ck_assert(strstr(error_text(&err), path) && strstr(error_text(&err), "Is a directory"));
+    error_fini(&err);
+    ck_assert(rmdir(path) == 0 && unlink(moved) == 0);
+    files->close(files->ctx, bytes_of(path));
+    access_log_writer_free(&w);
+}
+END_TEST
+
 /* Section 5 of the catalogue: a disk that refuses costs lines, never requests. */
 START_TEST(test_file_that_cannot_be_written)
 {
@@ -330,6 +460,11 @@ int main(void)
     tcase_add_test(t, test_waits_for_the_timer);
     tcase_add_test(t, test_full_block_is_written_at_once);
     tcase_add_test(t, test_reopen_after_rotation);
+    tcase_add_test(t, test_idle_file_is_reopened_at_once);
+    tcase_add_test(t, test_what_cannot_be_reopened_goes_on);
+    tcase_add_test(t, test_kept_file_needs_no_descriptor_later);
+    tcase_add_test(t, test_file_of_no_log_is_closed);
+    tcase_add_test(t, test_files_are_tried_again);
     tcase_add_test(t, test_file_that_cannot_be_written);
     tcase_add_test(t, test_full_disk);
     tcase_add_test(t, test_long_lines_are_written);

@@ -7,11 +7,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/memory.h"
 
-enum { END_PATIENCE_S = 2 };
+enum { END_PATIENCE_S = 2, LATE_MS = 1000 };
 enum { BLOCK_SIZE = 64 * 1024, FREE_BLOCKS_MAX = 64, WAITING_MAX = 16 * 1024 * 1024 };
 
 /* A line that is longer than a block gets one of its own, so that nobody hides a request behind a
@@ -30,8 +31,12 @@ struct log_file {
     struct bytes path;   /* own copy */
     struct list waiting; /* blocks, oldest first */
     size_t waiting_bytes;
-    int fd; /* writer thread only; -1: not open */
-    bool reopen, complained;
+    int fd;             /* -1: not open; the writer thread alone closes it while it runs */
+    unsigned keepers;   /* logs of the configuration that are written to it */
+    uint64_t unused_ns; /* it had keepers, and has none since; 0: not so */
+    bool reopen;        /* asked for */
+    bool old;           /* it could not be: lines go where they went, and each block tries again */
+    bool complained;
 };
 
 struct access_log_writer {
@@ -44,19 +49,37 @@ struct access_log_writer {
     size_t flush_bytes;
     bool started, stop, busy;
     struct access_log_counts counts;
+    struct log_files kept;
 };
 
 static struct access_log_writer *abandoned;
 
 /* --- the writer thread --- */
 
-static int open_file(const struct log_file *f)
+/* wait: for the reader of a pipe, as the writer thread does, since its lines have nowhere else to
+ * go. */
+static int open_path(const char *path, bool wait)
+{
+    int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY;
+    int fd = open(path, flags | (wait ? 0 : O_NONBLOCK), 0644);
+    if (fd >= 0 && !wait)
+        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return fd;
+}
+
+static int open_file(const struct log_file *f, bool wait)
 {
     if (f->sink == ACCESS_LOG_STDOUT || bytes_eq_str(f->path, "/dev/stdout"))
-        return dup(STDOUT_FILENO);
+        return STDOUT_FILENO;
     if (f->sink == ACCESS_LOG_STDERR || bytes_eq_str(f->path, "/dev/stderr"))
-        return dup(STDERR_FILENO);
-    return open(f->path.data, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+        return STDERR_FILENO;
+    return open_path(f->path.data, wait);
+}
+
+static void close_file(int fd)
+{
+    if (fd > STDERR_FILENO)
+        close(fd);
 }
 
 static bool write_block(int fd, const struct block *b)
@@ -84,33 +107,122 @@ static void give_back(struct access_log_writer *s, struct block *b)
     s->n_free++;
 }
 
-/* Called with the lock held; gives it up while it writes. */
-static void write_waiting(struct access_log_writer *s, struct log_file *f)
+static void complain(struct log_file *f, bool failed, const char *more)
 {
-    struct list *l = list_pop_front(&f->waiting);
-    struct block *b = LIST_ENTRY(l, struct block, link);
-    bool reopen = f->reopen;
-    f->reopen = false;
-    pthread_mutex_unlock(&s->lock);
-    if (reopen && f->fd >= 0) {
-        close(f->fd);
-        f->fd = -1;
+    if (failed && !f->complained)
+        LOG(LOG_FILE, LOG_WARNING, "access log '%s': %s%s", f->path.len ? f->path.data : "stdio",
+            strerror(errno), more);
+    f->complained = failed;
+}
+
+/* The new file, or the old one where that cannot be opened: no line is lost for it. */
+static int open_again(struct log_file *f, int old)
+{
+    int fd = open_file(f, false);
+    complain(f, fd < 0, "; writing on into the old file");
+    if (fd < 0)
+        return old;
+    close_file(old);
+    return fd;
+}
+
+/* What became of one file's turn. */
+struct turn {
+    bool reopen_failed, open_failed, written;
+};
+
+/* The writer thread, without the lock; its descriptor afterwards. */
+static int serve_file(struct log_file *f, int fd, bool reopen, const struct block *b,
+                      struct turn *out)
+{
+    if (reopen && fd >= 0) {
+        int next = open_again(f, fd);
+        out->reopen_failed = next == fd && fd > STDERR_FILENO;
+        fd = next;
     }
-    bool opened = f->fd >= 0 || (f->fd = open_file(f)) >= 0;
-    bool written = opened && write_block(f->fd, b);
-    if (!written && !f->complained)
-        LOG(LOG_FILE, LOG_WARNING, "access log '%s': %s", f->path.len ? f->path.data : "stdio",
-            strerror(errno));
-    f->complained = !written;
-    pthread_mutex_lock(&s->lock);
+    if (!b)
+        return fd;
+    if (fd < 0)
+        fd = open_file(f, true);
+    out->open_failed = fd < 0;
+    out->written = fd >= 0 && write_block(fd, b);
+    if (!out->reopen_failed)
+        complain(f, !out->written, "");
+    return fd;
+}
+
+static void count_block(struct access_log_writer *s, struct log_file *f, struct block *b,
+                        const struct turn *t)
+{
     f->waiting_bytes -= b->len;
     s->counts.waiting_bytes -= b->len;
-    s->counts.blocks_written += written;
-    s->counts.open_failures += !opened;
-    s->counts.write_failures += opened && !written;
-    if (!written)
+    s->counts.blocks_written += t->written;
+    s->counts.open_failures += t->open_failed;
+    s->counts.write_failures += !t->open_failed && !t->written;
+    if (!t->written)
         s->counts.dropped_lines += b->lines;
     give_back(s, b);
+}
+
+/* Called with the lock held; gives it up while it opens and writes. */
+static void take_turn(struct access_log_writer *s, struct log_file *f)
+{
+    struct list *l = list_pop_front(&f->waiting);
+    struct block *b = l ? LIST_ENTRY(l, struct block, link) : NULL;
+    struct turn t = {0};
+    bool reopen = f->reopen || f->old;
+    int fd = f->fd;
+    f->reopen = false;
+    pthread_mutex_unlock(&s->lock);
+    int next = serve_file(f, fd, reopen, b, &t);
+    pthread_mutex_lock(&s->lock);
+    if (fd < 0 && f->fd >= 0) /* opened for a log that has come meanwhile */
+        close_file(next);
+    else
+        f->fd = next;
+    f->old = t.reopen_failed;
+    s->counts.open_failures += t.reopen_failed;
+    if (b)
+        count_block(s, f, b, &t);
+}
+
+static uint64_t monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* Once the last lines have come from the workers. When the next such file is due; 0: there is none.
+ */
+static uint64_t close_unused(struct access_log_writer *s)
+{
+    uint64_t now = monotonic_ns(), next = 0;
+    LIST_EACH(l, &s->files)
+    {
+        struct log_file *f = LIST_ENTRY(l, struct log_file, link);
+        uint64_t due = f->unused_ns + (s->flush_ms + LATE_MS) * NS_PER_MS;
+        if (!f->unused_ns || f->fd < 0)
+            continue;
+        if (due > now) {
+            next = next && next < due ? next : due;
+            continue;
+        }
+        close_file(f->fd);
+        f->fd = -1;
+        f->old = false;
+    }
+    return next;
+}
+
+static void wait_for_work(struct access_log_writer *s)
+{
+    uint64_t until = close_unused(s);
+    struct timespec t = {(time_t)(until / NS_PER_S), (long)(until % NS_PER_S)};
+    if (until)
+        pthread_cond_clockwait(&s->work, &s->lock, CLOCK_MONOTONIC, &t);
+    else
+        pthread_cond_wait(&s->work, &s->lock);
 }
 
 static struct log_file *next_with_work(struct access_log_writer *s)
@@ -118,7 +230,7 @@ static struct log_file *next_with_work(struct access_log_writer *s)
     LIST_EACH(l, &s->files)
     {
         struct log_file *f = LIST_ENTRY(l, struct log_file, link);
-        if (!list_empty(&f->waiting)) {
+        if (!list_empty(&f->waiting) || f->reopen) {
             list_remove(&f->link); /* the others' turn next */
             list_push_back(&s->files, &f->link);
             return f;
@@ -135,17 +247,121 @@ static void *run(void *arg)
     for (;;) {
         struct log_file *f = next_with_work(s);
         if (f) {
-            write_waiting(s, f);
+            take_turn(s, f);
             continue;
         }
         s->busy = false;
         pthread_cond_broadcast(&s->done);
         if (s->stop)
             break;
-        pthread_cond_wait(&s->work, &s->lock);
+        wait_for_work(s);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
+}
+
+/* --- files --- */
+
+/* Called with the lock held. */
+static void wake_writer(struct access_log_writer *s)
+{
+    s->busy = s->started;
+    pthread_cond_signal(&s->work);
+}
+
+static char *text_of(struct bytes path)
+{
+    char *text = mem_alloc(path.len + 1);
+    memcpy(text, path.data ? path.data : "", path.len);
+    text[path.len] = '\0';
+    return text;
+}
+
+static struct log_file *find_file(struct access_log_writer *s, enum access_log_sink sink,
+                                  struct bytes path)
+{
+    LIST_EACH(l, &s->files)
+    {
+        struct log_file *f = LIST_ENTRY(l, struct log_file, link);
+        if (f->sink == sink && bytes_eq(f->path, path))
+            return f;
+    }
+    return NULL;
+}
+
+static struct log_file *get_file(struct access_log_writer *s, enum access_log_sink sink,
+                                 struct bytes path)
+{
+    struct log_file *f = find_file(s, sink, path);
+    if (f)
+        return f;
+    f = NEW(struct log_file);
+    f->path = bytes_from(text_of(path), path.len);
+    f->sink = sink;
+    f->fd = -1;
+    list_init(&f->waiting);
+    list_push_back(&s->files, &f->link);
+    return f;
+}
+
+static void keep(struct log_file *f)
+{
+    f->keepers++;
+    f->unused_ns = 0;
+}
+
+static bool keep_open_one(struct access_log_writer *s, struct bytes path)
+{
+    pthread_mutex_lock(&s->lock);
+    struct log_file *f = find_file(s, ACCESS_LOG_FILE, path);
+    bool open = f && f->fd >= 0;
+    if (open)
+        keep(f);
+    pthread_mutex_unlock(&s->lock);
+    return open;
+}
+
+/* A pipe that nobody reads yet is no error: the writer waits for its reader. */
+static bool try_to_open(const char *path, int *fd, struct error *err)
+{
+    *fd = open_path(path, false);
+    return *fd >= 0 || errno == ENXIO ||
+           error_set(err, "unable to open file '%s': %s", path, strerror(errno));
+}
+
+static bool keep_file(void *ctx, struct bytes path, struct error *err)
+{
+    struct access_log_writer *s = ctx;
+    int fd;
+    if (keep_open_one(s, path))
+        return true;
+    char *text = text_of(path);
+    bool ok = try_to_open(text, &fd, err);
+    mem_free(text);
+    if (!ok)
+        return false;
+    pthread_mutex_lock(&s->lock);
+    struct log_file *f = get_file(s, ACCESS_LOG_FILE, path);
+    keep(f);
+    if (f->fd < 0)
+        f->fd = fd;
+    else
+        close_file(fd); /* the writer was faster */
+    pthread_mutex_unlock(&s->lock);
+    return true;
+}
+
+static void let_file_go(void *ctx, struct bytes path)
+{
+    struct access_log_writer *s = ctx;
+    pthread_mutex_lock(&s->lock);
+    struct log_file *f = find_file(s, ACCESS_LOG_FILE, path);
+    CHECK(f && f->keepers > 0);
+    if (--f->keepers == 0) {
+        f->unused_ns = monotonic_ns();
+        wake_writer(s);
+    }
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* --- the service --- */
@@ -155,6 +371,7 @@ struct access_log_writer *access_log_writer_new(uint64_t flush_ms, size_t flush_
     struct access_log_writer *s = NEW(struct access_log_writer);
     s->flush_ms = flush_ms ? flush_ms : 1000;
     s->flush_bytes = flush_bytes && flush_bytes < BLOCK_SIZE ? flush_bytes : BLOCK_SIZE;
+    s->kept = (struct log_files){s, keep_file, let_file_go};
     list_init(&s->files);
     list_init(&s->free_blocks);
     pthread_mutex_init(&s->lock, NULL);
@@ -206,8 +423,7 @@ void access_log_writer_free(struct access_log_writer **writer)
         struct log_file *f = LIST_ENTRY(l, struct log_file, link);
         while ((b = list_pop_front(&f->waiting)) != NULL) /* of a writer that never started */
             mem_free(LIST_ENTRY(b, struct block, link));
-        if (f->fd >= 0)
-            close(f->fd);
+        close_file(f->fd);
         mem_free((char *)f->path.data);
         mem_free(f);
     }
@@ -222,8 +438,10 @@ void access_log_writer_reopen(struct access_log_writer *s)
     s->counts.reopens++;
     LIST_EACH(l, &s->files)
     {
-        LIST_ENTRY(l, struct log_file, link)->reopen = true;
+        struct log_file *f = LIST_ENTRY(l, struct log_file, link);
+        f->reopen = f->fd >= 0;
     }
+    wake_writer(s);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -243,29 +461,25 @@ struct access_log_counts access_log_writer_counts(struct access_log_writer *s)
     return c;
 }
 
-static bool same_file(const struct log_file *f, const struct access_log *log)
+const struct log_files *access_log_writer_files(struct access_log_writer *s)
 {
-    return f->sink == log->sink && bytes_eq(f->path, log->path);
+    return &s->kept;
 }
 
-static struct log_file *get_file(struct access_log_writer *s, const struct access_log *log)
+bool access_log_writer_try_again(struct access_log_writer *s, struct error *err)
 {
     LIST_EACH(l, &s->files)
     {
         struct log_file *f = LIST_ENTRY(l, struct log_file, link);
-        if (same_file(f, log))
-            return f;
+        int fd;
+        if (!try_to_open(f->path.data, &fd, err))
+            return false;
+        if (fd < 0)
+            continue;
+        close_file(f->fd);
+        f->fd = fd;
     }
-    struct log_file *f = NEW(struct log_file);
-    char *path = mem_alloc(log->path.len + 1);
-    memcpy(path, log->path.data ? log->path.data : "", log->path.len);
-    path[log->path.len] = '\0';
-    f->path = bytes_from(path, log->path.len);
-    f->sink = log->sink;
-    f->fd = -1;
-    list_init(&f->waiting);
-    list_push_back(&s->files, &f->link);
-    return f;
+    return true;
 }
 
 /* --- a worker's side --- */
@@ -339,6 +553,11 @@ void access_log_buffer_flush(struct access_log_buffer *w)
     }
 }
 
+static bool same_file(const struct log_file *f, const struct access_log *log)
+{
+    return f->sink == log->sink && bytes_eq(f->path, log->path);
+}
+
 static struct open_block *find_open(struct access_log_buffer *w, const struct access_log *log)
 {
     for (unsigned i = 0; i < w->n_open; i++) {
@@ -347,7 +566,7 @@ static struct open_block *find_open(struct access_log_buffer *w, const struct ac
     }
     GROW(w->open, w->cap_open, w->n_open + 1);
     pthread_mutex_lock(&w->writer->lock);
-    struct log_file *f = get_file(w->writer, log);
+    struct log_file *f = get_file(w->writer, log->sink, log->path);
     pthread_mutex_unlock(&w->writer->lock);
     w->open[w->n_open] = (struct open_block){.file = f};
     return &w->open[w->n_open++];

@@ -1,6 +1,6 @@
 /* Access log lines on their way to files, off the workers. A worker appends lines to a block of its
  * own; a full block or one whose time has come (the flush interval) is handed to one writer thread,
- * which alone opens, writes and reopens files. A worker never waits for a disk: when a file has too
+ * which alone writes and reopens files. A worker never waits for a disk: when a file has too
  * much waiting, lines are dropped and counted.
  *
  *   worker: access_log_write ─► block ─(full, timer)─► queue ─► writer thread ─► write(2)
@@ -28,7 +28,13 @@ struct access_log_writer *access_log_writer_new(uint64_t flush_ms, size_t flush_
  * (the sandbox) must be in force before it is made. */
 void access_log_writer_start(struct access_log_writer *s);
 void access_log_writer_free(struct access_log_writer **s);
-/* After a rotation (SIGUSR1): files are opened anew before the next write. Any thread. */
+/* The files of the logs in the configuration, open from when they are taken until nothing names
+ * them and all is written. Given back before the writer is freed. */
+const struct log_files *access_log_writer_files(struct access_log_writer *s);
+/* Opens all of them once more, before the thread starts: by what the process may open by then. */
+MUST_CHECK bool access_log_writer_try_again(struct access_log_writer *s, struct error *err);
+/* After a rotation (SIGUSR1): the thread opens files anew, at once; into one that cannot be opened
+ * now, lines go on as before, and each block tries again. Any thread. */
 void access_log_writer_reopen(struct access_log_writer *s);
 /* Waits until all blocks handed over so far are written. Tests and shutdown; never a worker. */
 void access_log_writer_sync(struct access_log_writer *s);
