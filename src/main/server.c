@@ -389,8 +389,12 @@ static bool enter_sandbox(struct server *s, struct error *err)
     if (!sandbox_enter(&o->sandbox, &status, err))
         return false;
     s->sandbox = sandbox_stats_new(s->stats, &status);
-    return !status.landlock_abi || !o->log_path || log_set_path(o->log_path, err) ||
-           error_prefix(err, "--sandbox-write names no folder of --log-path: ");
+    if (!status.landlock_abi)
+        return true;
+    if (o->log_path && !log_set_path(o->log_path, err))
+        return error_prefix(err, "--sandbox-write names no folder of --log-path: ");
+    return access_log_writer_try_again(s->access_log, err) ||
+           error_prefix(err, "--sandbox-write names no folder of an access log: ");
 }
 
 bool server_run(struct server *s, struct error *err)

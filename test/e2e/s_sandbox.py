@@ -189,6 +189,15 @@ def test_a_log_that_could_not_be_rotated_is_an_error(kind, roots, tmp_path):
     assert "--sandbox-write names no folder of --log-path" in said
 
 
+@only_xylem
+def test_an_access_log_that_could_not_be_rotated_is_an_error(kind, roots, tmp_path):
+    config = bootstrap([http_listener(routes=[direct(200)],
+                                      access_log=[file_log(tmp_path / "log")])])
+    code, out, err = run_once(kind, ["--config-yaml", json.dumps(config), *roots["args"]], tmp_path)
+    assert code == 1
+    assert "--sandbox-write names no folder of an access log: unable to open file" in out + err
+
+
 # ---- without privileges ----
 
 @pytest.fixture
