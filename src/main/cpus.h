@@ -1,9 +1,15 @@
 /* What this process has of the CPUs. Any thread. */
 #pragma once
 
-/* How many it may use, >= 1: the least of the affinity mask and the control group's quota (rounded
+/* More than that are none here. */
+enum { CPUS_MAX = 1 << 20 };
+
+/* How many it may use, >= 1: the least of the affinity mask and the control groups' quotas (rounded
  * up). */
 unsigned cpus_available(void);
+/* The least quota of its control groups alone; 0: there is none. top: where /proc and the rest are,
+ * "" but in tests. */
+unsigned cpus_quota(const char *top);
 /* The calling thread, and those that it makes from now on, have no less of a CPU, but take it from
  * nobody who runs on it (SCHED_BATCH): a change of the configuration waits for a request that is
  * being moved, not the other way round. */
