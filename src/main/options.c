@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/memory.h"
+#include "base/stats.h"
 #include "config/suggest.h"
 #include "main/cpus.h"
 
@@ -24,6 +25,8 @@ const char *version_text(void)
 {
     return XYLEM_REVISION "/1.40.0/" XYLEM_TREE "/" XYLEM_BUILD "/BoringSSL";
 }
+
+enum { CONCURRENCY_MAX = STAT_THREADS_MAX - STAT_SLOT_WORKER0 };
 
 enum flag_kind {
     FLAG_BOOL,
@@ -55,7 +58,7 @@ static const struct flag flags[] = {
      "serve (default), or validate: check the "
      "configuration and exit"},
     {"concurrency", NULL, FLAG_U32, AT(concurrency), false,
-     "Number of worker threads; default: the CPUs that this process may use"},
+     "Number of worker threads, at most 128; default: the CPUs that this process may use"},
     {"service-node", NULL, FLAG_STRING, AT(service_node), false, "Node id"},
     {"service-cluster", NULL, FLAG_STRING, AT(service_cluster), false, "Node cluster"},
     {"service-zone", NULL, FLAG_STRING, AT(service_zone), false, "Node zone"},
@@ -273,6 +276,15 @@ static enum options_result parse_one(struct options *o, int argc, char **argv, i
     return set_value(o, f, value.data ? value.data : argv[++*i], err) ? OPTIONS_RUN : OPTIONS_ERROR;
 }
 
+static uint32_t default_concurrency(struct strbuf *notices)
+{
+    unsigned n = cpus_available();
+    if (n <= CONCURRENCY_MAX)
+        return n;
+    strbuf_printf(notices, "%u CPUs may be used, for at most %u workers\n", n, CONCURRENCY_MAX);
+    return CONCURRENCY_MAX;
+}
+
 enum options_result options_parse(struct options *o, int argc, char **argv, struct error *err)
 {
     *o = (struct options){.argv0 = argv[0],
@@ -316,11 +328,12 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
         return OPTIONS_ERROR;
     }
     if (o->concurrency == UINT32_MAX)
-        o->concurrency = cpus_available();
+        o->concurrency = default_concurrency(&o->notices);
     if (o->concurrency == 0)
         o->concurrency = 1;
-    if (o->concurrency > 128) {
-        error_set(err, "--concurrency: expected at most 128, got %u", o->concurrency);
+    if (o->concurrency > CONCURRENCY_MAX) {
+        error_set(err, "--concurrency: expected at most %u, got %u", CONCURRENCY_MAX,
+                  o->concurrency);
         return OPTIONS_ERROR;
     }
     return OPTIONS_RUN;

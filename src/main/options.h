@@ -16,7 +16,7 @@ enum run_mode { MODE_SERVE, MODE_VALIDATE };
 struct options {
     const char *argv0, *config_path, *config_yaml;
     enum run_mode mode;
-    uint32_t concurrency;                                      /* >= 1 */
+    uint32_t concurrency;                                      /* 1 to 128 */
     const char *service_node, *service_cluster, *service_zone; /* NULL: not given */
     const char *log_level, *component_log_level, *log_format, *log_path;
     const char *admin_address_path, *drain_strategy, *local_address_ip_version;
@@ -35,7 +35,7 @@ struct options {
     const char **stats_tags; /* heap array of "tag:value" */
     unsigned n_stats_tags, cap_stats_tags;
     struct sandbox_options sandbox;
-    struct strbuf notices; /* one line a flag that has no effect */
+    struct strbuf notices; /* lines: a flag that has no effect, a default that is not as usual */
 };
 
 enum options_result {

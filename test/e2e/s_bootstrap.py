@@ -401,6 +401,19 @@ def test_concurrency(start):
     assert proxy.stat("server.concurrency") == 3
 
 
+@difference("Statistics and pins have a place for each thread, without locks, made at the start.",
+            envoy="takes any number", xylem="takes up to 128, and makes no more of its own accord")
+def test_more_workers_than_may_be(kind, tmp_path):
+    for concurrency in (128, 129):
+        args = ["--config-yaml", "{}", "--mode", "validate", "--concurrency", str(concurrency)]
+        code, out, err = run_once(kind, args, tmp_path)
+        if kind == "envoy" or concurrency == 128:
+            assert code == 0
+        else:
+            assert code == 1
+            assert "--concurrency: expected at most 128, got 129" in out + err
+
+
 def test_busy_address_is_an_error(kind, origin, tmp_path):
     config = bootstrap([http_listener(routes=[direct(200)],
                                       address=socket_address(origin.port))])
