@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,21 +67,38 @@ static rlim_t raise_limit(int what)
     return l.rlim_max;
 }
 
+/* What a start takes: two for each loop, and some. Libraries abort where there are none. */
+static bool enough_to_start(rlim_t files, const struct options *o)
+{
+    enum { SOME = 8, A_LOOP = 2, OTHER_LOOPS = 2 };
+    unsigned needed = SOME + A_LOOP * (o->concurrency + OTHER_LOOPS);
+    if (files >= needed)
+        return true;
+    LOG(LOG_MAIN, LOG_CRITICAL,
+        "at most %llu files may be open at a time, and a start with %u workers takes %u: raise the "
+        "hard limit (ulimit -Hn)",
+        (unsigned long long)files, o->concurrency, needed);
+    return false;
+}
+
 /* As many descriptors as may be had: the soft limit of most systems is 1,024. */
-static void raise_limits(const struct options *o)
+static bool raise_limits(const struct options *o)
 {
     enum { FEW_FILES = 4096 };
     rlim_t files = raise_limit(RLIMIT_NOFILE);
+    if (!enough_to_start(files, o))
+        return false;
     if (files < FEW_FILES)
         LOG(LOG_MAIN, LOG_WARNING,
             "at most %llu files and connections may be open at a time: raise the hard limit "
             "(ulimit -Hn) for more",
             (unsigned long long)files);
     if (!o->core_dump)
-        return;
+        return true;
     raise_limit(RLIMIT_CORE);
     if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0)
         LOG(LOG_MAIN, LOG_WARNING, "--enable-core-dump: %s", strerror(errno));
+    return true;
 }
 
 static int run(const struct options *o)
@@ -88,7 +106,8 @@ static int run(const struct options *o)
     struct error err = ERROR_INIT;
     const char *path = o->config_path ? o->config_path : "--config-yaml";
     tell_notices(o);
-    raise_limits(o);
+    if (!raise_limits(o))
+        return EXIT_FAILURE;
     struct server *s = server_new(o, &err);
     if (!s) {
         LOG(LOG_MAIN, LOG_CRITICAL, "error initializing configuration '%s': %s", path,
@@ -130,6 +149,20 @@ static void hold_signals(void)
     sigaddset(&later, SIGUSR1);
     sigprocmask(SIG_BLOCK, &later, NULL);
 }
+
+/* Whoever starts us may have closed 0, 1 or 2. What is opened next would take the number, and get
+ * the lines of the log: a socket, or a file of somebody's. */
+static void hold_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0 && open("/", O_PATH) < 0)
+            _exit(EXIT_FAILURE);
+    }
+}
+
+/* Before the constructors of libraries, some of which open things (gRPC an eventfd). */
+static void (*const first_of_all)(void)
+    __attribute__((section(".preinit_array"), used)) = hold_standard_descriptors;
 
 int main(int argc, char **argv)
 {

@@ -414,6 +414,33 @@ def test_more_workers_than_may_be(kind, tmp_path):
             assert "--concurrency: expected at most 128, got 129" in out + err
 
 
+@pytest.mark.only("xylem", "Envoy leaves it to chance what the log is written into")
+@pytest.mark.parametrize("first", [0, 2])
+def test_no_standard_descriptors(kind, tmp_path, first):
+    """Whoever starts it has closed them: nothing else takes their numbers."""
+    address = tmp_path / "admin"
+    with subprocess.Popen([str(binary(kind)), "--config-yaml", json.dumps(bootstrap()),
+                           "--admin-address-path", str(address)], cwd=tmp_path,
+                          preexec_fn=lambda: os.closerange(first, 3)) as process:
+        try:
+            wait_for(address.exists, what="the admin address")
+            fds = Path(f"/proc/{process.pid}/fd")
+            assert [os.readlink(fds / str(n)) for n in range(first, 3)] == ["/dev/null"] * (3 - first)
+        finally:
+            process.kill()
+
+
+@pytest.mark.only("xylem", "Envoy aborts, or waits for what cannot come")
+def test_too_few_descriptors_to_start(kind, tmp_path):
+    done = subprocess.run(
+        [str(binary(kind)), "--config-yaml", json.dumps(bootstrap()), "--concurrency", "1"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8)))
+    assert done.returncode == 1
+    assert "at most 8 files may be open at a time" in done.stderr
+
+
 def test_busy_address_is_an_error(kind, origin, tmp_path):
     config = bootstrap([http_listener(routes=[direct(200)],
                                       address=socket_address(origin.port))])
