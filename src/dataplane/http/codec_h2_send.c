@@ -359,7 +359,9 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *f, i
     struct codec_h2 *h = user;
     struct codec_stream *s =
         f->hd.stream_id ? nghttp2_session_get_stream_user_data(session, f->hd.stream_id) : NULL;
-    if (f->hd.type == NGHTTP2_RST_STREAM && h->control_queued)
+    bool given_up = f->hd.type == NGHTTP2_HEADERS && f->headers.cat == NGHTTP2_HCAT_REQUEST &&
+                    error == NGHTTP2_ERR_STREAM_CLOSING; /* its reset was no frame */
+    if ((f->hd.type == NGHTTP2_RST_STREAM || given_up) && h->control_queued)
         h->control_queued--;
     if (f->hd.type == NGHTTP2_HEADERS && s && s->user)
         failed(s, error == NGHTTP2_ERR_START_STREAM_NOT_ALLOWED ? NGHTTP2_REFUSED_STREAM

@@ -125,6 +125,25 @@ START_TEST(test_pings_that_are_answered)
 }
 END_TEST
 
+/* Requests that are given up before they went out are no frames, whatever their number. */
+START_TEST(test_requests_given_up_unsent)
+{
+    struct h2_pair p;
+    h2_pair_init(&p);
+    p.h2.max_outbound_control = 10;
+    h2_pair_open(&p);
+    for (int i = 0; i < 100; i++) {
+        struct h2_seen *c = h2_request(&p, GET, true);
+        p.client.codec->ops->stream_reset(c->stream, 8);
+        h2_pair_run(&p, 0);
+        ck_assert(p.client.open);
+    }
+    ck_assert_int_eq(p.client.counts[STAT_HTTP2_OUTBOUND_CONTROL_FRAMES_ACTIVE], 0);
+    ck_assert_uint_eq(p.server.n_seen, 0);
+    h2_pair_fini(&p);
+}
+END_TEST
+
 START_TEST(test_settings_entries)
 {
     struct h2_pair p;
@@ -400,6 +419,7 @@ int main(void)
     tcase_add_test(t, test_window_updates);
     tcase_add_loop_test(t, test_control_frames, 0, 2);
     tcase_add_test(t, test_pings_that_are_answered);
+    tcase_add_test(t, test_requests_given_up_unsent);
     tcase_add_test(t, test_settings_entries);
     tcase_add_test(t, test_continuations);
     tcase_add_loop_test(t, test_header_count, 0, 3);
