@@ -147,13 +147,9 @@ void h2_reset(struct codec_stream *s, uint32_t code)
     struct codec_h2 *h = s->h2;
     if (s->reset_sent)
         return;
-    s->reset_sent = true;
-    h2_note_reset(h, s->id);
-    if (nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, code) == 0)
-        h->control_queued++;
-    else /* the peer would wait for ever */
-        h2_break(h, &h2_error_no_memory, NGHTTP2_INTERNAL_ERROR);
-    h2_limit_outbound(h);
+    if (nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, code) != 0)
+        h2_break(h, &h2_error_no_memory, NGHTTP2_INTERNAL_ERROR); /* or the peer waits for ever */
+    h2_reset_queued(h, s->id, s);
 }
 
 bool h2_reset_waiting(struct codec_h2 *h)

@@ -33,14 +33,15 @@ static bool charge(struct codec_h2 *h, struct codec_stream *s, struct bytes name
  * is merely too large, or not wanted, its stream. */
 static int refuse(struct codec_h2 *h, struct codec_stream *s, const struct codec_error *e)
 {
+    bool malformed = e == &h2_error_messaging || e == &h2_error_authority;
     s->error = e;
-    if (e != &h2_error_messaging && e != &h2_error_authority)
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    h2_count(h, STAT_HTTP2_RX_MESSAGING_ERROR);
-    if (h->o.stream_error)
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    h2_break(h, e, NGHTTP2_PROTOCOL_ERROR);
-    return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (malformed)
+        h2_count(h, STAT_HTTP2_RX_MESSAGING_ERROR);
+    if (malformed && !h->o.stream_error)
+        h2_break(h, e, NGHTTP2_PROTOCOL_ERROR);
+    else
+        h2_reset_queued(h, s->id, s); /* by nghttp2, which is told to */
+    return h->broken ? NGHTTP2_ERR_CALLBACK_FAILURE : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 static bool copy(struct arena *a, struct bytes from, struct bytes *to)

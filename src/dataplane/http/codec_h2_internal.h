@@ -153,6 +153,8 @@ size_t h2_scan(struct codec_h2 *h, struct bytes piece);
 /* A message's frame on a stream that has ended? */
 bool h2_is_closed(struct codec_h2 *h, int32_t id);
 void h2_note_reset(struct codec_h2 *h, int32_t id);
+/* A RST_STREAM waits, ours or one that nghttp2 makes by itself. s: NULL if it was refused. */
+void h2_reset_queued(struct codec_h2 *h, int32_t id, struct codec_stream *s);
 /* May a frame of this stream come, which is not there any more? */
 bool h2_may_be_late(const struct codec_h2 *h, int32_t id);
 void h2_limit_frame(struct codec_h2 *h, const nghttp2_frame *frame);

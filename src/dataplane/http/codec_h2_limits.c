@@ -47,6 +47,9 @@ void h2_limit_frame(struct codec_h2 *h, const nghttp2_frame *f)
         h->control_queued += !(f->hd.flags & NGHTTP2_FLAG_ACK); /* it is to be acknowledged */
         h2_limit_outbound(h);
         break;
+    case NGHTTP2_RST_STREAM: /* another may begin, while a RST_STREAM of nghttp2's own waits */
+        h2_limit_outbound(h);
+        break;
     default:
         break;
     }
@@ -67,6 +70,17 @@ void h2_note_reset(struct codec_h2 *h, int32_t id)
         h->resets = h2_alloc(h->memory, sizeof(*h->resets));
     if (h->resets)
         h->resets->ids[h->resets->n++ % H2_RESETS] = id;
+}
+
+void h2_reset_queued(struct codec_h2 *h, int32_t id, struct codec_stream *s)
+{
+    if (s && s->reset_sent)
+        return;
+    if (s)
+        s->reset_sent = true;
+    h2_note_reset(h, id);
+    h->control_queued++;
+    h2_limit_outbound(h);
 }
 
 bool h2_may_be_late(const struct codec_h2 *h, int32_t id)

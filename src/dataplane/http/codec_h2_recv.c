@@ -43,8 +43,10 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, vo
     if (!s && h->c.options.downstream && f->headers.cat == NGHTTP2_HCAT_REQUEST &&
         !is_disowned(h, f->hd.stream_id)) {
         s = h2_stream_make(h, f->hd.stream_id);
-        if (!s)
+        if (!s) {
+            h2_reset_queued(h, f->hd.stream_id, NULL);
             return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        }
         nghttp2_session_set_stream_user_data(session, s->id, s);
         h->streams_opened++;
         h->last_stream = s->id;
@@ -243,15 +245,13 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *f, in
     struct codec_h2 *h = user;
     if (h->broken)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
+    struct codec_stream *s = stream_of(session, f->hd.stream_id);
     if (f->hd.stream_id) /* if not told to end the connection, nghttp2 resets the stream */
-        h2_note_reset(h, f->hd.stream_id);
+        h2_reset_queued(h, f->hd.stream_id, s);
     if (error == NGHTTP2_ERR_REFUSED_STREAM) {
         h2_count(h, STAT_HTTP2_STREAM_REFUSED_ERRORS);
-        return 0;
-    }
-    if (error == NGHTTP2_ERR_HTTP_HEADER || error == NGHTTP2_ERR_HTTP_MESSAGING) {
+    } else if (error == NGHTTP2_ERR_HTTP_HEADER || error == NGHTTP2_ERR_HTTP_MESSAGING) {
         h2_count(h, STAT_HTTP2_RX_MESSAGING_ERROR);
-        struct codec_stream *s = stream_of(session, f->hd.stream_id);
         if (s)
             s->error = &h2_error_messaging;
         if (!h->o.stream_error)

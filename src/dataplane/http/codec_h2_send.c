@@ -331,7 +331,9 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *f, void 
         break;
     case NGHTTP2_RST_STREAM:
         h2_count(h, STAT_HTTP2_TX_RESET);
-        if (h->control_queued)
+        if (s && !s->reset_sent) /* nghttp2 did not tell: more content than was promised */
+            h2_note_reset(h, s->id);
+        else if (h->control_queued)
             h->control_queued--;
         break;
     case NGHTTP2_GOAWAY:

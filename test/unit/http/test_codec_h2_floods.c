@@ -267,6 +267,83 @@ START_TEST(test_streams_beyond_the_limit)
 }
 END_TEST
 
+/* A stream that we, or nghttp2 by itself, are made to reset; `given_up`: then by the peer, too, so
+ * that it may begin the next. */
+static const struct {
+    const char *head, *body, *details;
+    bool given_up;
+    enum http2_stat counted;
+    int allowed;
+} resets[] = {
+    {GET, NULL, "http2.outbound_control_frames_flood", false, STAT_HTTP2_OUTBOUND_CONTROL_FLOOD,
+     20},
+    {POST "x: 1\nx: 2\nx: 3\n", NULL, "http2.outbound_control_frames_flood", true,
+     STAT_HTTP2_OUTBOUND_CONTROL_FLOOD, 20},
+    {POST "A: upper\n", NULL, "http2.outbound_control_frames_flood", true,
+     STAT_HTTP2_OUTBOUND_CONTROL_FLOOD, 20},
+    {POST "content-length: 1\n", "two", "http2.outbound_frames_flood", true,
+     STAT_HTTP2_OUTBOUND_FLOOD, 40},
+};
+
+/* A peer that has its streams refused or reset and does not read of it. */
+START_TEST(test_resets_that_nobody_reads)
+{
+    struct h2_pair p;
+    struct buffer b;
+    h2_pair_init(&p);
+    p.h2.max_concurrent_streams = 2;
+    p.h2.max_outbound_control = 20;
+    p.h2.max_outbound_frames = 40;
+    p.h2.stream_error = true;
+    p.server_options.max_headers_count = 6;
+    open_server(&p, &b);
+    buffer_drain(&b, b.len);
+    buffer_add_str(&b, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    h2_frame(&b, SETTINGS, 0, 0, NULL, 0); /* ours is not acknowledged */
+    uint32_t id = 1;
+    for (; !resets[_i].given_up && id < 5; id += 2)
+        h2_frame_headers(&b, id, FLAG_END_HEADERS, POST);
+    ck_assert(h2_feed(&p.server, &b));
+    p.server.room = 0;
+    int n = 0;
+    for (; n <= resets[_i].allowed && p.server.open; id += 2, n++) {
+        h2_frame_headers(&b, id, FLAG_END_HEADERS, resets[_i].head);
+        if (resets[_i].body)
+            h2_frame(&b, DATA, FLAG_END_STREAM, id, resets[_i].body, strlen(resets[_i].body));
+        if (resets[_i].given_up)
+            h2_frame(&b, RST_STREAM, 0, id, "\0\0\0\10", 4);
+        if (n == resets[_i].allowed)
+            p.server.room = SIZE_MAX;
+        h2_feed(&p.server, &b);
+    }
+    ck_assert_int_eq(n, resets[_i].allowed + 1);
+    expect_goaway(&p, resets[_i].details, ENHANCE_YOUR_CALM);
+    ck_assert_int_eq(p.server.counts[resets[_i].counted], 1);
+    fini(&p, &b);
+}
+END_TEST
+
+/* What the client had sent before it knew that its stream was reset is late, not wrong. */
+START_TEST(test_late_frames)
+{
+    struct h2_pair p;
+    struct buffer b;
+    h2_pair_init(&p);
+    p.h2.stream_error = true;
+    p.server_options.max_headers_count = 6;
+    open_server(&p, &b);
+    h2_frame_headers(&b, 1, FLAG_END_HEADERS, resets[_i].head);
+    if (resets[_i].body)
+        h2_frame(&b, DATA, 0, 1, resets[_i].body, strlen(resets[_i].body));
+    ck_assert(h2_feed(&p.server, &b));
+    ck_assert_int_eq(h2_sent(&p.server, RST_STREAM, NULL), 1);
+    h2_frame(&b, DATA, FLAG_END_STREAM, 1, "late", 4);
+    ck_assert(h2_feed(&p.server, &b));
+    ck_assert_int_eq(p.server.counts[STAT_HTTP2_OUTBOUND_CONTROL_FRAMES_ACTIVE], 0);
+    fini(&p, &b);
+}
+END_TEST
+
 /* A window that overflows costs its stream; the connection's costs the connection. */
 START_TEST(test_window_overflow)
 {
@@ -425,6 +502,8 @@ int main(void)
     tcase_add_loop_test(t, test_header_count, 0, 3);
     tcase_add_loop_test(t, test_hpack_bomb, 0, 3);
     tcase_add_test(t, test_streams_beyond_the_limit);
+    tcase_add_loop_test(t, test_resets_that_nobody_reads, 0, (int)ARRAY_SIZE(resets));
+    tcase_add_loop_test(t, test_late_frames, 1, (int)ARRAY_SIZE(resets));
     tcase_add_test(t, test_window_overflow);
     tcase_add_loop_test(t, test_wrong_frame, 0, (int)ARRAY_SIZE(wrong));
     tcase_add_loop_test(t, test_closed_streams, 0, 6);
