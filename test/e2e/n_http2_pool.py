@@ -1,11 +1,12 @@
 """HTTP/2 to origins: which connection has a request, what waits, and what is counted at the end."""
 import pytest
 
-from harness import bootstrap, cluster, difference, http_listener, route
+from harness import bootstrap, cluster, difference, http_listener, route, wait_for
 from harness.h2peer import H2Client, H2Origin, H2Reply
 
 GOAWAY = b"\0\0\x08\x07\0\0\0\0\0"
 OF_A_STREAM = b"\0\0\0\x04\0\0\0\0\1"     # SETTINGS
+OF_NO_STREAM = b"\0\0\1" + bytes(6) + b"x"     # DATA
 BEHIND = "upstream connect error or disconnect/reset before headers. reset reason: "
 
 
@@ -104,6 +105,19 @@ def test_a_wrong_frame_behind_goaway(run, h2_origin, wrong):
         seen = client.answer(stream)
     assert (seen.status, seen.body.decode()) == (502, BEHIND + "protocol error")
     proxy.wait_stat("cluster.one.upstream_cx_active", 0)
+
+
+def test_an_origin_is_told_what_was_wrong(run, h2_origin):
+    """The end of its connection alone would not say."""
+    proxy = run()
+    with H2Client(proxy.port()) as client:
+        stream = client.open()
+        h2_origin.wait_requests(1)
+        wire = h2_origin.wires[0]
+        h2_origin.call(lambda: wire.writer.write(OF_NO_STREAM))
+        assert client.answer(stream).status == 502
+        wait_for(lambda: wire.goaways, 10, "GOAWAY")
+    assert wire.goaways == [1]
 
 
 @difference("What waits has not been sent to anybody: the end of a connection is no reason to fail it.",

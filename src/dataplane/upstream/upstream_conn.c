@@ -8,7 +8,7 @@
 #include "dataplane/net/transport_tls.h"
 #include "dataplane/upstream/upstream_mux.h"
 
-enum { TUNNEL_FLUSH_MS = 1000 }; /* without progress */
+enum { FLUSH_MS = 1000 }; /* without progress */
 
 static struct cluster_runtime *cluster_of(const struct upstream_conn *uc)
 {
@@ -63,8 +63,9 @@ void upstream_conn_close(struct upstream_conn *uc, enum close_reason reason)
     uc->state = UPSTREAM_CONN_CLOSING;
     timer_stop(&uc->idle_timer);
     timer_stop(&uc->duration_timer);
-    connection_close(uc->connection, reason, uc->tunnel ? CLOSE_FLUSH : CLOSE_NOW,
-                     uc->tunnel ? TUNNEL_FLUSH_MS : 0);
+    bool last_words = uc->tunnel || (uc->mux && uc->mux->error); /* the GOAWAY that says why */
+    connection_close(uc->connection, reason, last_words ? CLOSE_FLUSH : CLOSE_NOW,
+                     last_words ? FLUSH_MS : 0);
 }
 
 static void fail_request(struct upstream_conn *uc, enum upstream_failure why, struct bytes text)

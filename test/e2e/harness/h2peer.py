@@ -212,6 +212,7 @@ class H2Wire:
         self.streams = {}
         self.room = asyncio.Event()
         self.pings = 0
+        self.goaways = []       # the codes
 
     def flush(self):
         self.writer.write(self.conn.data_to_send())
@@ -229,6 +230,8 @@ class H2Wire:
         stream_id = getattr(event, "stream_id", None)
         if isinstance(event, h2.events.PingReceived):
             self.pings += 1
+        if isinstance(event, h2.events.ConnectionTerminated):
+            self.goaways.append(event.error_code)
         if isinstance(event, h2.events.RequestReceived):
             stream = self.streams[stream_id] = Stream()
             stream.wire, stream.stream_id = self, stream_id
