@@ -586,3 +586,34 @@ def test_bridge_cuts_frames_alone(behind, upstream, kind):
     upstream.reply = H2Reply(503, [("content-type", "text/plain")], body)
     got = post(proxy, b"abc", [PROTOBUF])
     assert got.body == (body if kind == "xylem" else body[5:])
+
+
+FAILED = "upstream connect error or disconnect/reset before headers. reset reason: remote reset"
+
+
+def test_answers_that_fail_while_they_are_held(behind, upstream, tmp_path):
+    """Of what a filter still collects nothing was sent: the client hears of the failure."""
+    proxy = behind([web_filter(), bridge_filter(upgrade_protobuf_to_grpc=True)],
+                   "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %BYTES_SENT%\n",
+                   routes=[route("/slow", "one", timeout="0.3s"), route("/", "one")])
+    html = ("content-type", "text/html")
+    upstream.reply = H2Reply(200, [GRPC, ("x", "1")], frame(b"hel"), reset=8, partial=True)
+    seen = [post(proxy, b"abc", [PROTOBUF]), post(proxy)]
+    upstream.reply = H2Reply(200, [html, ("x", "1")], b"<p", reset=8, partial=True)
+    seen.append(post(proxy, headers=[("content-type", WEB)]))
+    upstream.reply = H2Reply(200, [GRPC, ("x", "1")], frame(b"hel"), open=True)
+    seen += [post(proxy, b"abc", [PROTOBUF], "/slow"), post(proxy, path="/slow")]
+    upstream.reply = H2Reply(200, [html, ("x", "1")], b"<p", open=True)
+    seen.append(post(proxy, headers=[("content-type", WEB)], path="/slow"))
+    late = "upstream request timeout"
+    assert [(s.status, s.header("grpc-status"), s.body.decode()) for s in seen] == [
+        (503, None, FAILED), (200, "14", ""), (503, None, FAILED),
+        (504, None, late), (200, "14", ""), (504, None, late)]
+    assert [s.header("x") for s in seen] == [None] * 6
+    assert seen[1].header("grpc-message") == FAILED
+    assert proxy.stat("http.ingress.downstream_rq_tx_reset") == 0
+    proxy.stop()
+    reset, slow = "UR upstream_reset_after_response_started{remote_reset}", "UT response_timeout"
+    assert (tmp_path / "log").read_text().splitlines() == [
+        f"503 {reset} {len(FAILED)}", f"200 {reset} 0", f"503 {reset} {len(FAILED)}",
+        f"504 {slow} {len(late)}", f"200 {slow} 0", f"504 {slow} {len(late)}"]

@@ -371,6 +371,11 @@ bool stream_request_complete(const struct stream *s)
     return s->priv->request_complete;
 }
 
+bool stream_response_sent(const struct stream *s)
+{
+    return s->priv->response_sent;
+}
+
 /* HTTP/2 stops the stream alone. */
 static void read_pause(struct stream *s, bool paused)
 {

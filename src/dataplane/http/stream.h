@@ -158,3 +158,5 @@ struct bytes stream_server_name(const struct stream *s); /* the client's, of TLS
 uint32_t stream_buffer_limit(const struct stream *s);
 /* Has the whole request (end of stream) been received from downstream? */
 bool stream_request_complete(const struct stream *s);
+/* Has the head of an answer left the filters? Until then another may take its place. */
+bool stream_response_sent(const struct stream *s);

@@ -102,11 +102,13 @@ void router_fail(struct router *r, const struct stream_error *e, const char *bod
     router_give_up_attempts(r);
     if (!details)
         details = e->details;
-    if (r->response_started) {
+    if (stream_response_sent(s)) {
         s->info.details = details;
         stream_reset(s, e);
         return;
     }
+    if (r->response_started) /* a filter holds it still: nobody has seen it */
+        headers_init(&s->response_headers, s->arena);
     s->info.flags |= e->flags;
     s->info.details = details;
     header_mutate_reply(s, e->status);
