@@ -36,6 +36,7 @@ struct job {
     struct shared_resolver *shared;
     enum dns_lookup_family family;
     bool respect_ttl;
+    bool logical; /* one host, which an answer without an address does not take away */
     uint64_t refresh_ms, jitter_ms, failure_base_ms, failure_max_ms;
     struct target *targets;
     unsigned n_targets;
@@ -197,7 +198,7 @@ static uint64_t next_ms(struct target *t, bool ok, uint32_t ttl_s)
 static void on_answer(void *ctx, const struct dns_answer *r)
 {
     struct target *t = ctx;
-    bool ok = r->status != DNS_FAILED;
+    bool ok = r->status == DNS_OK || (r->status == DNS_EMPTY && !t->job->logical);
     t->query = NULL;
     if (!ok)
         LOG(LOG_DNS, LOG_DEBUG, "dns: '%.*s': %s", BYTES_ARG(t->name), r->error);
@@ -254,6 +255,7 @@ static struct job *job_new(struct dns_driver *d, const struct cluster *c, uint64
                       .generation = generation,
                       .family = c->dns_family,
                       .respect_ttl = c->respect_dns_ttl,
+                      .logical = c->type == CLUSTER_LOGICAL_DNS,
                       .refresh_ms = c->dns_refresh_ms,
                       .jitter_ms = c->dns_jitter_ms,
                       .failure_base_ms = c->dns_failure_refresh_base_ms,

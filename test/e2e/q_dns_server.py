@@ -380,6 +380,39 @@ def test_the_family_of_the_extension(start, dns, origin, family):
     assert sorted(hosts(start(listening(made)))) == FAMILIES[family]
 
 
+@pytest.mark.parametrize("answer", [NXDOMAIN, []], ids=["no such name", "no address"])
+@pytest.mark.parametrize("extension", [False, True])
+def test_one_logical_host_outlives_an_answer_without_address(start, dns, origin, answer, extension):
+    """It is a failure, at the rate of failures; STRICT_DNS loses its host."""
+    server = dns(a=["127.0.0.1"], b=["127.0.0.1"])
+    rates = {"dns_refresh_rate": "0.05s", "dns_failure_refresh_rate": {"base_interval": "3600s"}}
+    one = extended(server, origin.port, "a", one=True, **rates) if extension \
+        else named(server, origin.port, "a", kind="LOGICAL_DNS", **rates)
+    proxy = start(listening(one, {**named(server, origin.port, "b"), "name": "two"}))
+    assert proxy.get("/").text == "origin"
+    server["a"] = server["b"] = answer
+    proxy.wait_stat("cluster.two.membership_total", 0)
+    proxy.wait_stat("cluster.one.update_failure", 1)
+    asked = server.count("a")
+    assert proxy.get("/").text == "origin"
+    assert proxy.stat("cluster.one.membership_total") == 1
+    more = server.count("b") + 5
+    wait_for(lambda: server.count("b") >= more, what="the other name")
+    assert server.count("a") == asked
+
+
+@pytest.mark.parametrize("kind_of_cluster, counted", [("LOGICAL_DNS", "update_failure"),
+                                                      ("STRICT_DNS", "update_success")])
+def test_an_empty_first_answer_is_counted(start, dns, origin, kind_of_cluster, counted):
+    server = dns(a=NXDOMAIN)
+    proxy = start(listening(named(server, origin.port, "a", kind=kind_of_cluster,
+                                  dns_refresh_rate="3600s")))
+    assert proxy.get("/").status == 503
+    assert proxy.stats().matching(r"^cluster\.one\.update_(success|failure)$") == {
+        "cluster.one.update_success": 0, "cluster.one.update_failure": 0,
+        f"cluster.one.{counted}": 1}
+
+
 @pytest.mark.parametrize("extension", [False, True])
 def test_jitter_is_added_to_the_rate(start, dns, origin, extension):
     server = dns(a=["127.0.0.1"], b=["127.0.0.1"])
