@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/map.h"
 #include "base/memory.h"
 #include "config/decode.h"
 #include "config/filter_factory.h"
@@ -425,7 +424,8 @@ static struct virtual_host *vhost_decode(struct route_decode_context *ctx, struc
     return v;
 }
 
-/* The previous virtual host of the same name as the bytes: its unchanged routes are kept. */
+/* The previous virtual host of the same name as the bytes: its unchanged routes are kept. Several
+ * may have a name: the nearest behind the same position then. */
 static const struct vhost_ref *vhost_before(const struct route_config *previous, unsigned position,
                                             struct bytes wire)
 {
@@ -528,23 +528,6 @@ static void config_fini(struct node *n)
         NODE_UNREF(&rc->vhosts[i].vhost);
 }
 
-/* Virtual hosts are unique by name. */
-static bool check_vhost_names(const struct route_config *rc, struct error *err)
-{
-    struct map names = MAP_INIT;
-    bool ok = true;
-    for (unsigned i = 0; ok && i < rc->n_vhosts; i++) {
-        struct bytes name = rc->vhosts[i].vhost->name;
-        if (map_set(&names, name, rc->vhosts[i].vhost))
-            ok = error_set(err,
-                           "virtual_hosts[%u].name: Only unique names for virtual hosts are "
-                           "permitted. Duplicate entry of virtual host %.*s",
-                           i, BYTES_ARG(name));
-    }
-    map_fini(&names);
-    return ok;
-}
-
 struct route_config *route_config_decode(struct route_decode_context *ctx, struct bytes wire,
                                          const struct route_config *previous, struct error *err)
 {
@@ -557,7 +540,7 @@ struct route_config *route_config_decode(struct route_decode_context *ctx, struc
     rc->wire = wire;
     unsigned n = parts_count(wire, FIELD_VIRTUAL_HOSTS, &small, &fields);
     bool ok = config_fields(ctx, fields, rc, scratch, err) &&
-              config_vhosts(ctx, wire, n, previous, rc, err) && check_vhost_names(rc, err);
+              config_vhosts(ctx, wire, n, previous, rc, err);
     if (ok) {
         rc->index = vhost_index_new(rc->node.arena, rc->vhosts, rc->n_vhosts, rc->name, err);
         ok = rc->index != NULL;

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from harness import difference, direct, route, wait_for
-from harness.config import bootstrap, cluster, load_assignment
+from harness.config import bootstrap, cluster, load_assignment, vhost
 from harness.proxy import run_once
 from harness.stub import resource, type_url
 from harness.xds import listener, rds_listener, routes
@@ -82,6 +82,23 @@ def test_O02_a_file_that_is_moved_in_place_is_read(world, files):
         wait_for(lambda version=version: world.get("/").text == version, what=version)
     files.move("lds.json")
     wait_for(lambda: world.listeners() == [], what="the listener to go")
+
+
+def test_virtual_hosts_may_share_a_name(start, files):
+    """Static and by RDS; domains tell them apart, and each changes alone."""
+    def pair(second):
+        return [vhost("same", ["a.test"], direct(200, "a")),
+                vhost("same", ["b.test"], direct(200, second))]
+
+    files.move("rds.json", routes(virtual_hosts=pair("b")))
+    files.move("lds.json", rds_from(files.source("rds.json")),
+               listener(name="static", vhosts=pair("b")))
+    proxy = start(boot(files, lds=files.source("lds.json")))
+    for name in ["ingress", "static"]:
+        assert [proxy.get("/", name=name, host=f"{at}.test").text for at in "ab"] == ["a", "b"]
+    files.move("rds.json", routes(virtual_hosts=pair("c")))
+    wait_for(lambda: proxy.get("/", host="b.test").text == "c", what="the change")
+    assert proxy.get("/", host="a.test").text == "a"
 
 
 @difference("Rule O02: a file that is written in place is read once the writer has closed it.",

@@ -4,6 +4,7 @@
 #include "config/cluster.h"
 #include "config/retry_policy.h"
 #include "config/route.h"
+#include "config/route_index.h"
 #include "config/wire.h"
 #include "config_fixture.h"
 
@@ -459,9 +460,6 @@ static const char *const refused_configs[][2] = {
     {"{name: r, virtual_hosts: [{name: a, domains: ['*.a.*']}]}",
      "virtual_hosts[0].domains[0]: expected one"},
     {"{name: r, virtual_hosts: [{name: a}]}", "virtual_hosts[0].domains: value must contain"},
-    {"{name: r, virtual_hosts: [{name: a, domains: [x]}, {name: a, domains: [z]}]}",
-     "virtual_hosts[1].name: Only unique names for virtual hosts are permitted. Duplicate entry of "
-     "virtual host a"},
     {TWO_HOSTS("['*']", "['*']"),
      "virtual_hosts[1].domains: Only a single wildcard domain is permitted"},
     {TWO_HOSTS("[x.y]", "[X.Y]"),
@@ -487,6 +485,32 @@ START_TEST(refused_configurations)
         node_reap();
         ck_assert_uint_eq(node_count_live(), 0);
     }
+}
+END_TEST
+
+#define NAMESAKES(second)                                                                          \
+    "{name: r, virtual_hosts: [{name: a, domains: ['x'], routes: [{" MATCH                         \
+    "route: {cluster: c}}]},"                                                                      \
+    "{name: a, domains: ['y'], routes: [{" MATCH "route: {cluster: d}}" second "]}]}"
+
+/* Domains tell virtual hosts apart. Each keeps its own routes when one of them changes. */
+START_TEST(virtual_hosts_of_one_name)
+{
+    struct error err = ERROR_INIT;
+    struct filter_context filters = {.arena = f.arena, .stats = f.stats};
+    struct route_decode_context ctx = {
+        .filters = &filters, .registry = &registry, .descriptors = f.descriptors};
+    rc = decode_wire(fixture_wire(&f, ROUTES, NAMESAKES("")), &err);
+    ck_assert_msg(rc != NULL && rc->n_vhosts == 2, "%s", error_text(&err));
+    struct route_config *next = route_config_decode(
+        &ctx, fixture_wire(&f, ROUTES, NAMESAKES(", {match: {path: /p}, redirect: {}}")), rc, &err);
+    ck_assert_msg(next != NULL, "%s", error_text(&err));
+    ck_assert_ptr_eq(next->vhosts[0].vhost, rc->vhosts[0].vhost);
+    ck_assert_ptr_eq(next->vhosts[1].vhost->routes[0].route, rc->vhosts[1].vhost->routes[0].route);
+    ck_assert_uint_eq(ctx.routes_decoded, 1);
+    ck_assert_int_eq(vhost_index_find(next->index, BYTES("x")), 0);
+    ck_assert_int_eq(vhost_index_find(next->index, BYTES("y")), 1);
+    NODE_UNREF(&next);
 }
 END_TEST
 
@@ -547,6 +571,7 @@ int main(void)
     tcase_add_test(t, retry_policy_of_a_virtual_host);
     tcase_add_test(t, refusals_name_the_field);
     tcase_add_test(t, refused_configurations);
+    tcase_add_test(t, virtual_hosts_of_one_name);
     tcase_add_test(t, hostile_bytes);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
