@@ -34,7 +34,7 @@ static bool set_path(struct route *r, enum route_path_kind kind, upb_StringView 
 static bool separated_prefix(struct route *r, upb_StringView text, struct error *err)
 {
     struct bytes p = upb_bytes(text);
-    if (p.len < 2 || p.data[0] != '/' || p.data[p.len - 1] == '/' || bytes_find_char(p, '?') >= 0 ||
+    if (p.len < 2 || p.data[p.len - 1] == '/' || bytes_find_char(p, '?') >= 0 ||
         bytes_find_char(p, '#') >= 0)
         return error_set(err,
                          "path_separated_prefix: value does not match regex pattern "

@@ -32,6 +32,11 @@ def test_path_separated_prefix(start):
         "0", "0", "0", "0", "none", "none"]
 
 
+def test_path_separated_prefix_without_a_slash_matches_nothing(start):
+    proxy = table(start, {"path_separated_prefix": "ab"}, {"prefix": "/ab"})
+    assert answers(proxy, "/ab", "/ab/c", "/a") == ["1", "1", "none"]
+
+
 def test_safe_regex_matches_the_whole_path(start):
     proxy = table(start, {"safe_regex": {"regex": "/b[io]t+"}})
     assert answers(proxy, "/bit", "/bottt", "/bit?q=/no", "/bits", "/x/bit") == [

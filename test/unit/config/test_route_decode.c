@@ -89,6 +89,8 @@ START_TEST(matches)
     ck_assert(r->path_kind == ROUTE_PATH_EXACT && !r->case_sensitive);
     r = route_of("{match: {path_separated_prefix: /a/b}, route: {cluster: c}}");
     ck_assert(r->path_kind == ROUTE_PATH_SEPARATED_PREFIX);
+    r = route_of("{match: {path_separated_prefix: ab}, route: {cluster: c}}");
+    ck_assert(bytes_eq_str(r->path, "ab"));
     r = route_of("{match: {safe_regex: {regex: \"/[a-z]+\"}}, route: {cluster: c}}");
     ck_assert(r->path_kind == ROUTE_PATH_REGEX && r->extras->path_regex);
     r = route_of(
