@@ -404,7 +404,7 @@ static bool redirect_path(const envoy_config_route_v3_RedirectAction *m, struct 
         d->path = arena_dup(r->node.arena, upb_bytes(RD(path_redirect)(m)));
         return true;
     case RD(path_rewrite_specifier_prefix_rewrite):
-        d->has_prefix_rewrite = true;
+        d->has_prefix_rewrite = RD(prefix_rewrite)(m).size > 0; /* an empty one is none */
         d->prefix_rewrite = arena_dup(r->node.arena, upb_bytes(RD(prefix_rewrite)(m)));
         return true;
     case RD(path_rewrite_specifier_regex_rewrite):

@@ -75,6 +75,7 @@ REDIRECTS = {
     "path": ({"path_redirect": "/new"}, "http://a.test/new?q=1", 301),
     "path with query": ({"path_redirect": "/new?x=2"}, "http://a.test/new?x=2", 301),
     "prefix": ({"prefix_rewrite": "/z"}, "http://a.test/z/b?q=1", 301),
+    "no prefix": ({"prefix_rewrite": ""}, "http://a.test/a/b?q=1", 301),
     "regex": ({"regex_rewrite": {"pattern": {"regex": "^/a/(.*)$"}, "substitution": "/\\1/a"}},
               "http://a.test/b/a?q=1", 301),
     "https": ({"https_redirect": True}, "https://a.test/a/b?q=1", 301),

@@ -206,8 +206,10 @@ START_TEST(redirects)
             ->redirect;
     ck_assert(d->status == 301 && d->port == 8443 && d->https && d->strip_query);
     ck_assert(bytes_eq_str(d->host, "h") && bytes_eq_str(d->path, "/p?q"));
-    d = route_of("{" MATCH "redirect: {scheme_redirect: ftp, prefix_rewrite: \"\"}}")->redirect;
+    d = route_of("{" MATCH "redirect: {scheme_redirect: ftp, prefix_rewrite: z}}")->redirect;
     ck_assert(bytes_eq_str(d->scheme, "ftp") && d->has_prefix_rewrite && !d->https);
+    d = route_of("{" MATCH "redirect: {prefix_rewrite: \"\"}}")->redirect;
+    ck_assert(!d->has_prefix_rewrite); /* as in Envoy */
     d = route_of("{" MATCH "redirect: {regex_rewrite: {pattern: {regex: a}, substitution: b}}}")
             ->redirect;
     ck_assert_ptr_nonnull(d->regex_rewrite.regex);
