@@ -5,6 +5,10 @@ from harness import Reply, bootstrap, cluster, direct, http_listener, route, wai
 from harness.config import file_log
 
 
+INTERNAL = {"use_remote_address": True, "internal_address_config": {
+    "cidr_ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]}}
+
+
 def held(origin):
     origin.reply = Reply(never=True)
 
@@ -147,10 +151,28 @@ def test_max_connection_duration_drains_the_connection(start):
 def test_internal_request_may_set_its_timeout(start, origin, header):
     held(origin)
     proxy = start(bootstrap([http_listener(
-        routes=[route("/", "one")], use_remote_address=True,
-        internal_address_config={"cidr_ranges": [
-            {"address_prefix": "127.0.0.0", "prefix_len": 8}]})], [cluster("one", origin)]))
+        routes=[route("/", "one")], **INTERNAL)], [cluster("one", origin)]))
     assert proxy.get("/", headers={header: "200"}).status == 504
+
+
+TIMEOUTS = [("+900", "900"), ("9223372036854775807", "9223372036854775807"),
+            ("9223372036854775808", None), ("18446744073709551615", None), ("-5", None),
+            ("5 1", None)]
+
+
+@pytest.mark.parametrize("said, obeyed", TIMEOUTS)
+@pytest.mark.parametrize("header", ["x-envoy-upstream-rq-timeout-ms",
+                                    "x-envoy-upstream-rq-per-try-timeout-ms"])
+def test_how_the_number_of_a_timeout_is_read(start, origin, header, said, obeyed):
+    """What cannot be read leaves the route's. What is longer for a try than the whole is none."""
+    whole = "3000"
+    proxy = start(bootstrap([http_listener(
+        routes=[route("/", "one", timeout="3s")], **INTERNAL)], [cluster("one", origin)]))
+    proxy.get("/", headers={header: said})
+    if obeyed is None or (len(obeyed) > 4 and "per-try" in header):
+        obeyed = whole
+    assert origin.last.header("x-envoy-expected-rq-timeout-ms") == obeyed
+    assert origin.last.header(header) is None
 
 
 def lasting(start, tmp_path, *targets, duration="0.3s", retry_on=None, **fields):

@@ -321,6 +321,12 @@ void headers_join_lines(struct headers *h)
     }
 }
 
+bool header_number(struct bytes value, uint64_t *n)
+{
+    value = bytes_trim(value);
+    return bytes_to_u64(value.len > 1 && value.data[0] == '+' ? bytes_skip(value, 1) : value, n);
+}
+
 bool headers_values(const void *headers, struct bytes lower_name, uint32_t *at, struct bytes *value)
 {
     const struct headers *h = headers;

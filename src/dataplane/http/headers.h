@@ -125,6 +125,8 @@ static inline void headers_set_id(struct headers *h, enum header_id id, struct b
     else
         headers_add_id(h, id, value);
 }
+/* A number as Envoy reads one that steers it: blanks around it and a plus sign are taken. */
+MUST_CHECK bool header_number(struct bytes value, uint64_t *n);
 /* Returns the number removed. */
 unsigned headers_remove(struct headers *h, struct bytes lower_name);
 unsigned headers_remove_key(struct headers *h, struct header_key k);

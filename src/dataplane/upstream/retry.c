@@ -21,8 +21,8 @@ bool retry_init(struct retry *r, const struct retry_policy *policy, const struct
         wanted = header_matcher_match(&p->request_headers[i], headers_values, request);
     if (!wanted || !r->on)
         return false;
-    if (bytes_to_u64(headers_get(request, HEADER_X_ENVOY_MAX_RETRIES), &max))
-        r->left = max < UINT32_MAX ? (uint32_t)max : UINT32_MAX;
+    if (header_number(headers_get(request, HEADER_X_ENVOY_MAX_RETRIES), &max))
+        r->left = (uint32_t)max; /* as in Envoy: 2^32 are none */
     r->codes = headers_get(request, HEADER_X_ENVOY_RETRIABLE_STATUS_CODES);
     r->names = headers_get(request, HEADER_X_ENVOY_RETRIABLE_HEADER_NAMES);
     return true;
@@ -59,7 +59,7 @@ static bool listed_code(const struct retry *r, unsigned status)
             return true;
     }
     while (rest.data) {
-        if (bytes_to_u64(bytes_trim(bytes_split(&rest, ',')), &code) && code == status)
+        if (header_number(bytes_split(&rest, ','), &code) && code == status)
             return true;
     }
     return false;
@@ -130,7 +130,7 @@ static bool asked_wait(const struct retry *r, const struct retry_reset_header *h
     uint64_t s, now_s = h->timestamp ? wall_ns / NS_PER_S : 0;
     struct bytes value;
     uint32_t from = 0;
-    if (!headers_values(response, h->name, &from, &value) || !bytes_to_u64(value, &s))
+    if (!headers_values(response, h->name, &from, &value) || !header_number(value, &s))
         return false;
     if (s < now_s || s - now_s > r->policy->reset_max_ms / 1000)
         return false;

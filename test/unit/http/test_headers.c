@@ -188,6 +188,19 @@ START_TEST(test_status_is_three_digits)
 }
 END_TEST
 
+START_TEST(test_numbers_that_steer)
+{
+    static const char *const none[] = {"", " ", "+", "++1", "+ 1", "-1", "1x", "1 2", "0x1"};
+    uint64_t n = 7;
+    for (size_t i = 0; i < ARRAY_SIZE(none); i++)
+        ck_assert_msg(!header_number(bytes_of(none[i]), &n) && n == 7, "%s", none[i]);
+    ck_assert(!header_number(BYTES_NONE, &n));
+    ck_assert(header_number(BYTES("0"), &n) && n == 0);
+    ck_assert(header_number(BYTES("\t +42 "), &n) && n == 42);
+    ck_assert(header_number(BYTES("18446744073709551615"), &n) && n == UINT64_MAX);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("headers");
@@ -199,6 +212,7 @@ int main(void)
     tcase_add_test(t, test_late_pseudo_headers);
     tcase_add_test(t, test_known_lists_are_joined);
     tcase_add_test(t, test_status_is_three_digits);
+    tcase_add_test(t, test_numbers_that_steer);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

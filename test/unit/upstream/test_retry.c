@@ -161,6 +161,12 @@ START_TEST(test_request_headers)
     headers_set_id(&request, HEADER_X_ENVOY_MAX_RETRIES, BYTES("18446744073709551615"));
     ck_assert(retry_init(&r, &p, &request));
     ck_assert_uint_eq(r.left, UINT32_MAX);
+    headers_set_id(&request, HEADER_X_ENVOY_MAX_RETRIES, BYTES("4294967296")); /* as in Envoy */
+    ck_assert(retry_init(&r, &p, &request));
+    ck_assert_uint_eq(r.left, 0);
+    headers_set_id(&request, HEADER_X_ENVOY_MAX_RETRIES, BYTES(" +5"));
+    ck_assert(retry_init(&r, &p, &request));
+    ck_assert_uint_eq(r.left, 5);
 }
 END_TEST
 
@@ -206,17 +212,10 @@ struct reset {
 };
 
 static const struct reset resets[] = {
-    {"2", NULL, 2000},
-    {"300", NULL, 300000},
-    {"301", NULL, 0},
-    {"0", NULL, 0},
-    {"x", "1005", 5000},
-    {NULL, "1005", 5000},
-    {NULL, "999", 0},
-    {NULL, "1000", 0},
-    {"301", "1007", 7000},
-    {"3", "1007", 3000},
-    {"18446744073709551615", NULL, 0},
+    {"2", NULL, 2000},     {"300", NULL, 300000}, {"301", NULL, 0},
+    {"0", NULL, 0},        {"+3", NULL, 3000},    {"x", "1005", 5000},
+    {NULL, "1005", 5000},  {NULL, "999", 0},      {NULL, "1000", 0},
+    {"301", "1007", 7000}, {"3", "1007", 3000},   {"18446744073709551615", NULL, 0},
 };
 
 START_TEST(test_reset_headers)

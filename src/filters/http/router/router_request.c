@@ -119,16 +119,7 @@ void router_rewrite_for_host(struct router *r, struct arena *arena, const struct
 static bool header_ms(struct headers *h, enum header_id id, uint64_t *ms)
 {
     struct bytes value = headers_get(h, id);
-    return value.data && bytes_to_u64(value, ms);
-}
-
-/* What Envoy takes for the digits of a grpc-timeout: blanks and a plus sign before them, too. */
-static bool grpc_digits(struct bytes v, uint64_t *n)
-{
-    v = bytes_trim(v);
-    if (v.len > 1 && v.data[0] == '+')
-        v = bytes_skip(v, 1);
-    return bytes_to_u64(v, n) && *n <= 99999999;
+    return value.data && header_number(value, ms) && *ms <= INT64_MAX;
 }
 
 /* "100m": a number of at most eight digits and a unit; rounded up to milliseconds. In nanoseconds
@@ -142,7 +133,7 @@ static bool grpc_timeout(const struct headers *h, uint64_t *ms)
                  {'m', 1, 1},       {'u', 1, 1000},  {'n', 1, 1000000}};
     struct bytes v = headers_get(h, HEADER_GRPC_TIMEOUT);
     uint64_t n;
-    if (v.len < 2 || !grpc_digits(bytes_first(v, v.len - 1), &n))
+    if (v.len < 2 || !header_number(bytes_first(v, v.len - 1), &n) || n > 99999999)
         return false;
     for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
         if (units[i].unit == v.data[v.len - 1]) {
