@@ -53,7 +53,7 @@ def test_ignore_port_in_host_matching(start):
     proxy = start(bootstrap([http_listener(
         vhosts=[vhost("a", ["a.test"], direct(200, "a"))],
         route_config={"ignore_port_in_host_matching": True})]))
-    for host in ["a.test", "a.test:80", "a.test:12345"]:
+    for host in ["a.test", "a.test:80", "a.test:12345", "a.test:"]:
         assert proxy.get("/", host=host).text == "a"
 
 
@@ -64,6 +64,13 @@ def test_strip_any_host_port(start, origin):
         [cluster("one", origin)]))
     assert proxy.get("/", host="a.test:99").text == "origin"
     assert origin.last.header("host") == "a.test"
+
+
+def test_strip_any_host_port_wants_a_number(start):
+    proxy = start(bootstrap([http_listener(vhosts=[
+        vhost("a", ["a.test"], direct(200, "a")), vhost("any", ["*"], direct(200, "any"))],
+        strip_any_host_port=True)]))
+    assert [proxy.get("/", host=f"a.test:{port}").text for port in ["", "99999"]] == ["any", "a"]
 
 
 def test_absolute_form_chooses_by_its_authority(proxy):

@@ -35,9 +35,9 @@ static void normalize_host(struct stream *s)
     size_t end = port_at(host);
     struct bytes name = bytes_first(host, end), port = bytes_skip(host, end);
     uint64_t number = 0;
-    bool matches = port.len > 1 && bytes_to_u64(bytes_skip(port, 1), &number) &&
-                   number == connection_local(s->conn->connection)->port;
-    if (m->strip_any_host_port || (m->strip_matching_host_port && matches))
+    bool is_number = header_number(bytes_skip(port, 1), &number) && number <= UINT32_MAX;
+    bool matches = is_number && number == connection_local(s->conn->connection)->port;
+    if (m->strip_any_host_port ? is_number : m->strip_matching_host_port && matches)
         port = BYTES_NONE;
     if (m->strip_trailing_host_dot && name.len > 1 && name.data[name.len - 1] == '.')
         name.len--;

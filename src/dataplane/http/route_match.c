@@ -73,16 +73,12 @@ static struct bytes lower_case(const struct headers *h, struct bytes b)
     return bytes_from(copy, b.len);
 }
 
-/* The host without its port, keeping an IPv6 literal's brackets. */
+/* The host without what follows its last colon, keeping an IPv6 literal's brackets. */
 static struct bytes strip_port(struct bytes host)
 {
     ptrdiff_t colon = bytes_rfind_char(host, ':');
-    if (colon < 0 || bytes_rfind_char(host, ']') > colon)
-        return host;
-    uint64_t port;
-    return bytes_to_u64(bytes_skip(host, (size_t)colon + 1), &port)
-               ? bytes_first(host, (size_t)colon)
-               : host;
+    return colon < 0 || bytes_rfind_char(host, ']') > colon ? host
+                                                            : bytes_first(host, (size_t)colon);
 }
 
 static struct request_view view_of(const struct route_query *q)
