@@ -51,6 +51,19 @@ def test_weight_0_gets_nothing(start, origins):
     assert counts(proxy, 50) == {"two": 50}
 
 
+@pytest.mark.parametrize("values, obeyed", [
+    (["0"], True), (["+0"], True), (["0x"], False), (["0", "0"], False)])
+def test_a_header_may_choose_the_weighted_cluster(start, origins, values, obeyed):
+    """One header with a number; otherwise chance."""
+    one, two = origins("one", "two")
+    made = {**weighted(one=1, two=3), "header_name": "x-pick"}
+    proxy = start(bootstrap([http_listener(routes=[route("/", weighted_clusters=made)])],
+                            [cluster("one", one), cluster("two", two)]))
+    with proxy.client() as client:
+        got = {client.get("/", headers=[("x-pick", v) for v in values]).text for _ in range(40)}
+    assert got == ({"one"} if obeyed else {"one", "two"})
+
+
 def test_weighted_cluster_has_its_own_headers_and_host(start, origins):
     one, = origins("one")
     one.reply = Reply(headers=[("x-drop", "1")])

@@ -103,11 +103,11 @@ static const struct weighted_cluster *pick_weight(const struct weighted_clusters
                                                   const struct route_query *q)
 {
     uint64_t value = q->random, chosen;
-    if (w->header.len) {
-        struct bytes text = headers_get_name(q->headers, w->header);
-        if (text.data && bytes_to_u64(text, &chosen))
-            value = chosen;
-    }
+    struct bytes text, other;
+    uint32_t at = 0;
+    if (w->header.len && headers_values(q->headers, w->header, &at, &text) &&
+        !headers_values(q->headers, w->header, &at, &other) && header_number(text, &chosen))
+        value = chosen;
     value %= w->total_weight;
     for (uint32_t i = 0; i < w->n; i++) {
         if (value < w->list[i].weight)
