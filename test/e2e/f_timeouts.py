@@ -2,7 +2,7 @@
 import pytest
 
 from harness import Reply, bootstrap, cluster, direct, http_listener, route, wait_for
-from harness.config import file_log
+from harness.config import file_log, router_filter
 
 
 INTERNAL = {"use_remote_address": True, "internal_address_config": {
@@ -173,6 +173,20 @@ def test_how_the_number_of_a_timeout_is_read(start, origin, header, said, obeyed
         obeyed = whole
     assert origin.last.header("x-envoy-expected-rq-timeout-ms") == obeyed
     assert origin.last.header(header) is None
+
+
+@pytest.mark.parametrize("expected, timeout", [("700", "700"), ("x", "3000"), (None, "500")])
+def test_the_timeout_that_another_proxy_expects(start, origin, expected, timeout):
+    """Where it is said, even badly, the client's own is neither read nor removed."""
+    filters = [router_filter(respect_expected_rq_timeout=True)]
+    proxy = start(bootstrap([http_listener(
+        routes=[route("/", "one", timeout="3s")], filters=filters, **INTERNAL)],
+        [cluster("one", origin)]))
+    own = "x-envoy-upstream-rq-timeout-ms"
+    said = {} if expected is None else {"x-envoy-expected-rq-timeout-ms": expected}
+    proxy.get("/", headers={own: "500", **said})
+    assert origin.last.header("x-envoy-expected-rq-timeout-ms") == timeout
+    assert origin.last.header(own) == (None if expected is None else "500")
 
 
 def lasting(start, tmp_path, *targets, duration="0.3s", retry_on=None, **fields):

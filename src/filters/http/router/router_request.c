@@ -258,24 +258,33 @@ static void set_hedge(struct router *r)
         r->hedge = false;
 }
 
-/* The client's own wish counts only where the connection manager has left it (internal requests).
- * A route with max_stream_duration has no other timeout of its own. */
-static void set_timeout(struct router *r)
+/* The client's own wish, where the connection manager has left it (internal requests). Where the
+ * word of a proxy before this one counts, it does alone, and the client's is left as it is. */
+static void obey_timeout_header(struct router *r)
 {
     struct headers *h = &r->stream->request_headers;
     uint64_t ms;
+    enum header_id id = HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS;
+    if (r->config->respect_expected_rq_timeout &&
+        headers_has(h, HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS))
+        id = HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS;
+    if (LIKELY(!headers_has(h, id)))
+        return;
+    if (header_ms(h, id, &ms))
+        r->timeout_ms = ms;
+    if (id == HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS)
+        headers_remove_id(h, id);
+}
+
+/* A route with max_stream_duration has no other timeout of its own. */
+static void set_timeout(struct router *r)
+{
+    struct headers *h = &r->stream->request_headers;
     const struct route_extras *x = r->stream->route.route->extras;
     r->timeout_ms = x->has_duration ? 0 : r->action->timeout_ms;
     if (x->has_old_grpc_max && !x->has_duration && stream_is_grpc(r->stream))
         r->timeout_ms = old_grpc_timeout(x, h);
-    if (r->config->respect_expected_rq_timeout &&
-        header_ms(h, HEADER_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, &ms)) {
-        r->timeout_ms = ms;
-    } else if (header_ms(h, HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS, &ms)) {
-        r->timeout_ms = ms;
-    }
-    if (headers_has(h, HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS))
-        headers_remove_id(h, HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS);
+    obey_timeout_header(r);
     set_per_try(r);
     set_hedge(r);
     router_tell_timeout(r, r->stream->arena, 0);
