@@ -5,7 +5,7 @@ import re
 import pytest
 
 from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, route, vhost)
-from harness.config import add_header
+from harness.config import add_header, router_filter
 from harness.proxy import run_once
 
 
@@ -229,3 +229,43 @@ def test_repeated_headers_of_known_names_become_one_line(start, origin):
             origin.reply = Reply(headers=[(name, "1"), ("x-b", "2"), (name, ""), (name, "3")])
             apart = name in JOINED["response, apart"]
             assert client.get("/").all(name) == (["1", "", "3"] if apart else ["1,3"]), name
+
+
+@pytest.fixture
+def passing(start, origin):
+    """A proxy that leaves the headers of an internal client and of the origin as they are."""
+    return start(bootstrap([http_listener(
+        routes=[route("/", "one")], filters=[router_filter(suppress_envoy_headers=True)],
+        server_header_transformation="PASS_THROUGH", use_remote_address=True,
+        internal_address_config={"cidr_ranges": [
+            {"address_prefix": "127.0.0.0", "prefix_len": 8}]})], [cluster("one", origin)]))
+
+
+def test_repeated_headers_between_proxies_become_one_line(passing, origin):
+    timeouts = ["x-envoy-expected-rq-timeout-ms", "x-envoy-upstream-rq-timeout-ms"]
+    answered = ["server", "x-envoy-upstream-service-time"]
+    origin.reply = Reply(headers=[(name, value) for value in "12" for name in answered])
+    answer = passing.get("/", headers=[(name, value) for value in "12" for name in timeouts])
+    assert [answer.all(name) for name in answered] == [["1,2"], ["1,2"]]
+    assert [origin.last.all(name) for name in timeouts] == [["1,2"], []]  # no timeout of 1 ms
+
+
+@difference("Headers that only Envoy's tracing and a few of its filters know are like any other here.",
+            envoy="joins repeated lines of them", xylem="leaves them apart")
+@pytest.mark.parametrize("name", ["authentication", "x-envoy-force-trace", "x-envoy-ip-tags",
+                                  "x-envoy-original-url"])
+def test_repeated_headers_of_names_that_only_envoy_knows(passing, origin, kind, name):
+    passing.get("/", headers=[(name, "1"), (name, "2")])
+    assert origin.last.all(name) == (["1,2"] if kind == "envoy" else ["1", "2"])
+
+
+@difference("Rare wishes of an internal client, each for one request: another status of a timeout, "
+            "statistics by another name, a bound of the whole stream.",
+            envoy="obeys the header and takes it away",
+            xylem="lets it pass to the origin; max_stream_duration and stat_prefix are the route's")
+@pytest.mark.parametrize("name", [
+    "x-envoy-upstream-rq-timeout-alt-response", "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-stream-duration-ms"])
+def test_wishes_that_only_envoy_knows(passing, origin, kind, name):
+    passing.get("/", headers={name: "9000"})
+    assert origin.last.all(name) == ([] if kind == "envoy" else ["9000"])

@@ -159,6 +159,9 @@ START_TEST(test_known_lists_are_joined)
     check_joined(HEADER_METHOD, "accept", true);
     check_joined(HEADER_METHOD, "x-forwarded-client-cert", true);
     check_joined(HEADER_METHOD, "cdn-loop", true);
+    check_joined(HEADER_METHOD, "x-envoy-upstream-rq-timeout-ms", true);
+    check_joined(HEADER_STATUS, "server", true);
+    check_joined(HEADER_METHOD, "server", false);
     check_joined(HEADER_STATUS, "accept", false);
     check_joined(HEADER_STATUS, "vary", true);
     check_joined(HEADER_METHOD, "vary", false);
