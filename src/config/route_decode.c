@@ -468,6 +468,23 @@ static bool config_vhosts(struct route_decode_context *ctx, struct bytes wire, u
     return true;
 }
 
+/* "host" is ":authority", as everywhere in Envoy. A request without a method could not be sent. */
+static bool take_internal_only(upb_StringView const *names, size_t n, struct route_config *rc,
+                               struct error *err)
+{
+    struct arena *a = rc->node.arena;
+    rc->internal_only_headers = ARENA_ARRAY(a, struct bytes, n);
+    rc->n_internal_only_headers = (unsigned)n;
+    for (size_t i = 0; i < n; i++) {
+        struct bytes name = upb_lower(names[i], a);
+        if (bytes_eq_str(name, ":method"))
+            return error_set(err, "internal_only_headers[%zu]: :method is needed by each request",
+                             i);
+        rc->internal_only_headers[i] = bytes_eq_str(name, "host") ? BYTES(":authority") : name;
+    }
+    return true;
+}
+
 /* The protocol of virtual hosts is delta alone, and theirs are names that requests make up. */
 static bool take_vhds(struct route_decode_context *ctx, struct bytes wire, struct route_config *rc,
                       struct error *err)
@@ -507,10 +524,8 @@ static bool config_fields(struct route_decode_context *ctx, struct bytes wire,
         rc->max_direct_response_body = UINT32_MAX;
     ctx->max_direct_response_body = rc->max_direct_response_body;
     upb_StringView const *internal = RC(internal_only_headers)(m, &n);
-    rc->internal_only_headers = ARENA_ARRAY(a, struct bytes, n);
-    rc->n_internal_only_headers = (unsigned)n;
-    for (size_t i = 0; i < n; i++)
-        rc->internal_only_headers[i] = upb_lower(internal[i], a);
+    if (!take_internal_only(internal, n, rc, err))
+        return false;
     if (RC(vhds)(m) && !take_vhds(ctx, wire, rc, err))
         return error_prefix(err, "vhds.config_source: ");
     if (RC(cluster_specifier_plugins)(m, &n) && n)

@@ -1,9 +1,11 @@
 """Who is calling, who answers: x-forwarded-*, x-request-id, server, timing headers."""
+import json
 import re
 
 import pytest
 
-from harness import Reply, bootstrap, cluster, direct, http_listener, route
+from harness import Reply, bootstrap, cluster, difference, direct, http_listener, route
+from harness.proxy import run_once
 
 LOOPBACK = {"cidr_ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]}
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]4?[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
@@ -201,6 +203,29 @@ def test_internal_headers_do_not_pass_from_outside(through, origin):
         assert origin.last.header(name) is None, name
     assert origin.last.header("x-envoy-expected-rq-timeout-ms") == "15000"
     assert origin.last.header("x-envoy-external-address") == "8.8.8.8"
+
+
+INTERNAL_ONLY = {"x-a": "x-a", "X-A": "x-a", "host": "host", ":authority": "host"}
+
+
+@pytest.mark.parametrize("fields, passes", [
+    ({}, False), ({"internal_address_config": LOOPBACK}, True)], ids=["external", "internal"])
+@pytest.mark.parametrize("name", INTERNAL_ONLY)
+def test_headers_that_only_internal_clients_may_send(through, origin, name, fields, passes):
+    through(use_remote_address=True, route_config={"internal_only_headers": [name]}, **fields).get(
+        "/", headers={"x-a": "1"})
+    assert (origin.last.header(INTERNAL_ONLY[name]) is not None) == passes
+
+
+@difference("A method that is taken away leaves a request that cannot be sent.",
+            envoy="takes the resource, and answers each such request with 503",
+            xylem="refuses it with the path of the field")
+def test_the_method_is_not_for_internal_clients_only(kind, tmp_path):
+    (tmp_path / "b.yaml").write_text(json.dumps(bootstrap([http_listener(
+        routes=[direct(200)], route_config={"internal_only_headers": [":method"]})])))
+    code, out, err = run_once(kind, ["-c", "b.yaml", "--mode", "validate"], tmp_path)
+    assert code == (0 if kind == "envoy" else 1), out + err
+    assert kind == "envoy" or "internal_only_headers[0]: :method" in out + err
 
 
 def test_upstream_service_time_is_a_number(through):

@@ -455,6 +455,7 @@ END_TEST
     "{name: r, virtual_hosts: [{name: a, domains: " first "}, {name: b, domains: " second "}]}"
 
 static const char *const refused_configs[][2] = {
+    {"{name: r, internal_only_headers: [a, ':Method']}", "internal_only_headers[1]: :method is"},
     {"{name: r, vhds: {}}", "vhds.config_source: value is required"},
     {"{name: r, virtual_hosts: [{domains: ['*']}]}", "virtual_hosts[0].name: value length"},
     {"{name: r, virtual_hosts: [{name: a, domains: [x, '']}]}",
