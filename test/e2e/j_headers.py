@@ -98,6 +98,7 @@ FORMATS = {
     "%UPSTREAM_CLUSTER%": r"one",
     "%ROUTE_NAME%": r"named",
     "%START_TIME(%Y)%": r"20\d\d",
+    "%UPSTREAM_REQUEST_ATTEMPT_COUNT%": r"1",
     "100%%": r"100%",
     "a %REQ(X-In)% b": r"a in b",
 }

@@ -3,9 +3,15 @@
 #include "dataplane/http/format.h"
 #include "dataplane/http/stream_internal.h"
 
-static struct bytes value_of(const struct header_addition *add, struct stream *s)
+/* A request that is written for its first attempt counts it already. */
+static struct bytes value_of(const struct header_addition *add, struct stream *s, bool request)
 {
-    return add->literal ? add->text : format_stream(&add->value, s);
+    if (add->literal)
+        return add->text;
+    s->info.attempts += request;
+    struct bytes value = format_stream(&add->value, s);
+    s->info.attempts -= request;
+    return value;
 }
 
 /* What becomes of one addition; name NULL: nothing. Names of a configuration are no pseudo headers
@@ -19,7 +25,8 @@ struct decided {
 static struct decided decide(const struct header_addition *add, struct stream *s,
                              const struct headers *h)
 {
-    struct decided d = {add->key, value_of(add, s), false}, nothing = {.overwrites = false};
+    struct bytes value = value_of(add, s, h == &s->request_headers);
+    struct decided d = {add->key, value, false}, nothing = {.overwrites = false};
     if (d.value.len == 0 && !add->keep_empty_value)
         return nothing;
     switch (add->action) {
