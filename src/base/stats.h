@@ -23,7 +23,8 @@ enum stat_kind {
     STAT_GAUGE,     /* signed sum over threads */
     STAT_HISTOGRAM, /* milliseconds unless the name says otherwise */
     STAT_TEXT,
-    STAT_CODES, /* counters upstream_rq_<code> and upstream_rq_<N>xx: name is the stem */
+    STAT_CODES, /* counters upstream_rq_<code>, _<N>xx and, of 600 and more, _unknown: name is the
+                 * stem */
     STAT_MARK,  /* never printed: others may be printed only after it was written */
 };
 

@@ -118,6 +118,7 @@ uint64_t stat_histogram_below(const struct stat_histogram *h, double bound)
     return n;
 }
 
+/* counts[0]: of all codes that are none of HTTP's. */
 static void sum_codes(const struct stat_scope *s, unsigned id, uint64_t counts[CODE_SLOTS])
 {
     memset(counts, 0, CODE_SLOTS * sizeof(counts[0]));
@@ -126,8 +127,7 @@ static void sum_codes(const struct stat_scope *s, unsigned id, uint64_t counts[C
         while (n) {
             for (unsigned i = 0; i < CODES_PER_NODE; i++) {
                 uint32_t code = atomic_load(&n->codes[i].code);
-                if (code && code < CODE_SLOTS)
-                    counts[code] += atomic_load(&n->codes[i].count);
+                counts[code < CODE_SLOTS ? code : 0] += atomic_load(&n->codes[i].count);
             }
             n = atomic_load(&n->next);
         }
@@ -146,6 +146,17 @@ static void visit_one(struct visit *v, struct stat_view *view, size_t prefix, co
     strbuf_add_str(&v->name, name);
     view->name = strbuf_bytes(&v->name);
     v->fn(v->ctx, view);
+}
+
+static void visit_unknown(struct visit *v, struct stat_view *view, size_t prefix, const char *stem,
+                          uint64_t count, uint64_t base)
+{
+    char name[128];
+    if (!count)
+        return;
+    snprintf(name, sizeof(name), "%sunknown", stem);
+    view->value = (int64_t)(count - base);
+    visit_one(v, view, prefix, name);
 }
 
 static void visit_codes(struct visit *v, struct stat_view *view, size_t prefix, const char *stem)
@@ -175,6 +186,7 @@ static void visit_codes(struct visit *v, struct stat_view *view, size_t prefix, 
         view->value = (int64_t)classes[c];
         visit_one(v, view, prefix, name);
     }
+    visit_unknown(v, view, prefix, stem, counts[0], base ? base[0] : 0);
 }
 
 /* What one thread wrote: main_thread.NAME, worker_N.NAME. */

@@ -39,6 +39,22 @@ def test_counts_of_one_request(proxy):
     assert seen == expected
 
 
+@pytest.mark.parametrize("status", [600, 999])
+def test_a_status_that_is_none_of_http(proxy, origin, status):
+    """No error of the host, and of no class."""
+    origin.reply = Reply(status)
+    with proxy.client() as client:
+        client.write_request()
+        proxy.wait_stat("cluster.one.upstream_rq_unknown", 1)
+    counts = r"^cluster\.one\.(external\.)?upstream_rq_(\dxx|\d{3}|unknown|completed)$"
+    assert proxy.stats().matching(counts) == {
+        "cluster.one.upstream_rq_completed": 1, "cluster.one.external.upstream_rq_completed": 1,
+        "cluster.one.upstream_rq_unknown": 1, "cluster.one.external.upstream_rq_unknown": 1}
+    clusters = proxy.admin("/clusters").text
+    assert "::rq_error::0\n" in clusters and "::rq_success::1\n" in clusters
+    assert "envoy_cluster_upstream_rq_unknown{" in proxy.admin("/stats/prometheus").text
+
+
 def test_bytes_are_counted(proxy):
     proxy.request("POST", "/", body=b"x" * 1000)
     proxy.wait_stat("http.ingress.downstream_cx_destroy", 1)

@@ -102,7 +102,7 @@ static void charge(struct async_call *c, unsigned status)
     struct host_use *u = c->host ? host_state_use(c->host) : NULL;
     unsigned slot = c->calls->worker->slot;
     if (u)
-        atomic_fetch_add_explicit(status >= 500 ? &u->rq_error : &u->rq_success, 1,
+        atomic_fetch_add_explicit(status >= 500 && status < 600 ? &u->rq_error : &u->rq_success, 1,
                                   memory_order_relaxed);
     stat_code(c->cluster->stats, slot, STAT_UPSTREAM_RQ, status);
     stat_code(c->cluster->stats, slot, STAT_INTERNAL_UPSTREAM_RQ, status);

@@ -80,10 +80,11 @@ START_TEST(codes_and_classes)
     stat_code(s, 1, ST_CODES, 204);
     stat_code(s, 1, ST_CODES, 503);
     stat_code(s, 1, ST_CODES, 0); /* no status: counts nowhere */
-    stat_code(s, 1, ST_CODES, 700);
+    stat_code(s, 1, ST_CODES, 600);
+    stat_code(s, 1, ST_CODES, 999);
     prints(store, true,
            "upstream_rq_200=3\nupstream_rq_204=1\nupstream_rq_503=1\n"
-           "upstream_rq_2xx=4\nupstream_rq_5xx=1\n");
+           "upstream_rq_2xx=4\nupstream_rq_5xx=1\nupstream_rq_unknown=2\n");
     for (unsigned code = 400; code < 460; code++) /* more than one node holds */
         stat_code(s, 2, ST_CODES, code);
     stat_code(s, 2, ST_CODES, 459);
@@ -105,16 +106,18 @@ START_TEST(reset_is_a_baseline)
     stat_add(s, 2, ST_ACTIVE, 3);
     stat_code(s, 2, ST_CODES, 200);
     stat_code(s, 2, ST_CODES, 404);
+    stat_code(s, 2, ST_CODES, 700);
     stat_reset_counters(store);
     prints(store, true,
            "c.rq_total=0\nc.rq_active=3\nc.upstream_rq_200=0\nc.upstream_rq_404=0\n"
-           "c.upstream_rq_2xx=0\nc.upstream_rq_4xx=0\n");
+           "c.upstream_rq_2xx=0\nc.upstream_rq_4xx=0\nc.upstream_rq_unknown=0\n");
     stat_inc(s, 1, ST_TOTAL);
     stat_code(s, 1, ST_CODES, 200);
     stat_code(s, 1, ST_CODES, 503);
     prints(store, true,
            "c.rq_total=1\nc.rq_active=3\nc.upstream_rq_200=1\nc.upstream_rq_404=0\n"
-           "c.upstream_rq_503=1\nc.upstream_rq_2xx=1\nc.upstream_rq_4xx=0\nc.upstream_rq_5xx=1\n");
+           "c.upstream_rq_503=1\nc.upstream_rq_2xx=1\nc.upstream_rq_4xx=0\nc.upstream_rq_5xx=1\n"
+           "c.upstream_rq_unknown=0\n");
     stat_reset_counters(store);
     struct stat_scope *later = stat_scope_get(store, BYTES("d"), &other_schema);
     stat_inc(later, 1, ST_TOTAL);

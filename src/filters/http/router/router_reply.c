@@ -31,7 +31,7 @@ void router_charge_code(struct router *r, unsigned status, struct host_state *ho
 {
     struct host_use *u = host ? host_state_use(host) : NULL;
     if (u)
-        atomic_fetch_add_explicit(status >= 500 ? &u->rq_error : &u->rq_success, 1,
+        atomic_fetch_add_explicit(status >= 500 && status < 600 ? &u->rq_error : &u->rq_success, 1,
                                   memory_order_relaxed);
     if (!r->config->dynamic_stats)
         return;
