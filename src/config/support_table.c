@@ -9,6 +9,11 @@ const struct support_row support_rows[] = {
     {NULL, SUPPORT_LIST, NULL, NULL},
 };
 
+const char *const support_places_without[] = {
+    "direct_response.body.watched_directory",
+    NULL,
+};
+
 const char *const support_extensions[] = {
     "envoy.extensions.access_loggers.file.v3.FileAccessLog",
     "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",

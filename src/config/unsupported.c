@@ -215,6 +215,16 @@ static void scan_unknown(struct scan *s, const upb_MessageDef *m, const upb_Mess
     strbuf_fini(&numbers);
 }
 
+static enum support support_here(const struct scan *s, const struct support_row *row)
+{
+    if (!row)
+        return SUPPORT_LIST;
+    for (size_t i = 0; row->support == SUPPORT_PART && support_places_without[i]; i++)
+        if (bytes_ends_with(strbuf_bytes(&s->path), bytes_of(support_places_without[i])))
+            return SUPPORT_LIST;
+    return row->support;
+}
+
 static bool scan_message(struct scan *s, const upb_MessageDef *m, const upb_Message *msg)
 {
     const struct support_row *rows = rows_of(bytes_of(upb_MessageDef_FullName(m)));
@@ -228,8 +238,8 @@ static bool scan_message(struct scan *s, const upb_MessageDef *m, const upb_Mess
     while (ok && upb_Message_Next(msg, m, NULL, &f, &v, &it)) {
         struct bytes name = bytes_of(upb_FieldDef_Name(f));
         const struct support_row *row = row_of_field(rows, name);
-        enum support support = row ? row->support : SUPPORT_LIST;
         size_t at = field_path_enter(&s->path, name);
+        enum support support = support_here(s, row);
         if (descriptors_field_deprecated(f))
             field_report_add(s->report, FIELD_DEPRECATED, strbuf_bytes(&s->path), "");
         if (support == SUPPORT_LIST || support == SUPPORT_REFUSE)

@@ -29,6 +29,9 @@ extern const struct support_row support_rows[];
 /* Full names of the messages that are known as extensions (inside an Any); ends with NULL. */
 extern const char *const support_extensions[];
 
+/* Where a field that is implemented in part is not: what its path ends with; ends with NULL. */
+extern const char *const support_places_without[];
+
 bool support_extension_known(struct bytes type_name);
 /* A field that no row names, or a message without rows: SUPPORT_LIST. */
 enum support support_of(struct bytes message, struct bytes field);

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, redirect, route,
-                     vhost)
+                     vhost, wait_for)
 from harness.proxy import run_once
 
 
@@ -155,6 +155,27 @@ def test_direct_response_from_a_file_and_bytes(start, tmp_path):
             "status": 200, "body": {"inline_bytes": "AAEC"}}}])]))
     assert proxy.get("/file").text == "from a file"
     assert proxy.get("/bytes").body == b"\x00\x01\x02"
+
+
+@difference("The body of a direct response is part of the resource, which is read once. "
+            "xylem.config.fields_ignored counts the field, /config_dump lists it.",
+            envoy="reads a file with watched_directory again when it is moved in place",
+            xylem="keeps what it has read")
+def test_direct_response_from_a_watched_file(start, tmp_path, kind):
+    file = tmp_path / "body"
+    file.write_text("first")
+    proxy = start(bootstrap([http_listener(routes=[{
+        "match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {
+            "filename": str(file), "watched_directory": {"path": str(tmp_path)}}}}])]))
+    assert proxy.get("/").text == "first"
+    (tmp_path / "new").write_text("second")
+    (tmp_path / "new").rename(file)
+    if kind == "envoy":
+        wait_for(lambda: proxy.get("/").text == "second", what="the new file")
+    else:
+        [entry] = proxy.config_dump()[-1]["value"]["ignored_fields"]
+        assert entry["fields"][0]["path"].endswith("direct_response.body.watched_directory")
+        assert proxy.get("/").text == "first"
 
 
 def test_direct_response_answers_a_post_before_its_body(start):

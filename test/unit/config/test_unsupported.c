@@ -105,6 +105,13 @@ START_TEST(fields)
                "tls_context: {}}, route: {cluster: c, internal_redirect_policy: {}}}]}]}",
                "virtual_hosts[0].routes[0].route.internal_redirect_policy",
                "virtual_hosts[0].routes[0].match.tls_context (another route would match)");
+    check_scan(ROUTES,
+               "{name: r, virtual_hosts: [{name: v, domains: [a], routes: [{match: {prefix: /}, "
+               "direct_response: {status: 200, body: {filename: /f, watched_directory: {path: /"
+               "}}}}]}]}",
+               "virtual_hosts[0].routes[0].direct_response.body.watched_directory (of secrets; not "
+               "of a direct response, where it is listed)",
+               "");
 }
 END_TEST
 
