@@ -6,13 +6,22 @@
 /* How often the policy is asked again for a host that was not tried yet, before a plain search. */
 enum { PICK_TRIES = 3, PRIORITIES_MAX = 129 };
 
-static const struct lb_policy_ops *policy_ops(const struct cluster *cluster)
+/* So many choices would find the least busy host all the same, drawing it many times. */
+static bool chooses_all(const struct cluster *cluster, const struct host_set *set)
+{
+    enum { CHOICES_OF_EACH = 16 };
+    return cluster->least_request_choices / CHOICES_OF_EACH >= set->n_hosts;
+}
+
+static const struct lb_policy_ops *policy_ops(const struct cluster *cluster,
+                                              const struct host_set *set)
 {
     switch (cluster->lb_policy) {
     case LB_ROUND_ROBIN:
         return &lb_round_robin;
     case LB_LEAST_REQUEST:
-        return cluster->least_request_scan ? &lb_full_scan : &lb_least_request;
+        return cluster->least_request_scan || chooses_all(cluster, set) ? &lb_full_scan
+                                                                        : &lb_least_request;
     case LB_RANDOM:
         return &lb_random;
     }
@@ -96,7 +105,7 @@ struct lb *lb_new(const struct cluster *cluster, const struct host_set *set,
                   struct random_source *random)
 {
     struct lb *lb = NEW(struct lb);
-    lb->ops = policy_ops(cluster);
+    lb->ops = policy_ops(cluster, set);
     lb->set = set;
     lb->random = random;
     lb->choices = cluster->least_request_choices < 2 ? 2 : cluster->least_request_choices;

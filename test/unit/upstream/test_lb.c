@@ -169,6 +169,23 @@ START_TEST(test_least_request_many_choices)
 }
 END_TEST
 
+/* A choice of each pick that is not bounded by the hosts would hold the worker up. */
+START_TEST(test_least_request_of_more_choices_than_hosts)
+{
+    struct world *w = world_new(LB_LEAST_REQUEST, 4, NULL);
+    unsigned count[4] = {0};
+    w->cluster.least_request_choices = UINT32_MAX;
+    build(w);
+    atomic_store(&w->uses[1].rq_active, 1);
+    atomic_store(&w->uses[2].rq_active, 7);
+    for (unsigned i = 0; i < 10000; i++)
+        count[pick(w)]++;
+    ck_assert_uint_eq(count[0] + count[3], 10000);
+    ck_assert_msg(abs((int)count[0] - 5000) < 400, "of two: %u", count[0]);
+    world_free(w);
+}
+END_TEST
+
 /* All hosts are compared; of those that are equally busy each comes as often. */
 START_TEST(test_least_request_full_scan)
 {
@@ -421,6 +438,7 @@ int main(void)
     tcase_add_test(t, test_random_uniform);
     tcase_add_test(t, test_least_request_two_choices);
     tcase_add_test(t, test_least_request_many_choices);
+    tcase_add_test(t, test_least_request_of_more_choices_than_hosts);
     tcase_add_test(t, test_least_request_full_scan);
     tcase_add_test(t, test_least_request_full_scan_ties);
     tcase_add_loop_test(t, test_least_request_weighted, 0, 2);
