@@ -14,9 +14,9 @@ void regex_list_fini(struct regex_list *l)
 }
 
 struct regex *regex_list_add(struct regex_list *l, struct arena *a, struct bytes pattern,
-                             struct error *err)
+                             uint32_t max_program_size, struct error *err)
 {
-    struct regex *re = regex_new(pattern, err);
+    struct regex *re = regex_new_limited(pattern, max_program_size, err);
     if (!re)
         return NULL;
     struct regex_node *n = ARENA_NEW(a, struct regex_node);
@@ -26,13 +26,23 @@ struct regex *regex_list_add(struct regex_list *l, struct arena *a, struct bytes
     return re;
 }
 
+/* A limit of its own takes the place of the default, a larger one too. */
+static uint32_t max_program_size(const envoy_type_matcher_v3_RegexMatcher *msg)
+{
+    const envoy_type_matcher_v3_RegexMatcher_GoogleRE2 *m =
+        envoy_type_matcher_v3_RegexMatcher_google_re2(msg);
+    const struct google_protobuf_UInt32Value *max =
+        m ? envoy_type_matcher_v3_RegexMatcher_GoogleRE2_max_program_size(m) : NULL;
+    return upb_u32(max, REGEX_PROGRAM_SIZE_DEFAULT);
+}
+
 bool regex_matcher_decode(const envoy_type_matcher_v3_RegexMatcher *msg, struct arena *a,
                           struct regex_list *regexes, const struct regex **out, struct error *err)
 {
     struct bytes pattern = upb_bytes(envoy_type_matcher_v3_RegexMatcher_regex(msg));
     if (pattern.len == 0)
         return error_set(err, "regex: expected a pattern of at least 1 character");
-    *out = regex_list_add(regexes, a, pattern, err);
+    *out = regex_list_add(regexes, a, pattern, max_program_size(msg), err);
     return *out || error_prefix(err, "regex: ");
 }
 

@@ -17,9 +17,9 @@ struct regex_list {
     } * first;
 };
 void regex_list_fini(struct regex_list *l);
-/* Compiles a pattern into the list; NULL and *err when RE2 refuses it. */
+/* Compiles a pattern into the list; NULL and *err when RE2 refuses it or its program is larger. */
 struct regex *regex_list_add(struct regex_list *l, struct arena *a, struct bytes pattern,
-                             struct error *err);
+                             uint32_t max_program_size, struct error *err);
 
 enum string_match { STRING_EXACT, STRING_PREFIX, STRING_SUFFIX, STRING_CONTAINS, STRING_REGEX };
 

@@ -1,7 +1,10 @@
 """Choosing a route inside a virtual host: every kind of match."""
+import json
+
 import pytest
 
 from harness import bootstrap, cluster, direct, http_listener, route
+from harness.proxy import run_once
 
 
 def table(start, *matches, **kw):
@@ -41,6 +44,24 @@ def test_safe_regex_matches_the_whole_path(start):
     proxy = table(start, {"safe_regex": {"regex": "/b[io]t+"}})
     assert answers(proxy, "/bit", "/bottt", "/bit?q=/no", "/bits", "/x/bit") == [
         "0", "0", "0", "none", "none"]
+
+
+def test_a_regex_may_have_a_limit_of_its_own(start):
+    """It takes the place of the default."""
+    def limited(regex, size):
+        return {"safe_regex": {"google_re2": {"max_program_size": size}, "regex": regex}}
+    proxy = table(start, limited("/a{200}|/b{300}", 600), {"prefix": "/"})
+    assert answers(proxy, "/" + "a" * 200, "/a") == ["0", "1"]
+
+
+@pytest.mark.parametrize("size, code", [(3, 1), (30, 0)])
+def test_a_regex_beyond_its_own_limit_is_refused(kind, tmp_path, size, code):
+    match = {"safe_regex": {"google_re2": {"max_program_size": size}, "regex": "/abcd"}}
+    (tmp_path / "b.yaml").write_text(json.dumps(bootstrap([http_listener(
+        routes=[direct(200, match=match)])])))
+    got, out, err = run_once(kind, ["-c", "b.yaml", "--mode", "validate"], tmp_path)
+    assert got == code, out + err
+    assert code == 0 or "max program size of 3" in out + err
 
 
 def test_case_sensitive_false(start):

@@ -136,8 +136,9 @@ static bool load_rule(struct tls_context *c, const struct tls_san_matcher *from,
     to->type = from->type;
     to->matcher = from->matcher;
     to->matcher.text = arena_dup(c->arena, from->matcher.text);
-    if (from->matcher.kind == STRING_REGEX &&
-        !(to->matcher.regex = regex_list_add(&c->regexes, c->arena, to->matcher.text, err)))
+    if (from->matcher.kind == STRING_REGEX && /* its decoder has measured it */
+        !(to->matcher.regex =
+              regex_list_add(&c->regexes, c->arena, to->matcher.text, REGEX_PROGRAM_SIZE_ANY, err)))
         return false;
     if (from->type == TLS_SAN_OTHER_NAME &&
         !(to->oid = OBJ_txt2obj(arena_str(c->arena, from->oid), 0)))

@@ -93,6 +93,9 @@ START_TEST(matches)
     ck_assert(bytes_eq_str(r->path, "ab"));
     r = route_of("{match: {safe_regex: {regex: \"/[a-z]+\"}}, route: {cluster: c}}");
     ck_assert(r->path_kind == ROUTE_PATH_REGEX && r->extras->path_regex);
+    r = route_of("{match: {safe_regex: {google_re2: {max_program_size: 600}, regex: "
+                 "\"a{200}b{300}\"}}, route: {cluster: c}}");
+    ck_assert_uint_gt(regex_program_size(r->extras->path_regex), 500);
     r = route_of(
         "{match: {prefix: /, grpc: {}, headers: [{name: a}, {name: b}], "
         "query_parameters: [{name: q}], runtime_fraction: {default_value: "
@@ -274,6 +277,8 @@ END_TEST
 static const char *const refused[][2] = {
     {"{route: {cluster: c}}", "match: value is required"},
     {"{match: {}, route: {cluster: c}}", "match.path_specifier: expected one of"},
+    {"{match: {safe_regex: {google_re2: {max_program_size: 3}, regex: abcd}}, route: {cluster: c}}",
+     "match.safe_regex.regex: regex 'abcd' RE2 program size of"},
     {"{match: {path_separated_prefix: /a/}, route: {cluster: c}}",
      "match.path_separated_prefix: value does not match"},
     {"{match: {safe_regex: {regex: \"(\"}}, route: {cluster: c}}", "match.safe_regex.regex: "},
