@@ -331,3 +331,13 @@ def test_direct_response_shows_nothing_of_the_kernel(kind, tmp_path, path):
     code, out, err = run_once(kind, ["-c", "bootstrap.yaml", "--mode", "validate"], tmp_path)
     assert code == 1
     assert f"Invalid path: {path}" in out + err
+
+
+@difference("A client reads no body behind these, so that it would read the next answer there.",
+            envoy="sends the body", xylem="sends none")
+@pytest.mark.parametrize("status", [204, 304])
+def test_direct_response_that_has_no_body(start, kind, status):
+    proxy = start(bootstrap([http_listener(routes=[direct(status, "text")])]))
+    with proxy.client() as client:
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert client.rest().endswith(b"\r\n\r\ntext" if kind == "envoy" else b"\r\n\r\n")

@@ -1,4 +1,5 @@
 """Adding and removing headers at four levels, append actions, formats."""
+import base64
 import json
 import re
 
@@ -6,6 +7,7 @@ import pytest
 
 from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, route, vhost)
 from harness.config import add_header, router_filter
+from harness.h2peer import H2Client, H2Origin
 from harness.proxy import run_once
 
 
@@ -270,3 +272,44 @@ def test_repeated_headers_of_names_that_only_envoy_knows(passing, origin, kind, 
 def test_wishes_that_only_envoy_knows(passing, origin, kind, name):
     passing.get("/", headers={name: "9000"})
     assert origin.last.all(name) == ([] if kind == "envoy" else ["9000"])
+
+
+@difference("A header may be given as bytes; what would end a line in them is a space.",
+            envoy="ignores raw_value", xylem="adds it")
+def test_raw_values_of_added_headers(start, origin, kind):
+    raw = {"key": "x-raw", "raw_value": base64.b64encode(b"a\r\nx-b: c").decode()}
+    proxy = start(bootstrap([http_listener(routes=[route(
+        "/", "one", request_headers_to_add=[{"header": raw}])])], [cluster("one", origin)]))
+    proxy.get("/")
+    assert origin.last.all("x-raw") == ([] if kind == "envoy" else ["a  x-b: c"])
+    assert origin.last.all("x-b") == []
+
+
+@difference("Bytes behind the length that an answer says would be read as the next answer.",
+            envoy="sends the whole body", xylem="sends what fits, and closes the connection")
+def test_an_added_length_that_is_too_small(start, origin, kind):
+    length = add_header("content-length", "2", "OVERWRITE_IF_EXISTS_OR_ADD")
+    proxy = start(bootstrap([http_listener(routes=[route(
+        "/", "one", response_headers_to_add=[length])])], [cluster("one", origin)]))
+    with proxy.client() as client:
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert client.rest().endswith(b"\r\n\r\n" + (b"origin" if kind == "envoy" else b"or"))
+
+
+HOP_BY_HOP = [("connection", "x-a"), ("keep-alive", "timeout=5"), ("te", "gzip"),
+              ("proxy-connection", "x"), ("transfer-encoding", "chunked"), ("upgrade", "foo")]
+
+
+@difference("HTTP/2 has no fields of one connection (RFC 9113, section 8.2.2).",
+            envoy="sends those that a route adds", xylem="leaves them out")
+def test_added_fields_of_a_connection_towards_http2(start, closing, kind):
+    origin = closing(H2Origin())
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one", request_headers_to_add=[
+        add_header(*field) for field in HOP_BY_HOP],
+        response_headers_to_add=[add_header("te", "gzip")])])], [cluster("one", origin, http={
+            "explicit_http_config": {"http2_protocol_options": {}}})]))
+    with H2Client(proxy.port()) as client:
+        answer = client.request()
+    names = {name for name, _ in HOP_BY_HOP}
+    assert {name for name, _ in origin.last.headers} & names == (names if kind == "envoy" else set())
+    assert answer.header("te") == ("gzip" if kind == "envoy" else None)

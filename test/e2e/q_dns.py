@@ -1,7 +1,7 @@
 """Clusters found by name."""
 import pytest
 
-from harness import Origin, bootstrap, cluster, http_listener, route
+from harness import Origin, bootstrap, cluster, difference, http_listener, route
 
 
 def named(port, *names):
@@ -60,3 +60,13 @@ def test_static_cluster_refuses_a_name(kind, tmp_path):
     code, out, err = run_once(kind, ["-c", str(path), "--mode", "validate"], tmp_path)
     assert code == 1
     assert "localhost" in out + err
+
+
+@difference("An address is no name: the family is that of look-ups.",
+            envoy="has no host of an IPv6 address with V4_ONLY", xylem="has it")
+def test_an_address_of_another_family(start, origin, kind):
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one")])],
+        [cluster("one", type="STRICT_DNS", dns_lookup_family="V4_ONLY",
+                 load_assignment=named(origin.port, "::1"))]))
+    assert proxy.stat("cluster.one.membership_total") == (0 if kind == "envoy" else 1)
