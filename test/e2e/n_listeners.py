@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from harness import (Client, Origin, bootstrap, cluster, direct, http_listener, route, wait_for)
-from harness.config import hcm, socket_address
+from harness.config import add_header, hcm, socket_address
 from harness.proxy import run_once
 
 
@@ -66,6 +66,25 @@ def test_ipv4_compat_takes_both_families(start):
     for target in [("127.0.0.1", proxy.port()), ("::1", proxy.port())]:
         with Client(target) as client:
             assert client.get("/").text == "both"
+
+
+@needs_ipv6
+def test_an_ipv4_client_of_an_ipv6_socket_has_its_ipv4_address(start, origin):
+    address = {"socket_address": {"address": "::", "port_value": 0, "ipv4_compat": True}}
+    shown = [add_header("seen", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% "
+                                "%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%")]
+    loopback = {"cidr_ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]}
+    manager = hcm(routes=[route("/", "one")], use_remote_address=True,
+                  internal_address_config=loopback, route_config={"response_headers_to_add": shown})
+    proxy = start(bootstrap([{"name": "ingress", "address": address, "filter_chains": [
+        {"filter_chain_match": {"source_prefix_ranges": loopback["cidr_ranges"]},
+         "filters": [manager]}]}], [cluster("one", origin)]))
+    answer = proxy.get("/")
+    assert (answer.status, answer.header("seen")) == (200, "127.0.0.1 127.0.0.1")
+    assert origin.last.header("x-envoy-internal") == "true"
+    assert "ffff" not in origin.last.header("x-forwarded-for")
+    with Client(("::1", proxy.port())) as client:
+        assert client.closed()
 
 
 def test_additional_addresses(start):

@@ -47,6 +47,7 @@ static int accept_one(struct acceptor *a)
     if (fd < 0)
         return is_exhaustion(errno) ? errno : -1;
     struct address remote = address_from_sockaddr((struct sockaddr *)&ss, len);
+    remote = address_unmap(&remote);
     a->ops->on_accept(a, fd, &remote);
     return 0;
 }
@@ -169,7 +170,8 @@ void acceptor_fini(struct acceptor *a)
 
 struct address acceptor_local(const struct acceptor *a, int fd)
 {
-    return a->local.kind != ADDRESS_NONE ? a->local : address_local(fd);
+    struct address local = a->local.kind != ADDRESS_NONE ? a->local : address_local(fd);
+    return address_unmap(&local);
 }
 
 int acceptor_fd(const struct acceptor *a)

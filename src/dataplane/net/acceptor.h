@@ -11,7 +11,8 @@
 struct acceptor;
 
 struct acceptor_ops {
-    /* fd is non-blocking with TCP_NODELAY; the callee owns it. */
+    /* fd is non-blocking with TCP_NODELAY; the callee owns it. Who comes over IPv4 has an IPv4
+     * address, at a socket for both families, too; so has acceptor_local(). */
     void (*on_accept)(struct acceptor *a, int fd, const struct address *remote);
     /* Optional: the process has no descriptor or memory left (errno); accepting pauses for retry_ms
      * and goes on by itself. */

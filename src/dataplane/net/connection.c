@@ -710,8 +710,10 @@ struct bytes connection_protocol(const struct connection *c)
 
 const struct address *connection_ask_local(struct connection *c)
 {
-    if (c->transport && transport_fd(c->transport) >= 0)
-        c->local = address_local(transport_fd(c->transport));
+    if (c->transport && transport_fd(c->transport) >= 0) {
+        struct address local = address_local(transport_fd(c->transport));
+        c->local = address_unmap(&local);
+    }
     return &c->local;
 }
 

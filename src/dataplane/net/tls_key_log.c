@@ -9,8 +9,9 @@
 
 static bool in_list(const struct address_prefix *list, unsigned n, const struct address *a)
 {
+    struct address plain = address_unmap(a);
     for (unsigned i = 0; i < n; i++) {
-        if (address_prefix_contains(&list[i], a))
+        if (address_prefix_contains(&list[i], &plain))
             return true;
     }
     return n == 0;

@@ -109,6 +109,31 @@ START_TEST(local_address_of_all)
 }
 END_TEST
 
+/* At a socket for both families, who comes over IPv4 has an IPv4 address (on_accept asks), and so
+ * has the end here. */
+START_TEST(mapped_addresses_are_ipv4)
+{
+    struct address any6, local;
+    struct listen_options opt = {.ipv4_compat = true};
+    struct acceptor both;
+    struct error err = ERROR_INIT;
+    int fd;
+
+    acceptor_fini(&acceptor);
+    ck_assert(address_parse_ip(BYTES("::"), 0, &opt.address));
+    if (!listen_socket_open(&opt, 1, &fd, &any6, &err))
+        return; /* no IPv6 here */
+    acceptor_init(&both, f.loop, fd, 0, &ops, NULL);
+    bound = address_ipv4(127, 0, 0, 1, any6.port);
+    connect_clients();
+    RUN_UNTIL(&f, n_accepted == CLIENTS);
+    local = acceptor_local(&both, accepted[0]);
+    ck_assert(address_eq(&local, &bound));
+    acceptor_fini(&both);
+    close_clients();
+}
+END_TEST
+
 START_TEST(pause_is_counted)
 {
     acceptor_pause(&acceptor);
@@ -160,6 +185,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, accepts_some_per_event);
     tcase_add_test(t, local_address_of_all);
+    tcase_add_test(t, mapped_addresses_are_ipv4);
     tcase_add_test(t, pause_is_counted);
     tcase_add_test(t, accepted_dry_before_it_closes);
     tcase_add_test(t, no_descriptor_left);
