@@ -101,6 +101,31 @@ def test_virtual_hosts_may_share_a_name(start, files):
     assert proxy.get("/", host="a.test").text == "a"
 
 
+@difference("A change of the HTTP connection manager closes no connection, so what it demands must "
+            "hold on those that are open.",
+            envoy="opens a new filter chain; the old one serves its connections as before, until "
+                  "they have drained",
+            xylem="takes effect on every connection, at its next request")
+def test_a_new_manager_binds_open_connections(world, files, kind):
+    options = {"headers_with_underscores_action": "REJECT_REQUEST"}
+    request = "GET / HTTP/1.1\r\nHost: a.test\r\nx_a: 1\r\n\r\n"
+
+    def refused(client):
+        client.send(request)
+        return client.response().status == 400
+
+    def new_ones_are_refused():
+        with world.client() as client:
+            return refused(client)
+
+    with world.client() as client:
+        assert not refused(client)
+        files.move("lds.json", listener(routes=[direct(200, "v2")], max_request_headers_kb=2,
+                                        common_http_protocol_options=options))
+        wait_for(new_ones_are_refused, what="the new manager")
+        assert refused(client) == (kind == "xylem")
+
+
 @difference("Rule O02: a file that is written in place is read once the writer has closed it.",
             envoy="reads only files that are moved in place", xylem="reads it")
 def test_O02_a_file_that_is_written_is_read_when_it_is_closed(world, files, kind):

@@ -207,6 +207,43 @@ static void swap_chain(const char *key)
     NODE_UNREF(&old);
 }
 
+/* Connections of before are held to what the new manager demands, at their next request, and live
+ * as long as it lets them. */
+START_TEST(test_new_manager_binds_open_connections)
+{
+    struct client c;
+    struct http_manager *old = lb.manager;
+    client_connect(&c, &lb);
+    client_send(&c, "GET /ok HTTP/1.1\r\nHost: a\r\nx_a: 1\r\n\r\n");
+    ck_assert_ptr_nonnull(strstr(client_take(&c), "200 OK"));
+    struct http_manager *next = node_new(NODE_HTTP_MANAGER, sizeof(*next), 0, NULL);
+    struct node node = next->node;
+    *next = *old;
+    next->node = node;
+    node_make_pinnable(&next->node);
+    next->accept_http_10 = true;
+    next->default_host_for_http_10 = BYTES("default");
+    next->underscores = UNDERSCORES_REJECT;
+    next->max_connection_duration_ms = 60000;
+    loopback_advance(&lb, 10000);
+    lb.manager = next;
+    swap_chain("key");
+    client_send(&c, "GET /ok HTTP/1.0\r\nconnection: keep-alive\r\n\r\n");
+    ck_assert_ptr_nonnull(strstr(client_take(&c), "200 OK"));
+    loopback_advance(&lb, 49000);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_MAX_DURATION_REACHED), 0);
+    loopback_advance(&lb, 1001);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_MAX_DURATION_REACHED), 1);
+    client_send(&c, "GET /ok HTTP/1.1\r\nHost: a\r\nx_a: 1\r\n\r\n");
+    ck_assert_ptr_nonnull(strstr(client_take(&c), "400 Bad Request"));
+    client_fini(&c);
+    loopback_run(&lb);
+    lb.manager = old;
+    swap_chain("key");
+    NODE_UNREF(&next);
+}
+END_TEST
+
 /* One that goes while another drains gets its whole time all the same. */
 START_TEST(test_each_chain_drains_for_its_time)
 {
@@ -319,6 +356,7 @@ int main(void)
     tcase_add_test(t, test_handle_goes_stale);
     tcase_add_test(t, test_http_change_closes_nothing);
     tcase_add_test(t, test_manager_replaced_in_flight);
+    tcase_add_test(t, test_new_manager_binds_open_connections);
     tcase_add_test(t, test_chain_gone_drains);
     tcase_add_test(t, test_listener_gone_closes_after_drain_time);
     tcase_add_test(t, test_each_chain_drains_for_its_time);

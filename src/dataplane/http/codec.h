@@ -39,6 +39,8 @@ struct codec_options {
     uint8_t underscores;   /* enum codec_underscores */
 };
 
+enum { CODEC_HEADERS_MAX = 60000 }; /* what a header list holds, less what is added to it */
+
 /* How much input a codec with these options may leave unread while it waits for the rest of a
  * piece: what the connection must be allowed to hold, whatever its buffer limit. */
 static inline uint32_t codec_input_need(const struct codec_options *o)
@@ -128,13 +130,21 @@ struct codec {
     void *owner;
     struct buffer *out;           /* queued output; the owner's, flushed after input */
     struct wire_bytes *bytes;     /* the owner's; NULL: nobody counts. HTTP/2 does not */
-    struct codec_options options; /* by value: those of the connection's birth */
+    struct codec_options options; /* by codec_set_options() */
     uint8_t protocol;             /* enum http_protocol, of the current message received */
     bool multiplexed;             /* HTTP/2: it is a codec_mux */
     bool sends_to_end; /* the message being sent, or broken off, ends where the connection does */
     bool peer_is_done; /* HTTP/1: the request says that no other follows ("connection: close") */
     bool begin_held;   /* set by the owner: no further request is to begin yet */
 };
+
+/* At any time: a message under way is judged by them from here on. What they point to must live. */
+static inline void codec_set_options(struct codec *c, const struct codec_options *o)
+{
+    c->options = *o;
+    if (c->options.max_headers_count > CODEC_HEADERS_MAX)
+        c->options.max_headers_count = CODEC_HEADERS_MAX;
+}
 
 /* What a codec of many streams has besides. */
 struct codec_mux {

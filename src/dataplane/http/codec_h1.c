@@ -395,18 +395,12 @@ static const struct codec_ops h1_ops = {
 struct codec *codec_h1_new(const struct codec_options *options, const struct codec_callbacks *cb,
                            void *owner, struct buffer *out)
 {
-    const char *host = options->default_host_for_http_10;
-    size_t host_size = host ? strlen(host) + 1 : 0;
-    struct codec_h1 *h = mem_zalloc(sizeof(*h) + host_size);
+    struct codec_h1 *h = NEW(struct codec_h1);
     h->c.ops = &h1_ops;
     h->c.cb = cb;
     h->c.owner = owner;
     h->c.out = out;
-    h->c.options = *options;
-    if (host)
-        h->c.options.default_host_for_http_10 = memcpy(h->default_host, host, host_size);
-    if (h->c.options.max_headers_count > H1_HEADERS_MAX)
-        h->c.options.max_headers_count = H1_HEADERS_MAX;
+    codec_set_options(&h->c, options);
     h->c.protocol = PROTOCOL_HTTP11;
     h->keep_alive = true;
     h->stream.h1 = h;

@@ -5,6 +5,6 @@
 
 #include "dataplane/http/codec.h"
 
-/* out is the owner's and outlives the codec. Options are copied with their text. */
+/* out is the owner's and outlives the codec. The text of the options is the owner's, too. */
 struct codec *codec_h1_new(const struct codec_options *options, const struct codec_callbacks *cb,
                            void *owner, struct buffer *out);

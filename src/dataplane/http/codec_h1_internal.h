@@ -37,7 +37,6 @@ enum h1_send {
 enum {
     H1_CHUNK_LINE_MAX = 4096, /* chunk size and extensions */
     H1_INFORMATIONAL_MAX = 100,
-    H1_HEADERS_MAX = 60000,       /* what a header list holds, less what is added to it */
     H1_OUT_SOFT_MAX = 256 * 1024, /* no further pipelined request begins above this */
 };
 
@@ -67,7 +66,6 @@ struct codec_h1 {
     uint8_t informational; /* 1xx heads seen before the final one */
     struct bytes host;     /* of the head being parsed */
     struct bytes upgrade;  /* upstream: what the request asks for, in its own memory */
-    char default_host[];   /* what the options' pointer leads to, if there is one */
 };
 
 _Static_assert(H1_INFORMATIONAL_MAX < UINT8_MAX, "struct codec_h1.informational");

@@ -5,7 +5,6 @@
 #include "dataplane/http/codec_h2_pages.h"
 
 enum {
-    HEADERS_MAX = 60000, /* what a header list holds, less what is added to it */
     FRAME_SIZE = 16384,
     PIECE = 2048,             /* of input, after which no more streams may begin */
     SEND_BLOCK_MAX = 1 << 23, /* what the connection manager lets through fits */
@@ -473,12 +472,10 @@ struct codec *codec_h2_new(const struct codec_options *options, const struct htt
                           .cb = cb,
                           .owner = owner,
                           .out = out,
-                          .options = *options,
                           .protocol = PROTOCOL_HTTP2,
                           .multiplexed = true};
     h->mux.max_streams = 100; /* until the peer tells */
-    if (h->c.options.max_headers_count > HEADERS_MAX)
-        h->c.options.max_headers_count = HEADERS_MAX;
+    codec_set_options(&h->c, options);
     h->o = *h2;
     h->memory = h2_memory_ref(memory);
     list_init(&h->streams);

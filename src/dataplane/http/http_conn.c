@@ -176,6 +176,34 @@ void http_conn_become_idle(struct http_conn *c)
         timer_stop(&c->timer);
 }
 
+static void allow_heads(struct http_conn *c)
+{
+    uint32_t need = codec_input_need(&c->codec->options);
+    if (c->buffer_limit && c->buffer_limit < need)
+        connection_set_read_limit(c->connection, need);
+}
+
+/* Counted from the connection's birth, whenever it was told. */
+static void start_duration(struct http_conn *c)
+{
+    uint64_t max = c->binding->manager->max_connection_duration_ms;
+    uint64_t age = loop_now_ms(c->worker->loop) - connection_created_ms(c->connection);
+    if (max && !c->draining)
+        timer_start(&more_of(c)->duration, max > age ? max - age : 0);
+    else if (c->more)
+        timer_stop(&c->more->duration);
+}
+
+/* What a connection has kept of its manager is the new one's from now on, but for what HTTP/2 has
+ * settled with its peer. */
+static void take_manager(struct http_conn *c)
+{
+    struct codec_options o = http_conn_codec_options(c);
+    codec_set_options(c->codec, &o);
+    allow_heads(c);
+    start_duration(c);
+}
+
 void http_conn_refresh(struct http_conn *c)
 {
     const struct snapshot *now = c->worker->snapshot;
@@ -194,6 +222,8 @@ void http_conn_refresh(struct http_conn *c)
         struct chain_binding *old = c->binding;
         node_pin(&b->node, c->worker->slot);
         c->binding = b;
+        if (b->manager != old->manager)
+            take_manager(c);
         node_unpin(&old->node, c->worker->slot);
     }
 }
@@ -487,7 +517,6 @@ static void start_connection(struct http_conn *c)
     if (c->more)
         connection_local(c->connection); /* asked for now: its socket is gone at the end */
     unsigned slot = c->worker->slot;
-    const struct http_manager *m = c->binding->manager;
     http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_TOTAL, 1);
     http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_ACTIVE, 1);
     if (c->tls) {
@@ -498,12 +527,10 @@ static void start_connection(struct http_conn *c)
     stat_inc(c->listener_stats, slot, STAT_LISTENER_CX_ACTIVE);
     stat_add(c->listener_stats, slot, STAT_LISTENER_PRE_CX_ACTIVE, 0); /* it has been, and went */
     connection_set_buffer_limit(c->connection, c->buffer_limit);
-    uint32_t need = codec_input_need(&c->codec->options);
-    if (c->buffer_limit && c->buffer_limit < need)
-        connection_set_read_limit(c->connection, need);
+    allow_heads(c);
     http_conn_become_idle(c);
-    if (m->max_connection_duration_ms)
-        timer_start(&more_of(c)->duration, m->max_connection_duration_ms);
+    if (c->binding->manager->max_connection_duration_ms)
+        start_duration(c);
 }
 
 bool http_conn_limited(const struct worker *w, const struct listener_entry *l)
