@@ -182,6 +182,7 @@ static enum header_id id_of_longest(const char *d, size_t len)
         IS(ACCESS_CONTROL_REQUEST_HEADERS, "access-control-request-headers");
         IS(X_ENVOY_RETRIABLE_STATUS_CODES, "x-envoy-retriable-status-codes");
         IS(X_ENVOY_RETRIABLE_HEADER_NAMES, "x-envoy-retriable-header-names");
+        IS(X_ENVOY_UPSTREAM_ALT_STAT_NAME, "x-envoy-upstream-alt-stat-name");
         break;
     case 31:
         IS(X_ENVOY_DOWNSTREAM_SERVICE_NODE, "x-envoy-downstream-service-node");
@@ -195,6 +196,7 @@ static enum header_id id_of_longest(const char *d, size_t len)
         break;
     case 35:
         IS(X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL, "x-envoy-immediate-health-check-fail");
+        IS(X_ENVOY_UPSTREAM_STREAM_DURATION_MS, "x-envoy-upstream-stream-duration-ms");
         break;
     case 36:
         IS(ACCESS_CONTROL_ALLOW_PRIVATE_NETWORK, "access-control-allow-private-network");
@@ -203,6 +205,9 @@ static enum header_id id_of_longest(const char *d, size_t len)
         IS(ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK, "access-control-request-private-network");
         IS(X_ENVOY_UPSTREAM_HEALTHCHECKED_CLUSTER, "x-envoy-upstream-healthchecked-cluster");
         IS(X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS, "x-envoy-upstream-rq-per-try-timeout-ms");
+        break;
+    case 40:
+        IS(X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE, "x-envoy-upstream-rq-timeout-alt-response");
         break;
     }
     return HEADER_OTHER;

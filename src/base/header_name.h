@@ -56,6 +56,9 @@
     X(X_ENVOY_RETRIABLE_HEADER_NAMES, "x-envoy-retriable-header-names")                            \
     X(X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT, "x-envoy-hedge-on-per-try-timeout")                        \
     X(X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS, "x-envoy-upstream-rq-per-try-timeout-ms")            \
+    X(X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE, "x-envoy-upstream-rq-timeout-alt-response")        \
+    X(X_ENVOY_UPSTREAM_STREAM_DURATION_MS, "x-envoy-upstream-stream-duration-ms")                  \
+    X(X_ENVOY_UPSTREAM_ALT_STAT_NAME, "x-envoy-upstream-alt-stat-name")                            \
     X(GRPC_STATUS, "grpc-status")                                                                  \
     X(GRPC_MESSAGE, "grpc-message")                                                                \
     X(COOKIE, "cookie")                                                                            \

@@ -9,6 +9,10 @@ INTERNAL = {"use_remote_address": True, "internal_address_config": {
     "cidr_ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]}}
 
 
+from harness import Reply, bootstrap, cluster, difference, direct, http_listener, route, wait_for
+from harness.config import file_log
+
+
 def held(origin):
     origin.reply = Reply(never=True)
 
@@ -187,6 +191,68 @@ def test_the_timeout_that_another_proxy_expects(start, origin, expected, timeout
     proxy.get("/", headers={own: "500", **said})
     assert origin.last.header("x-envoy-expected-rq-timeout-ms") == timeout
     assert origin.last.header(own) == (None if expected is None else "500")
+
+
+@pytest.fixture
+def internal(start, origin, tmp_path):
+    """A proxy whose clients are internal ones."""
+    def run(*args, **action):
+        log = file_log(tmp_path / "log", "%RESPONSE_CODE% %RESPONSE_FLAGS% "
+                                         "%RESPONSE_CODE_DETAILS% %BYTES_SENT%\n")
+        return start(bootstrap([http_listener(
+            routes=[route("/", "one", **action)], use_remote_address=True, access_log=[log],
+            internal_address_config={"cidr_ranges": [
+                {"address_prefix": "127.0.0.0", "prefix_len": 8}]})], [cluster("one", origin)]))
+    return run
+
+
+OF_ATTEMPT = "x-envoy-upstream-rq-per-try-timeout-ms"
+
+
+@pytest.mark.parametrize("header", ["x-envoy-upstream-rq-timeout-ms", OF_ATTEMPT])
+def test_internal_request_may_be_told_204_of_its_timeout(internal, origin, tmp_path, header):
+    held(origin)
+    proxy = internal()
+    name = "x-envoy-upstream-rq-timeout-alt-response"
+    answer = proxy.get("/", headers={header: "200", name: "any"})
+    assert (answer.status, answer.text, answer.header("content-type")) == (204, "", None)
+    assert answer.header("content-length") is None
+    assert origin.last.header(name) is None
+    counted = proxy.stats().matching(r"cluster\.one\.upstream_rq_[2-5]")
+    assert {n.rpartition(".")[2]: v for n, v in counted.items() if v} == {
+        "upstream_rq_204": 1, "upstream_rq_2xx": 1}
+    proxy.stop()
+    why = "upstream_per_try_timeout" if header == OF_ATTEMPT else "response_timeout"
+    assert (tmp_path / "log").read_text() == f"204 UT {why} 0\n"
+
+
+@pytest.mark.parametrize("wish", ["200", "0", "soon", ""])
+def test_internal_request_may_bound_its_stream(internal, origin, tmp_path, wish):
+    name = "x-envoy-upstream-stream-duration-ms"
+    proxy = internal(timeout="1s" if wish != "200" else "9s")
+    held(origin)
+    answer = proxy.get("/", headers={name: wish})
+    assert answer.status == 504
+    assert origin.last.header(name) is None
+    assert proxy.stat("cluster.one.upstream_rq_max_duration_reached") == (wish == "200")
+    proxy.stop()
+    assert (tmp_path / "log").read_text() == (
+        "504 UMSDR upstream_max_stream_duration_reached 36\n" if wish == "200"
+        else "504 UT response_timeout 24\n")
+
+
+@difference("Whoever may send requests would make as many statistics as he has names, and none of "
+            "them ever goes.",
+            envoy="counts the requests of an internal client a second time under the name that it "
+                  "gives (x-envoy-upstream-alt-stat-name)",
+            xylem="takes the header and counts nothing by it")
+def test_statistics_that_a_client_names(internal, origin, kind):
+    name = "x-envoy-upstream-alt-stat-name"
+    proxy = internal()
+    assert proxy.get("/", headers={name: "mine"}).status == 200
+    assert origin.last.header(name) is None
+    named = proxy.stats().matching(r"cluster\.one\.mine\.upstream_rq_200")
+    assert len(named) == (kind == "envoy")
 
 
 def lasting(start, tmp_path, *targets, duration="0.3s", retry_on=None, **fields):

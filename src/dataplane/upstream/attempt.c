@@ -140,7 +140,7 @@ static void limit_duration(struct attempt *a)
         a->duration = ARENA_NEW(a->arena, struct timer);
         timer_init(a->duration, a->stream->worker->loop, on_max_duration, a);
     }
-    timer_start(a->duration, a->cluster->params.max_stream_duration_ms);
+    timer_start(a->duration, a->max_duration_ms);
 }
 
 static void stop_duration(struct attempt *a)
@@ -157,7 +157,7 @@ static void send_all(struct attempt *a)
     a->started = true;
     note_pool(a);
     note_tx(a);
-    if (UNLIKELY(a->cluster->params.max_stream_duration_ms > 0))
+    if (UNLIKELY(a->max_duration_ms > 0))
         limit_duration(a);
     if (!a->out.refused)
         a->ops->on_sent(a);
@@ -295,6 +295,7 @@ struct attempt *attempt_new(struct stream *s, struct arena *arena, const struct 
     a->cluster = cluster;
     cluster_runtime_use(cluster);
     a->buffer_limit = cluster->params.buffer_limit;
+    a->max_duration_ms = cluster->params.max_stream_duration_ms;
     a->response_headers.arena = a->response_trailers.arena = arena; /* all else is zero */
     outgoing_init(&a->out, &request_ops, a, &a->response_headers, &a->response_trailers,
                   s->worker->chunks);

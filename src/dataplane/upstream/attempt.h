@@ -51,7 +51,8 @@ struct attempt {
     uint64_t begun_ns, pool_ready_ns; /* when a connection was asked for; how long it took */
     bool hedged; /* the owner's: another follows beside it, it is not tried again itself */
     bool canary; /* the host says so */
-    struct timer *duration;          /* max_stream_duration; NULL: none */
+    struct timer *duration;          /* max_duration_ms; NULL: none */
+    uint64_t max_duration_ms;        /* the cluster's, or set before attempt_start(); 0: no limit */
     struct bytes hostname, metadata; /* of the host; in the arena */
 };
 

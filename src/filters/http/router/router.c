@@ -34,9 +34,9 @@ static void on_timeout(struct timer *t)
             atomic_fetch_add_explicit(&host_state_use(a->host)->rq_timeout, 1,
                                       memory_order_relaxed);
         if (!a->headers_seen)
-            router_charge_code(r, 504, a->host);
+            router_charge_timeout(r, a->host);
     }
-    router_fail(r, stream_error_get(STREAM_ERROR_UPSTREAM_TIMEOUT), NULL, NULL);
+    router_fail_timeout(r, stream_error_get(STREAM_ERROR_UPSTREAM_TIMEOUT), NULL);
 }
 
 static void start_timeout(struct router *r)
@@ -214,6 +214,8 @@ struct attempt *router_start_attempt(struct router *r, struct arena *arena, bool
     }
     router_rewrite_for_host(r, arena, host);
     a->tcp = r->tunnel_ends;
+    if (UNLIKELY(r->has_duration))
+        a->max_duration_ms = r->duration_ms;
     a->retried_above = UNLIKELY(r->tries != NULL) && router_retries_refused(r);
     if (!attempt_start(a, host, r->action->priority, &s->request_headers, end))
         on_failed(a, UPSTREAM_OVERFLOW, BYTES_NONE);

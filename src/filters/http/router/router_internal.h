@@ -26,12 +26,15 @@ struct router {
     enum tunnel tunnel;              /* what is asked for ... */
     bool tunnel_ends;                /* ... which is TCP to the cluster */
     uint64_t timeout_ms, per_try_ms; /* 0: off */
+    uint64_t duration_ms;            /* of an attempt, if has_duration */
     uint64_t request_end_ns;         /* 0: the request goes on */
     bool request_ended;              /* by the client */
     bool downstream_full;            /* the response is to be read no further for now */
     bool hedge;                      /* a timeout of one attempt begins another beside it */
     bool internal;
-    bool canary; /* so the response or the host says */
+    bool has_duration;        /* this internal client wishes so, whatever the cluster's */
+    bool timeout_is_no_error; /* and so: it is told 204 */
+    bool canary;              /* so the response or the host says */
     bool response_started;
     bool done; /* answered or failed: nothing more is sent down */
 };
@@ -57,6 +60,8 @@ void router_charge_code(struct router *r, unsigned status, struct host_state *ho
 /* Of an attempt that failed before its answer. */
 void router_charge_failure(struct router *r, struct host_state *host, enum upstream_failure why);
 void router_charge_time(struct router *r);
+/* Of one that took too long. */
+void router_charge_timeout(struct router *r, struct host_state *host);
 /* In the virtual cluster's and the route's statistics. */
 void router_count_request(struct router *r, enum request_stat id);
 /* Headers of a final response: service time, mutations, attempt count. */
@@ -64,6 +69,8 @@ void router_finish_headers(struct router *r);
 /* Ends the stream: a local reply, or a reset when the response has begun. */
 void router_fail(struct router *r, const struct stream_error *e, const char *body,
                  const char *details);
+/* The whole request, or its last attempt, took too long. */
+void router_fail_timeout(struct router *r, const struct stream_error *e, const char *details);
 /* The same with another status than the error's. */
 void router_fail_with(struct router *r, const struct stream_error *e, unsigned status);
 void router_fail_upstream(struct router *r, struct host_state *host, enum upstream_failure why,

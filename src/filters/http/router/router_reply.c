@@ -50,6 +50,17 @@ static uint64_t since_request_end_ms(const struct router *r)
     return (loop_now_ns(r->stream->worker->loop) - r->request_end_ns) / NS_PER_MS;
 }
 
+void router_charge_timeout(struct router *r, struct host_state *host)
+{
+    if (LIKELY(!r->timeout_is_no_error)) {
+        router_charge_code(r, 504, host);
+        return;
+    }
+    router_charge_code(r, 204, NULL);
+    if (host)
+        atomic_fetch_add_explicit(&host_state_use(host)->rq_error, 1, memory_order_relaxed);
+}
+
 void router_charge_time(struct router *r)
 {
     if (!r->config->dynamic_stats || r->request_end_ns == 0)
@@ -183,6 +194,18 @@ void router_fail_with(struct router *r, const struct stream_error *e, unsigned s
         e = own;
     }
     router_fail(r, e, NULL, NULL);
+}
+
+void router_fail_timeout(struct router *r, const struct stream_error *e, const char *details)
+{
+    if (UNLIKELY(r->timeout_is_no_error)) {
+        struct stream_error *own = arena_alloc(r->stream->arena, sizeof(*own));
+        *own = *e;
+        own->status = 204;
+        own->body = "";
+        e = own;
+    }
+    router_fail(r, e, NULL, details);
 }
 
 static void fail_max_duration(struct router *r)

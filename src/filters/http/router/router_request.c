@@ -290,10 +290,24 @@ static void set_timeout(struct router *r)
     router_tell_timeout(r, r->stream->arena, 0);
 }
 
+/* What else an internal client may ask for; from others the connection manager takes it. Nobody
+ * who sends requests names statistics here: their number would be his, too. */
+static void set_wishes(struct router *r)
+{
+    struct headers *h = &r->stream->request_headers;
+    r->has_duration = header_ms(h, HEADER_X_ENVOY_UPSTREAM_STREAM_DURATION_MS, &r->duration_ms);
+    r->timeout_is_no_error = headers_has(h, HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE);
+    headers_remove_id(h, HEADER_X_ENVOY_UPSTREAM_STREAM_DURATION_MS);
+    headers_remove_id(h, HEADER_X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE);
+    headers_remove_id(h, HEADER_X_ENVOY_UPSTREAM_ALT_STAT_NAME);
+}
+
 void router_prepare_request(struct router *r)
 {
     struct stream *s = r->stream;
     const struct cluster_action *a = r->action;
+    if (r->internal)
+        set_wishes(r);
     set_timeout(r);
     if (s->route.vhost->include_request_attempt_count)
         headers_set_id(&s->request_headers, HEADER_X_ENVOY_ATTEMPT_COUNT, BYTES("1"));

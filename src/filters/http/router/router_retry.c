@@ -218,8 +218,8 @@ static void attempt_timed_out(struct router *r, enum cluster_stat stat, const ch
         return;
     }
     if (!r->response_started)
-        router_charge_code(r, 504, a->host);
-    router_fail(r, stream_error_get(STREAM_ERROR_UPSTREAM_PER_TRY_TIMEOUT), NULL, details);
+        router_charge_timeout(r, a->host);
+    router_fail_timeout(r, stream_error_get(STREAM_ERROR_UPSTREAM_PER_TRY_TIMEOUT), details);
 }
 
 static void on_per_try(struct timer *timer)
