@@ -102,6 +102,24 @@ def test_response_trailers_are_dropped_by_default(proxy, origin):
     assert (answer.body, answer.trailers) == (b"hi", [])
 
 
+@pytest.mark.parametrize("trailers", [[("x_sum", "1")], [(f"x-{n}", "1") for n in range(9)]])
+def test_trailers_that_are_dropped_break_no_rule(start, origin, trailers):
+    """What nobody gets is not judged by how many lines it has, nor by their names."""
+    rules = {"max_headers_count": 8, "headers_with_underscores_action": "REJECT_REQUEST"}
+    origin.reply = Reply(chunks=[b"ok"], trailers=trailers)
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one")], common_http_protocol_options=rules)],
+        [cluster("one", origin, http={"common_http_protocol_options": rules})]))
+    lines = "".join(f"{name}: {value}\r\n" for name, value in trailers)
+    with proxy.client() as client:
+        for _ in range(2):
+            client.send("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+                        f"2\r\nhi\r\n0\r\n{lines}\r\n")
+            answer = client.response()
+            assert (answer.status, answer.text, answer.trailers) == (200, "ok", [])
+    assert origin.last.trailers == []
+
+
 def test_trailers_pass_both_ways_when_enabled(start, origin):
     origin.reply = Reply(chunks=[b"hi"], trailers=[("x-answer", "2")])
     options = {"explicit_http_config": {"http_protocol_options": {"enable_trailers": True}}}

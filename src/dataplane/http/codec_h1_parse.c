@@ -112,11 +112,19 @@ static char byte_at(const struct buffer *in, const char *flat, size_t at)
     return c;
 }
 
+/* A head has one more: its first. Of trailers that nobody gets the bytes alone count. */
+static uint32_t most_lines(const struct codec_h1 *h)
+{
+    uint32_t max = h->c.options.max_headers_count;
+    if (LIKELY(h->recv == H1_RECV_HEAD))
+        return max + 1;
+    return h->c.options.enable_trailers ? max : UINT32_MAX;
+}
+
 /* The limits are judged here, on bytes still in the input: nothing was allocated for them yet. */
 enum h1_scan h1_scan_head(struct codec_h1 *h, const struct buffer *in, size_t *head_len)
 {
-    uint32_t lines = h->lines;
-    uint32_t lines_max = h->c.options.max_headers_count + (h->recv == H1_RECV_HEAD);
+    uint32_t lines = h->lines, lines_max = most_lines(h);
     size_t from = h->scanned, line_start = h->line_start;
     size_t bytes_max = h->c.options.max_headers_bytes;
     const char *flat = in->head->len == in->len ? in->head->data : NULL; /* mostly */
@@ -150,13 +158,13 @@ enum h1_scan h1_scan_head(struct codec_h1 *h, const struct buffer *in, size_t *h
 static const struct codec_error *store_field(struct codec_h1 *h, struct headers *out,
                                              struct bytes name, struct bytes value, bool trailers)
 {
+    if (!out)
+        return NULL;
     if (h->c.options.underscores != CODEC_UNDERSCORES_ALLOW && bytes_find_char(name, '_') >= 0) {
         if (h->c.options.underscores == CODEC_UNDERSCORES_REJECT)
             return &h1_error_underscore;
         return NULL;
     }
-    if (!out)
-        return NULL;
     enum header_id id = header_id_of(name);
     if (trailers && header_forbidden_in_trailers(id))
         return NULL;

@@ -267,6 +267,44 @@ START_TEST(test_headers_beyond_every_limit)
 }
 END_TEST
 
+/* Trailers that go nowhere may be many and oddly named, but not large, and must be well-formed. */
+START_TEST(test_trailers_that_are_dropped)
+{
+    static const struct {
+        const char *lines;
+        bool kept;
+        unsigned status;
+    } rows[] = {
+        {"x_t: 1\r\na: 1\r\nb: 2\r\nc: 3\r\n", false, 0},
+        {"x_t: 1\r\n", true, 400},
+        {"a: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\n", true, 431},
+        {"a: 11111111111111111111111111111111111111111111111111111111111111\r\n", false, 431},
+        {"a b: 1\r\n", false, 400},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows) * 2; i++) {
+        struct codec_log l;
+        bool client = i >= ARRAY_SIZE(rows);
+        struct codec_options o = client ? codec_log_client : codec_log_server;
+        o.max_headers_count = 3;
+        o.max_headers_bytes = 64;
+        o.enable_trailers = rows[i % ARRAY_SIZE(rows)].kept;
+        o.underscores = CODEC_UNDERSCORES_REJECT;
+        codec_log_init(&l, &o);
+        if (client) {
+            l.stream = l.codec->ops->stream_new(l.codec, &l, &l.headers);
+            l.codec->ops->set_trailers(l.stream, &l.trailers);
+        }
+        codec_log_feed(
+            &l, bytes_of(client ? "HTTP/1.1 200 OK\r\n" : "POST / HTTP/1.1\r\nHost: a\r\n"), 0);
+        codec_log_feed(&l, BYTES("Transfer-Encoding: chunked\r\n\r\n0\r\n"), 0);
+        codec_log_feed(&l, bytes_of(rows[i % ARRAY_SIZE(rows)].lines), 3);
+        codec_log_feed(&l, BYTES("\r\n"), 0);
+        ck_assert_uint_eq(l.error ? l.error->status : 0, rows[i % ARRAY_SIZE(rows)].status);
+        codec_log_fini(&l);
+    }
+}
+END_TEST
+
 /* An origin that goes on with 1xx for ever is given up: each takes memory of the request. */
 START_TEST(test_informational_flood)
 {
@@ -317,6 +355,7 @@ int main(void)
     tcase_add_test(t, test_reset_gives_no_more_events);
     tcase_add_test(t, test_cut_response_is_an_error);
     tcase_add_test(t, test_headers_beyond_every_limit);
+    tcase_add_test(t, test_trailers_that_are_dropped);
     tcase_add_test(t, test_informational_flood);
     tcase_add_test(t, test_body_is_not_copied);
     suite_add_tcase(s, t);
