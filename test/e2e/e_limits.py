@@ -1,8 +1,8 @@
 """Limits on what a client may send, and what the proxy says of broken upstreams."""
 import pytest
 
-from harness import (Reply, SilentPort, bootstrap, cluster, direct, http_listener, refused_port,
-                     route, vhost)
+from harness import (Reply, SilentPort, bootstrap, cluster, difference, direct, http_listener,
+                     refused_port, route, vhost)
 from harness.config import file_log
 
 CONNECT_ERROR = "upstream connect error or disconnect/reset before headers. reset reason: "
@@ -170,6 +170,41 @@ def test_origin_that_closes_before_answering_is_503_uc(start, origin, tmp_path):
     assert answer.text == CONNECT_ERROR + "connection termination"
     line, = lines_after_stop(proxy, path)
     assert line.startswith("503 UC upstream_reset_before_response_started{connection_termination")
+
+
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+
+
+@pytest.mark.parametrize("begun, status", [
+    (b"", 503), (b"HTTP/1.1 200 OK\r\ncontent-le", 502),
+    (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc", 200)])
+def test_origin_that_closes_after_an_interim_answer(start, origin, tmp_path, begun, status):
+    origin.reply = Reply(interim=INTERIM, raw=begun, close=True)
+    path, log = logged(tmp_path)
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], access_log=log)],
+                            [cluster("one", origin)]))
+    with proxy.client() as client:
+        client.write_request(headers=[("connection", "close")])
+        assert client.rest().startswith(b"HTTP/1.1 %d " % status)
+    line, = lines_after_stop(proxy, path)
+    assert line.startswith(f"{status} {'UC' if status == 503 else 'UPE'} ")
+
+
+@difference("What comes before the answer is none yet: who waits for one is told of a failure as "
+            "ever, and so are the statistics.",
+            envoy="takes the response as begun with a 1xx: what fails then counts in no upstream_rq_ "
+                  "statistic, and its details say after_response_started",
+            xylem="counts the 503, details say before_response_started")
+def test_a_failure_after_an_interim_answer_counts(start, origin, tmp_path, kind):
+    origin.reply = Reply(interim=INTERIM, raw=b"", close=True)
+    path, log = logged(tmp_path)
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], access_log=log)],
+                            [cluster("one", origin)]))
+    assert proxy.get("/").status == 503
+    assert proxy.stat("cluster.one.upstream_rq_503") == (kind == "xylem")
+    when = "before" if kind == "xylem" else "after"
+    assert lines_after_stop(proxy, path) == [
+        f"503 UC upstream_reset_{when}_response_started{{connection_termination}}"]
 
 
 def test_origin_that_closes_inside_the_head_is_an_error(proxy, origin):

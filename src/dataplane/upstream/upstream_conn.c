@@ -120,6 +120,7 @@ static void codec_on_headers(void *owner, void *user, bool end)
             headers_init(r->response, r->response->arena);
         return;
     }
+    uc->head_seen = true;
     uc->response_done = end;
     r->response_done = end;
     r->ops->on_headers(r, end);
@@ -223,15 +224,12 @@ static void bad_response(struct upstream_conn *uc)
 
 static void feed_codec(struct upstream_conn *uc, struct buffer *in, bool end)
 {
-    if (in->len > 0) {
-        uc->bytes_seen = true;
-        if (!uc->codec->ops->input(uc->codec, in))
-            bad_response(uc);
-    }
-    /* The end inside a message is a protocol error (as in Envoy); before its first byte the
-     * connection was merely lost, which on_close() tells. */
-    if (end && uc->bytes_seen && uc->state == UPSTREAM_CONN_BUSY && !uc->response_done &&
-        !uc->codec->ops->input_eof(uc->codec))
+    if (in->len > 0 && !uc->codec->ops->input(uc->codec, in))
+        bad_response(uc);
+    /* The end inside a message is a protocol error (as in Envoy); before its first byte, or after a
+     * whole interim one, the connection was merely lost, which on_close() tells. */
+    if (end && (uc->head_seen || in->len > 0) && uc->state == UPSTREAM_CONN_BUSY &&
+        !uc->response_done && !uc->codec->ops->input_eof(uc->codec))
         bad_response(uc);
 }
 
@@ -562,7 +560,7 @@ void upstream_conn_attach(struct upstream_conn *uc, struct pool_request *r)
     uc->state = UPSTREAM_CONN_BUSY;
     uc->request = r;
     uc->request_done = uc->response_done = false;
-    uc->bytes_seen = uc->pool->protocol == UPSTREAM_TCP; /* its end is an end, always */
+    uc->head_seen = uc->pool->protocol == UPSTREAM_TCP; /* its end is an end, always */
     uc->tx_at_attach = connection_bytes_written(uc->connection);
     uc->serving = true;
     r->conn = uc;

@@ -41,9 +41,9 @@ struct upstream_conn {
     bool serving;    /* counted as an active request */
     bool aborted;    /* closed with a request that had not ended */
     bool request_done, response_done;
-    bool bytes_seen; /* of the current response */
-    bool no_more;    /* Connection: close, or last request: close after this one */
-    bool eof;        /* the peer's end was seen */
+    bool head_seen; /* of the current response, the final one; of TCP: always */
+    bool no_more;   /* Connection: close, or last request: close after this one */
+    bool eof;       /* the peer's end was seen */
 };
 
 /* Starts to connect; the connection stands in pool->connecting. */

@@ -425,11 +425,15 @@ START_TEST(test_cut_short)
         "HTTP/1.1 200 OK\r\nfoo: b",
         "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        "HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc",
+        "HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 2",
     };
     static const char *const logs[] = {
         "ready failed:protocol ",
         "ready headers:200 data:abc failed:protocol ",
         "ready headers:200 data:abc failed:protocol ",
+        "ready info:103 headers:200 data:abc failed:protocol ",
+        "ready info:103 failed:protocol ",
     };
     one_host();
     world_adopt(w);
@@ -443,6 +447,22 @@ START_TEST(test_cut_short)
         ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_CX_PROTOCOL_ERROR), i + 1);
         client_free(c);
     }
+}
+END_TEST
+
+/* An interim answer is none: nothing of the final one has come. */
+START_TEST(test_terminated_after_informational)
+{
+    one_host();
+    world_adopt(w);
+    struct client *c = client_new(w);
+    client_get(w, c, 0);
+    world_run(w);
+    origin_send(world_origin(w, 0), "HTTP/1.1 103 Early\r\n\r\n");
+    origin_close(world_origin(w, 0));
+    check_log(c, "ready info:103 failed:terminated ");
+    ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_CX_PROTOCOL_ERROR), 0);
+    client_free(c);
 }
 END_TEST
 
@@ -562,6 +582,7 @@ static TCase *cases(void)
     tcase_add_test(t, test_max_duration);
     tcase_add_test(t, test_terminated_before_response);
     tcase_add_test(t, test_cut_short);
+    tcase_add_test(t, test_terminated_after_informational);
     tcase_add_test(t, test_garbage);
     tcase_add_test(t, test_informational);
     tcase_add_test(t, test_early_response);
