@@ -160,6 +160,14 @@ def test_hop_by_hop_headers_stay_here(proxy, origin):
     assert answer.header("keep-alive") is None
 
 
+def test_a_header_of_a_long_name_that_connection_names_stays_here(proxy, origin):
+    name = "x-" + "n" * 300
+    others = ",".join(f"x-{n}" for n in range(8))
+    answer = proxy.get("/", headers={"Connection": f"{name.upper()}, {others}", name: "1"})
+    assert answer.status == 200
+    assert origin.last.header(name) is None
+
+
 def test_upgrade_that_is_not_configured_is_403(proxy, origin):
     with proxy.client() as client:
         answer = client.get("/", headers={"Connection": "upgrade", "Upgrade": "websocket"})

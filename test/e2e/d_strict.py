@@ -2,6 +2,7 @@
 import pytest
 
 from harness import Reply, bootstrap, cluster, difference, http_listener, route, wait_for
+from harness.config import file_log
 
 HOST = b"Host: a.test\r\n"
 
@@ -128,6 +129,10 @@ STARTS = {
     "control byte in the host": (b"GET / HTTP/1.1\r\nHost: a\x01b\r\n\r\n", 400),
     "slash in the host": (b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
     "connection names host": (b"GET / HTTP/1.1\r\n" + HOST + b"Connection: host\r\n\r\n", 400),
+    "connection names ten": (b"GET / HTTP/1.1\r\n" + HOST + b"Connection: a,b,c,d,e\r\n"
+                             b"Connection: f,g,,h,i, ,\r\n\r\n", 400),
+    "connection names x-forwarded-for": (b"GET / HTTP/1.1\r\n" + HOST
+                                         + b"Connection: X-Forwarded-For\r\n\r\n", 400),
     "ftp scheme": (b"GET ftp://a.test/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "target without a host": (b"GET http://:80/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "target with an empty port": (b"GET http://a.test:/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
@@ -154,6 +159,18 @@ def test_connection_must_not_name_what_trust_stands_on(proxy, origin, name):
         assert (answer.status, answer.text) == (400, "Bad Request")
         assert client.closed()
     assert origin.received == b""
+
+
+def test_what_connection_must_not_name_is_a_protocol_error(start, origin, tmp_path):
+    """The head is refused before it counts as one: nothing of it is logged."""
+    log = [file_log(tmp_path / "log", "%REQ(:METHOD)% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n")]
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], access_log=log)],
+                            [cluster("one", origin)]))
+    assert proxy.get("/", headers={"Connection": "x-forwarded-for"}).status == 400
+    for name in ["cx_protocol_error", "rq_response_before_rq_complete", "rq_rx_reset", "rq_4xx"]:
+        proxy.wait_stat(f"http.ingress.downstream_{name}", 1)
+    proxy.stop()
+    assert (tmp_path / "log").read_text() == "- DPE http1.connection_header_rejected\n"
 
 
 CHUNKS = {

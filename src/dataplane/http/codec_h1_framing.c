@@ -83,6 +83,24 @@ static void drop_upgrade(struct codec_h1 *h)
     }
 }
 
+/* What Connection names is taken out of the request: never what routing and trust stand on, and
+ * not very much. */
+static bool connection_is_ok(const struct headers *hs, bool tunnel)
+{
+    enum { TOO_MANY = 10 };
+    struct bytes rest = headers_get_all_id(hs, HEADER_CONNECTION);
+    unsigned n = 0;
+    while (rest.data) {
+        struct bytes piece = bytes_split(&rest, ','), name = bytes_trim(piece);
+        n += piece.len > 0;
+        if ((name.len && name.data[0] == ':') || bytes_eq_nocase(name, BYTES("x-forwarded-for")) ||
+            bytes_eq_nocase(name, BYTES("x-forwarded-host")) ||
+            bytes_eq_nocase(name, BYTES("x-forwarded-proto")))
+            return false;
+    }
+    return n < TOO_MANY || tunnel;
+}
+
 const struct codec_error *h1_frame_request(struct codec_h1 *h)
 {
     struct lengths l;
@@ -101,6 +119,9 @@ const struct codec_error *h1_frame_request(struct codec_h1 *h)
     if (headers_has(h->stream.headers, HEADER_UPGRADE))
         drop_upgrade(h);
     h->tunnel = tunnel_asked(h->stream.headers);
+    if (headers_has(h->stream.headers, HEADER_CONNECTION) &&
+        !connection_is_ok(h->stream.headers, h->tunnel == TUNNEL_UPGRADE))
+        return &h1_error_connection_header;
     if (h->request_is_connect) {
         if (l.chunked)
             return &h1_error_transfer_encoding;

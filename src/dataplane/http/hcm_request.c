@@ -52,10 +52,7 @@ static void normalize_host(struct stream *s)
 const struct stream_error *hcm_request(struct stream *s, const char **details)
 {
     struct headers *h = &s->request_headers;
-    if (!hcm_tunnel_headers(s)) {
-        *details = "http1.connection_header_rejected";
-        return stream_error_get(STREAM_ERROR_DOWNSTREAM_PROTOCOL);
-    }
+    hcm_tunnel_headers(s);
     if (!headers_has(h, HEADER_AUTHORITY))
         return stream_error_get(STREAM_ERROR_MISSING_HOST);
     if (bytes_eq(headers_get(h, HEADER_METHOD), BYTES("QUERY")) &&

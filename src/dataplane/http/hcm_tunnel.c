@@ -50,26 +50,26 @@ size_t stream_proxy_header(struct stream *s, char out[PROXY_PROTOCOL_MAX])
 }
 
 /* Called with the head as it came: what is hop-by-hop goes, but for the upgrade itself. */
-bool hcm_tunnel_headers(struct stream *s)
+void hcm_tunnel_headers(struct stream *s)
 {
     struct stream_private *p = s->priv;
     struct headers *h = &s->request_headers;
     uint64_t length = 0;
     p->tunnel = tunnel_asked(h);
-    if (p->tunnel == TUNNEL_NONE)
-        return hcm_remove_hop_by_hop(h, true);
+    if (p->tunnel == TUNNEL_NONE) {
+        hcm_remove_hop_by_hop(h, true);
+        return;
+    }
     struct bytes type = tunnel_type(p->tunnel, h);
     struct bytes announced = headers_get(h, HEADER_CONTENT_LENGTH);
     p->tunnel_body = headers_has(h, HEADER_TRANSFER_ENCODING) ||
                      (announced.data && (!bytes_to_u64(announced, &length) || length));
-    if (!hcm_remove_hop_by_hop(h, true))
-        return false;
+    hcm_remove_hop_by_hop(h, true);
     headers_remove_id(h, HEADER_CONTENT_LENGTH);
     if (p->tunnel == TUNNEL_UPGRADE) {
         headers_set_id(h, HEADER_CONNECTION, BYTES("upgrade"));
         headers_set_id(h, HEADER_UPGRADE, type);
     }
-    return true;
 }
 
 const struct stream_error *hcm_tunnel(struct stream *s, const char **details)

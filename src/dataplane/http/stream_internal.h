@@ -115,10 +115,10 @@ void hcm_client_cert(struct stream *s);
 const struct stream_error *hcm_connect_udp(struct stream *s);
 /* hcm_path.c */
 const struct stream_error *hcm_normalize_path(struct stream *s);
-/* hcm_hop_by_hop.c. False: the Connection header names what it must not. */
-bool hcm_remove_hop_by_hop(struct headers *h, bool request);
-/* hcm_tunnel.c: the hop-by-hop headers of a request; false: as above. */
-bool hcm_tunnel_headers(struct stream *s);
+/* hcm_hop_by_hop.c */
+void hcm_remove_hop_by_hop(struct headers *h, bool request);
+/* hcm_tunnel.c: the hop-by-hop headers of a request. */
+void hcm_tunnel_headers(struct stream *s);
 /* May it have its tunnel? NULL, or why not; *details may replace the row's own. */
 const struct stream_error *hcm_tunnel(struct stream *s, const char **details);
 void hcm_tunnel_response(struct stream *s);
