@@ -68,6 +68,18 @@ def test_path_with_escaped_slashes_action(through, origin, action):
     assert [r.target for r in origin.requests] == ([seen] if seen else [])
 
 
+def test_a_client_of_grpc_is_not_redirected(through, origin):
+    """It would follow nowhere: the request is refused, as by REJECT."""
+    proxy = through(path_with_escaped_slashes_action="UNESCAPE_AND_REDIRECT")
+    with proxy.client() as client:
+        answer = client.get("/a%2Fb", headers={"content-type": "application/grpc"})
+        assert (answer.status, answer.header("location")) == (200, None)
+        assert answer.header("grpc-status") == "13"
+        assert client.closed()
+    assert origin.requests == []
+    assert proxy.stat("http.ingress.downstream_rq_failed_path_normalization") == 1
+
+
 LEAD_AWAY = {"/%2Fb.test/a?q=//": ("//b.test/a?q=//", "/b.test/a?q=//"),
              "/%5Cb.test": ("/\\b.test", "/b.test"),
              "/%2F%5C%2Fb": ("//\\/b", "/b"),

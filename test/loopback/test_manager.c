@@ -169,6 +169,10 @@ START_TEST(test_escaped_slashes)
     const char *got = client_take(&c);
     ck_assert_ptr_nonnull(strstr(got, "HTTP/1.1 307 "));
     ck_assert_ptr_nonnull(strstr(got, "location: /a/b?q\r\n"));
+    client_send(&c, REQ("/a%2Fb", "content-type: application/grpc\r\n"));
+    got = client_take(&c);
+    ck_assert_ptr_nonnull(strstr(got, "grpc-status: 13\r\n"));
+    ck_assert_ptr_null(strstr(got, "location"));
 }
 END_TEST
 

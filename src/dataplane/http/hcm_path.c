@@ -156,12 +156,13 @@ static const struct stream_error *handle_escaped_slashes(struct stream *s, struc
     enum escaped_slashes action = s->manager->escaped_slashes;
     if (action == ESCAPED_SLASHES_KEEP || !has_escaped_slash(*path))
         return NULL;
-    if (action == ESCAPED_SLASHES_REJECT) {
+    bool redirects = action == ESCAPED_SLASHES_UNESCAPE_REDIRECT;
+    if (action == ESCAPED_SLASHES_REJECT || (redirects && s->priv->is_grpc)) { /* follows none */
         stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_FAILED_PATH_NORMALIZATION);
         return stream_error_get(STREAM_ERROR_PATH_NORMALIZATION_FAILED);
     }
     *path = unescape_slashes(s->arena, *path);
-    *redirect = action == ESCAPED_SLASHES_UNESCAPE_REDIRECT;
+    *redirect = redirects;
     return NULL;
 }
 
