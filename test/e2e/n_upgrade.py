@@ -408,6 +408,17 @@ def test_101_with_a_length(proxy, raw, field):
     assert client.closed()
 
 
+def test_101_with_a_length_of_nothing(proxy, raw):
+    """Some servers say so: it is true of the head, and no news to the client."""
+    client = ask(proxy)
+    peer = raw.accept()
+    peer.head()
+    peer.switch(more="Content-Length: 0\r\n", data=b"abc")
+    answer = client.response()
+    assert (answer.status, answer.header("content-length")) == (101, None)
+    assert client._exactly(3) == b"abc"
+
+
 BODIES = {"length": ("Content-Length", "5", b"hello"),
           "chunked": ("Transfer-Encoding", "chunked", b"5\r\nhello\r\n0\r\n\r\n")}
 

@@ -147,14 +147,16 @@ static const struct codec_error *open_tunnel(struct codec_h1 *h)
     return NULL;
 }
 
-/* RFC 9110 section 7.8: to what was asked for, and to nothing else; no length and no coding. */
+/* RFC 9110 section 7.8: to what was asked for, and to nothing else; no coding, and no length but
+ * none, which goes no further. */
 static const struct codec_error *frame_upgrade(struct codec_h1 *h, const struct lengths *l)
 {
-    const struct headers *hs = h->stream.headers;
+    struct headers *hs = h->stream.headers;
     if (l->chunked)
         return &h1_error_te_not_allowed;
-    if (l->n_length)
+    if (l->n_length && l->length)
         return &h1_error_length_not_allowed;
+    headers_remove_id(hs, HEADER_CONTENT_LENGTH);
     if (h->tunnel != TUNNEL_UPGRADE || !tunnel_names_upgrade(hs) ||
         !bytes_eq_nocase(headers_get_all_id(hs, HEADER_UPGRADE), h->upgrade))
         return &h1_error_upgrade;
