@@ -319,6 +319,20 @@ struct address address_unmap(const struct address *a)
     return address_ipv4(a->ip[12], a->ip[13], a->ip[14], a->ip[15], a->port);
 }
 
+/* What a Unix socket of ours was bound to; NULL: nothing. */
+static const char *own_path(const struct sockaddr_un *un, socklen_t len)
+{
+    size_t head = offsetof(struct sockaddr_un, sun_path);
+    char name[sizeof(un->sun_path)];
+    if (len <= head)
+        return NULL;
+    size_t n = len - head < sizeof(name) ? len - head : sizeof(name);
+    memcpy(name, un->sun_path, n);
+    if (name[0] == '\0')
+        name[0] = '@';
+    return intern(bytes_from(name, strnlen(name, n)));
+}
+
 struct address address_local(int fd)
 {
     struct sockaddr_storage ss;
@@ -326,7 +340,10 @@ struct address address_local(int fd)
 
     if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
         return (struct address){.kind = ADDRESS_NONE};
-    return address_from_sockaddr((struct sockaddr *)&ss, len);
+    struct address a = address_from_sockaddr((struct sockaddr *)&ss, len);
+    if (a.kind == ADDRESS_PIPE)
+        a.path = own_path((const struct sockaddr_un *)&ss, len);
+    return a;
 }
 
 struct address address_remote(int fd)

@@ -50,7 +50,8 @@ bool address_is_any(const struct address *a); /* 0.0.0.0 or :: */
 bool address_is_loopback(const struct address *a);
 /* An IPv4 address inside ::ffff:0:0/96 becomes IPv4; others are returned as they are. */
 struct address address_unmap(const struct address *a);
-/* The socket's own and the peer's address; ADDRESS_NONE when the kernel knows none. */
+/* The socket's own and the peer's address; ADDRESS_NONE when the kernel knows none. Of a pipe only
+ * the own has its path. */
 struct address address_local(int fd);
 struct address address_remote(int fd);
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from harness import (Client, Origin, bootstrap, cluster, direct, http_listener, route, wait_for)
-from harness.config import add_header, hcm, socket_address
+from harness.config import add_header, file_log, hcm, socket_address
 from harness.proxy import run_once
 
 
@@ -27,6 +27,22 @@ def test_listener_on_a_unix_socket(start, tmp_path):
                                    address={"pipe": {"path": path}})]))
     with Client(path) as client:
         assert client.get("/").text == "uds"
+
+
+def test_both_ends_of_a_unix_socket_are_its_path(start, origin, tmp_path):
+    path = str(tmp_path / "in.sock")
+    log = [file_log(tmp_path / "log", "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% "
+                                      "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%\n")]
+    proxy = start(bootstrap([http_listener(
+        routes=[route("/", "one")], address={"pipe": {"path": path}}, use_remote_address=True,
+        append_x_forwarded_port=True, access_log=log)], [cluster("one", origin)]))
+    with Client(path) as client:
+        assert client.get("/").status == 200
+        assert origin.last.header("x-forwarded-port") is None
+        assert client.get("/", headers={"x-forwarded-port": "7"}).status == 200
+        assert origin.last.header("x-forwarded-port") == "7"
+    proxy.stop()
+    assert (tmp_path / "log").read_text() == f"{path} {path} {path}\n" * 2
 
 
 def test_unix_socket_mode(start, tmp_path):

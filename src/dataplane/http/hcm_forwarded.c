@@ -143,6 +143,8 @@ static void forwarded_port(struct stream *s, bool trusted)
         (trusted && headers_has(h, HEADER_X_FORWARDED_PORT)))
         return;
     const struct address *local = connection_local(s->conn->connection);
+    if (!address_is_ip(local))
+        return;
     headers_set_id(h, HEADER_X_FORWARDED_PORT, arena_u64(s->arena, local->port));
 }
 

@@ -47,7 +47,7 @@ static int accept_one(struct acceptor *a)
     if (fd < 0)
         return is_exhaustion(errno) ? errno : -1;
     struct address remote = address_from_sockaddr((struct sockaddr *)&ss, len);
-    remote = address_unmap(&remote);
+    remote = remote.kind == ADDRESS_PIPE ? a->local : address_unmap(&remote);
     a->ops->on_accept(a, fd, &remote);
     return 0;
 }
@@ -108,13 +108,16 @@ static void on_retry(struct timer *t)
 }
 
 /* What each of its connections has as its local address, if that is known before: not behind a
- * wildcard, nor where connections to any address come in. */
+ * wildcard, nor where connections to any address come in. A pipe's clients have the same, as in
+ * Envoy: what they call themselves is theirs to choose. */
 static struct address local_of_all(int fd)
 {
     struct address a = address_local(fd);
     int transparent = 0;
     socklen_t len = sizeof(transparent);
     bool v6 = a.kind == ADDRESS_IPV6;
+    if (a.kind == ADDRESS_PIPE)
+        return a;
     if (!address_is_ip(&a) || address_is_any(&a) ||
         getsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT,
                    &transparent, &len) < 0 ||

@@ -200,11 +200,10 @@ static inline struct transport *connection_transport(const struct connection *c)
 }
 struct bytes connection_protocol(const struct connection *c); /* ALPN, empty when none */
 const struct address *connection_ask_local(struct connection *c);
-/* Who has asked already tells it. Its path, if it has one, is not kept. */
+/* Who has asked already tells it. */
 static inline void connection_set_local(struct connection *c, const struct address *local)
 {
-    if (address_is_ip(local))
-        c->local = *local;
+    c->local = *local;
 }
 static inline const struct address *connection_local(struct connection *c) /* asked for once */
 {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -38,6 +39,16 @@ static void on_exhausted(struct acceptor *a, int error, uint64_t retry_ms)
 }
 
 static const struct acceptor_ops ops = {.on_accept = on_accept, .on_exhausted = on_exhausted};
+
+static struct address pipe_remote;
+
+static void on_pipe_accept(struct acceptor *a, int fd, const struct address *remote)
+{
+    pipe_remote = *remote;
+    accepted[n_accepted++] = fd;
+}
+
+static const struct acceptor_ops pipe_ops = {.on_accept = on_pipe_accept};
 
 static void setup(void)
 {
@@ -134,6 +145,38 @@ START_TEST(mapped_addresses_are_ipv4)
 }
 END_TEST
 
+/* Whatever the client calls itself. */
+START_TEST(pipe_is_both_ends)
+{
+    struct listen_options opt = {0};
+    struct acceptor pipe;
+    struct address unused, client, local;
+    struct sockaddr_storage ss;
+    struct error err = ERROR_INIT;
+    char path[64];
+    int fd;
+
+    acceptor_fini(&acceptor);
+    snprintf(path, sizeof(path), "@xylem-acceptor-%d", (int)getpid());
+    ck_assert(address_from_path(bytes_of(path), &opt.address));
+    ck_assert(listen_socket_open(&opt, 1, &fd, &unused, &err));
+    acceptor_init(&pipe, f.loop, fd, 0, &pipe_ops, NULL);
+    clients[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    strcat(path, "-client");
+    ck_assert(address_from_path(bytes_of(path), &client));
+    socklen_t len = address_to_sockaddr(&client, &ss);
+    ck_assert_int_eq(bind(clients[0], (struct sockaddr *)&ss, len), 0);
+    len = address_to_sockaddr(&opt.address, &ss);
+    ck_assert_int_eq(connect(clients[0], (struct sockaddr *)&ss, len), 0);
+    RUN_UNTIL(&f, n_accepted == 1);
+    local = acceptor_local(&pipe, accepted[0]);
+    ck_assert(address_eq(&local, &opt.address));
+    ck_assert(address_eq(&pipe_remote, &opt.address));
+    acceptor_fini(&pipe);
+    close(clients[0]);
+}
+END_TEST
+
 START_TEST(pause_is_counted)
 {
     acceptor_pause(&acceptor);
@@ -186,6 +229,7 @@ int main(void)
     tcase_add_test(t, accepts_some_per_event);
     tcase_add_test(t, local_address_of_all);
     tcase_add_test(t, mapped_addresses_are_ipv4);
+    tcase_add_test(t, pipe_is_both_ends);
     tcase_add_test(t, pause_is_counted);
     tcase_add_test(t, accepted_dry_before_it_closes);
     tcase_add_test(t, no_descriptor_left);
