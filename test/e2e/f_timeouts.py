@@ -1,16 +1,11 @@
 """Timeouts: of a route, a stream, a head, a connection. Small bounds, no claims of speed."""
 import pytest
 
-from harness import Reply, bootstrap, cluster, direct, http_listener, route, wait_for
+from harness import Reply, bootstrap, cluster, difference, direct, http_listener, route, wait_for
 from harness.config import file_log, router_filter
-
 
 INTERNAL = {"use_remote_address": True, "internal_address_config": {
     "cidr_ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]}}
-
-
-from harness import Reply, bootstrap, cluster, difference, direct, http_listener, route, wait_for
-from harness.config import file_log
 
 
 def held(origin):
