@@ -215,7 +215,7 @@ static void look(struct accepted *a)
         break;
     case HELLO_NOT_TLS:
         count(a, STAT_TLS_NOT_FOUND);
-        if (a->close_on_bad && a->hello.len > 0)
+        if (a->close_on_bad)
             drop_logged(a);
         else
             go_on(a, false);

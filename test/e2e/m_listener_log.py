@@ -152,6 +152,15 @@ def test_a_hello_that_is_none(logged):
             close_connection_on_client_hello_parsing_errors=True)
 
 
+@pytest.mark.parametrize("data", [
+    b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", b"\x16GET / HTTP/1.1\r\n\r\n",
+    b"\x14\3\3\0\1\1" + bytes(20), b"\x15\3\3\0\2\2\x28"],
+    ids=["text", "half", "change-cipher-spec", "alert"])
+def test_bytes_that_are_no_hello(logged, data):
+    """Of a listener that was told to let nothing else in."""
+    dropped(logged, data, close_connection_on_client_hello_parsing_errors=True)
+
+
 def test_a_hello_that_is_too_large(logged):
     dropped(logged, HELLO + b"\x10\0\1\0\x0f\xf0" + bytes(1000), max_client_hello_size=256)
 
