@@ -125,6 +125,17 @@ def test_downstream_idle_timeout_closes_a_silent_connection(start):
     proxy.wait_stat("http.ingress.downstream_cx_idle_timeout", 1)
 
 
+@pytest.mark.parametrize("limit,stat", [("idle_timeout", "downstream_cx_idle_timeout"), (
+    "max_connection_duration", "downstream_cx_max_duration_reached")])
+def test_a_silent_client_is_given_no_time_to_drain(start, limit, stat):
+    proxy = start(bootstrap([http_listener(
+        routes=[direct(200)], drain_timeout="100s", delayed_close_timeout="100s",
+        common_http_protocol_options={limit: "0.2s"})]))
+    with proxy.client() as client:
+        assert client.closed()
+    proxy.wait_stat(f"http.ingress.{stat}", 1)
+
+
 def test_upstream_idle_timeout_closes_a_pooled_connection(start, origin):
     proxy = start(bootstrap(
         [http_listener(routes=[route("/", "one")])],

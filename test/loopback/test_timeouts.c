@@ -145,9 +145,28 @@ START_TEST(test_max_connection_duration)
 {
     lb.manager->max_connection_duration_ms = 1000;
     client_connect(&c, &lb);
+    client_send(&c, "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
+    ck_assert_ptr_null(strstr(client_take(&c), "connection: close"));
     loopback_advance(&lb, 1000);
     client_send(&c, "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
     ck_assert_ptr_nonnull(strstr(client_take(&c), "connection: close"));
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_MAX_DURATION_REACHED), 1);
+}
+END_TEST
+
+/* Nothing is lost to who has said nothing: no drain timeout is waited for. */
+START_TEST(test_timeouts_of_a_silent_client)
+{
+    lb.manager->idle_timeout_ms = 2000;
+    client_connect(&c, &lb);
+    loopback_advance(&lb, 2000);
+    ck_assert(c.ended);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_IDLE_TIMEOUT), 1);
+    client_fini(&c);
+    lb.manager->max_connection_duration_ms = 1000;
+    client_connect(&c, &lb);
+    loopback_advance(&lb, 1000);
+    ck_assert(c.ended);
     ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_CX_MAX_DURATION_REACHED), 1);
 }
 END_TEST
@@ -191,6 +210,7 @@ int main(void)
     tcase_add_test(t, test_max_stream_duration);
     tcase_add_test(t, test_connection_idle_timeout);
     tcase_add_test(t, test_max_connection_duration);
+    tcase_add_test(t, test_timeouts_of_a_silent_client);
     tcase_add_test(t, test_max_requests_per_connection);
     tcase_add_test(t, test_delayed_close);
     return run_suite(t);

@@ -132,6 +132,15 @@ void http_conn_start_drain(struct http_conn *c)
     timer_start(&c->timer, ms);
 }
 
+/* Of a client that has said nothing: it knows of no request that could be lost. */
+static bool close_unused(struct http_conn *c)
+{
+    if (!c->undecided)
+        return false;
+    connection_close(c->connection, CLOSE_IDLE_TIMEOUT, CLOSE_FLUSH, 0);
+    return true;
+}
+
 /* A connection that drains does not wait for requests any more: one timer is enough for both. It is
  * left running while a request is served: starting it again later costs one store. */
 static void on_timer(struct timer *t)
@@ -146,14 +155,16 @@ static void on_timer(struct timer *t)
         return;
     }
     http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_IDLE_TIMEOUT, 1);
-    http_conn_start_drain(c);
+    if (!close_unused(c))
+        http_conn_start_drain(c);
 }
 
 static void on_duration_timer(struct timer *t)
 {
     struct http_conn *c = t->owner;
     http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_MAX_DURATION_REACHED, 1);
-    http_conn_start_drain(c);
+    if (!close_unused(c))
+        http_conn_start_drain(c);
 }
 
 static struct http_conn_more *more_of(struct http_conn *c)
