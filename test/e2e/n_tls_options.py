@@ -144,6 +144,18 @@ def test_when_certificates_end(start, ca, web, kind):
     assert proxy.stat("server.days_until_first_cert_expiring") in (2, 3)
 
 
+def test_each_certificate_of_a_bundle_is_told(start, ca, web):
+    """The first to end of a bundle counts, wherever it stands."""
+    soon, other = certs.Authority("soon", days=5), certs.Authority("other", days=15)
+    bundle = {"trusted_ca": {"inline_string": ca.pem + soon.pem + other.pem}}
+    proxy = start(bootstrap([tls_listener(certs.downstream(web, validation_context=bundle))]))
+    shown = proxy.json("/certs")["certificates"][0]["ca_cert"]
+    assert [one["serial_number"] for one in shown] == [ca.serial, soon.serial, other.serial]
+    assert list(proxy.stats().matching(r"unnamed_ca_cert_e3b0c442").values()) == [
+        int(soon.certificate.not_valid_after_utc.timestamp())]
+    wait_for(lambda: proxy.stat("server.days_until_first_cert_expiring") in (4, 5), what="the days")
+
+
 # fingerprints
 
 INSPECTOR = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"

@@ -164,3 +164,19 @@ def test_certs_page(start, web, ca, told):
     shown = proxy.json("/certs")["certificates"][0]["ca_cert"]
     path = "here: <inline>" if "trust_domains" in told(here=ca) else ""
     assert [(one["serial_number"], one["path"]) for one in shown] == [(ca.serial, path)]
+
+
+def test_certs_page_of_several_domains(start, web, ca, away):
+    """Envoy puts the last domain before all paths."""
+    proxy = start(bootstrap([spiffe_listener(web, trust_domains=domains(here=ca, away=away))]))
+    shown = proxy.json("/certs")["certificates"][0]["ca_cert"]
+    assert [(one["serial_number"], one["path"]) for one in shown] == [
+        (ca.serial, "away: <inline>"), (away.serial, "away: <inline>")]
+
+
+@difference("Of all that are trusted one number says what somebody must know: which ends first.",
+            envoy="has a gauge for each authority, its number at the end of the name",
+            xylem="has one gauge, of the first to end")
+def test_when_authorities_end(start, web, ca, away, kind):
+    proxy = start(bootstrap([spiffe_listener(web, trust_domains=domains(here=ca, away=away))]))
+    assert len(proxy.stats().matching(r"unnamed_ca_cert")) == (2 if kind == "envoy" else 1)

@@ -37,8 +37,7 @@ void tls_infos_make(struct tls_context *c)
     const struct tls_policy *p = &c->policy;
     struct tls_cert_info *ca = ARENA_ARRAY(a, struct tls_cert_info, p->n_ca_certs + 1);
     struct tls_cert_info *own = ARENA_ARRAY(a, struct tls_cert_info, c->n_identities + 1);
-    /* Envoy shows the first certificate of a bundle */
-    for (unsigned i = 0; i < p->n_ca_certs && i < 1; i++)
+    for (unsigned i = 0; i < p->n_ca_certs; i++)
         describe(a, p->ca_certs[i], p->ca_path, &ca[i]);
     for (unsigned i = 0; i < c->n_identities; i++) {
         const struct tls_identity *id = &c->identities[i];
@@ -46,7 +45,7 @@ void tls_infos_make(struct tls_context *c)
         own[i].ocsp_from = id->staple_from;
         own[i].ocsp_until = id->staple_until;
     }
-    c->infos = (struct tls_cert_infos){ca, own, p->n_ca_certs ? 1 : 0, c->n_identities};
+    c->infos = (struct tls_cert_infos){ca, own, p->n_ca_certs, c->n_identities};
 }
 
 void tls_context_cert_infos(const struct tls_context *c, struct tls_cert_infos *out)

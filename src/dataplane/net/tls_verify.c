@@ -100,14 +100,13 @@ static bool load_crl(struct tls_context *c, const struct tls_validation *v, stru
     return true;
 }
 
-/* As /certs tells it. */
+/* As /certs tells it: of several trust domains the last one stands with all, as in Envoy. */
 static struct bytes path_of(struct arena *a, const struct tls_validation *v)
 {
     if (!v->n_spiffe)
         return arena_dup(a, v->trusted_ca_path);
-    struct bytes path = v->spiffe[0].path;
-    return path.len ? bytes_of(arena_printf(a, "%.*s: %.*s", BYTES_ARG(v->spiffe[0].name),
-                                            BYTES_ARG(path)))
+    struct bytes path = v->spiffe[v->n_spiffe - 1].path, name = v->spiffe[v->n_spiffe - 1].name;
+    return path.len ? bytes_of(arena_printf(a, "%.*s: %.*s", BYTES_ARG(name), BYTES_ARG(path)))
                     : BYTES("");
 }
 

@@ -193,14 +193,20 @@ END_TEST
 START_TEST(told_of_certificates)
 {
     struct tls_certificate c[] = {made_settings(web), made_settings(rsa)};
-    struct tls_validation v = {.trusted_ca = made_pem(ca), .trusted_ca_path = BYTES("ca.pem")};
+    struct strbuf bundle = STRBUF_INIT;
+    strbuf_add_bytes(&bundle, made_pem(ca));
+    strbuf_add_bytes(&bundle, made_pem(web));
+    struct tls_validation v = {.trusted_ca = strbuf_bytes(&bundle),
+                               .trusted_ca_path = BYTES("ca.pem")};
     struct tls_settings s = {
         .is_server = true, .certificates = c, .n_certificates = 2, .validation = &v};
     struct tls_cert_infos infos;
     struct tls_context *t = made(&s);
+    strbuf_fini(&bundle);
     tls_context_cert_infos(t, &infos);
-    ck_assert_uint_eq(infos.n_ca, 1);
+    ck_assert_uint_eq(infos.n_ca, 2);
     ck_assert_str_eq(infos.ca[0].path, "ca.pem");
+    ck_assert_str_eq(infos.ca[1].serial, infos.certificates[0].serial);
     ck_assert_uint_eq(infos.n_certificates, 2);
     const struct tls_cert_info *i = &infos.certificates[0];
     ck_assert_str_eq(i->path, "<inline>");
