@@ -136,19 +136,33 @@ static bool check_refused(const common_msg *m, struct error *err)
     return true;
 }
 
+/* An element may be several, with commas between: Envoy joins all by commas, then splits them. */
+static bool take_alpn(struct arena *a, const common_msg *m, struct tls_settings *out,
+                      struct error *err)
+{
+    size_t n = 0, max = 1;
+    upb_StringView const *list = COMMON(alpn_protocols)(m, &n);
+    for (size_t i = 0; i < n; i++)
+        max += 1 + bytes_count_char(upb_bytes(list[i]), ',');
+    out->alpn = ARENA_ARRAY(a, struct bytes, max);
+    for (size_t i = 0; i < n; i++) {
+        struct bytes rest = arena_dup(a, upb_bytes(list[i]));
+        while (rest.data) {
+            struct bytes one = bytes_split(&rest, ',');
+            if (one.len > 255)
+                return error_set(err, "Invalid ALPN protocol string");
+            out->alpn[out->n_alpn++] = one;
+        }
+    }
+    return true;
+}
+
 static bool take_common(struct arena *a, const common_msg *m, struct tls_settings *out,
                         struct error *err)
 {
-    size_t n = 0;
     if (!m)
         return true;
-    upb_StringView const *alpn = COMMON(alpn_protocols)(m, &n);
-    out->alpn = take_strings(a, alpn, n, &out->n_alpn);
-    for (size_t i = 0; i < n; i++) {
-        if (out->alpn[i].len > 255)
-            return error_set(err, "Invalid ALPN protocol string");
-    }
-    return check_refused(m, err) && take_params(a, m, out, err) &&
+    return take_alpn(a, m, out, err) && check_refused(m, err) && take_params(a, m, out, err) &&
            take_key_log(a, m, &out->key_log, err);
 }
 

@@ -3,7 +3,7 @@ import asyncio
 
 import pytest
 
-from harness import bootstrap, certs, cluster, http_listener, route
+from harness import Client, bootstrap, certs, cluster, direct, http_listener, route
 from harness.h2peer import H2Client, H2Origin, H2Reply
 from harness.origin import loop_thread
 
@@ -32,6 +32,16 @@ def test_body_and_trailers_by_alpn(start, closing, ca, web):
         assert answer.body == b"y" * 3_000_000 and answer.trailers == [("x-end", "1")]
     assert origin.last.body == b"x" * 3_000_000
     assert proxy.stats()["http.ingress.downstream_cx_http2_total"] == 1
+
+
+@pytest.mark.parametrize("offered", [["h2"], ["http/1.1"], ["x", "http/1.1"]])
+def test_protocols_with_commas_between(start, ca, web, offered):
+    listener = http_listener(routes=[direct(200)])
+    listener["filter_chains"][0]["transport_socket"] = certs.downstream(
+        web, alpn_protocols=["h2,http/1.1"])
+    proxy = start(bootstrap([listener]))
+    with Client(proxy.port(), tls=certs.client_context(ca, alpn=offered), name="a.test") as client:
+        assert client.sock.selected_alpn_protocol() == offered[-1]
 
 
 def test_auto_config_takes_http2(start, closing, web, tmp_path):

@@ -233,7 +233,7 @@ START_TEST(a_server)
                    "disable_stateless_session_resumption: true, " COMMON(
                        "tls_params: {tls_minimum_protocol_version: TLSv1_2, "
                        "tls_maximum_protocol_version: TLSv1_3, cipher_suites: [A, B], ecdh_curves: "
-                       "[X25519], signature_algorithms: [s]}, alpn_protocols: [h2, http/1.1], "
+                       "[X25519], signature_algorithms: [s]}, alpn_protocols: ['h2,x', http/1.1], "
                        "tls_certificates: [{" PAIR ", password: {inline_bytes: cHc=}, ocsp_staple: "
                        "{inline_bytes: b2s=}}, {pkcs12: {inline_bytes: cDEy}}], "
                        "key_log: {path: /tmp/k, remote_address_range: [{address_prefix: 10.0.0.0, "
@@ -250,7 +250,9 @@ START_TEST(a_server)
     ck_assert_uint_eq(s->n_ciphers + s->n_curves + s->n_signature_algorithms, 4);
     expect(s->ciphers[1], "B");
     expect(s->curves[0], "X25519");
-    expect(s->alpn[1], "http/1.1");
+    ck_assert_uint_eq(s->n_alpn, 3);
+    expect(s->alpn[1], "x");
+    expect(s->alpn[2], "http/1.1");
     ck_assert_uint_eq(s->n_certificates, 2);
     expect(s->certificates[0].chain, "c");
     expect(s->certificates[0].key, "k");
