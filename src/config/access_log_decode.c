@@ -6,6 +6,7 @@
 
 #include "config/access_log_filter_decode.h"
 #include "config/runtime.h"
+#include "config/data_source.h"
 #include "config/decode.h"
 #include "config/decode_util.h"
 #include "config/grpc_log.h"
@@ -23,6 +24,8 @@
 #define LOGGERS(f) envoy_extensions_access_loggers_##f
 #define FORMAT(f) envoy_config_core_v3_SubstitutionFormatString_##f
 #define VALUE(f) google_protobuf_Value_##f
+
+enum { FORMAT_TEXT_MAX = 1024 * 1024 }; /* bytes of a format in a file or variable, too */
 
 typedef envoy_config_core_v3_SubstitutionFormatString format_msg;
 typedef google_protobuf_Struct struct_msg;
@@ -130,6 +133,16 @@ static bool take_text(struct arena *a, struct bytes text, struct access_log *log
     return compile(a, text, log, &log->format, err);
 }
 
+/* A file is read once, when its listener is decoded; Envoy does not watch it either. */
+static bool take_text_source(struct arena *a, const envoy_config_core_v3_DataSource *m,
+                             struct access_log *log, struct error *err)
+{
+    struct data_source s;
+    if (!data_source_read(m, a, FORMAT_TEXT_MAX, &s, err))
+        return error_prefix(err, "text_format_source: ");
+    return take_text(a, s.data, log, err);
+}
+
 /* Formatters bring operators of their own; most of them are there without by now. */
 static bool take_formatters(struct decode_context *ctx, struct arena *a, const format_msg *m,
                             struct access_log *log, struct error *err)
@@ -163,17 +176,8 @@ static bool take_format(struct decode_context *ctx, struct arena *a, const forma
     switch (FORMAT(format_case)(m)) {
     case FORMAT(format_json_format):
         return take_json(a, FORMAT(json_format)(m), log, err);
-    case FORMAT(format_text_format_source): {
-        const envoy_config_core_v3_DataSource *d = FORMAT(text_format_source)(m);
-        bool is_string = envoy_config_core_v3_DataSource_has_inline_string(d);
-        if (!is_string && !envoy_config_core_v3_DataSource_has_inline_bytes(d))
-            return error_set(err, "text_format_source: only inline_string and inline_bytes are "
-                                  "implemented");
-        return take_text(a,
-                         upb_bytes(is_string ? envoy_config_core_v3_DataSource_inline_string(d)
-                                             : envoy_config_core_v3_DataSource_inline_bytes(d)),
-                         log, err);
-    }
+    case FORMAT(format_text_format_source):
+        return take_text_source(a, FORMAT(text_format_source)(m), log, err);
     case FORMAT(format_text_format):
         return take_text(a, upb_bytes(FORMAT(text_format)(m)), log, err);
     case FORMAT(format_NOT_SET):

@@ -111,6 +111,28 @@ def test_a_log_of_nothing(start, tmp_path):
     assert '"GET /p HTTP/1.1" 200' in paths["old"].read_text()
 
 
+@pytest.mark.parametrize("watched", [{}, {"watched_directory": {}}])
+def test_format_in_a_file(start, tmp_path, watched):
+    (tmp_path / "format").write_text("file %REQ(:PATH)%\n")
+    watched = {name: {"path": str(tmp_path)} for name in watched}
+    log = file_log(tmp_path / "log", log_format={
+        "text_format_source": {"filename": str(tmp_path / "format"), **watched}})
+    proxy = start(bootstrap([http_listener(routes=[direct(200)], access_log=[log])]))
+    proxy.get("/p")
+    proxy.stop()
+    assert (tmp_path / "log").read_text() == "file /p\n"
+
+
+def test_format_in_a_variable(start, tmp_path):
+    log = file_log(tmp_path / "log", log_format={
+        "text_format_source": {"environment_variable": "LINE_OF_A_LOG"}})
+    proxy = start(bootstrap([http_listener(routes=[direct(200)], access_log=[log])]),
+                  env={"LINE_OF_A_LOG": "variable %REQ(:PATH)%\n"})
+    proxy.get("/p")
+    proxy.stop()
+    assert (tmp_path / "log").read_text() == "variable /p\n"
+
+
 def test_json_format(start, tmp_path):
     path = tmp_path / "log"
     log = file_log(path)

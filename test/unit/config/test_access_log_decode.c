@@ -254,6 +254,27 @@ START_TEST(reads_sinks_and_formats)
 }
 END_TEST
 
+/* In a file, and in a variable. */
+START_TEST(reads_a_format_elsewhere)
+{
+    char path[] = "/tmp/xylem-format-XXXXXX", text[256];
+    FILE *file = fdopen(mkstemp(path), "w");
+    ck_assert_ptr_nonnull(file);
+    fputs("code %RESPONSE_CODE%", file);
+    fclose(file);
+    snprintf(text, sizeof(text), FILE_LOG("log_format: {text_format_source: {filename: %s}}"),
+             path);
+    ck_assert_str_eq(decode(text), "");
+    ck_assert_uint_eq(last->format.n_parts, 2);
+    unlink(path);
+    ck_assert_str_eq(strstr(decode(text), "text_format_source: "), decode(text));
+    setenv("XYLEM_FORMAT", "%NOPE%", 1);
+    ck_assert_str_eq(
+        decode(FILE_LOG("log_format: {text_format_source: {environment_variable: XYLEM_FORMAT}}")),
+        "Not supported field in StreamInfo: NOPE");
+}
+END_TEST
+
 static bool header(const void *ctx, struct bytes name, uint32_t *at, struct bytes *value)
 {
     *value = BYTES("yes");
@@ -411,6 +432,7 @@ static Suite *suite(void)
     tcase_add_test(t, refuses_what_cannot_be_written);
     tcase_add_test(t, takes_a_pipe_without_a_reader);
     tcase_add_test(t, reads_sinks_and_formats);
+    tcase_add_test(t, reads_a_format_elsewhere);
     tcase_add_test(t, filters);
     tcase_add_test(t, sampled_by_request_id);
     suite_add_tcase(s, t);
