@@ -10,7 +10,8 @@ struct json_out {
     bool compact, first;
 };
 
-void json_begin(struct json_out *j, const char *key, char open); /* key NULL: an element */
+void json_begin(struct json_out *j, const char *key, char open);        /* key NULL: an element */
+void json_begin_named(struct json_out *j, struct bytes key, char open); /* any bytes */
 void json_end(struct json_out *j, char close);
 void json_string(struct json_out *j, const char *key, struct bytes value);
 void json_raw(struct json_out *j, const char *key, const char *value); /* a number, true, null */

@@ -15,22 +15,18 @@ struct runtime_page {
 
 static struct bytes text_of(const struct runtime_value *v)
 {
-    return v ? bytes_of(v->text) : BYTES("");
+    return v ? bytes_from(v->text, v->len) : BYTES("");
 }
 
 static void print_entry(struct json_out *j, const struct runtime *r, struct bytes key)
 {
-    char *name = mem_alloc(key.len + 1);
-    memcpy(name, key.data, key.len);
-    name[key.len] = '\0';
-    json_begin(j, name, '{');
+    json_begin_named(j, key, '{');
     json_string(j, "final_value", text_of(runtime_get(r, key)));
     json_begin(j, "layer_values", '[');
     for (unsigned i = 0; i < r->n_layers; i++)
         json_string(j, NULL, text_of(map_get(&r->layers[i].values, key)));
     json_end(j, ']');
     json_end(j, '}');
-    mem_free(name);
 }
 
 static void build(struct builder *b, void *arg)
@@ -60,8 +56,8 @@ static void modify(struct builder *b, void *arg)
 {
     struct runtime_page *p = arg;
     struct runtime *r = builder_decode_context(b)->runtime;
-    for (unsigned i = 0; i < p->changes.n_params; i++)
-        runtime_modify(r, p->changes.params[i].name, p->changes.params[i].value);
+    for (unsigned i = p->changes.n_params; i > 0; i--) /* of several, the first one stays */
+        runtime_modify(r, p->changes.params[i - 1].name, p->changes.params[i - 1].value);
     strbuf_add_str(&p->text.text, "OK\n");
 }
 

@@ -52,6 +52,7 @@ struct runtime_value {
     enum runtime_value_kind kind;
     double number;
     struct fraction fraction;
+    size_t len;
     char text[]; /* as it is printed */
 };
 

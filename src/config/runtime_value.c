@@ -18,6 +18,7 @@ static struct runtime_value *value_new(enum runtime_value_kind kind, struct byte
 {
     struct runtime_value *v = mem_zalloc(sizeof(*v) + text.len + 1);
     v->kind = kind;
+    v->len = text.len;
     if (text.len)
         memcpy(v->text, text.data, text.len);
     return v;
@@ -32,7 +33,7 @@ static bool is_number(struct bytes text, double *out)
     buf[text.len] = '\0';
     *out = strtod(buf, &end);
     bool starts_well = strchr("+-.0123456789", buf[0]) != NULL;
-    return *end == '\0' && starts_well && buf[1] != 'x' && buf[1] != 'X';
+    return end == buf + text.len && starts_well && buf[1] != 'x' && buf[1] != 'X';
 }
 
 static bool take_denominator(struct bytes name, uint32_t *out)

@@ -151,6 +151,7 @@ def test_each_certificate_of_a_bundle_is_told(start, ca, web):
     proxy = start(bootstrap([tls_listener(certs.downstream(web, validation_context=bundle))]))
     shown = proxy.json("/certs")["certificates"][0]["ca_cert"]
     assert [one["serial_number"] for one in shown] == [ca.serial, soon.serial, other.serial]
+    assert proxy.admin("/certs").text.count(r'"\u003cinline\u003e"') == 4
     assert list(proxy.stats().matching(r"unnamed_ca_cert_e3b0c442").values()) == [
         int(soon.certificate.not_valid_after_utc.timestamp())]
     wait_for(lambda: proxy.stat("server.days_until_first_cert_expiring") in (4, 5), what="the days")

@@ -1,9 +1,10 @@
 """Runtime: static, disk, admin and RTDS layers, /runtime and /runtime_modify, and what follows."""
 import json
+from urllib.parse import quote
 
 import pytest
 
-from harness import bootstrap, direct, http_listener, wait_for
+from harness import bootstrap, difference, direct, http_listener, wait_for
 from harness.config import file_log
 from harness.proxy import run_once
 from harness.stub import resource
@@ -56,6 +57,30 @@ def test_modify(start):
     wait_for(lambda: proxy.get("/").text == "off", what="the old value")
     assert entry(proxy, "other") is None
     assert proxy.stat("runtime.admin_overrides_active") == 0
+
+
+def test_modify_with_odd_keys(start):
+    """The page stays JSON, whatever a key or a value is; of several values the first one counts."""
+    proxy = start(bootstrap([listener()], layered_runtime=layers(
+        {"name": "low<", "static_layer": {"a\"b": 1}}, {"name": "mine", "admin_layer": {}})))
+    for change in ("%22q=1", "n%0al=2", "d=1&d=2", "nul%00x=a%00b", "lt%3C=%3C", "gone=&gone=5",
+                   "number=2%00", "%E2%80%A8=\u00e9"):
+        assert proxy.admin("/runtime_modify?" + quote(change, "=&%"), "POST").text == "OK\n"
+    page = proxy.admin("/runtime").text
+    shown = json.loads(page)
+    assert {key: value["final_value"] for key, value in shown["entries"].items()} == {
+        'a"b': "1", '"q': "1", "n\nl": "2", "d": "1", "nul\0x": "a\0b", "lt<": "<",
+        "number": "2\0", "\u2028": "\u00e9"}
+    assert '"low\\u003c"' in page and '"lt\\u003c"' in page and '"\\u2028"' in page
+
+
+@difference("U+FFFD is what Unicode has for bytes that are no text.",
+            envoy="prints a space for them", xylem="prints U+FFFD")
+def test_modify_with_bytes_that_are_no_text(start, kind):
+    proxy = start(bootstrap([listener()], layered_runtime=layers(
+        {"name": "mine", "admin_layer": {}})))
+    proxy.admin("/runtime_modify?a=1%ff", "POST")
+    assert entry(proxy, "a")["final_value"] == ("1 " if kind == "envoy" else "1\ufffd")
 
 
 def test_a_fraction_is_one(start):

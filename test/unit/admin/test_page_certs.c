@@ -16,7 +16,8 @@ static struct world w;
     "}, private_key: {inline_string: key-" n "}}"
 #define SDS(name) "tls_certificate_sds_secret_configs: [{name: " name ", sds_config: {ads: {}}}]"
 #define SHOWN(days, until)                                                                         \
-    "  {\n   \"ca_cert\": [],\n   \"cert_chain\": [\n    {\n     \"path\": \"<inline>\",\n     "   \
+    "  {\n   \"ca_cert\": [],\n   \"cert_chain\": [\n    {\n     \"path\": "                       \
+    "\"\\u003cinline\\u003e\",\n     "                                                             \
     "\"serial_number\": \"1f\",\n     \"subject_alt_names\": [],\n     "                           \
     "\"days_until_expiration\": \"" days "\",\n     \"valid_from\": \"1970-01-01T00:00:00Z\",\n "  \
     "    \"expiration_time\": \"" until "\"\n    }\n   ]\n  }"
