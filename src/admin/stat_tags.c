@@ -206,6 +206,18 @@ static bool find_tls(struct bytes n, const char *arg, struct found *out)
     return result(out, n, value, n.len - value.len - 1, value.len + 1);
 }
 
+/* What follows, up to the next dot. */
+static bool find_certificate(struct bytes n, const char *arg, struct found *out)
+{
+    ptrdiff_t at = bytes_find(n, bytes_of(arg));
+    if (at < 0 ||
+        (!bytes_starts_with(n, BYTES("listener.")) && !bytes_starts_with(n, BYTES("cluster."))))
+        return false;
+    size_t from = (size_t)at + strlen(arg);
+    ptrdiff_t dot = bytes_find_char(bytes_skip(n, from), '.');
+    return dot > 0 && result(out, n, bytes_from(n.data + from, (size_t)dot), from, (size_t)dot + 1);
+}
+
 /* A pattern of parts: "*" one part, "$" the one that is the value, "**" whatever follows. */
 static bool find_tokens(struct bytes n, const char *arg, struct found *out)
 {
@@ -242,6 +254,7 @@ static const struct default_rule {
     {"envoy.ssl_cipher", find_tls, "listener|.ssl.ciphers."},
     {"cipher_suite", find_tls, "cluster|.ssl.ciphers."},
     {"envoy.http_conn_manager_prefix", find_listener_http, NULL},
+    {"envoy.tls_certificate", find_certificate, ".ssl.certificate."},
     {"envoy.listener_address", find_listener, NULL},
     {"envoy.rds_route_config", find_rds, NULL},
     {"envoy.grpc_bridge_method", find_tokens, "cluster.*.grpc.*.$.**"},
@@ -261,6 +274,7 @@ static const struct default_rule {
     {"envoy.route", find_tokens, "vhost.*.route.$.**"},
     {"envoy.local_network_ratelimit_prefix", find_tokens, "local_rate_limit.$.**"},
     {"envoy.local_listener_ratelimit_prefix", find_tokens, "listener_local_ratelimit.$.**"},
+    {"envoy.xds_resource_name", find_tokens, "sds.$.**"},
 };
 
 /* ---- rules of the bootstrap ---- */
@@ -372,7 +386,7 @@ static int cut_order(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* Cuts may overlap: what any of them covers is left out once. */
+/* Cuts may overlap: what any of them covers is left out once. No dot is left at the end. */
 static void cut(struct bytes name, struct stat_tags *t)
 {
     size_t at = 0;
@@ -385,6 +399,8 @@ static void cut(struct bytes name, struct stat_tags *t)
             at = c->at + c->len;
     }
     strbuf_add_bytes(&t->name, bytes_skip(name, at));
+    while (t->n_cuts && t->name.len && t->name.data[t->name.len - 1] == '.')
+        strbuf_cut(&t->name, t->name.len - 1);
 }
 
 void stat_tags_extract(const struct stat_tag_rules *rules, struct bytes name, struct stat_tags *out)

@@ -142,6 +142,10 @@ def test_when_certificates_end(start, ca, web, kind):
                      f"my.own{end}": ends(named),
                      f"unnamed_ca_cert_e3b0c442{end}": ends(ca), f"roots{end}": ends(ca)}
     assert proxy.stat("server.days_until_first_cert_expiring") in (2, 3)
+    families = [line.rpartition(" ")[0] for line in
+                proxy.admin("/stats/prometheus?filter=expiration").text.splitlines()]
+    family, label = "envoy_listener_ssl_certificate_expiration_unix_time_seconds", "envoy_tls_certificate"
+    assert f'{family}{{{label}="roots",envoy_listener_address="127.0.0.1_0"}}' in families
 
 
 def test_each_certificate_of_a_bundle_is_told(start, ca, web):

@@ -515,6 +515,8 @@ def test_certs_page_and_days(stub, start, ca, leaves, ads_bootstrap):
         leaves["one"].certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
     wait_for(lambda: proxy.stat("server.days_until_first_cert_expiring") in (29, 30),
              what="the days")
+    assert 'envoy_sds_update_success{envoy_xds_resource_name="web"} 1' in \
+        proxy.admin("/stats/prometheus?filter=sds").text.splitlines()
 
 
 def test_secrets_are_shown_without_what_is_private(stub, start, ca, leaves, ads_bootstrap):

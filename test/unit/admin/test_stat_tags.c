@@ -65,6 +65,14 @@ START_TEST(default_rules)
          "|envoy.http_conn_manager_prefix=ingress|envoy.listener_address=127.0.0.1_0"},
         {"listener_manager.worker_1.dispatcher.loop_duration_us",
          "listener_manager.worker_dispatcher.loop_duration_us|envoy.worker_id=1"},
+        {"listener.1.2.3.4_5.ssl.certificate.ROOTCA.expiration_unix_time_seconds",
+         "listener.ssl.certificate.expiration_unix_time_seconds|envoy.tls_certificate=ROOTCA"
+         "|envoy.listener_address=1.2.3.4_5"},
+        {"cluster.c.1.ssl.certificate.a.b.expiration_unix_time_seconds",
+         "cluster.1.ssl.certificate.b.expiration_unix_time_seconds|envoy.tls_certificate=a"
+         "|envoy.cluster_name=c"},
+        {"sds.file-cert_a~/b.update_success",
+         "sds.update_success|envoy.xds_resource_name=file-cert_a~/b"},
         {"server.worker_12.watchdog_miss", "server.worker_watchdog_miss|envoy.worker_id=12"},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++)
@@ -153,6 +161,7 @@ START_TEST(rules_of_the_bootstrap)
     struct stat_tag_rules *r = rules_of(&config, true, "");
     expect(r, "cluster.shard_7.x", "cluster.x|region=north|envoy.cluster_name=shard_7|shard=7");
     expect(r, "server.x_part", "server.x|region=north|part=_part");
+    expect(r, "server._part", "server|region=north|part=_part");
     stat_tag_rules_free(&r);
 }
 END_TEST
