@@ -314,7 +314,8 @@ static bool take_cluster(struct decode_context *ctx, struct cluster *c, const cl
     c->name = arena_dup(a, name);
     c->observability_name = alt.len ? arena_dup(a, alt) : c->name;
     c->stat_name = c->observability_name;
-    if (memchr(c->stat_name.data, ':', c->stat_name.len))
+    if (memchr(c->stat_name.data, ':', c->stat_name.len) ||
+        bytes_ends_with(c->stat_name, BYTES(".")))
         c->stat_name = stat_name_of(a, c->stat_name);
     take_metadata(c, m, wire);
     c->wait_for_warm_on_init = upb_bool(CLUSTER(wait_for_warm_on_init)(m), true);

@@ -174,5 +174,7 @@ struct bytes stat_name_of(struct arena *a, struct bytes name)
         }
         out[n++] = c ? c : '_';
     }
+    while (n && out[n - 1] == '.')
+        n--;
     return bytes_from(out, n);
 }

@@ -135,5 +135,5 @@ MUST_CHECK bool api_config_source_decode(struct decode_context *ctx, struct aren
 /* envoy.config.core.v3.Address into an address. Names (not IP addresses) are an error. */
 MUST_CHECK bool address_decode(struct bytes wire, struct address *out, struct error *err);
 
-/* Statistics names cannot hold ':' (Envoy: it becomes '_'). In the arena. */
+/* In a statistic's name ':' becomes '_', and dots at the end go, as in Envoy. In the arena. */
 struct bytes stat_name_of(struct arena *a, struct bytes name);

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from harness import Origin, Proxy, wait_for
+from harness import (Origin, Proxy, bootstrap, cluster, direct, http_listener, wait_for)
 from harness.outcomes import Outcomes
 
 # What only one of the two can have, and why.
@@ -108,3 +108,25 @@ def test_prometheus_is_the_same(both, query):
     difference = [(e, x) for e, x in zip(envoy, xylem) if e != x]
     assert difference[:3] == []
     assert len(envoy) == len(xylem) > 100
+
+
+ODD_NAMES = ["foo.com.", "..two..", "a://b", "a:/b", ":c", "end:", ".x", "many..."]
+
+
+def test_names_with_dots_at_the_end(start, origin):
+    """Of fully qualified names: no empty part is left in a statistic, nor in its family."""
+    config = bootstrap(
+        [http_listener(name=f"l-{name}", stat_prefix=f"http-{name}", routes=[direct(200)],
+                       listener={"stat_prefix": name}) for name in ODD_NAMES],
+        [cluster(name, origin) for name in ODD_NAMES])
+    config["stats_config"] = {"stats_tags": [{"tag_name": "kind", "regex": r"(cx_total)$"}]}
+    proxy = start(config)
+    clean = ["foo.com", "..two", "a_b", "a_b", "_c", "end_", ".x", "many"]
+    names = [line.rpartition(": ")[0] for line in
+             proxy.admin("/stats?filter=stream_cx_total$").text.splitlines()]
+    wanted = {f"cluster.{name}.upstream_cx_total" for name in clean}
+    wanted |= {f"http.http-{name}.downstream_cx_total" for name in clean}
+    wanted |= {f"listener.{name}.downstream_cx_total" for name in clean}
+    wanted |= {f"listener.{name}.worker_0.downstream_cx_total" for name in clean}
+    assert {n for n in names if not n.startswith(("http.admin", "listener.admin"))} == wanted
+    assert "# TYPE envoy_listener_com_downstream_ counter" in families(proxy)
