@@ -24,7 +24,7 @@ def logged(start, closing, ca, folder, certificate, operators, version=None, unt
         own, validation_context=ca.validation_context(**(
             {"trust_chain_verification": "ACCEPT_UNTRUSTED"} if untrusted else {})))
     proxy = start(bootstrap([made], [cluster("one", origin, transport_socket=certs.upstream(
-        own, outer={"sni": "o.test"}))]))
+        own, outer={"sni": "O.Test:1"}))]))
     context = certs.client_context(None, certificate, folder)
     if version == 2:
         context.maximum_version = context.maximum_version.TLSv1_2
@@ -109,7 +109,7 @@ OWN = {"DOWNSTREAM_LOCAL_IP_SAN": "1.2.3.4,::1", "DOWNSTREAM_LOCAL_EMAIL_SAN": "
        "DOWNSTREAM_LOCAL_OTHERNAME_SAN": "web@a.test", "DOWNSTREAM_TLS_GROUP": "X25519",
        "UPSTREAM_LOCAL_URI_SAN": "spiffe://d/web", "UPSTREAM_LOCAL_DNS_SAN": "a.test",
        "UPSTREAM_LOCAL_IP_SAN": "1.2.3.4,::1", "UPSTREAM_TLS_GROUP": "X25519",
-       "UPSTREAM_SERVER_NAME": "o.test"}
+       "UPSTREAM_SERVER_NAME": "O.Test:1"}
 
 
 def test_own_certificates(start, closing, ca, tmp_path):

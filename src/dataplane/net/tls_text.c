@@ -280,6 +280,13 @@ static struct bytes host_name(const char *text, struct arena *a)
     return good ? bytes_from(out + MARK, n) : bytes_from(out, MARK + n);
 }
 
+/* Of an upstream it is the configuration's, as it stands there. */
+static struct bytes server_name(const struct tls_connection *c, struct arena *a)
+{
+    const char *name = SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name);
+    return c->context->is_server ? host_name(name, a) : owned(name, a);
+}
+
 static struct bytes local_text(X509 *x, enum tls_question q, struct arena *a)
 {
     switch ((int)q) {
@@ -314,7 +321,7 @@ struct bytes tls_text(const struct tls_connection *c, enum tls_question q, struc
     case TLS_SESSION_ID:
         return session_text(c->ssl, a);
     case TLS_SERVER_NAME:
-        return host_name(SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name), a);
+        return server_name(c, a);
     case TLS_JA3:
         return owned(c->ja3, a);
     case TLS_JA4:
