@@ -407,6 +407,19 @@ def test_a_crl_that_is_none(start, ca, web, kind):
         start(config)
 
 
+@difference("A list of what is revoked that has ended may lack who was revoked since: "
+            "allow_expired_certificate speaks of certificates alone.",
+            envoy="takes lists that have ended, too, with allow_expired_certificate",
+            xylem="lets nobody in")
+def test_an_old_crl_and_old_certificates(start, ca, web, tmp_path, kind):
+    crl = {"inline_string": ca.crl(days=-0.5)}
+    proxy = start(bootstrap([tls_listener(mutual(ca, web, crl=crl,
+                                                 allow_expired_certificate=True))]))
+    error = refused(proxy.port(), certs.client_context(
+        ca, ca.issue("x", dns=["c.test"]), tmp_path))
+    assert (error is None) == (kind == "envoy")
+
+
 # what is told
 
 @difference("A log that tells whom a client asked for is of use with one certificate, too.",

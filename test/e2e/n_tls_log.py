@@ -157,3 +157,26 @@ def test_a_client_that_was_refused(start, ca, tmp_path, version):
     who = log.read_text().split("|")
     assert who[:4] == ["CN=leaf,O=xylem tests", leaf.serial, "x.test", "-"]
     assert "certificate_verification_error_at_depth_0" in who[5]
+
+
+CRL_FAILED = "certificate_verification_error_at_depth_0:_certificate_revocation_check_against_" \
+             "provided_CRLs_failed:_"
+
+
+@pytest.mark.parametrize("what", ["certificate_revoked", "unable_to_get_certificate_CRL",
+                                  "CRL_has_expired"])
+def test_a_client_that_a_list_refused(start, ca, tmp_path, what):
+    leaf, log = ca.issue("leaf", dns=["x.test"]), tmp_path / "log"
+    crl = {"certificate_revoked": lambda: ca.crl(leaf),
+           "unable_to_get_certificate_CRL": lambda: certs.Authority("other").crl(),
+           "CRL_has_expired": lambda: ca.crl(days=-0.5)}[what]()
+    made = http_listener(routes=[direct(200)])
+    made["filter_chains"][0]["transport_socket"] = certs.downstream(
+        ca.issue("web"), validation_context=ca.validation_context(crl={"inline_string": crl}))
+    made["access_log"] = [file_log(log, "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%\n")]
+    proxy = start(bootstrap([made]))
+    with pytest.raises((OSError, AssertionError)):
+        with Client(proxy.port(), tls=certs.client_context(None, leaf, tmp_path)) as client:
+            client.get("/")
+    proxy.stop()
+    assert CRL_FAILED + what in log.read_text()

@@ -303,6 +303,19 @@ static bool paths_are_short(X509_STORE_CTX *ctx)
     return true;
 }
 
+static const char *about_crl(int error)
+{
+    switch (error) {
+    case X509_V_ERR_CERT_REVOKED:
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+        return "certificate revocation check against provided CRLs failed: ";
+    default:
+        return "";
+    }
+}
+
 static bool chain_is_good(struct tls_connection *t, const struct tls_trust *trust,
                           STACK_OF(X509) * chain, uint8_t *alert)
 {
@@ -323,8 +336,8 @@ static bool chain_is_good(struct tls_connection *t, const struct tls_trust *trus
         int e = X509_STORE_CTX_get_error(ctx);
         say(t,
             "verify cert failed: X509_verify_cert: certificate verification error at depth %d: "
-            "%s",
-            X509_STORE_CTX_get_error_depth(ctx), X509_verify_cert_error_string(e));
+            "%s%s",
+            X509_STORE_CTX_get_error_depth(ctx), about_crl(e), X509_verify_cert_error_string(e));
         *alert = (uint8_t)SSL_alert_from_verify_result(e);
     }
     X509_STORE_CTX_free(ctx);
