@@ -135,7 +135,8 @@ static bool may_ask(const struct builder *b, const struct resource *r)
 static void tell(struct builder *b, struct resource *r)
 {
     r->told = true;
-    builder_subscription_count(r, SUBSCRIPTION_ATTEMPT);
+    if (r->source->source.kind != SOURCE_PATH) /* reading a file is no attempt of its own */
+        builder_subscription_count(r, SUBSCRIPTION_ATTEMPT);
     if (!r->settled && !r->active && r->fetch_timeout_ms)
         start_timer(b, r);
     b->table.want(b->table.ctx, &r->source->source, r->type, r->name);

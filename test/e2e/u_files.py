@@ -67,6 +67,8 @@ def test_O01_everything_from_files(start, files, origin, suffix):
     assert proxy.stat("cluster_manager.cds.update_success") >= 1
     [dump] = [d for d in proxy.config_dump() if "dynamic_active_clusters" in d]
     assert dump["version_info"] == "seven"
+    attempts = proxy.stats().matching(r"^(http|cluster)\..*update_attempt$")
+    assert len(attempts) == 2 and set(attempts.values()) == {1}
 
 
 @pytest.fixture

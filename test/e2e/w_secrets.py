@@ -449,7 +449,7 @@ def test_a_bad_file_of_secrets(start, kind, tmp_path, ca, leaves):
     made = tls_listener(source=file_source(path))
     made.pop("@type")
     proxy = start(bootstrap([made], node={"id": "test", "cluster": "e2e"}))
-    attempts = proxy.stat("sds.web.update_attempt")
+    assert proxy.stat("sds.web.update_attempt") == (attempts := 1)
     for count, text in enumerate(["{", ""], 1):
         (tmp_path / "new").write_text(text)
         (tmp_path / "new").rename(path)
