@@ -156,7 +156,7 @@ ODD_BYTES = {
 def test_json_keeps_bytes_that_are_no_text(start, tmp_path):
     path = tmp_path / "log"
     log = file_log(path)
-    log["typed_config"]["log_format"] = {"json_format": {"a": "%REQ(a)%", "b": "x%REQ(a)%y"}}
+    log["typed_config"]["log_format"] = {"json_format": {"a": "%REQ(a)%", "b": "\u20ac%REQ(a)%y"}}
     proxy = start(bootstrap([http_listener(routes=[direct(200)], access_log=[log])]))
     for value in ODD_BYTES:
         with proxy.client() as client:
@@ -165,7 +165,7 @@ def test_json_keeps_bytes_that_are_no_text(start, tmp_path):
     proxy.stop()
     lines = path.read_text("utf-8").rstrip("\n").split("\n")
     assert [json.loads(line) for line in lines] == [
-        {"a": text, "b": f"x{text}y"} for text in ODD_BYTES.values()]
+        {"a": text, "b": f"\u20ac{text}y"} for text in ODD_BYTES.values()]
 
 
 def test_stdout_log(start, tmp_path):

@@ -54,6 +54,20 @@ static void quote(struct strbuf *out, size_t start)
     strbuf_fini(&text);
 }
 
+/* Each part by itself: what is no text in one is none of the others' business. */
+static void json_mixed(struct stream *s, const struct format *f, struct strbuf *out)
+{
+    struct strbuf text = STRBUF_INIT;
+    strbuf_add_char(out, '"');
+    for (unsigned i = 0; i < f->n_parts; i++) {
+        strbuf_cut(&text, 0);
+        part_text(s, f, &f->parts[i], &text);
+        strbuf_add_json_escaped(out, strbuf_bytes(&text));
+    }
+    strbuf_add_char(out, '"');
+    strbuf_fini(&text);
+}
+
 /* An operator that stands alone keeps its type, whole: lengths are for strings. False: null. */
 static bool json_part(struct stream *s, const struct format_part *part, struct strbuf *out)
 {
@@ -101,8 +115,7 @@ static bool json_value(struct stream *s, const struct format *f, struct strbuf *
 {
     size_t start = out->len;
     if (f->n_parts != 1 || f->parts[0].op == FORMAT_LITERAL) {
-        format_text(s, f, out);
-        quote(out, start);
+        json_mixed(s, f, out);
         return true;
     }
     if (json_part(s, &f->parts[0], out))
