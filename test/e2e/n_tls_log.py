@@ -135,6 +135,24 @@ def test_dates(start, closing, ca, tmp_path, form):
         at.strftime(wanted.replace("%s", str(int(at.timestamp())))) for at in (begin, end)]
 
 
+MORE_FORMATS = {
+    "%Z": "UTC", "%z": "+0000", "%E3f": "000", "%E*f": "0", "%E*S": "03", "%E0S": "03", "%E0f": "",
+    "%E12S": "03.000000000000", "%E99S": "03." + "0" * 18, "%Ez": "+00:00", "%E*z": "+00:00:00",
+    "%E4Y": "2024", "%ET": "T", "%:z": "+00:00", "%::z": "+00:00:00", "%:::z": "+00", "%-d": "5",
+    "%_d": " 5", "%^a": "MON", "%05d": "00005", "%Ey": "24", "%Od": "05", "%%3f": "%000",
+    "%%%3f": "%000", "%%%%3f": "%%000", "%%s": "%1707094923", "%e": " 5", "a%%b": "a%b",
+    "%%%%": "%%", "%Q": "%Q", "%E5Q": "%E5Q", "%F %T": "2024-02-05 01:02:03", "%f": "000000000",
+    "%-H:%M": "1:02", "%H%": "01%", "%::": "%::"}
+
+
+def test_odd_forms_of_dates(start, closing, ca, tmp_path):
+    begin = datetime.datetime(2024, 2, 5, 1, 2, 3, tzinfo=datetime.timezone.utc)
+    leaf = ca.issue("leaf", not_before=begin)
+    names = [f"DOWNSTREAM_PEER_CERT_V_START({form})" for form in MORE_FORMATS]
+    seen = logged(start, closing, ca, tmp_path, leaf, names)
+    assert dict(zip(MORE_FORMATS, seen.values())) == MORE_FORMATS
+
+
 @pytest.mark.parametrize("version", [2, 3])
 def test_a_client_that_was_refused(start, ca, tmp_path, version):
     """The log of the connection tells who it was and why."""

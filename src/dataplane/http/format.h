@@ -2,6 +2,8 @@
  * a stream: access logs and header values. Worker thread. */
 #pragma once
 
+#include <time.h>
+
 #include "base/strbuf.h"
 #include "config/access_log.h"
 
@@ -16,6 +18,8 @@ bool format_connection(struct stream *s, const struct format_part *part, struct 
 bool format_upstream(struct stream *s, const struct format_part *part, struct strbuf *out);
 bool format_tls_value(struct stream *s, enum format_op op, struct strbuf *out);
 bool format_path(const struct stream *s, const struct format_part *part, struct strbuf *out);
+/* format empty: as the default line has it. */
+void format_time(struct strbuf *out, time_t sec, unsigned ns, struct bytes format, bool local);
 bool format_query_param(const struct stream *s, const struct format_part *part, struct strbuf *out);
 bool format_query_params(const struct stream *s, const struct format_part *part,
                          struct strbuf *out);

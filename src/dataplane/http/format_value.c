@@ -2,76 +2,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/digits.h"
 #include "dataplane/http/grpc.h"
 #include "dataplane/http/stream_internal.h"
 #include "dataplane/net/transport_tls.h"
-
-/* "2026-01-02T03:04:05.678Z": all but the milliseconds is made once a second and thread. */
-static void add_default_time(struct strbuf *out, time_t sec, unsigned ns)
-{
-    static _Thread_local char text[] = "0000-00-00T00:00:00.000Z";
-    static _Thread_local time_t made = -1;
-    if (sec != made) {
-        struct tm tm;
-        gmtime_r(&sec, &tm);
-        digits_fixed(text, (unsigned)tm.tm_year + 1900, 4);
-        digits_fixed(text + 5, (unsigned)tm.tm_mon + 1, 2);
-        digits_fixed(text + 8, (unsigned)tm.tm_mday, 2);
-        digits_fixed(text + 11, (unsigned)tm.tm_hour, 2);
-        digits_fixed(text + 14, (unsigned)tm.tm_min, 2);
-        digits_fixed(text + 17, (unsigned)tm.tm_sec, 2);
-        made = sec;
-    }
-    digits_fixed(text + 20, ns / (unsigned)NS_PER_MS, 3);
-    strbuf_add(out, text, sizeof(text) - 1);
-}
-
-/* strftime in UTC or local time with Envoy's additions: %3f (digits of the second), %s, %E3S. */
-static NOINLINE void add_time(struct strbuf *out, time_t sec, unsigned ns, struct bytes format,
-                              bool local)
-{
-    if (!format.len && !local) {
-        add_default_time(out, sec, ns);
-        return;
-    }
-    struct tm tm;
-    if (local)
-        localtime_r(&sec, &tm);
-    else
-        gmtime_r(&sec, &tm);
-    if (!format.len)
-        format = BYTES("%Y-%m-%dT%H:%M:%E3S%z");
-    char digits[10];
-    *digits_fixed(digits, ns, 9) = '\0';
-    for (size_t i = 0; i < format.len; i++) {
-        const char *p = format.data + i;
-        size_t left = format.len - i;
-        if (*p != '%' || left < 2) {
-            strbuf_add_char(out, *p);
-        } else if (p[1] == 'f') {
-            strbuf_add(out, digits, 9);
-            i++;
-        } else if (p[1] >= '1' && p[1] <= '9' && left > 2 && p[2] == 'f') {
-            strbuf_add(out, digits, (size_t)(p[1] - '0'));
-            i += 2;
-        } else if (p[1] == 's') {
-            strbuf_printf(out, "%lld", (long long)sec);
-            i++;
-        } else if (p[1] == 'E' && left > 3 && p[2] >= '1' && p[2] <= '9' && p[3] == 'S') {
-            strbuf_printf(out, "%02d.%.*s", tm.tm_sec, p[2] - '0', digits);
-            i += 3;
-        } else {
-            char spec[3] = {'%', p[1], 0}, text[64];
-            size_t n = strftime(text, sizeof(text), spec, &tm);
-            strbuf_add(out, text, n);
-            i++;
-        }
-    }
-}
 
 static bool add(struct strbuf *out, struct bytes b)
 {
@@ -247,7 +182,7 @@ static bool add_common_duration(struct strbuf *out, const struct stream *s,
 
 static void add_wall_time(struct strbuf *out, uint64_t ns, struct bytes format, bool local)
 {
-    add_time(out, (time_t)(ns / NS_PER_S), (unsigned)(ns % NS_PER_S), format, local);
+    format_time(out, (time_t)(ns / NS_PER_S), (unsigned)(ns % NS_PER_S), format, local);
 }
 
 static bool add_peer_time(const struct tls_connection *c, bool until,
@@ -256,7 +191,7 @@ static bool add_peer_time(const struct tls_connection *c, bool until,
     int64_t at;
     if (!tls_connection_peer_time(c, until, &at))
         return false;
-    add_time(out, at, 0, part->text, false);
+    format_time(out, at, 0, part->text, false);
     return true;
 }
 
