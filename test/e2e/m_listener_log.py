@@ -1,5 +1,6 @@
 """Access logs of listeners: one entry a connection, also of those that never became one of HTTP."""
 import socket
+import struct
 
 import pytest
 
@@ -72,6 +73,20 @@ def test_a_handshake_that_fails(logged):
     assert fields[7].startswith("TLS_error:|") and fields[7].endswith(":HTTP_REQUEST:TLS_error_end")
     assert fields[:7] == ["NotSet", "-", "0", "-", "-", "0", "0"]
     assert fields[9:12] == [mine, f"127.0.0.1:{proxy.port()}", "chain"]
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\3\1\2\0\1"])
+def test_a_handshake_that_is_reset(logged, said):
+    proxy, read = logged(transport_socket=certs.downstream(
+        certs.Authority("ca").issue("web", dns=["a.test"])))
+    with socket.create_connection(("127.0.0.1", proxy.port()), 10) as client:
+        client.sendall(said)
+        proxy.wait_stat("http.ingress.downstream_cx_active", 1)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert read(1)[0].split()[7] == RESET
+
+
+RESET = "TLS_error:|33554536:system_library:OPENSSL_internal:Connection_reset_by_peer:TLS_error_end"
 
 
 def test_a_connection_over_tls(logged):

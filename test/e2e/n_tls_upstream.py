@@ -1,5 +1,7 @@
 """TLS to origins: what is sent, who is believed, what a failure looks like."""
+import socket
 import ssl
+import struct
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from harness import certs
 from harness.config import file_log
 from harness.dns import DnsServer, cares
 from harness.tls import TlsServer
+from harness.tunnels import RawOrigin
 
 INTRODUCTION = Path(__file__).parent / "introduction.yaml"
 
@@ -51,6 +54,24 @@ def test_https_origin(start, secure, ca):
     assert proxy.stat("cluster.one.ssl.handshake") == 1
     assert proxy.stat("cluster.one.ssl.versions.TLSv1.2") == 1
     assert proxy.stat("cluster.one.upstream_cx_total") == 1
+
+
+def test_reset_in_the_handshake(start, closing, tmp_path):
+    origin = closing(RawOrigin())
+    proxy = through(start, origin, certs.upstream(), tmp_path,
+                    "%UPSTREAM_TRANSPORT_FAILURE_REASON% %RESPONSE_FLAGS%")
+    with proxy.client() as client:
+        client.write_request()
+        peer = origin.accept().sock
+        assert peer.recv(5000)
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        assert client.response().status == 503
+    assert proxy.stat("cluster.one.upstream_cx_connect_fail") == 1
+    proxy.stop()
+    assert (tmp_path / "log").read_text() == (
+        "TLS_error:|33554536:system_library:OPENSSL_internal:Connection_reset_by_peer:TLS_error_end "
+        "UF\n")
 
 
 def test_no_name(start, secure):

@@ -154,11 +154,20 @@ static ssize_t fail(struct transport_tls *t)
     return IO_ERROR;
 }
 
+/* In the middle of a handshake the socket's trouble is TLS's, as in Envoy. */
 static ssize_t below_failed(struct transport_tls *t)
 {
+    int error = t->below->error;
     t->failed = true;
-    t->transport.error = t->below->error;
+    t->transport.error = error;
     t->transport.failure = t->below->failure;
+    if (!t->transport.opened || t->established || t->below->failure)
+        return IO_ERROR;
+    const char *text = strerrordesc_np(error);
+    strbuf_reset(&t->failure);
+    strbuf_printf(&t->failure, "TLS_error:|%u:system library:OPENSSL_internal:%s:TLS_error_end",
+                  ERR_PACK(ERR_LIB_SYS, error), text ? text : "unknown error");
+    t->transport.failure = strbuf_str(&t->failure);
     return IO_ERROR;
 }
 
