@@ -83,7 +83,7 @@ static const struct {
     {"HTTP/1.1 101 S\r\n\r\n", "HTTP/1.1 502 "},
     {"HTTP/1.1 101 S\r\nupgrade: websocket\r\n\r\n", "HTTP/1.1 502 "},
     {"HTTP/1.1 101 S\r\nconnection: upgrade\r\nupgrade: other\r\n\r\n", "HTTP/1.1 502 "},
-    {"HTTP/1.1 101 S\r\nconnection: upgrade\r\nupgrade: websocket\r\ncontent-length: 0\r\n\r\n",
+    {"HTTP/1.1 101 S\r\nconnection: upgrade\r\nupgrade: websocket\r\ncontent-length: 1\r\n\r\n",
      "HTTP/1.1 502 "},
     {"HTTP/1.1 101 S\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
      "transfer-encoding: chunked\r\n\r\n",
