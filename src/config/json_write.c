@@ -526,6 +526,8 @@ static void write_any(struct json_writer *w, struct bytes url, struct bytes valu
             strbuf_add_char(w->out, '"');
             json_scalar_add_base64(w->out, value);
             strbuf_add_char(w->out, '"');
+        } else if (value.len == 0 && upb_MessageDef_WellKnownType(m) == kUpb_WellKnown_Value) {
+            /* of no kind; null is one */
         } else if (upb_MessageDef_WellKnownType(m) != kUpb_WellKnown_Unspecified) {
             write_key(w, &written, BYTES("value"));
             write_message(w, m, msg, false);

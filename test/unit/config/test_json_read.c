@@ -227,6 +227,12 @@ START_TEST(any)
                "{\"@type\":\"type.googleapis.com/udpa.type.v1.TypedStruct\",\"type_url\":\"a.b/c\","
                "\"value\":{\"x\":1}}");
     check_read("google.protobuf.Any", "{}", "{}");
+    /* of no kind, which null is */
+    check_read("google.protobuf.Any", "{'@type': type.googleapis.com/google.protobuf.Value}",
+               "{\"@type\":\"type.googleapis.com/google.protobuf.Value\"}");
+    check_read("google.protobuf.Any",
+               "{'@type': type.googleapis.com/google.protobuf.Value, value: null}",
+               "{\"@type\":\"type.googleapis.com/google.protobuf.Value\",\"value\":null}");
     check_error("google.protobuf.Any", "{a: 1}",
                 "f:1:1: expected @type: type.googleapis.com/... in it");
     check_error("google.protobuf.Any", "\"@type\": type.googleapis.com/no.Such",
