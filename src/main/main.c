@@ -22,9 +22,12 @@ static bool set_component_levels(const char *list, struct error *err)
         struct bytes level_name = bytes_split(&rest, ','), name = bytes_split(&level_name, ':');
         enum log_component component;
         enum log_level level;
-        if (!level_name.data || !log_level_parse(level_name, &level))
+        if (!level_name.data)
             return error_set(err, "error: component log level not correctly specified '%.*s'",
                              BYTES_ARG(name));
+        if (!log_level_parse(level_name, &level))
+            return error_set(err, "error: invalid log level specified '%.*s'",
+                             BYTES_ARG(level_name));
         if (log_component_parse(name, &component))
             log_set_component_level(component, level);
         else
@@ -38,7 +41,7 @@ static bool set_up_log(const struct options *o, struct error *err)
 {
     enum log_level level;
     if (!log_level_parse(bytes_of(o->log_level), &level))
-        return error_set(err, "error: unknown log level specified '%s'", o->log_level);
+        return error_set(err, "error: invalid log level specified '%s'", o->log_level);
     log_set_level(level);
     return (!o->log_format || log_set_format(o->log_format, err)) &&
            (!o->log_path || log_set_path(o->log_path, err)) &&

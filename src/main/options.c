@@ -147,6 +147,8 @@ static const struct flag flags[] = {
     {"help", "h", FLAG_HELP, 0, false, "Print this text and exit"},
 };
 
+_Static_assert(ARRAY_SIZE(flags) <= 64, "struct options counts them in 64 bits");
+
 static void print_help(const char *argv0)
 {
     printf(
@@ -245,6 +247,15 @@ static bool flag_prints(const struct options *o, const struct flag *f)
     return true;
 }
 
+/* The last one would count, and whoever reads the first is led astray. */
+static bool first_time(struct options *o, const struct flag *f, struct error *err)
+{
+    uint64_t bit = 1ULL << (f - flags);
+    bool again = o->given & bit && f->kind != FLAG_STATS_TAG && f->kind != FLAG_PATH;
+    o->given |= bit;
+    return !again || error_set(err, "--%s: given twice", f->name);
+}
+
 static enum options_result parse_one(struct options *o, int argc, char **argv, int *i,
                                      struct error *err)
 {
@@ -263,6 +274,8 @@ static enum options_result parse_one(struct options *o, int argc, char **argv, i
     }
     if (flag_prints(o, f))
         return OPTIONS_DONE;
+    if (!first_time(o, f, err))
+        return OPTIONS_ERROR;
     if (f->no_effect)
         strbuf_printf(&o->notices, "flag --%s is accepted and has no effect\n", f->name);
     if (f->kind == FLAG_BOOL) {
@@ -283,6 +296,11 @@ static uint32_t default_concurrency(struct strbuf *notices)
         return n;
     strbuf_printf(notices, "%u CPUs may be used, for at most %u workers\n", n, CONCURRENCY_MAX);
     return CONCURRENCY_MAX;
+}
+
+static const char *unless_empty(const char *value)
+{
+    return value && *value ? value : NULL;
 }
 
 enum options_result options_parse(struct options *o, int argc, char **argv, struct error *err)
@@ -309,6 +327,11 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
                   o->drain_strategy);
         return OPTIONS_ERROR;
     }
+    const char *version = o->local_address_ip_version;
+    if (version && strcmp(version, "v4") != 0 && strcmp(version, "v6") != 0) {
+        error_set(err, "error: unknown IP address version '%s'", version);
+        return OPTIONS_ERROR;
+    }
     if (o->sandbox.off && o->sandbox.read.n + o->sandbox.write.n > 0) {
         error_set(err, "--no-sandbox turns off what --sandbox-read and --sandbox-write ask for");
         return OPTIONS_ERROR;
@@ -322,6 +345,8 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
         add_path(&o->sandbox.read, o->state_dir);
         add_path(&o->sandbox.write, o->state_dir);
     }
+    o->config_path = unless_empty(o->config_path);
+    o->config_yaml = unless_empty(o->config_yaml);
     if (!o->config_path && !o->config_yaml) {
         error_set(err, "At least one of --config-path or --config-yaml or "
                        "Options::configProto() should be non-empty");

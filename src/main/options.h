@@ -35,6 +35,7 @@ struct options {
     const char **stats_tags; /* heap array of "tag:value" */
     unsigned n_stats_tags, cap_stats_tags;
     struct sandbox_options sandbox;
+    uint64_t given;        /* which flags, by their place in the table */
     struct strbuf notices; /* lines: a flag that has no effect, a default that is not as usual */
 };
 

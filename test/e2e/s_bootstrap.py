@@ -396,6 +396,43 @@ def test_component_log_level(start):
     assert "  http: debug\n" in text and "  misc: error\n" in text
 
 
+@pytest.mark.parametrize("args, problem", [
+    (["-l", "loud"], "error: invalid log level specified 'loud'"),
+    (["--component-log-level", "http:debug,misc:loud"],
+     "error: invalid log level specified 'loud'"),
+    (["--component-log-level", "misc:"], "error: invalid log level specified ''"),
+    (["--component-log-level", "misc"],
+     "error: component log level not correctly specified 'misc'"),
+    (["--local-address-ip-version", "v9"], "error: unknown IP address version 'v9'"),
+    (["--config-yaml", ""], "should be non-empty"),
+    (["-c", ""], "should be non-empty"),
+])
+def test_flags_that_are_refused(kind, tmp_path, args, problem):
+    config = [] if "" in args else ["--config-yaml", "{}"]
+    code, out, err = run_once(kind, [*config, "--mode", "validate", *args], tmp_path)
+    assert code == 1
+    assert problem in out + err
+
+
+@pytest.mark.parametrize("args", [
+    ["--concurrency", "1", "--concurrency", "2"],
+    ["-l", "info", "--log-level=info"],
+    ["--disable-hot-restart", "--disable-hot-restart"],
+])
+def test_a_flag_that_is_given_twice(kind, tmp_path, args):
+    code, _, _ = run_once(kind, ["--config-yaml", "{}", "--mode", "validate", *args], tmp_path)
+    assert code == 1
+
+
+def test_flags_that_may_be_repeated_or_empty(kind, tmp_path):
+    path = tmp_path / "b.yaml"
+    path.write_text("{}")
+    code, out, err = run_once(kind, ["-c", str(path), "--config-yaml", "", "--mode", "validate",
+                                     "--stats-tag", "a:b", "--stats-tag", "c:d",
+                                     "--local-address-ip-version", "v6"], tmp_path)
+    assert code == 0, out + err
+
+
 def test_concurrency(start):
     proxy = start(bootstrap([http_listener(routes=[direct(200)])]), concurrency=3)
     assert proxy.stat("server.concurrency") == 3
