@@ -32,7 +32,8 @@ static struct {
     pthread_mutex_t lock;
     char *format, *path;
     int fd;
-} sink = {PTHREAD_MUTEX_INITIALIZER, NULL, NULL, STDERR_FILENO};
+    uint64_t last_ns; /* when the last line was */
+} sink = {PTHREAD_MUTEX_INITIALIZER, NULL, NULL, STDERR_FILENO, 0};
 
 void log_set_level(enum log_level level)
 {
@@ -87,13 +88,34 @@ struct line {
     int number;
     struct bytes message;
     struct tm tm;
-    uint64_t wall_ns;
+    uint64_t wall_ns, since_ns; /* the line before it */
 };
 
 static const char *base_name(const char *file)
 {
     const char *slash = strrchr(file, '/');
     return slash ? slash + 1 : file;
+}
+
+/* Since the line before. */
+static bool add_elapsed(struct strbuf *s, char c, const struct line *l)
+{
+    static const char units[] = "uioO";
+    static const uint64_t ns[] = {1, 1000, NS_PER_MS, NS_PER_S};
+    const char *unit = strchr(units, c);
+    if (!unit)
+        return false;
+    strbuf_add_u64(s, l->since_ns / ns[unit - units]);
+    return true;
+}
+
+static bool add_date(struct strbuf *s, const struct line *l)
+{
+    char day[16], rest[32];
+    strftime(day, sizeof(day), "%a %b", &l->tm);
+    strftime(rest, sizeof(rest), "%T %Y", &l->tm);
+    strbuf_printf(s, "%s %d %s", day, l->tm.tm_mday, rest);
+    return true;
 }
 
 static bool add_time(struct strbuf *s, char c, const struct line *l)
@@ -113,11 +135,23 @@ static bool add_time(struct strbuf *s, char c, const struct line *l)
     case 'E':
         strbuf_printf(s, "%llu", (unsigned long long)(l->wall_ns / NS_PER_S));
         return true;
-    default:
+    case 'C': /* of a year: strftime() has the century */
+        strbuf_printf(s, "%02d", l->tm.tm_year % 100);
+        return true;
+    case 'c':
+        return add_date(s, l);
+    case 'z':
+        strbuf_add_str(s, "+00:00");
+        return true;
+    case 'X':
+    case 'x':
+    case 'h':
+        spec[1] = c == 'X' ? 'T' : c == 'x' ? 'D' : 'b';
         break;
+    default:
+        if (!strchr("YmdTHMSaAbBDIpRr", c))
+            return add_elapsed(s, c, l);
     }
-    if (!strchr("YmdTHMSyaAbBcDCIpRrzZ", c))
-        return false;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     size_t n = strftime(text, sizeof(text), spec, &l->tm);
@@ -157,10 +191,12 @@ static void add_one_line(struct strbuf *s, struct bytes message)
     }
 }
 
-static void add_spec(struct strbuf *s, char c, const struct line *l)
+/* False: what follows the % means nothing, and stands as it is. */
+static bool add_spec(struct strbuf *s, char c, const struct line *l)
 {
     switch (c) {
     case 'v':
+    case '+': /* without the tags, of which there are none here */
         strbuf_add_bytes(s, l->message);
         break;
     case '_':
@@ -184,8 +220,10 @@ static void add_spec(struct strbuf *s, char c, const struct line *l)
     case 'n':
         strbuf_add_str(s, component_names[l->component]);
         break;
-    case '%':
-        strbuf_add_char(s, '%');
+    case '^': /* colours */
+    case '$':
+    case '&':
+    case '*':
         break;
     case 'g':
     case 's':
@@ -195,9 +233,63 @@ static void add_spec(struct strbuf *s, char c, const struct line *l)
         add_place(s, c, l);
         break;
     default:
-        if (!add_time(s, c, l))
-            strbuf_printf(s, "%%%c", c);
+        return add_time(s, c, l);
     }
+    return true;
+}
+
+/* "%-8l", "%=8l", "%8!l": to the left, in the middle, and no more than so many. */
+struct padding {
+    char side; /* 0: to the right */
+    unsigned width;
+    bool cut;
+};
+
+static const char *read_padding(const char *p, struct padding *out)
+{
+    enum { WIDTH_MAX = 64 };
+    *out = (struct padding){0};
+    if (*p == '-' || *p == '=')
+        out->side = *p++;
+    bool some = *p >= '0' && *p <= '9';
+    for (; *p >= '0' && *p <= '9'; p++) {
+        out->width = out->width * 10 + (unsigned)(*p - '0');
+        if (out->width > WIDTH_MAX)
+            out->width = WIDTH_MAX;
+    }
+    if (some && *p == '!') {
+        out->cut = true;
+        p++;
+    }
+    return p;
+}
+
+static void pad(struct strbuf *s, size_t from, const struct padding *p)
+{
+    static const char blanks[] = "                                                                ";
+    size_t len = s->len - from, more = p->width > len ? p->width - len : 0;
+    size_t before = p->side == '-' ? 0 : p->side == '=' ? more / 2 : more;
+    if (p->cut && len > p->width)
+        strbuf_cut(s, from + p->width);
+    strbuf_insert(s, from, blanks, before);
+    strbuf_add(s, blanks, more - before);
+}
+
+/* From behind a %; what follows it. */
+static const char *add_flag(struct strbuf *s, const char *p, const struct line *l)
+{
+    struct padding padding;
+    size_t from = s->len;
+    p = read_padding(p, &padding);
+    if (!*p)
+        return p;
+    if (*p == '%')
+        strbuf_add_char(s, '%');
+    else if (!add_spec(s, *p, l))
+        strbuf_printf(s, "%%%c", *p);
+    else if (!strchr("_j+*^$&", *p))
+        pad(s, from, &padding);
+    return p + 1;
 }
 
 void log_write(enum log_component c, enum log_level level, const char *file, int line,
@@ -208,16 +300,18 @@ void log_write(enum log_component c, enum log_level level, const char *file, int
     va_start(ap, fmt);
     strbuf_vprintf(&message, fmt, ap);
     va_end(ap);
-    struct line l = {c, level, file, func, line, strbuf_bytes(&message), {0}, 0};
+    struct line l = {c, level, file, func, line, strbuf_bytes(&message), {0}, 0, 0};
     l.wall_ns = clock_real.wall_ns(&clock_real);
     time_t seconds = (time_t)(l.wall_ns / NS_PER_S);
     gmtime_r(&seconds, &l.tm);
     pthread_mutex_lock(&sink.lock);
-    for (const char *p = sink.format ? sink.format : LOG_FORMAT_DEFAULT; *p; p++) {
-        if (*p == '%' && p[1])
-            add_spec(&text, *++p, &l);
+    l.since_ns = sink.last_ns && l.wall_ns > sink.last_ns ? l.wall_ns - sink.last_ns : 0;
+    sink.last_ns = l.wall_ns;
+    for (const char *p = sink.format ? sink.format : LOG_FORMAT_DEFAULT; *p;) {
+        if (*p == '%')
+            p = add_flag(&text, p + 1, &l);
         else
-            strbuf_add_char(&text, *p);
+            strbuf_add_char(&text, *p++);
     }
     strbuf_add_char(&text, '\n');
     ssize_t n UNUSED = write(sink.fd, text.data, text.len);
@@ -226,15 +320,12 @@ void log_write(enum log_component c, enum log_level level, const char *file, int
     strbuf_fini(&message);
 }
 
-bool log_set_format(const char *format, struct error *err)
+void log_set_format(const char *format)
 {
-    if (format && !*format)
-        return error_set(err, "log format: expected text, got nothing");
     pthread_mutex_lock(&sink.lock);
     mem_free(sink.format);
     sink.format = format ? mem_strdup(format) : NULL;
     pthread_mutex_unlock(&sink.lock);
-    return true;
 }
 
 /* wait: for the reader of a pipe, as a write to it does in any case. */

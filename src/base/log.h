@@ -43,9 +43,10 @@ const char *log_level_name(enum log_level level); /* "info" */
 const char *log_component_name(enum log_component c);
 /* Envoy's --log-format: %v message, %t thread, %n component, %l level, %L short level, %T ISO time,
  * %e milliseconds, %f microseconds, %F nanoseconds, %g file, %# line, %! function, %P process,
- * %_ message with newlines escaped, %j message escaped as JSON, %s basename, %Y %m %d %H %M %S ...,
- * %% . NULL: the default. */
-MUST_CHECK bool log_set_format(const char *format, struct error *err);
+ * %_ message with newlines escaped, %j message escaped as JSON, %s basename, %u %i %o %O time since
+ * the line before, %Y %m %d %H %M %S ..., %% ; with a width as in %-8l, %8l, %=8l, %8!l. What means
+ * nothing stands as it is. NULL: the default. */
+void log_set_format(const char *format);
 #define LOG_FORMAT_DEFAULT "[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v"
 /* Appends to a file instead of standard error. */
 MUST_CHECK bool log_set_path(const char *path, struct error *err);

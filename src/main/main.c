@@ -43,8 +43,9 @@ static bool set_up_log(const struct options *o, struct error *err)
     if (!log_level_parse(bytes_of(o->log_level), &level))
         return error_set(err, "error: invalid log level specified '%s'", o->log_level);
     log_set_level(level);
-    return (!o->log_format || log_set_format(o->log_format, err)) &&
-           (!o->log_path || log_set_path(o->log_path, err)) &&
+    if (o->log_format)
+        log_set_format(o->log_format);
+    return (!o->log_path || log_set_path(o->log_path, err)) &&
            (!o->component_log_level || set_component_levels(o->component_log_level, err));
 }
 

@@ -390,6 +390,24 @@ def test_log_path_and_format(start, tmp_path):
     assert any(line.startswith("LOG info main ") for line in path.read_text().splitlines())
 
 
+def test_log_format_with_widths(start, tmp_path):
+    path = tmp_path / "own.log"
+    proxy = start(bootstrap(), args=[
+        "--log-path", str(path),
+        "--log-format", "LOG|%-8n|%8n|%=9n|%3!l|%8!l|%-3l|%z|%^%$%&|%q%y|%5%|%+|%4+|%9v%"])
+    proxy.stop()
+    end = "caught ENVOY_SIGTERM"
+    assert (f"LOG|main    |    main|  main   |war| warning|warning|+00:00||%q%y|%|{end}|{end}|{end}"
+            in path.read_text().splitlines())
+
+
+def test_log_format_of_nothing(start, tmp_path):
+    path = tmp_path / "own.log"
+    proxy = start(bootstrap(), args=["--log-path", str(path), "--log-format", ""])
+    proxy.stop()
+    assert set(path.read_text()) == {"\n"}
+
+
 def test_component_log_level(start):
     proxy = start(bootstrap(), args=["--component-log-level", "http:debug,misc:error"])
     text = proxy.admin("/logging", "POST").text

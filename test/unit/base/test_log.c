@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "suite.h"
@@ -18,7 +19,7 @@ static void begin(void)
     snprintf(moved, sizeof(moved), "%s.1", path);
     unlink(path);
     ck_assert(log_set_path(path, &err));
-    ck_assert(log_set_format("%v", &err));
+    log_set_format("%v");
     log_set_level(LOG_INFO);
 }
 
@@ -43,8 +44,7 @@ static const char *contents(const char *of)
 /* What one line looks like in that format. */
 static const char *formatted(const char *format, const char *message)
 {
-    struct error err = ERROR_INIT;
-    ck_assert(log_set_format(format, &err));
+    log_set_format(format);
     ck_assert_int_eq(truncate(path, 0), 0);
     log_write(LOG_UPSTREAM, LOG_WARNING, "src/config/store.c", 42, "store_set", "%s", message);
     return contents(path);
@@ -99,10 +99,58 @@ START_TEST(format_specs)
     snprintf(want, sizeof(want), "%ld\n", (long)getpid());
     ck_assert_str_eq(formatted("%P", "x"), want);
     ck_assert_str_eq(formatted("%t", "x"), want); /* the first thread has the process's number */
-    ck_assert_str_eq(formatted("100%% %q %v%", "x"), "100% %q x%\n");
+    ck_assert_str_eq(formatted("100%% %q %v", "x"), "100% %q x\n");
     ck_assert_str_eq(formatted("%v", "a\nb"), "a\nb\n");
     ck_assert_str_eq(formatted("%_", "a\n\nb\n"), "a\\n\\nb\\n\n");
     ck_assert_str_eq(formatted("{\"m\":\"%j\"}", "a\"\n"), "{\"m\":\"a\\\"\\n\"}\n");
+    end();
+}
+END_TEST
+
+/* What spdlog makes of each. */
+static const struct {
+    const char *format, *line;
+} widths[] = {
+    {"[%-10n]", "[upstream  ]\n"},
+    {"[%10n]", "[  upstream]\n"},
+    {"[%=11n]", "[ upstream  ]\n"},
+    {"[%8n][%3n][%-n]", "[upstream][upstream][upstream]\n"},
+    {"[%3!l][%10!l][%-3!l]", "[war][   warning][war]\n"},
+    {"[%0010#]", "[        42]\n"},
+    {"[%1000#]", "[                                                              42]\n"},
+    {"[%4294967300#]", "[                                                              42]\n"},
+    {"[%6v][%-6+][%6_][%6j][%6*]", "[     x][x][x][x][]\n"},
+    {"[%!v]", "[store_setv]\n"},
+    {"[%12s]", "[     store.c]\n"},
+    {"%^%v%$%5^|%&", "x|\n"},
+    {"%5%|%5q|%q|%y|%G", "%|%q|%q|%y|%G\n"},
+    {"%v%", "x\n"},
+    {"%v%5", "x\n"},
+    {"%v%5!", "x\n"},
+    {"%z[%8z]", "+00:00[  +00:00]\n"},
+    {"", "\n"},
+};
+
+START_TEST(format_widths)
+{
+    begin();
+    for (size_t i = 0; i < ARRAY_SIZE(widths); i++)
+        ck_assert_str_eq(formatted(widths[i].format, "x"), widths[i].line);
+    end();
+}
+END_TEST
+
+START_TEST(time_since_the_line_before)
+{
+    unsigned long ns, us, ms, s;
+    begin();
+    formatted("%v", "x");
+    struct timespec a_while = {0, 3 * 1000 * 1000};
+    nanosleep(&a_while, NULL);
+    ck_assert_int_eq(sscanf(formatted("%u %i %o %O", "x"), "%lu %lu %lu %lu", &ns, &us, &ms, &s),
+                     4);
+    ck_assert_uint_ge(ms, 3);
+    ck_assert(us == ns / 1000 && ms == us / 1000 && s == ms / 1000);
     end();
 }
 END_TEST
@@ -119,6 +167,14 @@ START_TEST(time_specs)
     ck_assert_int_ge(year, 2024);
     ck_assert_uint_eq(strlen(formatted("%f", "x")), 7);
     ck_assert_uint_eq(strlen(formatted("%F", "x")), 10);
+    int again, hours, of_year;
+    char name[8], weekday[8];
+    text = formatted("%c %X %C %x %h", "x");
+    ck_assert_int_eq(sscanf(text, "%7s %7s %d %d:%2d:%2d %d %d:%2d:%2d %d", weekday, name, &again,
+                            &hours, &minute, &second, &year, &hours, &minute, &second, &of_year),
+                     11);
+    ck_assert_int_eq(year % 100, of_year);
+    ck_assert_ptr_nonnull(strstr(strrchr(text, '/'), name));
     text = formatted(LOG_FORMAT_DEFAULT, "hello");
     ck_assert_int_eq(text[0], '[');
     ck_assert_ptr_nonnull(strstr(text, "][warning][upstream] [src/config/store.c:42] hello\n"));
@@ -143,8 +199,6 @@ START_TEST(reopens_after_rotation)
     error_fini(&err);
     LOG(LOG_MAIN, LOG_INFO, "and on"); /* the sink that worked stays */
     ck_assert_str_eq(contents(path), "after\nand on\n");
-    ck_assert(!log_set_format("", &err));
-    error_fini(&err);
     end();
 }
 END_TEST
@@ -229,6 +283,6 @@ START_TEST(lines_of_threads_stay_whole)
 }
 END_TEST
 
-SUITE("log", levels_gate, names, format_specs, time_specs, reopens_after_rotation,
-      a_log_that_cannot_be_reopened_goes_on, a_pipe_without_a_reader_is_not_waited_for,
-      lines_of_threads_stay_whole)
+SUITE("log", levels_gate, names, format_specs, format_widths, time_since_the_line_before,
+      time_specs, reopens_after_rotation, a_log_that_cannot_be_reopened_goes_on,
+      a_pipe_without_a_reader_is_not_waited_for, lines_of_threads_stay_whole)
