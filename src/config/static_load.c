@@ -209,6 +209,9 @@ static bool take_stats(struct bootstrap_config *c, const bootstrap_msg *m, struc
     c->use_all_default_tags = true;
     c->stats_flush_on_admin = BOOTSTRAP(stats_flush_on_admin)(m);
     c->header_prefix = arena_dup(c->arena, upb_bytes(BOOTSTRAP(header_prefix)(m)));
+    if (c->stats_flush_on_admin && BOOTSTRAP(stats_flush_interval)(m))
+        return error_set(err, "stats_flush_on_admin: Only one of stats_flush_interval or "
+                              "stats_flush_on_admin should be set!");
     if (!take_duration_ms(BOOTSTRAP(stats_flush_interval)(m), "stats_flush_interval",
                           &c->stats_flush_interval_ms, err))
         return false;
