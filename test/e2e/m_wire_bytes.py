@@ -91,8 +91,12 @@ def test_an_answer_of_the_proxy(start, tmp_path):
     assert all(line[name] == 0 for name in OPERATORS if name.startswith("UPSTREAM"))
 
 
-def test_attempts_add_up(start, origin, tmp_path):
-    origin.reply = Reply(raw=b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n")
+@pytest.mark.parametrize("rest", [
+    b"content-length: 0\r\n\r\n", b"content-length: 4\r\n\r\nbusy",
+    b"transfer-encoding: chunked\r\n\r\n4\r\nbusy\r\n0\r\n\r\n"], ids=["none", "length", "chunks"])
+def test_attempts_add_up(start, origin, tmp_path, rest):
+    """Bodies of answers that are tried again included, as far as they have come."""
+    origin.reply = Reply(raw=b"HTTP/1.1 503 No\r\n" + rest)
     proxy = start(world(origin, tmp_path))
     assert proxy.get("/twice").status == 503
     line, = logged(proxy, tmp_path)
@@ -102,6 +106,16 @@ def test_attempts_add_up(start, origin, tmp_path):
     assert line["UPSTREAM_HEADER_BYTES_SENT"] == sum(map(sent_fields, heads))
     assert line["UPSTREAM_WIRE_BYTES_RECEIVED"] == 3 * len(origin.reply.raw)
     assert line["UPSTREAM_HEADER_BYTES_RECEIVED"] == 3 * fields(origin.reply.raw)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nx-a: ", b"HTTP/1.1 200 OK\r\n"])
+def test_a_head_that_breaks_off(start, origin, tmp_path, answer):
+    origin.reply = Reply(raw=answer, close=True)
+    proxy = start(world(origin, tmp_path))
+    assert proxy.get("/").status == 502
+    line, = logged(proxy, tmp_path)
+    assert line["UPSTREAM_WIRE_BYTES_RECEIVED"] == len(answer)
+    assert line["UPSTREAM_HEADER_BYTES_RECEIVED"] == 0
 
 
 def test_trailers_and_interim_answers(start, origin, tmp_path):

@@ -426,6 +426,13 @@ void attempt_reset(struct attempt *a)
     buffer_fini(&a->out.body);
 }
 
+void attempt_drop(struct attempt *a)
+{
+    if (a->out.request.conn)
+        upstream_conn_count_unread(a->out.request.conn);
+    attempt_reset(a);
+}
+
 void attempt_release(struct attempt *a)
 {
     attempt_reset(a);

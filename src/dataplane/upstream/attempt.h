@@ -73,6 +73,8 @@ void attempt_read_resume(struct attempt *a);
 void attempt_note_upstream(struct attempt *a);
 /* Gives up; afterwards nothing is called back. Harmless when done, and may be repeated. */
 void attempt_reset(struct attempt *a);
+/* The same at the head of an answer: what has come of its body is counted, as in Envoy. */
+void attempt_drop(struct attempt *a);
 /* Reads and forgets what the pool holds of it: after the last use of host and cluster. */
 void attempt_release(struct attempt *a);
 /* What a cluster with TLS takes from a request's head for its connection. */

@@ -30,6 +30,12 @@ void upstream_conn_count_bytes(struct upstream_conn *uc)
     uc->tx_counted = tx;
 }
 
+void upstream_conn_count_unread(struct upstream_conn *uc)
+{
+    if (uc->codec->bytes && !uc->response_done)
+        uc->codec->bytes->received += uc->connection->in.len;
+}
+
 /* The request does not count as active any more. */
 static void end_serving(struct upstream_conn *uc)
 {
@@ -159,6 +165,7 @@ static void codec_on_error(void *owner, void *user, const struct codec_error *e)
 {
     struct upstream_conn *uc = owner;
     cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_PROTOCOL_ERROR);
+    upstream_conn_count_unread(uc);
     fail_request(uc, UPSTREAM_PROTOCOL_ERROR, bytes_of(e->details));
     upstream_conn_close(uc, uc->eof ? CLOSE_REMOTE_CLOSE : CLOSE_PROTOCOL_ERROR);
 }
@@ -218,6 +225,7 @@ static void bad_response(struct upstream_conn *uc)
     if (uc->state != UPSTREAM_CONN_BUSY || uc->response_done)
         return; /* told by on_error */
     cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_PROTOCOL_ERROR);
+    upstream_conn_count_unread(uc);
     fail_request(uc, UPSTREAM_PROTOCOL_ERROR, BYTES_NONE);
     upstream_conn_close(uc, uc->eof ? CLOSE_REMOTE_CLOSE : CLOSE_PROTOCOL_ERROR);
 }

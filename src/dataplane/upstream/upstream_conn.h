@@ -52,6 +52,8 @@ struct upstream_conn *upstream_conn_new(struct conn_pool *p);
 void upstream_conn_drop(struct upstream_conn *uc);
 /* An idle connection takes a request. */
 void upstream_conn_attach(struct upstream_conn *uc, struct pool_request *r);
+/* Counts what has come of an answer that nobody will read: called at its head, or at an error. */
+void upstream_conn_count_unread(struct upstream_conn *uc);
 /* The user of the request has gone. */
 void upstream_conn_detach(struct upstream_conn *uc);
 /* Takes it out of the pool; on_close follows. */

@@ -62,7 +62,7 @@ void router_retry_stop(struct router *r)
 /* What comes of it is of no interest. */
 static void drop(struct router *r, struct attempt *a)
 {
-    attempt_reset(a);
+    attempt_drop(a);
     if (a->body_above)
         filter_request_watermark(r->filter, false);
     a->body_above = false;
