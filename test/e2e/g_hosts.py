@@ -57,6 +57,14 @@ def test_ignore_port_in_host_matching(start):
         assert proxy.get("/", host=host).text == "a"
 
 
+def test_virtual_hosts_may_share_a_name(start):
+    proxy = start(bootstrap([http_listener(vhosts=[
+        vhost("same", ["one.test"], direct(200, "one")),
+        vhost("same", ["two.test"], direct(200, "two"))])]))
+    assert proxy.get("/", host="one.test").text == "one"
+    assert proxy.get("/", host="two.test").text == "two"
+
+
 def test_strip_any_host_port(start, origin):
     from harness import cluster, route
     proxy = start(bootstrap([http_listener(

@@ -191,6 +191,21 @@ START_TEST(a_domain_that_moves_is_not_lost)
 }
 END_TEST
 
+START_TEST(names_may_be_shared)
+{
+    routes(VHOST("same", "a", "one") ", " VHOST("same", "b", "one"));
+    routes(VHOST("same", "a", "two") ", " VHOST("same", "b", "three"));
+    ck_assert_str_eq(cluster_of("a"), "two");
+    ck_assert_str_eq(cluster_of("b"), "one");
+    routes(VHOST("same", "b", "three") ", " VHOST("same", "a", "one")); /* not to be mixed */
+    ck_assert_str_eq(cluster_of("a"), "two");
+    ck_assert_str_eq(cluster_of("b"), "one");
+    clusters("one", "two", "three", NULL);
+    ck_assert_str_eq(cluster_of("a"), "one");
+    ck_assert_str_eq(cluster_of("b"), "three");
+}
+END_TEST
+
 START_TEST(a_removed_cluster_lives_while_it_is_named)
 {
     clusters("two", NULL);
@@ -272,6 +287,7 @@ int main(void)
     tcase_add_test(t, more_of_it_goes_on_as_more_clusters_come);
     tcase_add_test(t, their_order_does_not_matter);
     tcase_add_test(t, a_domain_that_moves_is_not_lost);
+    tcase_add_test(t, names_may_be_shared);
     tcase_add_test(t, a_removed_cluster_lives_while_it_is_named);
     tcase_add_test(t, one_that_is_not_named_goes_at_once_and_one_that_is_back_stays);
     tcase_add_test(t, one_that_comes_back_badly_goes);
