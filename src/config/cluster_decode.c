@@ -2,6 +2,7 @@
 #include "config/cluster_protocol.h"
 #include "config/decode.h"
 #include "config/decode_util.h"
+#include "config/field_report.h"
 #include "config/host_set_build.h"
 #include "config/socket_match.h"
 #include "config/socket_matcher.h"
@@ -104,7 +105,24 @@ static void take_metadata(struct cluster *c, const cluster_msg *m, struct bytes 
     c->metadata = copy;
 }
 
-static bool take_hosts(struct cluster *c, const cluster_msg *m, struct error *err)
+/* Its endpoints come from elsewhere: Envoy does not look at those that stand here. */
+static bool ignore_hosts(const struct decode_context *ctx, const struct cluster *c,
+                         struct error *err)
+{
+    static const char why[] = "the endpoints of an EDS cluster come by eds_config";
+    if (ctx->strict)
+        return error_set(err, "load_assignment: %s, and strict mode refuses others", why);
+    if (ctx->report) {
+        struct strbuf path = STRBUF_INIT;
+        strbuf_printf(&path, "Cluster '%.*s': load_assignment", BYTES_ARG(c->name));
+        field_report_add(ctx->report, FIELD_IGNORED, strbuf_bytes(&path), why);
+        strbuf_fini(&path);
+    }
+    return true;
+}
+
+static bool take_hosts(const struct decode_context *ctx, struct cluster *c, const cluster_msg *m,
+                       struct error *err)
 {
     const envoy_config_endpoint_v3_ClusterLoadAssignment *cla = CLUSTER(load_assignment)(m);
     bool dns = c->type == CLUSTER_STRICT_DNS || c->type == CLUSTER_LOGICAL_DNS;
@@ -116,7 +134,7 @@ static bool take_hosts(struct cluster *c, const cluster_msg *m, struct error *er
         return true;
     }
     if (c->type == CLUSTER_EDS)
-        return error_set(err, "load_assignment must not be set in an EDS cluster");
+        return ignore_hosts(ctx, c, err);
     if (dns) {
         if (!dns_targets_of_message(c, cla, err))
             return error_prefix(err, "load_assignment: ");
@@ -323,7 +341,7 @@ static bool take_cluster(struct decode_context *ctx, struct cluster *c, const cl
            socket_matches_decode(ctx, c, m, wire, err) && take_connection(c, m, err) &&
            take_breakers(c, m, err) && cluster_lb_decode(ctx, c, m, err) &&
            cluster_protocol_decode(ctx, c, m, err) && take_eds(ctx, c, m, wire, err) &&
-           cluster_dns_decode(ctx, c, m, err) && take_hosts(c, m, err) && check_alpn(c, err);
+           cluster_dns_decode(ctx, c, m, err) && take_hosts(ctx, c, m, err) && check_alpn(c, err);
 }
 
 struct cluster *cluster_decode(struct decode_context *ctx, struct bytes wire, struct error *err)

@@ -10,6 +10,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf import any_pb2
 
 from harness import Traffic, difference, direct, route, wait_for
+from harness.config import load_assignment
 from harness.stub import resource, type_url
 from harness.xds import (STATE_OF_THE_WORLD, eds_cluster, endpoints, listener, names_of,
                          rds_listener, routes, static_cluster, wanted)
@@ -162,6 +163,16 @@ def test_S12_one_name_twice_is_refused(world, tell, kind_of_resource, origin):
     tell(control, kind_of_resource, "twice", kept, twice, twice)
     assert "two" in control.wait(kind_of_resource, "NACKED")["nack_reason"]
     assert proxy.get("/").text == "v1"
+
+
+def test_an_eds_cluster_may_have_a_load_assignment(world, origin):
+    """Which nobody looks at."""
+    control, proxy = world
+    control.put(eds_cluster("two", load_assignment=load_assignment("two", 1)),
+                endpoints("two", origin))
+    control.wait("cds")
+    control.put(routes(route("/", "two")))
+    wait_for(lambda: proxy.get("/").text == "origin", what="its endpoints")
 
 
 def test_S13_the_control_planes_name_is_shown(stub, start, ads_bootstrap):

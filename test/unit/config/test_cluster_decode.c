@@ -1,6 +1,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "config/field_report.h"
 #include "config_fixture.h"
 
 static struct fixture f;
@@ -467,6 +468,24 @@ START_TEST(reads_endpoints)
 }
 END_TEST
 
+START_TEST(endpoints_of_an_eds_cluster_come_from_elsewhere)
+{
+    static const char yaml[] = "{name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}, "
+                               "load_assignment: {cluster_name: c}}";
+    struct decode_context *ctx = builder_decode_context(f.builder);
+    struct field_report report = FIELD_REPORT_INIT;
+    ctx->report = &report;
+    ck_assert_str_eq(decode(yaml), "");
+    ck_assert_ptr_null(last->inline_hosts);
+    ck_assert_str_eq(report.entries[0].path, "Cluster 'c': load_assignment");
+    ctx->strict = true;
+    ck_assert_str_eq(decode(yaml), "load_assignment: the endpoints of an EDS cluster come by "
+                                   "eds_config, and strict mode refuses others");
+    ctx->report = NULL;
+    field_report_fini(&report);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("cluster_decode");
@@ -484,6 +503,7 @@ static Suite *suite(void)
     tcase_add_test(t, reads_protocol_options);
     tcase_add_test(t, reads_http2_options);
     tcase_add_test(t, reads_endpoints);
+    tcase_add_test(t, endpoints_of_an_eds_cluster_come_from_elsewhere);
     suite_add_tcase(s, t);
     return s;
 }
