@@ -16,6 +16,7 @@ struct discovery_resource {
     struct bytes wrapper;  /* the Resource message: its aliases; data NULL: none */
     bool has_ttl, ttl_bad; /* of the wrapper; bad: no duration, or a negative one */
     uint64_t ttl_ms;
+    bool again; /* one of that name stands before it: found out by whoever uses them */
 };
 
 struct discovery_error {

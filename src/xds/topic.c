@@ -140,7 +140,7 @@ static bool same_name(struct bytes a, struct bytes b)
     return same;
 }
 
-static bool resource_valid(const struct topic *t, const struct discovery_resource *x,
+static bool resource_valid(const struct topic *t, struct discovery_resource *x,
                            struct bytes_set *names, struct error *err)
 {
     if (x->wire.data && !bytes_eq_str(x->type_url, t->sub.type_url))
@@ -157,7 +157,8 @@ static bool resource_valid(const struct topic *t, const struct discovery_resourc
                          BYTES_ARG(own_name));
     if (x->ttl_bad)
         return error_set(err, "resource '%.*s': its ttl is no valid duration", BYTES_ARG(x->name));
-    if (bytes_set_add(names, x->name))
+    x->again = !bytes_set_add(names, x->name);
+    if (!x->again || (!t->sub.delta && !t->sub.wildcard_type))
         return true;
     if (t->sub.delta)
         return error_set(err, "duplicate name %.*s found among added/updated resources",
@@ -230,7 +231,7 @@ static void batch_resources(struct topic *t, const struct discovery_response *r,
     for (size_t i = 0; i < r->n_resources; i++) {
         const struct discovery_resource *x = &r->resources[i];
         struct bytes name = wanted_name(t, x);
-        if (!name.data)
+        if (!name.data || x->again)
             continue;
         take_ttl(t, x, name);
         if (!x->wire.data) {

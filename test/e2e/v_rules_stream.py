@@ -165,6 +165,20 @@ def test_S12_one_name_twice_is_refused(world, tell, kind_of_resource, origin):
     assert proxy.get("/").text == "v1"
 
 
+@only_world("duplicates of any type are refused")
+@pytest.mark.parametrize("kind_of_resource", ["eds", "rds"])
+def test_S12_of_what_is_asked_for_by_name_the_first_counts(world, tell, kind_of_resource, origins):
+    control, proxy = world
+    first, second = origins("first", "second")
+    made = {"eds": [endpoints("one", first), endpoints("one", second)],
+            "rds": [routes(direct(200, "first")), routes(direct(200, "second"))]}
+    control.put(routes(route("/", "one")))
+    control.wait("rds")
+    tell(control, kind_of_resource, "twice", *made[kind_of_resource])
+    control.wait(kind_of_resource)
+    wait_for(lambda: proxy.get("/").text == "first", what="the first one")
+
+
 def test_an_eds_cluster_may_have_a_load_assignment(world, origin):
     """Which nobody looks at."""
     control, proxy = world

@@ -327,6 +327,12 @@ START_TEST(a07_what_cannot_be_read_is_told)
                      "a resource without a name: cluster_name: value length must be at least 1 "
                      "characters");
     ck_assert_str_eq(respond_bare(&good, 1), "");
+    struct bytes twice[] = {good, unnamed, unnamed, BYTES("")};
+    twice[3] = fixture_wire(&f, "envoy.config.endpoint.v3.ClusterLoadAssignment",
+                            "{cluster_name: a, endpoints: [{priority: 200}]}");
+    ck_assert_str_ne(respond_bare(twice, 4), "");
+    twice[1] = twice[2] = good;
+    ck_assert_str_eq(respond_bare(twice, 4), ""); /* S12: of one name the first counts */
     stop();
 }
 END_TEST
