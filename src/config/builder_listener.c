@@ -340,6 +340,7 @@ bool builder_listener_update(struct builder *b, struct resource *r, const struct
         return true;
     builder_count_decoded(b, RESOURCE_LISTENER);
     struct resource_version *v = builder_version(b, r, in);
+    b->ctx.default_name = r->name;
     v->listener = listener_decode(&b->ctx, v->wire, like ? like->listener : NULL, err);
     bool ok = v->listener != NULL;
     if (ok && !bytes_eq(v->listener->listener->name, r->name))

@@ -35,7 +35,7 @@ struct decode_context {
     bool is_static;                     /* the resource stands in the bootstrap */
     struct runtime *runtime;            /* NULL: no values */
     const struct log_files *log_files;  /* NULL: opened at the first line */
-    struct bytes default_name;          /* of a static listener that has none */
+    struct bytes default_name;          /* of a listener that has none */
     struct bytes node_id, node_cluster; /* for add_user_agent */
     bool ads_configured;                /* "ads: {}" has a stream to stand for */
     bool ads_delta;                     /* which speaks the incremental dialect */

@@ -145,7 +145,7 @@ static bool take_listener(struct decode_context *ctx, struct listener *l, const 
     struct arena *a = l->node.arena;
     struct bytes name = upb_bytes(LISTENER(name)(m));
     int32_t direction = LISTENER(traffic_direction)(m);
-    if (name.len == 0 && ctx->is_static)
+    if (name.len == 0)
         name = ctx->default_name;
     if (name.len == 0 || memchr(name.data, '\0', name.len))
         return error_set(err, "name: expected at least one character");

@@ -152,7 +152,7 @@ static bool resource_valid(const struct topic *t, struct discovery_resource *x,
         return error_set(err, "the name of a resource is not valid UTF-8: '%.*s'",
                          BYTES_ARG(x->name));
     struct bytes own_name = wire_find_bytes(x->wire, 1);
-    if (t->sub.wildcard_type && own_name.data && !same_name(own_name, x->name))
+    if (t->sub.wildcard_type && own_name.len && !same_name(own_name, x->name))
         return error_set(err, "resource '%.*s' contains one named '%.*s'", BYTES_ARG(x->name),
                          BYTES_ARG(own_name));
     if (x->ttl_bad)
@@ -426,6 +426,19 @@ static void put_in_order(struct arena **a, struct bytes *name)
     *name = xdstp_canonical(*a, *name);
 }
 
+/* A listener need not have a name: it gets one that is nobody's, and keeps it. */
+static void name_listeners(struct topic *t, const struct discovery_response *r)
+{
+    for (size_t i = 0; t->type == RESOURCE_LISTENER && i < r->n_resources; i++) {
+        struct discovery_resource *x = &r->resources[i];
+        if (x->name.len || !x->wire.data)
+            continue;
+        if (!t->unnamed[0])
+            random_uuid4(t->home->table->random, t->unnamed);
+        x->name = bytes_of(t->unnamed);
+    }
+}
+
 static void put_names_in_order(struct arena **a, const struct discovery_response *r)
 {
     for (size_t i = 0; i < r->n_resources; i++)
@@ -464,6 +477,7 @@ void topic_apply(struct topic *t, const struct discovery_response *r, struct err
     uint64_t hash = response_hash(r);
     t->repeated = t->refused == hash;
     if (mem_reserve(ROOM_LEAST + r->size * ROOM_PER_BYTE)) {
+        name_listeners(t, r);
         put_names_in_order(&names, r);
         apply(t, r, err);
     } else {

@@ -51,6 +51,7 @@ struct topic {
     uint64_t refused;         /* a hash of it; 0: the last one was accepted, or there was none */
     struct stat_scope *stats; /* clusters and listeners; NULL for the others */
     struct ttl ttl;           /* survives streams (T07) */
+    char unnamed[37];         /* what a listener is called that has no name; made when needed */
 };
 
 void topic_init(struct topic *t, const struct topic_home *home, enum resource_type type);

@@ -165,6 +165,32 @@ def test_O02_a_watched_directory_as_kubernetes_swaps_it(start, files, tmp_path):
     wait_for(lambda: proxy.get("/").text == "v2", what="the new folder")
 
 
+def unnamed(text):
+    made = listener(routes=[direct(200, text)])
+    del made["name"]
+    return made
+
+
+@difference("A listener that comes without a name is the same one when it comes again.",
+            envoy="gives it another name each time, and drains the connections of the last one",
+            xylem="keeps the name that it has given it")
+def test_a_listener_without_a_name(start, files, kind):
+    files.move("lds.json", unnamed("one"))
+    proxy = start(boot(files, lds=files.source("lds.json")))
+
+    def name():
+        [status] = proxy.json("/listeners?format=json")["listener_statuses"]
+        return status["name"]
+    first = name()
+    assert len(first) == 36 and proxy.get("/", name=first).text == "one"
+    files.move("lds.json", unnamed("two"), version="2")
+    wait_for(lambda: proxy.get("/", name=name()).text == "two", what="the new version")
+    assert (name() == first) == (kind == "xylem")
+    files.move("lds.json", version="3")
+    wait_for(lambda: not proxy.json("/listeners?format=json").get("listener_statuses"),
+             what="its end")
+
+
 def test_O03_a_bad_file_keeps_what_is_good(world, files):
     files.move("lds.json", text="{")
     world.wait_stat("listener_manager.lds.update_failure", 1)

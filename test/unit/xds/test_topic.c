@@ -2,6 +2,7 @@
 #include "xds/topic.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "../config/config_fixture.h"
@@ -337,6 +338,32 @@ START_TEST(a07_what_cannot_be_read_is_told)
 }
 END_TEST
 
+START_TEST(a_listener_needs_no_name)
+{
+    static struct random_source dice;
+    start(RESOURCE_LISTENER, false);
+    random_seed(&dice, 1);
+    table.random = &dice;
+    struct bytes wire = fixture_wire(&f, "envoy.config.listener.v3.Listener",
+                                     "{address: {socket_address: {address: 127.0.0.1, port_value: "
+                                     "1}}, filter_chains: [{}]}");
+    struct bytes twice[] = {wire, wire};
+    const char *text = respond_bare(&wire, 1);
+    ck_assert_str_eq(text, "");
+    char name[40];
+    snprintf(name, sizeof(name), "%s", topic.unnamed);
+    ck_assert_uint_eq(strlen(name), 36);
+    struct listener_entry *first = fixture_listener(&f, name);
+    ck_assert_ptr_nonnull(first);
+    ck_assert_str_eq(respond_bare(&wire, 1), "");
+    ck_assert_ptr_eq(fixture_listener(&f, name), first);
+    ck_assert_str_ne(respond_bare(twice, 2), "");
+    ck_assert_str_eq(respond_bare(NULL, 0), "");
+    ck_assert_ptr_null(fixture_listener(&f, name));
+    stop();
+}
+END_TEST
+
 START_TEST(a_ttl_that_is_none_spoils_the_response)
 {
     start(RESOURCE_CLUSTER, _i);
@@ -456,6 +483,7 @@ int main(void)
     tcase_add_loop_test(t, a11_an_error_keeps_what_warms, 0, 2);
     tcase_add_loop_test(t, a_name_is_text, 0, 2);
     tcase_add_test(t, a07_what_cannot_be_read_is_told);
+    tcase_add_test(t, a_listener_needs_no_name);
     tcase_add_loop_test(t, a_ttl_that_is_none_spoils_the_response, 0, 2);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
