@@ -60,7 +60,10 @@ def test_the_connection_that_had_room_last(run, h2_origin):
 
 @pytest.mark.parametrize("code, status, counts", [
     (8, 503, {"upstream_rq_rx_reset": 1}), (2, 503, {"upstream_rq_rx_reset": 1}),
-    (None, 503, {"upstream_rq_pending_failure_eject": 1})], ids=["cancel", "error", "end"])
+    (1, 502, {"upstream_rq_tx_reset": 1}), (OF_NO_STREAM, 502, {"upstream_rq_tx_reset": 1}),
+    (H2Reply(headers=[(f"x-{n}", "1") for n in range(120)]), 503, {"upstream_rq_rx_reset": 1}),
+    (None, 503, {"upstream_rq_pending_failure_eject": 1})],
+    ids=["cancel", "error", "protocol", "connection", "headers", "end"])
 def test_counts_of_streams_that_end(run, h2_origin, code, status, counts):
     proxy = run()
     with H2Client(proxy.port()) as client:
@@ -68,11 +71,14 @@ def test_counts_of_streams_that_end(run, h2_origin, code, status, counts):
         h2_origin.wait_requests(1)
         if code is None:
             h2_origin.call(h2_origin.wires[0].writer.close)
+        elif code is OF_NO_STREAM:
+            h2_origin.call(lambda: h2_origin.wires[0].writer.write(code))
         else:
-            answer(h2_origin, 0, H2Reply(reset=code))
+            answer(h2_origin, 0, code if isinstance(code, H2Reply) else H2Reply(reset=code))
         assert client.answer(stream).status == status
     seen = proxy.stats()
-    for name in ("upstream_rq_rx_reset", "upstream_rq_pending_failure_eject"):
+    for name in ("upstream_rq_rx_reset", "upstream_rq_tx_reset",
+                 "upstream_rq_pending_failure_eject"):
         assert seen[f"cluster.one.{name}"] == counts.get(name, 0), name
 
 
@@ -118,6 +124,20 @@ def test_an_origin_is_told_what_was_wrong(run, h2_origin):
         assert client.answer(stream).status == 502
         wait_for(lambda: wire.goaways, 10, "GOAWAY")
     assert wire.goaways == [1]
+
+
+def test_an_origin_that_floods(run, h2_origin):
+    proxy = run()
+    with H2Client(proxy.port()) as client:
+        stream = client.open()
+        h2_origin.wait_requests(1)
+        priority = b"\0\0\5\2\0\0\0\0\1" + b"\0\0\0\3\1"
+        h2_origin.call(lambda: h2_origin.wires[0].writer.write(priority * 300))
+        assert client.answer(stream).status == 502
+    seen = proxy.stats()
+    assert seen["cluster.one.http2.inbound_priority_frames_flood"] == 1
+    assert seen["cluster.one.upstream_cx_protocol_error"] == 1
+    assert seen["cluster.one.upstream_rq_tx_reset"] == 1
 
 
 @difference("What waits has not been sent to anybody: the end of a connection is no reason to fail it.",

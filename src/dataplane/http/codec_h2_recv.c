@@ -96,7 +96,7 @@ static void head_complete(struct codec_h2 *h, struct codec_stream *s, bool end)
     h->c.protocol = PROTOCOL_HTTP2;
     if (e) {
         s->error = e;
-        h2_reset(s, NGHTTP2_INTERNAL_ERROR);
+        h2_reset(s, e == &h2_error_no_memory ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR);
         return;
     }
     if (s->in_trailers) {

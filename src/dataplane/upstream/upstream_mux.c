@@ -67,6 +67,17 @@ static void finish(struct upstream_conn *uc, struct pool_request *r)
         untie(uc, r);
 }
 
+/* As in Envoy, whose own reset a broken answer is, and to which a refusal is none. */
+static void count_failure(struct upstream_conn *uc, enum upstream_failure why)
+{
+    if (why == UPSTREAM_PROTOCOL_ERROR)
+        cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_RQ_TX_RESET);
+    else if (why == UPSTREAM_RESET)
+        cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_RQ_RX_RESET);
+    else if (why == UPSTREAM_TERMINATED) /* Envoy's name of it: it waits for its answer */
+        cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_RQ_PENDING_FAILURE_EJECT);
+}
+
 static void fail(struct upstream_conn *uc, struct pool_request *r, enum upstream_failure why,
                  struct bytes text)
 {
@@ -160,14 +171,11 @@ static void on_reset(void *owner, void *user, const char *reason)
 {
     struct upstream_conn *uc = owner;
     struct pool_request *r = user;
-    const struct codec_mux *m = codec_mux(uc->codec);
-    enum upstream_failure why = UPSTREAM_PROTOCOL_ERROR;
-    if (m->reset_code == H2_REFUSED_STREAM)
-        why = UPSTREAM_REFUSED;
-    else if (m->remote_reset)
-        why = UPSTREAM_RESET;
-    if (why == UPSTREAM_RESET) /* as in Envoy, a refusal is no reset to this counter */
-        cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_RQ_RX_RESET);
+    uint32_t code = codec_mux(uc->codec)->reset_code; /* as in Envoy, whoever said it */
+    enum upstream_failure why = code == H2_REFUSED_STREAM   ? UPSTREAM_REFUSED
+                                : code == H2_PROTOCOL_ERROR ? UPSTREAM_PROTOCOL_ERROR
+                                                            : UPSTREAM_RESET;
+    count_failure(uc, why);
     fail(uc, r, why, bytes_of(reason));
 }
 
@@ -175,8 +183,7 @@ static void on_error(void *owner, void *user, const struct codec_error *e)
 {
     struct upstream_conn *uc = owner;
     uc->mux->error = e;
-    if (e->status)
-        cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_PROTOCOL_ERROR);
+    cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_PROTOCOL_ERROR);
 }
 
 static void on_stream_watermark(void *owner, void *user, bool above)
@@ -391,12 +398,12 @@ void upstream_mux_end(struct upstream_conn *uc, enum upstream_failure why, struc
         struct pool_request *r = LIST_ENTRY(l, struct pool_request, link);
         if (r->stream)
             uc->codec->ops->stream_reset(r->stream, H2_CANCEL);
-        if (tell && why == UPSTREAM_TERMINATED) /* Envoy's name of it: it waits for its answer */
-            cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_RQ_PENDING_FAILURE_EJECT);
-        if (tell)
-            fail(uc, r, why, text);
-        else
+        if (!tell) {
             untie(uc, r);
+            continue;
+        }
+        count_failure(uc, why);
+        fail(uc, r, why, text);
     }
     h2_keepalive_stop(&m->keepalive);
 }
