@@ -6,6 +6,7 @@ import pytest
 
 from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, route, wait_for,
                      xds)
+from harness.config import file_log
 from harness.h2peer import H2Client, H2Origin, H2Reply, Stream
 from harness.origin import Origin
 
@@ -157,6 +158,38 @@ def test_reset_by_the_client_reaches_the_origin(proxy, h2_origin):
         assert client.request(path="/h2").status == 200
     assert len(h2_origin.wires) == 1
     assert proxy.stats()["http.ingress.downstream_rq_rx_reset"] == 1
+
+
+RESET = "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n"
+
+
+def reset_and_log(start, h2_origin, log, code):
+    """The line of a request that its client has reset."""
+    h2_origin.reply = H2Reply(never=True)
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")],
+                                           access_log=[file_log(log, RESET)])],
+                            [cluster("one", h2_origin, http=HTTP2)]))
+    with H2Client(proxy.port()) as client:
+        stream = client.open()
+        h2_origin.wait_requests(1)
+        client.reset(stream, code)
+        proxy.wait_stat("http.ingress.downstream_rq_rx_reset", 1)
+    proxy.stop()
+    return log.read_text()
+
+
+@pytest.mark.parametrize("code, line", [(1, "DPE http2.remote_reset"), (2, "DR http2.remote_reset"),
+                                        (7, "DR http2.remote_refuse"), (8, "DR http2.remote_reset")])
+def test_flags_of_a_reset(start, h2_origin, tmp_path, code, line):
+    assert reset_and_log(start, h2_origin, tmp_path / "log", code) == f"{line}\n"
+
+
+@difference("A log that tells no reason reads like a request that was served.",
+            envoy="logs neither flag nor details of a request that its client resets with NO_ERROR",
+            xylem="logs it like any other reset")
+def test_a_reset_without_error(start, h2_origin, tmp_path, kind):
+    assert reset_and_log(start, h2_origin, tmp_path / "log", 0) == \
+        ("DR http2.remote_reset\n" if kind == "xylem" else "- -\n")
 
 
 def test_reset_by_the_origin_before_its_answer(proxy, h2_origin):
