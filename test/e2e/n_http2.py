@@ -184,6 +184,46 @@ def test_flags_of_a_reset(start, h2_origin, tmp_path, code, line):
     assert reset_and_log(start, h2_origin, tmp_path / "log", code) == f"{line}\n"
 
 
+@pytest.mark.parametrize("fields, line", [
+    ([(f"x-{n}", "1") for n in range(101)], "DR http2.too_many_headers"),
+    ([("x", "1" * 70000)], "DR http2.header_list_size_too_large"),
+    ([("a_b", "1")], "DR http2.unexpected_underscore"),
+    ([("Upper", "1")], "DPE http2.invalid.header.field"),
+    ([("content-length", "x")], "DPE http2.invalid.header.field"),
+    ([("host", "a@b")], "DPE http2.invalid.header.field")],
+    ids=["count", "size", "underscore", "name", "length", "host"])
+@pytest.mark.parametrize("stream_error", [True, False], ids=["stream", "connection"])
+def test_flags_of_a_refused_head(start, tmp_path, fields, line, stream_error):
+    log = tmp_path / "log"
+    proxy = start(bootstrap([http_listener(
+        routes=[direct(200, "well")], access_log=[file_log(log, RESET)],
+        http2_protocol_options={"override_stream_error_on_invalid_http_message": stream_error},
+        common_http_protocol_options={"headers_with_underscores_action": "REJECT_REQUEST"})], []))
+    with H2Client(proxy.port()) as client:
+        stream = client.open(headers=fields)
+        if stream_error or "DR" in line:
+            assert client.answer(stream).reset == (1 if "DPE" in line else 2)
+        else:
+            client.wait_closed()
+    proxy.stop()
+    assert log.read_text() == f"{line}\n"
+
+
+def test_details_of_a_flood(start, h2_origin, tmp_path):
+    log = tmp_path / "log"
+    h2_origin.reply = H2Reply(never=True)
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")],
+                                           access_log=[file_log(log, RESET)])],
+                            [cluster("one", h2_origin, http=HTTP2)]))
+    with H2Client(proxy.port()) as client:
+        client.open()
+        h2_origin.wait_requests(1)
+        client.raw(b"\0\0\5\2\0\0\0\0\1\0\0\0\3\1" * 300)
+        client.wait_closed()
+    proxy.stop()
+    assert log.read_text() == "DPE codec_error:Too_many_PRIORITY_frames\n"
+
+
 @difference("A log that tells no reason reads like a request that was served.",
             envoy="logs neither flag nor details of a request that its client resets with NO_ERROR",
             xylem="logs it like any other reset")

@@ -14,20 +14,21 @@ enum {
 const struct codec_error
     h2_error_protocol = {400, "http2.protocol_error", "protocol error"},
     h2_error_messaging = {400, "http2.violation.of.messaging.rule", "invalid message"},
-    h2_error_authority = {400, "http.invalid_authority", "invalid host"},
+    h2_error_header = {400, "http2.invalid.header.field", "invalid header"},
     h2_error_too_many = {431, "http2.too_many_headers", "too many headers"},
+    h2_error_too_large = {431, "http2.header_list_size_too_large", "headers too large"},
     h2_error_underscore = {400, "http2.unexpected_underscore", "header name contains underscores"},
     h2_error_field = {400, "http2.invalid_header_field", "a path or a scheme that is none"},
     h2_error_no_memory = {503, "http2.out_of_memory", "no memory"},
-    h2_error_empty_flood = {0, "http2.inbound_empty_frames_flood",
+    h2_error_empty_flood = {0, "codec_error:Too_many_consecutive_frames_with_an_empty_payload",
                             "Too many consecutive frames with an empty payload"},
-    h2_error_priority_flood = {0, "http2.inbound_priority_frames_flood",
+    h2_error_priority_flood = {0, "codec_error:Too_many_PRIORITY_frames",
                                "Too many PRIORITY frames"},
-    h2_error_window_flood = {0, "http2.inbound_window_update_frames_flood",
+    h2_error_window_flood = {0, "codec_error:Too_many_WINDOW_UPDATE_frames",
                              "Too many WINDOW_UPDATE frames"},
-    h2_error_control_flood = {0, "http2.outbound_control_frames_flood",
+    h2_error_control_flood = {0, "codec_error:Too_many_control_frames_in_the_outbound_queue.",
                               "Too many control frames in the outbound queue."},
-    h2_error_outbound_flood = {0, "http2.outbound_frames_flood",
+    h2_error_outbound_flood = {0, "codec_error:Too_many_frames_in_the_outbound_queue.",
                                "Too many frames in the outbound queue."};
 /* clang-format on */
 

@@ -17,30 +17,35 @@ int h2_head_begin(struct codec_h2 *h, struct codec_stream *s)
     return 0;
 }
 
-static bool charge(struct codec_h2 *h, struct codec_stream *s, struct bytes name,
-                   struct bytes value)
+/* NULL: it fits. */
+static const struct codec_error *charge(struct codec_h2 *h, struct codec_stream *s,
+                                        struct bytes name, struct bytes value)
 {
     s->header_bytes += name.len + value.len;
     s->header_count++; /* pseudo headers too, as Envoy counts them */
-    if (s->header_bytes <= h->c.options.max_headers_bytes &&
-        s->header_count <= h->c.options.max_headers_count)
-        return true;
-    h2_count(h, STAT_HTTP2_HEADER_OVERFLOW);
-    return false;
+    if (s->header_bytes > h->c.options.max_headers_bytes) {
+        h2_count(h, STAT_HTTP2_HEADER_LIST_TOO_LARGE);
+        return &h2_error_too_large;
+    }
+    if (s->header_count > h->c.options.max_headers_count) {
+        h2_count(h, STAT_HTTP2_HEADER_OVERFLOW);
+        return &h2_error_too_many;
+    }
+    return NULL;
 }
 
 /* A message that breaks the rules ends the connection unless told otherwise, as in Envoy; one that
  * is merely too large, or not wanted, its stream. */
 static int refuse(struct codec_h2 *h, struct codec_stream *s, const struct codec_error *e)
 {
-    bool malformed = e == &h2_error_messaging || e == &h2_error_authority;
+    bool malformed = e == &h2_error_messaging || e == &h2_error_header;
     s->error = e;
     if (malformed)
         h2_count(h, STAT_HTTP2_RX_MESSAGING_ERROR);
     if (malformed && !h->o.stream_error)
         h2_break(h, e, NGHTTP2_PROTOCOL_ERROR);
     else
-        h2_reset_queued(h, s->id, s); /* by nghttp2, which is told to */
+        h2_reset(s, malformed ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_INTERNAL_ERROR);
     return h->broken ? NGHTTP2_ERR_CALLBACK_FAILURE : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
@@ -101,10 +106,10 @@ static const struct codec_error *judge(struct codec_h2 *h, struct codec_stream *
     case HEADER_SCHEME:
         return scheme_of(*value, value) ? NULL : &h2_error_field;
     case HEADER_AUTHORITY:
-        return h1_authority_ok(*value) ? NULL : &h2_error_authority;
+        return h1_authority_ok(*value) ? NULL : &h2_error_header;
     case HEADER_HOST:
         if (s->host_seen || !h1_authority_ok(*value))
-            return &h2_error_authority;
+            return &h2_error_header;
         s->host_seen = true;
         return NULL;
     default:
@@ -120,12 +125,13 @@ static bool reserve_one(struct headers *h)
 int h2_head_field(struct codec_h2 *h, struct codec_stream *s, struct bytes name, struct bytes value)
 {
     bool drop = false;
-    if (!charge(h, s, name, value))
-        return refuse(h, s, &h2_error_too_many);
+    const struct codec_error *e = charge(h, s, name, value);
+    if (e)
+        return refuse(h, s, e);
     if (!s->user || !s->headers)
         return 0;
     enum header_id id = header_id_of(name);
-    const struct codec_error *e = judge(h, s, id, name, &value, &drop);
+    e = judge(h, s, id, name, &value, &drop);
     if (e)
         return refuse(h, s, e);
     if (drop)

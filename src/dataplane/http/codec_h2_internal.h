@@ -86,9 +86,9 @@ struct codec_h2 {
 };
 
 extern const struct codec_error h2_error_protocol, h2_error_messaging, h2_error_too_many,
-    h2_error_underscore, h2_error_field, h2_error_empty_flood, h2_error_priority_flood,
-    h2_error_window_flood, h2_error_control_flood, h2_error_outbound_flood, h2_error_no_memory,
-    h2_error_authority;
+    h2_error_too_large, h2_error_underscore, h2_error_field, h2_error_empty_flood,
+    h2_error_priority_flood, h2_error_window_flood, h2_error_control_flood, h2_error_outbound_flood,
+    h2_error_no_memory, h2_error_header;
 
 static inline struct codec_h2 *h2_of(struct codec *c)
 {

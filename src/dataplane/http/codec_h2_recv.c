@@ -74,7 +74,7 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *f, n
 {
     struct codec_stream *s = stream_of(session, f->hd.stream_id);
     if (s)
-        s->error = &h2_error_messaging;
+        s->error = &h2_error_header;
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
@@ -251,11 +251,13 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *f, in
     if (error == NGHTTP2_ERR_REFUSED_STREAM) {
         h2_count(h, STAT_HTTP2_STREAM_REFUSED_ERRORS);
     } else if (error == NGHTTP2_ERR_HTTP_HEADER || error == NGHTTP2_ERR_HTTP_MESSAGING) {
+        const struct codec_error *e =
+            error == NGHTTP2_ERR_HTTP_HEADER ? &h2_error_header : &h2_error_messaging;
         h2_count(h, STAT_HTTP2_RX_MESSAGING_ERROR);
         if (s)
-            s->error = &h2_error_messaging;
+            s->error = e;
         if (!h->o.stream_error)
-            h2_break(h, &h2_error_messaging, NGHTTP2_PROTOCOL_ERROR);
+            h2_break(h, e, NGHTTP2_PROTOCOL_ERROR);
     }
     return go_on(h);
 }

@@ -58,7 +58,7 @@ static void on_trailers(void *owner, void *user)
 static void on_reset(void *owner, void *user, const char *reason)
 {
     const struct codec_mux *m = codec_mux(((struct http_conn *)owner)->codec);
-    stream_on_peer_reset(user, reason, m->remote_reset && m->reset_code != H2_PROTOCOL_ERROR);
+    stream_on_peer_reset(user, reason, m->reset_code != H2_PROTOCOL_ERROR);
 }
 
 static void on_error(void *owner, void *user, const struct codec_error *e)
