@@ -250,6 +250,20 @@ def test_reset_by_the_origin_in_its_answer(proxy, h2_origin):
         assert client.request(path="/h2").status == 200
 
 
+@difference("CANCEL says that nobody waits for the rest; INTERNAL_ERROR speaks of a fault of the proxy.",
+            envoy="gives up a request, or an answer that has begun, with INTERNAL_ERROR",
+            xylem="with CANCEL")
+def test_code_of_what_is_given_up(start, h2_origin, kind):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one", timeout="0.3s")])],
+                            [cluster("one", h2_origin, http=HTTP2)]))
+    h2_origin.reply = H2Reply(open=True)
+    with H2Client(proxy.port()) as client:
+        answer = client.request()
+    assert answer.status == 200
+    wait_for(lambda: h2_origin.last.reset is not None, 10, "the reset at the origin")
+    assert [answer.reset, h2_origin.last.reset] == ([8, 8] if kind == "xylem" else [2, 2])
+
+
 def test_early_answer(proxy, h2_origin):
     h2_origin.reply = H2Reply(status=413, body=b"no", early=True)
     with H2Client(proxy.port()) as client:
@@ -299,6 +313,16 @@ def test_cookies_are_joined(proxy, origin):
     with H2Client(proxy.port()) as client:
         client.request(path="/h1", headers=[("cookie", "a=1"), ("cookie", "b=2")])
     assert origin.last.header("cookie") == "a=1; b=2"
+
+
+@difference("Where a line of fields stands says nothing.",
+            envoy="puts the joined cookies behind the other fields of the client",
+            xylem="leaves them where the first stood")
+def test_place_of_joined_cookies(proxy, origin, kind):
+    with H2Client(proxy.port()) as client:
+        client.request(path="/h1", headers=[("cookie", "a=1"), ("x", "1"), ("cookie", "b=2")])
+    seen = [name for name, _ in origin.last.headers if name in ("cookie", "x")]
+    assert seen == (["cookie", "x"] if kind == "xylem" else ["x", "cookie"])
 
 
 def test_hop_by_hop_headers_do_not_cross(proxy, origin, h2_origin):
