@@ -1,6 +1,7 @@
 """HTTP/2 on either side, and every pair of versions."""
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -111,12 +112,22 @@ def test_trailers_of_the_response(proxy, h2_origin):
     with H2Client(proxy.port()) as client:
         answer = client.request(path="/h2")
     assert answer.body == b"b" and answer.trailers == [("x-end", "1")]
+    assert proxy.stat("cluster.two.http2.trailers") == 0    # only those of requests count
 
 
 def test_trailers_of_the_request(proxy, h2_origin):
     with H2Client(proxy.port()) as client:
         assert client.request("POST", "/h2", body=b"b", trailers=[("x-end", "1")]).status == 200
     assert h2_origin.last.trailers == [("x-end", "1")]
+    assert proxy.stat("http2.trailers") == 1
+
+
+def test_a_reset_of_what_has_ended_is_not_counted(proxy):
+    with H2Client(proxy.port()) as client:
+        assert client.request(path="/direct").status == 200
+        client.raw(b"\0\0\4\3\0\0\0\0\1\0\0\0\10")
+        assert client.request(path="/direct").status == 200
+    assert proxy.stat("http2.rx_reset") == 0
 
 
 def test_many_streams_share_one_upstream_connection(proxy, h2_origin):
@@ -455,6 +466,18 @@ def test_keepalive_pings_the_origin(start, h2_origin):
     wait_for(lambda: h2_origin.wires[0].pings >= 2, 10, "PINGs at the origin")
     assert proxy.get("/").status == 200
     assert len(h2_origin.wires) == 1
+
+
+def test_an_idle_client_is_not_pinged(start):
+    """connection_idle_interval is for who begins streams."""
+    proxy = start(bootstrap([http_listener(
+        routes=[direct(200, "well")], http2_protocol_options={
+            "connection_keepalive": {"connection_idle_interval": "0.1s", "timeout": "1s"}})], []))
+    with H2Client(proxy.port()) as client:
+        for _ in range(3):
+            assert client.request().status == 200
+            time.sleep(0.2)
+        assert client.pinged == 0
 
 
 def test_access_log_names_the_protocols(start, h2_origin, tmp_path):

@@ -12,7 +12,7 @@ int h2_head_begin(struct codec_h2 *h, struct codec_stream *s)
     s->host_seen = false;
     s->host = BYTES_NONE;
     s->in_trailers = s->head_done;
-    if (s->in_trailers)
+    if (s->in_trailers && h->c.options.downstream) /* as Envoy, which counts no others */
         h2_count(h, STAT_HTTP2_TRAILERS);
     return 0;
 }

@@ -202,6 +202,7 @@ static void on_stream_frame(struct codec_h2 *h, struct codec_stream *s, const ng
             recv_end(s);
     } else if (f->hd.type == NGHTTP2_RST_STREAM) {
         h->mux.remote_reset = true;
+        h2_count(h, STAT_HTTP2_RX_RESET);
     }
 }
 
@@ -216,9 +217,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *f, void 
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (s)
         on_stream_frame(h, s, f);
-    if (f->hd.type == NGHTTP2_RST_STREAM)
-        h2_count(h, STAT_HTTP2_RX_RESET);
-    else if (f->hd.type == NGHTTP2_GOAWAY)
+    if (f->hd.type == NGHTTP2_GOAWAY)
         on_goaway(h);
     else if (f->hd.type == NGHTTP2_SETTINGS)
         on_settings(h, f);

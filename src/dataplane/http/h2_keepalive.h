@@ -23,6 +23,7 @@ void h2_keepalive_init(struct h2_keepalive *k, const struct http2_options *o, st
                        struct random_source *random);
 void h2_keepalive_start(struct h2_keepalive *k);
 void h2_keepalive_answered(struct h2_keepalive *k);
-/* A stream begins, perhaps after a long silence. */
+/* We begin a stream, perhaps after a long silence (connection_idle_interval): not for those of
+ * clients. */
 void h2_keepalive_used(struct h2_keepalive *k);
 void h2_keepalive_stop(struct h2_keepalive *k);

@@ -31,7 +31,6 @@ static void *on_stream_begin(void *owner, struct codec_stream *cs, struct header
         http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_MAX_REQUESTS_REACHED, 1);
         http_conn_drain(c);
     }
-    h2_keepalive_used(&c->mux->keepalive);
     struct stream *s = stream_new(c, cs);
     list_push_back(&c->mux->streams, &s->priv->mux_link);
     c->mux->n_streams++;

@@ -77,7 +77,8 @@ class H2Client:
         self.window = window
         self.streams = {}
         self.goaways = []
-        self.pings = 0
+        self.pings = 0              # of ours, answered
+        self.pinged = 0
         self.closed = False
         self.reading = True         # False: no windows are given back
         self.conn.initiate_connection()
@@ -166,6 +167,8 @@ class H2Client:
             self.goaways.append((event.error_code, event.last_stream_id))
         elif isinstance(event, h2.events.PingAckReceived):
             self.pings += 1
+        elif isinstance(event, h2.events.PingReceived):
+            self.pinged += 1
 
     def wait(self, done):
         while not done():
