@@ -132,6 +132,36 @@ def test_http_10_client_gets_no_chunks(old, origin):
         assert answer.body == b"onetwo"
 
 
+@difference("RFC 9110 10.1.1: an expectation of HTTP/1.0 is ignored, and 6.2 and 15.2: such a client "
+            "knows no interim answers.", envoy="answers 100", xylem="answers once")
+def test_http_10_expects_nothing(old, origin, kind):
+    with old.client() as client:
+        client.send("POST / HTTP/1.0\r\nHost: a.test\r\nContent-Length: 2\r\n"
+                    "Expect: 100-continue\r\n\r\nhi")
+        if kind == "envoy":
+            assert client.interim().status == 100
+        assert client.response().status == 200
+    assert origin.last.header("expect") is None
+    old.wait_stat("http.ingress.downstream_rq_1xx", kind == "envoy")
+
+
+LENGTHLESS = {"204": ("GET", Reply(status=204)), "304": ("GET", Reply(status=304)),
+              "HEAD": ("HEAD", Reply(chunks=[b"a"]))}
+
+
+@difference("RFC 9112 6.3: an answer without a body ends with its head, whatever the version; a "
+            "connection that was asked for again may stay.",
+            envoy="closes the connection of an HTTP/1.0 client that has asked for keep-alive after "
+                  "an answer that has neither a body nor a length", xylem="keeps it")
+@pytest.mark.parametrize("case", LENGTHLESS)
+def test_keep_alive_of_http_10_without_a_body(old, origin, kind, case):
+    method, origin.reply = LENGTHLESS[case]
+    with old.client() as client:
+        client.send(f"{method} / HTTP/1.0\r\nHost: a.test\r\nConnection: keep-alive\r\n\r\n")
+        answer = client.response(to=method)
+        assert answer.header("connection") == ("keep-alive" if kind == "xylem" else "close")
+
+
 def test_absolute_form_replaces_host(proxy, origin):
     with proxy.client() as client:
         client.send("GET http://b.test:81/path?q HTTP/1.1\r\nHost: a.test\r\n\r\n")

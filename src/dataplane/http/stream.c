@@ -107,8 +107,7 @@ static void answer_expect(struct stream *s)
     struct headers answer;
     headers_init(&answer, s->arena);
     headers_add_id(&answer, HEADER_STATUS, BYTES("100"));
-    stream_count_status(s, 100);
-    s->conn->codec->ops->send_informational(s->codec_stream, &answer);
+    stream_send_informational(s, &answer);
     headers_remove_id(h, HEADER_EXPECT);
 }
 

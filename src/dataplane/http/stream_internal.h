@@ -78,6 +78,7 @@ void stream_on_watermark(struct stream *s, bool above);
 /* stream_response.c. The codec's end of the response filters. */
 void stream_send_headers(struct stream *s, bool end);
 void stream_count_status(struct stream *s, unsigned status);
+void stream_send_informational(struct stream *s, const struct headers *h); /* counted */
 void stream_send_data(struct stream *s, struct buffer *data, bool end);
 void stream_send_trailers(struct stream *s);
 

@@ -73,6 +73,16 @@ void stream_send_headers(struct stream *s, bool end)
         response_complete(s);
 }
 
+void stream_send_informational(struct stream *s, const struct headers *h)
+{
+    const struct codec *c = s->conn->codec;
+    if (c->protocol == PROTOCOL_HTTP10) /* knows none */
+        return;
+    if (headers_status(h))
+        stream_count_status(s, headers_status(h));
+    c->ops->send_informational(s->codec_stream, h);
+}
+
 void stream_send_data(struct stream *s, struct buffer *data, bool end)
 {
     if (!s->priv->is_head)
@@ -97,9 +107,7 @@ void filter_respond_informational(struct http_filter *f, struct headers *h)
     /* As in Envoy, one option speaks for every 1xx; without it 100 was answered here already. */
     if (!s->manager->proxy_100_continue)
         return;
-    if (headers_status(h))
-        stream_count_status(s, headers_status(h));
     hcm_informational(s, h);
-    s->conn->codec->ops->send_informational(s->codec_stream, h);
+    stream_send_informational(s, h);
     http_conn_flush(s->conn);
 }
