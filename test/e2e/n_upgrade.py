@@ -419,6 +419,34 @@ def test_101_with_a_length_of_nothing(proxy, raw):
     assert client._exactly(3) == b"abc"
 
 
+@pytest.mark.parametrize("path, status, line", [
+    ("/off", 403, "upgrade_failed one 0"), ("/", 101, "downstream_remote_disconnect one 5")])
+def test_log_of_a_tunnel(start, raw, log_file, path, status, line):
+    """The cluster is named where it refuses; what a HEAD has opened sends bytes all the same."""
+    proxy = start(bootstrap([http_listener(
+        routes=ROUTES, upgrade_configs=UPGRADES, access_log=[file_log(
+            log_file, "%RESPONSE_CODE_DETAILS% %UPSTREAM_CLUSTER% %BYTES_SENT%\n")])],
+        [cluster("one", raw), cluster("two", raw)]))
+    client = ask(proxy, path, method="HEAD")
+    if status == 101:
+        peer = raw.accept()
+        peer.head()
+        peer.switch(data=b"hello")
+    assert client.response(to="HEAD").status == status
+    if status == 101:
+        assert client._exactly(5) == b"hello"
+    client.close()
+    proxy.wait_stat("http.ingress.downstream_cx_destroy", 1)
+    assert logged(proxy, log_file) == line
+
+
+def test_one_of_two_protocols_is_not_h2c(proxy, raw):
+    """HTTP/2 in plain text is dropped where it is asked for alone; beside another nobody can
+    tell what the tunnel would speak."""
+    client = ask(proxy, protocol="h2c", headers=[("Upgrade", "websocket")])
+    assert client.response().status == 403
+
+
 BODIES = {"length": ("Content-Length", "5", b"hello"),
           "chunked": ("Transfer-Encoding", "chunked", b"5\r\nhello\r\n0\r\n\r\n")}
 

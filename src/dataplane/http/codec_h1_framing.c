@@ -76,7 +76,7 @@ static void body_follows(struct codec_h1 *h, const struct lengths *l)
 static void drop_upgrade(struct codec_h1 *h)
 {
     struct headers *hs = h->stream.headers;
-    struct bytes type = headers_get(hs, HEADER_UPGRADE);
+    struct bytes type = headers_get_all_id(hs, HEADER_UPGRADE);
     if (h->c.protocol == PROTOCOL_HTTP10 || bytes_eq_nocase(type, BYTES("h2c"))) {
         headers_remove_id(hs, HEADER_UPGRADE);
         headers_remove(hs, BYTES("http2-settings")); /* speaks of the upgrade */

@@ -72,6 +72,15 @@ void hcm_tunnel_headers(struct stream *s)
     }
 }
 
+/* Whose tunnel it would have been: the log tells. */
+static void note_cluster(struct stream *s, const struct route_match_result *m)
+{
+    if (!m->route || m->route->action != ROUTE_CLUSTER)
+        return;
+    s->info.upstream_cluster = arena_dup(s->arena, route_cluster_name(m, &s->request_headers));
+    s->info.upstream_cluster_raw = s->info.upstream_cluster;
+}
+
 const struct stream_error *hcm_tunnel(struct stream *s, const char **details)
 {
     struct stream_private *p = s->priv;
@@ -82,6 +91,7 @@ const struct stream_error *hcm_tunnel(struct stream *s, const char **details)
         if (!m->route && !m->tls_redirect)
             return NULL; /* the filters answer it, the router with 404 */
         stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_WS_ON_NON_WS_ROUTE);
+        note_cluster(s, m);
         return stream_error_get(STREAM_ERROR_UPGRADE_FAILED);
     }
     if (p->tunnel_body) {

@@ -85,7 +85,7 @@ void stream_send_informational(struct stream *s, const struct headers *h)
 
 void stream_send_data(struct stream *s, struct buffer *data, bool end)
 {
-    if (!s->priv->is_head)
+    if (!s->priv->is_head || s->priv->tunnel_open)
         s->info.bytes_sent += data->len;
     stream_touch(s);
     s->conn->codec->ops->send_data(s->codec_stream, data, end);
