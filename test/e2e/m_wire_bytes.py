@@ -194,3 +194,36 @@ def test_connection_of_an_answer(start, origin, tmp_path, request_head, framed, 
                                    if name != "transfer-encoding")
     assert answer.header("connection") == said
     assert (tmp_path / "log").read_text() == f"{said or '-'} {size}\n"
+
+
+CUT = {"closed inside": (b"GET / HTTP/1.1\r\nhost: a.te", {}),
+       "too large": (b"GET / HTTP/1.1\r\nhost: a.test\r\nx: " + b"y" * 3000,
+                     {"max_request_headers_kb": 1}),
+       "too late": (b"GET / HTTP/1.1\r\nhost: a.test\r\n", {"request_headers_timeout": "0.2s"})}
+
+
+@pytest.mark.parametrize("case", CUT)
+def test_a_head_that_is_not_taken(start, origin, tmp_path, case):
+    head, fields_of_manager = CUT[case]
+    proxy = start(world(origin, tmp_path, **fields_of_manager))
+    with proxy.client() as client:
+        client.send(head)
+        if case == "closed inside":
+            proxy.wait_stat("http.ingress.downstream_rq_active", 1)
+        else:
+            assert client.response().status in (408, 431)
+    proxy.wait_stat("http.ingress.downstream_cx_destroy", 1)
+    line, = logged(proxy, tmp_path)
+    assert line["DOWNSTREAM_WIRE_BYTES_RECEIVED"] == len(head)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\ncontent-le", b"HTTP/1.1 ",
+                                    b"HTTP/1.1 200 OK\r\nx: " + b"y" * 3000])
+def test_a_head_of_an_origin_that_is_not_taken(start, origin, tmp_path, answer):
+    origin.reply = Reply(raw=answer, close=True)
+    limit = {"common_http_protocol_options": {"max_response_headers_kb": 1},
+             "explicit_http_config": {"http_protocol_options": {}}}
+    proxy = start(world(origin, tmp_path, http=limit))
+    assert proxy.get("/").status == 502
+    line, = logged(proxy, tmp_path)
+    assert line["UPSTREAM_WIRE_BYTES_RECEIVED"] == len(answer)

@@ -4,6 +4,13 @@
 #include "dataplane/http/stream_pool.h"
 #include "dataplane/net/transport_tls.h"
 
+/* Of a head that did not end, or was too large, its bytes wait in the input. */
+static void count_cut_head(struct stream *s)
+{
+    if (!s->priv->headers_received && !s->conn->mux)
+        s->info.downstream_bytes.received += connection_input_len(s->conn->connection);
+}
+
 /* The end of a stream: counted, logged, its codec half let go. Its filters are destroyed at the end
  * of the turn, because one of them may be on the call stack now. */
 void stream_finish(struct stream *s)
@@ -18,8 +25,10 @@ void stream_finish(struct stream *s)
     stat_add(s->manager->stats, slot, STAT_HTTP_DOWNSTREAM_RQ_ACTIVE, -1);
     stat_record(s->manager->stats, slot, STAT_HTTP_DOWNSTREAM_RQ_TIME,
                 (s->info.end_ns - s->info.start_ns) / NS_PER_MS);
-    if (p->reset || !p->request_complete) /* Envoy's sense: whoever did it */
+    if (p->reset || !p->request_complete) { /* Envoy's sense: whoever did it */
         stream_stat(s, STAT_HTTP_DOWNSTREAM_RQ_RX_RESET);
+        count_cut_head(s);
+    }
     if (p->admitted)
         stat_add(s->manager->stats, slot, STAT_HTTP_DOWNSTREAM_CX_UPGRADES_ACTIVE, -1);
     access_log_stream(s, ACCESS_LOG_END);

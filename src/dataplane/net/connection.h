@@ -148,6 +148,10 @@ static inline size_t connection_output_len(const struct connection *c)
 {
     return c->out.len;
 }
+static inline size_t connection_input_len(const struct connection *c) /* that was left */
+{
+    return c->in.len;
+}
 
 /* Counted: reads when every pause was resumed. Resuming shows left-over input again, at the end of
  * the turn. */
