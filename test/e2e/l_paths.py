@@ -2,6 +2,7 @@
 import pytest
 
 from harness import bootstrap, cluster, difference, direct, http_listener, route
+from harness.config import file_log
 
 
 @pytest.fixture
@@ -50,6 +51,31 @@ def test_merge_slashes(through, origin, path, expected):
         assert answer.status == 403
     else:
         assert (answer.status, origin.last.target) == (200, expected)
+
+
+ODD_PATHS = {"/a//": "/a/", "//": "/", "/a/%2e;x/b": "/a/b"}
+
+
+@difference("Of two spellings of one path an origin may take either for the other: they are one here.",
+            envoy="leaves // alone, and %2e with parameters", xylem="/, and no such segment")
+@pytest.mark.parametrize("path", ODD_PATHS)
+def test_odd_paths_are_normalised(through, origin, kind, path):
+    assert through(merge_slashes=True, normalize_path=True).get(path).status == 200
+    of_envoy = {"//": "//", "/a/%2e;x/b": "/a/.;x/b"}
+    seen = ODD_PATHS[path] if kind == "xylem" else of_envoy.get(path, ODD_PATHS[path])
+    assert origin.last.target == seen
+
+
+@difference("A line of a log that tells why a request was refused tells of what it was.",
+            envoy="logs a path that is refused for its escaped slashes as if they were none",
+            xylem="logs it as it came")
+def test_a_refused_path_is_logged_as_it_came(start, kind, tmp_path):
+    proxy = start(bootstrap([http_listener(
+        routes=[direct(200)], path_with_escaped_slashes_action="REJECT_REQUEST",
+        access_log=[file_log(tmp_path / "log", "%REQ(:PATH)%\n")])]))
+    assert proxy.get("/a%2Fb").status == 400
+    proxy.stop()
+    assert (tmp_path / "log").read_text() == ("/a%2Fb\n" if kind == "xylem" else "/a/b\n")
 
 
 ESCAPED = {

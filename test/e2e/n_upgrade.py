@@ -419,6 +419,23 @@ def test_101_with_a_length_of_nothing(proxy, raw):
     assert client._exactly(3) == b"abc"
 
 
+@difference("Connection speaks of one hop, and what it names with it; of a tunnel only its upgrade "
+            "goes on (RFC 9110 7.6.1).",
+            envoy="sends on Connection as it came, what it names, and a length of 0",
+            xylem="sends `upgrade`, and none of them")
+def test_what_connection_names_beside_an_upgrade(proxy, raw, kind):
+    client = proxy.client()
+    client.write_request("GET", "/", headers=[
+        ("Connection", "Upgrade, X-Hop"), ("Upgrade", "websocket"), ("X-Hop", "1"),
+        ("Content-Length", "0")])
+    peer = raw.accept()
+    _, fields = peer.head()
+    seen = [fields.get(name) for name in ("connection", "x-hop", "content-length")]
+    assert seen == (["upgrade", None, None] if kind == "xylem" else ["Upgrade, X-Hop", "1", "0"])
+    peer.switch()
+    assert client.response().header("connection") == ("upgrade" if kind == "xylem" else "Upgrade")
+
+
 @pytest.mark.parametrize("path, status, line", [
     ("/off", 403, "upgrade_failed one 0"), ("/", 101, "downstream_remote_disconnect one 5")])
 def test_log_of_a_tunnel(start, raw, log_file, path, status, line):
