@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from harness import Client, bootstrap, certs, direct, http_listener, wait_for
+from harness import Client, bootstrap, certs, difference, direct, http_listener, wait_for
 from harness.config import file_log
 
 FORMAT = ("%ACCESS_LOG_TYPE% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS% "
@@ -60,6 +60,34 @@ def test_a_connection_without_a_request(logged):
     assert read(1)[0].split() == [
         "NotSet", "-", "0", "-", "-", "0", "0", "-", "-", mine, f"127.0.0.1:{proxy.port()}",
         "chain", "-", "-", "0"]
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+@pytest.mark.parametrize("said, protocol, flags", [
+    (b"BAD\r\n\r\n", "-", "DPE"), (b"GET / HTTP/1.1\r\nHost: a\r\n\r\nBAD\r\n\r\n", "-", "DPE"),
+    (b"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1", "-"), (PREFACE + b"junk" * 5, "-", "DPE"),
+    (PREFACE + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)), "HTTP/2", "-")],
+    ids=["bad", "good and bad", "no host", "bad HTTP/2", "HTTP/2"])
+def test_protocol_of_a_connection(logged, said, protocol, flags):
+    """Of HTTP/2 from the preface on; of who breaks the rules it is not told."""
+    proxy, read = logged()
+    with socket.create_connection(("127.0.0.1", proxy.port()), 10) as client:
+        client.sendall(said)
+        assert client.recv(1000)
+    fields = read(1)[0].split()
+    assert (fields[1], fields[4]) == (protocol, flags)
+
+
+def test_a_handshake_that_takes_too_long(logged):
+    proxy, read = logged(text="%CONNECTION_TERMINATION_DETAILS%|%RESPONSE_FLAGS%\n",
+                         transport_socket_connect_timeout="0.1s",
+                         transport_socket=certs.downstream(
+                             certs.Authority("ca").issue("web", dns=["a.test"])))
+    with socket.create_connection(("127.0.0.1", proxy.port()), 10) as client:
+        assert client.recv(100) == b""
+    assert read(1) == ["transport socket timeout was reached|-"]
 
 
 def test_a_handshake_that_fails(logged):
@@ -218,3 +246,24 @@ def test_a_type_in_a_header(start):
     proxy = start(bootstrap([http_listener(routes=[direct(200, "well", response_headers_to_add=[
         {"header": {"key": "x-type", "value": "%ACCESS_LOG_TYPE%"}}])])]))
     assert proxy.get("/").header("x-type") == "NotSet"
+
+
+@difference("What goes to a chain of plain text on purpose has not failed: the inspector looks for a "
+            "hello, and there is none.",
+            envoy="tells what its TLS library said of the plain text as the transport's failure",
+            xylem="tells no failure")
+def test_plain_text_behind_the_inspector(logged, kind):
+    proxy, read = logged({"listener_filters": [inspector()]},
+                         "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%\n")
+    proxy.get("/")
+    said = "TLS_error|error:1000009c:SSL_routines:OPENSSL_internal:HTTP_REQUEST:TLS_error_end"
+    assert read(1) == [said if kind == "envoy" else "-"]
+
+
+@difference("The name is told of handshakes that take place here, and of connections that no chain took.",
+            envoy="tells the name that the inspector has read", xylem="tells none")
+def test_a_hello_that_a_chain_of_plain_text_gets(logged, kind):
+    proxy, read = logged({"listener_filters": [inspector()]}, "%REQUESTED_SERVER_NAME%\n")
+    with pytest.raises(OSError):
+        Client(proxy.port(), tls=certs.client_context(certs.Authority("ca")), name="a.test")
+    assert read(1) == ["a.test" if kind == "envoy" else "-"]

@@ -96,14 +96,18 @@ static void log_connection(struct http_conn *c, const struct listener *l, struct
     arena_free(&s->arena);
 }
 
-void access_log_connection(struct http_conn *c, const struct listener *l)
+void access_log_connection(struct http_conn *c, const struct listener *l, enum close_reason reason)
 {
+    const char *details =
+        reason == CLOSE_CONNECT_TIMEOUT ? "transport socket timeout was reached" : NULL;
     struct stream s = {
         .remote = *connection_remote(c->connection),
         .request.protocol = c->codec->multiplexed ? PROTOCOL_HTTP2 : c->codec->protocol,
         .info = {.start_ns = connection_times(c->connection)->begun_ns,
                  .bytes_received = c->rx_counted,
-                 .bytes_sent = c->tx_counted},
+                 .bytes_sent = c->tx_counted,
+                 .flags = c->codec_failed ? 1u << RESPONSE_FLAG_DOWNSTREAM_PROTOCOL_ERROR : 0,
+                 .termination_details = details},
     };
     log_connection(c, l, &s, NULL);
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "dataplane/http/stream.h"
+#include "dataplane/net/connection.h"
 
 struct access_log;
 struct http_conn;
@@ -17,9 +18,9 @@ struct access_log_service {
 
 /* Every access log of the stream's connection manager whose filter passes. */
 void access_log_stream(struct stream *s, enum access_log_type type);
-/* Every access log of the connection's listener, when it ends; what belongs to requests is empty in
- * it. */
-void access_log_connection(struct http_conn *c, const struct listener *l);
+/* Every access log of the connection's listener, when it ends for that reason; what belongs to
+ * requests is empty in it. */
+void access_log_connection(struct http_conn *c, const struct listener *l, enum close_reason reason);
 
 /* A connection that got no further than the listener, and what is known of it. */
 struct refused_connection {

@@ -68,6 +68,16 @@ static bool add_protocol(struct strbuf *out, enum http_protocol p)
     return add(out, bytes_of(names[p]));
 }
 
+/* Of a connection: once a request came, or its preface; not of one that did not keep to it. */
+static bool knows_protocol(const struct stream *s)
+{
+    const uint32_t broken = 1u << RESPONSE_FLAG_DOWNSTREAM_PROTOCOL_ERROR;
+    if (!s->priv->no_request)
+        return true;
+    return !(s->info.flags & broken) &&
+           (s->conn->requests || s->request.protocol == PROTOCOL_HTTP2);
+}
+
 bool format_connection(struct stream *s, const struct format_part *part, struct strbuf *out)
 {
     enum format_op op = part->op;
@@ -91,8 +101,7 @@ bool format_connection(struct stream *s, const struct format_part *part, struct 
     case FORMAT_DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT:
         return add_network(out, direct, part->mask);
     case FORMAT_PROTOCOL:
-        return (!s->priv->no_request || s->conn->requests) &&
-               add_protocol(out, s->request.protocol);
+        return knows_protocol(s) && add_protocol(out, s->request.protocol);
     case FORMAT_CONNECTION_ID:
         return add_u64(out, s->conn->id);
     case FORMAT_DOWNSTREAM_DIRECT_REMOTE_PORT:

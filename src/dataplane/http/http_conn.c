@@ -296,6 +296,8 @@ static void on_reset(void *owner, void *user, const char *reason)
 
 static void on_error(void *owner, void *user, const struct codec_error *e)
 {
+    struct http_conn *c = owner;
+    c->codec_failed = true;
     if (user)
         stream_on_codec_error(user, e);
 }
@@ -427,12 +429,12 @@ static void count_close(struct http_conn *c, bool remote, bool active)
 }
 
 /* After its last stream. */
-static void log_end(struct http_conn *c)
+static void log_end(struct http_conn *c, enum close_reason reason)
 {
     const struct listener *l = c->more ? c->more->logged : NULL;
     if (!l)
         return;
-    access_log_connection(c, l);
+    access_log_connection(c, l, reason);
     node_unpin((struct node *)(uintptr_t)&l->node, c->worker->slot);
 }
 
@@ -454,7 +456,7 @@ void http_conn_on_close(struct connection *connection, enum close_reason reason)
         stream_on_disconnect(c->stream, remote);
     if (c->mux)
         http_conn_mux_end(c, remote);
-    log_end(c);
+    log_end(c, reason);
     timer_stop(&c->timer);
     if (c->more)
         timer_stop(&c->more->duration);

@@ -46,7 +46,7 @@ struct http_conn {
     bool limited;   /* counts for worker->connections: has taken its place there */
     bool in_input, draining, drain_counted, closing, chain_gone;
     bool inbound, modify_only; /* of the listener: what drains it */
-    bool closes_at_timer;
+    bool closes_at_timer, codec_failed;
     uint64_t gone_ns;            /* when the chain went */
     bool input_left, input_held; /* pipelined bytes wait; so many that reading is paused */
     uint8_t begun;               /* requests in the turn of streams `turn` */

@@ -64,6 +64,7 @@ static void on_error(void *owner, void *user, const struct codec_error *e)
 {
     struct http_conn *c = owner;
     c->mux->error = e;
+    c->codec_failed = true;
     if (e->status)
         http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_PROTOCOL_ERROR, 1);
 }
