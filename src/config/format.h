@@ -152,6 +152,10 @@ enum format_syntax {
     X(BYTES_RETRANSMITTED, COUNT)                                                                  \
     X(PACKETS_RETRANSMITTED, COUNT)                                                                \
     X(ROUNDTRIP_DURATION, COUNT)                                                                   \
+    X(DOWNSTREAM_LOCAL_CLOSE_REASON, COMMAND)                                                      \
+    X(DOWNSTREAM_DETECTED_CLOSE_TYPE, COMMAND)                                                     \
+    X(UPSTREAM_LOCAL_CLOSE_REASON, COMMAND)                                                        \
+    X(UPSTREAM_DETECTED_CLOSE_TYPE, COMMAND)                                                       \
     X(CUSTOM_FLAGS, COMMAND)                                                                       \
     X(LOCAL_REPLY_BODY, COMMAND)                                                                   \
     X(DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID, COMMAND)                                               \

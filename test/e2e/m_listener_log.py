@@ -80,14 +80,47 @@ def test_protocol_of_a_connection(logged, said, protocol, flags):
     assert (fields[1], fields[4]) == (protocol, flags)
 
 
+ENDS = {
+    "silent": ({"idle_timeout": "0.2s"}, b"", None, "on_idle_timeout|Normal"),
+    "too long": ({"max_connection_duration": "0.2s"}, b"", None, "duration_timeout|Normal"),
+    "leaves": ({}, b"", "close", "-|Normal"), "resets": ({}, b"", "reset", "-|RemoteReset"),
+    "asks and leaves": ({}, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "close", "-|Normal"),
+    "is done": ({}, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "leave",
+                "deferred_close_on_drained_connection|Normal")}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_how_a_connection_ended(start, tmp_path, case):
+    options, said, how, wanted = ENDS[case]
+    path, ends = tmp_path / "log", "%DOWNSTREAM_LOCAL_CLOSE_REASON%|%DOWNSTREAM_DETECTED_CLOSE_TYPE%\n"
+    proxy = start(bootstrap([http_listener(
+        routes=[direct(200)], common_http_protocol_options=options,
+        access_log=[file_log(path, "request " + ends)],
+        listener={"access_log": [file_log(path, ends)]})]))
+    with socket.create_connection(("127.0.0.1", proxy.port()), 10) as client:
+        client.sendall(said)
+        if said:
+            assert client.recv(1000)
+        if how == "reset":
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if how in ("close", "reset"):
+            proxy.wait_stat("http.ingress.downstream_cx_active", 1)
+        elif not how:
+            assert client.recv(1000) == b""
+    proxy.wait_stat("http.ingress.downstream_cx_active", 0)
+    proxy.stop()
+    assert path.read_text().splitlines() == ["request -|Normal"] * bool(said) + [wanted]
+
+
 def test_a_handshake_that_takes_too_long(logged):
-    proxy, read = logged(text="%CONNECTION_TERMINATION_DETAILS%|%RESPONSE_FLAGS%\n",
+    proxy, read = logged(text="%CONNECTION_TERMINATION_DETAILS%|%RESPONSE_FLAGS%|"
+                              "%DOWNSTREAM_LOCAL_CLOSE_REASON%\n",
                          transport_socket_connect_timeout="0.1s",
                          transport_socket=certs.downstream(
                              certs.Authority("ca").issue("web", dns=["a.test"])))
     with socket.create_connection(("127.0.0.1", proxy.port()), 10) as client:
         assert client.recv(100) == b""
-    assert read(1) == ["transport socket timeout was reached|-"]
+    assert read(1) == ["transport socket timeout was reached|-|transport_socket_timeout"]
 
 
 def test_a_handshake_that_fails(logged):

@@ -76,9 +76,10 @@ void access_log_stream(struct stream *s, enum access_log_type type)
 /* --- connections: a stream without a request, that formats see as any other --- */
 
 static void log_connection(struct http_conn *c, const struct listener *l, struct stream *s,
-                           const struct refused_connection *refused)
+                           enum close_reason ended, const struct refused_connection *refused)
 {
-    struct stream_private priv = {.finished = true, .no_request = true, .refused = refused};
+    struct stream_private priv = {
+        .finished = true, .no_request = true, .ended = (uint8_t)ended, .refused = refused};
     struct loop *loop = c->worker->loop;
     s->magic = STREAM_MAGIC;
     s->worker = c->worker;
@@ -109,7 +110,7 @@ void access_log_connection(struct http_conn *c, const struct listener *l, enum c
                  .flags = c->codec_failed ? 1u << RESPONSE_FLAG_DOWNSTREAM_PROTOCOL_ERROR : 0,
                  .termination_details = details},
     };
-    log_connection(c, l, &s, NULL);
+    log_connection(c, l, &s, reason, NULL);
 }
 
 void access_log_refused(struct worker *w, const struct listener *l,
@@ -120,7 +121,7 @@ void access_log_refused(struct worker *w, const struct listener *l,
         .remote = r->remote,
         .info = {.start_ns = r->accepted_ns, .flags = r->flags, .details = r->details},
     };
-    log_connection(&nobody, l, &s, r);
+    log_connection(&nobody, l, &s, CLOSE_NO_FILTER_CHAIN, r);
 }
 
 const struct address *stream_local_address(const struct stream *s)

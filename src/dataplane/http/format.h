@@ -25,6 +25,7 @@ bool format_query_params(const struct stream *s, const struct format_part *part,
                          struct strbuf *out);
 bool format_filter_state(const struct stream *s, const struct format_part *part,
                          struct strbuf *out);
+bool format_close(const struct stream *s, enum format_op op, struct strbuf *out);
 /* json: strings in quotes. */
 bool format_metadata(struct stream *s, const struct format_part *part, bool json,
                      struct strbuf *out);

@@ -197,6 +197,11 @@ bool format_upstream(struct stream *s, const struct format_part *part, struct st
     case FORMAT_UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT:
     case FORMAT_UPSTREAM_LOCAL_PORT:
         return upstream_address(i, part, out);
+    case FORMAT_DOWNSTREAM_LOCAL_CLOSE_REASON:
+    case FORMAT_DOWNSTREAM_DETECTED_CLOSE_TYPE:
+    case FORMAT_UPSTREAM_LOCAL_CLOSE_REASON:
+    case FORMAT_UPSTREAM_DETECTED_CLOSE_TYPE:
+        return format_close(s, op, out);
     case FORMAT_UPSTREAM_CLUSTER:
         return add(out, i->upstream_cluster);
     case FORMAT_UPSTREAM_CLUSTER_RAW:

@@ -133,11 +133,11 @@ void http_conn_start_drain(struct http_conn *c)
 }
 
 /* Of a client that has said nothing: it knows of no request that could be lost. */
-static bool close_unused(struct http_conn *c)
+static bool close_unused(struct http_conn *c, enum close_reason reason)
 {
     if (!c->undecided)
         return false;
-    connection_close(c->connection, CLOSE_IDLE_TIMEOUT, CLOSE_FLUSH, 0);
+    connection_close(c->connection, reason, CLOSE_FLUSH, 0);
     return true;
 }
 
@@ -155,7 +155,7 @@ static void on_timer(struct timer *t)
         return;
     }
     http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_IDLE_TIMEOUT, 1);
-    if (!close_unused(c))
+    if (!close_unused(c, CLOSE_IDLE_TIMEOUT))
         http_conn_start_drain(c);
 }
 
@@ -163,7 +163,7 @@ static void on_duration_timer(struct timer *t)
 {
     struct http_conn *c = t->owner;
     http_conn_count(c, STAT_HTTP_DOWNSTREAM_CX_MAX_DURATION_REACHED, 1);
-    if (!close_unused(c))
+    if (!close_unused(c, CLOSE_MAX_DURATION))
         http_conn_start_drain(c);
 }
 

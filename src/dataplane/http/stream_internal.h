@@ -42,6 +42,7 @@ struct stream_private {
     bool tunnel_body;      /* ... though it announces a body */
     bool admitted;         /* ... and may */
     bool tunnel_open;      /* the answer has opened it */
+    uint8_t ended;         /* with no_request: enum close_reason */
     uint8_t grpc_status;   /* of a local reply; 0: as of its HTTP status */
     bool rested;           /* in the free list of the pool, its arena was not needed for long */
     bool above_watermark;  /* the connection's share of response_pauses */
