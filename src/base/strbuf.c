@@ -166,7 +166,7 @@ void strbuf_add_json_escaped(struct strbuf *s, struct bytes b)
         unsigned char c = (unsigned char)b.data[i];
         if (c >= 0x80 && !utf8)
             strbuf_printf(s, "\\u%04x", c);
-        else if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f)
+        else if (c < 0x20 || c == '"' || c == '\\')
             add_json_control(s, c);
         else
             strbuf_add_char(s, b.data[i]);

@@ -153,6 +153,17 @@ ODD_BYTES = {
     b"\xe2\x82\xac \xc2\x80 /<&\"": "\u20ac \u0080 /<&\""}
 
 
+def test_json_has_marks_as_they_are(start, tmp_path):
+    """DEL and what HTML has brackets for need no escape; a header has no DEL, but a format may."""
+    log = file_log(tmp_path / "log", log_format={"json_format": {
+        "a": "\x7f<>&\u2028 %PROTOCOL%", "k\x7f": "\x7f"}})
+    proxy = start(bootstrap([http_listener(routes=[direct(200)], access_log=[log])]))
+    proxy.get("/")
+    proxy.stop()
+    assert (tmp_path / "log").read_text("utf-8") == (
+        '{"a":"\x7f<>&\u2028 HTTP/1.1","k\x7f":"\x7f"}\n')
+
+
 def test_json_keeps_bytes_that_are_no_text(start, tmp_path):
     path = tmp_path / "log"
     log = file_log(path)

@@ -81,7 +81,7 @@ START_TEST(json_controls)
     escapes_to(BYTES(""), "");
     escapes_to(BYTES("a \"b\" \\ /"), "a \\\"b\\\" \\\\ /");
     escapes_to(BYTES("\n\r\t"), "\\n\\r\\t");
-    escapes_to(BYTES("\0\x01\x1f\x7f"), "\\u0000\\u0001\\u001f\\u007f");
+    escapes_to(BYTES("\0\x01\x1f\x7f"), "\\u0000\\u0001\\u001f\x7f");
 }
 END_TEST
 
