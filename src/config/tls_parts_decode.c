@@ -224,13 +224,17 @@ static bool parse_hex_hash(struct bytes text, uint8_t out[TLS_HASH_SIZE])
     return true;
 }
 
+/* As it would be written, and in no other way. */
 static bool parse_base64_hash(struct bytes text, uint8_t out[TLS_HASH_SIZE])
 {
-    struct strbuf raw = STRBUF_INIT;
+    struct strbuf raw = STRBUF_INIT, again = STRBUF_INIT;
     bool ok = json_scalar_base64(text, &raw) && raw.len == TLS_HASH_SIZE;
+    json_scalar_add_base64(&again, strbuf_bytes(&raw));
+    ok = ok && bytes_eq(strbuf_bytes(&again), text);
     if (ok)
         memcpy(out, raw.data, TLS_HASH_SIZE);
     strbuf_fini(&raw);
+    strbuf_fini(&again);
     return ok;
 }
 

@@ -53,6 +53,41 @@ def test_fips_policy(start, web, more):
     assert s_client(port, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0") is None
 
 
+@pytest.mark.parametrize("curves", [["P-224"], ["X25519", "X25519"], ["P-256", "prime256v1"]])
+def test_curves_that_are_refused(start, web, curves):
+    """One that is weak, and one twice."""
+    with pytest.raises(RuntimeError, match="Failed to initialize ECDH curves"):
+        start(bootstrap([tls_listener(certs.downstream(web, tls_params={"ecdh_curves": curves}))]))
+
+
+@pytest.mark.parametrize("change", [lambda pin: pin[:-2] + chr(ord(pin[-2]) + 1) + "=",
+                                    lambda pin: pin.replace("+", "-").replace("/", "_")])
+def test_a_pin_that_is_written_in_another_way(start, ca, web, change):
+    pin = change("+/" * 21 + "8=")
+    with pytest.raises(RuntimeError, match="Invalid base64-encoded SHA-256"):
+        start(bootstrap([tls_listener(certs.downstream(
+            web, validation_context=ca.validation_context(verify_certificate_spki=[pin])))]))
+
+
+NEWER = [{"cipher_suites": ["ECDHE-ECDSA-AES128-SHA256"]}, {"ecdh_curves": ["X25519MLKEM768"]},
+         {"ecdh_curves": ["MLKEM1024"]}, {"signature_algorithms": ["mldsa65"]},
+         {"signature_algorithms": ["rsa_pkcs1_sha256_legacy"]}]
+
+
+@difference("What the library for TLS does not have is refused rather than left out.",
+            envoy="has newer key exchanges and signatures in its library: X25519MLKEM768, MLKEM1024, "
+            "mldsa65, rsa_pkcs1_sha256_legacy, and the cipher ECDHE-ECDSA-AES128-SHA256",
+            xylem="refuses the resource that names one")
+@pytest.mark.parametrize("params", NEWER)
+def test_newer_algorithms(start, web, kind, params):
+    config = bootstrap([tls_listener(certs.downstream(web, tls_params=params))])
+    if kind == "envoy":
+        start(config)
+        return
+    with pytest.raises(RuntimeError, match="Failed to initialize"):
+        start(config)
+
+
 def test_lists_of_nothing(start, web):
     """A list with nothing but an empty name is as none."""
     proxy = start(bootstrap([tls_listener(certs.downstream(web, tls_params={

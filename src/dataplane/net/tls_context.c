@@ -63,6 +63,29 @@ static bool set_ciphers(struct tls_context *c, const struct tls_settings *s, str
     return ok;
 }
 
+/* The library takes P-224, which is weak, and a curve twice; Envoy's does not. */
+static int set_curves(SSL_CTX *ssl, const char *names)
+{
+    enum { KNOWN = 5, WEAK = 0 };
+    static const char *const known[KNOWN][2] = {{"P-224", "secp224r1"},
+                                                {"X25519", "x25519"},
+                                                {"P-256", "prime256v1"},
+                                                {"P-384", "secp384r1"},
+                                                {"P-521", "secp521r1"}};
+    unsigned seen = 0;
+    for (struct bytes rest = bytes_of(names); rest.data;) {
+        struct bytes one = bytes_split(&rest, ':');
+        for (unsigned i = 0; i < KNOWN; i++) {
+            if (!bytes_eq_str(one, known[i][0]) && !bytes_eq_str(one, known[i][1]))
+                continue;
+            if (i == WEAK || seen & 1u << i)
+                return 0;
+            seen |= 1u << i;
+        }
+    }
+    return SSL_CTX_set1_curves_list(ssl, names);
+}
+
 static bool set_list(SSL_CTX *ssl, int (*set)(SSL_CTX *, const char *), const struct bytes *list,
                      unsigned n, const char *usual, const char *what, struct error *err)
 {
@@ -105,8 +128,8 @@ static bool set_parameters(struct tls_context *c, const struct tls_settings *s, 
     if (!s->prefer_client_ciphers)
         SSL_CTX_set_options(c->ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
     return set_ciphers(c, s, err) &&
-           set_list(c->ssl, SSL_CTX_set1_curves_list, s->curves, s->n_curves, default_curves,
-                    "ECDH curves", err) &&
+           set_list(c->ssl, set_curves, s->curves, s->n_curves, default_curves, "ECDH curves",
+                    err) &&
            set_list(c->ssl, SSL_CTX_set1_sigalgs_list, s->signature_algorithms,
                     s->n_signature_algorithms, NULL, "TLS signature algorithms", err) &&
            set_policy(c, s, err);

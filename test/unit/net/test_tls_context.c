@@ -116,6 +116,12 @@ START_TEST(bad_parameters)
     s.curves = list;
     s.n_curves = 1;
     refused(&s, "Failed to initialize ECDH curves FOO");
+    struct bytes curves[] = {BYTES("X25519"), BYTES("P-256:prime256v1")};
+    s.curves = curves;
+    s.n_curves = 2;
+    refused(&s, "Failed to initialize ECDH curves X25519:P-256:prime256v1");
+    curves[1] = BYTES("P-224");
+    refused(&s, "Failed to initialize ECDH curves X25519:P-224");
     s.n_curves = 0;
     s.signature_algorithms = list;
     s.n_signature_algorithms = 1;
