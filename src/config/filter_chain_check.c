@@ -19,9 +19,21 @@ static void add_prefix(struct strbuf *s, const struct address_prefix *p)
     strbuf_printf(s, "%s/%u", address_format_ip(&p->base, text), p->prefix_len);
 }
 
+/* As it is matched: an empty name is as none, and ".a.test" is "*.a.test". */
+static void add_meant(struct strbuf *s, struct bytes name, bool wildcard)
+{
+    if (!name.len)
+        return;
+    if (wildcard && bytes_starts_with(name, BYTES("*.")))
+        name = bytes_skip(name, 1);
+    strbuf_printf(s, "=%zu:", name.len);
+    strbuf_add_bytes(s, name);
+}
+
 /* The i-th value of one dimension, as text. False: there is no such value. An empty list has one
- * value, "any". */
-static bool dimension(const struct filter_chain_match *m, unsigned d, unsigned i, struct strbuf *s)
+ * value, "any". written: names as they stand there, or as they are matched. */
+static bool dimension(const struct filter_chain_match *m, unsigned d, unsigned i, bool written,
+                      struct strbuf *s)
 {
     const unsigned counts[] = {m->n_prefixes,
                                m->n_server_names,
@@ -34,6 +46,10 @@ static bool dimension(const struct filter_chain_match *m, unsigned d, unsigned i
         return i == 0;
     if (i >= counts[d])
         return false;
+    if (!written && (d == 1 || d == 2)) {
+        add_meant(s, d == 1 ? m->server_names[i] : m->application_protocols[i], d == 1);
+        return true;
+    }
     strbuf_add_char(s, '=');
     switch (d) {
     case 0:
@@ -76,7 +92,7 @@ static bool expand(struct expansion *x, unsigned d, const char *where, struct er
                          where);
     }
     size_t before = x->key.len;
-    for (unsigned i = 0; dimension(&x->chain->match, d, i, &x->key); i++) {
+    for (unsigned i = 0; dimension(&x->chain->match, d, i, false, &x->key); i++) {
         if (!expand(x, d + 1, where, err))
             return false;
         strbuf_cut(&x->key, before);
@@ -88,7 +104,7 @@ static bool expand(struct expansion *x, unsigned d, const char *where, struct er
 static void add_all(struct strbuf *s, const struct filter_chain_match *m)
 {
     for (unsigned d = 0; d < DIMENSIONS; d++) {
-        for (unsigned i = 0; dimension(m, d, i, s); i++)
+        for (unsigned i = 0; dimension(m, d, i, true, s); i++)
             ;
     }
 }

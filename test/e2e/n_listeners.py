@@ -217,3 +217,15 @@ def test_connection_limit_by_the_old_runtime_key(start):
         with proxy.client() as two:
             assert two.closed()
         proxy.wait_stat("listener.127.0.0.1_0.downstream_global_cx_overflow", 1)
+
+
+@pytest.mark.parametrize("one, other", [
+    ({"server_names": [""]}, {}), ({"application_protocols": [""]}, {}),
+    ({"server_names": [".a.test"]}, {"server_names": ["*.a.test"]})])
+def test_chains_that_mean_the_same(start, one, other):
+    """An empty name is as none, and a dot before a name is a wildcard."""
+    made = http_listener(routes=[direct(200)])
+    made["filter_chains"] = [{**made["filter_chains"][0], "filter_chain_match": match}
+                             for match in (one, other)]
+    with pytest.raises(RuntimeError, match="overlapping matching rules"):
+        start(bootstrap([made]))

@@ -83,6 +83,9 @@ static const struct {
      "error adding listener '127.0.0.1:80': multiple filter chains with overlapping matching rules "
      "are defined"},
     {CHAINS(MATCH("source_ports: [1, 1]"), MATCH("")), "overlapping"},
+    {CHAINS(MATCH("server_names: ['']"), MATCH("")), "overlapping"},
+    {CHAINS(MATCH("application_protocols: ['']"), MATCH("")), "overlapping"},
+    {CHAINS(MATCH("server_names: ['.a.com']"), MATCH("server_names: ['*.a.com']")), "overlapping"},
     {CHAINS(MATCH("server_names: ['a*.test']"), MATCH("")),
      "error adding listener '127.0.0.1:80': partial wildcards are not supported in "
      "\"server_names\""},
