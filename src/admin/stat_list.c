@@ -5,6 +5,7 @@
 #include "admin/histogram_out.h"
 #include "base/memory.h"
 #include "config/stats_config.h"
+#include "config/utf8.h"
 
 static const struct {
     const char *name;
@@ -91,6 +92,8 @@ static bool read_filter(struct stat_list *l, const struct query *q, struct error
     if (!filter.len)
         return !l->inverted ||
                error_set(err, "invert_filter can only be used if filter is also provided");
+    if (utf8_check(filter) != filter.len) /* the same in RE2's words */
+        return error_set(err, "Invalid re2 regex: invalid UTF-8");
     l->filter = regex_new_limited(filter, REGEX_PROGRAM_SIZE_ANY, &why);
     if (l->filter)
         return true;

@@ -4,7 +4,8 @@ import socket
 
 import pytest
 
-from harness import (Client, Origin, bootstrap, cluster, direct, http_listener, route, wait_for)
+from harness import (Client, Origin, bootstrap, cluster, difference, direct, http_listener, route,
+                     wait_for)
 from harness.config import add_header, file_log, hcm, socket_address
 from harness.proxy import run_once
 
@@ -229,3 +230,16 @@ def test_chains_that_mean_the_same(start, one, other):
                              for match in (one, other)]
     with pytest.raises(RuntimeError, match="overlapping matching rules"):
         start(bootstrap([made]))
+
+
+@difference("A chain that says which addresses it is for is more particular than one that says nothing.",
+            envoy="takes all addresses of a family for the same as none said: the first chain",
+            xylem="takes the chain that names them")
+def test_chain_for_all_addresses(start, kind):
+    chains = []
+    for name, match in (("silent", {}), ("all", {"prefix_ranges": [
+            {"address_prefix": "0.0.0.0", "prefix_len": 0}]})):
+        made = http_listener(routes=[direct(200, name)])["filter_chains"][0]
+        chains.append({**made, "name": name, "filter_chain_match": match})
+    proxy = start(bootstrap([{**http_listener(), "filter_chains": chains}]))
+    assert proxy.get("/").text == ("silent" if kind == "envoy" else "all")

@@ -1,4 +1,5 @@
 """Options of TLS beyond the usual: policies, fingerprints of clients, bundles of trust domains."""
+import base64
 import re
 import subprocess
 
@@ -194,6 +195,34 @@ def test_each_certificate_of_a_bundle_is_told(start, ca, web):
     assert list(proxy.stats().matching(r"unnamed_ca_cert_e3b0c442").values()) == [
         int(soon.certificate.not_valid_after_utc.timestamp())]
     wait_for(lambda: proxy.stat("server.days_until_first_cert_expiring") in (4, 5), what="the days")
+
+
+@difference("/certs tells of each certificate when its response of OCSP ends; a number of all is not made yet.",
+            envoy="tells how long the first of them lasts",
+            xylem="has server.seconds_until_first_ocsp_response_expiring, which stays 0")
+def test_seconds_until_a_staple_ends(start, ca, web, kind):
+    pair = {**web.tls_certificate(), "ocsp_staple": {
+        "inline_bytes": base64.b64encode(ca.ocsp(web)).decode()}}
+    proxy = start(bootstrap([tls_listener(certs.downstream(tls_certificates=[pair]))]))
+    assert "ocsp_details" in proxy.json("/certs")["certificates"][0]["cert_chain"][0]
+    name = "server.seconds_until_first_ocsp_response_expiring"
+    if kind == "envoy":
+        wait_for(lambda: proxy.stat(name) > 6 * 86400, 10, "the seconds")
+    else:
+        assert proxy.stat(name) == 0
+
+
+@difference("The names of secrets are parts of statistics as all other names are.",
+            envoy="leaves \":\" in the gauges that tell when certificates end, though nowhere else",
+            xylem="has \"_\" for it")
+def test_gauge_of_a_secret_with_a_colon(start, web, kind):
+    config = bootstrap([tls_listener(certs.downstream(
+        tls_certificate_sds_secret_configs=[{"name": "kubernetes://web"}]))])
+    config["static_resources"]["secrets"] = [
+        {"name": "kubernetes://web", "tls_certificate": web.tls_certificate()}]
+    names = list(start(config).stats().matching(r"\.ssl\.certificate\."))
+    assert len(names) == 1 and (
+        ".kubernetes://web." if kind == "envoy" else ".kubernetes_web.") in names[0]
 
 
 # fingerprints

@@ -45,6 +45,7 @@ def test_refusals_of_stats(proxy):
         "/stats?type=foo": (400, TEXT, "invalid &type= param"),
         "/stats?type=counters": (400, TEXT, "invalid &type= param"),
         "/stats?filter=(": (400, TEXT, "Invalid re2 regex: missing ): ("),
+        "/stats?filter=%ff": (400, TEXT, "Invalid re2 regex: invalid UTF-8"),
         "/stats?invert_filter&filter=": (400, TEXT, INVERTED),
         "/stats/prometheus?invert_filter=0&histogram_buckets=foo": (400, TEXT, INVERTED),
         "/stats?hidden=showonly": (400, TEXT, "usage: /stats?hidden=(include|only|exclude)\n\n"),
@@ -131,6 +132,25 @@ def test_of_several_faults_the_first_is_told(proxy, page):
     faults = list(FAULTS)
     compare(proxy, {f"{page}?{later}&{faults[i]}": (400, TEXT, FAULTS[faults[i]])
                     for i in range(len(faults)) for later in faults[i:]})
+
+
+@difference("A page has one name: what a filter before the admin port lets through by its path is this page "
+            "and no other.",
+            envoy="normalises paths first, and knows none of absolute targets",
+            xylem="takes the path as it stands there, and that of an absolute target")
+def test_paths_that_are_written_in_another_way(proxy, kind):
+    got = [proxy.admin(path).status for path in
+           ("/st%61ts", "/./stats", "/stats/../ready", "http://x/ready")]
+    assert got == ([200, 200, 200, 404] if kind == "envoy" else [404, 404, 404, 200])
+
+
+@difference("Whether any filter is discovered changes by itself: no filter is an answer.",
+            envoy="404 for the resource ecds_filters while no filter is discovered",
+            xylem="200 and an empty object")
+def test_no_discovered_filters(proxy, kind):
+    answer = proxy.admin("/config_dump?resource=ecds_filters")
+    assert (answer.status, answer.text.strip()) == (200, "{}") if kind == "xylem" else \
+        answer.status == 404
 
 
 @difference("Whoever may run a profiler on the machine has better ones than pages could be.",
