@@ -154,14 +154,16 @@ static ssize_t fail(struct transport_tls *t)
     return IO_ERROR;
 }
 
-/* In the middle of a handshake the socket's trouble is TLS's, as in Envoy. */
+/* In the middle of a handshake the socket's trouble is TLS's, as in Envoy. After a failure of its
+ * own, whose alert is not taken, that stays. */
 static ssize_t below_failed(struct transport_tls *t)
 {
     int error = t->below->error;
+    bool failed_before = t->failed;
     t->failed = true;
     t->transport.error = error;
     t->transport.failure = t->below->failure;
-    if (!t->transport.opened || t->established || t->below->failure)
+    if (failed_before || !t->transport.opened || t->established || t->below->failure)
         return IO_ERROR;
     const char *text = strerrordesc_np(error);
     strbuf_reset(&t->failure);

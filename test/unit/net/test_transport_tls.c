@@ -301,6 +301,7 @@ START_TEST(cut_off)
 }
 END_TEST
 
+/* The alert is not always taken: what failed is the same. */
 START_TEST(plain_text)
 {
     struct transport *ends[2];
@@ -309,12 +310,30 @@ START_TEST(plain_text)
     make_contexts();
     transport_pair_new(f.loop, f.pool, 0, ends);
     wrap(t.server_context, &t.taps[1], ends[1], t.server_stats, &t.server_peer);
+    t.taps[1].fail_write = _i ? EPIPE : 0;
     ck_assert_int_gt(transport_writev(ends[0], &iov, 1), 0);
     settle_loop(&f);
     ck_assert(t.server_peer.closed);
     ck_assert_str_eq(t.server_peer.failure, "TLS_error:|268435612:SSL routines:OPENSSL_internal:"
                                             "HTTP_REQUEST:TLS_error_end");
     ck_assert_int_eq(count(t.server_stats, STAT_TLS_CONNECTION_ERROR), 1);
+    transport_close(&ends[0], false);
+    peer_fini(&t.server_peer);
+}
+END_TEST
+
+START_TEST(reset_in_the_handshake)
+{
+    struct transport *ends[2];
+    make_contexts();
+    transport_pair_new(f.loop, f.pool, 0, ends);
+    wrap(t.server_context, &t.taps[1], ends[1], t.server_stats, &t.server_peer);
+    t.taps[1].fail_read = ECONNRESET;
+    settle_loop(&f);
+    ck_assert(t.server_peer.closed);
+    ck_assert_str_eq(t.server_peer.failure, "TLS_error:|33554536:system library:OPENSSL_internal:"
+                                            "Connection reset by peer:TLS_error_end");
+    ck_assert_int_eq(count(t.server_stats, STAT_TLS_CONNECTION_ERROR), 0);
     transport_close(&ends[0], false);
     peer_fini(&t.server_peer);
 }
@@ -746,7 +765,8 @@ int main(void)
     tcase_add_test(c, orderly_end);
     tcase_add_test(c, goodbye_with_the_last_data);
     tcase_add_test(c, cut_off);
-    tcase_add_test(c, plain_text);
+    tcase_add_loop_test(c, plain_text, 0, 2);
+    tcase_add_test(c, reset_in_the_handshake);
     tcase_add_test(c, gone_in_the_handshake);
     tcase_add_test(c, mutual);
     tcase_add_test(c, no_client_certificate);
