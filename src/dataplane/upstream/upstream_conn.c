@@ -33,7 +33,7 @@ void upstream_conn_count_bytes(struct upstream_conn *uc)
 void upstream_conn_count_unread(struct upstream_conn *uc)
 {
     if (uc->codec->bytes && !uc->response_done)
-        uc->codec->bytes->received += uc->connection->in.len;
+        uc->codec->bytes->received += connection_input_len(uc->connection);
 }
 
 /* The request does not count as active any more. */
@@ -161,17 +161,9 @@ static void codec_on_reset(void *owner, void *user, const char *reason)
     upstream_conn_close(uc, CLOSE_REMOTE_RESET);
 }
 
-/* Of a head that did not end, or was too large, its bytes wait in the input. */
-static void count_cut_head(struct upstream_conn *uc)
-{
-    if (!uc->head_seen && uc->codec->bytes)
-        uc->codec->bytes->received += connection_input_len(uc->connection);
-}
-
 static void codec_on_error(void *owner, void *user, const struct codec_error *e)
 {
     struct upstream_conn *uc = owner;
-    count_cut_head(uc);
     cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_PROTOCOL_ERROR);
     upstream_conn_count_unread(uc);
     fail_request(uc, UPSTREAM_PROTOCOL_ERROR, bytes_of(e->details));
@@ -232,7 +224,6 @@ static void bad_response(struct upstream_conn *uc)
 {
     if (uc->state != UPSTREAM_CONN_BUSY || uc->response_done)
         return; /* told by on_error */
-    count_cut_head(uc);
     cluster_stat_inc(cluster_of(uc), STAT_UPSTREAM_CX_PROTOCOL_ERROR);
     upstream_conn_count_unread(uc);
     fail_request(uc, UPSTREAM_PROTOCOL_ERROR, BYTES_NONE);
