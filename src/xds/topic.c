@@ -449,16 +449,23 @@ static void put_names_in_order(struct arena **a, const struct discovery_response
         put_in_order(a, &r->errors[i].name);
 }
 
-/* What a response says, whatever its nonce and in whatever order; never 0. To be asked before it is
- * used: what it removes may be the name of a subscription that ends thereby. */
-static uint64_t response_hash(const struct discovery_response *r)
+/* What a response says, whatever its nonce and in whatever order: the sum of both. The first before
+ * it is used, since what it removes may be the name of a subscription that ends thereby; the bytes
+ * are hashed for one that is refused alone. */
+static uint64_t hash_of_names(const struct discovery_response *r)
 {
     uint64_t h = xxhash64(r->version);
-    for (size_t i = 0; i < r->n_resources; i++)
-        h += xxhash64(r->resources[i].wire);
     for (size_t i = 0; i < r->n_removed; i++)
         h += xxhash64(r->removed[i]);
-    return h ? h : 1;
+    return h;
+}
+
+static uint64_t hash_of_bytes(const struct discovery_response *r)
+{
+    uint64_t h = 0;
+    for (size_t i = 0; i < r->n_resources; i++)
+        h += xxhash64(r->resources[i].wire);
+    return h;
 }
 
 enum log_level topic_log_level(const struct topic *t)
@@ -474,8 +481,8 @@ void topic_apply(struct topic *t, const struct discovery_response *r, struct err
     const struct clock *c = t->home->table->clock;
     uint64_t started = c->monotonic_ns(c);
     struct arena *names = NULL;
-    uint64_t hash = response_hash(r);
-    t->repeated = t->refused == hash;
+    uint64_t hash = hash_of_names(r);
+    t->repeated = t->refused && t->refused == ((hash + hash_of_bytes(r)) | 1);
     if (mem_reserve(ROOM_LEAST + r->size * ROOM_PER_BYTE)) {
         name_listeners(t, r);
         put_names_in_order(&names, r);
@@ -484,7 +491,7 @@ void topic_apply(struct topic *t, const struct discovery_response *r, struct err
         refuse(t, err, "out of memory for a response of %zu bytes", r->size);
     }
     arena_free(&names);
-    t->refused = error_is_set(err) ? hash : 0;
+    t->refused = error_is_set(err) ? (hash + hash_of_bytes(r)) | 1 : 0;
     t->repeated &= error_is_set(err);
     update_stats(t, r->version, !error_is_set(err), started);
 }
