@@ -217,8 +217,11 @@ static bool read_field_mask(struct json_reading *r, const upb_MessageDef *m,
     struct bytes rest = n->text;
     struct strbuf snake = STRBUF_INIT;
     while (rest.len > 0) {
+        struct bytes path = bytes_split(&rest, ',');
+        if (path.len == 0)
+            continue; /* it chooses nothing */
         strbuf_reset(&snake);
-        json_scalar_snake(bytes_split(&rest, ','), &snake);
+        json_scalar_snake(path, &snake);
         upb_MessageValue v = {.str_val = json_reading_keep(r, strbuf_bytes(&snake))};
         CHECK(upb_Array_Append(paths, v, r->arena));
     }

@@ -168,6 +168,7 @@ START_TEST(durations_and_times)
                 "f:1:1: expected a time such as 2006-01-02T15:04:05Z, got 2023-02-29T12:34:56Z");
     check_read("google.protobuf.FieldMask", "aB.c,d_e", "\"aB.c,dE\"");
     check_read("google.protobuf.FieldMask", "a_Kb,c_", "\"a__kb,c_\"");
+    check_read("google.protobuf.FieldMask", "',,a,,b,,'", "\"a,b\"");
 }
 END_TEST
 
