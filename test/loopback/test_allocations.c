@@ -1,5 +1,9 @@
 /* In the steady state a request costs no heap allocation: counted in front of malloc. */
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "base/check.h"
+#include "config/format.h"
 #include "dataplane/http/stream_pool.h"
 #include "filters.h"
 #include "loopback.h"
@@ -77,6 +81,29 @@ START_TEST(test_no_allocation_in_the_steady_state)
         cost_of("POST /echo HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n"
                 "\r\n5\r\nhello\r\n0\r\n\r\n"),
         0);
+}
+END_TEST
+
+START_TEST(test_no_allocation_for_a_line_of_json)
+{
+    static const char *const formats[] = {"%REQ(X-ONE)%", "<%PROTOCOL% %RESPONSE_CODE%>"};
+    static struct json_format_node children[ARRAY_SIZE(formats)];
+    char path[] = "/tmp/xylem-allocations-XXXXXX";
+    struct error err = ERROR_INIT;
+    if (HEAP_IS_WATCHED)
+        return;
+    close(mkstemp(path));
+    loopback_log_to(&lb, path, "x");
+    for (unsigned i = 0; i < ARRAY_SIZE(formats); i++) {
+        children[i].key = BYTES("k");
+        ck_assert(format_compile(lb.manager->node.arena, bytes_of(formats[i]), &children[i].format,
+                                 &err));
+    }
+    lb.log.is_json = true;
+    lb.log.json = (struct json_format_node){
+        .kind = JSON_NODE_OBJECT, .children = children, .n_children = ARRAY_SIZE(formats)};
+    ck_assert_uint_eq(cost_of("GET /ok HTTP/1.1\r\nHost: a.test\r\nX-One: 1\r\n\r\n"), 0);
+    unlink(path);
 }
 END_TEST
 
@@ -158,6 +185,7 @@ int main(void)
     TCase *t = tcase_create("allocations");
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, test_no_allocation_in_the_steady_state);
+    tcase_add_test(t, test_no_allocation_for_a_line_of_json);
     tcase_add_test(t, test_streams_are_reused);
     tcase_add_test(t, test_a_flood_of_requests_makes_few_streams);
     tcase_add_test(t, test_what_a_burst_took_goes_back);

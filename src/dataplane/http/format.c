@@ -42,30 +42,47 @@ static bool is_json(const struct format_part *p)
     }
 }
 
-/* What was added since start becomes a JSON string. */
+/* Most of what is logged stands in JSON as it is. */
+static bool is_plain(struct bytes b)
+{
+    for (size_t i = 0; i < b.len; i++) {
+        unsigned char c = (unsigned char)b.data[i];
+        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+            return false;
+    }
+    return true;
+}
+
+/* What was added since start becomes the inside of a JSON string. */
+static void escape(struct strbuf *out, size_t start)
+{
+    struct bytes added = bytes_skip(strbuf_bytes(out), start);
+    if (is_plain(added))
+        return;
+    struct strbuf text = STRBUF_INIT;
+    strbuf_add_bytes(&text, added);
+    strbuf_cut(out, start);
+    strbuf_add_json_escaped(out, strbuf_bytes(&text));
+    strbuf_fini(&text);
+}
+
 static void quote(struct strbuf *out, size_t start)
 {
-    struct strbuf text = STRBUF_INIT;
-    strbuf_add(&text, out->data + start, out->len - start);
-    strbuf_cut(out, start);
+    escape(out, start);
+    strbuf_insert(out, start, "\"", 1);
     strbuf_add_char(out, '"');
-    strbuf_add_json_escaped(out, strbuf_bytes(&text));
-    strbuf_add_char(out, '"');
-    strbuf_fini(&text);
 }
 
 /* Each part by itself: what is no text in one is none of the others' business. */
 static void json_mixed(struct stream *s, const struct format *f, struct strbuf *out)
 {
-    struct strbuf text = STRBUF_INIT;
     strbuf_add_char(out, '"');
     for (unsigned i = 0; i < f->n_parts; i++) {
-        strbuf_cut(&text, 0);
-        part_text(s, f, &f->parts[i], &text);
-        strbuf_add_json_escaped(out, strbuf_bytes(&text));
+        size_t start = out->len;
+        part_text(s, f, &f->parts[i], out);
+        escape(out, start);
     }
     strbuf_add_char(out, '"');
-    strbuf_fini(&text);
 }
 
 /* An operator that stands alone keeps its type, whole: lengths are for strings. False: null. */
