@@ -328,18 +328,22 @@ void log_set_format(const char *format)
     pthread_mutex_unlock(&sink.lock);
 }
 
-/* wait: for the reader of a pipe, as a write to it does in any case. */
+int log_open_file(const char *path, bool wait)
+{
+    int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY;
+    int fd = open(path, flags | (wait ? 0 : O_NONBLOCK), 0644);
+    if (fd >= 0 && !wait)
+        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return fd;
+}
+
 static int open_log(const char *path, bool wait)
 {
     if (strcmp(path, "/dev/stderr") == 0)
         return dup(STDERR_FILENO);
     if (strcmp(path, "/dev/stdout") == 0)
         return dup(STDOUT_FILENO);
-    int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY;
-    int fd = open(path, flags | (wait ? 0 : O_NONBLOCK), 0644);
-    if (fd >= 0 && !wait)
-        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-    return fd;
+    return log_open_file(path, wait);
 }
 
 bool log_set_path(const char *path, struct error *err)

@@ -48,6 +48,9 @@ const char *log_component_name(enum log_component c);
  * nothing stands as it is. NULL: the default. */
 void log_set_format(const char *format);
 #define LOG_FORMAT_DEFAULT "[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v"
+/* A file that lines are appended to, made where there is none: its descriptor, or -1 and errno.
+ * wait: for the reader of a pipe, as a write to it does in any case; without, ENXIO. */
+int log_open_file(const char *path, bool wait);
 /* Appends to a file instead of standard error. */
 MUST_CHECK bool log_set_path(const char *path, struct error *err);
 void log_reopen(void); /* after a rotation */

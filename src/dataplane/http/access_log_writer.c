@@ -58,22 +58,13 @@ static struct access_log_writer *abandoned;
 
 /* wait: for the reader of a pipe, as the writer thread does, since its lines have nowhere else to
  * go. */
-static int open_path(const char *path, bool wait)
-{
-    int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY;
-    int fd = open(path, flags | (wait ? 0 : O_NONBLOCK), 0644);
-    if (fd >= 0 && !wait)
-        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-    return fd;
-}
-
 static int open_file(const struct log_file *f, bool wait)
 {
     if (f->sink == ACCESS_LOG_STDOUT || bytes_eq_str(f->path, "/dev/stdout"))
         return STDOUT_FILENO;
     if (f->sink == ACCESS_LOG_STDERR || bytes_eq_str(f->path, "/dev/stderr"))
         return STDERR_FILENO;
-    return open_path(f->path.data, wait);
+    return log_open_file(f->path.data, wait);
 }
 
 static void close_file(int fd)
@@ -186,18 +177,11 @@ static void take_turn(struct access_log_writer *s, struct log_file *f)
         count_block(s, f, b, &t);
 }
 
-static uint64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 /* Once the last lines have come from the workers. When the next such file is due; 0: there is none.
  */
 static uint64_t close_unused(struct access_log_writer *s)
 {
-    uint64_t now = monotonic_ns(), next = 0;
+    uint64_t now = clock_real.monotonic_ns(&clock_real), next = 0;
     LIST_EACH(l, &s->files)
     {
         struct log_file *f = LIST_ENTRY(l, struct log_file, link);
@@ -324,7 +308,7 @@ static bool keep_open_one(struct access_log_writer *s, struct bytes path)
 /* A pipe that nobody reads yet is no error: the writer waits for its reader. */
 static bool try_to_open(const char *path, int *fd, struct error *err)
 {
-    *fd = open_path(path, false);
+    *fd = log_open_file(path, false);
     return *fd >= 0 || errno == ENXIO ||
            error_set(err, "unable to open file '%s': %s", path, strerror(errno));
 }
@@ -358,7 +342,7 @@ static void let_file_go(void *ctx, struct bytes path)
     struct log_file *f = find_file(s, ACCESS_LOG_FILE, path);
     CHECK(f && f->keepers > 0);
     if (--f->keepers == 0) {
-        f->unused_ns = monotonic_ns();
+        f->unused_ns = clock_real.monotonic_ns(&clock_real);
         wake_writer(s);
     }
     pthread_mutex_unlock(&s->lock);
