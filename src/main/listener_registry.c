@@ -216,10 +216,11 @@ bool listener_registry_bind(struct listener_registry *r, const struct listener *
         if (!s && (s = open_sockets(r, l, i, err)))
             map_set(&r->sockets, strbuf_bytes(&key), s);
         ok = s != NULL;
-        if (s)
-            s->refs++;
-        if (s) /* of the newest version, also where the socket is an old one */
-            s->inbound = l->direction == DIRECTION_INBOUND;
+        if (!s)
+            continue;
+        s->refs++;
+        /* Of the newest version, also where the socket is an old one. */
+        s->inbound = l->direction == DIRECTION_INBOUND;
     }
     if (!ok)
         release_first(r, l, i - 1);

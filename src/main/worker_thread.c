@@ -76,13 +76,20 @@ static void drop_listener(struct worker_listener *l)
     mem_free(l);
 }
 
-static struct worker_listener *
-open_listener(struct worker_thread *t, const struct listener_entry *e, const char *key, bool *late)
+struct sync {
+    struct worker_thread *thread;
+    unsigned generation;
+    bool late; /* of some address there was no descriptor left */
+};
+
+static struct worker_listener *open_listener(struct sync *s, const struct listener_entry *e,
+                                             const char *key)
 {
+    struct worker_thread *t = s->thread;
     uint64_t serial;
     int fd = listener_registry_take(t->o.registry, bytes_of(key), t->o.index, &serial);
     if (fd < 0) {
-        *late |= serial != 0;
+        s->late |= serial != 0;
         if (serial && !t->late)
             LOG(LOG_CONN_HANDLER, LOG_ERROR,
                 "listener '%.*s': no socket for this worker: %s; next try in %d ms",
@@ -100,12 +107,6 @@ open_listener(struct worker_thread *t, const struct listener_entry *e, const cha
     return l;
 }
 
-struct sync {
-    struct worker_thread *thread;
-    unsigned generation;
-    bool late; /* of some address there was no descriptor left */
-};
-
 /* An address may have been given up and opened again between two snapshots that this worker saw:
  * the socket that it has is not the one that clients reach then. */
 static void listen_on(struct sync *s, const struct listener_entry *e, unsigned i, const char *key)
@@ -116,7 +117,7 @@ static void listen_on(struct sync *s, const struct listener_entry *e, unsigned i
         drop_listener(l);
         l = NULL;
     }
-    if (!l && !(l = open_listener(t, e, key, &s->late)))
+    if (!l && !(l = open_listener(s, e, key)))
         return;
     l->entry = e;
     l->address_id = e->listener->addresses[i].id;
