@@ -276,13 +276,19 @@ START_TEST(test_full_block_is_written_at_once)
 }
 END_TEST
 
-START_TEST(test_reopen_after_rotation)
+/* And the name that the file is to be moved to. */
+static void write_first_line(char moved[80])
 {
-    char moved[80];
-    snprintf(moved, sizeof(moved), "%s.1", path);
+    snprintf(moved, 80, "%s.1", path);
     loopback_log_to(&lb, path, "line\n");
     client_send(&c, REQ("/ok", ""));
     flushed();
+}
+
+START_TEST(test_reopen_after_rotation)
+{
+    char moved[80];
+    write_first_line(moved);
     ck_assert_int_eq(rename(path, moved), 0);
     client_send(&c, REQ("/ok", ""));
     ck_assert_str_eq(flushed(), ""); /* still the old file */
@@ -298,10 +304,7 @@ START_TEST(test_idle_file_is_reopened_at_once)
 {
     char moved[80];
     struct stat st;
-    snprintf(moved, sizeof(moved), "%s.1", path);
-    loopback_log_to(&lb, path, "line\n");
-    client_send(&c, REQ("/ok", ""));
-    flushed();
+    write_first_line(moved);
     ck_assert_int_eq(rename(path, moved), 0);
     access_log_writer_reopen(lb.log_writer);
     access_log_writer_sync(lb.log_writer);
@@ -313,10 +316,7 @@ END_TEST
 START_TEST(test_what_cannot_be_reopened_goes_on)
 {
     char moved[80];
-    snprintf(moved, sizeof(moved), "%s.1", path);
-    loopback_log_to(&lb, path, "line\n");
-    client_send(&c, REQ("/ok", ""));
-    flushed();
+    write_first_line(moved);
     ck_assert(rename(path, moved) == 0 && mkdir(path, 0700) == 0);
     access_log_writer_reopen(lb.log_writer);
     for (unsigned i = 0; i < 2; i++) {

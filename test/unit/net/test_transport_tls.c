@@ -301,15 +301,21 @@ START_TEST(cut_off)
 }
 END_TEST
 
+/* Its client is whoever writes into ends[0]. */
+static void wrap_server_alone(struct transport *ends[2])
+{
+    make_contexts();
+    transport_pair_new(f.loop, f.pool, 0, ends);
+    wrap(t.server_context, &t.taps[1], ends[1], t.server_stats, &t.server_peer);
+}
+
 /* The alert is not always taken: what failed is the same. */
 START_TEST(plain_text)
 {
     struct transport *ends[2];
     static const char hello[] = "GET / HTTP/1.1\r\n\r\n";
     struct iovec iov = {(char *)(uintptr_t)hello, sizeof(hello) - 1};
-    make_contexts();
-    transport_pair_new(f.loop, f.pool, 0, ends);
-    wrap(t.server_context, &t.taps[1], ends[1], t.server_stats, &t.server_peer);
+    wrap_server_alone(ends);
     t.taps[1].fail_write = _i ? EPIPE : 0;
     ck_assert_int_gt(transport_writev(ends[0], &iov, 1), 0);
     settle_loop(&f);
@@ -325,9 +331,7 @@ END_TEST
 START_TEST(reset_in_the_handshake)
 {
     struct transport *ends[2];
-    make_contexts();
-    transport_pair_new(f.loop, f.pool, 0, ends);
-    wrap(t.server_context, &t.taps[1], ends[1], t.server_stats, &t.server_peer);
+    wrap_server_alone(ends);
     t.taps[1].fail_read = ECONNRESET;
     settle_loop(&f);
     ck_assert(t.server_peer.closed);
@@ -342,9 +346,7 @@ END_TEST
 START_TEST(gone_in_the_handshake)
 {
     struct transport *ends[2];
-    make_contexts();
-    transport_pair_new(f.loop, f.pool, 0, ends);
-    wrap(t.server_context, &t.taps[1], ends[1], t.server_stats, &t.server_peer);
+    wrap_server_alone(ends);
     settle_loop(&f);
     transport_close(&ends[0], false);
     settle_loop(&f);

@@ -316,14 +316,21 @@ START_TEST(test_unsolicited_bytes)
 }
 END_TEST
 
-/* A second response behind the first must never answer the next request. */
-START_TEST(test_response_smuggled_behind_another)
+/* A client whose request has reached the one host that there is. */
+static struct client *asks_one_host(void)
 {
     one_host();
     world_adopt(w);
     struct client *c = client_new(w);
     client_get(w, c, 0);
     world_run(w);
+    return c;
+}
+
+/* A second response behind the first must never answer the next request. */
+START_TEST(test_response_smuggled_behind_another)
+{
+    struct client *c = asks_one_host();
     check_log(c, "ready ");
     origin_send(world_origin(w, 0), OK OK);
     check_log(c, LOG_OK);
@@ -335,11 +342,7 @@ END_TEST
 
 START_TEST(test_connection_close)
 {
-    one_host();
-    world_adopt(w);
-    struct client *c = client_new(w);
-    client_get(w, c, 0);
-    world_run(w);
+    struct client *c = asks_one_host();
     check_log(c, "ready ");
     origin_send(world_origin(w, 0),
                 "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
@@ -354,11 +357,7 @@ END_TEST
 
 START_TEST(test_body_until_close)
 {
-    one_host();
-    world_adopt(w);
-    struct client *c = client_new(w);
-    client_get(w, c, 0);
-    world_run(w);
+    struct client *c = asks_one_host();
     check_log(c, "ready ");
     origin_send(world_origin(w, 0), "HTTP/1.1 200 OK\r\n\r\nab");
     check_log(c, "headers:200 data:ab ");
@@ -453,11 +452,7 @@ END_TEST
 /* An interim answer is none: nothing of the final one has come. */
 START_TEST(test_terminated_after_informational)
 {
-    one_host();
-    world_adopt(w);
-    struct client *c = client_new(w);
-    client_get(w, c, 0);
-    world_run(w);
+    struct client *c = asks_one_host();
     origin_send(world_origin(w, 0), "HTTP/1.1 103 Early\r\n\r\n");
     origin_close(world_origin(w, 0));
     check_log(c, "ready info:103 failed:terminated ");
@@ -468,11 +463,7 @@ END_TEST
 
 START_TEST(test_garbage)
 {
-    one_host();
-    world_adopt(w);
-    struct client *c = client_new(w);
-    client_get(w, c, 0);
-    world_run(w);
+    struct client *c = asks_one_host();
     origin_send(world_origin(w, 0), "garbage\r\n\r\n");
     check_log(c, "ready failed:protocol ");
     ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_CX_PROTOCOL_ERROR), 1);
@@ -483,11 +474,7 @@ END_TEST
 
 START_TEST(test_informational)
 {
-    one_host();
-    world_adopt(w);
-    struct client *c = client_new(w);
-    client_get(w, c, 0);
-    world_run(w);
+    struct client *c = asks_one_host();
     origin_send(world_origin(w, 0), "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" OK);
     check_log(c, "ready info:103 " LOG_OK);
     client_free(c);
