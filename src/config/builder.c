@@ -43,6 +43,7 @@ struct builder *builder_new(const struct builder_table *table, const struct buil
     b->routes = (struct pmap)PMAP_INIT(node_release);
     list_init(&b->dirty);
     list_init(&b->want_changes);
+    list_init(&b->drains);
     list_init(&b->live_sockets);
     list_init(&b->held_routes);
     list_init(&b->absent);
@@ -86,6 +87,7 @@ void builder_free(struct builder **bp)
         return;
     b->stage = INIT_DONE;
     b->closing = true;
+    builder_drain_fini(b);
     builder_hold_fini(b);
     builder_live_fini(b);
     drop_all(b, RESOURCE_LISTENER);

@@ -97,6 +97,7 @@ struct builder_options {
     struct field_report *report;   /* what is accepted and not acted on; NULL: not wanted */
     bool strict, reject_unknown_static, reject_unknown_dynamic;
     bool find_secrets;      /* looks into each resource for secrets in clear: it may be kept */
+    uint64_t drain_ms;      /* how long what listens no more may have connections */
     uint64_t route_hold_ms; /* how long routes wait for clusters, and clusters for routes; 0: not */
 };
 

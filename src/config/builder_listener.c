@@ -369,8 +369,10 @@ void builder_listener_remove(struct builder *b, struct resource *r)
     drop_pending(b, r);
     builder_drop_version(b, &r->active);
     b->names_moved = true;
-    if (pmap_remove(&b->listeners, r->name))
+    if (pmap_remove(&b->listeners, r->name)) {
+        b->going_listeners++;
         b->changed = true;
+    }
 }
 
 /* ---- routes ---- */

@@ -36,11 +36,13 @@ struct builder {
     bool giving_kept;
     unsigned kept, answered; /* bits of types: what was given from a kept world, and what was not */
     unsigned n_warming[RESOURCE_TYPE_COUNT];
-    struct list live_sockets; /* struct tls_live */
-    struct list held_routes;  /* struct hold */
-    struct map held_clusters; /* -> struct hold * */
-    bool clusters_moved;      /* one became warm since the last review */
-    bool names_moved;         /* which clusters are named may have changed since */
+    unsigned going_listeners, going_chains; /* since the last commit */
+    struct list drains;                     /* struct drain */
+    struct list live_sockets;               /* struct tls_live */
+    struct list held_routes;                /* struct hold */
+    struct map held_clusters;               /* -> struct hold * */
+    bool clusters_moved;                    /* one became warm since the last review */
+    bool names_moved;                       /* which clusters are named may have changed since */
 
     struct map scopes_ready;   /* name -> struct scope *: decoded, and about to be used */
     struct map scopes_refused; /* name -> char *: why it will not be */
@@ -118,6 +120,14 @@ void builder_listener_remove(struct builder *b, struct resource *r);
 MUST_CHECK bool builder_route_update(struct builder *b, struct resource *r,
                                      const struct incoming *in, bool *unchanged, struct error *err);
 void builder_listener_promote(struct builder *b, struct resource *r);
+
+/* ---- builder_drain.c ---- */
+/* Counts what of an entry is not in the one that comes in its place. */
+void builder_drain_replaced(struct builder *b, const struct listener_entry *old,
+                            const struct listener_entry *now);
+/* What went since the last call drains from now on. */
+void builder_drain_begin(struct builder *b);
+void builder_drain_fini(struct builder *b);
 bool builder_listener_warm(const struct resource_version *v);
 /* Does a version wait for this one that it depends on? */
 bool builder_awaits(const struct resource_version *v, const struct resource *on);

@@ -12,8 +12,12 @@ static void put_cluster(struct builder *b, struct resource *r)
 static void put_listener(struct builder *b, struct resource *r)
 {
     const struct listener_entry *old = pmap_get(&b->listeners, r->name);
-    if (r->active)
-        pmap_set(&b->listeners, r->name, builder_listener_entry(b, r->active, old));
+    if (!r->active)
+        return;
+    struct listener_entry *now = builder_listener_entry(b, r->active, old);
+    if (old)
+        builder_drain_replaced(b, old, now);
+    pmap_set(&b->listeners, r->name, now);
 }
 
 static void put(struct builder *b, struct resource *r)
@@ -101,6 +105,7 @@ struct snapshot *builder_commit(struct builder *b)
         b->live = b->current = s;
         b->table.publish(b->table.ctx, s);
         free_unheld(b);
+        builder_drain_begin(b);
     }
     builder_demands_tell(b);
     release_addresses(b);

@@ -405,6 +405,7 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
                                 .reject_unknown_static = o->reject_unknown_static,
                                 .reject_unknown_dynamic = o->reject_unknown_dynamic,
                                 .find_secrets = o->state_dir != NULL,
+                                .drain_ms = o->drain_ms,
                                 .route_hold_ms = o->route_hold_ms};
     c->builder = builder_new(&c->builder_table, &b);
     return c;

@@ -41,7 +41,7 @@ struct config_thread_options {
     struct stat_store *stats;
     const struct tls_factory *tls; /* NULL: TLS is refused */
     bool strict, reject_unknown_static, reject_unknown_dynamic;
-    uint64_t route_hold_ms;
+    uint64_t drain_ms, route_hold_ms;
     const char *state_dir; /* NULL: nothing is kept */
     uint64_t state_max_age_s;
     unsigned min_world_share; /* percent; 0: no guard */

@@ -283,6 +283,7 @@ static bool make_config(struct server *s, struct error *err)
         .strict = s->options->strict,
         .reject_unknown_static = !s->options->allow_unknown_static,
         .reject_unknown_dynamic = s->options->reject_unknown_dynamic,
+        .drain_ms = (uint64_t)s->options->drain_time_s * 1000,
         .route_hold_ms = s->options->route_hold_ms,
         .state_dir = s->options->mode == MODE_SERVE ? s->options->state_dir : NULL,
         .state_max_age_s = s->options->state_max_age_s,

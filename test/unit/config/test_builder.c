@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "config/builder_private.h"
 #include "config/route.h"
 #include "config_fixture.h"
 
@@ -330,6 +331,55 @@ START_TEST(m09_equal_parts_of_a_listener_keep_their_nodes)
 }
 END_TEST
 
+static int64_t draining(const char *what)
+{
+    struct strbuf name = STRBUF_INIT;
+    strbuf_printf(&name, "listener_manager.total_%s_draining", what);
+    int64_t n = fixture_stat(&f, strbuf_str(&name));
+    strbuf_fini(&name);
+    return n;
+}
+
+#define TWO_CHAINS(name, port, more)                                                               \
+    "{name: " name ", address: {socket_address: {address: 127.0.0.1, port_value: " port            \
+    "}}, filter_chains: [{name: a, filter_chain_match: {server_names: [a]}, filters: [{name: "     \
+    "hcm, typed_config: {'@type': " HCM ", http_filters: [" ROUTER                                 \
+    "], stat_prefix: p, route_config: {name: r}}}]}" more "]}"
+#define SECOND_CHAIN                                                                               \
+    ", {name: b, filter_chain_match: {server_names: [b]}, filters: [{name: hcm, typed_config: "    \
+    "{'@type': " HCM ", http_filters: [" ROUTER "], stat_prefix: p, route_config: {name: r}}}]}"
+
+START_TEST(m08_what_drains_is_counted_until_its_time_has_passed)
+{
+    f.builder->options.drain_ms = 600;
+    fixture_start(&f);
+    fixture_update(&f, RESOURCE_LISTENER, "l", TWO_CHAINS("l", "80", SECOND_CHAIN));
+    ck_assert_int_eq(draining("filter_chains"), 0);
+    fixture_update(&f, RESOURCE_LISTENER, "l", TWO_CHAINS("l", "80", ""));
+    ck_assert_int_eq(draining("filter_chains"), 1);
+    ck_assert_int_eq(draining("listeners"), 0);
+    fixture_update(&f, RESOURCE_LISTENER, "l", TWO_CHAINS("l", "81", "")); /* another address */
+    ck_assert_int_eq(draining("filter_chains"), 1);
+    ck_assert_int_eq(draining("listeners"), 1);
+    const char *none[] = {NULL};
+    fixture_full(&f, RESOURCE_LISTENER, none);
+    ck_assert_int_eq(draining("listeners"), 1);
+    builder_commit(f.builder);
+    ck_assert_int_eq(draining("listeners"), 2);
+    ck_assert(fixture_expire(&f));
+    ck_assert_int_eq(draining("filter_chains"), 0);
+    ck_assert(fixture_expire(&f));
+    ck_assert_int_eq(draining("listeners"), 1);
+    ck_assert(fixture_expire(&f));
+    ck_assert_int_eq(draining("listeners"), 0);
+    ck_assert(!fixture_expire(&f));
+    /* it goes with the builder */
+    fixture_update(&f, RESOURCE_LISTENER, "l", TWO_CHAINS("l", "80", SECOND_CHAIN));
+    fixture_update(&f, RESOURCE_LISTENER, "l", TWO_CHAINS("l", "80", ""));
+    ck_assert_int_eq(draining("filter_chains"), 1);
+}
+END_TEST
+
 START_TEST(r07_a_port_moves_between_listeners)
 {
     fixture_start(&f);
@@ -604,6 +654,7 @@ static Suite *suite(void)
     tcase_add_test(t, m05_listener_waits_for_routes);
     tcase_add_test(t, m06_old_listener_serves_while_the_new_one_warms);
     tcase_add_test(t, m09_equal_parts_of_a_listener_keep_their_nodes);
+    tcase_add_test(t, m08_what_drains_is_counted_until_its_time_has_passed);
     tcase_add_test(t, r07_a_port_moves_between_listeners);
     tcase_add_test(t, m10_validate_clusters);
     tcase_add_test(t, m14_order_of_the_start);
