@@ -145,6 +145,13 @@ uint64_t builder_wall_ns(const struct builder *b)
     return b->table.clock->wall_ns(b->table.clock);
 }
 
+struct incoming builder_incoming(const struct builder *b, const struct resource_update *u,
+                                 const struct config_source *source, struct bytes version)
+{
+    const struct clock *c = b->table.clock;
+    return (struct incoming){u, source, c->wall_ns(c), c->monotonic_ns(c), version};
+}
+
 void builder_mark_dirty(struct builder *b, struct resource *r)
 {
     b->names_moved |= r->type == RESOURCE_LISTENER || r->type == RESOURCE_ROUTE;
@@ -494,7 +501,7 @@ void config_update(struct builder *b, const struct config_source *source, enum r
                    const struct bytes *removed, size_t n_removed, bool full_state,
                    struct bytes version, struct update_result *result)
 {
-    struct incoming whole = {NULL, source, builder_wall_ns(b), version};
+    struct incoming whole = builder_incoming(b, NULL, source, version);
     *result = (struct update_result){0};
     b->ctx.is_static = false;
     b->ctx.reject_unknown = b->options.reject_unknown_dynamic;
@@ -505,7 +512,7 @@ void config_update(struct builder *b, const struct config_source *source, enum r
     for (size_t i = 0; i < n_removed; i++)
         remove_named(b, source, type, removed[i], result);
     for (size_t i = 0; i < n_updates; i++) {
-        struct incoming in = {&updates[i], source, builder_wall_ns(b), version};
+        struct incoming in = builder_incoming(b, &updates[i], source, version);
         struct resource *r = updates[i].keep ? NULL : target_of(b, &in, type);
         if (!r)
             continue;
@@ -578,7 +585,7 @@ static const char *const duplicates[] = {
 bool builder_add_static(struct builder *b, enum resource_type type, const struct resource_update *u,
                         struct error *err)
 {
-    struct incoming in = {u, NULL, builder_wall_ns(b), u->version};
+    struct incoming in = builder_incoming(b, u, NULL, u->version);
     bool unchanged = false;
     CHECK(resource_type_is_global(type) || type == RESOURCE_SECRET);
     if (store_find(&b->store, NULL, type, u->name))

@@ -260,7 +260,7 @@ bool builder_endpoint_update(struct builder *b, struct resource *r, const struct
                              bool *unchanged, struct error *err)
 {
     bool ok = endpoint_update(b, r, in, unchanged, err);
-    builder_subscription_answer(r, in, ok, *unchanged);
+    builder_subscription_answer(b, r, in, ok, *unchanged);
     return ok;
 }
 

@@ -221,7 +221,7 @@ bool builder_extension_update(struct builder *b, struct resource *r, const struc
                               bool *unchanged, struct error *err)
 {
     bool ok = extension_update(b, r, in, unchanged, err);
-    builder_subscription_answer(r, in, ok, *unchanged);
+    builder_subscription_answer(b, r, in, ok, *unchanged);
     return ok;
 }
 

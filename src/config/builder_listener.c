@@ -482,6 +482,6 @@ bool builder_route_update(struct builder *b, struct resource *r, const struct in
                           bool *unchanged, struct error *err)
 {
     bool ok = route_update(b, r, in, unchanged, err);
-    builder_subscription_answer(r, in, ok, *unchanged);
+    builder_subscription_answer(b, r, in, ok, *unchanged);
     return ok;
 }

@@ -69,11 +69,13 @@ struct fetch_wait {
 struct incoming {
     const struct resource_update *u;    /* NULL: the response itself */
     const struct config_source *source; /* NULL: the bootstrap */
-    uint64_t wall_ns;
-    struct bytes version; /* of the response: what statistics hash */
+    uint64_t wall_ns, begun_ns;         /* begun_ns: monotonic */
+    struct bytes version;               /* of the response: what statistics hash */
 };
 
 /* ---- builder.c ---- */
+struct incoming builder_incoming(const struct builder *b, const struct resource_update *u,
+                                 const struct config_source *source, struct bytes version);
 uint64_t builder_wall_ns(const struct builder *b);
 void builder_mark_dirty(struct builder *b, struct resource *r);
 struct resource_version *builder_version(struct builder *b, struct resource *r,
@@ -277,8 +279,8 @@ enum subscription_event {
 };
 /* r: endpoints, routes, secrets or extensions. */
 void builder_subscription_count(struct resource *r, enum subscription_event e);
-void builder_subscription_answer(struct resource *r, const struct incoming *in, bool ok,
-                                 bool unchanged);
+void builder_subscription_answer(const struct builder *b, struct resource *r,
+                                 const struct incoming *in, bool ok, bool unchanged);
 /* Gives routes their scope: by the first manager that names them. */
 void builder_route_scope(struct builder *b, struct resource *r, struct bytes stat_prefix);
 

@@ -545,7 +545,7 @@ void builder_scopes_answered(struct builder *b, const struct incoming *in, bool 
     drop_tried(b);
     if (!set)
         return;
-    builder_subscription_answer(all, in, ok, false);
+    builder_subscription_answer(b, all, in, ok, false);
     if (ok && set->changed) {
         mem_free(set->version);
         set->version = mem_alloc(in->version.len + 1);

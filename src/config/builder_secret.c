@@ -378,6 +378,6 @@ bool builder_secret_update(struct builder *b, struct resource *r, const struct i
 {
     bool ok = secret_update(b, r, in, unchanged, err);
     if (!r->is_static)
-        builder_subscription_answer(r, in, ok, *unchanged);
+        builder_subscription_answer(b, r, in, ok, *unchanged);
     return ok;
 }

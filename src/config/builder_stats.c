@@ -23,14 +23,17 @@ static const unsigned events[RESOURCE_TYPE_COUNT][SUBSCRIPTION_TIMEOUT + 1] = {
 };
 
 /* What the newest version is called, of those with a scope of their own. */
+#define WORDS(of)                                                                                  \
+    {                                                                                              \
+        STAT_##of##_UPDATE_TIME, STAT_##of##_UPDATE_DURATION, STAT_##of##_VERSION,                 \
+            STAT_##of##_VERSION_TEXT                                                               \
+    }
 static const struct {
-    unsigned time, version, text;
+    unsigned time, duration, version, text;
 } words[RESOURCE_TYPE_COUNT] = {
-    [RESOURCE_ROUTE] = {STAT_RDS_UPDATE_TIME, STAT_RDS_VERSION, STAT_RDS_VERSION_TEXT},
-    [RESOURCE_SECRET] = {STAT_SDS_UPDATE_TIME, STAT_SDS_VERSION, STAT_SDS_VERSION_TEXT},
-    [RESOURCE_EXTENSION] = {STAT_ECDS_UPDATE_TIME, STAT_ECDS_VERSION, STAT_ECDS_VERSION_TEXT},
-    [RESOURCE_VIRTUAL_HOST] = {STAT_VHDS_UPDATE_TIME, STAT_VHDS_VERSION, STAT_VHDS_VERSION_TEXT},
-    [RESOURCE_SCOPED_ROUTE] = {STAT_SRDS_UPDATE_TIME, STAT_SRDS_VERSION, STAT_SRDS_VERSION_TEXT},
+    [RESOURCE_ROUTE] = WORDS(RDS),         [RESOURCE_SECRET] = WORDS(SDS),
+    [RESOURCE_EXTENSION] = WORDS(ECDS),    [RESOURCE_VIRTUAL_HOST] = WORDS(VHDS),
+    [RESOURCE_SCOPED_ROUTE] = WORDS(SRDS),
 };
 
 /* Two versions of a cluster share its statistics: one of those that ask for r counts. */
@@ -79,13 +82,25 @@ static void set_version(struct resource *r, const struct incoming *in)
     }
 }
 
-void builder_subscription_answer(struct resource *r, const struct incoming *in, bool ok,
-                                 bool unchanged)
+/* Of a cluster's endpoints it is not kept: it would be memory of each cluster. */
+static void record_duration(const struct builder *b, const struct resource *r,
+                            const struct incoming *in)
+{
+    const struct clock *c = b->table.clock;
+    if (r->stats)
+        stat_record(r->stats, STAT_SLOT_CONFIG, words[r->type].duration,
+                    (c->monotonic_ns(c) - in->begun_ns) / NS_PER_MS);
+}
+
+void builder_subscription_answer(const struct builder *b, struct resource *r,
+                                 const struct incoming *in, bool ok, bool unchanged)
 {
     builder_subscription_count(r, SUBSCRIPTION_ATTEMPT);
     builder_subscription_count(r, ok ? SUBSCRIPTION_SUCCESS : SUBSCRIPTION_REJECTED);
-    if (ok)
+    if (ok) {
+        record_duration(b, r, in);
         set_version(r, in);
+    }
     if (ok && !unchanged && r->type == RESOURCE_EXTENSION)
         stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_ECDS_CONFIG_RELOAD);
     if (ok && !unchanged && r->stats && r->type == RESOURCE_VIRTUAL_HOST)

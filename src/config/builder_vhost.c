@@ -156,7 +156,7 @@ bool builder_vhost_update(struct builder *b, struct resource *r, const struct in
                           bool *unchanged, struct error *err)
 {
     bool ok = vhost_update(b, r, in, unchanged, err);
-    builder_subscription_answer(r, in, ok, *unchanged);
+    builder_subscription_answer(b, r, in, ok, *unchanged);
     return ok;
 }
 

@@ -306,12 +306,10 @@ static void update_stats(struct topic *t, struct bytes version, bool ok, uint64_
 {
     const struct clock *c = t->home->table->clock;
     topic_count(t, ok ? STAT_SUB_UPDATE_SUCCESS : STAT_SUB_UPDATE_REJECTED);
-    if (!t->stats)
+    if (!t->stats || !ok)
         return;
     stat_record(t->stats, STAT_SLOT_CONFIG, STAT_SUB_UPDATE_DURATION,
                 (c->monotonic_ns(c) - started_ns) / NS_PER_MS);
-    if (!ok)
-        return;
     stat_set(t->stats, STAT_SLOT_CONFIG, STAT_SUB_UPDATE_TIME,
              (int64_t)(c->wall_ns(c) / NS_PER_MS));
     stat_set(t->stats, STAT_SLOT_CONFIG, STAT_SUB_VERSION, (int64_t)xxhash64(version));
