@@ -332,7 +332,7 @@ static void go_on_later(struct http_conn *c, const struct buffer *in)
     if (begun || connection_above_watermark(c->connection))
         return;
     if (c->codec->begin_held)
-        http_conn_list_go_on(c->worker->http_conns);
+        http_conn_list_go_on(c->worker->http_conns, c);
     else
         connection_reread(c->connection);
 }

@@ -24,22 +24,6 @@ static void reap(struct defer *d)
     }
 }
 
-static void go_on(struct defer *d)
-{
-    struct http_conn_list *list = d->owner;
-    LIST_EACH(l, &list->conns)
-    {
-        struct http_conn *c = CONN(l);
-        if (c->input_left && !c->stream && !c->closing && list_empty(&c->next))
-            connection_reread(c->connection);
-    }
-}
-
-void http_conn_list_go_on(struct http_conn_list *list)
-{
-    defer_schedule(&list->go_on); /* after that of the streams: one has ended, or nobody waits */
-}
-
 /* As many in a turn as requests of others began in the turn before: where all are busy, who sends
  * ahead has half of the worker. */
 static bool may_begin(struct http_conn_list *list)
@@ -70,6 +54,21 @@ static void begin_next(struct http_conn *c)
     }
 }
 
+static void go_on(struct defer *d)
+{
+    struct http_conn_list *list = d->owner;
+    struct list *l;
+    while ((l = list_pop_front(&list->held)) != NULL) /* what is read again is read later */
+        begin_next(LIST_ENTRY(l, struct http_conn, next));
+}
+
+void http_conn_list_go_on(struct http_conn_list *list, struct http_conn *c)
+{
+    if (list_empty(&c->next))
+        list_push_back(&list->held, &c->next);
+    defer_schedule(&list->go_on); /* after that of the streams: one has ended, or nobody waits */
+}
+
 void http_conn_list_next(struct http_conn_list *list, struct http_conn *c)
 {
     if (list_empty(&list->next) && may_begin(list)) {
@@ -98,6 +97,7 @@ struct http_conn_list *http_conn_list_new(struct worker *w)
     list_init(&list->conns);
     list_init(&list->dead);
     list_init(&list->next);
+    list_init(&list->held);
     timer_init(&list->next_turn, w->loop, on_next_turn, list);
     list->h2_memory = h2_memory_new(w->loop);
     defer_init(&list->reap, w->loop, DEFER_REAP, reap, list);

@@ -15,6 +15,7 @@ struct http_conn_list {
     struct list conns, dead;
     struct defer reap, go_on;
     struct list next;       /* those whose next request has come and waits for a turn */
+    struct list held;       /* those whose next request waits for the end of this one */
     struct timer next_turn; /* runs while there are some */
     uint64_t turn;          /* of the loop, in which `begun` of at most `most` have begun */
     uint64_t begun, most;
@@ -29,8 +30,9 @@ struct http_conn_list {
 struct http_conn_list *http_conn_list_new(struct worker *w);
 void http_conn_list_free(struct http_conn_list **l); /* all must be closed */
 void http_conn_list_bury(struct http_conn_list *l, struct http_conn *c);
-/* Pipelined requests that wait begin once the streams that ended in this turn are gone. */
-void http_conn_list_go_on(struct http_conn_list *l);
+/* What a connection has sent ahead is looked at again once the streams that ended in this turn are
+ * gone. */
+void http_conn_list_go_on(struct http_conn_list *l, struct http_conn *c);
 /* The request that a connection has sent ahead begins, in this turn or, behind those of others, in
  * a later one: what has come meanwhile goes first, so that who sends many at once keeps nobody else
  * waiting for long. */

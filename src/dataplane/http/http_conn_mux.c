@@ -252,7 +252,7 @@ void http_conn_mux_on_data(struct connection *connection, struct buffer *in, boo
             http_conn_flush(c);
         c->input_left = in->len > 0;
         if (c->input_left && !c->closing)
-            http_conn_list_go_on(c->worker->http_conns);
+            http_conn_list_go_on(c->worker->http_conns, c);
     }
     if (c->closing)
         buffer_drain(in, in->len);
