@@ -4,7 +4,10 @@
  * has something goes on, and a bug of ours costs one call instead of all connections. A call of a
  * foreign architecture (x32, 32 bits) ends the process: nothing of ours makes one. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
 #include <seccomp.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -26,6 +29,21 @@ static const char *const never[] = {
     "process_madvise",
     "migrate_pages",
     "move_pages",
+    /* and what they share by name */
+    "shmget",
+    "shmat",
+    "shmctl",
+    "shmdt",
+    "semget",
+    "semop",
+    "semtimedop",
+    "semctl",
+    "msgget",
+    "msgsnd",
+    "msgrcv",
+    "msgctl",
+    "mq_open",
+    "mq_unlink",
     /* the tree of files, devices */
     "mount",
     "umount",
@@ -114,22 +132,51 @@ struct partly {
     {                                                                                              \
         1, SCMP_CMP_MASKED_EQ, SOCKET_TYPE, value                                                  \
     }
-enum { SOCKET_TYPE = 0xf, ONE_PROCESS = 1 /* IOPRIO_WHO_PROCESS */ };
+enum {
+    SOCKET_TYPE = 0xf,
+    ONE_PROCESS = 1, /* IOPRIO_WHO_PROCESS */
+    TYPE_DCCP = 6,
+    PROTOCOL_L2TP = 115,
+    PROTOCOL_SMC = 256,
+};
 
 static const struct partly partly[] = {
     /* Keys pressed on a terminal. */
     {.name = "ioctl", .a = INT_IS(1, TIOCSTI)},
     {.name = "ioctl", .a = INT_IS(1, TIOCLINUX)},
+    {.name = "ioctl", .a = INT_IS(1, TIOCSETD)},
+    /* Signals to whoever is named as the owner of a descriptor. */
+    {.name = "ioctl", .a = INT_IS(1, FIOSETOWN)},
+    {.name = "ioctl", .a = INT_IS(1, SIOCSPGRP)},
+    {.name = "fcntl", .a = INT_IS(1, F_SETOWN)},
+    {.name = "fcntl", .a = INT_IS(1, F_SETOWN_EX)},
+    {.name = "fcntl", .a = INT_IS(1, F_SETSIG)},
     /* Limits and priorities of others; 0 is the caller. */
     {.name = "prlimit64", .a = IS_NOT(0, 0)},
     {.name = "setpriority", .a = IS_NOT(0, PRIO_PROCESS)},
     {.name = "setpriority", .a = IS_NOT(1, 0)},
     {.name = "ioprio_set", .a = IS_NOT(0, ONE_PROCESS)},
     {.name = "ioprio_set", .a = IS_NOT(1, 0)},
+    {.name = "sched_setattr", .a = IS_NOT(0, 0)},
+    {.name = "sched_setscheduler", .a = IS_NOT(0, 0)},
+    {.name = "sched_setparam", .a = IS_NOT(0, 0)},
+    {.name = "sched_setaffinity", .a = IS_NOT(0, 0)},
     /* Packets that no socket of a proxy has. */
     {.name = "socket", .a = {0, SCMP_CMP_EQ, AF_INET, 0}, .b = TYPE_IS(SOCK_RAW)},
     {.name = "socket", .a = {0, SCMP_CMP_EQ, AF_INET, 0}, .b = TYPE_IS(SOCK_PACKET)},
     {.name = "socket", .a = {0, SCMP_CMP_EQ, AF_INET6, 0}, .b = TYPE_IS(SOCK_RAW)},
+    /* Protocols of the internet that no proxy speaks, whose modules the kernel would load. */
+    {.name = "socket", .a = {0, SCMP_CMP_EQ, AF_INET, 0}, .b = TYPE_IS(SOCK_SEQPACKET)},
+    {.name = "socket", .a = {0, SCMP_CMP_EQ, AF_INET6, 0}, .b = TYPE_IS(SOCK_SEQPACKET)},
+    {.name = "socket", .a = TYPE_IS(TYPE_DCCP)},
+    {.name = "socket", .a = TYPE_IS(SOCK_RDM)},
+    {.name = "socket", .a = {0, SCMP_CMP_EQ, AF_INET, 0}, .b = INT_IS(2, IPPROTO_ICMP)},
+    {.name = "socket", .a = INT_IS(2, IPPROTO_ICMPV6)},
+    {.name = "socket", .a = INT_IS(2, IPPROTO_DCCP)},
+    {.name = "socket", .a = INT_IS(2, PROTOCOL_L2TP)},
+    {.name = "socket", .a = INT_IS(2, IPPROTO_SCTP)},
+    {.name = "socket", .a = INT_IS(2, IPPROTO_UDPLITE)},
+    {.name = "socket", .a = INT_IS(2, PROTOCOL_SMC)},
     /* The kernel's settings, but for routes and addresses, which libc lists. */
     {.name = "socket", .a = {0, SCMP_CMP_EQ, AF_NETLINK, 0}, .b = IS_NOT(2, 0)},
 };
@@ -214,7 +261,10 @@ static bool refuse_families(scmp_filter_ctx f, unsigned *n, struct error *err)
             rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), call, 1,
                                   SCMP_A0(SCMP_CMP_EQ, family));
     }
-    *n += 1 + last + 1 - ARRAY_SIZE(families);
+    if (rc == 0)
+        rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socketpair), 1,
+                              SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+    *n += 1 + last + 1 - ARRAY_SIZE(families) + 1;
     return rc == 0 || failed(err, "socket", rc);
 }
 
