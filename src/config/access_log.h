@@ -30,8 +30,7 @@ struct json_format_node {
 };
 
 struct grpc_log;          /* config/grpc_log.h */
-struct access_log_filter; /* config/access_log.c: status code, duration, header, flags, and/or, ...
-                           */
+struct access_log_filter; /* config/access_log_filter.h */
 
 /* Who keeps the files of logs open, from the moment that a log is taken until access_log_fini():
  * lines find their file whatever is short by then. Config thread, or main before it runs. */
