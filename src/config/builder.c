@@ -145,11 +145,9 @@ uint64_t builder_wall_ns(const struct builder *b)
     return b->table.clock->wall_ns(b->table.clock);
 }
 
-struct incoming builder_incoming(const struct builder *b, const struct resource_update *u,
-                                 const struct config_source *source, struct bytes version)
+uint64_t builder_monotonic_ns(const struct builder *b)
 {
-    const struct clock *c = b->table.clock;
-    return (struct incoming){u, source, c->wall_ns(c), c->monotonic_ns(c), version};
+    return b->table.clock->monotonic_ns(b->table.clock);
 }
 
 void builder_mark_dirty(struct builder *b, struct resource *r)
@@ -501,7 +499,8 @@ void config_update(struct builder *b, const struct config_source *source, enum r
                    const struct bytes *removed, size_t n_removed, bool full_state,
                    struct bytes version, struct update_result *result)
 {
-    struct incoming whole = builder_incoming(b, NULL, source, version);
+    struct incoming whole = {NULL, source, builder_wall_ns(b), builder_monotonic_ns(b), version};
+    bool timed = builder_times_updates(type);
     *result = (struct update_result){0};
     b->ctx.is_static = false;
     b->ctx.reject_unknown = b->options.reject_unknown_dynamic;
@@ -512,7 +511,10 @@ void config_update(struct builder *b, const struct config_source *source, enum r
     for (size_t i = 0; i < n_removed; i++)
         remove_named(b, source, type, removed[i], result);
     for (size_t i = 0; i < n_updates; i++) {
-        struct incoming in = builder_incoming(b, &updates[i], source, version);
+        struct incoming in = whole;
+        in.u = &updates[i];
+        if (timed)
+            in.begun_ns = builder_monotonic_ns(b);
         struct resource *r = updates[i].keep ? NULL : target_of(b, &in, type);
         if (!r)
             continue;
@@ -585,7 +587,7 @@ static const char *const duplicates[] = {
 bool builder_add_static(struct builder *b, enum resource_type type, const struct resource_update *u,
                         struct error *err)
 {
-    struct incoming in = builder_incoming(b, u, NULL, u->version);
+    struct incoming in = {u, NULL, builder_wall_ns(b), builder_monotonic_ns(b), u->version};
     bool unchanged = false;
     CHECK(resource_type_is_global(type) || type == RESOURCE_SECRET);
     if (store_find(&b->store, NULL, type, u->name))

@@ -74,9 +74,8 @@ struct incoming {
 };
 
 /* ---- builder.c ---- */
-struct incoming builder_incoming(const struct builder *b, const struct resource_update *u,
-                                 const struct config_source *source, struct bytes version);
 uint64_t builder_wall_ns(const struct builder *b);
+uint64_t builder_monotonic_ns(const struct builder *b);
 void builder_mark_dirty(struct builder *b, struct resource *r);
 struct resource_version *builder_version(struct builder *b, struct resource *r,
                                          const struct incoming *in);
@@ -279,6 +278,8 @@ enum subscription_event {
 };
 /* r: endpoints, routes, secrets or extensions. */
 void builder_subscription_count(struct resource *r, enum subscription_event e);
+/* Is it told how long updates of this type take? */
+bool builder_times_updates(enum resource_type type);
 void builder_subscription_answer(const struct builder *b, struct resource *r,
                                  const struct incoming *in, bool ok, bool unchanged);
 /* Gives routes their scope: by the first manager that names them. */

@@ -82,14 +82,18 @@ static void set_version(struct resource *r, const struct incoming *in)
     }
 }
 
+bool builder_times_updates(enum resource_type type)
+{
+    return words[type].duration != 0;
+}
+
 /* Of a cluster's endpoints it is not kept: it would be memory of each cluster. */
 static void record_duration(const struct builder *b, const struct resource *r,
                             const struct incoming *in)
 {
-    const struct clock *c = b->table.clock;
     if (r->stats)
         stat_record(r->stats, STAT_SLOT_CONFIG, words[r->type].duration,
-                    (c->monotonic_ns(c) - in->begun_ns) / NS_PER_MS);
+                    (builder_monotonic_ns(b) - in->begun_ns) / NS_PER_MS);
 }
 
 void builder_subscription_answer(const struct builder *b, struct resource *r,
