@@ -124,7 +124,9 @@ static void release_headers(struct stream *s, enum filter_direction dir, int i, 
 
 static void keep(struct filter_hold *hold, struct buffer *data, bool end)
 {
+    size_t before = hold->data.len;
     buffer_move(&hold->data, data);
+    buffer_tighten_grown(&hold->data, before);
     hold->end |= end;
 }
 

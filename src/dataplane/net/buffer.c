@@ -6,7 +6,7 @@
 #include "base/memory.h"
 
 enum {
-    COALESCE_MAX = 2048, /* pieces up to this are copied behind the last slice if they fit */
+    COALESCE_MAX = 2048, /* pieces up to this are copied behind the last slice */
     RESERVE_MIN = 2048,  /* less space than this behind the last slice is not worth a read */
 };
 
@@ -144,10 +144,18 @@ void buffer_prepend(struct buffer *b, const void *data, size_t len)
     b->len += len;
 }
 
+/* Behind others a small piece is copied, if need be into a chunk of its own, where the next ones
+ * find room: what is shared with another buffer leaves none. */
 static bool coalesce(struct buffer *dst, const char *data, size_t len)
 {
-    if (len > COALESCE_MAX || len > tail_room(dst))
+    if (len > COALESCE_MAX || !dst->tail)
         return false;
+    if (len > tail_room(dst)) {
+        struct slice *fresh = new_chunk_slice(dst);
+        if (!fresh)
+            return false;
+        push_slice(dst, fresh);
+    }
     if (len > 0)
         fill_tail(dst, data, len);
     return true;

@@ -1,6 +1,5 @@
 /* struct buffer: a queue of bytes made of slices of counted chunks. Moving between buffers copies
- * no bytes, except small pieces that fit into the space behind the last slice (so that many tiny
- * reads cannot pin a chunk each). An empty buffer holds no memory. One thread; all buffers that
+ * no bytes, except small pieces behind others (so that many tiny reads cannot pin a chunk each). An empty buffer holds no memory. One thread; all buffers that
  * exchange bytes share one pool. Limits and watermarks live with the user.
  *
  *   head ─► slice ─► slice ─► slice ◄─ tail
@@ -66,6 +65,15 @@ void buffer_move_n(struct buffer *dst, struct buffer *src, size_t n);
  * first moves by copying, the second copies what pins much more than it is. */
 void buffer_move_copied(struct buffer *dst, struct buffer *src);
 void buffer_tighten(struct buffer *b);
+/* For what collects: after each addition to `before` bytes, it tightens when the length has about
+ * doubled. */
+static inline void buffer_tighten_grown(struct buffer *b, size_t before)
+{
+    enum { WORTH_IT = 65536 };
+
+    if (UNLIKELY((before ^ b->len) > before && b->len >= WORTH_IT))
+        buffer_tighten(b);
+}
 /* Appends to dst a reference to len bytes of src from offset; src keeps them. */
 void buffer_share(struct buffer *dst, const struct buffer *src, size_t offset, size_t len);
 

@@ -358,7 +358,9 @@ static void hold(struct attempt *a, struct buffer *data)
         buffer_drain(data, data->len);
         return;
     }
+    size_t before = a->out.body.len;
     buffer_move(&a->out.body, data);
+    buffer_tighten_grown(&a->out.body, before);
     if (held_too_much(a))
         set_body_above(a, true);
 }

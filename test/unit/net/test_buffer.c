@@ -57,6 +57,46 @@ START_TEST(small_pieces_share_a_chunk)
 }
 END_TEST
 
+/* n pieces of `len` bytes, each from the middle of a chunk of its own, which goes but for them. */
+static void collect(unsigned n, size_t len, bool moved)
+{
+    static const char bytes[3000];
+    for (unsigned i = 0; i < n; i++) {
+        struct buffer whole;
+        buffer_init(&whole, pool);
+        buffer_add_str(&whole, "before");
+        buffer_add(&whole, bytes, len);
+        buffer_add_str(&whole, "behind");
+        buffer_drain(&whole, 6);
+        size_t was = a.len;
+        if (moved) {
+            struct buffer piece;
+            buffer_init(&piece, pool);
+            buffer_move_n(&piece, &whole, len);
+            buffer_move(&a, &piece);
+        } else {
+            buffer_share(&a, &whole, 0, len);
+        }
+        buffer_tighten_grown(&a, was);
+        buffer_fini(&whole);
+    }
+    ck_assert_uint_eq(a.len, n * len);
+}
+
+START_TEST(small_pieces_of_many_chunks_share_some)
+{
+    collect(10000, 1, _i);
+    ck_assert_uint_le(pool->live_chunks, 2);
+}
+END_TEST
+
+START_TEST(what_collects_is_made_tight)
+{
+    collect(1000, 3000, _i);
+    ck_assert_uint_lt(pool->live_chunks * CHUNK_SIZE, 5 * a.len);
+}
+END_TEST
+
 /* Slices of 3,000 bytes in `a`, each of a chunk that is otherwise somebody else's. */
 static void pin_many(unsigned n, struct strbuf *text)
 {
@@ -313,6 +353,8 @@ int main(void)
     tcase_add_test(t, reserve_and_commit);
     tcase_add_test(t, iov_covers_the_front);
     tcase_add_test(t, what_is_held_is_made_tight);
+    tcase_add_loop_test(t, small_pieces_of_many_chunks_share_some, 0, 2);
+    tcase_add_loop_test(t, what_collects_is_made_tight, 0, 2);
     tcase_add_test(t, moving_by_copying);
     tcase_add_test(t, steady_state_needs_no_heap);
     tcase_add_test(t, equal_to_a_plain_string);

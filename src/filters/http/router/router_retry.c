@@ -414,7 +414,9 @@ bool router_keep_body(struct router *r, const struct buffer *data)
     if (!waiting && t->retry.left == 0)
         return true; /* no other attempt can follow this one */
     if (data->len <= t->body_limit && t->body.len <= t->body_limit - data->len) {
+        size_t before = t->body.len;
         buffer_share(&t->body, data, 0, data->len);
+        buffer_tighten_grown(&t->body, before);
         return true;
     }
     cluster_stat_inc(r->cluster, STAT_RETRY_OR_SHADOW_ABANDONED);
