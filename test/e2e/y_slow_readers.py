@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from harness import Client, Origin, bootstrap, cluster, difference, http_listener, route, wait_for
+from harness import (Client, Origin, Reply, bootstrap, cluster, difference, http_listener, route,
+                     wait_for)
 from harness.h2peer import H2Client, H2Origin, H2Reply
 
 READERS = int(os.environ.get("SLOW_READERS", "150"))
@@ -135,3 +136,23 @@ def test_what_they_held_comes_back(start, closing, client, upstream, kind):
     else:
         wait_for(lambda: readers.proxy.grown_kib(readers.before) <= STAYS, bound=60,
                  what="the memory to come back")
+
+
+def test_bodies_in_drops(start, closing, origin):
+    """Each byte is a read of its own; what is kept for a retry is bytes, not the reads."""
+    connections, drops = 100, 200
+    origin.reply = Reply(never=True)
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one", timeout="0s", retry_policy={"retry_on": "5xx"})])],
+        [cluster("one", origin)]))
+    clients = [closing(proxy.client()) for _ in range(connections)]
+    for client in clients:
+        client.write_request("POST", "/", headers=[("transfer-encoding", "chunked")])
+    wait_for(lambda: len(origin.requests) == connections, what="the requests")
+    before = proxy.memory_kib()
+    for _ in range(drops):
+        for client in clients:
+            client.send(b"1\r\nx\r\n")
+    proxy.wait_stat("http.ingress.downstream_cx_rx_bytes_total",
+                    lambda n: n >= 6 * drops * connections)
+    assert proxy.grown_kib(before) < STAYS
