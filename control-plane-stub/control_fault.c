@@ -3,6 +3,7 @@
 #include "encode.h"
 #include "json.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -369,11 +370,20 @@ static void post(struct control *ctl, struct http_conn *c, const struct http_req
 static void remove_rules(struct control *ctl, struct http_conn *c, const struct http_request *r)
 {
     const char *id = http_query(r, "id");
+    unsigned long long number = 0; /* all */
     struct text body = {0};
     size_t gone;
 
+    if (r->query.count > (id != NULL) || r->body_len) {
+        reply_error(c, 400, "DELETE /fault takes ?id=N, or nothing for all rules");
+        return;
+    }
+    if (id && !number_read(id, 1, ULONG_MAX, &number)) {
+        reply_error(c, 400, "id: the number of a rule is needed, not \"%s\"", id);
+        return;
+    }
     hub_lock(ctl->hub);
-    gone = fault_remove(&ctl->hub->faults, id ? strtoul(id, NULL, 10) : 0);
+    gone = fault_remove(&ctl->hub->faults, (unsigned long)number);
     hub_kick_all(ctl->hub);
     hub_unlock(ctl->hub);
     json_open(&body, '{');

@@ -1,5 +1,6 @@
 #include "text.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,6 +155,18 @@ void error_fini(struct error *err)
 {
     free(err->text);
     err->text = NULL;
+}
+
+bool number_read(const char *text, unsigned long long low, unsigned long long high,
+                 unsigned long long *out)
+{
+    size_t len = strlen(text);
+
+    if (!len || strspn(text, "0123456789") != len)
+        return false;
+    errno = 0;
+    *out = strtoull(text, NULL, 10);
+    return !errno && *out >= low && *out <= high;
 }
 
 uint64_t hash_bytes(uint64_t h, const void *data, size_t len)

@@ -57,6 +57,10 @@ char *mem_bytes(const void *data, size_t len);
         }                                                                                          \
     } while (0)
 
+/* Decimal digits, and nothing else, as a number of `low` to `high`. */
+MUST_CHECK bool number_read(const char *text, unsigned long long low, unsigned long long high,
+                            unsigned long long *out);
+
 /* A 64-bit content hash that can be continued: start with HASH_START. */
 #define HASH_START 0xcbf29ce484222325ull
 uint64_t hash_bytes(uint64_t h, const void *data, size_t len);

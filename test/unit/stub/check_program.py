@@ -250,6 +250,20 @@ def the_control_port_is_robust():
     assert s.stop()[0] == 0
 
 
+def rules_are_removed_by_their_number():
+    s = Stub({"a.yaml": CLUSTER % "a"})
+    for number in (1, 2):
+        assert json.loads(s.ask("POST", "/fault", "hold: true")[1]) == {"id": number}
+    for query in ("id=x", "id=", "id=0", "id=-1", "id=1x", "id=99999999999999999999", "ids=1", "id=1&node=n"):
+        status, text = s.ask("DELETE", f"/fault?{query}")
+        assert status == 400 and "id" in text, (query, text)
+    assert s.ask("DELETE", "/fault", "id: 1")[0] == 400
+    assert [f["id"] for f in json.loads(s.ask("GET", "/fault")[1])["faults"]] == [1, 2]
+    assert s.ask("DELETE", "/fault?id=1") == (200, '{"removed":1}\n')
+    assert s.ask("DELETE", "/fault") == (200, '{"removed":1}\n')
+    assert s.stop()[0] == 0
+
+
 def many_wait_at_once():
     s = Stub({"a.yaml": CLUSTER % "a"})
     seen = json.loads(s.ask("GET", "/status")[1])["next_event"] - 1
@@ -292,7 +306,8 @@ TESTS = [help_is_printed, a_wrong_command_line_is_refused, an_address_in_use_is_
          ports_and_pid_are_in_the_ready_file, a_bad_folder_is_refused_at_start, nodes_have_folders,
          the_folder_is_watched, a_burst_is_one_change, the_same_name_twice_is_refused,
          dangling_names_are_told, strict_keeps_the_last_good_set, resources_are_put_and_deleted,
-         the_control_port_is_robust, many_wait_at_once, it_ends_while_somebody_waits,
+         the_control_port_is_robust, rules_are_removed_by_their_number,
+         many_wait_at_once, it_ends_while_somebody_waits,
          a_unix_socket_is_served, tls_flags_belong_together]
 
 if __name__ == "__main__":
