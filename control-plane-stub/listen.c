@@ -6,10 +6,29 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define UNIX_PREFIX "unix:"
+
+bool listen_check(const char *address, struct error *err)
+{
+    const char *colon = strrchr(address, ':');
+    unsigned long long port;
+
+    if (!strncmp(address, UNIX_PREFIX, strlen(UNIX_PREFIX))) {
+        if (!address[strlen(UNIX_PREFIX)])
+            return error_set(err, "\"%s\" names no path", address);
+        return true;
+    }
+    if (!colon || colon == address)
+        return error_set(err, "\"%s\" is not ADDRESS:PORT or unix:PATH", address);
+    if (!number_read(colon + 1, 0, UINT16_MAX, &port))
+        return error_set(err, "\"%s\": a port is a number of 0 to 65535, not \"%s\"", address,
+                         colon + 1);
+    return true;
+}
 
 static struct addrinfo *resolve(const char *address)
 {
@@ -43,37 +62,45 @@ static int port_of(int fd)
 
 static int listen_to(const struct sockaddr *a, socklen_t len)
 {
-    int fd = socket(a->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
+    int fd = socket(a->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, why;
 
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (!bind(fd, a, len) && !listen(fd, 128))
         return fd;
+    why = errno;
     close(fd);
+    errno = why;
     return -1;
 }
 
-static int listen_at_path(const char *path)
+/* Takes the place of a socket that its owner left, or, without `replace`, of nothing. */
+static int listen_at_path(const char *path, bool replace)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
+    struct stat st;
 
     if (strlen(path) >= sizeof(a.sun_path)) {
         errno = ENAMETOOLONG;
         return -1;
     }
     memcpy(a.sun_path, path, strlen(path));
-    unlink(path); /* of one who ended without cleaning up */
+    if (replace && !lstat(path, &st) && S_ISSOCK(st.st_mode))
+        unlink(path);
     return listen_to((const struct sockaddr *)&a, sizeof(a));
 }
 
-int listen_at(const char *address, int *port, struct error *err)
+/* A listening socket, or -1 with the sentence. */
+static int try(const char *address, bool replace, struct error *err)
 {
     struct addrinfo *a = NULL;
     int fd;
 
+    if (!listen_check(address, err))
+        return -1;
     if (!strncmp(address, UNIX_PREFIX, strlen(UNIX_PREFIX))) {
-        fd = listen_at_path(address + strlen(UNIX_PREFIX));
+        fd = listen_at_path(address + strlen(UNIX_PREFIX), replace);
     } else if ((a = resolve(address)) != NULL) {
         fd = listen_to(a->ai_addr, a->ai_addrlen);
         freeaddrinfo(a);
@@ -83,7 +110,26 @@ int listen_at(const char *address, int *port, struct error *err)
     }
     if (fd < 0)
         error_set(err, "cannot listen on %s: %s", address, strerror(errno));
-    else
+    return fd;
+}
+
+int listen_at(const char *address, int *port, struct error *err)
+{
+    int fd = try(address, true, err);
+
+    if (fd >= 0)
         *port = port_of(fd);
     return fd;
+}
+
+void listen_explain(const char *address, struct error *err)
+{
+    int fd = try(address, false, err);
+
+    if (fd < 0)
+        return;
+    close(fd);
+    if (!strncmp(address, UNIX_PREFIX, strlen(UNIX_PREFIX)))
+        unlink(address + strlen(UNIX_PREFIX));
+    error_set(err, "cannot listen on %s", address);
 }

@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include "listen.h"
+
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,10 +114,10 @@ static bool take(struct options *o, int opt, char *value, struct error *err)
     switch (opt) {
     case OPT_LISTEN:
         add_listen(o, value);
-        return true;
+        return listen_check(value, err) || error_prefix(err, "--listen ");
     case OPT_CONTROL:
         o->control = value;
-        return true;
+        return listen_check(value, err) || error_prefix(err, "--control ");
     case OPT_READY:
         o->ready_file = value;
         return true;

@@ -1,5 +1,7 @@
 #include "server.h"
 
+#include "listen.h"
+
 #include <grpc/byte_buffer.h>
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/grpc.h>
@@ -384,8 +386,10 @@ static bool listen_on(struct server *s, char *const *addresses, size_t count, st
     for (size_t i = 0; ok && i < count; i++) {
         int port = grpc_server_add_http2_port(s->grpc, addresses[i], plain);
 
-        if (!port)
-            ok = error_set(err, "cannot listen on %s", addresses[i]);
+        if (!port) {
+            listen_explain(addresses[i], err); /* gRPC does not say why */
+            ok = false;
+        }
         if (!s->port && strncmp(addresses[i], "unix:", 5))
             s->port = port;
     }

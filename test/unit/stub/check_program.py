@@ -93,10 +93,23 @@ def a_wrong_command_line_is_refused():
 def an_address_in_use_is_refused():
     s = Stub({"a.yaml": CLUSTER % "a"})
     code, text = run(s.folder, "--listen", f"127.0.0.1:{s.state['xds_port']}")
-    assert code == 1 and "cannot listen on 127.0.0.1:" in text, text
+    assert code == 1 and "cannot listen on 127.0.0.1:" in text and "Address already in use" in text, text
     code, text = run(s.folder, "--control", f"127.0.0.1:{s.state['control_port']}")
     assert code == 1 and "Address already in use" in text, text
+    (s.folder / "file").write_text("kept")
+    for path, why in (("a/b", "No such file or directory"), ("file", "Address already in use")):
+        code, text = run(s.folder, "--listen", f"unix:{s.folder}/{path}")
+        assert code == 1 and text.endswith(f"cannot listen on unix:{s.folder}/{path}: {why}\n"), text
+    assert (s.folder / "file").read_text() == "kept"
     assert s.stop()[0] == 0
+
+
+def an_address_that_is_none_is_refused():
+    for flag in ("--listen", "--control"):
+        for address in ("127.0.0.1:99999", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:", "127.0.0.1:x",
+                        "unix:", "", "127.0.0.1", ":1"):
+            code, text = run("a", flag, address)
+            assert code == 2 and text.startswith(f'xylem-stub: {flag} "{address}"'), (address, text)
 
 
 def ports_and_pid_are_in_the_ready_file():
@@ -303,6 +316,7 @@ def tls_flags_belong_together():
 
 
 TESTS = [help_is_printed, a_wrong_command_line_is_refused, an_address_in_use_is_refused,
+         an_address_that_is_none_is_refused,
          ports_and_pid_are_in_the_ready_file, a_bad_folder_is_refused_at_start, nodes_have_folders,
          the_folder_is_watched, a_burst_is_one_change, the_same_name_twice_is_refused,
          dangling_names_are_told, strict_keeps_the_last_good_set, resources_are_put_and_deleted,
