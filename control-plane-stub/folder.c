@@ -169,6 +169,10 @@ static void visit_directory(struct reading *r, const char *path, const char *nod
     struct dirent **names;
     int count = scandir(path, &names, not_hidden, alphasort);
 
+    if (depth == 0) {
+        r->folder->changed |= r->folder->missing != (count < 0);
+        r->folder->missing = count < 0;
+    }
     if (count < 0) {
         if (depth == 0) {
             struct text t = {0};

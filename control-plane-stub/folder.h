@@ -24,7 +24,8 @@ struct folder {
     struct strmap directories;   /* every folder seen, for watching */
     struct folder_scope *scopes; /* the last good set; the shared one first */
     size_t scope_count;
-    bool changed; /* the last reading found a file new, changed or gone */
+    bool changed; /* the last reading found a file new, changed or gone, or so the folder itself */
+    bool missing; /* the last reading could not list it */
 };
 
 void folder_init(struct folder *f, const char *path, const struct desc_pool *pool);

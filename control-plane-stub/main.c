@@ -20,6 +20,7 @@
 
 #define CONTROL_POLLS 128
 #define FRONT_POLLS 256
+#define MISSING_US 200000
 
 struct stub {
     struct options options;
@@ -189,13 +190,12 @@ static void drain_wakes(struct stub *s)
 
 static void reload(struct stub *s)
 {
-    size_t folders = s->publisher.folder.directories.count;
-
     s->reload_at = s->changed_at = UINT64_MAX;
     publisher_reload(&s->publisher);
-    watch_folders(&s->watch, &s->publisher.folder.directories);
-    if (s->publisher.folder.directories.count != folders)
+    if (watch_folders(&s->watch, &s->publisher.folder.directories))
         s->reload_at = now_us(); /* files that came into a new folder before we watched it */
+    else if (s->publisher.folder.missing)
+        s->reload_at = now_us() + MISSING_US; /* nobody tells when it is there again */
 }
 
 /* Wait for quiet, but not for ever when changes never end. */

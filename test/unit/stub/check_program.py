@@ -6,6 +6,7 @@ usage: check_program.py XYLEM_STUB
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -149,6 +150,52 @@ def the_folder_is_watched():
     assert s.names() == ["b2", "c"]
     s.published(lambda: (s.folder / "new" / "c.yaml").unlink())
     assert s.names() == ["b2"]
+    assert s.stop()[0] == 0
+
+
+def problem(s):
+    return json.loads(s.ask("GET", "/status")[1]).get("problem")
+
+
+def until(what, bound=10):
+    end = time.monotonic() + bound
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def a_folder_that_goes_is_told_and_watched_again():
+    s = Stub({"a.yaml": CLUSTER % "a", "more/b.yaml": CLUSTER % "b"}, "--debounce-ms", "10")
+    away = s.folder.with_name("away")
+    s.folder.rename(away)
+    until(lambda: problem(s))
+    assert problem(s) == f"{s.folder}: No such file or directory"
+    assert s.names() == ["a", "b"]
+    s.write("c.yaml", CLUSTER % "c")
+    until(lambda: s.names() == ["c"])
+    assert problem(s) is None
+    s.write("d.yaml", CLUSTER % "d")
+    until(lambda: s.names() == ["c", "d"])
+    shutil.rmtree(s.folder)
+    until(lambda: problem(s))
+    away.rename(s.folder)
+    until(lambda: s.names() == ["a", "b"])
+    (s.folder / "more").rename(s.folder.with_name("less"))
+    until(lambda: s.names() == ["a"])
+    s.write("more/e.yaml", CLUSTER % "e")
+    until(lambda: s.names() == ["a", "e"])
+    s.write("more/f.yaml", CLUSTER % "f")
+    until(lambda: s.names() == ["a", "e", "f"])
+    code, output = s.stop()
+    assert code == 0 and output.count("resources: No such file or directory") == 2, output
+
+
+def an_empty_folder_that_goes_is_told():
+    s = Stub({}, "--debounce-ms", "10")
+    s.folder.rmdir()
+    until(lambda: problem(s))
+    s.folder.mkdir()
+    until(lambda: not problem(s))
     assert s.stop()[0] == 0
 
 
@@ -318,7 +365,9 @@ def tls_flags_belong_together():
 TESTS = [help_is_printed, a_wrong_command_line_is_refused, an_address_in_use_is_refused,
          an_address_that_is_none_is_refused,
          ports_and_pid_are_in_the_ready_file, a_bad_folder_is_refused_at_start, nodes_have_folders,
-         the_folder_is_watched, a_burst_is_one_change, the_same_name_twice_is_refused,
+         the_folder_is_watched, a_folder_that_goes_is_told_and_watched_again,
+         an_empty_folder_that_goes_is_told,
+         a_burst_is_one_change, the_same_name_twice_is_refused,
          dangling_names_are_told, strict_keeps_the_last_good_set, resources_are_put_and_deleted,
          the_control_port_is_robust, rules_are_removed_by_their_number,
          many_wait_at_once, it_ends_while_somebody_waits,
