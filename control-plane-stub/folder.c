@@ -6,14 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+
+/* A file younger than this when it is read may change once more and look as before: clocks of file
+ * systems are coarse. */
+#define YOUNG_S 2
 
 /* A file as last read: same stat, same content. */
 struct folder_file {
-    struct timespec mtime;
+    struct timespec mtime, ctime;
     off_t size;
     ino_t inode;
+    dev_t device;
+    bool young;
     bool good;
-    bool seen; /* in the reading that is going on */
+    uint64_t hash; /* of its text; 0: it could not be read */
+    bool seen;     /* in the reading that is going on */
     char *problem;
     char *node_id;
     struct resource_array resources;
@@ -81,23 +89,60 @@ static bool read_file(const char *path, struct text *out, struct error *err)
     return ok ? true : error_set(err, "%s: cannot be read", path);
 }
 
-static void parse_file(struct folder *f, const char *path, struct folder_file *file)
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/* Is it, by its stat, what was read last? Else it is noted. */
+static bool same_stat(struct folder_file *file, const struct stat *st)
+{
+    struct folder_file before = *file;
+
+    file->mtime = st->st_mtim;
+    file->ctime = st->st_ctim;
+    file->size = st->st_size;
+    file->inode = st->st_ino;
+    file->device = st->st_dev;
+    file->young = time(NULL) - st->st_ctim.tv_sec < YOUNG_S;
+    return before.hash && !before.young && before.inode == file->inode &&
+           before.device == file->device && before.size == file->size &&
+           same_time(before.mtime, file->mtime) && same_time(before.ctime, file->ctime);
+}
+
+static void parse_file(struct folder *f, const char *path, const struct text *text,
+                       struct folder_file *file)
 {
     struct error err = {0};
-    struct text text = {0};
     struct tree *tree = NULL;
 
-    resource_array_fini(&file->resources);
-    free(file->problem);
-    file->problem = NULL;
-    file->good = read_file(path, &text, &err) &&
-                 tree_parse(&tree, path, text_str(&text), text.len, &f->vars, &err) &&
+    file->good = tree_parse(&tree, path, text_str(text), text->len, &f->vars, &err) &&
                  resources_from_tree(&file->resources, f->pool, tree, &err);
     if (!file->good) {
         file->problem = err.text;
         resource_array_fini(&file->resources);
     }
     tree_free(&tree);
+}
+
+/* Read it, and parse it if its text is another one. */
+static void refresh_file(struct folder *f, const char *path, struct folder_file *file)
+{
+    struct error err = {0};
+    struct text text = {0};
+    bool ok = read_file(path, &text, &err);
+    uint64_t hash = ok ? hash_bytes(HASH_START, text_str(&text), text.len) | 1 : 0;
+
+    if (!ok || hash != file->hash) {
+        f->changed = true;
+        resource_array_fini(&file->resources);
+        free(file->problem);
+        file->problem = err.text;
+        file->good = false;
+        file->hash = hash;
+        if (ok)
+            parse_file(f, path, &text, file);
+    }
     text_fini(&text);
 }
 
@@ -106,23 +151,14 @@ static void visit_file(struct reading *r, const char *path, const struct stat *s
 {
     struct folder_file **place = (struct folder_file **)strmap_put(&r->folder->files, path);
     struct folder_file *file = *place;
-    bool same;
 
-    if (!file)
+    if (!file) {
         file = *place = mem_zero(sizeof(*file));
-    same = (file->good || file->problem) && file->inode == st->st_ino &&
-           file->size == st->st_size && file->mtime.tv_sec == st->st_mtim.tv_sec &&
-           file->mtime.tv_nsec == st->st_mtim.tv_nsec;
-    file->seen = true;
-    if (!same) {
-        r->folder->changed = true;
-        file->mtime = st->st_mtim;
-        file->size = st->st_size;
-        file->inode = st->st_ino;
-        free(file->node_id);
         file->node_id = mem_string(node_id);
-        parse_file(r->folder, path, file);
     }
+    file->seen = true;
+    if (!same_stat(file, st))
+        refresh_file(r->folder, path, file);
     if (!file->good)
         problem(r, file->problem);
 }

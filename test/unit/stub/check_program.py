@@ -153,6 +153,22 @@ def the_folder_is_watched():
     assert s.stop()[0] == 0
 
 
+def a_file_that_looks_the_same_is_read():
+    s = Stub({"a.yaml": CLUSTER % "a"}, "--no-watch")
+    path = s.folder / "a.yaml"
+    for name in "bcdef":
+        before = path.stat()
+        s.write("a.yaml", CLUSTER % name)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert s.ask("POST", "/reload")[0] == 200
+        assert s.names() == [name]
+    seen = len(s.ask("GET", "/events?kind=publish")[1].splitlines())
+    os.utime(path)
+    assert s.ask("POST", "/reload")[0] == 200
+    assert len(s.ask("GET", "/events?kind=publish")[1].splitlines()) == seen
+    assert s.stop()[0] == 0
+
+
 def problem(s):
     return json.loads(s.ask("GET", "/status")[1]).get("problem")
 
@@ -366,7 +382,7 @@ TESTS = [help_is_printed, a_wrong_command_line_is_refused, an_address_in_use_is_
          an_address_that_is_none_is_refused,
          ports_and_pid_are_in_the_ready_file, a_bad_folder_is_refused_at_start, nodes_have_folders,
          the_folder_is_watched, a_folder_that_goes_is_told_and_watched_again,
-         an_empty_folder_that_goes_is_told,
+         an_empty_folder_that_goes_is_told, a_file_that_looks_the_same_is_read,
          a_burst_is_one_change, the_same_name_twice_is_refused,
          dangling_names_are_told, strict_keeps_the_last_good_set, resources_are_put_and_deleted,
          the_control_port_is_robust, rules_are_removed_by_their_number,
