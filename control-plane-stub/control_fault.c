@@ -4,11 +4,12 @@
 #include "json.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define RESPONSE "envoy.service.discovery.v3.DiscoveryResponse"
-enum { PAD_MAX = 256 << 20, AGAIN_MAX = 1000 };
+#define STATUS_MAX 16
 #define DELTA_RESPONSE "envoy.service.discovery.v3.DeltaDiscoveryResponse"
 
 /* One POST /fault on its way. */
@@ -22,32 +23,50 @@ struct order {
     struct error err;
 };
 
-static const char *const known_keys[] = {"node",
-                                         "type",
-                                         "stream",
-                                         "hold",
-                                         "delay_ms",
-                                         "empty",
-                                         "omit",
-                                         "duplicate",
-                                         "extra",
-                                         "type_url",
-                                         "resource_type_url",
-                                         "version_info",
-                                         "nonce",
-                                         "control_plane",
-                                         "drop",
-                                         "late",
-                                         "again",
-                                         "unknown_field",
-                                         "pad_bytes",
-                                         "garble",
-                                         "readd",
-                                         "end_after",
-                                         "times",
-                                         "end",
-                                         "freeze",
-                                         "send"};
+enum role { SELECTS, LIMITS, CHANGES, AT_ONCE };
+enum says { TEXT, FLAG, NUMBER, NAMES, END, SEND };
+
+static const struct key {
+    const char *name;
+    enum role role;
+    enum says says;
+    unsigned long long low, high; /* of a number */
+} keys[] = {
+    {"node", SELECTS, TEXT, 0, 0},
+    {"type", SELECTS, TEXT, 0, 0},
+    {"stream", SELECTS, NUMBER, 1, ULONG_MAX},
+    {"times", LIMITS, NUMBER, 1, 1000000000},
+    {"hold", CHANGES, FLAG, 0, 0},
+    {"delay_ms", CHANGES, NUMBER, 0, 86400000},
+    {"empty", CHANGES, FLAG, 0, 0},
+    {"omit", CHANGES, NAMES, 0, 0},
+    {"duplicate", CHANGES, NAMES, 0, 0},
+    {"extra", CHANGES, NAMES, 0, 0},
+    {"type_url", CHANGES, TEXT, 0, 0},
+    {"resource_type_url", CHANGES, TEXT, 0, 0},
+    {"version_info", CHANGES, TEXT, 0, 0},
+    {"nonce", CHANGES, TEXT, 0, 0},
+    {"control_plane", CHANGES, TEXT, 0, 0},
+    {"drop", CHANGES, FLAG, 0, 0},
+    {"late", CHANGES, FLAG, 0, 0},
+    {"again", CHANGES, NUMBER, 0, 1000},
+    {"unknown_field", CHANGES, FLAG, 0, 0},
+    {"pad_bytes", CHANGES, NUMBER, 0, 256 << 20},
+    {"garble", CHANGES, NAMES, 0, 0},
+    {"readd", CHANGES, NAMES, 0, 0},
+    {"end_after", CHANGES, NUMBER, 0, STATUS_MAX},
+    {"end", AT_ONCE, END, 0, 0},
+    {"freeze", AT_ONCE, FLAG, 0, 0},
+    {"send", AT_ONCE, SEND, 0, 0},
+};
+
+static const struct key *key_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+        if (!strcmp(keys[i].name, name))
+            return &keys[i];
+    return NULL;
+}
 
 static void put_list(struct text *out, const char *value)
 {
@@ -66,11 +85,11 @@ static void body_of_query(const struct http_request *r, struct text *out)
 {
     json_open(out, '{');
     for (size_t i = 0; i < r->query.count; i++) {
-        const char *key = r->query.entries[i].key, *value = r->query.entries[i].value;
+        const char *name = r->query.entries[i].key, *value = r->query.entries[i].value;
+        const struct key *key = key_named(name);
 
-        json_key(out, key);
-        if (!strcmp(key, "omit") || !strcmp(key, "duplicate") || !strcmp(key, "extra") ||
-            !strcmp(key, "garble") || !strcmp(key, "readd"))
+        json_key(out, name);
+        if (key && key->says == NAMES)
             put_list(out, value);
         else
             json_string(out, value);
@@ -78,65 +97,156 @@ static void body_of_query(const struct http_request *r, struct text *out)
     json_close(out, '}');
 }
 
-static bool check_keys(struct order *o)
-{
-    if (o->body->kind != NODE_MAP)
-        return error_set(&o->err, "body: a mapping is needed");
-    for (size_t i = 0; i < o->body->count; i++) {
-        const char *key = o->body->items[2 * i]->text;
-        bool known = false;
-
-        for (size_t j = 0; j < sizeof(known_keys) / sizeof(*known_keys); j++)
-            known = known || !strcmp(key, known_keys[j]);
-        if (!known)
-            return error_set(&o->err, "body: there is no fault \"%s\"", key);
-    }
-    return true;
-}
-
 static const char *text_of(const struct order *o, const char *key)
 {
     const struct node *n = node_get(o->body, key);
 
-    return n && n->kind == NODE_SCALAR && !node_is_null(n) ? n->text : NULL;
+    return n ? n->text : NULL;
 }
 
 static bool flag_of(const struct order *o, const char *key)
 {
     const char *v = text_of(o, key);
 
-    return v && strcmp(v, "false") && strcmp(v, "0");
+    return v && !strcmp(v, "true");
 }
 
-static bool number_of(struct order *o, const char *key, unsigned long *out)
+static unsigned long number_of(const struct order *o, const char *key)
 {
     const char *v = text_of(o, key);
-    char *end;
 
-    if (!v)
-        return true;
-    *out = strtoul(v, &end, 10);
-    return *v && !*end ? true : error_set(&o->err, "body: %s: a number is needed", key);
+    return v ? strtoul(v, NULL, 10) : 0;
 }
 
-static bool names_of(struct order *o, const char *key, char ***out, size_t *count)
+static void names_of(const struct order *o, const char *key, char ***out, size_t *count)
 {
     const struct node *n = node_get(o->body, key);
 
     if (!n)
-        return true;
-    if (n->kind == NODE_MAP)
-        return error_set(&o->err, "body: %s: a list of names is needed", key);
+        return;
     *count = n->kind == NODE_LIST ? n->count : 1;
     *out = mem_zero((*count + 1) * sizeof(**out));
-    for (size_t i = 0; i < *count; i++) {
-        const struct node *item = n->kind == NODE_LIST ? n->items[i] : n;
+    for (size_t i = 0; i < *count; i++)
+        (*out)[i] = mem_string(n->kind == NODE_LIST ? n->items[i]->text : n->text);
+}
 
-        if (item->kind != NODE_SCALAR)
-            return error_set(&o->err, "body: %s: a list of names is needed", key);
-        (*out)[i] = mem_string(item->text);
+/* Says what was needed at a key and what stands there; returns false. */
+static bool refuse(struct order *o, const char *key, const char *needed, const struct node *n)
+{
+    bool text = n && n->kind == NODE_SCALAR && !node_is_null(n);
+
+    return error_set(&o->err, "body: %s: %s is needed, not %s%s%s", key, needed, text ? "\"" : "",
+                     text                     ? n->text
+                     : !n                     ? "nothing"
+                     : n->kind == NODE_SCALAR ? "null"
+                                              : node_kind_name(n),
+                     text ? "\"" : "");
+}
+
+static bool is_text(const struct node *n)
+{
+    return n->kind == NODE_SCALAR && !node_is_null(n);
+}
+
+static bool check_number(struct order *o, const char *name, unsigned long long low,
+                         unsigned long long high, const struct node *n)
+{
+    char needed[80];
+    unsigned long long v;
+
+    if (n && is_text(n) && number_read(n->text, low, high, &v))
+        return true;
+    snprintf(needed, sizeof(needed), "a number of %llu to %llu", low, high);
+    return refuse(o, name, needed, n);
+}
+
+static bool check_names(struct order *o, const char *name, const struct node *n)
+{
+    bool ok = n->kind == NODE_LIST ? n->count > 0 : is_text(n);
+
+    for (size_t i = 0; ok && n->kind == NODE_LIST && i < n->count; i++)
+        ok = is_text(n->items[i]);
+    return ok || refuse(o, name, "a list of names, one at least,", n);
+}
+
+/* end: {status: 14, message: text}, or just the status. */
+static bool check_end(struct order *o, const struct node *n)
+{
+    if (n->kind != NODE_MAP)
+        return check_number(o, "end", 0, STATUS_MAX, n);
+    for (size_t i = 0; i < n->count; i++) {
+        const char *key = n->items[2 * i]->text;
+        const struct node *value = n->items[2 * i + 1];
+
+        if (!strcmp(key, "message") && !is_text(value))
+            return refuse(o, "end.message", "a text", value);
+        if (strcmp(key, "message") && strcmp(key, "status"))
+            return error_set(&o->err, "body: end: there are status and message, no \"%s\"", key);
     }
-    return true;
+    return check_number(o, "end.status", 0, STATUS_MAX, node_get(n, "status"));
+}
+
+static bool check_value(struct order *o, const struct key *key, const struct node *n)
+{
+    switch (key->says) {
+    case TEXT:
+        return is_text(n) || refuse(o, key->name, "a text", n);
+    case FLAG:
+        return (is_text(n) && (!strcmp(n->text, "true") || !strcmp(n->text, "false"))) ||
+               refuse(o, key->name, "true or false", n);
+    case NUMBER:
+        return check_number(o, key->name, key->low, key->high, n);
+    case NAMES:
+        return check_names(o, key->name, n);
+    case END:
+        return check_end(o, n);
+    case SEND:
+        return n->kind == NODE_MAP || refuse(o, key->name, "a mapping", n);
+    }
+    return false;
+}
+
+/* Does it say what is to go wrong? A flag that is false says nothing. */
+static bool says_something(struct order *o)
+{
+    struct text all = {0};
+
+    for (size_t i = 0; i < o->body->count; i++) {
+        const struct key *key = key_named(o->body->items[2 * i]->text);
+
+        if (key->role == AT_ONCE ||
+            (key->role == CHANGES && (key->says != FLAG || flag_of(o, key->name))))
+            return true;
+    }
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+        if (keys[i].role == CHANGES || keys[i].role == AT_ONCE)
+            text_printf(&all, "%s%s", all.len ? ", " : "", keys[i].name);
+    error_set(&o->err, "body: say what is to go wrong: %s", text_str(&all));
+    text_fini(&all);
+    return false;
+}
+
+static bool check_keys(struct order *o)
+{
+    const char *rule = NULL, *at_once = NULL;
+
+    if (o->body->kind != NODE_MAP)
+        return error_set(&o->err, "body: a mapping is needed");
+    for (size_t i = 0; i < o->body->count; i++) {
+        const struct key *key = key_named(o->body->items[2 * i]->text);
+
+        if (!key)
+            return error_set(&o->err, "body: there is no fault \"%s\"",
+                             o->body->items[2 * i]->text);
+        if (!check_value(o, key, o->body->items[2 * i + 1]))
+            return false;
+        rule = key->role == CHANGES || key->role == LIMITS ? key->name : rule;
+        at_once = key->role == AT_ONCE ? key->name : at_once;
+    }
+    if (rule && at_once)
+        return error_set(&o->err, "body: %s is for a rule, and %s acts at once: ask for each alone",
+                         rule, at_once);
+    return says_something(o);
 }
 
 static bool is_rule(const struct order *o)
@@ -144,68 +254,57 @@ static bool is_rule(const struct order *o)
     return !node_get(o->body, "end") && !node_get(o->body, "freeze") && !node_get(o->body, "send");
 }
 
-static bool fill_rule(struct order *o, struct fault *f)
+static void fill_rule(const struct order *o, struct fault *f)
 {
-    unsigned long delay = 0, status = 0;
-
     f->node = mem_string(o->node);
     f->type_url = mem_string(o->type_url);
+    f->stream = o->stream;
     f->hold = flag_of(o, "hold");
     f->empty = flag_of(o, "empty");
     f->drop = flag_of(o, "drop");
     f->late = flag_of(o, "late");
     f->unknown_field = flag_of(o, "unknown_field");
     f->ends = text_of(o, "end_after") != NULL;
+    f->end_status = (int)number_of(o, "end_after");
     f->set_type_url = mem_string(text_of(o, "type_url"));
     f->set_resource_type = mem_string(text_of(o, "resource_type_url"));
     f->set_version = mem_string(text_of(o, "version_info"));
     f->set_nonce = mem_string(text_of(o, "nonce"));
     f->set_control_plane = mem_string(text_of(o, "control_plane"));
-    if (!number_of(o, "delay_ms", &delay) || !number_of(o, "times", &f->times) ||
-        !names_of(o, "omit", &f->omit, &f->omit_count) ||
-        !names_of(o, "duplicate", &f->duplicate, &f->duplicate_count) ||
-        !names_of(o, "extra", &f->extra, &f->extra_count))
-        return false;
-    if (!number_of(o, "again", &f->again) || !number_of(o, "pad_bytes", &f->pad) ||
-        !number_of(o, "end_after", &status) ||
-        !names_of(o, "garble", &f->garble, &f->garble_count) ||
-        !names_of(o, "readd", &f->readd, &f->readd_count))
-        return false;
-    if (status > 16 || f->pad > PAD_MAX || f->again > AGAIN_MAX)
-        return error_set(&o->err, "body: end_after, pad_bytes or again is too large");
-    f->delay_us = delay * 1000ull;
-    f->end_status = (int)status;
-    return true;
+    f->delay_us = number_of(o, "delay_ms") * 1000ull;
+    f->times = number_of(o, "times");
+    f->again = number_of(o, "again");
+    f->pad = number_of(o, "pad_bytes");
+    names_of(o, "omit", &f->omit, &f->omit_count);
+    names_of(o, "duplicate", &f->duplicate, &f->duplicate_count);
+    names_of(o, "extra", &f->extra, &f->extra_count);
+    names_of(o, "garble", &f->garble, &f->garble_count);
+    names_of(o, "readd", &f->readd, &f->readd_count);
 }
 
 static bool selected(const struct order *o, const struct stream *st)
 {
     return (!o->stream || st->session->id == o->stream) &&
-           (!o->node || !strcmp(o->node, st->session->node_id));
+           (!o->node || !strcmp(o->node, st->session->node_id)) &&
+           (!o->type_url || session_find(st->session, o->type_url));
 }
 
-/* end: {status: 14, message: text}, or just the status. */
-static bool end_streams(struct order *o, size_t *count)
+static void end_streams(struct order *o, size_t *count)
 {
     const struct node *end = node_get(o->body, "end");
     const struct node *code = end->kind == NODE_MAP ? node_get(end, "status") : end;
     const struct node *message = node_get(end, "message");
-    int status = code && code->kind == NODE_SCALAR ? atoi(code->text) : 0;
 
-    if (end->kind == NODE_LIST || status < 0 || status > 16)
-        return error_set(&o->err, "body: end: {status: 0 to 16, message: text} is needed");
     for (struct stream *st = o->ctl->hub->streams, *next; st; st = next) {
         next = st->next;
         if (!selected(o, st))
             continue;
-        o->ctl->hub->transport->end(st, status,
-                                    message && message->kind == NODE_SCALAR ? message->text : "");
+        o->ctl->hub->transport->end(st, atoi(code->text), message ? message->text : "");
         ++*count;
     }
-    return true;
 }
 
-static bool freeze_streams(struct order *o, size_t *count)
+static void freeze_streams(struct order *o, size_t *count)
 {
     bool freeze = flag_of(o, "freeze");
 
@@ -217,7 +316,6 @@ static bool freeze_streams(struct order *o, size_t *count)
             o->ctl->hub->transport->resume(st);
         ++*count;
     }
-    return true;
 }
 
 static const char *string_in(const struct node *n, const char *key, const char *camel)
@@ -269,6 +367,32 @@ static bool make_literal(struct order *o, const struct node *send, struct stream
     return ok;
 }
 
+/* Without a stream to send it on: is it a response of either dialect? */
+static bool check_literal(struct order *o, const struct node *send)
+{
+    struct session session = {.dialect = DIALECT_SOTW};
+    struct stream st = {.session = &session};
+    struct error first = {0};
+    bool ok = false;
+
+    for (int i = 0; i < 2 && !ok; i++) {
+        struct literal *l = mem_zero(sizeof(*l));
+
+        session.dialect = i ? DIALECT_DELTA : DIALECT_SOTW;
+        ok = make_literal(o, send, &st, l);
+        literal_free(&l);
+        if (!i) {
+            first = o->err;
+            o->err = (struct error){0};
+        }
+    }
+    error_fini(&o->err);
+    if (ok)
+        error_fini(&first);
+    o->err = first;
+    return ok;
+}
+
 static bool send_literals(struct order *o, size_t *count)
 {
     const struct node *send = node_get(o->body, "send");
@@ -276,7 +400,7 @@ static bool send_literals(struct order *o, size_t *count)
     for (struct stream *st = o->ctl->hub->streams; st; st = st->next) {
         struct literal *l, **end = &st->literals;
 
-        if (!selected(o, st) || (o->type_url && !session_find(st->session, o->type_url)))
+        if (!selected(o, st))
             continue;
         l = mem_zero(sizeof(*l));
         if (!make_literal(o, send, st, l)) {
@@ -289,64 +413,69 @@ static bool send_literals(struct order *o, size_t *count)
         o->ctl->hub->transport->kick(st);
         ++*count;
     }
-    return true;
+    return *count || check_literal(o, send);
 }
 
-static bool add_rule(struct order *o, unsigned long *id)
+static unsigned long add_rule(struct order *o)
 {
     struct fault *f = fault_add(&o->ctl->hub->faults);
 
-    if (!fill_rule(o, f)) {
-        fault_remove(&o->ctl->hub->faults, f->id);
-        return false;
-    }
-    *id = f->id;
+    fill_rule(o, f);
     hub_kick_all(o->ctl->hub);
-    return true;
+    return f->id;
 }
 
 static bool carry_out(struct order *o, struct text *body)
 {
-    unsigned long id = 0;
+    unsigned long id = is_rule(o) ? add_rule(o) : 0;
     size_t streams = 0;
-    bool ok = true;
 
-    if (is_rule(o))
-        ok = add_rule(o, &id);
-    if (ok && node_get(o->body, "send"))
-        ok = send_literals(o, &streams);
-    if (ok && node_get(o->body, "freeze"))
-        ok = freeze_streams(o, &streams);
-    if (ok && node_get(o->body, "end"))
-        ok = end_streams(o, &streams);
+    if (node_get(o->body, "send") && !send_literals(o, &streams))
+        return false;
+    if (node_get(o->body, "freeze"))
+        freeze_streams(o, &streams);
+    if (node_get(o->body, "end"))
+        end_streams(o, &streams);
     json_open(body, '{');
     if (id)
         json_member_int(body, "id", (long long)id);
     else
         json_member_int(body, "streams", (long long)streams);
     json_close(body, '}');
-    return ok;
+    return true;
+}
+
+/* The body, or the query that says the same. */
+static bool read_order(struct order *o, const struct http_request *r)
+{
+    struct text source = {0};
+    bool ok;
+
+    if (r->body_len && r->query.count)
+        return error_set(&o->err, "a body or a query is needed, not both");
+    if (r->body_len)
+        text_add(&source, r->body, r->body_len);
+    else
+        body_of_query(r, &source);
+    ok = tree_parse(&o->tree, "body", text_str(&source), source.len,
+                    &o->ctl->publisher->folder.vars, &o->err);
+    text_fini(&source);
+    if (ok && o->tree->document_count != 1)
+        return error_set(&o->err, "body: one mapping is needed");
+    if (!ok)
+        return false;
+    o->body = o->tree->documents[0];
+    return check_keys(o);
 }
 
 static void post(struct control *ctl, struct http_conn *c, const struct http_request *r)
 {
     struct order o = {.ctl = ctl};
-    struct text source = {0}, body = {0};
-    bool ok;
+    struct text body = {0};
+    bool ok = read_order(&o, r);
 
-    if (r->body_len)
-        text_add(&source, r->body, r->body_len);
-    else
-        body_of_query(r, &source);
-    ok = tree_parse(&o.tree, "body", text_str(&source), source.len, &ctl->publisher->folder.vars,
-                    &o.err);
-    if (ok && o.tree->document_count != 1)
-        ok = error_set(&o.err, "body: say what is to go wrong");
     if (ok) {
-        o.body = o.tree->documents[0];
-        ok = check_keys(&o) && number_of(&o, "stream", &o.stream);
-    }
-    if (ok) {
+        o.stream = number_of(&o, "stream");
         o.node = text_of(&o, "node");
         if (text_of(&o, "type"))
             o.type_url = type_param(ctl, c, text_of(&o, "type"));
@@ -362,7 +491,6 @@ static void post(struct control *ctl, struct http_conn *c, const struct http_req
         reply_error(c, 400, "%s", o.err.text);
     error_fini(&o.err);
     free(o.type_url);
-    text_fini(&source);
     text_fini(&body);
     tree_free(&o.tree);
 }

@@ -95,6 +95,8 @@ static void fault_json(const struct fault *f, struct text *out)
     json_member_int(out, "id", (long long)f->id);
     json_member(out, "node", f->node);
     json_member(out, "type", f->type_url);
+    if (f->stream)
+        json_member_int(out, "stream", (long long)f->stream);
     if (f->hold)
         json_member_bool(out, "hold", true);
     if (f->delay_us)
@@ -142,7 +144,7 @@ void fault_list_json(const struct fault_list *l, struct text *out)
 
 static bool matches(const struct fault *f, const struct session *s, const char *type_url)
 {
-    return (!f->node || !strcmp(f->node, s->node_id)) &&
+    return (!f->stream || f->stream == s->id) && (!f->node || !strcmp(f->node, s->node_id)) &&
            (!f->type_url || !strcmp(f->type_url, type_url)) && (!f->times || f->used < f->times);
 }
 

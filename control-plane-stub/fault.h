@@ -1,6 +1,6 @@
 /* Scripted bad behaviour: rules that change responses, and responses written by hand.
  *
- * Used with the hub's lock held. A rule applies where node and type match (NULL: any). Rules are
+ * Used with the hub's lock held. A rule applies where node, type and stream match. Rules are
  * orthogonal: several that match apply one after the other, in the order they were made. */
 #pragma once
 
@@ -11,10 +11,11 @@ struct fault {
     struct fault *next;
     unsigned long id;
     char *node, *type_url;
-    bool hold;         /* do not answer */
-    uint64_t delay_us; /* answer this much later */
-    bool empty;        /* leave all resources out */
-    char **omit;       /* leave these resources out */
+    unsigned long stream; /* 0: every one */
+    bool hold;            /* do not answer */
+    uint64_t delay_us;    /* answer this much later */
+    bool empty;           /* leave all resources out */
+    char **omit;          /* leave these resources out */
     size_t omit_count;
     char **duplicate; /* send these twice ("*": all) */
     size_t duplicate_count;

@@ -320,9 +320,47 @@ def the_control_port_is_robust():
         assert s.ask("POST", path)[0] == 400, path
     assert s.ask("GET", "/nope")[0] == 404
     assert s.ask("DELETE", "/nodes")[0] == 405
-    for body in ("{", "[]", "nope: 1", "delay_ms: x", "end: 99", "send: {nope: 1}", "type: nope"):
-        status = s.ask("POST", "/fault", body)[0]
-        assert status == 400 or (status == 200 and body.startswith("send")), body
+    assert s.stop()[0] == 0
+
+
+def a_fault_that_is_none_is_refused():
+    s = Stub({"a.yaml": CLUSTER % "a"})
+    for body, why in {
+            "{": "body:", "[]": "a mapping is needed", "{}": "say what is to go wrong: hold,",
+            "nope: 1": 'no fault "nope"', "type: cds": "say what is to go wrong", "times: 3": "say what",
+            "hold: false": "say what", "type: nope\nhold: true": "nope",
+            "hold: 5": 'hold: true or false is needed, not "5"',
+            "freeze: maybe": 'freeze: true or false is needed, not "maybe"', "freeze: 7": "true or false",
+            "freeze:": "not null", "delay_ms: x": 'delay_ms: a number of 0 to 86400000 is needed, not "x"',
+            "delay_ms: -1": 'not "-1"', "{hold: true, times: -1}": 'times: a number of 1 to 1000000000',
+            "{hold: true, times: 0}": "times: a number of 1",
+            "{hold: true, stream: 0}": "stream: a number of 1",
+            "end: {}": "end.status: a number of 0 to 16 is needed, not nothing", "end: 99": "0 to 16",
+            "end: {status: foo}": 'end.status: a number of 0 to 16 is needed, not "foo"',
+            "end: foo": "0 to 16",
+            "end: []": "end: a number of 0 to 16 is needed, not a list",
+            "end: {status: 1, text: x}": 'no "text"',
+            "end: {status: 1, message: []}": "end.message: a text", "end_after: 17": "0 to 16",
+            "again: 1001": "0 to 1000", "pad_bytes: 268435457": "0 to 268435456",
+            "nonce: []": "nonce: a text",
+            "omit: {}": "omit: a list", "omit: []": "omit: a list", "omit: [{}]": "omit: a list",
+            "{hold: true, end: 14}": "hold is for a rule, and end acts at once",
+            "send: x": 'send: a mapping is needed, not "x"', "send: {nope: 1}": "nope",
+            "send: {raw: '?'}": "base64"}.items():
+        status, text = s.ask("POST", "/fault", body)
+        assert status == 400 and why in json.loads(text)["error"], (body, text)
+    for query in ("", "?hold=maybe", "?hold=", "?times=3", "?omit=", "?nope=1"):
+        assert s.ask("POST", "/fault" + query)[0] == 400, query
+    assert s.ask("POST", "/fault?type=cds", "hold: true")[0] == 400
+    assert s.ask("GET", "/fault")[1] == '{"faults":[]}\n'
+    for body in ("freeze: false", "end: 14", "send: {version_info: x}", "send: {system_version_info: x}",
+                 "send: {raw: AAEC}"):
+        assert s.ask("POST", "/fault", body) == (200, '{"streams":0}\n'), body
+    assert s.ask("POST", "/fault?omit=a,b&times=2&stream=3")[0] == 200
+    assert s.ask("POST", "/fault", "{hold: true, empty: false}")[0] == 200
+    assert json.loads(s.ask("GET", "/fault")[1])["faults"] == [
+        {"id": 1, "stream": 3, "omit": ["a", "b"], "times_left": 2, "used": 0},
+        {"id": 2, "hold": True, "used": 0}]
     assert s.stop()[0] == 0
 
 
@@ -385,7 +423,8 @@ TESTS = [help_is_printed, a_wrong_command_line_is_refused, an_address_in_use_is_
          an_empty_folder_that_goes_is_told, a_file_that_looks_the_same_is_read,
          a_burst_is_one_change, the_same_name_twice_is_refused,
          dangling_names_are_told, strict_keeps_the_last_good_set, resources_are_put_and_deleted,
-         the_control_port_is_robust, rules_are_removed_by_their_number,
+         the_control_port_is_robust, a_fault_that_is_none_is_refused,
+         rules_are_removed_by_their_number,
          many_wait_at_once, it_ends_while_somebody_waits,
          a_unix_socket_is_served, tls_flags_belong_together]
 

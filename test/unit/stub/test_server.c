@@ -311,6 +311,24 @@ START_TEST(a_held_type_waits)
 }
 END_TEST
 
+START_TEST(a_rule_is_for_the_stream_it_names)
+{
+    struct session s = {.id = 3, .node_id = (char *)"n1"};
+    struct subscription sub = {.type_url = (char *)CDS};
+    struct fault *f;
+
+    hub_lock(&hub);
+    f = fault_add(&hub.faults);
+    f->hold = true;
+    f->stream = 3;
+    ck_assert_uint_eq(fault_gate(&hub.faults, &s, &sub), UINT64_MAX);
+    s.id = 4;
+    ck_assert_uint_eq(fault_gate(&hub.faults, &s, &sub), 0);
+    fault_remove(&hub.faults, 0);
+    hub_unlock(&hub);
+}
+END_TEST
+
 START_TEST(a_frozen_stream_goes_on_later)
 {
     open_call(ADS);
@@ -389,6 +407,7 @@ int main(void)
     tcase_add_test(tc, broken_bytes_end_the_stream);
     tcase_add_test(tc, a_stream_ends_with_the_status_asked_for);
     tcase_add_test(tc, a_held_type_waits);
+    tcase_add_test(tc, a_rule_is_for_the_stream_it_names);
     tcase_add_test(tc, a_frozen_stream_goes_on_later);
     tcase_add_test(tc, messages_have_no_limit);
     tcase_add_test(tc, a_client_may_leave_at_any_time);
