@@ -50,7 +50,7 @@ def gate(options):
     parts = options.gate.split(",")
     run = exact.main_gate(parts)
     if options.update:
-        exact.update(run.found)
+        exact.update(run.found, run.skipped, parts, run.sizes)
     return exact.gate(run.found, run.skipped, parts)
 
 
