@@ -66,9 +66,10 @@ def main():
         say(f"== {name} ({time.monotonic() - begun:.0f} s)")
         report.forget(name)
         section(name)(report, options)
+        report.stamp(name, peers.versions())
         print(report.markdown(name), flush=True)
         if not options.keep:
-            report.save(peers.versions())
+            report.save()
     say(f"== done ({time.monotonic() - begun:.0f} s)")
     return 0
 

@@ -11,6 +11,7 @@ import lint
 
 sys.path.insert(0, str(lint.TREE / "bench/lib"))
 import exact  # noqa: E402
+import report  # noqa: E402
 
 NAMES = {       # of each part, one
     "calls": "data calls a request",
@@ -48,6 +49,19 @@ def gate_cases():
     yield "nothing asked", {}, {}, [], 1, "nothing was measured"
 
 
+def stored_runs():
+    """Two sections measured with two Xylems, the first stored before the second was run."""
+    with tempfile.TemporaryDirectory() as folder:
+        report.RESULTS = pathlib.Path(folder)
+        for section, version in (("cpu", "aaa (RELEASE)"), ("bulk", "bbb (RELEASE)")):
+            run = report.Report()
+            run.load()
+            run.add(section, "a row", {"xylem": 1})
+            run.stamp(section, {"xylem": version, "nginx": "1." + version[:3]})
+            run.save()
+        return (report.RESULTS / "results.md").read_text()
+
+
 def cases():
     """(name, complaint or None)."""
     for name, found, skipped, parts, code, line in gate_cases():
@@ -55,6 +69,12 @@ def cases():
         yield f"the gate: {name}", None if got[0] == code and line in got[1] else got
     stored = json.loads(lint.read("bench/expected.json"))
     strange = [n for n in stored if exact.part_of(n) not in exact.PARTS]
+    text = stored_runs()
+    lines = [line for line in text.splitlines() if line.startswith(("### ", "| nginx"))]
+    good = ["| nginx | 1.aaa, 1.bbb |", "### cpu (", "### bulk ("]
+    right = [a.startswith(b) for a, b in zip(lines, good, strict=True)]
+    right += [lines[1].endswith(" xylem aaa)"), lines[2].endswith(" xylem bbb)")]
+    yield "results: each section keeps its version", None if all(right) else lines
     yield "each expected figure has a part", strange or None
 
 
