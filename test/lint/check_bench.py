@@ -78,16 +78,5 @@ def cases():
     yield "each expected figure has a part", strange or None
 
 
-def main():
-    number = failed = 0
-    for number, (name, complaint) in enumerate(cases(), 1):
-        failed += complaint is not None
-        print(f"{'ok' if complaint is None else 'not ok'} {number} - {name}")
-        if complaint is not None:
-            print(f"# {complaint!r}")
-    print(f"1..{number}")
-    sys.exit(1 if failed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    lint.report(cases())

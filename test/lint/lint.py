@@ -52,3 +52,15 @@ def run(check, cases, names):
     report(not complaints, "the tree", complaints)
     print(f"1..{number}")
     sys.exit(1 if failed else 0)
+
+
+def report(cases):
+    """Prints TAP for pairs (name, complaint or None), and exits."""
+    number = failed = 0
+    for number, (name, complaint) in enumerate(cases, 1):
+        failed += complaint is not None
+        print(f"{'ok' if complaint is None else 'not ok'} {number} - {name}")
+        if complaint is not None:
+            print(f"# {complaint!r}")
+    print(f"1..{number}")
+    sys.exit(1 if failed else 0)
