@@ -4,7 +4,10 @@ import contextlib
 import importlib.machinery
 import importlib.util
 import io
+import json
 import pathlib
+import re
+import subprocess
 import tempfile
 
 import lint
@@ -54,8 +57,60 @@ def fuzz_cases():
         yield f"fuzz: a target {name}", None if good else (wrong, out.getvalue())
 
 
+def log_of(folder, *codes):
+    """A log of meson with tests that ended so."""
+    path = pathlib.Path(folder) / "testlog.json"
+    path.write_text("".join(json.dumps({"name": "t", "returncode": code}) + "\n" for code in codes))
+    return path
+
+
+def mutant_cases():
+    """What the outcome of a test says of a mutant: (name, complaint or None)."""
+    mutants = tool("mutants")
+    with tempfile.TemporaryDirectory() as folder:
+        absent = pathlib.Path(folder) / "absent.json"
+        strange = {
+            "pytest that failed": (1, mutants.strange_pytest(1)),
+            **{f"pytest's {code}": (code, mutants.strange_pytest(code)) for code in (2, 3, 4, 5)},
+            "pytest that passed": (0, mutants.strange_pytest(0)),
+            "a meson test that failed": (1, mutants.strange_meson(log_of(folder, 1))),
+            "a meson test that crashed": (1, mutants.strange_meson(log_of(folder, -11))),
+            "a meson test that passed": (0, mutants.strange_meson(log_of(folder, 0))),
+            "no meson test": (0, mutants.strange_meson(absent)),
+            "an empty log of meson": (1, mutants.strange_meson(log_of(folder))),
+            "a program that did not start": (1, mutants.strange_meson(log_of(folder, 127))),
+            "a hanging test": (None, None),
+        }
+    noticed = {"pytest that failed", "a meson test that failed", "a meson test that crashed"}
+    for name, (code, why) in strange.items():
+        done = mutants.Done(code, "")
+        done.strange = why
+        wrong = mutants.verdict(done, ("unit", "t"))
+        word = "does not notice" if name.endswith("passed") else "is no word about"
+        good = (wrong is None) == (name in noticed)
+        yield f"mutants: {name} {'notices' if name in noticed else word} it", None if good else wrong
+
+
+FAKE = """
+broken() { echo "broken: $*"; }
+meson() { echo '[{"suite": ["xylem:loopback"]}, {"suite": ["xylem:unit", "xylem:tsan"]}]'; }
+"""
+
+
+def check_cases():
+    """What ./check makes of suites without results."""
+    function = re.search(r"^nothing_ran\(\)\n{.*?^}\n", lint.read("check"), re.M | re.S)[0]
+    for suites, wanted in (("fuzz", []), ("fuzz loopback", ["loopback"]), ("unit tsan", ["unit", "tsan"])):
+        run = subprocess.run(["bash", "-c", f"{FAKE}{function}nothing_ran b {suites}"], text=True,
+                             capture_output=True, check=False)
+        good = run.stdout.splitlines() == [f"broken: b: suite {s} did not run" for s in wanted]
+        yield f"check: of {suites} ran nothing", None if good else (run.stdout, run.stderr)
+
+
 def cases():
     yield from fuzz_cases()
+    yield from mutant_cases()
+    yield from check_cases()
 
 
 if __name__ == "__main__":
