@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The tools tell what went wrong: a target or a test that did not run is no success."""
+"""The tools tell what went wrong: what did not run is no success, what was asked wrongly is not begun."""
 import contextlib
 import importlib.machinery
 import importlib.util
@@ -8,6 +8,7 @@ import json
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 
 import lint
@@ -107,10 +108,48 @@ def check_cases():
         yield f"check: of {suites} ran nothing", None if good else (run.stdout, run.stderr)
 
 
+WRONG = [       # a command, and what its one sentence names
+    ("check --bogus", "--bogus"),
+    ("check foo", "foo"),
+    ("check --only nix", "nix"),
+    ("check --quick foo", "foo"),
+    ("tools/mutants nosuch", "nosuch"),
+    ("tools/mutants -j 0", "-j"),
+    ("tools/fuzz nosuch --list", "nosuch"),
+    ("tools/fuzz --jobs 0 --list", "--jobs"),
+    ("tools/fuzz --seconds -5 --list", "--seconds"),
+    *[(f"bench/lib/main.py --parse-only {words}", named) for words, named in (
+        ("nosuch", "nosuch"), ("exact --gate foo", "foo"), ("--gate calls,", "no part"),
+        ("cpu --gate calls", "--gate"), ("cpu --update", "--update"), ("churn --seconds 0", "--seconds"),
+        ("--rounds -1", "--rounds"), ("--size 0", "--size"))],
+]
+RIGHT = ["exact --update", "--update", "--gate", "--gate calls,heap", "exact --gate", "cpu --rounds 3"]
+
+
+def refused(words):
+    """What a command says that must begin nothing."""
+    words = words.split()
+    name = str(lint.TREE / words[0])
+    command = [name] if words[0] == "check" else [sys.executable, "-B", name]
+    return subprocess.run([*command, *words[1:]], text=True, capture_output=True, check=False,
+                          timeout=60)
+
+
+def argument_cases():
+    for words, named in WRONG:
+        done = refused(words)
+        good = done.returncode == 2 and named in done.stderr.splitlines()[-1]
+        yield f"{words}: is refused", None if good else (done.returncode, done.stderr)
+    for words in RIGHT:
+        done = refused(f"bench/lib/main.py --parse-only {words}")
+        yield f"bench/run {words}: is taken", done.stderr if done.returncode else None
+
+
 def cases():
     yield from fuzz_cases()
     yield from mutant_cases()
     yield from check_cases()
+    yield from argument_cases()
 
 
 if __name__ == "__main__":
