@@ -37,6 +37,9 @@ def secure(closing, web, tmp_path):
     return run
 
 
+AUTO_NAMES = {"upstream_http_protocol_options": {"auto_sni": True, "auto_san_validation": True}}
+
+
 def through(start, origin, socket, tmp_path=None, line="", listener=None, **fields):
     logs = [file_log(tmp_path / "log", line + "\n")] if tmp_path else []
     return start(bootstrap(
@@ -124,13 +127,40 @@ def test_name_of_the_request(start, secure, ca):
     """auto_sni and auto_san_validation: a pool for each name."""
     origin = secure()
     proxy = through(start, origin, certs.upstream(validation_context=ca.validation_context()),
-                    http={"upstream_http_protocol_options": {"auto_sni": True,
-                                                             "auto_san_validation": True}})
+                    http=AUTO_NAMES)
     assert proxy.get("/", host="a.test").status == 200
     assert proxy.get("/", host="a.test:80").status == 200
     assert proxy.get("/", host="b.test").status == 503
     assert proxy.get("/", host="a.test").status == 200
     assert origin.names == ["a.test", "b.test"]
+
+
+EVIL = certs.Authority("evil").issue("evil", dns=["a.test"])
+
+
+@pytest.mark.parametrize("rules, status", [
+    (None, 503), ({}, 503), ({"verify_certificate_hash": ["00" * 32]}, 503),
+    ({"verify_certificate_hash": [EVIL.sha256]}, 200),
+    ({"trust_chain_verification": "ACCEPT_UNTRUSTED"}, 200)],
+    ids=["no context", "empty context", "another's pin", "pin", "untrusted"])
+def test_a_name_and_nobody_to_trust(start, secure, rules, status):
+    """A name that anybody can write into a certificate of their own says nothing."""
+    origin = secure(EVIL)
+    socket = certs.upstream() if rules is None else certs.upstream(validation_context=rules)
+    proxy = through(start, origin, socket, http=AUTO_NAMES)
+    assert proxy.get("/", host="a.test").status == status
+    assert len(origin.requests) == (status == 200)
+
+
+@pytest.mark.parametrize("host", ["a.test", "b.test"])
+def test_what_is_said_where_there_is_nobody_to_trust(start, secure, tmp_path, host):
+    proxy = through(start, secure(EVIL), certs.upstream(), tmp_path, FAILURE, http=AUTO_NAMES)
+    assert proxy.get("/", host=host).status == 503
+    for name in ("error", "san", "cert_hash"):
+        assert proxy.stat("cluster.one.ssl.fail_verify_" + name) == 0
+    proxy.stop()
+    assert (tmp_path / "log").read_text() == (
+        f"UF|{VERIFY.removesuffix('verify_cert_failed:_')}TLS_error_end\n")
 
 
 def test_name_of_the_endpoint(start, secure, ca):

@@ -437,6 +437,13 @@ static bool judge(struct tls_connection *t, STACK_OF(X509) * chain, uint8_t *ale
     return true;
 }
 
+/* Whoever writes a certificate chooses its names: they say nothing without somebody to trust. */
+static bool is_only_named(const struct tls_connection *t)
+{
+    const struct tls_policy *p = &t->context->policy;
+    return t->n_verify_sans && !p->n_trusts && !p->n_hashes && !p->n_spki;
+}
+
 enum ssl_verify_result_t tls_verify(SSL *ssl, uint8_t *alert)
 {
     struct tls_connection *t = tls_connection_of(ssl);
@@ -447,7 +454,7 @@ enum ssl_verify_result_t tls_verify(SSL *ssl, uint8_t *alert)
         return ssl_verify_ok;
     if (!chain || sk_X509_num(chain) == 0)
         return ssl_verify_invalid;
-    bool good = judge(t, chain, alert);
+    bool good = !is_only_named(t) && judge(t, chain, alert);
     t->validated = good && (p->n_trusts || p->n_hashes || p->n_spki);
     if (good || p->accept_untrusted)
         return ssl_verify_ok;
