@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "config/http_manager.h"
 #include "dataplane/upstream/async_grpc.h"
-#include "dataplane/upstream/attempt.h"
+#include "dataplane/upstream/server_name.h"
 
 enum { ARENA_FIRST = 2048, ARENAS_KEPT = 64 };
 
@@ -330,7 +330,7 @@ static void begin(struct async_call *c, const struct host *host)
 {
     struct server_name name = {0};
     if (c->cluster->wants_tls)
-        name = attempt_server_name(c->cluster, &c->request);
+        name = server_name_of_request(c->cluster->entry->cluster, &c->request);
     struct conn_pool *pool = cluster_runtime_pool_named(
         c->cluster, host, c->o.priority, c->grpc ? PROTOCOL_HTTP2 : PROTOCOL_HTTP11, &name);
     c->host = host->state;

@@ -3,6 +3,7 @@
 #include "dataplane/http/format.h"
 #include "dataplane/http/stream.h"
 #include "dataplane/net/transport_tls.h"
+#include "dataplane/upstream/server_name.h"
 #include "dataplane/upstream/upstream_conn.h"
 
 /* Of what comes before a tunnel is open, whatever the cluster allows. */
@@ -304,33 +305,13 @@ struct attempt *attempt_new(struct stream *s, struct arena *arena, const struct 
     return a;
 }
 
-/* The name that the cluster takes from the request, without its port; an address is none. */
-struct server_name attempt_server_name(const struct cluster_runtime *c, const struct headers *h)
-{
-    const struct auto_names *names = c->entry->cluster->auto_names;
-    struct bytes host = headers_get(h, HEADER_AUTHORITY);
-    struct address ignored;
-    if (!names)
-        return (struct server_name){0};
-    if (names->header.len && headers_get_all(h, names->header).len)
-        host = headers_get_all(h, names->header);
-    ptrdiff_t colon = bytes_rfind_char(host, ':');
-    if (colon >= 0 && bytes_find_char(host, ']') < colon)
-        host = bytes_first(host, (size_t)colon);
-    bool send =
-        names->sni && host.len && host.data[0] != '[' && !address_parse_ip(host, 0, &ignored);
-    if (!send && !names->san_validation)
-        return (struct server_name){0};
-    return (struct server_name){host, send, names->san_validation};
-}
-
 bool attempt_start(struct attempt *a, const struct host *host, unsigned priority,
                    const struct headers *h, bool end)
 {
     enum http_protocol protocol = a->stream->request.protocol;
     struct server_name name = {0};
     if (a->cluster->wants_tls)
-        name = attempt_server_name(a->cluster, h);
+        name = server_name_of_request(a->cluster->entry->cluster, h);
     struct conn_pool *pool =
         a->tcp ? cluster_runtime_pool_tcp(a->cluster, host, priority, &name)
                : cluster_runtime_pool_named(a->cluster, host, priority, protocol, &name);

@@ -77,5 +77,3 @@ void attempt_reset(struct attempt *a);
 void attempt_drop(struct attempt *a);
 /* Reads and forgets what the pool holds of it: after the last use of host and cluster. */
 void attempt_release(struct attempt *a);
-/* What a cluster with TLS takes from a request's head for its connection. */
-struct server_name attempt_server_name(const struct cluster_runtime *c, const struct headers *h);

@@ -18,6 +18,7 @@
 
 struct async_calls;
 struct conn_pool;
+struct server_name;
 struct tls_context;
 struct h2_memory;
 struct snapshot;
@@ -110,12 +111,7 @@ struct conn_pool *cluster_runtime_pool(struct cluster_runtime *c, const struct h
 /* i: struct host.socket; shape: of the socket that is meant. NULL: there is none such any more. */
 const struct upstream_socket *cluster_runtime_socket(const struct cluster_runtime *c, unsigned i,
                                                      uint64_t shape);
-/* What a request asks of TLS to its host: a name, to be sent (else the host's or the cluster's is),
- * and to be found in the peer's certificate. It counts where the cluster has TLS. */
-struct server_name {
-    struct bytes name;
-    bool send, verify;
-};
+/* The same where a request asks for a name. */
 struct conn_pool *cluster_runtime_pool_named(struct cluster_runtime *c, const struct host *host,
                                              unsigned priority, enum http_protocol downstream,
                                              const struct server_name *name);

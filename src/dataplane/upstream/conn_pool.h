@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 #include "dataplane/upstream/cluster_manager.h"
+#include "dataplane/upstream/server_name.h"
 #include "dataplane/http/headers.h"
 
 struct upstream_conn;
