@@ -175,6 +175,25 @@ def test_name_of_the_endpoint(start, secure, ca):
     assert set(first.names) == {"x.test"} and set(second.names) == {"y.test"}
 
 
+@pytest.mark.parametrize("names, host, sent", [
+    ({"auto_sni": True}, "127.0.0.1", "ep.test"),
+    ({"auto_sni": True}, "a.test", "a.test"),
+    ({"auto_sni": True, "auto_san_validation": True}, "127.0.0.1", "ep.test"),
+    ({"auto_sni": True, "auto_san_validation": True}, "a.test", "a.test"),
+    ({"auto_san_validation": True}, "a.test", "ep.test"),
+    ({"auto_san_validation": True}, "b.test", "ep.test")])
+def test_name_of_the_endpoint_and_of_the_request(start, secure, ca, names, host, sent):
+    """What is not sent of the request is looked for all the same."""
+    origin = secure(ca.issue("both", dns=["a.test", "ep.test"], ips=["127.0.0.1"]))
+    socket = certs.upstream(outer={"auto_host_sni": True},
+                            validation_context=ca.validation_context())
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])], [cluster(
+        "one", endpoint(origin, hostname="ep.test"), transport_socket=socket,
+        http={"upstream_http_protocol_options": names})]))
+    assert proxy.get("/", host=host).status == (503 if host == "b.test" else 200)
+    assert origin.names == [sent]
+
+
 def test_sessions_are_resumed(start, secure, ca):
     origin = secure()
     proxy = through(start, origin, certs.upstream(outer={"sni": "a.test"}))

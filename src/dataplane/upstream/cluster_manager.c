@@ -322,7 +322,7 @@ static void sweep_hosts(struct cluster_runtime *c, const struct host_set *set)
         }
     }
     for (size_t i = 0; !named && map_next(&c->pools, &i, &key, &value);)
-        named = ((struct conn_pool *)value)->server_name.len > 0;
+        named = server_name_any(&((struct conn_pool *)value)->name);
     if (named)
         keep_named(c, set);
     for (size_t i = 0; map_next(&c->pools, &i, &key, &value);) {
@@ -419,14 +419,8 @@ static struct conn_pool *pool_of(struct cluster_runtime *c, const struct host *h
     if (LIKELY(known != NULL))
         return known;
     struct server_name name = {0};
-    if (UNLIKELY(c->wants_tls)) {
-        name = *wanted;
-        const struct tls_socket *s = cluster_socket(c->entry->cluster, host->socket);
-        if (!s)
-            name = (struct server_name){0};
-        else if (!name.name.len && s->settings.auto_host_sni && host_name(host).len)
-            name = (struct server_name){.name = host_name(host), .send = true};
-    }
+    if (UNLIKELY(c->wants_tls))
+        name = server_name_for_host(wanted, c->entry->cluster, host);
     struct pool_key k = conn_pool_key(c, host, priority, protocol, &name);
     struct conn_pool *p = map_get(&c->pools, pool_key_bytes(&k));
     if (LIKELY(p != NULL)) {

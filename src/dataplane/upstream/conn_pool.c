@@ -23,10 +23,18 @@ struct pool_key conn_pool_key(const struct cluster_runtime *c, const struct host
         k.path = (uint64_t)(uintptr_t)address->path; /* interned */
     else
         memcpy(k.ip, address->ip, address->kind == ADDRESS_IPV4 ? 4 : 16);
-    if (name->name.len)
-        k.name = bytes_hash(name->name) | 1;
-    k.name_use = (uint8_t)(name->verify << 1 | name->send);
+    if (UNLIKELY(server_name_any(name)))
+        k.name = bytes_hash_seeded(name->verify, bytes_hash(name->send));
+    k.name_use = (uint8_t)(name->verifies << 1 | (name->send.len > 0));
     return k;
+}
+
+static struct bytes copy_of(struct bytes b)
+{
+    char *copy = b.len ? mem_alloc(b.len) : NULL;
+    if (copy)
+        memcpy(copy, b.data, b.len);
+    return bytes_from(copy, b.len);
 }
 
 struct conn_pool *conn_pool_new(struct cluster_runtime *c, const struct host *host,
@@ -34,13 +42,7 @@ struct conn_pool *conn_pool_new(struct cluster_runtime *c, const struct host *ho
                                 const struct server_name *name)
 {
     struct conn_pool *p = NEW(struct conn_pool);
-    if (name->name.len) {
-        char *copy = mem_alloc(name->name.len);
-        memcpy(copy, name->name.data, name->name.len);
-        p->server_name = bytes_from(copy, name->name.len);
-    }
-    p->verify_name = name->verify;
-    p->send_name = name->send;
+    p->name = (struct server_name){copy_of(name->send), copy_of(name->verify), name->verifies};
     p->cluster = c;
     p->host = host->state;
     host_state_hold(p->host);
@@ -104,7 +106,8 @@ void conn_pool_free(struct conn_pool **pp)
     drop_connections(&p->closing);
     list_remove(&p->draining_link);
     host_state_release(p->host);
-    mem_free((char *)(uintptr_t)p->server_name.data);
+    mem_free((char *)(uintptr_t)p->name.send.data);
+    mem_free((char *)(uintptr_t)p->name.verify.data);
     mem_free(p);
 }
 

@@ -32,11 +32,10 @@ struct conn_pool {
     struct cluster_runtime *cluster;
     struct host_state *host; /* held */
     struct address address;
-    uint64_t socket_shape;       /* of its transport socket, ... */
-    unsigned socket;             /* ... struct host.socket */
-    struct bytes server_name;    /* owned: what its connections ... */
-    bool send_name, verify_name; /* ... send as SNI, find in the peer's certificate */
-    unsigned priority;           /* routing priority: which breakers count */
+    uint64_t socket_shape;   /* of its transport socket, ... */
+    unsigned socket;         /* ... struct host.socket */
+    struct server_name name; /* its bytes are owned */
+    unsigned priority;       /* routing priority: which breakers count */
     enum upstream_protocol protocol;
     uint32_t streams_told; /* the host's limit, as its last connection said; 0: none did */
     bool one_each;         /* AUTO: the last connection did not speak HTTP/2 */

@@ -433,9 +433,6 @@ static struct transport *wrap_tls(void *ctx, struct transport *socket)
     struct cluster_runtime *c = p->cluster;
     bool h2 = p->protocol != UPSTREAM_HTTP1, h1 = p->protocol != UPSTREAM_HTTP2;
     struct tls_connect_options o = {
-        .server_name = p->send_name ? p->server_name : BYTES_NONE,
-        .verify_sans = &p->server_name,
-        .n_verify_sans = p->verify_name ? 1 : 0,
         .alpn_fallback = h2 ? protocols : protocols + 1,
         .n_alpn_fallback = p->protocol == UPSTREAM_TCP ? 0
                            : h2 && h1                  ? 2
@@ -443,6 +440,7 @@ static struct transport *wrap_tls(void *ctx, struct transport *socket)
         .stats = c->ssl_stats,
         .stat_slot = c->worker->slot,
     };
+    server_name_ask(&p->name, &o);
     const struct upstream_socket *s = cluster_runtime_socket(c, p->socket, p->socket_shape);
     if (s && s->tls)
         return transport_tls_new(s->tls, socket, c->worker->chunks, &o);
