@@ -135,6 +135,25 @@ def test_name_of_the_request(start, secure, ca):
     assert origin.names == ["a.test", "b.test"]
 
 
+@pytest.mark.parametrize("host, sent, status", [
+    ("[::1]", None, 200), ("[::1]:443", None, 200), ("[::2]", None, 503),
+    ("127.0.0.1:80", None, 200), ("[127.0.0.1]", None, 200), ("127.0.0.2", None, 503),
+    ("a.test:65535", "a.test", 200), ("a.test:65536", "a.test:65536", 503),
+    ("a.test:", "a.test:", 503), ("a.test:08", "a.test", 200), ("A.TEST", "A.TEST", 200),
+    ("[a.test]", "[a.test]", 503)])
+def test_names_that_hosts_mean(start, secure, ca, host, sent, status):
+    """An address is sent by nobody, and found without its brackets."""
+    origin = secure(ca.issue("all", dns=["a.test"], ips=["::1", "127.0.0.1"]))
+    socket = certs.upstream(validation_context=ca.validation_context())
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/rewritten", "one", host_rewrite_literal=host),
+                               route("/", "one")])],
+        [cluster("one", origin, transport_socket=socket, http=AUTO_NAMES)]))
+    assert proxy.get("/", host=host).status == status
+    assert proxy.get("/rewritten", host="x.test").status == status
+    assert set(origin.names) == {sent}
+
+
 EVIL = certs.Authority("evil").issue("evil", dns=["a.test"])
 
 

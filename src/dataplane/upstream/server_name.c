@@ -5,21 +5,33 @@
 #include "dataplane/http/headers.h"
 #include "dataplane/net/transport_tls.h"
 
-/* The name without its port; an address is sent by nobody. */
+/* A host without its port, an address without its brackets. */
+static struct bytes bare(struct bytes host, bool *is_address)
+{
+    ptrdiff_t colon = bytes_rfind_char(host, ':');
+    struct address ignored;
+    uint64_t port;
+    if (colon >= 0 && bytes_to_u64(bytes_skip(host, (size_t)colon + 1), &port) && port <= 65535)
+        host = bytes_first(host, (size_t)colon);
+    struct bytes inner = host;
+    if (host.len > 1 && host.data[0] == '[' && host.data[host.len - 1] == ']')
+        inner = bytes_from(host.data + 1, host.len - 2);
+    *is_address = address_parse_ip(inner, 0, &ignored);
+    return *is_address ? inner : host;
+}
+
 struct server_name server_name_of_request(const struct cluster *c, const struct headers *h)
 {
     const struct auto_names *names = c->auto_names;
     struct server_name n = {0};
     struct bytes host = headers_get(h, HEADER_AUTHORITY);
-    struct address ignored;
+    bool is_address;
     if (!names)
         return n;
     if (names->header.len && headers_get_all(h, names->header).len)
         host = headers_get_all(h, names->header);
-    ptrdiff_t colon = bytes_rfind_char(host, ':');
-    if (colon >= 0 && bytes_find_char(host, ']') < colon)
-        host = bytes_first(host, (size_t)colon);
-    if (names->sni && host.len && host.data[0] != '[' && !address_parse_ip(host, 0, &ignored))
+    host = bare(host, &is_address);
+    if (names->sni && !is_address) /* nobody sends an address */
         n.send = host;
     if (names->san_validation) {
         n.verify = host;

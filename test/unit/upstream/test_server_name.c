@@ -84,6 +84,33 @@ START_TEST(test_the_hosts_own_name)
 }
 END_TEST
 
+START_TEST(test_ports_and_brackets)
+{
+    static const struct {
+        const char *host, *send, *verify;
+    } rows[] = {
+        {"a.test:80", "a.test", "a.test"},
+        {"a.test:", "a.test:", "a.test:"},
+        {"a.test:65536", "a.test:65536", "a.test:65536"},
+        {"a.test:x", "a.test:x", "a.test:x"},
+        {":80", NULL, ""},
+        {"1.2.3.4:5", NULL, "1.2.3.4"},
+        {"[1.2.3.4]", NULL, "1.2.3.4"},
+        {"[::1]", NULL, "::1"},
+        {"[::1]:443", NULL, "::1"},
+        {"[::1", "[:", "[:"},
+        {"[a.test]:1", "[a.test]", "[a.test]"},
+        {"[]", "[]", "[]"},
+        {"[", "[", "["},
+        {":", ":", ":"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        asked(rows[i].host);
+        is_named(rows[i].send, rows[i].verify);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("server_name");
@@ -91,6 +118,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, test_what_the_cluster_wants);
     tcase_add_test(t, test_the_hosts_own_name);
+    tcase_add_test(t, test_ports_and_brackets);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
