@@ -154,6 +154,21 @@ def test_names_that_hosts_mean(start, secure, ca, host, sent, status):
     assert set(origin.names) == {sent}
 
 
+def test_names_of_another_header(start, secure, ca):
+    """The first line of it; an empty one says nothing."""
+    origin = secure(ca.issue("all", dns=["a.test", "b.test"]))
+    proxy = through(start, origin, certs.upstream(validation_context=ca.validation_context()),
+                    http={"upstream_http_protocol_options": {
+                        "auto_sni": True, "auto_san_validation": True,
+                        "override_auto_sni_header": "X-Name"}})
+    for lines in ["b.test"], ["b.test", "c.test"], [""], ["", "c.test"], []:
+        answer = proxy.get("/", host="a.test", headers=[("x-name", one) for one in lines])
+        assert answer.status == 200
+        origin.close_connections()
+        proxy.wait_stat("cluster.one.upstream_cx_active", 0)
+    assert origin.names == ["b.test", "b.test", "a.test", "a.test", "a.test"]
+
+
 EVIL = certs.Authority("evil").issue("evil", dns=["a.test"])
 
 

@@ -24,13 +24,13 @@ struct server_name server_name_of_request(const struct cluster *c, const struct 
 {
     const struct auto_names *names = c->auto_names;
     struct server_name n = {0};
-    struct bytes host = headers_get(h, HEADER_AUTHORITY);
     bool is_address;
     if (!names)
         return n;
-    if (names->header.len && headers_get_all(h, names->header).len)
-        host = headers_get_all(h, names->header);
-    host = bare(host, &is_address);
+    struct bytes host = BYTES_NONE;
+    if (names->header.len)
+        host = headers_get_name(h, names->header); /* of several the first */
+    host = bare(host.len ? host : headers_get(h, HEADER_AUTHORITY), &is_address);
     if (names->sni && !is_address) /* nobody sends an address */
         n.send = host;
     if (names->san_validation) {

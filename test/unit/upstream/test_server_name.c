@@ -111,6 +111,21 @@ START_TEST(test_ports_and_brackets)
 }
 END_TEST
 
+START_TEST(test_another_header)
+{
+    names.header = BYTES("x-name");
+    asked("a.test");
+    is_named("a.test", "a.test");
+    headers_add(&head, BYTES("x-name"), BYTES("b.test:1"));
+    headers_add(&head, BYTES("x-name"), BYTES("c.test"));
+    is_named("b.test", "b.test");
+    asked("a.test");
+    headers_add(&head, BYTES("x-name"), BYTES(""));
+    headers_add(&head, BYTES("x-name"), BYTES("c.test"));
+    is_named("a.test", "a.test");
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("server_name");
@@ -119,6 +134,7 @@ int main(void)
     tcase_add_test(t, test_what_the_cluster_wants);
     tcase_add_test(t, test_the_hosts_own_name);
     tcase_add_test(t, test_ports_and_brackets);
+    tcase_add_test(t, test_another_header);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
