@@ -28,6 +28,12 @@ struct grpc_service {
     uint64_t retry_base_ms, retry_max_ms; /* 0: 500 and 30000 (rule T02) */
 };
 
+/* What its server is told to be. */
+static inline struct bytes grpc_service_authority(const struct grpc_service *s)
+{
+    return s->authority.len ? s->authority : s->cluster_name;
+}
+
 struct api_config_source {
     bool delta; /* the incremental dialect */
     bool set_node_on_first_message_only;

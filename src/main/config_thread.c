@@ -288,7 +288,7 @@ static void *dial(void *ctx, const struct grpc_service *service, dial_fn *fn, vo
     struct config_thread *c = ctx;
     struct error err = ERROR_INIT;
     const struct google_grpc *g = service->google;
-    struct dial_request q = {.name = service->cluster_name, .google = g};
+    struct dial_request q = {.service = service};
     if (g && g->tls.data) {
         q.tls = google_grpc_tls(builder_decode_context(c->builder), g, &err);
         q.failure = q.tls ? NULL : error_text(&err);

@@ -6,12 +6,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/memory.h"
+#include "config/config_source.h"
 #include "config/snapshot.h"
 #include "dataplane/net/connection.h"
 #include "dataplane/net/relay.h"
 #include "dataplane/net/transport_tls.h"
 #include "dataplane/upstream/cluster_manager.h"
+#include "dataplane/upstream/server_name.h"
 #include "main/dial_internal.h"
 #include "main/post_call.h"
 
@@ -26,8 +29,8 @@ struct channel {
 static void dial_free(void *a, void *b)
 {
     struct dial *d = a;
-    mem_free((void *)d->cluster.data);
     dial_target_free(&d->target);
+    arena_free(&d->arena);
     mem_free(d);
 }
 
@@ -129,11 +132,14 @@ static void on_local_close(struct connection *conn, enum close_reason reason)
 static const struct connection_ops local_ops = {.on_data = on_data, .on_close = on_local_close};
 
 struct dialled {
+    const struct dial *dial;
     const struct cluster_runtime *cluster;
+    const struct host *host;
     const struct upstream_socket *socket;
 };
 
-/* The channel speaks HTTP/2, and servers may insist on hearing so. */
+/* The channel speaks HTTP/2, and servers may insist on hearing so. Its names are those that a
+ * request with this head asks for. */
 static struct transport *wrap_tls(void *ctx, struct transport *socket)
 {
     static const struct bytes h2[] = {BYTES("h2")};
@@ -143,6 +149,10 @@ static struct transport *wrap_tls(void *ctx, struct transport *socket)
                                     .n_alpn_fallback = 1,
                                     .stats = c->ssl_stats,
                                     .stat_slot = STAT_SLOT_MAIN};
+    const struct cluster *config = c->entry->cluster;
+    struct server_name asked = server_name_of_request(config, &d->dial->head),
+                       name = server_name_for_host(&asked, config, d->host);
+    server_name_ask(&name, &o);
     if (d->socket->tls)
         return transport_tls_new(d->socket->tls, socket, c->worker->chunks, &o);
     if (c->tls_stats)
@@ -181,7 +191,7 @@ static void try_next(struct dial *d)
                                 .keepalive_probes = config->keepalive_probes,
                                 .keepalive_time_s = config->keepalive_time_s,
                                 .keepalive_interval_s = config->keepalive_interval_s};
-    struct dialled to = {c, host->socket ? &c->matches[host->socket - 1] : &c->socket};
+    struct dialled to = {d, c, host, host->socket ? &c->matches[host->socket - 1] : &c->socket};
     if (to.socket->wants_tls) {
         o.wrap = wrap_tls; /* before connection_connect() returns */
         o.wrap_ctx = &to;
@@ -263,17 +273,27 @@ void dialer_fini(struct dialer *d)
     }
 }
 
+static void take_head(struct dial *d, const struct grpc_service *s)
+{
+    headers_init(&d->head, d->arena);
+    headers_add_id(&d->head, HEADER_AUTHORITY, arena_dup(d->arena, grpc_service_authority(s)));
+    for (unsigned i = 0; i < s->n_metadata; i++)
+        headers_add(&d->head, arena_dup(d->arena, s->metadata_keys[i]),
+                    arena_dup(d->arena, s->metadata_values[i]));
+}
+
 void *dialer_dial(struct dialer *dialer, const struct dial_request *q, dial_fn *fn, void *arg)
 {
     struct dial *d = NEW(struct dial);
-    char *name = mem_alloc(q->name.len + 1);
-    memcpy(name, q->name.data, q->name.len);
     d->dialer = dialer;
-    d->cluster = bytes_from(name, q->name.len);
-    if (q->google)
+    d->arena = arena_new(0);
+    d->cluster = arena_dup(d->arena, q->service->cluster_name);
+    if (q->service->google)
         d->target = dial_target_new(q);
+    else
+        take_head(d, q->service);
     if (q->failure)
-        snprintf(d->error, sizeof(d->error), "connection to %.*s failed: %s", BYTES_ARG(q->name),
+        snprintf(d->error, sizeof(d->error), "connection to %.*s failed: %s", BYTES_ARG(d->cluster),
                  q->failure);
     d->fn = fn;
     d->arg = arg;

@@ -9,7 +9,7 @@
 #include "xds/xds_table.h"
 
 struct dns_driver;
-struct google_grpc;
+struct grpc_service;
 struct tls_context;
 
 struct dialer {
@@ -21,8 +21,7 @@ struct dialer {
 };
 
 struct dial_request {
-    struct bytes name;                /* the cluster, or a word for the target; copied */
-    const struct google_grpc *google; /* copied; NULL: a cluster */
+    const struct grpc_service *service; /* of a cluster, or a target; copied */
     struct tls_context *tls; /* the target's, with a reference that is taken over, or NULL */
     const char *failure;     /* why it cannot be dialled; NULL: it can */
 };

@@ -2,10 +2,10 @@
 #pragma once
 
 #include "base/address.h"
+#include "dataplane/http/headers.h"
 #include "main/dial.h"
 #include "main/dial_use.h"
 
-struct arena;
 struct connect_options;
 struct connection;
 struct dns_query;
@@ -24,7 +24,9 @@ struct dial_target {
 
 struct dial {
     struct dialer *dialer;
-    struct bytes cluster; /* owned; or what the target is called */
+    struct arena *arena;
+    struct bytes cluster; /* or what the target is called; in the arena, like ... */
+    struct headers head;  /* ... that of the stream to come, whose names TLS may ask for */
     dial_fn *fn;
     void *arg;
     bool cancelled;   /* config thread */

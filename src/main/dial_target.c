@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "base/memory.h"
+#include "config/config_source.h"
 #include "config/google_grpc.h"
 #include "dataplane/net/connection.h"
 #include "dataplane/net/dns.h"
@@ -14,7 +15,7 @@ struct dial_target *dial_target_new(const struct dial_request *q)
 {
     struct dial_target *t = NEW(struct dial_target);
     t->arena = arena_new(0);
-    t->google = google_grpc_copy(t->arena, q->google);
+    t->google = google_grpc_copy(t->arena, q->service->google);
     t->tls = q->tls;
     return t;
 }

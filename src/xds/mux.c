@@ -366,7 +366,7 @@ static void on_dialed(void *arg, const struct dial_result *result)
     struct grpc_stream_options o = {
         .fd = result->fd,
         .method = m->method,
-        .authority = service->authority.len ? service->authority : service->cluster_name,
+        .authority = grpc_service_authority(service),
         .metadata_keys = service->metadata_keys,
         .metadata_values = service->metadata_values,
         .n_metadata = service->n_metadata,

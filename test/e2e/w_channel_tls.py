@@ -6,9 +6,9 @@ import pytest
 
 from harness import Stub, Traffic, bootstrap, certs, direct, route, wait_for, xds
 from harness.certs import downstream, sds, upstream
-from harness.config import cluster
+from harness.config import cluster, endpoint
 from harness.stub import tls_args, type_url
-from harness.tls import TlsClient
+from harness.tls import TlsClient, tls_front
 from harness.xds import H2, api_source, listener, static_cluster
 
 
@@ -112,6 +112,72 @@ def test_a_server_that_is_not_believed(secure, start, tmp_path, leaves, ads_boot
     proxy = start(over_tls(ads_bootstrap(control), socket), ready=False)
     wait_for(lambda: proxy.stat("cluster.xds.ssl.fail_verify_error") >= 1, what="the refusal")
     assert not control.requests()
+
+
+AUTHORITY = {"authority": "xds.test"}
+SNI, SAN = {"auto_sni": True}, {"auto_san_validation": True}
+HOST_SNI, SNI_SAN = {"auto_host_sni": True}, {"auto_sni_san_validation": True}
+
+
+class NamedChannel:
+    """A control plane behind TLS for one name, and the bootstrap of who asks it for another."""
+
+    def __init__(self, control, closing, certificate, folder):
+        context = certs.server_context(certificate, folder, alpn=["h2"])
+        self.names = []  # that clients sent
+        context.sni_callback = lambda _, name, __: self.names.append(name)
+        self.port = closing(tls_front(context, control.xds_port)).port
+
+    def bootstrap(self, made, ca, names=None, outer=None, metadata=()):
+        """names: of upstream_http_protocol_options; outer: of UpstreamTlsContext."""
+        own = endpoint(self.port, hostname="ep.test")
+        http = {**H2, **({"upstream_http_protocol_options": names} if names else {})}
+        socket = upstream(validation_context=ca.validation_context(), outer=outer)
+        made["static_resources"]["clusters"] = [
+            cluster("xds", own, http=http, transport_socket=socket)]
+        made["dynamic_resources"]["ads_config"]["grpc_services"][0]["initial_metadata"] = [
+            {"key": key, "value": value} for key, value in metadata]
+        return made
+
+
+@pytest.mark.parametrize("grpc, fields, sent", [
+    (AUTHORITY, {}, None),
+    (AUTHORITY, {"names": SNI}, "xds.test"),
+    (AUTHORITY, {"names": SAN}, None),
+    (AUTHORITY, {"names": {**SNI, **SAN}}, "xds.test"),
+    (AUTHORITY, {"names": {**SNI, **SAN}, "outer": {"sni": "sni.test"}}, "xds.test"),
+    (AUTHORITY, {"names": SAN, "outer": {"sni": "sni.test"}}, "sni.test"),
+    (AUTHORITY, {"names": {**SNI, **SAN}, "outer": HOST_SNI}, "xds.test"),
+    (AUTHORITY, {"outer": HOST_SNI}, "ep.test"),
+    (AUTHORITY, {"outer": {**HOST_SNI, **SNI_SAN}}, "ep.test"),
+    ({"authority": "xds.test:15012"}, {"names": {**SNI, **SAN}}, "xds.test"),
+    ({"authority": "[::1]:15012"}, {"names": {**SNI, **SAN}, "outer": HOST_SNI}, "ep.test"),
+    ({}, {"names": {**SNI, **SAN}}, "xds"),
+    (AUTHORITY, {"names": {**SNI, **SAN, "override_auto_sni_header": "x-name"},
+                 "metadata": [("x-name", "ep.test")]}, "ep.test")])
+def test_names_that_a_channel_sends(stub, start, closing, tmp_path, ca, ads_bootstrap, grpc,
+                                    fields, sent):
+    """They come from :authority and the endpoint, as for any request."""
+    control = stub(listener(routes=[direct(200)]))
+    server = ca.issue("server", dns=["xds.test", "xds", "ep.test"], ips=["::1"])
+    channel = NamedChannel(control, closing, server, tmp_path)
+    proxy = start(channel.bootstrap(ads_bootstrap(control, grpc=grpc), ca, **fields))
+    assert proxy.get("/").status == 200
+    assert set(channel.names) == {sent}
+
+
+@pytest.mark.parametrize("fields", [
+    {"names": SAN}, {"names": {**SNI, **SAN}}, {"outer": {**HOST_SNI, **SNI_SAN}},
+    {"names": SNI, "outer": SNI_SAN},
+    {"names": {**SAN, "override_auto_sni_header": "x-name"}, "metadata": [("x-name", "ep.test")]}])
+def test_a_server_for_another_name(stub, start, closing, tmp_path, ca, ads_bootstrap, fields):
+    control = stub(listener(routes=[direct(200)]))
+    other = ca.issue("server", dns=["other.test"])
+    channel = NamedChannel(control, closing, other, tmp_path)
+    proxy = start(channel.bootstrap(ads_bootstrap(control, grpc=AUTHORITY), ca, **fields),
+                  ready=False)
+    wait_for(lambda: proxy.stat("cluster.xds.ssl.fail_verify_san") >= 1, what="the refusal")
+    assert not control.requests() and not proxy.listeners()
 
 
 def test_secrets_over_mtls_of_their_own(secure, start, tmp_path, ca, leaves):
