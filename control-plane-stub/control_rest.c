@@ -1,6 +1,8 @@
-/* POST /v3/discovery:TYPE: what is served, for clients that poll (REST-JSON). A request that tells
- * the version of all there is gets 304. Each one is an event, as those of streams are. */
+/* POST /v3/discovery:TYPE: what is served, for clients that poll (REST-JSON). What tells the
+ * version of all there is gets 304; 400 gets what is no DiscoveryRequest in proto3 JSON or is of
+ * another type. Each one is an event, as those of streams are. */
 #include "control_internal.h"
+#include "encode.h"
 #include "json.h"
 #include "print.h"
 #include "types.h"
@@ -29,17 +31,26 @@ static const struct resource_type *type_of_path(const struct http_request *r)
     return NULL;
 }
 
-static const char *text_of(const struct node *n, const char *key)
+/* A field by its name as in the .proto file or as in JSON; NULL where it is not given. */
+static const struct node *field(const struct node *n, const char *name, const char *camel)
 {
-    const struct node *x = n ? node_get(n, key) : NULL;
+    const struct node *x = node_get(n, name);
 
-    return x && x->kind == NODE_SCALAR ? x->text : "";
+    x = x ? x : node_get(n, camel);
+    return x && !node_is_null(x) ? x : NULL;
+}
+
+static const char *text_of(const struct node *n, const char *name, const char *camel)
+{
+    const struct node *x = field(n, name, camel);
+
+    return x ? x->text : "";
 }
 
 /* Everything, or what is asked for by name and exists. */
 static void fill(const struct type_set *set, const struct node *names, struct xds_response *out)
 {
-    bool all = !names || names->kind != NODE_LIST || !names->count;
+    bool all = !names || !names->count;
 
     for (size_t i = 0; set && all && i < set->count; i++)
         response_add(out, set->items[i]);
@@ -51,12 +62,14 @@ static void fill(const struct type_set *set, const struct node *names, struct xd
     }
 }
 
-static void note(struct hub *hub, const char *node, const char *type_url, const char *version)
+static void note(struct hub *hub, const char *node, const char *type_url, const char *version,
+                 const char *refused)
 {
     struct text line = {0};
 
     event_begin(&hub->events, &line, "poll", 0, node, type_url);
     json_member(&line, "version_info", version);
+    json_member(&line, "refused", refused);
     event_log_add(&hub->events, "poll", node, type_url, &line, NULL);
 }
 
@@ -65,9 +78,9 @@ static void answer(struct control *ctl, struct http_conn *c, const char *type_ur
 {
     const struct desc_message *m =
         desc_find(ctl->hub->pool, "envoy.service.discovery.v3.DiscoveryResponse");
-    const char *id = text_of(node_get(request, "node"), "id");
-    const char *version = text_of(request, "version_info");
-    const struct node *names = node_get(request, "resource_names");
+    const char *id = text_of(node_get(request, "node"), "id", "id");
+    const char *version = text_of(request, "version_info", "versionInfo");
+    const struct node *names = field(request, "resource_names", "resourceNames");
     struct xds_response response = {.nonce = mem_string("")};
     struct wire_extra extra = {0};
     struct text bytes = {0}, body = {0};
@@ -80,7 +93,7 @@ static void answer(struct control *ctl, struct http_conn *c, const char *type_ur
     same = !strcmp(response.version, version) && (!names || !names->count);
     fill(snapshot_type(s, type_url), names, &response);
     wire_write(DIALECT_SOTW, &response, &extra, &bytes);
-    note(ctl->hub, id, type_url, version);
+    note(ctl->hub, id, type_url, version, NULL);
     hub_unlock(ctl->hub);
     print_message(ctl->hub->pool, m, bytes.data, bytes.len, &body);
     if (same)
@@ -92,6 +105,36 @@ static void answer(struct control *ctl, struct http_conn *c, const char *type_ur
     text_fini(&body);
 }
 
+/* Is it a DiscoveryRequest, as a strict server reads one, and of the path's type? */
+static bool valid(const struct control *ctl, const char *type_url, const struct tree *tree,
+                  struct error *err)
+{
+    struct encoder e = {.pool = ctl->hub->pool, .file = "body", .err = err, .json = true};
+    const struct desc_message *m = desc_find(e.pool, "envoy.service.discovery.v3.DiscoveryRequest");
+    struct text bytes = {0};
+    const char *told;
+    bool ok;
+
+    if (tree->document_count != 1)
+        return error_set(err, "body: a DiscoveryRequest is needed");
+    ok = encode_message(&e, m, tree->documents[0], NULL, &bytes);
+    text_fini(&bytes);
+    if (!ok)
+        return false;
+    told = text_of(tree->documents[0], "type_url", "typeUrl");
+    if (*told && strcmp(told, type_url))
+        return error_set(err, "body: type_url: the path is for %s, not %s", type_url, told);
+    return true;
+}
+
+static void refuse(struct control *ctl, struct http_conn *c, const char *type_url, const char *why)
+{
+    hub_lock(ctl->hub);
+    note(ctl->hub, NULL, type_url, NULL, why);
+    hub_unlock(ctl->hub);
+    reply_error(c, 400, "%s", why);
+}
+
 void handle_rest(struct control *ctl, struct http_conn *c, const struct http_request *r)
 {
     const struct resource_type *type = type_of_path(r);
@@ -101,10 +144,9 @@ void handle_rest(struct control *ctl, struct http_conn *c, const struct http_req
 
     if (!type)
         reply_error(c, 404, "there is no such type: /v3/discovery:clusters and the like");
-    else if (!tree_parse(&tree, "body", r->body, r->body_len, &ctl->publisher->folder.vars, &err))
-        reply_error(c, 400, "%s", err.text);
-    else if (tree->document_count != 1 || tree->documents[0]->kind != NODE_MAP)
-        reply_error(c, 400, "body: a DiscoveryRequest is needed");
+    else if (!tree_parse(&tree, "body", r->body, r->body_len, NULL, &err) ||
+             !valid(ctl, type_url, tree, &err))
+        refuse(ctl, c, type_url, err.text);
     else
         answer(ctl, c, type_url, tree->documents[0]);
     tree_free(&tree);

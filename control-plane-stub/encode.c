@@ -202,6 +202,8 @@ static bool find_field(struct encoder *e, const struct desc_message *m, const st
 {
     const char *near;
 
+    if (e->json && key->plain)
+        return encode_fail(e, key, path, "the key %s stands without quotes", key->text);
     *out = desc_field_named(m, key->text);
     if (*out)
         return true;

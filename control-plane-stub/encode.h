@@ -21,6 +21,7 @@ struct encoder {
     const char *file;
     struct error *err;
     int depth;
+    bool json; /* refuses what is YAML and no proto3 JSON: 7 for a text, a key without quotes */
 };
 
 /* Append the fields of a message to `out`. */
@@ -37,6 +38,9 @@ MUST_CHECK bool encode_any(struct encoder *e, const struct node *n, const struct
 /* Report "file:line:column: path: <sentence>"; returns false. */
 bool encode_fail(struct encoder *e, const struct node *n, const struct field_path *path,
                  const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* With `json`: does the scalar stand as JSON writes one? Else it is reported. */
+MUST_CHECK bool encode_json_scalar(struct encoder *e, const struct node *n,
+                                   const struct field_path *path);
 /* Append a scalar or enum value without its tag; *zero tells whether it is the type's default. */
 MUST_CHECK bool encode_scalar(struct encoder *e, const struct desc_field *f, const struct node *n,
                               const struct field_path *path, struct text *out, bool *zero);

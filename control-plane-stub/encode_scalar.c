@@ -251,6 +251,30 @@ static bool put_scalar(enum desc_type type, const struct node *n, struct text *o
     return false;
 }
 
+bool encode_json_scalar(struct encoder *e, const struct node *n, const struct field_path *path)
+{
+    double v;
+
+    if (!e->json || !n->plain || !strcmp(n->text, "true") || !strcmp(n->text, "false") ||
+        !strcmp(n->text, "null") || (strchr("-0123456789", *n->text) && read_double(n->text, &v)))
+        return true;
+    return encode_fail(e, n, path, "%s is no value of JSON", *n->text ? n->text : "nothing");
+}
+
+/* proto3 JSON: a text is in quotes, a truth is not. */
+static bool json_type(struct encoder *e, const struct desc_field *f, const struct node *n,
+                      const struct field_path *path)
+{
+    bool text = f->type == DESC_STRING || f->type == DESC_BYTES;
+
+    if (!encode_json_scalar(e, n, path))
+        return false;
+    if (e->json && ((text && n->plain) || (f->type == DESC_BOOL && !n->plain)))
+        return encode_fail(e, n, path, "expected %s, found %s%s", desc_type_name(f->type), n->text,
+                           n->plain ? "" : " in quotes");
+    return true;
+}
+
 bool encode_scalar(struct encoder *e, const struct desc_field *f, const struct node *n,
                    const struct field_path *path, struct text *out, bool *zero)
 {
@@ -258,6 +282,8 @@ bool encode_scalar(struct encoder *e, const struct desc_field *f, const struct n
     if (n->kind != NODE_SCALAR)
         return encode_fail(e, n, path, "expected %s, found %s", desc_type_name(f->type),
                            node_kind_name(n));
+    if (!json_type(e, f, n, path))
+        return false;
     if (f->type == DESC_ENUM)
         return put_enum(e, f, n, path, out, zero);
     if (!put_scalar(f->type, n, out, zero))

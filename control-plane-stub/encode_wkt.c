@@ -180,7 +180,7 @@ static bool any_value(struct encoder *e, const struct desc_message *m, const str
 
     if (n->kind == NODE_SCALAR) {
         scalar_value(n, out);
-        return true;
+        return encode_json_scalar(e, n, path);
     }
     if (e->depth >= 100)
         return encode_fail(e, n, path, "nested more than 100 messages deep");

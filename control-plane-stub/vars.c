@@ -66,7 +66,7 @@ static bool expand_variable(struct scan *s, bool *used)
         return true;
     *used = true;
     name = mem_bytes(s->at + 2, n);
-    value = s->vars ? strmap_get(s->vars, name) : NULL;
+    value = strmap_get(s->vars, name);
     if (!value)
         value = getenv(name);
     if (value)
@@ -146,7 +146,7 @@ bool expansion_make(struct expansion *e, const char *file, const char *text, siz
             copy_escape(&s);
             continue;
         }
-        if (s.end - s.at > 2 && !memcmp(s.at, "$${", 3)) {
+        if (vars && s.end - s.at > 2 && !memcmp(s.at, "$${", 3)) {
             s.at++;
             s.column++;
             shift(&s, 1);
@@ -154,7 +154,7 @@ bool expansion_make(struct expansion *e, const char *file, const char *text, siz
             copy_byte(&s);
             continue;
         }
-        if (s.end - s.at > 2 && !memcmp(s.at, "${", 2) && !expand_variable(&s, &used))
+        if (vars && s.end - s.at > 2 && !memcmp(s.at, "${", 2) && !expand_variable(&s, &used))
             return false;
         if (!used)
             copy_byte(&s);

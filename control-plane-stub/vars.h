@@ -19,8 +19,8 @@ struct expansion {
 };
 
 /* Fill in ${NAME} and ${NAME:-default} from `vars` and then the environment; `$${` gives `${`.
- * Text that does not look like a variable stays. JSON's surrogate pairs (\ud83d\ude00), which YAML
- * does not know, become one escape that it knows. */
+ * Text that does not look like a variable stays; where `vars` is NULL all does. JSON's surrogate
+ * pairs (\ud83d\ude00), which YAML does not know, become one escape that it knows. */
 MUST_CHECK bool expansion_make(struct expansion *e, const char *file, const char *text, size_t len,
                                const struct strmap *vars, struct error *err);
 void expansion_fini(struct expansion *e);

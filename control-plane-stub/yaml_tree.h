@@ -29,7 +29,8 @@ struct tree {
 };
 
 /* Parse `text`. `vars` (char * values) and then the environment fill in ${NAME} and
- * ${NAME:-default}; `$${` stands for a literal `${`. Errors read file:line:column: reason. */
+ * ${NAME:-default}; `$${` stands for a literal `${`. With NULL all stands as it is. Errors read
+ * file:line:column: reason. */
 MUST_CHECK bool tree_parse(struct tree **out, const char *file, const char *text, size_t len,
                            const struct strmap *vars, struct error *err);
 void tree_free(struct tree **tree);

@@ -364,6 +364,40 @@ def a_fault_that_is_none_is_refused():
     assert s.stop()[0] == 0
 
 
+def polls_are_judged():
+    s = Stub({"a.yaml": CLUSTER % "a"})
+    path, url = "/v3/discovery:clusters", "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+    for body, why in {
+            '{"node": 5}': "node: expected a mapping (envoy.config.core.v3.Node), found a scalar",
+            '{"resource_names": "x"}': "resource_names: expected a list",
+            '{"resource_names": [7]}': "found 7",
+            '{"version_info": 7}': "version_info: expected a string, found 7",
+            '{"nope": 1}': 'no field "nope"',
+            '{"node": {"id": true}}': "node.id: expected a string, found true",
+            "": "DiscoveryRequest", "[]": "a list",
+            "7": "a scalar", '{node: {"id": "n"}}': "the key node stands without quotes",
+            '{"version_info": x}': "x is no value of JSON",
+            '{"node": {"metadata": {"a": b}}}': "b is no value",
+            '{"node": {"user_agent_build_version": {"version": {"major_number": "x"}}}}': "major_number: ",
+            json.dumps({"type_url": url.replace("Cluster", "Listener")}): f"the path is for {url}, not"
+            }.items():
+        status, text = s.ask("POST", path, body)
+        assert status == 400 and why in json.loads(text)["error"], (body, text)
+    refused = [json.loads(line) for line in s.ask("GET", "/events?kind=poll")[1].splitlines()]
+    assert len(refused) == 14 and refused[-1]["type"] == url and "the path is for" in refused[-1]["refused"]
+    node = {"id": "n", "metadata": {"a": "${NOPE}", "b": [1, None, True, -1.5e3, "$${X}"]}}
+    for body in ("{}", {"node": node, "type_url": url, "resource_names": ["a"]},
+                 {"typeUrl": url, "node": None},
+                 {"version_info": "", "response_nonce": "x", "error_detail": {"code": 3, "message": "m"}}):
+        status, text = s.ask("POST", path, body if isinstance(body, str) else json.dumps(body, indent=1))
+        assert status == 200 and len(json.loads(text)["resources"]) == 1, (body, text)
+    version = json.loads(s.ask("GET", "/version?type=cds")[1])["version"]
+    for name in ("version_info", "versionInfo"):
+        assert s.ask("POST", path, json.dumps({name: version}))[0] == 304
+    assert json.loads(s.ask("POST", path, '{"resourceNames": ["z"]}')[1]).get("resources", []) == []
+    assert s.stop()[0] == 0
+
+
 def rules_are_removed_by_their_number():
     s = Stub({"a.yaml": CLUSTER % "a"})
     for number in (1, 2):
@@ -424,7 +458,7 @@ TESTS = [help_is_printed, a_wrong_command_line_is_refused, an_address_in_use_is_
          a_burst_is_one_change, the_same_name_twice_is_refused,
          dangling_names_are_told, strict_keeps_the_last_good_set, resources_are_put_and_deleted,
          the_control_port_is_robust, a_fault_that_is_none_is_refused,
-         rules_are_removed_by_their_number,
+         rules_are_removed_by_their_number, polls_are_judged,
          many_wait_at_once, it_ends_while_somebody_waits,
          a_unix_socket_is_served, tls_flags_belong_together]
 
