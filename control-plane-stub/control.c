@@ -53,12 +53,38 @@ char *type_param(struct control *ctl, struct http_conn *c, const char *type)
     return NULL;
 }
 
+bool word_in(const char *list, const char *word)
+{
+    size_t len = strlen(word);
+
+    while (*list) {
+        size_t n = strcspn(list, " ");
+
+        if (n == len && !memcmp(list, word, n))
+            return true;
+        list += n + (list[n] == ' ');
+    }
+    return false;
+}
+
+bool query_known(struct http_conn *c, const struct http_request *r, const char *keys)
+{
+    for (size_t i = 0; i < r->query.count; i++) {
+        if (word_in(keys, r->query.entries[i].key))
+            continue;
+        reply_error(c, 400, "there is no parameter \"%s\" here; known: %s", r->query.entries[i].key,
+                    *keys ? keys : "none");
+        return false;
+    }
+    return true;
+}
+
 bool read_timeout(const char *text, uint64_t *us)
 {
     char *end;
     double v = strtod(text, &end);
 
-    if (end == text || v < 0 || v > 86400000)
+    if (end == text || !(v >= 0 && v <= 86400000))
         return false;
     if (!strcmp(end, "ms"))
         v /= 1000;
@@ -155,34 +181,40 @@ static void get_requests(struct control *ctl, struct http_conn *c, const struct 
 struct route {
     const char *first, *methods;
     void (*handle)(struct control *ctl, struct http_conn *c, const struct http_request *r);
+    const char *query; /* its keys; NULL: the handler knows */
 };
 
 static const struct route routes[] = {
-    {"", "GET", handle_status},
-    {"status", "GET", handle_status},
-    {"nodes", "GET", handle_nodes},
-    {"events", "GET", get_events},
-    {"requests", "GET", get_requests},
-    {"version", "GET", handle_version},
-    {"resources", "GET PUT DELETE", handle_resources},
-    {"wait", "POST", handle_wait},
-    {"fault", "GET POST DELETE", handle_fault},
-    {"reload", "POST", handle_reload},
-    {"v3", "POST", handle_rest},
+    {"", "GET", handle_status, ""},
+    {"status", "GET", handle_status, ""},
+    {"nodes", "GET", handle_nodes, ""},
+    {"events", "GET", get_events, "since node type kind meaning limit count timeout"},
+    {"requests", "GET", get_requests, "since node type meaning limit count timeout"},
+    {"version", "GET", handle_version, "type node"},
+    {"resources", "GET PUT DELETE", handle_resources, NULL},
+    {"wait", "POST", handle_wait, "node type version status timeout"},
+    {"fault", "GET POST DELETE", handle_fault, NULL},
+    {"reload", "POST", handle_reload, ""},
+    {"v3", "POST", handle_rest, NULL},
 };
+
+static void route_request(struct control *ctl, const struct route *route, struct http_conn *c,
+                          const struct http_request *r)
+{
+    if (!word_in(route->methods, r->method))
+        reply_error(c, 405, "/%s takes %s, not %s", route->first, route->methods, r->method);
+    else if (!route->query || query_known(c, r, route->query))
+        route->handle(ctl, c, r);
+}
 
 static void on_request(void *user, struct http_conn *c, const struct http_request *r)
 {
-    struct control *ctl = user;
     const char *first = r->segment_count ? r->segments[0] : "";
 
     for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++) {
         if (strcmp(routes[i].first, first) || (c->outside && routes[i].handle != handle_rest))
             continue;
-        if (strstr(routes[i].methods, r->method))
-            routes[i].handle(ctl, c, r);
-        else
-            reply_error(c, 405, "/%s takes %s, not %s", first, routes[i].methods, r->method);
+        route_request(user, &routes[i], c, r);
         return;
     }
     reply_error(c, 404,

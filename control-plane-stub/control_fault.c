@@ -528,7 +528,7 @@ void handle_fault(struct control *ctl, struct http_conn *c, const struct http_re
         post(ctl, c, r);
     } else if (!strcmp(r->method, "DELETE")) {
         remove_rules(ctl, c, r);
-    } else {
+    } else if (query_known(c, r, "")) {
         hub_lock(ctl->hub);
         fault_list_json(&ctl->hub->faults, &body);
         hub_unlock(ctl->hub);

@@ -18,6 +18,10 @@ void reply_error(struct http_conn *c, int status, const char *fmt, ...) PRINTF_L
 /* The type URL of a type, nickname or URL; NULL (and an error reply) when it is none. The caller
  * frees it. */
 char *type_param(struct control *ctl, struct http_conn *c, const char *type);
+/* Is the word one of those in the list, which spaces separate? */
+bool word_in(const char *list, const char *word);
+/* Does the query have these keys alone? Else it is answered with 400. */
+MUST_CHECK bool query_known(struct http_conn *c, const struct http_request *r, const char *keys);
 /* Seconds ("10", "0.5", "5s") or milliseconds ("500ms") as microseconds. */
 MUST_CHECK bool read_timeout(const char *text, uint64_t *us);
 

@@ -44,12 +44,10 @@ static void list(struct control *ctl, struct http_conn *c, const struct http_req
     reply_json(c, 200, &body);
 }
 
-/* `?format=raw`: the resource's bytes as they are served. */
+/* `?format=raw`: the resource's bytes as they are served; there is no other one. */
 static bool wants_raw(const struct http_request *r)
 {
-    const char *format = http_query(r, "format");
-
-    return format && !strcmp(format, "raw");
+    return http_query(r, "format") != NULL;
 }
 
 /* One resource in full, as JSON. */
@@ -183,11 +181,31 @@ static void with_type(struct control *ctl, struct http_conn *c, const struct htt
         delete (ctl, c, r, type_url);
 }
 
+static bool valid_query(struct http_conn *c, const struct http_request *r)
+{
+    const char *of_get[] = {"node type", "node type", "node", "node format"};
+    const char *of_delete[] = {"type", "type", "", "node"};
+    const char *format = http_query(r, "format");
+
+    if (!query_known(c, r,
+                     !strcmp(r->method, "GET")   ? of_get[r->segment_count]
+                     : !strcmp(r->method, "PUT") ? ""
+                                                 : of_delete[r->segment_count]))
+        return false;
+    if (format && strcmp(format, "raw")) {
+        reply_error(c, 400, "format is raw, or left out, not \"%s\"", format);
+        return false;
+    }
+    return true;
+}
+
 void handle_resources(struct control *ctl, struct http_conn *c, const struct http_request *r)
 {
     const char *type = r->segment_count > 1 ? r->segments[1] : http_query(r, "type");
     char *type_url;
 
+    if (!valid_query(c, r))
+        return;
     if (!type && !strcmp(r->method, "GET")) {
         list(ctl, c, r, NULL);
         return;

@@ -2,6 +2,7 @@
 #include "control_internal.h"
 #include "json.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -236,11 +237,19 @@ static bool set_deadline(struct wait *w, const struct http_request *r, uint64_t 
     return true;
 }
 
-static char *param(const struct http_request *r, const char *key)
+/* What the query says of a key; an empty value is none. */
+static const char *given(const struct http_request *r, const char *key)
 {
     const char *v = http_query(r, key);
 
-    return v && *v ? mem_string(v) : NULL;
+    return v ? v : "";
+}
+
+static char *param(const struct http_request *r, const char *key)
+{
+    const char *v = given(r, key);
+
+    return *v ? mem_string(v) : NULL;
 }
 
 static struct wait *make_wait(struct control *ctl, struct http_conn *c,
@@ -288,15 +297,46 @@ void handle_wait(struct control *ctl, struct http_conn *c, const struct http_req
 static unsigned long long number(const struct http_request *r, const char *key,
                                  unsigned long long otherwise)
 {
-    const char *v = http_query(r, key);
+    unsigned long long v = otherwise;
 
-    return v && *v ? strtoull(v, NULL, 10) : otherwise;
+    return number_read(given(r, key), 0, ULLONG_MAX, &v) ? v : otherwise;
+}
+
+/* Is every value one that something can match? Else it is answered with 400. */
+static bool valid_events(struct http_conn *c, const struct http_request *r)
+{
+    static const char *const numbers[] = {"since", "limit", "count"};
+    static const char kinds[] =
+        "open request response dropped late literal publish close poll handshake";
+    static const char meanings[] = "first ack nack change stale refused";
+    const char *kind = given(r, "kind"), *meaning = given(r, "meaning");
+    unsigned long long v;
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+        const char *text = given(r, numbers[i]);
+
+        if (*text && !number_read(text, 0, ULLONG_MAX, &v)) {
+            reply_error(c, 400, "%s: a number is needed, not \"%s\"", numbers[i], text);
+            return false;
+        }
+    }
+    if (*kind && !word_in(kinds, kind))
+        reply_error(c, 400, "kind: there is no \"%s\"; known: %s", kind, kinds);
+    else if (*meaning && !word_in(meanings, meaning))
+        reply_error(c, 400, "meaning: there is no \"%s\"; known: %s", meaning, meanings);
+    else if (*meaning && *kind && strcmp(kind, "request"))
+        reply_error(c, 400, "meaning: only a request has one, no %s", kind);
+    else if (number(r, "count", 0) > number(r, "limit", UINT32_MAX))
+        reply_error(c, 400, "count: it is larger than limit, so never reached");
+    else
+        return true;
+    return false;
 }
 
 void handle_events(struct control *ctl, struct http_conn *c, const struct http_request *r,
                    bool full)
 {
-    struct wait *w = make_wait(ctl, c, r, false, 0);
+    struct wait *w = valid_events(c, r) ? make_wait(ctl, c, r, false, 0) : NULL;
 
     if (!w)
         return;

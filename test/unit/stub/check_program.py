@@ -364,6 +364,31 @@ def a_fault_that_is_none_is_refused():
     assert s.stop()[0] == 0
 
 
+def what_no_query_knows_is_refused():
+    s = Stub({"a.yaml": CLUSTER % "a"})
+    for path, why in {
+            "/events?since=x": "since: a number", "/events?since=-1": "since: a number", "/events?limit=x": "limit: ",
+            "/events?count=1.5": "count: ", "/events?kind=foo": 'no \\"foo\\"; known: open request response',
+            "/events?meaning=foo": "known: first ack nack", "/events?meaning=ac": "known: first ack nack",
+            "/events?kind=open&meaning=ack": "only a request", "/events?limit=2&count=3": "never reached",
+            "/events?kinds=open": 'no parameter \\"kinds\\" here; known: since node type kind',
+            "/events?timeout=nan": "timeout", "/requests?kind=open": "known: since node type meaning",
+            "/nodes?node=x": "known: none", "/status?x=": "known: none", "/version?types=cds": "known: type node",
+            "/resources?format=raw": "known: node type", "/resources/cds/a?format=foo": "format is raw",
+            "/resources/cds/a?type=lds": "known: node format", "/fault?id=1": "known: none"}.items():
+        status, text = s.ask("GET", path)
+        assert status == 400 and why in text, (path, text)
+    for method, path in (("POST", "/wait?type=cds&node_id=n"), ("POST", "/reload?x=1"),
+                         ("PUT", "/resources/cds/b?node=n"), ("DELETE", "/resources?node=n")):
+        assert s.ask(method, path, "connect_timeout: 1s" if method == "PUT" else None)[0] == 400, path
+    assert s.ask("ET", "/status")[0] == 405
+    assert s.ask("GET", "/events?since=&kind=&meaning=&limit=1")[1].count("\n") == 1
+    assert s.ask("GET", "/requests?meaning=refused&count=0&timeout=1")[0] == 200
+    assert s.ask("GET", "/resources/cds/a?format=raw&node=n")[0] == 200
+    assert s.names() == ["a"]
+    assert s.stop()[0] == 0
+
+
 def polls_are_judged():
     s = Stub({"a.yaml": CLUSTER % "a"})
     path, url = "/v3/discovery:clusters", "type.googleapis.com/envoy.config.cluster.v3.Cluster"
@@ -459,6 +484,7 @@ TESTS = [help_is_printed, a_wrong_command_line_is_refused, an_address_in_use_is_
          dangling_names_are_told, strict_keeps_the_last_good_set, resources_are_put_and_deleted,
          the_control_port_is_robust, a_fault_that_is_none_is_refused,
          rules_are_removed_by_their_number, polls_are_judged,
+         what_no_query_knows_is_refused,
          many_wait_at_once, it_ends_while_somebody_waits,
          a_unix_socket_is_served, tls_flags_belong_together]
 
