@@ -217,9 +217,13 @@ static void on_request(void *user, struct http_conn *c, const struct http_reques
         route_request(user, &routes[i], c, r);
         return;
     }
+    if (c->outside) {
+        reply_error(c, 404, "there is no /%s at this port; there is /v3/discovery:TYPE", first);
+        return;
+    }
     reply_error(c, 404,
                 "there is no /%s; there are /nodes /events /requests /resources /version "
-                "/status /wait /fault /reload",
+                "/status /wait /fault /reload /v3",
                 first);
 }
 

@@ -179,6 +179,9 @@ bool options_read(struct options *o, int argc, char **argv, struct error *err)
             return false;
     if (o->help)
         return true;
+    if (optind + 1 == argc && !strcmp(argv[optind], "replay"))
+        return error_set(err, "replay needs a transcript (a folder of that name is ./replay); "
+                              "see xylem-stub --help");
     if (optind + 2 == argc && !strcmp(argv[optind], "replay")) {
         o->replay = true;
         o->watch = false;

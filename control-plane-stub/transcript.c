@@ -47,13 +47,12 @@ bool transcript_read(struct transcript *t, const char *path, struct error *err)
     ssize_t len;
 
     while (ok && (len = getline(&line, &cap, in)) > 0) {
-        struct strmap no_vars = {0};
         struct tree *tree = NULL;
         struct error why = {0};
 
         number++;
-        ok = tree_parse(&tree, path, line, (size_t)len, &no_vars, &why) &&
-             tree->document_count == 1 && take_line(t, tree->documents[0], &why);
+        ok = tree_parse(&tree, path, line, (size_t)len, NULL, &why) && tree->document_count == 1 &&
+             take_line(t, tree->documents[0], &why);
         if (!ok)
             error_set(err, "%s:%zu: %s", path, number,
                       why.text ? why.text : "not one line of JSON");

@@ -57,9 +57,12 @@ static bool expand_variable(struct scan *s, bool *used)
     bool ok;
 
     *used = false;
-    if (!n || after >= s->end)
+    if (!n)
         return true;
     close = memchr(after, '}', (size_t)(s->end - after));
+    if (!close || memchr(after, '\n', (size_t)(close - after)))
+        return error_set(s->err, "%s:%d:%d: ${%.*s is not closed by } ($${ stands for ${)", s->file,
+                         s->line, s->column, (int)n, s->at + 2);
     if (close && after + 1 < close && after[0] == ':' && after[1] == '-')
         fallback = after + 2;
     else if (close != after)

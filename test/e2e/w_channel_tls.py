@@ -87,7 +87,9 @@ def test_the_xds_port_gives_nothing_but_resources(secure, tmp_path, ca, leaves):
     control = secure(listener(routes=[direct(200)]))
     context = certs.client_context(ca, leaves["me"], tmp_path)
     with TlsClient(control.xds_port, context) as client:
-        assert client.get("/nodes").status == 404
+        elsewhere = client.get("/nodes")
+        assert elsewhere.status == 404 and "/v3/discovery:" in elsewhere.text
+        assert "/fault" not in elsewhere.text
         assert client.request("POST", "/fault", body=b"{}").status == 404
         polled = client.request("POST", "/v3/discovery:listeners", body=b'{"node": {"id": "n"}}')
         assert polled.status == 200

@@ -86,6 +86,8 @@ def a_wrong_command_line_is_refused():
     assert run()[0] == 2
     assert run("a", "b")[0] == 2
     assert run("a", "--nonsense")[0] == 2
+    code, text = run("replay")
+    assert code == 2 and "replay needs a transcript" in text, text
     assert run("a", "--var", "x") == (2, 'xylem-stub: --var needs NAME=VALUE, not "x"\n')
     code, text = run("/no/such/folder")
     assert code == 1 and "/no/such/folder: No such file or directory" in text, text
@@ -389,6 +391,14 @@ def what_no_query_knows_is_refused():
     assert s.stop()[0] == 0
 
 
+def a_transcript_stands_as_it_is():
+    with tempfile.TemporaryDirectory() as home:
+        file = pathlib.Path(home, "t")
+        file.write_text(json.dumps({"method": "m", "type": "t", "version": "${NOPE} ${NOPE", "stream": 1,
+                                    "bytes": ""}))
+        assert run("replay", file, "--check") == (0, "")
+
+
 def polls_are_judged():
     s = Stub({"a.yaml": CLUSTER % "a"})
     path, url = "/v3/discovery:clusters", "type.googleapis.com/envoy.config.cluster.v3.Cluster"
@@ -483,7 +493,8 @@ TESTS = [help_is_printed, a_wrong_command_line_is_refused, an_address_in_use_is_
          a_burst_is_one_change, the_same_name_twice_is_refused,
          dangling_names_are_told, strict_keeps_the_last_good_set, resources_are_put_and_deleted,
          the_control_port_is_robust, a_fault_that_is_none_is_refused,
-         rules_are_removed_by_their_number, polls_are_judged,
+         rules_are_removed_by_their_number, a_transcript_stands_as_it_is,
+         polls_are_judged,
          what_no_query_knows_is_refused,
          many_wait_at_once, it_ends_while_somebody_waits,
          a_unix_socket_is_served, tls_flags_belong_together]

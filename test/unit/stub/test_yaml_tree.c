@@ -73,6 +73,15 @@ START_TEST(a_variable_without_value_is_refused)
 }
 END_TEST
 
+START_TEST(an_unclosed_variable_is_refused)
+{
+    refuse("a:\n  b: x${PORT", "f:2:7: ${PORT is not closed by } ($${ stands for ${)");
+    refuse("a: ${PORT\nb: }", "f:1:4: ${PORT is not closed by } ($${ stands for ${)");
+    refuse("a: ${NOPE:-x\nb: }", "f:1:4: ${NOPE is not closed by } ($${ stands for ${)");
+    ck_assert_str_eq(node_get(read("a: \"${\""), "a")->text, "${");
+}
+END_TEST
+
 START_TEST(a_value_of_several_lines_is_refused)
 {
     refuse("a: ${LINES}", "f:1:4: the value of ${LINES} has more than one line");
@@ -129,6 +138,7 @@ int main(void)
     tcase_add_test(tc, columns_are_those_of_the_file);
     tcase_add_test(tc, what_looks_like_a_variable_stays);
     tcase_add_test(tc, a_variable_without_value_is_refused);
+    tcase_add_test(tc, an_unclosed_variable_is_refused);
     tcase_add_test(tc, a_value_of_several_lines_is_refused);
     tcase_add_test(tc, json_is_read_with_surrogate_pairs);
     tcase_add_test(tc, anchors_and_merge_keys);
