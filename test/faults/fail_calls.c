@@ -46,6 +46,7 @@ static uintptr_t program_start, program_end;
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
 
 static int find_program(struct dl_phdr_info *info, size_t size, void *ctx)
 {
@@ -340,6 +341,12 @@ PUBLIC void *calloc(size_t n, size_t size)
 PUBLIC void *realloc(void *p, size_t size)
 {
     return no_memory(__builtin_return_address(0), size) ? NULL : __libc_realloc(p, size);
+}
+
+PUBLIC void *aligned_alloc(size_t alignment, size_t size)
+{
+    bool fails = no_memory(__builtin_return_address(0), size);
+    return fails ? NULL : __libc_memalign(alignment, size);
 }
 
 PUBLIC void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
