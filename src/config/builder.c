@@ -436,6 +436,7 @@ static void remove_named(struct builder *b, const struct config_source *source,
     }
     resource_clear_rejected(r);
     r->absent = true; /* what it had stays until its parent goes */
+    builder_secret_forget_refused(b, r);
     if (type == RESOURCE_RUNTIME)
         builder_runtime_remove(b, r);
     if (type == RESOURCE_VIRTUAL_HOST)

@@ -244,9 +244,12 @@ void builder_hold_describe(const struct builder *b, const struct resource *r, ch
 MUST_CHECK bool builder_secret_update(struct builder *b, struct resource *r,
                                       const struct incoming *in, bool *unchanged,
                                       struct error *err);
-/* Its files have changed, perhaps: *hash says from what. */
-MUST_CHECK bool builder_secret_reload(struct builder *b, struct resource *r, uint64_t *hash,
+/* Files of the active or the refused version have changed, perhaps: *hash says from what. True: it
+ * is used. False without an error: they have not. */
+MUST_CHECK bool builder_secret_reload(struct builder *b, struct resource_version *v, uint64_t *hash,
                                       struct error *err);
+/* r: of any type. */
+void builder_secret_forget_refused(struct builder *b, struct resource *r);
 /* Its live files have changed, perhaps: makes its context anew, unless they are those of *hash.
  * False without an error: they are. */
 bool builder_socket_reload(struct builder *b, struct tls_socket *s, uint64_t *hash,
@@ -255,6 +258,7 @@ bool builder_socket_reload(struct builder *b, struct tls_socket *s, uint64_t *ha
 struct tls_reader;
 /* Gauges of when the certificates of the socket's newest context end. */
 void builder_tls_expiry(struct builder *b, const struct tls_socket *s);
+/* Watches the folders of all that was read or looked for, besides those that it watches already. */
 void builder_secret_watch(struct builder *b, struct resource_version *v,
                           const struct tls_reader *reader);
 void builder_secret_unwatch(struct builder *b, struct resource_version *v);

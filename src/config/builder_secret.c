@@ -293,21 +293,49 @@ static bool read_secret(struct builder *b, struct resource *r, struct tls_reader
     enum tls_secret_kind kind;
     bool ok = tls_secret_read(reader, r->active->wire, r->name, &kind, &settings, err);
     if (hash && *hash == reader->files_hash)
-        return ok;
+        return false;
     if (hash)
         *hash = reader->files_hash;
     return ok && remake_all(b, m, r, err) && (!m->missing || try_alone(b, kind, &settings, err));
 }
 
-bool builder_secret_reload(struct builder *b, struct resource *r, uint64_t *hash, struct error *err)
+/* Makes it the active version if it can be used; what serves until then may be it, too. */
+static bool use_version(struct builder *b, struct resource_version *v, struct tls_reader *reader,
+                        uint64_t *hash, struct error *err)
 {
+    struct resource *r = v->resource;
+    struct resource_version *old = r->active;
     struct remake m = {0};
-    struct tls_reader reader;
-    tls_reader_init(&reader, &b->ctx);
-    bool ok = read_secret(b, r, &reader, hash, &m, err);
+    r->active = v; /* what the new contexts are made of */
+    bool ok = read_secret(b, r, reader, hash, &m, err);
     if (ok)
         remake_use(b, &m, r);
+    else
+        r->active = old;
+    if (ok && old != v)
+        builder_drop_version(b, &old);
     remake_fini(&m);
+    return ok;
+}
+
+void builder_secret_forget_refused(struct builder *b, struct resource *r)
+{
+    if (r->type == RESOURCE_SECRET)
+        builder_drop_version(b, &r->refused);
+}
+
+bool builder_secret_reload(struct builder *b, struct resource_version *v, uint64_t *hash,
+                           struct error *err)
+{
+    struct resource *r = v->resource;
+    struct tls_reader reader;
+    tls_reader_init(&reader, &b->ctx);
+    bool ok = use_version(b, v, &reader, hash, err);
+    if (ok && r->refused == v) {
+        r->refused = NULL;
+        resource_clear_rejected(r);
+    }
+    builder_secret_watch(b, v, &reader); /* a reading that failed earlier did not come to all */
     tls_reader_fini(&reader);
     return ok;
 }
@@ -344,32 +372,29 @@ bool builder_socket_reload(struct builder *b, struct tls_socket *s, uint64_t *ha
     return true;
 }
 
+/* What is refused may be so only because its files are not there yet, or not all of them: it is
+ * kept and tried again when they change, until something newer comes. */
 static bool secret_update(struct builder *b, struct resource *r, const struct incoming *in,
                           bool *unchanged, struct error *err)
 {
-    struct remake m = {0};
     struct tls_reader reader;
+    builder_secret_forget_refused(b, r);
     *unchanged = r->active && bytes_eq(r->active->wire, in->u->wire);
     if (*unchanged) {
         builder_keep_version(r->active, in);
         return true;
     }
     builder_count_decoded(b, RESOURCE_SECRET);
-    struct resource_version *v = builder_version(b, r, in), *old = r->active;
-    r->active = v; /* what the new contexts are made of */
+    struct resource_version *v = builder_version(b, r, in);
     tls_reader_init(&reader, &b->ctx);
-    bool ok = read_secret(b, r, &reader, NULL, &m, err);
-    if (ok) {
-        remake_use(b, &m, r);
-        builder_drop_version(b, &old);
-        if (!r->is_static)
-            builder_secret_watch(b, v, &reader);
-    } else {
-        r->active = old;
-        resource_version_free(&v);
-    }
+    bool ok = use_version(b, v, &reader, NULL, err);
+    if (!r->is_static)
+        builder_secret_watch(b, v, &reader);
+    if (!ok && v->files)
+        r->refused = v;
+    else if (!ok)
+        builder_drop_version(b, &v);
     tls_reader_fini(&reader);
-    remake_fini(&m);
     return ok;
 }
 

@@ -5,60 +5,78 @@
 #include "config/builder_private.h"
 #include "config/tls_decode.h"
 
+struct folder {
+    struct bytes path; /* owned */
+    void *watch;       /* NULL: it cannot be watched */
+};
+
 struct secret_files {
     struct builder *b;
     struct resource_version *version;
     uint64_t hash; /* of what was read last, good or bad */
     void *due;     /* a reading; or NULL */
-    unsigned n;
-    void *watches[];
+    struct folder *folders;
+    size_t n, cap;
 };
 
+static void told_wrong(const struct secret_files *f, const struct error *err)
+{
+    const struct builder_table *t = &f->b->table;
+    if (t->reload_failed)
+        t->reload_failed(t->ctx, f->version->resource->name, error_text(err));
+}
+
+/* What fails as it failed before is not told again. */
 static void reload(void *arg)
 {
     struct secret_files *f = arg;
     struct builder *b = f->b;
-    struct resource *r = f->version->resource;
+    const struct resource *r = f->version->resource;
     struct error err = ERROR_INIT;
+    uint64_t before = f->hash;
     f->due = NULL;
-    if (f->version != r->active)
+    if (f->version != r->active && f->version != r->refused)
         return;
-    if (builder_secret_reload(b, r, &f->hash, &err)) {
+    if (builder_secret_reload(b, f->version, &f->hash, &err)) {
         builder_commit(b);
-    } else {
+    } else if (error_is_set(&err) && f->hash != before) {
         stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_SDS_KEY_ROTATION_FAILED);
-        if (b->table.reload_failed)
-            b->table.reload_failed(b->table.ctx, r->name, error_text(&err));
+        told_wrong(f, &err);
     }
     error_fini(&err);
 }
 
-static void on_change(void *arg)
+static void read_later(void *arg)
 {
     struct secret_files *f = arg;
     if (!f->due)
         f->due = f->b->table.timer_start(f->b->table.ctx, 0, reload, f);
 }
 
-static bool seen(const struct tls_reader *r, unsigned i)
+static bool watched(const struct secret_files *f, struct bytes path)
 {
-    for (unsigned k = 0; k < i; k++) {
-        if (bytes_eq(r->files[k].directory, r->files[i].directory))
+    for (size_t i = 0; i < f->n; i++) {
+        if (bytes_eq(f->folders[i].path, path))
             return true;
     }
     return false;
 }
 
 /* A folder that cannot be watched is told like a failed reading: what was read serves. */
-static void watch(struct secret_files *f, struct bytes folder)
+static void watch(struct secret_files *f, struct bytes path)
 {
     const struct builder_table *t = &f->b->table;
     struct error err = ERROR_INIT;
-    void *w = t->watch(t->ctx, folder, on_change, f, &err);
-    if (w)
-        f->watches[f->n++] = w;
-    else if (t->reload_failed)
-        t->reload_failed(t->ctx, f->version->resource->name, error_text(&err));
+    char *copy = mem_alloc(path.len + 1);
+    memcpy(copy, path.len ? path.data : "", path.len);
+    GROW(f->folders, f->cap, f->n + 1);
+    struct folder *folder = &f->folders[f->n++];
+    folder->path = bytes_from(copy, path.len);
+    folder->watch = t->watch(t->ctx, path, read_later, f, &err);
+    if (folder->watch)
+        read_later(f); /* what came between the reading and now was not seen */
+    else
+        told_wrong(f, &err);
     error_fini(&err);
 }
 
@@ -67,14 +85,13 @@ void builder_secret_watch(struct builder *b, struct resource_version *v,
 {
     if (reader->n_files == 0 || !b->table.watch)
         return;
-    struct secret_files *f = mem_zalloc(sizeof(*f) + reader->n_files * sizeof(f->watches[0]));
-    f->b = b;
-    f->version = v;
-    f->hash = reader->files_hash;
-    v->files = f;
+    if (!v->files) {
+        v->files = NEW(struct secret_files);
+        *v->files = (struct secret_files){.b = b, .version = v, .hash = reader->files_hash};
+    }
     for (unsigned i = 0; i < reader->n_files; i++) {
-        if (!seen(reader, i))
-            watch(f, reader->files[i].directory);
+        if (!watched(v->files, reader->files[i].directory))
+            watch(v->files, reader->files[i].directory);
     }
 }
 
@@ -84,9 +101,13 @@ void builder_secret_unwatch(struct builder *b, struct resource_version *v)
     v->files = NULL;
     if (!f)
         return;
-    for (unsigned i = 0; i < f->n; i++)
-        b->table.unwatch(b->table.ctx, f->watches[i]);
+    for (size_t i = 0; i < f->n; i++) {
+        if (f->folders[i].watch)
+            b->table.unwatch(b->table.ctx, f->folders[i].watch);
+        mem_free((void *)f->folders[i].path.data);
+    }
     if (f->due)
         b->table.timer_cancel(b->table.ctx, f->due);
+    mem_free(f->folders);
     mem_free(f);
 }

@@ -156,6 +156,7 @@ static void forget(struct builder *b, struct resource *r)
         b->changed = b->names_moved = true;
     }
     builder_hold_drop_routes(b, r);
+    builder_secret_forget_refused(b, r);
     builder_drop_version(b, &r->active);
     builder_forget_sorted(b, r->type);
     store_remove(&b->store, r);

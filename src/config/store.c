@@ -158,6 +158,7 @@ struct resource *store_add(struct store *s, const struct config_source *source,
 static void resource_free(struct store *s, struct resource *r)
 {
     CHECK(!r->active && !r->pending && !r->wait && r->n_dependants == 0);
+    CHECK(r->type != RESOURCE_SECRET || !r->refused);
     list_remove(&r->link);
     list_remove(&r->dirty_link);
     list_remove(&r->want_link);

@@ -95,8 +95,9 @@ struct resource {
     struct list dirty_link; /* the next commit makes its entry anew */
     struct list link;       /* in the store's list of the type */
     union {
-        uint64_t seen;            /* the last full update that named it */
-        struct scope_set *scopes; /* with stands_for_all */
+        uint64_t seen;                    /* the last full update that named it */
+        struct scope_set *scopes;         /* with stands_for_all */
+        struct resource_version *refused; /* RESOURCE_SECRET: its files may still become good */
     };
 
     /* Endpoints, routes and "*": */

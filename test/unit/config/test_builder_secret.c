@@ -1,7 +1,6 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "config/builder.h"
 #include "config_fixture.h"
@@ -400,99 +399,6 @@ START_TEST(r02_a_removed_secret_stays_in_use)
 }
 END_TEST
 
-static char folder[40];
-
-static void put_file(const char *name, const char *text)
-{
-    char path[100];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    FILE *out = fopen(path, "w");
-    ck_assert_ptr_nonnull(out);
-    fputs(text, out);
-    fclose(out);
-}
-
-static void remove_files(void)
-{
-    static const char *const names[] = {"chain", "key"};
-    char path[100];
-    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
-        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
-        unlink(path);
-    }
-    rmdir(folder);
-}
-
-START_TEST(files_of_a_secret_are_watched)
-{
-    char yaml[400];
-    strcpy(folder, "/tmp/builder_secret_XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    put_file("chain", "cert-1");
-    put_file("key", "key-1");
-    snprintf(yaml, sizeof(yaml),
-             "{name: one, tls_certificate: {certificate_chain: {filename: %s/chain}, private_key: "
-             "{filename: %s/key}}}",
-             folder, folder);
-    fixture_start(&f);
-    fixture_update(&f, RESOURCE_CLUSTER, "up", CLUSTER("up", CERT_SDS("one")));
-    expect(secret("one", yaml), "");
-    expect(sent("up"), "client cert-1");
-    fixture_log(&f);
-    /* a touch that changes nothing makes nothing */
-    unsigned made = fake_tls_made;
-    ck_assert(fixture_touch(&f, folder));
-    ck_assert(fixture_expire(&f));
-    ck_assert_uint_eq(fake_tls_made, made);
-    expect(fixture_log(&f), "");
-    /* half a pair: the last good one serves */
-    put_file("chain", "cert-2");
-    fixture_touch(&f, folder);
-    fixture_touch(&f, folder);
-    ck_assert(fixture_expire(&f));
-    ck_assert(!fixture_expire(&f));
-    expect(sent("up"), "client cert-1");
-    ck_assert_int_eq(fixture_stat(&f, "sds.one.key_rotation_failed"), 1);
-    ck_assert_ptr_nonnull(
-        strstr(fixture_log(&f), "not reloaded one: cluster 'up': Failed to load"));
-    put_file("key", "key-2");
-    fixture_touch(&f, folder);
-    fixture_expire(&f);
-    expect(sent("up"), "client cert-2");
-    expect(fixture_log(&f), "publish 2;");
-    /* a secret without files is not watched for any */
-    fixture_touch(&f, folder);
-    expect(secret("one", CERT("one", "3")), "");
-    ck_assert(!fixture_touch(&f, folder));
-    ck_assert(!fixture_expire(&f));
-    remove_files();
-}
-END_TEST
-
-START_TEST(a_changed_cluster_reads_its_own_files_again)
-{
-    char yaml[600], again[700];
-    strcpy(folder, "/tmp/builder_secret_XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    put_file("chain", "cert-1");
-    put_file("key", "key-1");
-    snprintf(yaml, sizeof(yaml),
-             UP("tls_certificates: [{certificate_chain: {filename: %s/chain}, private_key: "
-                "{filename: %s/key}}]"),
-             folder, folder);
-    fixture_start(&f);
-    snprintf(again, sizeof(again), "{name: up, %s}", yaml);
-    expect(fixture_update(&f, RESOURCE_CLUSTER, "up", again), "");
-    expect(sent("up"), "client cert-1");
-    put_file("chain", "cert-2");
-    put_file("key", "key-2");
-    snprintf(again, sizeof(again), "{name: up, connect_timeout: 3s, %s}", yaml);
-    expect(fixture_update(&f, RESOURCE_CLUSTER, "up", again), "");
-    expect(sent("up"), "client cert-2");
-    remove_files();
-}
-END_TEST
-
 #define DEEP "deep: {a: [1, x, true, null]"
 #define MESH_CLUSTER                                                                               \
     "{name: up, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}, "                          \
@@ -668,8 +574,6 @@ static Suite *suite(void)
     tcase_add_test(t, equal_sockets_keep_their_context);
     tcase_add_test(t, secrets_that_nobody_names_are_forgotten);
     tcase_add_test(t, r02_a_removed_secret_stays_in_use);
-    tcase_add_test(t, files_of_a_secret_are_watched);
-    tcase_add_test(t, a_changed_cluster_reads_its_own_files_again);
     tcase_add_test(t, endpoints_choose_their_socket);
     tcase_add_test(t, a_bad_match_is_refused);
     tcase_add_test(t, the_first_certificate_to_end);
