@@ -48,14 +48,13 @@ struct bytes *runtime_keys(const struct runtime *r, size_t *n)
 
 /* ---- cells ---- */
 
-/* As Envoy: a whole number is a percentage, where a fraction is asked for. */
+/* As Envoy: a number is a percentage, where a fraction is asked for. */
 static uint64_t pack(const struct runtime_value *v)
 {
     enum { SET = 4, NUMBER = 3 };
     uint64_t code = 0;
-    if (v && v->kind == RUNTIME_NUMBER && v->number >= 0 && v->number <= UINT32_MAX &&
-        v->number == (double)(uint32_t)v->number)
-        return (uint64_t)(SET | NUMBER) << 32 | (uint32_t)v->number;
+    if (v && v->kind == RUNTIME_NUMBER && v->number >= 0)
+        return (uint64_t)(SET | NUMBER) << 32 | runtime_whole(v->number);
     if (!v || v->kind != RUNTIME_FRACTION)
         return 0;
     code = v->fraction.denominator == 10000 ? 1 : v->fraction.denominator == 1000000 ? 2 : 0;
@@ -99,10 +98,9 @@ void runtime_cell_unref(struct runtime_cell **cp)
 
 /* ---- layers ---- */
 
-static bool is_whole(const struct runtime_value *v)
+static bool is_limit(const struct runtime_value *v)
 {
-    return v->kind == RUNTIME_NUMBER && v->number >= 0 && v->number < 1e18 &&
-           v->number == (double)(uint64_t)v->number;
+    return v->kind == RUNTIME_NUMBER && v->number >= 0 && v->number < 1e18;
 }
 
 static void free_values(struct map *values)
@@ -177,8 +175,8 @@ static bool check_limits(const struct map *values, struct error *err)
         bool limit =
             bytes_eq_str(key, LIMIT_OF_ALL) || (bytes_starts_with(key, BYTES(LIMIT_BEFORE)) &&
                                                 bytes_ends_with(key, BYTES(LIMIT_AFTER)));
-        if (limit && !is_whole(v))
-            return error_set(err, "%.*s: expected a whole number from 0 on", BYTES_ARG(key));
+        if (limit && !is_limit(v))
+            return error_set(err, "%.*s: expected a number from 0 on", BYTES_ARG(key));
     }
     return true;
 }
@@ -234,7 +232,7 @@ bool runtime_modify(struct runtime *r, struct bytes key, struct bytes value)
 static uint64_t limit_of(const struct runtime *r, struct bytes key)
 {
     const struct runtime_value *v = runtime_get(r, key);
-    return v && is_whole(v) ? (uint64_t)v->number : UINT64_MAX;
+    return v && is_limit(v) ? (uint64_t)v->number : UINT64_MAX;
 }
 
 uint64_t runtime_listener_connection_limit(const struct runtime *r, struct bytes listener)

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,27 +25,46 @@ static struct runtime_value *value_new(enum runtime_value_kind kind, struct byte
     return v;
 }
 
-static bool is_number(struct bytes text, double *out)
+static bool is_blank(char c)
+{
+    return c && strchr(" \t\r\n\v\f", c);
+}
+
+/* As strtod() reads it, with blanks around it. */
+static bool read_number(struct bytes text, double *out)
 {
     char buf[64], *end;
+    while (text.len && is_blank(text.data[text.len - 1]))
+        text.len--;
     if (text.len == 0 || text.len >= sizeof(buf))
         return false;
     memcpy(buf, text.data, text.len);
     buf[text.len] = '\0';
     *out = strtod(buf, &end);
-    bool starts_well = strchr("+-.0123456789", buf[0]) != NULL;
-    return end == buf + text.len && starts_well && buf[1] != 'x' && buf[1] != 'X';
+    return end == buf + text.len && isfinite(*out);
 }
 
-static bool take_denominator(struct bytes name, uint32_t *out)
+/* A scalar of YAML; also "010", which is eight, and "0x10". */
+static bool read_integer(const struct yaml_node *n, double *out)
+{
+    char buf[64], *end;
+    if (n->kind != YAML_SCALAR || n->quoted || n->text.len == 0 || n->text.len >= sizeof(buf))
+        return false;
+    memcpy(buf, n->text.data, n->text.len);
+    buf[n->text.len] = '\0';
+    errno = 0;
+    *out = (double)strtoll(buf, &end, 0);
+    return end == buf + n->text.len && errno == 0;
+}
+
+static bool take_denominator(const struct yaml_node *n, uint32_t *out)
 {
     static const struct {
         const char *name;
         uint32_t value;
-    } rows[] = {{"HUNDRED", 100}, {"TEN_THOUSAND", 10000}, {"MILLION", 1000000}, {"0", 100},
-                {"1", 10000},     {"2", 1000000}};
-    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (bytes_eq_str(name, rows[i].name)) {
+    } rows[] = {{"HUNDRED", 100}, {"TEN_THOUSAND", 10000}, {"MILLION", 1000000}};
+    for (unsigned i = 0; i < ARRAY_SIZE(rows) && n->kind == YAML_SCALAR; i++) {
+        if (bytes_eq_str(n->text, rows[i].name)) {
             *out = rows[i].value;
             return true;
         }
@@ -52,66 +72,62 @@ static bool take_denominator(struct bytes name, uint32_t *out)
     return false;
 }
 
-/* {numerator: 5, denominator: HUNDRED}; false: it is something else. */
-static bool take_fraction(const struct yaml_node *n, struct fraction *out)
+/* As Envoy: what is no number counts as 0, and in YAML what is none of 32 bits. */
+static bool take_numerator(const struct yaml_node *n, bool yaml, uint32_t *out)
+{
+    double number = 0;
+    bool ok = yaml ? read_integer(n, &number) && number >= INT32_MIN && number <= INT32_MAX
+                   : n->kind == YAML_SCALAR && !n->quoted && read_number(n->text, &number);
+    *out = !ok ? 0 : runtime_whole(number);
+    return !ok || number > -1;
+}
+
+/* {numerator: 5, denominator: HUNDRED}, or {}; false: it is something else. */
+static bool take_fraction(const struct yaml_node *n, bool yaml, struct fraction *out)
 {
     const struct yaml_node *numerator = yaml_get(n, "numerator");
     const struct yaml_node *denominator = yaml_get(n, "denominator");
-    uint64_t value = 0;
     *out = (struct fraction){0, 100};
     for (size_t i = 0; i < n->count; i++) {
         if (n->entries[i].value != numerator && n->entries[i].value != denominator)
             return false;
     }
-    if (denominator && (denominator->kind != YAML_SCALAR ||
-                        !take_denominator(denominator->text, &out->denominator)))
-        return false;
-    if (numerator && (numerator->kind != YAML_SCALAR || !bytes_to_u64(numerator->text, &value) ||
-                      value > UINT32_MAX))
-        return false;
-    out->numerator = (uint32_t)value;
-    return numerator || denominator;
+    return (!denominator || take_denominator(denominator, &out->denominator)) &&
+           (!numerator || take_numerator(numerator, yaml, &out->numerator));
 }
 
-static struct runtime_value *fraction_value(struct fraction f)
+static struct runtime_value *fraction_value(struct bytes text, struct fraction f)
 {
-    char text[64];
-    snprintf(text, sizeof(text), "{\"numerator\":%u,\"denominator\":\"%s\"}", f.numerator,
-             f.denominator == 100     ? "HUNDRED"
-             : f.denominator == 10000 ? "TEN_THOUSAND"
-                                      : "MILLION");
-    struct runtime_value *v = value_new(RUNTIME_FRACTION, bytes_of(text));
+    struct runtime_value *v = value_new(RUNTIME_FRACTION, text);
     v->fraction = f;
     return v;
 }
 
-/* NULL: no fraction. */
-static struct runtime_value *fraction_of_text(struct bytes text)
+/* n: what it is as YAML; NULL: it is none, or not asked. */
+static struct runtime_value *scalar_value(struct bytes text, const struct yaml_node *n)
 {
-    struct arena *a = arena_new(0);
-    struct error err = ERROR_INIT;
-    struct fraction f;
-    bool may_be = bytes_find_char(text, ':') >= 0;
-    struct yaml_node *n = may_be ? yaml_parse(a, "value", text, &err) : NULL;
-    bool ok = n && n->kind == YAML_MAPPING && take_fraction(n, &f);
-    error_fini(&err);
-    arena_free(&a);
-    return ok ? fraction_value(f) : NULL;
+    double number = 0;
+    enum runtime_value_kind kind =
+        (n && read_integer(n, &number)) || read_number(text, &number) ? RUNTIME_NUMBER
+        : bytes_eq_nocase(text, BYTES("true")) || bytes_eq_nocase(text, BYTES("false"))
+            ? RUNTIME_BOOL
+            : RUNTIME_TEXT;
+    struct runtime_value *v = value_new(kind, text);
+    v->number = kind == RUNTIME_NUMBER ? number : 0;
+    return v;
 }
 
 struct runtime_value *runtime_value_of_text(struct bytes text)
 {
-    double number = 0;
-    struct runtime_value *v = fraction_of_text(text);
-    if (v)
-        return v;
-    enum runtime_value_kind kind =
-        is_number(text, &number) ? RUNTIME_NUMBER
-        : bytes_eq_nocase(text, BYTES("true")) || bytes_eq_nocase(text, BYTES("false"))
-            ? RUNTIME_BOOL
-            : RUNTIME_TEXT;
-    v = value_new(kind, text);
-    v->number = number;
+    struct arena *a = arena_new(0);
+    struct error err = ERROR_INIT;
+    struct fraction f;
+    struct yaml_node *n = yaml_parse(a, "value", text, &err);
+    bool mapping = n && n->line && n->kind == YAML_MAPPING;
+    struct runtime_value *v =
+        mapping && take_fraction(n, true, &f) ? fraction_value(text, f) : scalar_value(text, n);
+    error_fini(&err);
+    arena_free(&a);
     return v;
 }
 
@@ -122,12 +138,23 @@ static struct runtime_value *number_value(struct bytes text)
 {
     char printed[32];
     double number = 0;
-    if (!is_number(text, &number))
+    if (!read_number(text, &number))
         return value_new(RUNTIME_TEXT, text);
     snprintf(printed, sizeof(printed), "%g", number);
     struct runtime_value *v = value_new(RUNTIME_NUMBER, bytes_of(printed));
     v->number = number;
     return v;
+}
+
+static struct runtime_value *struct_fraction(const struct yaml_node *n, struct fraction f)
+{
+    char text[64] = "{}";
+    if (n->count)
+        snprintf(text, sizeof(text), "{\"numerator\":%u,\"denominator\":\"%s\"}", f.numerator,
+                 f.denominator == 100     ? "HUNDRED"
+                 : f.denominator == 10000 ? "TEN_THOUSAND"
+                                          : "MILLION");
+    return fraction_value(bytes_of(text), f);
 }
 
 static bool walk_struct(struct arena *a, struct bytes key, const struct yaml_node *n,
@@ -151,14 +178,12 @@ static bool walk_struct(struct arena *a, struct bytes key, const struct yaml_nod
 {
     struct runtime_value *v = NULL;
     struct fraction f;
-    if (n->kind == YAML_MAPPING && take_fraction(n, &f))
-        v = fraction_value(f);
-    else if (n->kind == YAML_MAPPING && n->count)
-        return walk_fields(a, key, n, out, err);
+    if (n->kind == YAML_MAPPING && take_fraction(n, false, &f))
+        v = struct_fraction(n, f);
     else if (n->kind == YAML_MAPPING)
-        v = value_new(RUNTIME_TEXT, BYTES("{}"));
+        return walk_fields(a, key, n, out, err);
     else if (n->kind == YAML_SCALAR && n->quoted)
-        v = runtime_value_of_text(n->text);
+        v = scalar_value(n->text, NULL);
     else if (n->kind == YAML_SCALAR && bytes_eq_str(n->text, "null"))
         return error_set(err, "Invalid runtime entry value for %.*s", BYTES_ARG(key));
     else if (n->kind == YAML_SCALAR &&
@@ -189,7 +214,8 @@ struct folder_walk {
     struct error *err;
 };
 
-/* Lines that begin with # are comments; blanks at the end are none of the value. */
+/* Lines that begin with # are comments; those, empty ones and blanks at the end are none of the
+ * value. */
 static struct bytes file_value(struct arena *a, struct bytes text)
 {
     char *out = arena_alloc(a, text.len + 1);
@@ -197,13 +223,13 @@ static struct bytes file_value(struct arena *a, struct bytes text)
     while (text.len) {
         ptrdiff_t end = bytes_find_char(text, '\n');
         size_t len = end < 0 ? text.len : (size_t)end + 1;
-        if (text.data[0] != '#') {
+        if (text.data[0] != '#' && text.data[0] != '\n') {
             memcpy(out + n, text.data, len);
             n += len;
         }
         text = bytes_skip(text, len);
     }
-    while (n > 0 && strchr(" \t\r\n\v\f", out[n - 1]))
+    while (n > 0 && is_blank(out[n - 1]))
         n--;
     return bytes_from(out, n);
 }

@@ -4,7 +4,13 @@
 
 #include "config/runtime.h"
 
-/* A number, a bool, {numerator, denominator} in YAML, or else text. */
+/* The whole number that counts: what follows the point does not, and the last is 2^32 - 1. */
+static inline uint32_t runtime_whole(double number)
+{
+    return number >= UINT32_MAX ? UINT32_MAX : number > 0 ? (uint32_t)number : 0;
+}
+
+/* YAML: a number, {numerator, denominator}, or else a bool or text. */
 struct runtime_value *runtime_value_of_text(struct bytes text);
 /* False and *err: "Invalid runtime entry value for KEY". */
 MUST_CHECK bool runtime_values_of_struct(struct bytes wire, struct map *out, struct error *err);

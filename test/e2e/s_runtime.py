@@ -108,6 +108,72 @@ def test_a_folder_of_values_that_is_swapped(start, tmp_path):
     wait_for(lambda: proxy.get("/").text == "off", what="the new folder")
 
 
+# What a value says of a fraction whose default is all, and of one whose default is none.
+NONE, ALL, DEFAULT = ("off", "off"), ("on", "on"), ("on", "off")
+NUMBERS = {"0.5": NONE, ".5": NONE, "1e-9": NONE, "100.9": ALL, " 0": NONE, "0 ": NONE,
+           "\n0": NONE, "\t100": ALL, "0x0": NONE, "0x64": ALL, "+0": NONE, "-0": NONE, "0e9": NONE,
+           "4294967296": ALL, "1e19": ALL, "-1": DEFAULT, "-0.5": DEFAULT, "nan": DEFAULT,
+           "inf": DEFAULT, "0b0": DEFAULT, "0,": DEFAULT, "text": DEFAULT, "false": DEFAULT}
+STRUCT = [(0.5, NONE), (100.9, ALL), (1e-9, NONE), (-0.5, DEFAULT), (False, DEFAULT), ({}, NONE),
+          ({"numerator": 0.5}, NONE), ({"numerator": "100"}, NONE), ({"numerator": True}, NONE),
+          ({"numerator": None}, NONE), ({"numerator": 100, "denominator": 1}, DEFAULT),
+          ({"numerator": 0, "denominator": "0"}, DEFAULT),
+          ("numerator: 0", DEFAULT), ("0 # c", DEFAULT), ("0144", ALL), *NUMBERS.items()]
+TEXT = {**NUMBERS, "# off\n\n0\n": NONE, "0 # off": NONE, "\ufeff0": NONE, "---\n0": NONE,
+        "'0'": DEFAULT, "0.5 # c": DEFAULT, "0144": ALL, "[0]": DEFAULT, "0:": DEFAULT, "{}": NONE,
+        "numerator: 0 # c": NONE, "{numerator: 100}": ALL, "numerator: 100.5": NONE,
+        "numerator: '100'": NONE, "numerator: 0x64": ALL,
+        "numerator: 0\n\ndenominator: MILLION": NONE,
+        "numerator: 0\ndenominator: 0": DEFAULT, "numerator: 0\nmore: 1": DEFAULT}
+
+
+def by_keys(count):
+    """/I/D answers "on" as often as the key kI says, or else D of a hundred."""
+    return http_listener(routes=[
+        *({"match": {"prefix": f"/{i}/{default}", "runtime_fraction": {
+            "default_value": {"numerator": default}, "runtime_key": f"k{i}"}},
+           "direct_response": {"status": 200, "body": {"inline_string": "on"}}}
+          for i in range(count) for default in (100, 0)),
+        direct(200, "off")])
+
+
+def readings(proxy, values):
+    with proxy.client() as client:
+        return [(value, (client.get(f"/{i}/100").text, client.get(f"/{i}/0").text))
+                for i, value in enumerate(values)]
+
+
+def test_numbers_of_a_static_layer(start):
+    """A number that is not whole loses its fraction; a string is a number with blanks around it."""
+    values = [value for value, _ in STRUCT]
+    proxy = start(bootstrap([by_keys(len(values))], layered_runtime=layers(
+        {"name": "s", "static_layer": {f"k{i}": value for i, value in enumerate(values)}})))
+    assert readings(proxy, values) == STRUCT
+
+
+def test_numbers_of_files(start, tmp_path):
+    """Lines that are empty or a comment go, and what is left is YAML."""
+    (tmp_path / "v1").mkdir()
+    for i, value in enumerate(TEXT):
+        (tmp_path / "v1" / f"k{i}").write_text(value)
+    (tmp_path / "current").symlink_to("v1")
+    proxy = start(bootstrap([by_keys(len(TEXT))], layered_runtime=layers(
+        {"name": "d", "disk_layer": {"symlink_root": str(tmp_path / "current")}})))
+    assert readings(proxy, TEXT) == list(TEXT.items())
+    fraction = "{numerator: 100}"
+    assert entry(proxy, f"k{list(TEXT).index(fraction)}")["final_value"] == fraction
+
+
+def test_numbers_of_the_admin_layer(start):
+    proxy = start(bootstrap([by_keys(len(TEXT))], layered_runtime=layers(
+        {"name": "mine", "admin_layer": {}})))
+    for i, value in enumerate(TEXT):
+        assert proxy.admin(f"/runtime_modify?k{i}={quote(value, '')}", "POST").text == "OK\n"
+    last = len(TEXT) - 1
+    wait_for(lambda: entry(proxy, f"k{last}"), what="the last value")
+    wait_for(lambda: readings(proxy, TEXT) == list(TEXT.items()), what="all of them")
+
+
 def layer(values):
     return resource("rtds", {"name": "dynamic", "layer": values})
 

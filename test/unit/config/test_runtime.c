@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "config/json_read.h"
 #include "config/runtime_value.h"
 #include "config/static_load.h"
+#include "config/yaml.h"
 #include "config_fixture.h"
 
 static struct fixture f;
@@ -123,6 +125,141 @@ static void put(const char *folder, const char *name, const char *text)
     fclose(out);
 }
 
+struct reading {
+    const char *text;
+    int64_t numerator; /* -1: it has none */
+    uint32_t denominator;
+};
+
+static void expect_reading(struct runtime *r, const struct reading *expected)
+{
+    struct runtime_cell *c = runtime_cell_get(r, BYTES("key"));
+    struct fraction got = runtime_fraction(c, (struct fraction){7, 7});
+    bool none = expected->numerator < 0;
+    ck_assert_msg(got.denominator == (none ? 7 : expected->denominator) &&
+                      got.numerator == (none ? 7 : (uint32_t)expected->numerator),
+                  "'%s': %u of %u", expected->text, got.numerator, got.denominator);
+    runtime_cell_unref(&c);
+}
+
+/* What is a string in a Struct, and what is none. */
+static const struct reading in_struct[] = {
+    {"33.5", 33, 100},
+    {"'33.5'", 33, 100},
+    {"0.5", 0, 100},
+    {"1e-9", 0, 100},
+    {"-0.5", -1, 0},
+    {"-1", -1, 0},
+    {"5e9", UINT32_MAX, 100},
+    {"' 7'", 7, 100},
+    {"\"\\n7\\t\"", 7, 100},
+    {"'0x10'", 16, 100},
+    {"'0x1p3'", 8, 100},
+    {"'010'", 10, 100},
+    {"'+5'", 5, 100},
+    {"'+ 5'", -1, 0},
+    {"'0x'", -1, 0},
+    {"'inf'", -1, 0},
+    {"'nan'", -1, 0},
+    {"'1e400'", -1, 0},
+    {"'7 # c'", -1, 0},
+    {"\"7\\0\"", -1, 0},
+    {"'numerator: 5'", -1, 0},
+    {"{}", 0, 100},
+    {"{numerator: 33.5}", 0, 100}, /* YAML has it as a string */
+    {"{numerator: -1}", -1, 0},
+    {"{numerator: '5'}", 0, 100},
+    {"{numerator: true}", 0, 100},
+    {"{numerator: null, denominator: MILLION}", 0, 1000000},
+    {"{numerator: [5]}", 0, 100},
+    {"{numerator: 5, denominator: 1}", -1, 0},
+    {"{numerator: 5, denominator: BAD}", -1, 0},
+    {"{numerator: 5, more: 1}", -1, 0},
+};
+
+START_TEST(numbers_of_a_struct)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(in_struct); i++) {
+        ck_assert_str_eq(load(arena_printf(f.arena, LAYERS("{name: s, static_layer: {key: %s}}"),
+                                           in_struct[i].text)),
+                         "");
+        expect_reading(&config->runtime, &in_struct[i]);
+    }
+}
+END_TEST
+
+/* JSON has numbers, and so has what comes over the wire. */
+static const struct reading in_json[] = {
+    {"{\"key\": 33.5}", 33, 100},
+    {"{\"key\": 5e9}", UINT32_MAX, 100},
+    {"{\"key\": -0.5}", -1, 0},
+    {"{\"key\": {\"numerator\": 33.5}}", 33, 100},
+    {"{\"key\": {\"numerator\": 5e9}}", UINT32_MAX, 100},
+    {"{\"key\": {\"numerator\": -0.5}}", 0, 100},
+};
+
+START_TEST(numbers_of_json)
+{
+    ck_assert_str_eq(load(LAYERS("{name: s, static_layer: {}}")), "");
+    for (unsigned i = 0; i < ARRAY_SIZE(in_json); i++) {
+        struct error err = ERROR_INIT;
+        struct bytes wire;
+        struct yaml_node *n = json_parse(f.arena, "test", bytes_of(in_json[i].text), &err);
+        ck_assert(n && json_read(f.descriptors, n, BYTES("google.protobuf.Struct"), NULL, f.arena,
+                                 &wire, &err));
+        ck_assert(runtime_set_layer(&config->runtime, 0, wire, &err));
+        expect_reading(&config->runtime, &in_json[i]);
+    }
+}
+END_TEST
+
+/* Files and /runtime_modify. */
+static const struct reading in_text[] = {
+    {"33.5", 33, 100},
+    {"0.5", 0, 100},
+    {" 7 ", 7, 100},
+    {"\t7", 7, 100},
+    {"\n7", 7, 100},
+    {"0x10", 16, 100},
+    {"010", 8, 100},
+    {"08", 8, 100},
+    {"7 # c", 7, 100},
+    {"0.5 # c", -1, 0},
+    {"# off\n\n0\n", 0, 100},
+    {"\xef\xbb\xbf"
+     "0",
+     0, 100},
+    {"---\n7", 7, 100},
+    {"&a 7", 7, 100},
+    {"'7'", -1, 0},
+    {"7:", -1, 0},
+    {"[7]", -1, 0},
+    {"7f", -1, 0},
+    {"*a", -1, 0},
+    {"# c", -1, 0},
+    {"{}", 0, 100},
+    {"numerator: 5", 5, 100},
+    {" {\"numerator\": 5, \"denominator\": \"MILLION\"}", 5, 1000000},
+    {"numerator: 010 # c", 8, 100},
+    {"numerator: 33.5", 0, 100},
+    {"numerator: '5'", 0, 100},
+    {"numerator: 3000000000", 0, 100},
+    {"numerator: -5", -1, 0},
+    {"numerator:", 0, 100},
+    {"numerator: 5\ndenominator: 1", -1, 0},
+};
+
+START_TEST(numbers_of_text)
+{
+    ck_assert_str_eq(load(LAYERS("{name: a, admin_layer: {}}")), "");
+    for (unsigned i = 0; i < ARRAY_SIZE(in_text); i++) {
+        ck_assert(runtime_modify(&config->runtime, BYTES("key"), bytes_of(in_text[i].text)));
+        expect_reading(&config->runtime, &in_text[i]);
+        ck_assert_str_eq(value("key"), in_text[i].text);
+    }
+}
+END_TEST
+
 START_TEST(a_folder_of_values)
 {
     struct error err = ERROR_INIT;
@@ -130,7 +267,7 @@ START_TEST(a_folder_of_values)
     ck_assert_ptr_nonnull(mkdtemp(root));
     snprintf(sub, sizeof(sub), "%s/foo", root);
     ck_assert_int_eq(mkdir(sub, 0700), 0);
-    put(root, "plain", "# why\nvalue  \n\n");
+    put(root, "plain", "# why\n\nvalue  \n\n");
     put(root, ".hidden", "no");
     put(sub, "bar", "9\n");
     snprintf(yaml, sizeof(yaml), LAYERS("{name: d, disk_layer: {symlink_root: %s}}"), root);
@@ -209,6 +346,9 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, values_of_every_kind);
     tcase_add_test(t, a_cell_follows_its_key);
+    tcase_add_test(t, numbers_of_a_struct);
+    tcase_add_test(t, numbers_of_json);
+    tcase_add_test(t, numbers_of_text);
     tcase_add_test(t, a_folder_of_values);
     tcase_add_test(t, a_layer_of_a_source);
     tcase_add_test(t, a_layer_has_a_name_beside_that_of_its_resource);

@@ -247,7 +247,7 @@ static uint64_t limit_of(const char *listener)
 START_TEST(reads_runtime_layers)
 {
     ck_assert_str_eq(
-        load(LAYERS(LAYER("base", "{" LIMIT("a.b") ": 5, " LIMIT("c") ": 6}") ", " LAYER(
+        load(LAYERS(LAYER("base", "{" LIMIT("a.b") ": 5, " LIMIT("c") ": 6.9}") ", " LAYER(
             "above", "{envoy: {resource_limits: {listener: {a.b: {connection_limit: 0}}}}}"))),
         "");
     ck_assert_uint_eq(limit_of("a.b"), 0); /* the later layer, nested */
@@ -255,7 +255,7 @@ START_TEST(reads_runtime_layers)
     ck_assert_uint_eq(limit_of("d"), UINT64_MAX);
     ck_assert_str_eq(
         load(LAYERS(LAYER("x", "{" LIMIT("a") ": -1}"))),
-        "layered_runtime.layers[0].static_layer." LIMIT("a") ": expected a whole number from 0 on");
+        "layered_runtime.layers[0].static_layer." LIMIT("a") ": expected a number from 0 on");
     ck_assert_str_eq(load(LAYERS(LAYER("x", "{}") ", " LAYER("x", "{}"))),
                      "layered_runtime.layers[1].name: Duplicate layer name: x");
     ck_assert_str_eq(load(LAYERS(LAYER("x", "{some.other.key: 1}"))), "");
