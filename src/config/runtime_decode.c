@@ -132,9 +132,12 @@ bool runtime_decode(struct decode_context *ctx, struct arena *a, struct bytes wi
 {
     struct reading r = {ctx, a, out, 0};
     unsigned n = (unsigned)wire_count(wire, LAYERS);
-    out->layers = ARENA_ARRAY(a, struct runtime_layer, n ? n : 1);
-    memset(out->layers, 0, (n ? n : 1) * sizeof(out->layers[0]));
-    out->n_layers = n;
+    bool none = wire.data && n == 0; /* then an operator may have his */
+    out->layers = ARENA_ARRAY(a, struct runtime_layer, n + 1);
+    memset(out->layers, 0, (n + 1) * sizeof(out->layers[0]));
+    out->n_layers = n + none;
+    if (none)
+        out->layers[0].kind = RUNTIME_ADMIN;
     upb_Arena *scratch = upb_Arena_New();
     bool ok = take_layers(&r, wire, scratch, err);
     upb_Arena_Free(scratch);

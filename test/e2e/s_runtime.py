@@ -59,6 +59,22 @@ def test_modify(start):
     assert proxy.stat("runtime.admin_overrides_active") == 0
 
 
+@pytest.mark.parametrize("runtime", [{}, {"layers": []}], ids=["empty", "no-layers"])
+def test_a_runtime_without_layers_has_one_of_the_operator(start, runtime):
+    proxy = start(bootstrap([listener()], layered_runtime=runtime))
+    assert proxy.json("/runtime") == {"entries": {}, "layers": [""]}
+    assert proxy.admin("/runtime_modify?often=100", "POST").status == 200
+    wait_for(lambda: proxy.get("/").text == "on", what="the new value")
+    assert entry(proxy, "often") == {"final_value": "100", "layer_values": ["100"]}
+    assert proxy.stat("runtime.num_layers") == 1
+
+
+def test_without_a_runtime_there_is_nothing_to_modify(start):
+    proxy = start(bootstrap([listener()]))
+    answer = proxy.admin("/runtime_modify?often=100", "POST")
+    assert (answer.status, answer.text) == (503, "No admin layer specified")
+
+
 def test_modify_with_odd_keys(start):
     """The page stays JSON, whatever a key or a value is; of several values the first one counts."""
     proxy = start(bootstrap([listener()], layered_runtime=layers(

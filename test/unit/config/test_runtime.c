@@ -283,6 +283,20 @@ START_TEST(a_folder_of_values)
 }
 END_TEST
 
+START_TEST(an_admin_layer_where_there_is_none)
+{
+    static const char *const some[] = {"{layered_runtime: {}}", LAYERS()};
+    for (unsigned i = 0; i < ARRAY_SIZE(some); i++) {
+        ck_assert_str_eq(load(some[i]), "");
+        ck_assert_uint_eq(config->runtime.n_layers, 1);
+        ck_assert_uint_eq(config->runtime.layers[0].name.len, 0);
+        ck_assert(runtime_modify(&config->runtime, BYTES("key"), BYTES("1")));
+    }
+    ck_assert_str_eq(load("{}"), "");
+    ck_assert(!runtime_modify(&config->runtime, BYTES("key"), BYTES("1")));
+}
+END_TEST
+
 #define RTDS                                                                                       \
     LAYERS("{name: l, rtds_layer: {name: dyn, rtds_config: {path_config_source: {path: /etc}}}}")
 
@@ -350,6 +364,7 @@ int main(void)
     tcase_add_test(t, numbers_of_json);
     tcase_add_test(t, numbers_of_text);
     tcase_add_test(t, a_folder_of_values);
+    tcase_add_test(t, an_admin_layer_where_there_is_none);
     tcase_add_test(t, a_layer_of_a_source);
     tcase_add_test(t, a_layer_has_a_name_beside_that_of_its_resource);
     suite_add_tcase(s, t);
