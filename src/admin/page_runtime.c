@@ -23,8 +23,10 @@ static void print_entry(struct json_out *j, const struct runtime *r, struct byte
     json_begin_named(j, key, '{');
     json_string(j, "final_value", text_of(runtime_get(r, key)));
     json_begin(j, "layer_values", '[');
-    for (unsigned i = 0; i < r->n_layers; i++)
-        json_string(j, NULL, text_of(map_get(&r->layers[i].values, key)));
+    for (unsigned i = 0; i < r->n_layers; i++) {
+        if (!r->layers[i].absent)
+            json_string(j, NULL, text_of(map_get(&r->layers[i].values, key)));
+    }
     json_end(j, ']');
     json_end(j, '}');
 }
@@ -44,8 +46,10 @@ static void build(struct builder *b, void *arg)
         print_entry(&j, r, keys[i]);
     json_end(&j, '}');
     json_begin(&j, "layers", '[');
-    for (unsigned i = 0; i < r->n_layers; i++)
-        json_string(&j, NULL, r->layers[i].name);
+    for (unsigned i = 0; i < r->n_layers; i++) {
+        if (!r->layers[i].absent)
+            json_string(&j, NULL, r->layers[i].name);
+    }
     json_end(&j, ']');
     json_end(&j, '}');
     strbuf_add_char(&p->text.text, '\n');

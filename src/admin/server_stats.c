@@ -46,7 +46,6 @@ void server_stats_init(struct server_stats *s, struct stat_store *store, unsigne
         s->others[i] =
             stat_scope_get(store, bytes_of(others[i].prefix),
                            i == SCOPE_RUNTIME ? &runtime_stat_schema : &others[i].schema);
-    stat_add(s->others[SCOPE_RUNTIME], STAT_SLOT_MAIN, STAT_RUNTIME_LOAD_SUCCESS, 1); /* it is */
     s->start_wall_ns = start_wall_ns;
     set(s, STAT_SERVER_CONCURRENCY, concurrency);
     snprintf(revision, sizeof(revision), "%s", version);

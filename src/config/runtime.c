@@ -122,31 +122,49 @@ void runtime_fini(struct runtime *r)
     *r = (struct runtime){0};
 }
 
+static void count_load(struct runtime *r, bool ok)
+{
+    unsigned folders = 0;
+    if (!r->stats) {
+        r->failed |= !ok;
+        return;
+    }
+    for (unsigned i = 0; i < r->n_layers; i++)
+        folders += r->layers[i].kind == RUNTIME_DISK && !r->layers[i].absent;
+    stat_inc(r->stats, STAT_SLOT_CONFIG, ok ? STAT_RUNTIME_LOAD_SUCCESS : STAT_RUNTIME_LOAD_ERROR);
+    stat_inc(r->stats, STAT_SLOT_CONFIG,
+             folders > 1 ? STAT_RUNTIME_OVERRIDE_DIR_EXISTS : STAT_RUNTIME_OVERRIDE_DIR_NOT_EXISTS);
+}
+
 static void tell_stats(struct runtime *r)
 {
-    size_t n, admin = 0;
+    size_t n, admin = 0, layers = 0;
     if (!r->stats)
         return;
     mem_free(runtime_keys(r, &n));
     for (unsigned i = 0; i < r->n_layers; i++) {
+        layers += !r->layers[i].absent;
         if (r->layers[i].kind == RUNTIME_ADMIN)
             admin += map_count(&r->layers[i].values);
     }
-    stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_RUNTIME_LOAD_SUCCESS);
     stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RUNTIME_NUM_KEYS, (int64_t)n);
-    stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RUNTIME_NUM_LAYERS, r->n_layers);
+    stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RUNTIME_NUM_LAYERS, (int64_t)layers);
     stat_set(r->stats, STAT_SLOT_CONFIG, STAT_RUNTIME_ADMIN_OVERRIDES_ACTIVE, admin > 0);
 }
 
+/* Envoy begins with two loads. */
 void runtime_set_stats(struct runtime *r, struct stat_store *store)
 {
     r->stats = stat_scope_get(store, BYTES("runtime"), &runtime_stat_schema);
+    count_load(r, !r->failed);
+    count_load(r, !r->failed);
     tell_stats(r);
 }
 
 static void changed(struct runtime *r)
 {
     fill_cells(r);
+    count_load(r, true);
     tell_stats(r);
 }
 
@@ -155,8 +173,7 @@ static bool replace(struct runtime *r, unsigned layer, struct map *values, bool 
 {
     if (!ok) {
         free_values(values);
-        if (r->stats)
-            stat_inc(r->stats, STAT_SLOT_CONFIG, STAT_RUNTIME_LOAD_ERROR);
+        count_load(r, false);
         return false;
     }
     free_values(&r->layers[layer].values);
@@ -191,16 +208,19 @@ bool runtime_set_layer(struct runtime *r, unsigned layer, struct bytes wire, str
 bool runtime_read_disk(struct runtime *r, unsigned layer, struct bytes service_cluster,
                        struct error *err)
 {
-    const struct runtime_layer *l = &r->layers[layer];
+    struct runtime_layer *l = &r->layers[layer];
     struct arena *a = arena_new(0);
+    bool there;
     struct map values = MAP_INIT;
     const char *path = arena_printf(a, "%.*s", BYTES_ARG(l->symlink_root));
     if (l->subdirectory.len)
         path = arena_printf(a, "%s/%.*s", path, BYTES_ARG(l->subdirectory));
     if (l->append_service_cluster)
         path = arena_printf(a, "%s/%.*s", path, BYTES_ARG(service_cluster));
-    bool ok = runtime_values_of_folder(path, &values, err);
+    bool ok = runtime_values_of_folder(path, &values, &there, err);
     arena_free(&a);
+    if (ok)
+        l->absent = !there;
     return replace(r, layer, &values, ok);
 }
 

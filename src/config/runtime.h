@@ -62,6 +62,7 @@ struct runtime_layer {
     struct map values;                       /* -> struct runtime_value *, on the heap */
     struct bytes symlink_root, subdirectory; /* RUNTIME_DISK */
     bool append_service_cluster;
+    bool absent;                 /* RUNTIME_DISK: there is no such folder */
     struct config_source source; /* RUNTIME_RTDS */
     struct bytes resource;       /* what it is called there */
 };
@@ -71,6 +72,7 @@ struct runtime {
     unsigned n_layers;
     struct map cells; /* key -> struct runtime_cell * */
     struct stat_scope *stats;
+    bool failed; /* a layer could not be read before there were statistics */
 };
 
 /* A key that something acts on: what it says now. Shared by all that name it. */
@@ -87,14 +89,14 @@ struct runtime_cell {
 MUST_CHECK bool runtime_decode(struct decode_context *ctx, struct arena *a, struct bytes wire,
                                struct runtime *out, struct error *err);
 void runtime_fini(struct runtime *r);
-/* Counts from now on; the store outlives r. */
+/* Once its layers have been read: counts from now on. The store outlives r. */
 void runtime_set_stats(struct runtime *r, struct stat_store *stats);
 
 /* Replaces a layer by the bytes of a google.protobuf.Struct; all or nothing. */
 MUST_CHECK bool runtime_set_layer(struct runtime *r, unsigned layer, struct bytes wire,
                                   struct error *err);
 /* The same of a folder of files, a value each; service_cluster: of the node. A folder that is not
- * there is an empty layer. */
+ * there is an empty layer, and absent. */
 MUST_CHECK bool runtime_read_disk(struct runtime *r, unsigned layer, struct bytes service_cluster,
                                   struct error *err);
 /* Of the admin layer; an empty value takes the key out. False: there is no such layer. */

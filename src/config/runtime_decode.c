@@ -68,6 +68,7 @@ static void take_disk(const struct reading *r, const layer_msg *m, struct runtim
 {
     const envoy_config_bootstrap_v3_RuntimeLayer_DiskLayer *d = LAYER(disk_layer)(m);
     l->kind = RUNTIME_DISK;
+    l->absent = true; /* until it has been read */
     l->symlink_root = arena_dup(r->arena, upb_bytes(LAYER(DiskLayer_symlink_root)(d)));
     l->subdirectory = arena_dup(r->arena, upb_bytes(LAYER(DiskLayer_subdirectory)(d)));
     l->append_service_cluster = LAYER(DiskLayer_append_service_cluster)(d);

@@ -273,9 +273,11 @@ static bool walk_folder(struct folder_walk *w, const char *path, const char *pre
     return ok;
 }
 
-bool runtime_values_of_folder(const char *path, struct map *out, struct error *err)
+bool runtime_values_of_folder(const char *path, struct map *out, bool *there, struct error *err)
 {
+    struct stat st;
     struct folder_walk w = {arena_new(0), out, err};
+    *there = stat(path, &st) == 0;
     bool ok = walk_folder(&w, path, "", 0);
     arena_free(&w.arena);
     return ok;

@@ -14,5 +14,7 @@ static inline uint32_t runtime_whole(double number)
 struct runtime_value *runtime_value_of_text(struct bytes text);
 /* False and *err: "Invalid runtime entry value for KEY". */
 MUST_CHECK bool runtime_values_of_struct(struct bytes wire, struct map *out, struct error *err);
-/* One file a value, folders are parts of the key; what begins with a dot is passed over. */
-MUST_CHECK bool runtime_values_of_folder(const char *path, struct map *out, struct error *err);
+/* One file a value, folders are parts of the key; what begins with a dot is passed over. *there:
+ * whether there is such a folder. */
+MUST_CHECK bool runtime_values_of_folder(const char *path, struct map *out, bool *there,
+                                         struct error *err);

@@ -499,9 +499,9 @@ bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
     c->bootstrap = bootstrap_config_decode(builder_decode_context(c->builder), bootstrap, err);
     if (!c->bootstrap || !name_node(c, node, err))
         return false;
-    runtime_set_stats(&c->bootstrap->runtime, c->o.stats);
     if (!load_disk_layers(c, err) || !open_state(c, err))
         return false;
+    runtime_set_stats(&c->bootstrap->runtime, c->o.stats);
     c->xds_table = (struct xds_table){
         .ctx = c,
         .clock = &clock_real,

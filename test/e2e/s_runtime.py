@@ -124,6 +124,39 @@ def test_a_folder_of_values_that_is_swapped(start, tmp_path):
     wait_for(lambda: proxy.get("/").text == "off", what="the new folder")
 
 
+def counted(proxy):
+    return [proxy.stat(f"runtime.{name}") for name in (
+        "num_layers", "load_success", "override_dir_not_exists", "override_dir_exists")]
+
+
+def test_folders_that_are_not_there(start, tmp_path):
+    """They are no layers until they come; how many there are is counted with each reading."""
+    def publish(name, *folders):
+        for folder in folders:
+            (tmp_path / name / folder).mkdir(parents=True)
+            (tmp_path / name / folder / folder).write_text("1")
+        (tmp_path / "new").symlink_to(name)
+        (tmp_path / "new").rename(tmp_path / "current")
+
+    publish("v1", "one")
+    proxy = start(bootstrap([listener()], layered_runtime=layers(*(
+        {"name": name, "disk_layer": {"symlink_root": str(tmp_path / "current"),
+                                      "subdirectory": name}} for name in ("one", "two")))))
+    assert proxy.json("/runtime") == {
+        "entries": {"one": {"final_value": "1", "layer_values": ["1"]}}, "layers": ["one"]}
+    assert counted(proxy) == [1, 2, 2, 0]
+    publish("v2", "one", "two")
+    proxy.wait_stat("runtime.load_success", 4)
+    assert proxy.json("/runtime")["layers"] == ["one", "two"]
+    assert counted(proxy)[0] == 2
+    seen = counted(proxy)[3]
+    assert seen in (1, 2)                    # the second may have come with the first reading
+    publish("v3", "two")
+    proxy.wait_stat("runtime.load_success", 6)
+    assert proxy.json("/runtime")["layers"] == ["two"]
+    assert sum(counted(proxy)[2:]) == 6
+
+
 # What a value says of a fraction whose default is all, and of one whose default is none.
 NONE, ALL, DEFAULT = ("off", "off"), ("on", "on"), ("on", "off")
 NUMBERS = {"0.5": NONE, ".5": NONE, "1e-9": NONE, "100.9": ALL, " 0": NONE, "0 ": NONE,

@@ -260,6 +260,13 @@ START_TEST(numbers_of_text)
 }
 END_TEST
 
+static void expect_layers(int64_t layers, int64_t not_exists, int64_t exists)
+{
+    ck_assert_int_eq(fixture_stat(&f, "runtime.num_layers"), layers);
+    ck_assert_int_eq(fixture_stat(&f, "runtime.override_dir_not_exists"), not_exists);
+    ck_assert_int_eq(fixture_stat(&f, "runtime.override_dir_exists"), exists);
+}
+
 START_TEST(a_folder_of_values)
 {
     struct error err = ERROR_INIT;
@@ -276,10 +283,42 @@ START_TEST(a_folder_of_values)
     ck_assert_str_eq(value("plain"), "value");
     ck_assert_str_eq(value("foo.bar"), "9");
     ck_assert_str_eq(value(".hidden"), "none");
+    runtime_set_stats(&config->runtime, f.stats);
+    expect_layers(1, 2, 0);
     snprintf(yaml, sizeof(yaml), "rm -r %s", root);
     ck_assert_int_eq(system(yaml), 0);
     ck_assert(runtime_read_disk(&config->runtime, 0, BYTES("c"), &err));
     ck_assert_str_eq(value("plain"), "none");
+    expect_layers(0, 3, 0);
+}
+END_TEST
+
+START_TEST(two_folders_of_values)
+{
+    struct error err = ERROR_INIT;
+    char root[] = "/tmp/xylem-runtime-XXXXXX", path[64];
+    ck_assert_ptr_nonnull(mkdtemp(root));
+    put(root, "file", "1");
+    ck_assert_str_eq(load(arena_printf(f.arena,
+                                       LAYERS("{name: a, disk_layer: {symlink_root: %s}}, {name: "
+                                              "b, disk_layer: {symlink_root: %s}}, {name: c, "
+                                              "disk_layer: {symlink_root: %s/file}}"),
+                                       root, root, root)),
+                     "");
+    struct runtime *r = &config->runtime;
+    ck_assert(!runtime_read_disk(r, 2, BYTES(""), &err));
+    error_fini(&err);
+    ck_assert(runtime_read_disk(r, 0, BYTES(""), &err));
+    runtime_set_stats(r, f.stats);
+    ck_assert_int_eq(fixture_stat(&f, "runtime.load_error"), 2);
+    ck_assert_int_eq(fixture_stat(&f, "runtime.load_success"), 0);
+    expect_layers(1, 2, 0);
+    ck_assert(runtime_read_disk(r, 1, BYTES(""), &err));
+    expect_layers(2, 2, 1);
+    ck_assert_int_eq(fixture_stat(&f, "runtime.load_success"), 1);
+    snprintf(path, sizeof(path), "%s/file", root);
+    unlink(path);
+    rmdir(root);
 }
 END_TEST
 
@@ -364,6 +403,7 @@ int main(void)
     tcase_add_test(t, numbers_of_json);
     tcase_add_test(t, numbers_of_text);
     tcase_add_test(t, a_folder_of_values);
+    tcase_add_test(t, two_folders_of_values);
     tcase_add_test(t, an_admin_layer_where_there_is_none);
     tcase_add_test(t, a_layer_of_a_source);
     tcase_add_test(t, a_layer_has_a_name_beside_that_of_its_resource);
