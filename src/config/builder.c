@@ -579,6 +579,16 @@ void config_update_unread(struct builder *b, const struct config_source *source,
     config_update_failed(b, source, type);
 }
 
+void config_update_lacks(struct builder *b, const struct config_source *source,
+                         enum resource_type type, struct bytes name)
+{
+    struct resource *r = store_find(&b->store, source, type, name);
+    if (!r || type != RESOURCE_SECRET)
+        return;
+    builder_subscription_count(r, SUBSCRIPTION_ATTEMPT);
+    builder_subscription_count(r, SUBSCRIPTION_REJECTED);
+}
+
 static const char *const duplicates[] = {
     [RESOURCE_CLUSTER] = "cluster manager: duplicate cluster '%.*s'",
     [RESOURCE_LISTENER] = "error adding listener: there are two listeners named '%.*s'",

@@ -152,6 +152,9 @@ void config_update_failed(struct builder *b, const struct config_source *source,
  * where the resources have their statistics. */
 void config_update_unread(struct builder *b, const struct config_source *source,
                           enum resource_type type);
+/* There was one, without a resource that is asked for by itself. */
+void config_update_lacks(struct builder *b, const struct config_source *source,
+                         enum resource_type type, struct bytes name);
 /* A delta stream of a source begins: what is held is told to the server, which sends again what it
  * refused to hold so far. Until then nothing is known of the last refusals. */
 void config_source_begins(struct builder *b, const struct config_source *source,

@@ -47,9 +47,11 @@ static void tell_absent(struct file_source *f, const struct discovery_response *
         bool there = subscription_is_wildcard(&f->topic.sub);
         for (size_t k = 0; k < r->n_resources && !there; k++)
             there = bytes_eq(r->resources[k].name, name);
-        if (!there)
-            LOG(LOG_CONFIG, LOG_WARNING, "Filesystem config update: in %.*s: no resource '%.*s'",
-                BYTES_ARG(f->source.path), BYTES_ARG(name));
+        if (there)
+            continue;
+        config_update_lacks(f->home.builder, &f->source, f->topic.type, name);
+        LOG(LOG_CONFIG, LOG_WARNING, "Filesystem config update: in %.*s: no resource '%.*s'",
+            BYTES_ARG(f->source.path), BYTES_ARG(name));
     }
 }
 

@@ -444,7 +444,7 @@ def test_secrets_from_files(start, tmp_path, ca, leaves):
 
 
 def test_a_bad_file_of_secrets(start, kind, tmp_path, ca, leaves):
-    """What cannot be read is counted with the secret; one without the secret is told in the log."""
+    """What cannot be read is counted with the secret; one without the secret is told, too."""
     path = secret_file(tmp_path, leaves["one"].secret("web"))
     made = tls_listener(source=file_source(path))
     made.pop("@type")
@@ -455,8 +455,15 @@ def test_a_bad_file_of_secrets(start, kind, tmp_path, ca, leaves):
         (tmp_path / "new").rename(path)
         proxy.wait_stat("sds.web.update_failure", count)
         assert proxy.stat("sds.web.update_attempt") == attempts + count
+    attempts += 2
+    for count, text in enumerate(["{}", '{"resources": []}'], 1):
+        (tmp_path / "new").write_text(text)
+        (tmp_path / "new").rename(path)
+        proxy.wait_stat("sds.web.update_rejected", count)
     secret_file(tmp_path, leaves["two"].secret("other")).rename(path)
     wait_for(lambda: ("no resource 'web'" if kind == "xylem" else "expecting web") in proxy.log())
+    proxy.wait_stat("sds.web.update_rejected", 3)
+    assert proxy.stat("sds.web.update_attempt") == attempts + 3
     assert served(proxy, ca) == leaves["one"].serial
     secret_file(tmp_path, leaves["two"].secret("web"))
     wait_served(proxy, ca, leaves["two"])

@@ -184,6 +184,34 @@ START_TEST(what_a_file_does_not_have_is_not_waited_for)
 }
 END_TEST
 
+/* A file with other secrets is no good news of this one. */
+START_TEST(a_secret_that_a_file_does_not_have_is_counted)
+{
+    char yaml[400];
+    static const char *const without[] = {
+        "{}", "{resources: []}",
+        "{resources: [{'@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
+        "Secret, name: other, generic_secret: {secret: {inline_string: x}}}]}"};
+    snprintf(yaml, sizeof(yaml),
+             "{name: web, transport_socket: {name: tls, typed_config: {'@type': "
+             "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, "
+             "common_tls_context: {validation_context_sds_secret_config: {name: root, sds_config: "
+             "{path_config_source: {path: %s}}}}}}}",
+             path);
+    ck_assert_str_eq(fixture_update(&f, RESOURCE_CLUSTER, "web", yaml), "");
+    const struct store *store = builder_store(f.builder);
+    struct resource *secret = LIST_ENTRY(
+        list_first(&((struct store *)store)->lists[RESOURCE_SECRET]), struct resource, link);
+    source = secret->source->source;
+    start(RESOURCE_SECRET, "root");
+    for (unsigned i = 0; i < ARRAY_SIZE(without); i++) {
+        change(without[i]);
+        ck_assert_int_eq(fixture_stat(&f, "sds.root.update_rejected"), i + 1);
+        ck_assert_int_eq(fixture_stat(&f, "sds.root.update_attempt"), i + 1);
+    }
+}
+END_TEST
+
 static const char *eds(const char *service)
 {
     return arena_printf(f.arena,
@@ -227,6 +255,7 @@ int main(void)
     tcase_add_test(t, o02_a_folder_is_watched_in_its_place);
     tcase_add_test(t, o03_a_bad_file_changes_nothing);
     tcase_add_test(t, what_a_file_does_not_have_is_not_waited_for);
+    tcase_add_test(t, a_secret_that_a_file_does_not_have_is_counted);
     tcase_add_test(t, a_refusal_outlives_the_names_that_it_ends);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
