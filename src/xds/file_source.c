@@ -83,8 +83,6 @@ static void read_now(void *arg)
     if (f->topic.type == RESOURCE_SECRET)
         arena_wipe_on_free(a);
     f->refresh = NULL;
-    if (f->topic.type == RESOURCE_SECRET)
-        arena_wipe_on_free(a);
     f->asked = false;
     f->busy = true;
     topic_count(&f->topic, STAT_SUB_UPDATE_ATTEMPT);
