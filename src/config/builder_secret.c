@@ -285,12 +285,15 @@ static bool try_alone(struct builder *b, enum tls_secret_kind kind, struct tls_s
     return c != NULL;
 }
 
-/* The active version's. *hash: of its files; equal to what stands there: nothing is made. */
+/* The active version's. *hash: of its files; equal to what stands there: nothing is made. One of
+ * the bootstrap is read by who names it, if anybody does. */
 static bool read_secret(struct builder *b, struct resource *r, struct tls_reader *reader,
                         uint64_t *hash, struct remake *m, struct error *err)
 {
     struct tls_settings settings;
     enum tls_secret_kind kind;
+    if (r->is_static)
+        return tls_secret_check(reader, r->active->wire, r->name, err);
     bool ok = tls_secret_read(reader, r->active->wire, r->name, &kind, &settings, err);
     if (hash && *hash == reader->files_hash)
         return false;

@@ -550,8 +550,30 @@ static bool read_kind(struct tls_reader *r, const secret_msg *m, struct bytes wi
     case SECRET(type_NOT_SET):
         break;
     }
-    return error_set(err, "type: expected one of tls_certificate, session_ticket_keys, "
-                          "validation_context, generic_secret");
+    return false; /* check_secret() has said so */
+}
+
+static const secret_msg *check_secret(struct tls_reader *r, struct bytes wire, struct bytes name,
+                                      struct error *err)
+{
+    const secret_msg *m = NULL;
+    if (decode_check(r->ctx, "envoy.extensions.transport_sockets.tls.v3.Secret", wire, err))
+        m = parse_secret(r, wire, err);
+    if (!m)
+        return NULL;
+    struct bytes own = upb_bytes(SECRET(name)(m));
+    if (!bytes_eq(own, name))
+        error_set(err, "Unexpected SDS secret (expecting %.*s): %.*s", BYTES_ARG(name),
+                  BYTES_ARG(own));
+    else if (SECRET(type_case)(m) == SECRET(type_NOT_SET))
+        error_set(err, "type: expected one of tls_certificate, session_ticket_keys, "
+                       "validation_context, generic_secret");
+    return error_is_set(err) ? NULL : m;
+}
+
+bool tls_secret_check(struct tls_reader *r, struct bytes wire, struct bytes name, struct error *err)
+{
+    return check_secret(r, wire, name, err) != NULL;
 }
 
 bool tls_secret_read(struct tls_reader *r, struct bytes wire, struct bytes name,
@@ -559,14 +581,6 @@ bool tls_secret_read(struct tls_reader *r, struct bytes wire, struct bytes name,
 {
     *kind = TLS_SECRET_NONE;
     *out = (struct tls_settings){.max_session_keys = 1};
-    if (!decode_check(r->ctx, "envoy.extensions.transport_sockets.tls.v3.Secret", wire, err))
-        return false;
-    const secret_msg *m = parse_secret(r, wire, err);
-    if (!m)
-        return false;
-    struct bytes own = upb_bytes(SECRET(name)(m));
-    if (!bytes_eq(own, name))
-        return error_set(err, "Unexpected SDS secret (expecting %.*s): %.*s", BYTES_ARG(name),
-                         BYTES_ARG(own));
-    return read_kind(r, m, wire, kind, out, err);
+    const secret_msg *m = check_secret(r, wire, name, err);
+    return m && read_kind(r, m, wire, kind, out, err);
 }

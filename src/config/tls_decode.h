@@ -64,7 +64,10 @@ enum tls_secret_kind {
     TLS_SECRET_VALIDATION,
     TLS_SECRET_GENERIC,
 };
-/* A Secret, checked: rules of the API, names, files that must be readable. *out: settings of which
+/* The rules of the API and the name; no file is read. */
+MUST_CHECK bool tls_secret_check(struct tls_reader *r, struct bytes wire, struct bytes name,
+                                 struct error *err);
+/* The same, and all that it says: names, files that must be readable. *out: settings of which
  * a context can be made to see whether its parts are good (nothing of a generic one). */
 MUST_CHECK bool tls_secret_read(struct tls_reader *r, struct bytes wire, struct bytes name,
                                 enum tls_secret_kind *kind, struct tls_settings *out,

@@ -419,6 +419,24 @@ def test_secrets_of_the_bootstrap(start, ca, leaves):
     assert "PRIVATE KEY" not in proxy.admin("/config_dump").text
 
 
+def with_secrets(*secrets, **common):
+    made = tls_listener(socket=downstream(
+        tls_certificate_sds_secret_configs=[{"name": "web"}], **common))
+    made.pop("@type")
+    boot = bootstrap([made])
+    boot["static_resources"]["secrets"] = [
+        {key: value for key, value in secret.items() if key != "@type"} for secret in secrets]
+    return boot
+
+
+def test_a_secret_of_the_bootstrap_that_nobody_names(start, ca, leaves):
+    """Its files are not looked for."""
+    nowhere = {"filename": "/no/such/file"}
+    proxy = start(with_secrets(leaves["one"].secret("web"), {
+        "name": "other", "tls_certificate": {"certificate_chain": nowhere, "private_key": nowhere}}))
+    assert served(proxy, ca) == leaves["one"].serial
+
+
 def secret_file(folder, secret):
     """A DiscoveryResponse in a file named after its one secret, replaced in one move."""
     new = folder / "new"

@@ -535,6 +535,27 @@ START_TEST(secrets_of_the_bootstrap)
 }
 END_TEST
 
+START_TEST(a_secret_of_the_bootstrap_is_read_by_who_names_it)
+{
+    struct error err = ERROR_INIT;
+    ck_assert(add_static(RESOURCE_SECRET, "one",
+                         "{name: one, tls_certificate: {certificate_chain: {filename: /no/such}, "
+                         "private_key: {filename: /no/such}}}",
+                         &err));
+    ck_assert(!add_static(RESOURCE_CLUSTER, "up",
+                          CLUSTER("up", "tls_certificate_sds_secret_configs: [{name: one}]"),
+                          &err));
+    ck_assert_ptr_nonnull(strstr(error_text(&err), "secret 'one': Failed to load incomplete "
+                                                   "certificate from /no/such"));
+    error_fini(&err);
+    ck_assert(!add_static(RESOURCE_SECRET, "two", "{name: two}", &err));
+    expect(error_text(&err), "type: expected one of tls_certificate, session_ticket_keys, "
+                             "validation_context, generic_secret");
+    error_fini(&err);
+    fixture_start(&f);
+}
+END_TEST
+
 START_TEST(first_clusters_ask_for_secrets_at_once)
 {
     struct error err = ERROR_INIT;
@@ -578,6 +599,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_bad_match_is_refused);
     tcase_add_test(t, the_first_certificate_to_end);
     tcase_add_test(t, secrets_of_the_bootstrap);
+    tcase_add_test(t, a_secret_of_the_bootstrap_is_read_by_who_names_it);
     tcase_add_test(t, first_clusters_ask_for_secrets_at_once);
     suite_add_tcase(s, t);
     return s;
