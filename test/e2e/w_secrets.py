@@ -11,7 +11,7 @@ import pytest
 from harness import certs, difference, direct, route, wait_for, xds
 from harness.certs import downstream, sds, upstream
 from harness.config import bootstrap, cluster, endpoint
-from harness.proxy import REPOSITORY, sanitized
+from harness.proxy import REPOSITORY, run_once, sanitized
 from harness.stub import type_url
 from harness.tls import TlsClient, tls_front, tls_origin
 from harness.xds import (STATE_OF_THE_WORLD, api_source, eds_cluster, endpoints, listener, names_of,
@@ -435,6 +435,21 @@ def test_a_secret_of_the_bootstrap_that_nobody_names(start, ca, leaves):
     proxy = start(with_secrets(leaves["one"].secret("web"), {
         "name": "other", "tls_certificate": {"certificate_chain": nowhere, "private_key": nowhere}}))
     assert served(proxy, ca) == leaves["one"].serial
+
+
+@difference("Two secrets of one name cannot be told apart by who reads the configuration, and over "
+            "xDS one name is one secret, too.",
+            envoy="keeps secrets of the bootstrap by their kind and name",
+            xylem="refuses the second one")
+def test_two_secrets_of_the_bootstrap_of_one_name(kind, tmp_path, ca, leaves):
+    config = tmp_path / "b.json"
+    config.write_text(json.dumps(with_secrets(
+        leaves["one"].secret("web"), ca.validation_secret("web"),
+        validation_context_sds_secret_config={"name": "web"})))
+    code, out, err = run_once(kind, ["-c", str(config), "--mode", "validate"], tmp_path)
+    assert code == (0 if kind == "envoy" else 1)
+    if kind == "xylem":
+        assert "static_resources.secrets[1]: Duplicated static secret name web" in out + err
 
 
 def secret_file(folder, secret):
