@@ -53,6 +53,8 @@ struct admin_table {
     const struct snapshot *(*snapshot)(void *ctx);
     /* The address that the kernel gave to l->addresses[i]. */
     bool (*bound_address)(void *ctx, const struct listener *l, unsigned i, struct address *out);
+    /* False: somebody else listens on its address, so it serves nothing. */
+    bool (*listens)(void *ctx, const struct listener *l);
     /* Runs fn on the config thread, then done on main. */
     void (*ask_config)(void *ctx, void (*fn)(struct builder *b, void *arg), void (*done)(void *arg),
                        void *arg);

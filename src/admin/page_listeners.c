@@ -82,7 +82,7 @@ static bool listeners_next(struct admin_page *page, struct strbuf *out)
     struct name_list *l = &p->names;
     for (; l->at < l->n && out->len < ADMIN_SLICE; l->at++) {
         const struct listener_entry *e = s ? snapshot_listener(s, l->names[l->at]) : NULL;
-        if (e)
+        if (e && p->admin->table.listens(p->admin->table.ctx, e->listener))
             print_one(p, e->listener, out);
     }
     if (l->at < l->n)

@@ -525,6 +525,11 @@ bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
         &c->xds_table, c->bootstrap->has_ads ? &c->bootstrap->ads : NULL, strbuf_bytes(&c->node)};
     c->sources = xds_sources_new(&s);
     xds_sources_set_builder(c->sources, c->builder);
+    return true;
+}
+
+bool config_thread_load_static(struct config_thread *c, struct error *err)
+{
     return static_load(c->builder, c->bootstrap, err);
 }
 

@@ -50,9 +50,11 @@ struct config_thread_options {
 };
 
 struct config_thread *config_thread_new(const struct config_thread_options *o, struct error *err);
-/* Reads the bootstrap into the builder. Main, before the thread runs. */
+/* Reads the bootstrap, without its resources. Main, before the thread runs. */
 MUST_CHECK bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
                                    const struct node_overrides *node, struct error *err);
+/* And then its clusters, listeners and secrets. */
+MUST_CHECK bool config_thread_load_static(struct config_thread *c, struct error *err);
 /* Bytes of core.v3.Node: who this proxy says it is. */
 struct bytes config_thread_node(const struct config_thread *c);
 const struct bootstrap_config *config_thread_bootstrap(const struct config_thread *c);

@@ -1,5 +1,6 @@
 #include "main/listener_registry.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -17,6 +18,7 @@ struct bound_socket {
     unsigned refs;
     uint64_t serial; /* 0: closed, nobody listens */
     bool inbound, warm, listens;
+    bool failed; /* it was to listen and could not: somebody else does on this address */
     uint32_t backlog;
     int fds[]; /* one for each worker */
 };
@@ -27,6 +29,7 @@ struct listener_registry {
     uint64_t last_serial;
     bool closed, inbound_closed; /* drained: nothing is opened any more */
     bool serves;
+    unsigned n_failed;  /* sockets */
     struct map sockets; /* key -> struct bound_socket * */
 };
 
@@ -44,6 +47,8 @@ static void socket_shut(struct listener_registry *r, struct bound_socket *s)
         close(s->fds[i]);
     if (s->serial && s->address.kind == ADDRESS_PIPE)
         listen_socket_unlink(&s->address);
+    r->n_failed -= s->failed;
+    s->failed = false;
     s->serial = 0;
 }
 
@@ -229,25 +234,32 @@ bool listener_registry_bind(struct listener_registry *r, const struct listener *
     return ok;
 }
 
-/* With the lock held. */
-static void start_listening(const struct listener_registry *r, struct bound_socket *s,
-                            uint32_t backlog)
+/* With the lock held. A failure is told once, and leaves its errno. */
+static void start_listening(struct listener_registry *r, struct bound_socket *s, uint32_t backlog)
 {
     struct error err = ERROR_INIT;
     char text[ADDRESS_TEXT_MAX];
     bool ok = true;
     for (unsigned i = 0; ok && i < r->n_workers; i++)
         ok = listen_socket_listen(s->fds[i], backlog, &err);
-    if (!ok)
+    int error = errno;
+    if (!ok && !s->failed)
         LOG(LOG_CONN_HANDLER, LOG_ERROR, "%s: %s", address_format(&s->address, text),
             error_text(&err));
+    if (ok && s->failed)
+        LOG(LOG_CONN_HANDLER, LOG_INFO, "%s: listens now", address_format(&s->address, text));
     error_fini(&err);
-    s->listens = ok;
+    s->listens |= ok;
+    r->n_failed -= s->failed;
+    s->failed = !s->listens;
+    r->n_failed += s->failed;
+    errno = error;
 }
 
-void listener_registry_listen(struct listener_registry *r, const struct listener *l)
+enum listen_result listener_registry_listen(struct listener_registry *r, const struct listener *l)
 {
     struct strbuf key = STRBUF_INIT;
+    bool failed = false;
     pthread_mutex_lock(&r->lock);
     for (unsigned i = 0; i < l->n_addresses; i++) {
         strbuf_reset(&key);
@@ -259,9 +271,36 @@ void listener_registry_listen(struct listener_registry *r, const struct listener
             start_listening(r, s, l->backlog);
         s->warm = true;
         s->backlog = l->backlog;
+        failed |= s->failed;
+    }
+    bool serves = r->serves;
+    pthread_mutex_unlock(&r->lock);
+    strbuf_fini(&key);
+    return !serves ? LISTEN_LATER : failed ? LISTEN_FAILED : LISTEN_DONE;
+}
+
+bool listener_registry_failed(struct listener_registry *r, const struct listener *l)
+{
+    struct strbuf key = STRBUF_INIT;
+    bool failed = false;
+    pthread_mutex_lock(&r->lock);
+    for (unsigned i = 0; r->n_failed && l->bind_to_port && i < l->n_addresses; i++) {
+        strbuf_reset(&key);
+        listener_registry_key(l, i, &key);
+        const struct bound_socket *s = map_get(&r->sockets, strbuf_bytes(&key));
+        failed |= s && s->failed;
     }
     pthread_mutex_unlock(&r->lock);
     strbuf_fini(&key);
+    return failed;
+}
+
+unsigned listener_registry_n_failed(struct listener_registry *r)
+{
+    pthread_mutex_lock(&r->lock);
+    unsigned n = r->n_failed;
+    pthread_mutex_unlock(&r->lock);
+    return n;
 }
 
 void listener_registry_serve(struct listener_registry *r)
@@ -299,8 +338,10 @@ int listener_registry_take(struct listener_registry *r, struct bytes key, unsign
                            uint64_t *serial)
 {
     pthread_mutex_lock(&r->lock);
-    const struct bound_socket *s = map_get(&r->sockets, key);
-    int fd = s && s->serial ? fcntl(s->fds[worker], F_DUPFD_CLOEXEC, 3) : -1;
+    struct bound_socket *s = map_get(&r->sockets, key);
+    if (s && s->failed)
+        start_listening(r, s, s->backlog);
+    int fd = s && s->serial && !s->failed ? fcntl(s->fds[worker], F_DUPFD_CLOEXEC, 3) : -1;
     *serial = s ? s->serial : 0;
     pthread_mutex_unlock(&r->lock);
     return fd;

@@ -17,10 +17,19 @@ void listener_registry_free(struct listener_registry **r);
 /* All addresses or none. A reference for each; a listener that does not bind needs none. */
 MUST_CHECK bool listener_registry_bind(struct listener_registry *r, const struct listener *l,
                                        struct error *err);
-/* A bound listener is warm: it listens as soon as the process serves. A failure is logged. */
-void listener_registry_listen(struct listener_registry *r, const struct listener *l);
+
+enum listen_result { LISTEN_LATER, LISTEN_DONE, LISTEN_FAILED };
+
+/* A bound listener is warm: it listens as soon as the process serves. To bind reserves nothing: who
+ * listens on the address first keeps it. A failure is logged, and listener_registry_take() tries
+ * again. */
+enum listen_result listener_registry_listen(struct listener_registry *r, const struct listener *l);
 /* The process serves from now on. */
 void listener_registry_serve(struct listener_registry *r);
+/* Of l an address does not listen, though it should. */
+bool listener_registry_failed(struct listener_registry *r, const struct listener *l);
+/* How many addresses of all listeners. */
+unsigned listener_registry_n_failed(struct listener_registry *r);
 void listener_registry_release(struct listener_registry *r, const struct listener *l);
 
 /* Closes the sockets, all or those of inbound listeners, for good: also those that come later.
@@ -32,7 +41,8 @@ void listener_registry_key(const struct listener *l, unsigned i, struct strbuf *
 /* Which opening of that address this is: an address that was closed and opened again has another
  * serial. 0: not bound. */
 uint64_t listener_registry_serial(struct listener_registry *r, struct bytes key);
-/* A duplicate of the worker's socket, the caller's to close, and its serial; -1: not bound. */
+/* A duplicate of the worker's socket, the caller's to close, and its serial. -1: not bound, serial
+ * 0; or it does not listen, or there is no descriptor, see errno. */
 int listener_registry_take(struct listener_registry *r, struct bytes key, unsigned worker,
                            uint64_t *serial);
 /* The address that the kernel gave (port 0); false: not bound. */

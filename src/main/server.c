@@ -44,20 +44,47 @@ static void publish(void *ctx, struct snapshot *snapshot)
         put(s, &s->workers[i]->slot, snapshot);
 }
 
+static void count_created(struct server *s, bool ok)
+{
+    stat_inc(s->listener_manager, STAT_SLOT_CONFIG,
+             ok ? STAT_LM_LISTENER_CREATE_SUCCESS : STAT_LM_LISTENER_CREATE_FAILURE);
+}
+
 static bool bind_listener(void *ctx, const struct listener *l, struct error *err)
 {
     struct server *s = ctx;
     bool ok = s->options->mode == MODE_VALIDATE || listener_registry_bind(s->registry, l, err);
-    stat_inc(s->listener_manager, STAT_SLOT_CONFIG,
-             ok ? STAT_LM_LISTENER_CREATE_SUCCESS : STAT_LM_LISTENER_CREATE_FAILURE);
+    if (!ok)
+        count_created(s, false);
     return ok;
 }
 
 static void listen_listener(void *ctx, const struct listener *l)
 {
     struct server *s = ctx;
-    if (s->options->mode != MODE_VALIDATE)
-        listener_registry_listen(s->registry, l);
+    if (s->options->mode == MODE_VALIDATE)
+        return;
+    enum listen_result r = listener_registry_listen(s->registry, l);
+    if (r != LISTEN_LATER)
+        count_created(s, r == LISTEN_DONE);
+}
+
+static bool count_first(void *ctx, struct bytes name, void *value)
+{
+    struct server *s = ctx;
+    const struct listener *l = ((const struct listener_entry *)value)->listener;
+    if (l->bind_to_port)
+        count_created(s, !listener_registry_failed(s->registry, l));
+    return true;
+}
+
+/* Config thread: those that were warm before. */
+static void listen_first(struct server *s)
+{
+    const struct snapshot *now = builder_snapshot(config_thread_builder(s->config));
+    listener_registry_serve(s->registry);
+    if (now)
+        pmap_each(&now->listeners, count_first, s);
 }
 
 static void release_listener(void *ctx, const struct listener *l)
@@ -104,6 +131,36 @@ static void fetch_cancel(void *ctx, void *f)
     fetcher_cancel(&((struct server *)ctx)->fetcher, f);
 }
 
+/* ---- listeners that do not listen ---- */
+
+struct failed {
+    struct server *server;
+    int64_t n;
+};
+
+static bool is_failed(void *ctx, struct bytes name, void *value)
+{
+    struct failed *f = ctx;
+    const struct listener_entry *e = value;
+    f->n += listener_registry_failed(f->server->registry, e->listener);
+    return true;
+}
+
+/* Main: they are not active, until a worker gets them to listen. The slot of the config thread has
+ * all. */
+static void count_failed(struct server *s)
+{
+    struct failed f = {s, 0};
+    if (listener_registry_n_failed(s->registry) && s->main_worker.snapshot)
+        pmap_each(&s->main_worker.snapshot->listeners, is_failed, &f);
+    else if (!s->n_failed)
+        return;
+    s->n_failed = f.n;
+    stat_set(s->listener_manager, STAT_SLOT_MAIN, STAT_LM_TOTAL_LISTENERS_ACTIVE, -f.n);
+}
+
+/* ---- the start ---- */
+
 /* Main: everything that the start waits for has come. */
 static void begin_serving(void *a, void *b)
 {
@@ -111,11 +168,11 @@ static void begin_serving(void *a, void *b)
     if (s->ending) /* posted before the signal, run after it */
         return;
     LOG(LOG_MAIN, LOG_INFO, "all dependencies initialized. starting workers");
-    listener_registry_serve(s->registry);
     for (unsigned i = 0; i < s->n_workers; i++)
         worker_thread_accept(s->workers[i]);
     stat_set(s->listener_manager, STAT_SLOT_MAIN, STAT_LM_WORKERS_STARTED, 1);
     s->state = SERVER_LIVE;
+    count_failed(s);
     server_admin_tick(s);
 }
 
@@ -135,8 +192,10 @@ static void on_stage(void *ctx, enum init_stage stage)
     struct server *s = ctx;
     if (stage == INIT_LISTENERS)
         post_call(s->loop, clusters_done, s, NULL);
-    else if (stage == INIT_DONE)
+    else if (stage == INIT_DONE) {
+        listen_first(s);
         post_call(s->loop, begin_serving, s, NULL);
+    }
 }
 
 /* Config thread. */
@@ -160,6 +219,7 @@ static void adopt(struct post *p)
     cluster_manager_adopt(&s->main_worker, old, now);
     stat_set(s->thread_clusters, STAT_SLOT_MAIN, STAT_CLUSTERS_INFLATED,
              (int64_t)now->clusters.count);
+    count_failed(s);
     config_thread_return(s->config, (struct snapshot *)old);
 }
 
@@ -188,6 +248,7 @@ static void on_hup(struct signal_watch *w)
 
 static void on_second(struct timer *t)
 {
+    count_failed(t->owner);
     server_admin_tick(t->owner);
     timer_start(t, SECOND_MS);
 }
@@ -337,6 +398,11 @@ static bool load(struct server *s, struct error *err)
     fetcher_init(&s->fetcher, &s->main_worker, config_thread_loop(s->config));
     if (!config_thread_load(s->config, body, &node, err))
         return source_text_locate(&text, err);
+    /* Before the listeners: none of them gets the admin address. */
+    if (s->options->mode == MODE_SERVE && !server_admin_start(s, err))
+        return false;
+    if (!config_thread_load_static(s->config, err))
+        return source_text_locate(&text, err);
     const struct bootstrap_config *b = config_thread_bootstrap(s->config);
     dns_driver_set_options(s->dns, b->dns_options);
     s->connections.max = b->overload.max_connections;
@@ -367,7 +433,7 @@ struct server *server_new(const struct options *o, struct error *err)
     node_set_pin_slots(STAT_SLOT_WORKER0 + o->concurrency);
     make_main_worker(s);
     timer_init(&s->second, s->loop, on_second, s);
-    if (!load(s, err) || (o->mode == MODE_SERVE && !server_admin_start(s, err)))
+    if (!load(s, err) || (o->mode == MODE_SERVE && !server_admin_tell(s, err)))
         server_free(&s);
     return s;
 }

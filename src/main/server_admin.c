@@ -65,6 +65,11 @@ static bool bound_address(void *ctx, const struct listener *l, unsigned i, struc
     return listener_registry_bound(((struct server *)ctx)->registry, l, i, out);
 }
 
+static bool listens(void *ctx, const struct listener *l)
+{
+    return !listener_registry_failed(((struct server *)ctx)->registry, l);
+}
+
 struct question {
     struct server *server;
     void (*fn)(struct builder *b, void *arg);
@@ -364,8 +369,13 @@ static bool listen_admin(struct server_admin *a, const struct address *address, 
             "the admin interface listens on %s, which is not a loopback address: it has no "
             "authentication",
             text);
-    const char *path = a->server->options->admin_address_path;
-    return !path || write_address(a, path, err);
+    return true;
+}
+
+bool server_admin_tell(const struct server *s, struct error *err)
+{
+    const char *path = s->options->admin_address_path;
+    return !path || !s->admin->listening || write_address(s->admin, path, err);
 }
 
 static void make_admin(struct server *s, struct server_admin *a)
@@ -390,6 +400,7 @@ static void make_admin(struct server *s, struct server_admin *a)
                                 .kept_ns = kept_ns,
                                 .snapshot = current,
                                 .bound_address = bound_address,
+                                .listens = listens,
                                 .ask_config = ask_config,
                                 .quit = quit,
                                 .reopen_logs = reopen_logs,

@@ -36,6 +36,7 @@ struct server {
     unsigned n_workers;
     struct worker main_worker;     /* slot 0: admin, control channels */
     struct snapshot_slot slot;     /* main's own copy of the snapshot */
+    int64_t n_failed;              /* listeners that should listen and do not */
     struct conn_limit connections; /* downstream, of all workers */
     struct dialer dialer;
     struct fetcher fetcher;
@@ -53,6 +54,8 @@ struct server {
 
 /* server_admin.c: the admin listener; *err when its address cannot be bound. */
 MUST_CHECK bool server_admin_start(struct server *s, struct error *err);
+/* Writes the address down where the command line says so. */
+MUST_CHECK bool server_admin_tell(const struct server *s, struct error *err);
 /* Closes the listener and all connections; pages may still ask the config thread something. */
 void server_admin_close(struct server *s);
 void server_admin_free(struct server *s); /* nothing runs any more */

@@ -6,6 +6,7 @@ import pytest
 
 from harness import (Client, Origin, bootstrap, cluster, difference, direct, http_listener, route,
                      wait_for)
+from harness.client import free_port
 from harness.config import add_header, file_log, hcm, socket_address
 from harness.proxy import run_once
 
@@ -58,6 +59,36 @@ def test_origin_on_a_unix_socket(start, closing, tmp_path):
     proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
                             [cluster("one", origin)]))
     assert proxy.get("/").text == "uds origin"
+
+
+def test_the_admin_address_is_no_listeners(kind, tmp_path):
+    """Else the admin pages would answer who asks for the listener."""
+    address = socket_address(free_port())
+    made = bootstrap([http_listener(routes=[direct(200)], address=address)],
+                     admin={"address": address})
+    (tmp_path / "bootstrap.json").write_text(json.dumps(made))
+    code, out, err = run_once(kind, ["-c", "bootstrap.json", "--disable-hot-restart"], tmp_path)
+    port = address["socket_address"]["port_value"]
+    assert code == 1
+    assert f"cannot bind '127.0.0.1:{port}': Address already in use" in out + err
+
+
+def test_of_two_listeners_one_listens(start):
+    """Both may bind, since neither listens yet. The other one is not said to serve."""
+    port = free_port()
+    proxy = start(bootstrap([
+        http_listener("one", routes=[direct(200, "one")], address=socket_address(port),
+                      listener={"enable_reuse_port": False}),
+        http_listener("any", routes=[direct(200, "any")], address=socket_address(port, "0.0.0.0"),
+                      listener={"enable_reuse_port": False})]))
+    with Client(port) as client:
+        assert client.get("/").text == "one"
+    assert [status["name"] for status in proxy.listeners()] == ["one"]
+    proxy.wait_stat("listener_manager.listener_create_success", 1)
+    assert {name: proxy.stat(f"listener_manager.{name}") for name in (
+        "listener_added", "listener_create_failure", "total_listeners_active")} == {
+            "listener_added": 2, "listener_create_failure": 1, "total_listeners_active": 1}
+    assert "cannot listen" in proxy.log()
 
 
 @needs_ipv6

@@ -2,6 +2,7 @@
 dialects."""
 import os
 import resource as resource_limits
+import socket
 from pathlib import Path
 
 import pytest
@@ -288,6 +289,37 @@ def test_M05_a_listener_that_warms_refuses_connections(stub, start, ads_bootstra
     wait_for(lambda: not refuses(late), what="the listener to be warm")
     with Client(late) as client:
         assert client.get("/").text == "late"
+
+
+@difference("a port that is free again serves without a restart",
+            envoy="gives the listener up for good", xylem="tries again, five times a second")
+def test_M05_somebody_else_listens_first(stub, start, kind, ads_bootstrap, silent):
+    """An address that is bound is not kept: who listens on it first has it."""
+    port = free_port()
+    control = stub(rds_listener("late", address=socket_address(port)))
+    silent(control, "rds")
+    proxy = start(ads_bootstrap(control), ready=False)
+    wait_for(lambda: control.requests("rds"), what="the request for routes")
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        control.put(routes(direct(200, "late")))
+        control.clear_faults()
+        wait_for(lambda: proxy.admin("/ready").status == 200, what="the proxy to be live")
+        proxy.wait_stat("listener_manager.listener_create_failure", 1)
+        proxy.wait_stat("listener_manager.total_listeners_active", 0)
+        assert proxy.listeners() == []
+        assert "cannot listen" in proxy.log()
+    if kind == "xylem":
+        wait_for(lambda: not refuses(port), what="the listener")
+        with Client(port) as client:
+            assert client.get("/").text == "late"
+        proxy.wait_stat("listener_manager.total_listeners_active", 1)
+        assert [status["name"] for status in proxy.listeners()] == ["late"]
+    else:
+        assert refuses(port)
+    assert proxy.stat("listener_manager.listener_create_failure") == 1
 
 
 def inodes(port):

@@ -301,6 +301,11 @@ START_TEST(listeners)
                        "   \"additional_local_addresses\": [\n    {\n     \"pipe\": {\n"
                        "      \"path\": \"/p\"\n     }\n    }\n   ]\n  },\n");
     ck_assert_str_eq(world_get(&w, "/listeners"), "dl::[::]:1000\ndl::/p\nsl::127.0.0.1:80\n");
+    fixture_update(&w.f, RESOURCE_LISTENER, "silent",
+                   "{name: silent, address: {pipe: {path: /s}}, filter_chains: [{filters: [{name: "
+                   "hcm, typed_config: {'@type': " HCM ", stat_prefix: p, http_filters: [" ROUTER
+                   "], " RDS "}}]}]}");
+    ck_assert_str_eq(world_get(&w, "/listeners"), "dl::[::]:1000\ndl::/p\nsl::127.0.0.1:80\n");
     world_fini(&w);
 }
 END_TEST

@@ -24,6 +24,11 @@ static bool bound_address(void *ctx, const struct listener *l, unsigned i, struc
     return true;
 }
 
+static bool listens(void *ctx, const struct listener *l)
+{
+    return !bytes_eq_str(l->name, "silent");
+}
+
 static void ask_config(void *ctx, void (*fn)(struct builder *b, void *arg), void (*done)(void *arg),
                        void *arg)
 {
@@ -76,6 +81,7 @@ void world_init_bootstrap(struct world *w, const char *yaml)
         .state = state,
         .snapshot = snapshot,
         .bound_address = bound_address,
+        .listens = listens,
         .ask_config = ask_config,
         .quit = quit,
         .reopen_logs = reopen_logs,
