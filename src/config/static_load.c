@@ -10,6 +10,7 @@
 #include "config/xdstp.h"
 #include "envoy/config/bootstrap/v3/bootstrap.upb.h"
 #include "envoy/config/cluster/v3/cluster.upb.h"
+#include "envoy/config/core/v3/address.upb.h"
 #include "envoy/config/core/v3/base.upb.h"
 #include "envoy/config/core/v3/config_source.upb.h"
 #include "envoy/config/metrics/v3/stats.upb.h"
@@ -70,6 +71,17 @@ static bool take_old_admin_log(struct decode_context *ctx, struct bootstrap_conf
            format_compile(c->arena, bytes_of(access_log_default_format), &log->format, err);
 }
 
+static bool take_admin_address(struct bootstrap_config *c, const envoy_config_core_v3_Address *m,
+                               struct error *err)
+{
+    const envoy_config_core_v3_SocketAddress *s = envoy_config_core_v3_Address_socket_address(m);
+    const envoy_config_core_v3_Pipe *p = envoy_config_core_v3_Address_pipe(m);
+    c->has_admin = true;
+    c->admin_ipv4_compat = s && envoy_config_core_v3_SocketAddress_ipv4_compat(s);
+    c->admin_pipe_mode = p ? envoy_config_core_v3_Pipe_mode(p) : 0;
+    return take_address(m, &c->admin_address, err) || error_prefix(err, "admin.address: ");
+}
+
 static bool take_admin(struct decode_context *ctx, struct bootstrap_config *c,
                        const bootstrap_msg *m, struct error *err)
 {
@@ -79,11 +91,8 @@ static bool take_admin(struct decode_context *ctx, struct bootstrap_config *c,
         return true;
     struct bytes path = upb_bytes(ADMIN(access_log_path)(admin));
     c->admin_profile_path = arena_dup(c->arena, upb_bytes(ADMIN(profile_path)(admin)));
-    if (ADMIN(address)(admin)) {
-        c->has_admin = true;
-        if (!take_address(ADMIN(address)(admin), &c->admin_address, err))
-            return error_prefix(err, "admin.address: ");
-    }
+    if (ADMIN(address)(admin) && !take_admin_address(c, ADMIN(address)(admin), err))
+        return false;
     if (!access_logs_decode(ctx, c->arena, wire, FIELD_ADMIN_ACCESS_LOG, &c->admin_access_logs,
                             &c->n_admin_access_logs, err))
         return error_prefix(err, "admin.");

@@ -24,6 +24,8 @@ struct bootstrap_config {
 
     bool has_admin;
     struct address admin_address;
+    uint32_t admin_pipe_mode; /* permissions of its Unix socket; 0: the umask's */
+    bool admin_ipv4_compat;   /* "::" takes IPv4, too */
     struct access_log **admin_access_logs;
     unsigned n_admin_access_logs;
     struct bytes admin_profile_path;

@@ -354,9 +354,12 @@ static bool write_address(const struct server_admin *a, const char *path, struct
     return fclose(f) == 0 || error_set(err, "cannot write '%s': %s", path, strerror(errno));
 }
 
-static bool listen_admin(struct server_admin *a, const struct address *address, struct error *err)
+static bool listen_admin(struct server_admin *a, const struct bootstrap_config *b,
+                         struct error *err)
 {
-    struct listen_options o = {.address = *address};
+    const struct address *address = &b->admin_address;
+    struct listen_options o = {
+        .address = *address, .pipe_mode = b->admin_pipe_mode, .ipv4_compat = b->admin_ipv4_compat};
     char text[ADDRESS_TEXT_MAX];
     int fd;
     if (!listen_socket_open(&o, 1, &fd, &a->bound, err))
@@ -448,7 +451,7 @@ bool server_admin_start(struct server *s, struct error *err)
     a->worker = s->main_worker;
     a->worker.snapshot = &a->snapshot;
     http_worker_init(&a->worker);
-    return listen_admin(a, &b->admin_address, err);
+    return listen_admin(a, b, err);
 }
 
 void server_admin_close(struct server *s)

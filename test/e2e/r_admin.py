@@ -189,6 +189,13 @@ def test_admin_on_a_unix_socket(start, tmp_path):
     assert proxy.admin_file.read_text() == str(path)
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o777])
+def test_who_may_use_the_admin_socket(start, tmp_path, mode):
+    path = tmp_path / "admin.sock"
+    start(bootstrap(admin={"address": {"pipe": {"path": str(path), "mode": mode}}}), ready=False)
+    wait_for(lambda: path.stat().st_mode & 0o777 == mode, what="the mode of the socket")
+
+
 def test_admin_through_the_data_plane(start):
     """The pages can be reached through a listener whose cluster is the admin port itself."""
     with socket.socket() as sock:

@@ -47,6 +47,18 @@ static const char *load(const char *yaml)
     "timeout: 5s}}, load_assignment: {cluster_name: xds, endpoints: [{lb_endpoints: [{endpoint: "  \
     "{address: {socket_address: {address: localhost, port_value: 1}}}}]}]}}"
 
+START_TEST(who_may_reach_the_admin_address)
+{
+    ck_assert_str_eq(load("{admin: {address: {pipe: {path: /a, mode: 384}}}}"), "");
+    ck_assert_uint_eq(config->admin_pipe_mode, 0600);
+    ck_assert_str_eq(load("{admin: {address: {socket_address: {address: '::', port_value: 1, "
+                          "ipv4_compat: true}}}}"),
+                     "");
+    ck_assert(config->admin_ipv4_compat);
+    ck_assert_uint_eq(config->admin_pipe_mode, 0);
+}
+END_TEST
+
 START_TEST(reads_a_bootstrap)
 {
     ck_assert_str_eq(
@@ -268,6 +280,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("static_load");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 60);
+    tcase_add_test(t, who_may_reach_the_admin_address);
     tcase_add_test(t, reads_a_bootstrap);
     tcase_add_loop_test(t, refuses, 0, (int)ARRAY_SIZE(bad));
     tcase_add_test(t, t11_a_second_server_by_the_runtime_key);
