@@ -207,6 +207,20 @@ def test_log_is_reopened_on_sigusr1(start, tmp_path):
     assert (tmp_path / "log.1").read_text().startswith("/one\n")
 
 
+@pytest.mark.parametrize("args", [
+    ["--file-flush-min-size-kb", "0", "--file-flush-interval-msec", "100000"],
+    ["--file-flush-interval-msec", "0"]])
+def test_no_line_waits(start, tmp_path, args):
+    path = tmp_path / "log"
+    proxy = start(bootstrap([http_listener(
+        routes=[direct(200)], access_log=[file_log(path, "%REQ(:PATH)%\n")])]), args=args)
+    lines = ""
+    for line in ("/one", "/two"):
+        proxy.get(line)
+        lines += f"{line}\n"
+        wait_for(lambda seen=lines: path.read_text() == seen, what="the line")
+
+
 def held(proxy, path):
     """How many descriptors of the proxy lead to a file."""
     links = []

@@ -123,7 +123,7 @@ void loopback_log_to(struct loopback *lb, const char *path, const char *format)
 {
     struct error err = ERROR_INIT;
     if (!lb->log_writer) {
-        lb->log_writer = access_log_writer_new(1000, 0);
+        lb->log_writer = access_log_writer_new(1000, SIZE_MAX);
         access_log_writer_start(lb->log_writer);
         lb->worker.http_conns->log = access_log_buffer_new(lb->log_writer, lb->loop);
     }

@@ -49,7 +49,7 @@ void sim_start(void)
 {
     struct error err = ERROR_INIT;
     node_set_pin_slots(3);
-    writer = access_log_writer_new(0, 0);
+    writer = access_log_writer_new(1000, SIZE_MAX);
     log_arena = arena_new(0);
     access_log = (struct access_log){.sink = ACCESS_LOG_FILE, .path = BYTES("/dev/null")};
     ck_assert(

@@ -384,7 +384,7 @@ static unsigned wait_until_closed(const char *file)
 START_TEST(test_file_of_no_log_is_closed)
 {
     struct error err = ERROR_INIT;
-    struct access_log_writer *w = access_log_writer_new(1, 0);
+    struct access_log_writer *w = access_log_writer_new(1, SIZE_MAX);
     const struct log_files *files = access_log_writer_files(w);
     struct bytes file = bytes_of(path);
     ck_assert(files->open(files->ctx, file, &err) && files->open(files->ctx, file, &err));
@@ -405,10 +405,29 @@ START_TEST(test_file_of_no_log_is_closed)
 }
 END_TEST
 
+/* With 0 of either. */
+START_TEST(test_no_line_waits)
+{
+    struct access_log_writer *w =
+        _i ? access_log_writer_new(0, SIZE_MAX) : access_log_writer_new(100000, 0);
+    struct access_log_buffer *b = access_log_buffer_new(w, lb.loop);
+    struct access_log log = {.sink = ACCESS_LOG_FILE, .path = bytes_of(path)};
+    access_log_writer_start(w);
+    access_log_write(b, &log, BYTES("one\n"));
+    access_log_writer_sync(w);
+    ck_assert_str_eq(written(path), "one\n");
+    access_log_write(b, &log, BYTES("two\n"));
+    access_log_writer_sync(w);
+    ck_assert_str_eq(written(path), "one\ntwo\n");
+    access_log_buffer_free(&b);
+    access_log_writer_free(&w);
+}
+END_TEST
+
 START_TEST(test_files_are_tried_again)
 {
     struct error err = ERROR_INIT;
-    struct access_log_writer *w = access_log_writer_new(0, 0);
+    struct access_log_writer *w = access_log_writer_new(1000, SIZE_MAX);
     const struct log_files *files = access_log_writer_files(w);
     char moved[80];
     snprintf(moved, sizeof(moved), "%s.1", path);
@@ -468,6 +487,7 @@ int main(void)
     tcase_add_test(t, test_what_cannot_be_reopened_goes_on);
     tcase_add_test(t, test_kept_file_needs_no_descriptor_later);
     tcase_add_test(t, test_file_of_no_log_is_closed);
+    tcase_add_loop_test(t, test_no_line_waits, 0, 2);
     tcase_add_test(t, test_files_are_tried_again);
     tcase_add_test(t, test_file_that_cannot_be_written);
     tcase_add_test(t, test_full_disk);

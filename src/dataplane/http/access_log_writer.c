@@ -353,8 +353,8 @@ static void let_file_go(void *ctx, struct bytes path)
 struct access_log_writer *access_log_writer_new(uint64_t flush_ms, size_t flush_bytes)
 {
     struct access_log_writer *s = NEW(struct access_log_writer);
-    s->flush_ms = flush_ms ? flush_ms : 1000;
-    s->flush_bytes = flush_bytes && flush_bytes < BLOCK_SIZE ? flush_bytes : BLOCK_SIZE;
+    s->flush_ms = flush_ms;
+    s->flush_bytes = flush_ms == 0 ? 0 : flush_bytes < BLOCK_SIZE ? flush_bytes : BLOCK_SIZE;
     s->kept = (struct log_files){s, keep_file, let_file_go};
     list_init(&s->files);
     list_init(&s->free_blocks);
@@ -570,7 +570,7 @@ static struct block *block_new(size_t size)
 /* Room for a line. */
 static struct block *take_block(struct access_log_writer *s, size_t len)
 {
-    if (len > BLOCK_SIZE)
+    if (len > BLOCK_SIZE || s->flush_bytes == 0)
         return len <= WAITING_MAX ? block_new(len) : NULL;
     pthread_mutex_lock(&s->lock);
     struct list *l = list_pop_front(&s->free_blocks);

@@ -21,8 +21,8 @@ struct access_log_counts {
     uint64_t flushed_by_timer, waiting_bytes;
 };
 
-/* flush_ms: how long a line may wait in a worker, 0 takes 1000. flush_bytes: how many bytes are
- * collected before they are written earlier, 0 takes 64 KiB. */
+/* flush_ms: how long a line may wait in a worker. flush_bytes: how many bytes are collected before
+ * they are written earlier, at most a block. With 0 of either no line waits. */
 struct access_log_writer *access_log_writer_new(uint64_t flush_ms, size_t flush_bytes);
 /* Starts the thread: once, before the first line. Apart from new(), since what restricts a thread
  * (the sandbox) must be in force before it is made. */
