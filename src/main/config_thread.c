@@ -479,7 +479,7 @@ static bool load_disk_layers(struct config_thread *c, struct error *err)
     return true;
 }
 
-static bool open_state(struct config_thread *c, struct error *err)
+bool config_thread_open_state(struct config_thread *c, struct error *err)
 {
     const struct decode_context *ctx = builder_decode_context(c->builder);
     struct state_dir_options o = {.path = c->o.state_dir,
@@ -499,7 +499,7 @@ bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
     c->bootstrap = bootstrap_config_decode(builder_decode_context(c->builder), bootstrap, err);
     if (!c->bootstrap || !name_node(c, node, err))
         return false;
-    if (!load_disk_layers(c, err) || !open_state(c, err))
+    if (!load_disk_layers(c, err))
         return false;
     runtime_set_stats(&c->bootstrap->runtime, c->o.stats);
     c->xds_table = (struct xds_table){

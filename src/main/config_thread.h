@@ -53,6 +53,8 @@ struct config_thread *config_thread_new(const struct config_thread_options *o, s
 /* Reads the bootstrap, without its resources. Main, before the thread runs. */
 MUST_CHECK bool config_thread_load(struct config_thread *c, struct bytes bootstrap,
                                    const struct node_overrides *node, struct error *err);
+/* The folder of --state-dir, if there is one. After that. */
+MUST_CHECK bool config_thread_open_state(struct config_thread *c, struct error *err);
 /* And then its clusters, listeners and secrets. */
 MUST_CHECK bool config_thread_load_static(struct config_thread *c, struct error *err);
 /* Bytes of core.v3.Node: who this proxy says it is. */

@@ -105,6 +105,15 @@ static bool raise_limits(const struct options *o)
     return true;
 }
 
+/* A flag is no part of a configuration. */
+static void tell_failure(const char *path, const char *why)
+{
+    if (bytes_starts_with(bytes_of(why), BYTES("--state-dir ")))
+        LOG(LOG_MAIN, LOG_CRITICAL, "%s", why);
+    else
+        LOG(LOG_MAIN, LOG_CRITICAL, "error initializing configuration '%s': %s", path, why);
+}
+
 static int run(const struct options *o)
 {
     struct error err = ERROR_INIT;
@@ -114,8 +123,7 @@ static int run(const struct options *o)
         return EXIT_FAILURE;
     struct server *s = server_new(o, &err);
     if (!s) {
-        LOG(LOG_MAIN, LOG_CRITICAL, "error initializing configuration '%s': %s", path,
-            error_text(&err));
+        tell_failure(path, error_text(&err));
         error_fini(&err);
         return EXIT_FAILURE;
     }

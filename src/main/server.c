@@ -398,6 +398,8 @@ static bool load(struct server *s, struct error *err)
     fetcher_init(&s->fetcher, &s->main_worker, config_thread_loop(s->config));
     if (!config_thread_load(s->config, body, &node, err))
         return source_text_locate(&text, err);
+    if (!config_thread_open_state(s->config, err))
+        return false;
     /* Before the listeners: none of them gets the admin address. */
     if (s->options->mode == MODE_SERVE && !server_admin_start(s, err))
         return false;

@@ -194,7 +194,7 @@ def test_secrets_are_left_out(run, stub, origin, ads_bootstrap, folder):
 
 def test_a_folder_that_is_not_there(start, world):
     control, config = world
-    with pytest.raises(RuntimeError, match="--state-dir /no/such: No such file or directory"):
+    with pytest.raises(RuntimeError, match=r"] --state-dir /no/such: No such file or directory"):
         start(config, args=["--state-dir", "/no/such"])
 
 
