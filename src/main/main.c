@@ -130,6 +130,8 @@ static int run(const struct options *o)
     bool ok = true;
     if (o->mode == MODE_VALIDATE)
         printf("configuration '%s' OK\n", path);
+    else if (o->mode == MODE_INIT_ONLY)
+        LOG(LOG_MAIN, LOG_INFO, "exiting");
     else if (!(ok = server_run(s, &err)))
         LOG(LOG_MAIN, LOG_CRITICAL, "%s", error_text(&err));
     server_free(&s);

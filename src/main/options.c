@@ -55,8 +55,8 @@ static const struct flag flags[] = {
     {"config-yaml", NULL, FLAG_STRING, AT(config_yaml), false,
      "Inline YAML configuration, merged over the contents of --config-path"},
     {"mode", NULL, FLAG_MODE, AT(mode), false,
-     "serve (default), or validate: check the "
-     "configuration and exit"},
+     "serve (default); validate: check the configuration and exit; init_only: bind the addresses, "
+     "too"},
     {"concurrency", NULL, FLAG_U32, AT(concurrency), false,
      "Number of worker threads, at most 128; default: the CPUs that this process may use"},
     {"service-node", NULL, FLAG_STRING, AT(service_node), false, "Node id"},
@@ -193,8 +193,10 @@ static bool set_mode(struct options *o, const char *value, struct error *err)
         o->mode = MODE_SERVE;
     else if (strcmp(value, "validate") == 0)
         o->mode = MODE_VALIDATE;
+    else if (strcmp(value, "init_only") == 0)
+        o->mode = MODE_INIT_ONLY;
     else
-        return error_set(err, "--mode: expected serve or validate, got '%s'", value);
+        return error_set(err, "--mode: expected serve, validate or init_only, got '%s'", value);
     return true;
 }
 

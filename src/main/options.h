@@ -10,7 +10,8 @@
 #include "base/strbuf.h"
 #include "main/sandbox.h"
 
-enum run_mode { MODE_SERVE, MODE_VALIDATE };
+/* MODE_INIT_ONLY: all that comes before serving, and no more. */
+enum run_mode { MODE_SERVE, MODE_VALIDATE, MODE_INIT_ONLY };
 
 /* Strings point into argv. */
 struct options {

@@ -401,7 +401,7 @@ static bool load(struct server *s, struct error *err)
     if (!config_thread_open_state(s->config, err))
         return false;
     /* Before the listeners: none of them gets the admin address. */
-    if (s->options->mode == MODE_SERVE && !server_admin_start(s, err))
+    if (s->options->mode != MODE_VALIDATE && !server_admin_start(s, err))
         return false;
     if (!config_thread_load_static(s->config, err))
         return source_text_locate(&text, err);

@@ -227,7 +227,7 @@ static void options_first(struct server_admin *a, const struct options *o)
            arena_printf(a->arena, "\"%gs\"", o->file_flush_interval_ms / 1000.0));
     option(a, "drain_time", arena_printf(a->arena, "\"%us\"", o->drain_time_s));
     option(a, "parent_shutdown_time", arena_printf(a->arena, "\"%us\"", o->parent_shutdown_time_s));
-    option_text(a, "mode", o->mode == MODE_VALIDATE ? "Validate" : "Serve");
+    option_text(a, "mode", "Serve"); /* in no other is there somebody who answers */
 }
 
 static void options_second(struct server_admin *a, const struct options *o)

@@ -4,6 +4,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -449,6 +450,33 @@ def test_flags_that_may_be_repeated_or_empty(kind, tmp_path):
                                      "--stats-tag", "a:b", "--stats-tag", "c:d",
                                      "--local-address-ip-version", "v6"], tmp_path)
     assert code == 0, out + err
+
+
+def init_only(kind, tmp_path, config, *args):
+    """Run --mode init_only: (exit code, everything it printed)."""
+    path = tmp_path / "bootstrap.json"
+    path.write_text(json.dumps(config))
+    code, out, err = run_once(kind, ["-c", str(path), "--mode", "init_only", "--disable-hot-restart",
+                                     "--concurrency", "1", *args], tmp_path)
+    return code, out + err
+
+
+def test_mode_init_only(kind, tmp_path):
+    """All that a start does: addresses are bound, whose socket files go at the end."""
+    path = tmp_path / "in.sock"
+    code, text = init_only(kind, tmp_path, bootstrap([http_listener(
+        routes=[direct(200)], address={"pipe": {"path": str(path)}})]))
+    assert code == 0, text
+    assert "] exiting" in text
+    assert "admin address: 127.0.0.1:" in text
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        code, text = init_only(kind, tmp_path, bootstrap([http_listener(
+            routes=[direct(200)], address=socket_address(port))]))
+    assert code == 1
+    assert f"cannot bind '127.0.0.1:{port}'" in text
 
 
 def test_concurrency(start):
