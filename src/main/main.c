@@ -18,7 +18,7 @@
 static bool set_component_levels(const char *list, struct error *err)
 {
     struct bytes rest = bytes_of(list);
-    while (rest.data && rest.len) {
+    for (bool more = rest.len > 0; more; more = rest.data != NULL) {
         struct bytes level_name = bytes_split(&rest, ','), name = bytes_split(&level_name, ':');
         enum log_component component;
         enum log_level level;

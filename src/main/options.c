@@ -1,5 +1,6 @@
 #include "main/options.h"
 
+#include <ctype.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -200,6 +201,24 @@ static bool set_mode(struct options *o, const char *value, struct error *err)
     return true;
 }
 
+/* As in Envoy: the name is of letters and digits, the value has no dot. */
+static bool add_stats_tag(struct options *o, const char *tag, struct error *err)
+{
+    struct bytes value = bytes_of(tag), name = bytes_split(&value, ':');
+    if (!value.data)
+        return error_set(err, "--stats-tag: expected tag:value, got '%s'", tag);
+    for (size_t i = 0; i < name.len; i++) {
+        if (!isalnum((unsigned char)name.data[i]))
+            return error_set(err, "--stats-tag: expected letters and digits before ':', got '%s'",
+                             tag);
+    }
+    if (value.len == 0 || bytes_find_char(value, '.') >= 0)
+        return error_set(err, "--stats-tag: expected a value without '.' after ':', got '%s'", tag);
+    GROW(o->stats_tags, o->cap_stats_tags, o->n_stats_tags + 1);
+    o->stats_tags[o->n_stats_tags++] = tag;
+    return true;
+}
+
 static void add_path(struct sandbox_paths *list, const char *path)
 {
     GROW(list->paths, list->cap, list->n + 1);
@@ -222,11 +241,7 @@ static bool set_value(struct options *o, const struct flag *f, const char *value
     case FLAG_MODE:
         return set_mode(o, value, err);
     case FLAG_STATS_TAG:
-        if (!strchr(value, ':'))
-            return error_set(err, "--stats-tag: expected tag:value, got '%s'", value);
-        GROW(o->stats_tags, o->cap_stats_tags, o->n_stats_tags + 1);
-        o->stats_tags[o->n_stats_tags++] = value;
-        return true;
+        return add_stats_tag(o, value, err);
     case FLAG_PATH:
         add_path(at, value);
         return true;
@@ -300,9 +315,55 @@ static uint32_t default_concurrency(struct strbuf *notices)
     return CONCURRENCY_MAX;
 }
 
-static const char *unless_empty(const char *value)
+/* A variable of a start script may be empty: then nothing is given. */
+static void drop_empty(struct options *o)
 {
-    return value && *value ? value : NULL;
+    const char **paths[] = {&o->config_path,        &o->config_yaml,  &o->log_path,
+                            &o->admin_address_path, &o->base_id_path, &o->state_dir};
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        if (*paths[i] && !**paths[i])
+            *paths[i] = NULL;
+    }
+}
+
+static bool is_given(const struct options *o, const char *name)
+{
+    return o->given & 1ULL << (find_flag(bytes_of(name), true) - flags);
+}
+
+static bool set_concurrency(struct options *o, struct error *err)
+{
+    if (!is_given(o, "concurrency"))
+        o->concurrency = default_concurrency(&o->notices);
+    if (o->concurrency == 0)
+        o->concurrency = 1;
+    return o->concurrency <= CONCURRENCY_MAX ||
+           error_set(err, "--concurrency: expected at most %u, got %u", CONCURRENCY_MAX,
+                     o->concurrency);
+}
+
+/* What no flag says alone. */
+static bool check_all(struct options *o, struct error *err)
+{
+    const char *version = o->local_address_ip_version;
+    if (strcmp(o->drain_strategy, "gradual") != 0 && strcmp(o->drain_strategy, "immediate") != 0)
+        return error_set(err, "--drain-strategy: expected gradual or immediate, got '%s'",
+                         o->drain_strategy);
+    if (version && strcmp(version, "v4") != 0 && strcmp(version, "v6") != 0)
+        return error_set(err, "error: unknown IP address version '%s'", version);
+    if (o->use_dynamic_base_id && o->restart_epoch > 0)
+        return error_set(err, "error: cannot use --restart-epoch=%u with --use-dynamic-base-id",
+                         o->restart_epoch);
+    if (o->sandbox.off && o->sandbox.read.n + o->sandbox.write.n > 0)
+        return error_set(err,
+                         "--no-sandbox turns off what --sandbox-read and --sandbox-write ask for");
+    if (o->min_world_share > 100)
+        return error_set(err, "--min-world-share: expected a percentage up to 100, got %u",
+                         o->min_world_share);
+    if (!o->config_path && !o->config_yaml)
+        return error_set(err, "At least one of --config-path or --config-yaml or "
+                              "Options::configProto() should be non-empty");
+    return true;
 }
 
 enum options_result options_parse(struct options *o, int argc, char **argv, struct error *err)
@@ -315,8 +376,7 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
                           .world_hold_s = 300,
                           .parent_shutdown_time_s = 900,
                           .file_flush_interval_ms = 1000,
-                          .file_flush_min_size_kb = 64,
-                          .concurrency = UINT32_MAX};
+                          .file_flush_min_size_kb = 64};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--") == 0 || strcmp(argv[i], "--ignore_rest") == 0)
             break;
@@ -324,44 +384,12 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
         if (r != OPTIONS_RUN)
             return r;
     }
-    if (strcmp(o->drain_strategy, "gradual") != 0 && strcmp(o->drain_strategy, "immediate") != 0) {
-        error_set(err, "--drain-strategy: expected gradual or immediate, got '%s'",
-                  o->drain_strategy);
+    drop_empty(o);
+    if (!check_all(o, err) || !set_concurrency(o, err))
         return OPTIONS_ERROR;
-    }
-    const char *version = o->local_address_ip_version;
-    if (version && strcmp(version, "v4") != 0 && strcmp(version, "v6") != 0) {
-        error_set(err, "error: unknown IP address version '%s'", version);
-        return OPTIONS_ERROR;
-    }
-    if (o->sandbox.off && o->sandbox.read.n + o->sandbox.write.n > 0) {
-        error_set(err, "--no-sandbox turns off what --sandbox-read and --sandbox-write ask for");
-        return OPTIONS_ERROR;
-    }
-    if (o->min_world_share > 100) {
-        error_set(err, "--min-world-share: expected a percentage up to 100, got %u",
-                  o->min_world_share);
-        return OPTIONS_ERROR;
-    }
     if (o->state_dir && o->sandbox.read.n + o->sandbox.write.n > 0) {
         add_path(&o->sandbox.read, o->state_dir);
         add_path(&o->sandbox.write, o->state_dir);
-    }
-    o->config_path = unless_empty(o->config_path);
-    o->config_yaml = unless_empty(o->config_yaml);
-    if (!o->config_path && !o->config_yaml) {
-        error_set(err, "At least one of --config-path or --config-yaml or "
-                       "Options::configProto() should be non-empty");
-        return OPTIONS_ERROR;
-    }
-    if (o->concurrency == UINT32_MAX)
-        o->concurrency = default_concurrency(&o->notices);
-    if (o->concurrency == 0)
-        o->concurrency = 1;
-    if (o->concurrency > CONCURRENCY_MAX) {
-        error_set(err, "--concurrency: expected at most %u, got %u", CONCURRENCY_MAX,
-                  o->concurrency);
-        return OPTIONS_ERROR;
     }
     return OPTIONS_RUN;
 }

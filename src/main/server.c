@@ -435,8 +435,10 @@ struct server *server_new(const struct options *o, struct error *err)
     node_set_pin_slots(STAT_SLOT_WORKER0 + o->concurrency);
     make_main_worker(s);
     timer_init(&s->second, s->loop, on_second, s);
-    if (!load(s, err) || (o->mode == MODE_SERVE && !server_admin_tell(s, err)))
+    if (!load(s, err))
         server_free(&s);
+    else if (s->admin)
+        server_admin_tell(s);
     return s;
 }
 

@@ -343,15 +343,18 @@ static void on_accepted(struct acceptor *acceptor, unsigned n)
 static const struct acceptor_ops acceptor_ops = {.on_accept = on_accept,
                                                  .on_accepted = on_accepted};
 
-static bool write_address(const struct server_admin *a, const char *path, struct error *err)
+void server_admin_tell(const struct server *s)
 {
+    const char *path = s->options->admin_address_path;
     char text[ADDRESS_TEXT_MAX];
+    if (!path || !s->admin->listening)
+        return;
     FILE *f = fopen(path, "we");
-    if (!f)
-        return error_set(err, "cannot open admin address output file '%s': %s", path,
-                         strerror(errno));
-    fputs(address_format(&a->bound, text), f);
-    return fclose(f) == 0 || error_set(err, "cannot write '%s': %s", path, strerror(errno));
+    bool ok = f && fputs(address_format(&s->admin->bound, text), f) >= 0;
+    ok = (!f || fclose(f) == 0) && ok;
+    if (!ok)
+        LOG(LOG_ADMIN, LOG_CRITICAL, "cannot write the admin address to '%s': %s", path,
+            strerror(errno));
 }
 
 static bool listen_admin(struct server_admin *a, const struct bootstrap_config *b,
@@ -373,12 +376,6 @@ static bool listen_admin(struct server_admin *a, const struct bootstrap_config *
             "authentication",
             text);
     return true;
-}
-
-bool server_admin_tell(const struct server *s, struct error *err)
-{
-    const char *path = s->options->admin_address_path;
-    return !path || !s->admin->listening || write_address(s->admin, path, err);
 }
 
 static void make_admin(struct server *s, struct server_admin *a)

@@ -54,8 +54,8 @@ struct server {
 
 /* server_admin.c: the admin listener; *err when its address cannot be bound. */
 MUST_CHECK bool server_admin_start(struct server *s, struct error *err);
-/* Writes the address down where the command line says so. */
-MUST_CHECK bool server_admin_tell(const struct server *s, struct error *err);
+/* Writes the address down where the command line says so; if it cannot, a line of the log. */
+void server_admin_tell(const struct server *s);
 /* Closes the listener and all connections; pages may still ask the config thread something. */
 void server_admin_close(struct server *s);
 void server_admin_free(struct server *s); /* nothing runs any more */

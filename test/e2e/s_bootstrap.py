@@ -423,6 +423,15 @@ def test_component_log_level(start):
     (["--component-log-level", "misc"],
      "error: component log level not correctly specified 'misc'"),
     (["--local-address-ip-version", "v9"], "error: unknown IP address version 'v9'"),
+    (["--component-log-level", "http:debug,"],
+     "error: component log level not correctly specified ''"),
+    (["--use-dynamic-base-id", "--restart-epoch", "1"],
+     "error: cannot use --restart-epoch=1 with --use-dynamic-base-id"),
+    (["--stats-tag", "a"], "a"),
+    (["--stats-tag", "a:"], "a:"),
+    (["--stats-tag", "a b:c"], "a b"),
+    (["--stats-tag", "a_b:c"], "a_b"),
+    (["--stats-tag", "a:b.c"], "b.c"),
     (["--config-yaml", ""], "should be non-empty"),
     (["-c", ""], "should be non-empty"),
 ])
@@ -447,8 +456,10 @@ def test_flags_that_may_be_repeated_or_empty(kind, tmp_path):
     path = tmp_path / "b.yaml"
     path.write_text("{}")
     code, out, err = run_once(kind, ["-c", str(path), "--config-yaml", "", "--mode", "validate",
-                                     "--stats-tag", "a:b", "--stats-tag", "c:d",
-                                     "--local-address-ip-version", "v6"], tmp_path)
+                                     "--stats-tag", "a:b", "--stats-tag", "c:d", "--stats-tag", ":e f",
+                                     "--component-log-level", "", "--log-path", "",
+                                     "--base-id-path", "", "--local-address-ip-version", "v6"],
+                              tmp_path)
     assert code == 0, out + err
 
 
@@ -479,6 +490,14 @@ def test_mode_init_only(kind, tmp_path):
     assert f"cannot bind '127.0.0.1:{port}'" in text
 
 
+@pytest.mark.parametrize("path", ["", "/nonexistent/admin"])
+def test_admin_address_is_not_written(kind, tmp_path, path):
+    """A variable of a script that is empty, a folder that is not there: no reason not to serve."""
+    code, text = init_only(kind, tmp_path, GOOD, "--admin-address-path", path)
+    assert code == 0, text
+    assert ("[critical][admin]" in text and path in text) == bool(path)
+
+
 def test_concurrency(start):
     proxy = start(bootstrap([http_listener(routes=[direct(200)])]), concurrency=3)
     assert proxy.stat("server.concurrency") == 3
@@ -487,14 +506,15 @@ def test_concurrency(start):
 @difference("Statistics and pins have a place for each thread, without locks, made at the start.",
             envoy="takes any number", xylem="takes up to 128, and makes no more of its own accord")
 def test_more_workers_than_may_be(kind, tmp_path):
-    for concurrency in (128, 129):
+    most = [0xffffffff] if kind == "xylem" else []  # Envoy would begin to make them
+    for concurrency in [128, 129, *most]:
         args = ["--config-yaml", "{}", "--mode", "validate", "--concurrency", str(concurrency)]
         code, out, err = run_once(kind, args, tmp_path)
         if kind == "envoy" or concurrency == 128:
             assert code == 0
         else:
             assert code == 1
-            assert "--concurrency: expected at most 128, got 129" in out + err
+            assert f"--concurrency: expected at most 128, got {concurrency}" in out + err
 
 
 @pytest.mark.only("xylem", "Envoy leaves it to chance what the log is written into")

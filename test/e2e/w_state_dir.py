@@ -196,6 +196,7 @@ def test_a_folder_that_is_not_there(start, world):
     control, config = world
     with pytest.raises(RuntimeError, match=r"] --state-dir /no/such: No such file or directory"):
         start(config, args=["--state-dir", "/no/such"])
+    start(config, args=["--state-dir", ""])
 
 
 def test_the_folder_is_open_to_the_sandbox(run, world, folder, tmp_path):
