@@ -54,6 +54,43 @@ def test_unix_socket_mode(start, tmp_path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+@difference("whoever listens there would lose its clients without a word, and a file its bytes",
+            envoy="takes the path over", xylem="refuses: cannot bind")
+@pytest.mark.parametrize("what", ["socket", "file"])
+def test_a_path_that_somebody_uses(kind, start, closing, tmp_path, what):
+    path = tmp_path / "in.sock"
+    made = bootstrap([http_listener(routes=[direct(200, "mine")],
+                                    address={"pipe": {"path": str(path)}})])
+    if what == "socket":
+        closing(Origin("other", path=str(path)))
+    else:
+        path.write_text("kept")
+    if kind == "envoy":
+        start(made)
+        with Client(str(path)) as client:
+            assert client.get("/").text == "mine"
+        return
+    (tmp_path / "bootstrap.json").write_text(json.dumps(made))
+    code, out, err = run_once(kind, ["-c", "bootstrap.json"], tmp_path)
+    assert code == 1
+    assert f"cannot bind '{path}': Address already in use" in out + err
+    if what == "file":
+        assert path.read_text() == "kept"
+    else:
+        with Client(str(path)) as client:
+            assert client.get("/").text == "other"
+
+
+def test_a_path_that_nobody_uses_any_more(start, tmp_path):
+    path = tmp_path / "in.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    start(bootstrap([http_listener(routes=[direct(200, "mine")],
+                                   address={"pipe": {"path": str(path)}})]))
+    with Client(str(path)) as client:
+        assert client.get("/").text == "mine"
+
+
 def test_origin_on_a_unix_socket(start, closing, tmp_path):
     origin = closing(Origin("uds origin", path=str(tmp_path / "origin.sock")))
     proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
