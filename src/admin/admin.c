@@ -149,7 +149,7 @@ void admin_help_text(struct strbuf *out)
 static void make_tag_rules(struct admin *a)
 {
     struct strbuf complaints = STRBUF_INIT;
-    a->tag_rules = stat_tag_rules_new(a->table.bootstrap, &complaints);
+    a->tag_rules = stat_tag_rules_new(a->table.stats_tags, a->table.bootstrap, &complaints);
     struct bytes rest = strbuf_bytes(&complaints);
     while (rest.len) {
         struct bytes line = bytes_split(&rest, '\n');

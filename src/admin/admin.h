@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "admin/stat_tags.h"
 #include "base/clock.h"
 #include "base/stats.h"
 #include "base/strbuf.h"
@@ -40,8 +41,9 @@ struct admin_table {
     struct bytes bootstrap;                      /* bytes of the bootstrap */
     const struct field_report *bootstrap_report; /* what it says in vain; NULL: nothing */
     const struct stats_config *stats_config;     /* NULL: nothing was said */
-    const struct runtime *runtime;               /* its layers' kinds alone; NULL: none */
-    bool flush_on_admin;                         /* stats_flush_on_admin */
+    struct fixed_tags stats_tags;
+    const struct runtime *runtime; /* its layers' kinds alone; NULL: none */
+    bool flush_on_admin;           /* stats_flush_on_admin */
     uint64_t start_wall_ns;
     const struct admin_option *options;
     unsigned n_options;

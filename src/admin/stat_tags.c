@@ -315,12 +315,23 @@ static void add_user_rule(struct stat_tag_rules *r, struct bytes spec, struct st
     r->user[r->n++] = rule;
 }
 
-struct stat_tag_rules *stat_tag_rules_new(struct bytes bootstrap, struct strbuf *complaints)
+static void add_fixed(struct stat_tag_rules *r, struct bytes value)
+{
+    struct bytes name = bytes_split(&value, ':');
+    GROW(r->user, r->cap, r->n + 1);
+    r->user[r->n++] =
+        (struct user_rule){.name = arena_dup(r->arena, name), .fixed = arena_dup(r->arena, value)};
+}
+
+struct stat_tag_rules *stat_tag_rules_new(struct fixed_tags given, struct bytes bootstrap,
+                                          struct strbuf *complaints)
 {
     struct stat_tag_rules *r = NEW(struct stat_tag_rules);
     struct bytes config = wire_find_bytes(bootstrap, BOOTSTRAP_STATS_CONFIG);
     struct wire_field f;
     r->arena = arena_new(1024);
+    for (unsigned i = 0; i < given.n; i++)
+        add_fixed(r, bytes_of(given.texts[i]));
     while (wire_next(&config, &f)) {
         if (f.number == CONFIG_STATS_TAGS)
             add_user_rule(r, f.bytes, complaints);

@@ -26,9 +26,16 @@ struct stat_tags {
 
 struct stat_tag_rules;
 
-/* Reads stats_config of a bootstrap's bytes. Rules that cannot be used are left out, and said in
- * *complaints, one a line. */
-struct stat_tag_rules *stat_tag_rules_new(struct bytes bootstrap, struct strbuf *complaints);
+/* What main got from the command line: "name:value". */
+struct fixed_tags {
+    const char *const *texts;
+    unsigned n;
+};
+
+/* Of the command line, which come first, and of stats_config of a bootstrap's bytes. Rules that
+ * cannot be used are left out, and said in *complaints, one a line. */
+struct stat_tag_rules *stat_tag_rules_new(struct fixed_tags given, struct bytes bootstrap,
+                                          struct strbuf *complaints);
 void stat_tag_rules_free(struct stat_tag_rules **r);
 
 /* rules NULL: Envoy's defaults. Values point into name, or belong to the rules. */

@@ -201,6 +201,22 @@ static void option_text(struct server_admin *a, const char *name, const char *va
     strbuf_fini(&s);
 }
 
+/* As deep as it stands on the page. */
+static void option_list(struct server_admin *a, const char *name, const char *const *values,
+                        unsigned n)
+{
+    struct strbuf s = STRBUF_INIT;
+    strbuf_add_str(&s, "[");
+    for (unsigned i = 0; i < n; i++) {
+        strbuf_add_str(&s, i ? ",\n   \"" : "\n   \"");
+        strbuf_add_json_escaped(&s, bytes_of(values[i]));
+        strbuf_add_char(&s, '"');
+    }
+    strbuf_add_str(&s, n ? "\n  ]" : "]");
+    option(a, name, arena_str(a->arena, strbuf_bytes(&s)));
+    strbuf_fini(&s);
+}
+
 static void option_bool(struct server_admin *a, const char *name, bool value)
 {
     option(a, name, value ? "true" : "false");
@@ -248,7 +264,7 @@ static void options_second(struct server_admin *a, const struct options *o)
     option_text(a, "socket_path", o->socket_path ? o->socket_path : "@envoy_domain_socket");
     option(a, "socket_mode", "0");
     option_bool(a, "enable_core_dump", o->core_dump);
-    option(a, "stats_tag", "[]");
+    option_list(a, "stats_tag", o->stats_tags, o->n_stats_tags);
     option_bool(a, "skip_hot_restart_on_no_parent", o->skip_hot_restart_on_no_parent);
     option_bool(a, "skip_hot_restart_parent_stats", o->skip_hot_restart_parent_stats);
     option_bool(a, "skip_deprecated_logs", o->skip_deprecated_logs);
@@ -392,6 +408,7 @@ static void make_admin(struct server *s, struct server_admin *a)
                                 .runtime = &b->runtime,
                                 .bootstrap_report = &s->report,
                                 .stats_config = &b->stats,
+                                .stats_tags = {s->options->stats_tags, s->options->n_stats_tags},
                                 .flush_on_admin = b->stats_flush_on_admin,
                                 .start_wall_ns = s->start_wall_ns,
                                 .options = a->options,

@@ -133,6 +133,19 @@ def test_json_histograms(proxy):
     assert len(computed["http.ingress.downstream_rq_time"]) == 10
 
 
+def test_tags_of_the_command_line(start):
+    """They come first, and of one name the first counts."""
+    tags = ["zone:eu", "a:b:c", "a:second"]
+    proxy = start(bootstrap(stats_config={"stats_tags": [
+        {"tag_name": "zone", "fixed_value": "us"}, {"tag_name": "last", "fixed_value": "x"}]}),
+        args=[word for tag in tags for word in ("--stats-tag", tag)])
+    assert 'envoy_server_live{zone="eu",a="b:c",last="x"} 1\n' in proxy.admin(
+        "/stats/prometheus").text
+    told = proxy.admin("/server_info").text
+    assert json.loads(told)["command_line_options"]["stats_tag"] == tags
+    assert '"stats_tag": [\n   "zone:eu",\n   "a:b:c",\n   "a:second"\n  ],\n' in told
+
+
 @pytest.mark.parametrize("path", ["/stats/prometheus", "/stats?format=prometheus"])
 def test_prometheus(proxy, path):
     proxy.get("/")

@@ -139,12 +139,14 @@ static void put_spec(struct strbuf *config, const char *name, const char *regex,
     strbuf_fini(&spec);
 }
 
+static struct fixed_tags given; /* by the command line */
+
 static struct stat_tag_rules *rules_of(struct strbuf *config, bool defaults, const char *said)
 {
     struct strbuf bootstrap = STRBUF_INIT, complaints = STRBUF_INIT;
     wire_put_bytes(config, 2, defaults ? BYTES("\x08\x01") : BYTES(""));
     wire_put_bytes(&bootstrap, 13, strbuf_bytes(config));
-    struct stat_tag_rules *r = stat_tag_rules_new(strbuf_bytes(&bootstrap), &complaints);
+    struct stat_tag_rules *r = stat_tag_rules_new(given, strbuf_bytes(&bootstrap), &complaints);
     ck_assert_str_eq(strbuf_str(&complaints), said);
     strbuf_fini(&bootstrap);
     strbuf_fini(&complaints);
@@ -162,6 +164,21 @@ START_TEST(rules_of_the_bootstrap)
     expect(r, "cluster.shard_7.x", "cluster.x|region=north|envoy.cluster_name=shard_7|shard=7");
     expect(r, "server.x_part", "server.x|region=north|part=_part");
     expect(r, "server._part", "server|region=north|part=_part");
+    stat_tag_rules_free(&r);
+}
+END_TEST
+
+START_TEST(tags_of_the_command_line)
+{
+    static const char *const texts[] = {"zone:eu", "a:b:c", ":x", "a:second"};
+    struct strbuf config = STRBUF_INIT;
+    put_spec(&config, "zone", NULL, "us");
+    put_spec(&config, "b", NULL, "2");
+    given = (struct fixed_tags){texts, 4};
+    struct stat_tag_rules *r = rules_of(&config, true, "");
+    given = (struct fixed_tags){NULL, 0};
+    expect(r, "server.live", "server.live|zone=eu|a=b:c|=x|b=2");
+    expect(r, "cluster.one.x", "cluster.x|zone=eu|a=b:c|=x|b=2|envoy.cluster_name=one");
     stat_tag_rules_free(&r);
 }
 END_TEST
@@ -200,4 +217,4 @@ START_TEST(rules_that_cannot_be_used_are_said)
 END_TEST
 
 SUITE("stat_tags", default_rules, more_default_rules, odd_names, rules_of_the_bootstrap,
-      defaults_can_be_chosen, rules_that_cannot_be_used_are_said)
+      tags_of_the_command_line, defaults_can_be_chosen, rules_that_cannot_be_used_are_said)
