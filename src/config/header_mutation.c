@@ -60,6 +60,8 @@ static bool addition_decode(const envoy_config_core_v3_HeaderValueOption *o, str
 bool header_additions_decode(const envoy_config_core_v3_HeaderValueOption *const *list, size_t n,
                              struct arena *a, struct header_mutations *out, struct error *err)
 {
+    if (n > ROUTE_LIST_MAX)
+        return error_set(err, ": more than %d", ROUTE_LIST_MAX);
     out->add = n ? ARENA_ARRAY(a, struct header_addition, n) : NULL;
     out->n_add = (uint16_t)n;
     for (size_t i = 0; i < n; i++) {
@@ -75,6 +77,8 @@ bool header_removal_add(struct header_mutations *out, struct bytes name, struct 
     if (name.len && (name.data[0] == ':' || bytes_eq_str(name, "host")))
         return error_set(err, ":-prefixed or host headers may not be removed ('%.*s')",
                          BYTES_ARG(name));
+    if (out->n_remove == ROUTE_LIST_MAX)
+        return error_set(err, "more than %d", ROUTE_LIST_MAX);
     out->remove[out->n_remove++] = header_key(name);
     return true;
 }

@@ -21,6 +21,8 @@ struct header_addition {
     bool keep_empty_value;
 };
 
+enum { ROUTE_LIST_MAX = UINT16_MAX }; /* of lists whose count has 16 bits, as here */
+
 struct header_mutations {
     struct header_addition *add;
     struct header_key *remove; /* runs first, as in Envoy */

@@ -104,6 +104,8 @@ bool route_match_decode(const envoy_config_route_v3_RouteMatch *m, struct route 
     if (RM(filter_state)(m, &n) && n)
         return error_set(err, "filter_state: not implemented");
     const envoy_config_route_v3_HeaderMatcher *const *headers = RM(headers)(m, &n);
+    if (n > ROUTE_LIST_MAX)
+        return error_set(err, "headers: more than %d", ROUTE_LIST_MAX);
     x->headers = n ? ARENA_ARRAY(a, struct header_matcher, n) : NULL;
     x->n_headers = (uint16_t)n;
     for (size_t i = 0; i < n; i++) {
@@ -111,6 +113,8 @@ bool route_match_decode(const envoy_config_route_v3_RouteMatch *m, struct route 
             return error_prefix(err, "headers[%zu].", i);
     }
     const envoy_config_route_v3_QueryParameterMatcher *const *queries = RM(query_parameters)(m, &n);
+    if (n > ROUTE_LIST_MAX)
+        return error_set(err, "query_parameters: more than %d", ROUTE_LIST_MAX);
     x->queries = n ? ARENA_ARRAY(a, struct query_matcher, n) : NULL;
     x->n_queries = (uint16_t)n;
     for (size_t i = 0; i < n; i++) {
@@ -145,6 +149,8 @@ static bool weight_filters(struct route_decode_context *ctx, struct route *r,
     bool skip;
     if (n == 0)
         return true;
+    if (n > ROUTE_LIST_MAX)
+        return error_set(err, "typed_per_filter_config: more than %d", ROUTE_LIST_MAX);
     w->filters.entries = ARENA_ARRAY(r->node.arena, struct route_filter_config, n);
     while ((e = CW(typed_per_filter_config_next)(m, &it))) {
         const google_protobuf_Any *any = CW(TypedPerFilterConfigEntry_value)(e);

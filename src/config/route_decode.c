@@ -163,6 +163,8 @@ static bool filter_configs_decode(struct route_decode_context *ctx, struct arena
         n += f.number == number;
     if (n == 0)
         return true;
+    if (n > ROUTE_LIST_MAX)
+        return error_set(err, "typed_per_filter_config: more than %d", ROUTE_LIST_MAX);
     out->entries = ARENA_ARRAY(a, struct route_filter_config, n);
     while (wire_next(&msg, &f)) {
         struct bytes entry = f.bytes, key = BYTES(""), any = BYTES_NONE;

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from harness import bootstrap, cluster, direct, http_listener, route
+from harness import bootstrap, cluster, difference, direct, http_listener, route
 from harness.proxy import run_once
 
 
@@ -134,6 +134,38 @@ def test_all_header_matchers_must_agree(start):
         assert client.get("/", headers={"x-a": "1", "x-b": "2"}).text == "0"
         assert client.get("/", headers={"x-a": "1"}).text == "none"
         assert client.get("/", headers={"x-b": "1"}).text == "none"
+
+
+LONG = {
+    "headers": ({"headers": [{"name": "x-need", "string_match": {"exact": "secret"}}]},
+                {"name": "host"}),
+    "query_parameters": ({"query_parameters": [{"name": "need"}]}, {"name": "q"}),
+}
+
+
+def long_match(field, n):
+    match, entry = LONG[field]
+    return {"prefix": "/", field: match[field] + [entry] * (n - 1)}
+
+
+@pytest.mark.parametrize("field", LONG)
+def test_each_of_65535_matchers_counts(start, field):
+    proxy = table(start, long_match(field, 65535))
+    assert answers(proxy, "/?q") == ["none"]
+
+
+@difference("A list of conditions is never cut to what is left of its length.",
+            envoy="takes more than 65,535 matchers of headers or query parameters in a route, and "
+                  "more than 65,535 headers to remove",
+            xylem="refuses the route by the field's path")
+@pytest.mark.parametrize("field", [*LONG, "request_headers_to_remove"])
+def test_more_than_65535_conditions(kind, tmp_path, field):
+    made = direct(200, match=long_match(field, 65536)) if field in LONG else direct(
+        200, **{field: ["x"] * 65536})
+    (tmp_path / "b.yaml").write_text(json.dumps(bootstrap([http_listener(routes=[made])])))
+    got, out, err = run_once(kind, ["-c", "b.yaml", "--mode", "validate"], tmp_path)
+    assert got == (1 if kind == "xylem" else 0), out + err
+    assert kind == "envoy" or f"{field}: more than 65535" in out + err
 
 
 REPEATED = {

@@ -456,6 +456,53 @@ START_TEST(refusals_name_the_field)
 }
 END_TEST
 
+/* Lists whose count has 16 bits: none is cut to what is left of its length. */
+static const struct {
+    const char *before, *entry, *after, *error;
+} long_lists[] = {
+    {"match: {prefix: /, headers: [", "{name: a}", "]}, route: {cluster: c}",
+     "match.headers: more than 65535"},
+    {"match: {prefix: /, query_parameters: [", "{name: a}", "]}, route: {cluster: c}",
+     "match.query_parameters: more than 65535"},
+    {MATCH "route: {cluster: c}, request_headers_to_remove: [", "a", "]",
+     "request_headers_to_remove: more than 65535"},
+    {MATCH "route: {cluster: c}, response_headers_to_remove: [", "a", "]",
+     "response_headers_to_remove: more than 65535"},
+    {MATCH "route: {cluster: c}, request_headers_to_add: [", "{header: {key: a}}", "]",
+     "request_headers_to_add: more than 65535"},
+    {MATCH "route: {cluster: c}, response_headers_to_add: [", "{header: {key: a}}", "]",
+     "response_headers_to_add: more than 65535"},
+    {MATCH "route: {weighted_clusters: {clusters: [{name: c, weight: 1, "
+           "request_headers_to_remove: [",
+     "a", "]}]}}",
+     "route.weighted_clusters: clusters[0]: request_headers_to_remove: more than 65535"},
+};
+
+static struct route_config *decode_long(size_t at, unsigned n, struct error *err)
+{
+    struct strbuf route = STRBUF_INIT;
+    strbuf_printf(&route, "{%s", long_lists[at].before);
+    for (unsigned i = 0; i < n; i++)
+        strbuf_printf(&route, "%s%s", i ? "," : "", long_lists[at].entry);
+    strbuf_printf(&route, "%s}", long_lists[at].after);
+    struct route_config *made = decode_route(strbuf_str(&route), err);
+    strbuf_fini(&route);
+    return made;
+}
+
+START_TEST(lists_are_refused_rather_than_cut)
+{
+    struct error err = ERROR_INIT;
+    ck_assert_ptr_null(decode_long(_i, 65536, &err));
+    struct bytes text =
+        bytes_skip(bytes_of(error_text(&err)), strlen("virtual_hosts[0].routes[0]."));
+    ck_assert_msg(bytes_eq_str(text, long_lists[_i].error), "%s", error_text(&err));
+    error_fini(&err);
+    rc = decode_long(_i, 65535, &err);
+    ck_assert_msg(rc != NULL, "%s", error_text(&err));
+}
+END_TEST
+
 #define TWO_HOSTS(first, second)                                                                   \
     "{name: r, virtual_hosts: [{name: a, domains: " first "}, {name: b, domains: " second "}]}"
 
@@ -580,6 +627,7 @@ int main(void)
     tcase_add_test(t, retry_policies);
     tcase_add_test(t, retry_policy_of_a_virtual_host);
     tcase_add_test(t, refusals_name_the_field);
+    tcase_add_loop_test(t, lists_are_refused_rather_than_cut, 0, ARRAY_SIZE(long_lists));
     tcase_add_test(t, refused_configurations);
     tcase_add_test(t, virtual_hosts_of_one_name);
     tcase_add_test(t, hostile_bytes);
