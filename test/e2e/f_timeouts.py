@@ -115,6 +115,55 @@ def test_request_headers_timeout_bounds_the_head(start):
     assert proxy.stat("http.ingress.downstream_rq_header_timeout") == 1
 
 
+EMPTY_LINES = {
+    "request_headers_timeout": ({"request_headers_timeout": "0.3s"}, "request header timeout",
+                                "downstream_rq_header_timeout"),
+    "request_timeout": ({"request_timeout": "0.3s"}, "request timeout", "downstream_rq_timeout"),
+    "stream_idle_timeout": ({"stream_idle_timeout": "0.3s"}, "stream timeout",
+                            "downstream_rq_idle_timeout"),
+    "max_stream_duration": ({"common_http_protocol_options": {"max_stream_duration": "0.3s"}},
+                            "downstream duration timeout", "downstream_rq_max_duration_reached"),
+}
+
+
+@pytest.mark.parametrize("begin", [b"\r\n", b"\r"], ids=["empty line", "half of one"])
+@pytest.mark.parametrize("name", EMPTY_LINES)
+def test_empty_lines_begin_a_request(start, name, begin):
+    options, text, stat = EMPTY_LINES[name]
+    proxy = start(bootstrap([http_listener(routes=[direct(200)], **options)]))
+    with proxy.client() as client:
+        client.send(begin)
+        answer = client.response()
+        assert (answer.status, answer.text) == (408, text)
+    assert proxy.stat(f"http.ingress.{stat}") == 1
+
+
+def test_an_empty_line_behind_a_body_begins_the_next_request(start, origin):
+    """Old clients send one. It is part of no body, and of the time that the next head has."""
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")],
+                                           request_headers_timeout="0.3s")],
+                            [cluster("one", origin)]))
+    post = b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 2\r\n\r\nab\r\n"
+    with proxy.client() as client:
+        for _ in range(2):
+            client.send(post)
+            assert client.response().status == 200
+        assert client.response().status == 408
+        assert client.closed()
+    assert proxy.stat("http.ingress.downstream_rq_total") == 3
+
+
+def test_an_empty_line_and_no_more_is_logged(start, tmp_path):
+    log = file_log(tmp_path / "log", "%REQ(:METHOD)% %RESPONSE_CODE% %RESPONSE_FLAGS% "
+                                     "%RESPONSE_CODE_DETAILS%\n")
+    proxy = start(bootstrap([http_listener(routes=[direct(200)], access_log=[log])]))
+    with proxy.client() as client:
+        client.send(b"\r\n")
+        proxy.wait_stat("http.ingress.downstream_rq_total", 1)
+    wait_for(lambda: (tmp_path / "log").read_text() == "- 0 DC downstream_remote_disconnect\n",
+             what="the line")
+
+
 def test_downstream_idle_timeout_closes_a_silent_connection(start):
     proxy = start(bootstrap([http_listener(
         routes=[direct(200)], drain_timeout="0.1s", delayed_close_timeout="0.1s",

@@ -40,6 +40,48 @@ START_TEST(test_request_headers_timeout)
 }
 END_TEST
 
+/* Bytes that only stand before a request, then silence or more of them. */
+static const struct {
+    const char *first, *drip;
+} empty_lines[] = {{"\r\n", NULL}, {"\r", NULL}, {"\r\n", "\r\n"}, {"\r", "\n\r"}};
+
+START_TEST(test_empty_lines_gain_no_time)
+{
+    lb.manager->request_headers_timeout_ms = 300;
+    lb.manager->idle_timeout_ms = 100;
+    client_connect(&c, &lb);
+    client_send(&c, empty_lines[_i].first);
+    for (int at = 50; at < 300; at += 50) {
+        loopback_advance(&lb, 50);
+        if (empty_lines[_i].drip)
+            client_send(&c, empty_lines[_i].drip);
+        ck_assert_str_eq(client_take(&c), "");
+    }
+    loopback_advance(&lb, 50);
+    expect("HTTP/1.1 408 Request Timeout\r\n", "request header timeout");
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_HEADER_TIMEOUT), 1);
+    ck_assert(c.ended);
+}
+END_TEST
+
+/* As some old clients end a body. What follows is not answered before it has had its time. */
+START_TEST(test_empty_line_behind_a_body)
+{
+    lb.manager->request_headers_timeout_ms = 300;
+    client_connect(&c, &lb);
+    client_send(&c, "POST /ok HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab\r\n");
+    expect("HTTP/1.1 200 OK\r\n", "");
+    loopback_advance(&lb, 299);
+    ck_assert_str_eq(client_take(&c), "");
+    client_send(&c, "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
+    expect("HTTP/1.1 200 OK\r\n", "");
+    loopback_advance(&lb, 1000);
+    ck_assert_str_eq(client_take(&c), "");
+    ck_assert(!c.ended);
+    ck_assert_uint_eq(loopback_stat(&lb, STAT_HTTP_DOWNSTREAM_RQ_TOTAL), 2);
+}
+END_TEST
+
 START_TEST(test_request_timeout)
 {
     lb.manager->request_timeout_ms = 300;
@@ -201,6 +243,8 @@ int main(void)
     TCase *t = tcase_create("timeouts");
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, test_request_headers_timeout);
+    tcase_add_loop_test(t, test_empty_lines_gain_no_time, 0, ARRAY_SIZE(empty_lines));
+    tcase_add_test(t, test_empty_line_behind_a_body);
     tcase_add_test(t, test_request_timeout);
     tcase_add_test(t, test_request_timeout_stops_at_the_end_of_the_request);
     tcase_add_test(t, test_stream_idle_timeout);

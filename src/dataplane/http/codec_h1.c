@@ -83,18 +83,38 @@ static void deliver_body(struct codec_h1 *h, struct buffer *body, bool end)
     buffer_fini(body);
 }
 
-/* Returns false when there is nothing to begin with yet. */
+/* A TLS ClientHello, for one, is no method: no need to wait for a line end. */
+static const struct codec_error *first_byte(const struct buffer *in)
+{
+    return h1_is_token_char(buffer_front(in).data[0]) ? NULL : &h1_error_codec;
+}
+
+/* RFC 9112 section 2.2: empty lines before a request. They have its time, and no other. */
+static bool empty_lines(struct codec_h1 *h, struct buffer *in, const struct codec_error **e)
+{
+    char two[2];
+    while (!buffer_empty(in)) {
+        size_t n = buffer_copy(in, 0, two, 2);
+        if (two[0] != '\r') {
+            h->recv = H1_RECV_HEAD;
+            *e = first_byte(in);
+            return true;
+        }
+        if (n == 1)
+            return false;
+        if (two[1] != '\n') {
+            *e = &h1_error_codec;
+            return true;
+        }
+        buffer_drain(in, 2);
+    }
+    return false;
+}
+
+/* Returns false when it is not to begin yet. */
 static bool begin(struct codec_h1 *h, struct buffer *in, const struct codec_error **e)
 {
-    char two[2] = "";
-    size_t n = 2;
-    while (buffer_front(in).data[0] == '\r' && (n = buffer_copy(in, 0, two, 2)) == 2 &&
-           two[1] == '\n') {
-        buffer_drain(in, 2); /* RFC 9112 section 2.2: empty lines before a request */
-        if (buffer_empty(in))
-            return false;
-    }
-    if (n == 1 || h->c.out->len > H1_OUT_SOFT_MAX || h->c.begin_held)
+    if (h->c.out->len > H1_OUT_SOFT_MAX || h->c.begin_held)
         return false;
     h->active = true;
     h->recv = H1_RECV_HEAD;
@@ -105,8 +125,11 @@ static bool begin(struct codec_h1 *h, struct buffer *in, const struct codec_erro
     h1_scan_reset(h);
     h->stream = (struct codec_stream){.h1 = h};
     h->stream.user = h->c.cb->on_stream_begin(h->c.owner, &h->stream, &h->stream.headers);
-    if (!h1_is_token_char(buffer_front(in).data[0]))
-        *e = &h1_error_codec; /* a TLS ClientHello, for one: no need to wait for a line end */
+    *e = first_byte(in);
+    if (UNLIKELY(*e != NULL) && buffer_front(in).data[0] == '\r') {
+        h->recv = H1_RECV_EMPTY_LINES;
+        *e = NULL;
+    }
     return true;
 }
 
@@ -250,6 +273,8 @@ static bool step(struct codec_h1 *h, struct buffer *in, const struct codec_error
     switch ((enum h1_recv)h->recv) {
     case H1_RECV_IDLE:
         return h->c.options.downstream && begin(h, in, e);
+    case H1_RECV_EMPTY_LINES:
+        return empty_lines(h, in, e);
     case H1_RECV_HEAD:
         return head_input(h, in, e);
     case H1_RECV_LENGTH:
@@ -315,6 +340,7 @@ static bool h1_input_eof(struct codec *c)
             return fail(h, &h1_error_codec); /* a cut response */
         break;
     case H1_RECV_IDLE:
+    case H1_RECV_EMPTY_LINES:
     case H1_RECV_HEAD:
     case H1_RECV_DONE:
     case H1_RECV_BROKEN:

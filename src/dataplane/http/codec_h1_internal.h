@@ -6,10 +6,11 @@
 #include "dataplane/http/tunnel.h"
 
 #define H1_RECV_LIST(X)                                                                            \
-    X(IDLE)       /* between messages */                                                           \
-    X(HEAD)       /* collecting a head */                                                          \
-    X(LENGTH)     /* body of known length */                                                       \
-    X(CHUNK_SIZE) /* a chunk-size line */                                                          \
+    X(IDLE)        /* between messages */                                                          \
+    X(EMPTY_LINES) /* of a request that has begun with one */                                      \
+    X(HEAD)        /* collecting a head */                                                         \
+    X(LENGTH)      /* body of known length */                                                      \
+    X(CHUNK_SIZE)  /* a chunk-size line */                                                         \
     X(CHUNK_DATA)                                                                                  \
     X(CHUNK_END) /* CRLF after chunk data */                                                       \
     X(TRAILERS)                                                                                    \

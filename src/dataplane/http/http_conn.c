@@ -328,8 +328,7 @@ static void hold_input(struct http_conn *c, const struct buffer *in)
  * pipelined rest is looked at again, at once or at the low watermark. */
 static void go_on_later(struct http_conn *c, const struct buffer *in)
 {
-    bool begun = c->stream || in->len < 2; /* one byte may be half of an empty line */
-    if (begun || connection_above_watermark(c->connection))
+    if (c->stream || buffer_empty(in) || connection_above_watermark(c->connection))
         return;
     if (c->codec->begin_held)
         http_conn_list_go_on(c->worker->http_conns, c);
