@@ -102,7 +102,7 @@ static void take_names(struct cluster *c, const options_msg *m)
     struct auto_names *names = ARENA_NEW(c->node.arena, struct auto_names);
     names->sni = UPSTREAM(auto_sni)(u);
     names->san_validation = UPSTREAM(auto_san_validation)(u);
-    names->header = upb_lower(UPSTREAM(override_auto_sni_header)(u), c->node.arena);
+    names->header = upb_request_header(UPSTREAM(override_auto_sni_header)(u), c->node.arena);
     c->auto_names = names;
 }
 

@@ -89,7 +89,7 @@ static bool take_tag(struct arena *a, const tag_msg *m, struct grpc_log_tag *out
         return true;
     case TAG(type_request_header):
         out->kind = TAG_REQUEST_HEADER;
-        out->text = upb_lower(TAG(Header_name)(TAG(request_header)(m)), a);
+        out->text = upb_request_header(TAG(Header_name)(TAG(request_header)(m)), a);
         out->fallback = copy(a, TAG(Header_default_value)(TAG(request_header)(m)));
         return true;
     case TAG(type_value):

@@ -143,11 +143,9 @@ bool header_matcher_decode(const envoy_config_route_v3_HeaderMatcher *m, struct 
                            struct regex_list *regexes, struct header_matcher *out,
                            struct error *err)
 {
-    out->name = upb_lower(envoy_config_route_v3_HeaderMatcher_name(m), a);
+    out->name = upb_request_header(envoy_config_route_v3_HeaderMatcher_name(m), a);
     if (out->name.len == 0)
         return error_set(err, "name: expected a header name of at least 1 character");
-    if (bytes_eq_str(out->name, "host")) /* what HTTP/1 calls the authority */
-        out->name = BYTES(":authority");
     out->invert = envoy_config_route_v3_HeaderMatcher_invert_match(m);
     out->missing_as_empty = envoy_config_route_v3_HeaderMatcher_treat_missing_header_as_empty(m);
     return header_specifier(m, a, regexes, out, err);

@@ -45,7 +45,7 @@ struct route_filter_configs {
 
 struct weighted_cluster {
     struct bytes name;           /* empty: taken from cluster_header */
-    struct bytes cluster_header; /* lower case */
+    struct bytes cluster_header; /* lower case; "host" is ":authority", as in all such names */
     uint32_t weight;
     struct bytes host_rewrite;
     struct header_mutations request, response;

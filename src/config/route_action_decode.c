@@ -201,7 +201,7 @@ static bool weight_decode(struct route_decode_context *ctx, struct route *r,
 {
     struct arena *a = r->node.arena;
     w->name = arena_dup(a, upb_bytes(CW(name)(m)));
-    w->cluster_header = upb_lower(CW(cluster_header)(m), a);
+    w->cluster_header = upb_request_header(CW(cluster_header)(m), a);
     if (!CW(weight)(m))
         return error_set(err, "weight: expected a number, given none");
     w->weight = upb_u32(CW(weight)(m), 0);
@@ -243,7 +243,7 @@ static bool weighted_decode(struct route_decode_context *ctx,
     if (WC(use_hash_policy)(m))
         return error_set(err, "use_hash_policy: not implemented");
     w->total_weight = (uint32_t)total;
-    w->header = upb_lower(WC(header_name)(m), r->node.arena);
+    w->header = upb_request_header(WC(header_name)(m), r->node.arena);
     return true;
 }
 
@@ -258,7 +258,7 @@ static bool specifier_decode(struct route_decode_context *ctx,
         return r->cluster->cluster.len ||
                error_set(err, "cluster: value length must be at least 1 characters");
     case RA(cluster_specifier_cluster_header):
-        r->extras->cluster_header = upb_lower(RA(cluster_header)(m), a);
+        r->extras->cluster_header = upb_request_header(RA(cluster_header)(m), a);
         return r->extras->cluster_header.len ||
                error_set(err, "cluster_header: value length must be at least 1 characters");
     case RA(cluster_specifier_weighted_clusters):
@@ -287,7 +287,7 @@ static bool host_rewrite_decode(const envoy_config_route_v3_RouteAction *m, stru
         return true;
     case RA(host_rewrite_specifier_host_rewrite_header):
         w->host = HOST_REWRITE_HEADER;
-        w->host_text = upb_lower(RA(host_rewrite_header)(m), r->node.arena);
+        w->host_text = upb_request_header(RA(host_rewrite_header)(m), r->node.arena);
         return true;
     case RA(host_rewrite_specifier_host_rewrite_path_regex):
         w->host = HOST_REWRITE_PATH_REGEX;

@@ -470,7 +470,7 @@ static bool config_vhosts(struct route_decode_context *ctx, struct bytes wire, u
     return true;
 }
 
-/* "host" is ":authority", as everywhere in Envoy. A request without a method could not be sent. */
+/* A request without a method could not be sent. */
 static bool take_internal_only(upb_StringView const *names, size_t n, struct route_config *rc,
                                struct error *err)
 {
@@ -478,11 +478,11 @@ static bool take_internal_only(upb_StringView const *names, size_t n, struct rou
     rc->internal_only_headers = ARENA_ARRAY(a, struct bytes, n);
     rc->n_internal_only_headers = (unsigned)n;
     for (size_t i = 0; i < n; i++) {
-        struct bytes name = upb_lower(names[i], a);
+        struct bytes name = upb_request_header(names[i], a);
         if (bytes_eq_str(name, ":method"))
             return error_set(err, "internal_only_headers[%zu]: :method is needed by each request",
                              i);
-        rc->internal_only_headers[i] = bytes_eq_str(name, "host") ? BYTES(":authority") : name;
+        rc->internal_only_headers[i] = name;
     }
     return true;
 }

@@ -108,7 +108,7 @@ static bool take_fragment(struct arena *a, const SCOPED(ScopeKeyBuilder_Fragment
         SCOPED(ScopeKeyBuilder_FragmentBuilder_header_value_extractor)(m);
     if (!x)
         return error_set(err, "header_value_extractor: value is required");
-    out->header = upb_lower(EXTRACTOR(name)(x), a);
+    out->header = upb_request_header(EXTRACTOR(name)(x), a);
     out->element_separator = arena_dup(a, upb_bytes(EXTRACTOR(element_separator)(x)));
     switch (EXTRACTOR(extract_type_case)(x)) {
     case EXTRACTOR(extract_type_index):

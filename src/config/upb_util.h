@@ -25,6 +25,13 @@ static inline struct bytes upb_lower(upb_StringView v, struct arena *a)
     return b;
 }
 
+/* The name of a header of requests, as they have it: "host" is what HTTP/1 calls the authority. */
+static inline struct bytes upb_request_header(upb_StringView v, struct arena *a)
+{
+    struct bytes name = upb_lower(v, a);
+    return bytes_eq_str(name, "host") ? BYTES(":authority") : name;
+}
+
 /* Milliseconds, rounded up so that a tiny duration is not "off"; `missing` when msg is NULL. */
 static inline uint64_t upb_duration_ms(const google_protobuf_Duration *msg, uint64_t missing)
 {

@@ -19,6 +19,23 @@ def test_cluster_header_names_the_cluster(start, origins):
     assert proxy.get("/").status == 503
 
 
+@pytest.mark.parametrize("action", [
+    {"cluster_header": "Host"},
+    {"weighted_clusters": {"clusters": [{"cluster_header": "host", "weight": 1}]}},
+    {"weighted_clusters": {"header_name": "Host", "clusters": [
+        {"name": "1", "weight": 1}, {"name": "2", "weight": 1}]}}],
+    ids=["cluster_header", "cluster_header of a weight", "header_name"])
+def test_host_is_a_header_like_others(start, origins, action):
+    """... though HTTP/2 calls it :authority."""
+    one, two = origins("one", "two")
+    proxy = start(bootstrap([http_listener(routes=[route("/", **action)])],
+                            [cluster("1", one), cluster("2", two)]))
+    hosts = ["0", "1"] if "header_name" in str(action) else ["1", "2"]
+    with proxy.client() as client:
+        got = [client.get("/", host=host).text for host in hosts * 8]
+    assert got == ["one", "two"] * 8
+
+
 def weighted(**weights):
     return {"clusters": [{"name": name, "weight": weight} for name, weight in weights.items()]}
 
@@ -240,6 +257,15 @@ def test_host_rewrite_header(start, origin):
     assert origin.last.header("host") == "by-header.test"
     proxy.get("/", host="plain.test")
     assert origin.last.header("host") == "plain.test"
+
+
+def test_host_rewrite_header_that_is_the_host(start, origin):
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one", host_rewrite_header="Host")])],
+        [cluster("one", origin)]))
+    proxy.get("/", host="plain.test")
+    assert origin.last.header("host") == "plain.test"
+    assert origin.last.header("x-envoy-original-host") == "plain.test"
 
 
 def test_host_rewrite_path_regex(start, origin):

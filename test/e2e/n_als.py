@@ -215,6 +215,17 @@ def test_custom_tags(start, als, monkeypatch):
         "noenv": "e", "format": "1/200"}
 
 
+def test_host_is_a_header_like_others(start, als):
+    """The entry has it under the name of the configuration."""
+    proxy = start(logged(als, als_log(
+        more={"additional_request_headers_to_log": ["Host", "x-a"]},
+        custom_tags=[{"tag": "host", "request_header": {"name": "Host"}}])))
+    proxy.get("/", host="b.test", headers={"X-A": "1"})
+    entry = als.wait_http()[0]
+    assert dict(entry.common_properties.custom_tags) == {"host": "b.test"}
+    assert dict(entry.request.request_headers) == {"host": "b.test", "x-a": "1"}
+
+
 def metadata_tag(name, path, kind="route", **fields):
     return {"tag": name, "metadata": {"kind": {kind: {}}, "metadata_key": {
         "key": "k", "path": [{"key": part} for part in path.split(".")]}, **fields}}

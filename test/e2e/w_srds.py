@@ -59,6 +59,15 @@ def asked(control, kind="rds"):
     return [names_of(r) or [] for r in control.requests(kind)]
 
 
+@pytest.mark.parametrize("name", ["Host", ":authority"])
+def test_O09_a_scope_of_the_host(stub, start, ads_bootstrap, name):
+    control = stub(front(by_index(name, element_separator=".")), scope("one", "a", "r1"),
+                   scope("two", "b", "r2"), table("r1"), table("r2"))
+    proxy = start(ads_bootstrap(control))
+    assert [proxy.get("/", host=host).text for host in ("a.test", "b.test")] == ["r1", "r2"]
+    assert proxy.get("/", host="c.test").status == 404
+
+
 def test_O09_a_scope_says_which_routes_serve(stub, start, ads_bootstrap, tmp_path):
     log = tmp_path / "log"
     control = stub(front(access_log=[

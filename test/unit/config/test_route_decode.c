@@ -166,6 +166,21 @@ START_TEST(weighted_clusters)
 }
 END_TEST
 
+/* What HTTP/1 calls the authority, wherever a route names a header of the request. */
+START_TEST(host_is_the_authority)
+{
+    const struct route *r = route_of("{match: {prefix: /, headers: [{name: Host}]}, route: "
+                                     "{cluster_header: Host, host_rewrite_header: HOST}}");
+    ck_assert(bytes_eq_str(r->extras->headers[0].name, ":authority"));
+    ck_assert(bytes_eq_str(r->extras->cluster_header, ":authority"));
+    ck_assert(bytes_eq_str(r->cluster->rewrite->host_text, ":authority"));
+    r = route_of("{" MATCH "route: {weighted_clusters: {header_name: host, clusters: ["
+                 "{cluster_header: Host, weight: 1}]}}}");
+    ck_assert(bytes_eq_str(r->cluster->weighted->header, ":authority"));
+    ck_assert(bytes_eq_str(r->cluster->weighted->list[0].cluster_header, ":authority"));
+}
+END_TEST
+
 START_TEST(rewrites)
 {
     const struct cluster_action *c =
@@ -620,6 +635,7 @@ int main(void)
     tcase_add_test(t, clusters);
     tcase_add_test(t, connect_that_ends_here);
     tcase_add_test(t, weighted_clusters);
+    tcase_add_test(t, host_is_the_authority);
     tcase_add_test(t, rewrites);
     tcase_add_test(t, redirects);
     tcase_add_test(t, direct_responses);

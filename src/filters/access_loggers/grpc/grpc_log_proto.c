@@ -373,7 +373,8 @@ static void add_request(struct entry *e, envoy_data_accesslog_v3_HTTPRequestProp
     REQ(set_downstream_header_bytes_received)
     (m, wire_bytes_fields_received(&e->s->info.downstream_bytes));
     for (unsigned i = 0; i < names->n; i++) {
-        struct bytes v = headers_get_all(h, names->names[i]);
+        bool host = bytes_eq_str(names->names[i], "host"); /* what HTTP/1 calls the authority */
+        struct bytes v = headers_get_all(h, host ? BYTES(":authority") : names->names[i]);
         if (v.data)
             REQ(request_headers_set)(m, text(e, names->names[i]), text(e, v), e->a);
     }
