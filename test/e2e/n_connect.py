@@ -4,7 +4,7 @@ import pytest
 from harness import (Reply, bootstrap, cluster, difference, http_listener, refused_port, route,
                      wait_for)
 from harness.config import add_header, file_log
-from n_upgrade import (CONNECT_ERROR, HELD, LOG, answer, connect, connect_route, extended,
+from n_upgrade import (CONNECT_ERROR, HELD, LOG, Tunnel, answer, connect, connect_route, extended,
                        h2_ask, h2_origin, log_file, logged, plain, proxy, raw)
 
 FIXTURES = [h2_ask, h2_origin, log_file, proxy, raw]
@@ -234,3 +234,70 @@ def test_a_way_for_udp_is_matched_as_a_connect(start, origin, own, status):
                     "Upgrade: Connect-UDP\r\n\r\n")
         assert client.response().status == status
     assert proxy.get("/").text == "origin"
+
+
+# --- the port, which virtual hosts do not see
+
+ANY, DOT = {"strip_any_host_port": True}, {"strip_trailing_host_dot": True}
+PORTS = {
+    "any": (ANY, "a.test:443", "a.test:443"),
+    "a number": (ANY, "a.test:0443", "a.test:443"),
+    "the dot": (DOT, "a.test.:443", "a.test:443"),
+    "both": ({**ANY, **DOT}, "a.test.:443", "a.test:443"),
+    "IPv6": (ANY, "[::1]:443", "[::1]:443"),
+}
+REWRITES = {
+    "literal": ({"host_rewrite_literal": "b.test"}, "b.test"),
+    "weight": ({"weighted_clusters": {"clusters": [
+        {"name": "one", "weight": 1, "host_rewrite_literal": "b.test"}]}}, "b.test:443"),
+}
+
+
+def stripping(start, raw, options, action=None):
+    """The route says in a header which authority it saw."""
+    made = route("/", match={"connect_matcher": {}}, request_headers_to_add=[
+        add_header("x-saw", "%REQ(:authority)%")], **(action or {"to": "one"}))
+    return start(bootstrap([http_listener(
+        routes=[made, {**made, "match": {"prefix": "/"}}], http2_protocol_options={
+            "allow_connect": True}, upgrade_configs=[
+                {"upgrade_type": "CONNECT"}, {"upgrade_type": "websocket"}], **options)],
+        [cluster("one", raw)]))
+
+
+@pytest.mark.parametrize("case", PORTS)
+def test_the_origin_of_a_connect_gets_the_port(start, raw, case, closing):
+    options, authority, expected = PORTS[case]
+    proxy = stripping(start, raw, options)
+    for client in (lambda: connect(proxy, authority),
+                   lambda: Tunnel(proxy.port(), plain(authority))):
+        closing(client())
+        first, fields = raw.accept().head()
+        assert (first, fields["host"]) == (f"CONNECT {expected} HTTP/1.1", expected)
+        assert fields["x-saw"] == (expected.removesuffix(":443") if "strip_any_host_port" in options
+                                   else expected)
+
+
+def test_the_origin_of_an_upgrade_over_http2_gets_the_port(start, raw, closing):
+    proxy = stripping(start, raw, ANY)
+    asked = [(n, "a.test:443" if n == ":authority" else v) for n, v in extended()]
+    closing(Tunnel(proxy.port(), asked))
+    assert raw.accept().head()[1]["host"] == "a.test:443"
+
+
+def test_the_origin_of_an_upgrade_over_http1_gets_no_port(start, raw, closing):
+    proxy = stripping(start, raw, ANY)
+    client = closing(proxy.client())
+    client.write_request(host="a.test:443", headers=[("Connection", "Upgrade"),
+                                                     ("Upgrade", "websocket")])
+    assert raw.accept().head()[1]["host"] == "a.test"
+
+
+@pytest.mark.parametrize("case", REWRITES)
+def test_the_port_of_a_host_that_is_rewritten(start, raw, closing, case):
+    action, expected = REWRITES[case]
+    proxy = stripping(start, raw, ANY, {"to": "one" if case == "literal" else None, **action})
+    closing(connect(proxy, "a.test:443"))
+    first, fields = raw.accept().head()
+    assert first == f"CONNECT {expected} HTTP/1.1"
+    assert fields.get("x-envoy-original-host") == (
+        "a.test:443" if case == "literal" else None)

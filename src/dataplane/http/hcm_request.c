@@ -26,6 +26,25 @@ static size_t port_at(struct bytes host)
     return colon >= 0 && colon > bracket ? (size_t)colon : host.len;
 }
 
+/* All upgrades over HTTP/2 were a CONNECT. */
+static bool was_connect(const struct stream *s)
+{
+    return s->priv->tunnel == TUNNEL_CONNECT ||
+           (s->priv->tunnel == TUNNEL_UPGRADE && s->request.protocol == PROTOCOL_HTTP2);
+}
+
+void stream_restore_port(struct stream *s)
+{
+    if (LIKELY(!s->priv->has_stripped_port))
+        return;
+    struct bytes host = headers_get(&s->request_headers, HEADER_AUTHORITY);
+    if (port_at(host) < host.len)
+        return;
+    headers_set_id(
+        &s->request_headers, HEADER_AUTHORITY,
+        bytes_of(arena_printf(s->arena, "%.*s:%u", BYTES_ARG(host), s->priv->stripped_port)));
+}
+
 static void normalize_host(struct stream *s)
 {
     const struct http_manager *m = s->manager;
@@ -37,8 +56,11 @@ static void normalize_host(struct stream *s)
     uint64_t number = 0;
     bool is_number = header_number(bytes_skip(port, 1), &number) && number <= UINT32_MAX;
     bool matches = is_number && number == connection_local(s->conn->connection)->port;
-    if (m->strip_any_host_port ? is_number : m->strip_matching_host_port && matches)
+    if (m->strip_any_host_port ? is_number : m->strip_matching_host_port && matches) {
         port = BYTES_NONE;
+        s->priv->stripped_port = (uint32_t)number;
+        s->priv->has_stripped_port = was_connect(s);
+    }
     if (m->strip_trailing_host_dot && name.len > 1 && name.data[name.len - 1] == '.')
         name.len--;
     if (name.len + port.len == host.len)

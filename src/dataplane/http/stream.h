@@ -138,6 +138,9 @@ struct timer *stream_terminal_timer(struct stream *s, void (*fn)(struct timer *t
 struct arena *stream_attempt_arena(struct stream *s);
 /* What the client asks for, if the connection manager has let it pass. */
 enum tunnel stream_tunnel(const struct stream *s);
+/* Gives a CONNECT, and what HTTP/2 has as one, the port again that the connection manager took from
+ * its authority: virtual hosts are found without, but an origin is told it. */
+void stream_restore_port(struct stream *s);
 /* Does it ask for a tunnel that it was not admitted for, or that the route of now does not take? */
 bool stream_refuses_tunnel(struct stream *s);
 /* Is it a CONNECT whose bytes go to the route's cluster as they are, or a POST that is as good? */

@@ -30,7 +30,9 @@ struct stream_private {
     uint64_t random;                          /* of route matching */
     uint64_t idle_ms;
     unsigned request_pauses, response_pauses;
-    uint32_t reset_code; /* HTTP/2's, when the stream is given up */
+    uint32_t reset_code;    /* HTTP/2's, when the stream is given up */
+    uint32_t stripped_port; /* of a tunnel's authority ... */
+    bool has_stripped_port; /* ... which an origin gets again */
     bool headers_received, request_complete;
     bool response_begun; /* a head is on its way through the filters, or further */
     bool response_sent;  /* its head has been given to the codec */

@@ -314,6 +314,7 @@ void router_prepare_request(struct router *r)
     if (s->route.weight && s->route.weight->host_rewrite.len > 0)
         headers_set_id(&s->request_headers, HEADER_AUTHORITY, s->route.weight->host_rewrite);
     header_mutate_request(s);
+    stream_restore_port(s);
     rewrite_host(r);
     if (!headers_has(&s->request_headers, HEADER_PATH))
         ; /* a CONNECT */
