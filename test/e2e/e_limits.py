@@ -73,6 +73,21 @@ def test_max_headers_count_sets_the_limit(start, origin):
     assert proxy.get("/", headers=[(f"x-{n}", "1") for n in range(10)]).status == 431
 
 
+@difference("Lines are counted before they are joined: the limit is judged on bytes that are still in "
+            "the input, before anything is allocated for them.",
+            envoy="counts the lines of a header that it joins (accept, x-forwarded-for, ...) as one",
+            xylem="counts each line")
+@pytest.mark.parametrize("name", ["accept", "x-forwarded-for"])
+def test_lines_that_are_joined_are_counted_each(start, kind, origin, name):
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one")],
+                       common_http_protocol_options={"max_headers_count": 10})],
+        [cluster("one", origin)]))
+    lines = [(name, f"10.0.0.{n}") for n in range(10)]
+    assert proxy.get("/", headers=lines[1:]).status == 200
+    assert proxy.get("/", headers=lines).status == (431 if kind == "xylem" else 200)
+
+
 def test_answer_with_too_many_headers_is_502(proxy, origin):
     origin.reply = Reply(headers=[(f"x-{n}", "1") for n in range(101)])
     assert proxy.get("/").status == 502
