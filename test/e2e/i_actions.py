@@ -367,3 +367,19 @@ def test_direct_response_that_has_no_body(start, kind, status):
     with proxy.client() as client:
         client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert client.rest().endswith(b"\r\n\r\ntext" if kind == "envoy" else b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("made", [
+    direct(204), direct(200, ""), {"match": {"prefix": "/"}, "redirect": {"host_redirect": "b"}},
+    {"match": {"prefix": "/"}, "route": {"cluster": "none"}}],
+    ids=["204", "200", "redirect", "no cluster"])
+def test_an_answer_without_a_body_has_no_type(start, made):
+    """... though the route adds one, as it may for a direct response that has a body."""
+    types = {"response_headers_to_add": [{"header": {"key": "content-type", "value": "text/html"}},
+                                         {"header": {"key": "x-a", "value": "1"}}]}
+    proxy = start(bootstrap([http_listener(routes=[
+        {**direct(200, "body", prefix="/body"), **types}, {**made, **types}],
+        route_config={"validate_clusters": False})]))
+    assert proxy.get("/body").header("content-type") == "text/html"
+    answer = proxy.get("/")
+    assert (answer.body, answer.header("content-type"), answer.header("x-a")) == (b"", None, "1")

@@ -22,8 +22,10 @@ struct bytes local_reply_build(struct stream *s, unsigned status, struct bytes b
     }
     headers_set_id(h, HEADER_STATUS, arena_u64(s->arena, status));
     headers_remove_id(h, HEADER_CONTENT_LENGTH);
-    if (!body.len)
+    if (!body.len) { /* of which a type could speak, whoever has added it */
+        headers_remove_id(h, HEADER_CONTENT_TYPE);
         return BYTES_NONE;
+    }
     struct bytes type = headers_get(h, HEADER_CONTENT_TYPE);
     headers_remove_id(h, HEADER_CONTENT_TYPE); /* Envoy's order: length, then type */
     headers_add_id(h, HEADER_CONTENT_LENGTH, arena_u64(s->arena, body.len));
