@@ -103,9 +103,12 @@ static bool header_specifier(const envoy_config_route_v3_HeaderMatcher *m, struc
                              struct regex_list *regexes, struct header_matcher *out,
                              struct error *err)
 {
+    upb_StringView text;
     switch (envoy_config_route_v3_HeaderMatcher_header_match_specifier_case(m)) {
     case envoy_config_route_v3_HeaderMatcher_header_match_specifier_exact_match:
-        return set_string(out, STRING_EXACT, envoy_config_route_v3_HeaderMatcher_exact_match(m), a);
+        text = envoy_config_route_v3_HeaderMatcher_exact_match(m);
+        /* Of an empty one Envoy asks no more than that the header is there. */
+        return set_string(out, text.size ? STRING_EXACT : STRING_PREFIX, text, a);
     case envoy_config_route_v3_HeaderMatcher_header_match_specifier_prefix_match:
         return set_string(out, STRING_PREFIX, envoy_config_route_v3_HeaderMatcher_prefix_match(m),
                           a);

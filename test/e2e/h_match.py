@@ -107,6 +107,10 @@ HEADERS = {
         {"string_match": {"exact": "one"}, "invert_match": True,
          "treat_missing_header_as_empty": True}, ["two", None], ["one"]),
     "deprecated exact_match": ({"exact_match": "one"}, ["one"], ["two", None]),
+    "deprecated exact_match that is empty": ({"exact_match": ""}, ["", "x"], [None]),
+    "deprecated exact_match that is empty, inverted": (
+        {"exact_match": "", "invert_match": True}, [], ["", "x", None]),
+    "empty exact": ({"string_match": {"exact": ""}}, [""], ["x", None]),
     "deprecated prefix_match": ({"prefix_match": "on"}, ["one"], ["two"]),
     "deprecated suffix_match": ({"suffix_match": "ne"}, ["one"], ["two"]),
     "deprecated contains_match": ({"contains_match": "n"}, ["one"], ["two"]),
