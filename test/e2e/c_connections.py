@@ -7,6 +7,8 @@ import pytest
 
 from harness import (Reply, bootstrap, cluster, difference, direct, http_listener, route,
                      wait_for)
+from harness.h2peer import H2Origin, H2Reply
+from harness.proxy import sanitized
 
 
 @pytest.fixture
@@ -258,6 +260,47 @@ def test_interim_answers_of_the_origin_are_dropped(proxy, origin, code):
     assert (answer.status, answer.text, answer.interim) == (200, "origin", [])
 
 
+MANY = 3000
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_origin_may_say_for_long_that_it_is_at_work(start, origin, closing, version):
+    """Each of its interim answers is forgotten before the next comes, and only the first is
+    counted."""
+    http, text = None, "x" * 3900       # HTTP/2 says the same again in a byte
+    if version == 2:
+        origin = closing(H2Origin())
+        origin.reply = H2Reply(interim=[(":status", "102"), ("x", text)], interims=MANY)
+        http = {"explicit_http_config": {"http2_protocol_options": {}}}
+    else:
+        origin.reply = Reply(interim=f"HTTP/1.1 102 Wait\r\nx: {text}\r\n\r\n".encode() * MANY)
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])],
+                            [cluster("one", origin, http=http)]))
+    before = proxy.memory_kib(peak=True)
+    answer = proxy.get("/")
+    assert (answer.status, answer.text) == (200, "origin")
+    assert proxy.stat("cluster.one.upstream_rq_102") == 1
+    assert sanitized() or proxy.memory_kib(peak=True) - before < 6000
+
+
+def test_a_client_that_reads_no_interim_answers(start, origin, kind):
+    """Nothing piles up for it."""
+    text = "x" * 3900
+    origin.reply = Reply(interim=f"HTTP/1.1 103 Hint\r\nx: {text}\r\n\r\n".encode() * 4 * MANY)
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")], proxy_100_continue=True,
+                                           listener={"per_connection_buffer_limit_bytes": 65536})],
+                            [cluster("one", origin)]))
+    before = proxy.memory_kib(peak=True)
+    with proxy.client() as client:
+        client.write_request()
+        origin.wait_requests(1)
+        proxy.wait_stat("cluster.one.upstream_rq_200", 1)
+        answer = client.response()
+    assert (answer.status, answer.text) == (200, "origin")
+    assert (len(answer.interim) > 1) == (kind == "xylem")
+    assert sanitized() or proxy.memory_kib(peak=True) - before < 6000
+
+
 def test_proxy_100_continue_forwards_interim_answers(start, origin):
     proxy = start(bootstrap([http_listener(routes=[route("/", "one")], proxy_100_continue=True)],
                             [cluster("one", origin)]))
@@ -269,7 +312,7 @@ def test_proxy_100_continue_forwards_interim_answers(start, origin):
 
 @difference("A proxy that forwards interim answers must forward all of them (RFC 9110 15.2).",
             envoy="with proxy_100_continue, forwards the first 1xx of a request and drops the rest",
-            xylem="with proxy_100_continue, forwards every 1xx")
+            xylem="with proxy_100_continue, forwards every 1xx, as long as the client reads them")
 def test_proxy_100_continue_forwards_every_interim_answer(start, origin, kind):
     proxy = start(bootstrap([http_listener(routes=[route("/", "one")], proxy_100_continue=True)],
                             [cluster("one", origin)]))

@@ -156,8 +156,6 @@ static const struct codec_error *response_head(struct codec_h1 *h, char *head, s
     if (e)
         return e;
     if (status < 200 && status != 101) {
-        if (++h->informational > H1_INFORMATIONAL_MAX)
-            return &h1_error_codec;
         struct headers *hs = h->stream.headers;
         h->c.cb->on_headers(h->c.owner, h->stream.user, false);
         if (h->stream.user)
@@ -356,7 +354,6 @@ static struct codec_stream *h1_stream_new(struct codec *c, void *user, struct he
     h->active = true;
     h->recv = H1_RECV_HEAD;
     h->send = H1_SEND_IDLE;
-    h->informational = 0;
     h->tunnel = TUNNEL_NONE;
     h->tunnel_open = false;
     h1_scan_reset(h);

@@ -36,8 +36,7 @@ enum h1_send {
 };
 
 enum {
-    H1_CHUNK_LINE_MAX = 4096, /* chunk size and extensions */
-    H1_INFORMATIONAL_MAX = 100,
+    H1_CHUNK_LINE_MAX = 4096,     /* chunk size and extensions */
     H1_OUT_SOFT_MAX = 256 * 1024, /* no further pipelined request begins above this */
 };
 
@@ -62,14 +61,11 @@ struct codec_h1 {
     bool keep_alive, draining;
     bool request_is_head, request_is_connect;
     bool host_seen, authority_from_target;
-    bool tunnel_open;      /* upstream: the origin has agreed */
-    uint8_t tunnel;        /* enum tunnel: what the current request asks for */
-    uint8_t informational; /* 1xx heads seen before the final one */
-    struct bytes host;     /* of the head being parsed */
-    struct bytes upgrade;  /* upstream: what the request asks for, in its own memory */
+    bool tunnel_open;     /* upstream: the origin has agreed */
+    uint8_t tunnel;       /* enum tunnel: what the current request asks for */
+    struct bytes host;    /* of the head being parsed */
+    struct bytes upgrade; /* upstream: what the request asks for, in its own memory */
 };
-
-_Static_assert(H1_INFORMATIONAL_MAX < UINT8_MAX, "struct codec_h1.informational");
 
 enum h1_scan { H1_SCAN_MORE, H1_SCAN_FOUND, H1_SCAN_TOO_LARGE, H1_SCAN_TOO_MANY };
 

@@ -107,6 +107,8 @@ void filter_respond_informational(struct http_filter *f, struct headers *h)
     /* As in Envoy, one option speaks for every 1xx; without it 100 was answered here already. */
     if (!s->manager->proxy_100_continue)
         return;
+    if (connection_above_watermark(s->conn->connection)) /* it does not read: no need to hurry */
+        return;
     hcm_informational(s, h);
     stream_send_informational(s, h);
     http_conn_flush(s->conn);

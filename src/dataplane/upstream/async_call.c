@@ -24,6 +24,7 @@ static void give_back(struct async_call *c)
     pool_request_cancel(&c->out.request);
     buffer_fini(&c->out.body);
     buffer_fini(&c->in);
+    outgoing_fini(&c->out);
     if (c->host)
         host_state_release(c->host);
     c->host = NULL;
@@ -218,6 +219,8 @@ static void on_failure(struct pool_request *r, enum upstream_failure why, struct
 
 static void on_informational(struct pool_request *r)
 {
+    struct async_call *c = r->owner;
+    outgoing_forget_interim(&c->out);
 }
 
 static void on_headers(struct pool_request *r, bool end)

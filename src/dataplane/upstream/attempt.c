@@ -233,6 +233,7 @@ static void on_informational(struct pool_request *r)
     struct attempt *a = attempt_of(r);
     note_first_rx(a);
     a->ops->on_informational(a);
+    outgoing_forget_interim(&a->out);
 }
 
 static void on_headers(struct pool_request *r, bool end)
@@ -421,6 +422,7 @@ void attempt_release(struct attempt *a)
     attempt_reset(a);
     list_remove(&a->link);
     forget_host(a);
+    outgoing_fini(&a->out);
     if (a->cluster)
         cluster_runtime_done(a->cluster);
     a->cluster = NULL;

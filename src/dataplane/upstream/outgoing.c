@@ -10,6 +10,24 @@ void outgoing_init(struct outgoing *o, const struct pool_request_ops *ops, void 
     pool_request_init(&o->request, ops, owner, response, trailers);
 }
 
+void outgoing_fini(struct outgoing *o)
+{
+    if (UNLIKELY(o->interim != NULL))
+        arena_free(&o->interim);
+}
+
+/* The first costs nothing that way, and more than one are rare. */
+void outgoing_forget_interim(struct outgoing *o)
+{
+    if (o->interim)
+        arena_reset(o->interim);
+    else if (o->interim_came)
+        o->interim = arena_new(0);
+    o->interim_came = true;
+    if (o->interim)
+        o->request.response->arena = o->interim;
+}
+
 void outgoing_send(struct outgoing *o)
 {
     struct pool_request *r = &o->request;

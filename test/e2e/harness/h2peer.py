@@ -199,6 +199,7 @@ class H2Reply:
     body: bytes = b"origin"
     trailers: list = None
     interim: list = None
+    interims: int = 1       # so often
     early: bool = False     # before the end of the request
     never: bool = False
     reset: int = None       # instead of an answer; after the head if `partial`
@@ -260,8 +261,10 @@ class H2Wire:
             self.conn.reset_stream(stream_id, reply.reset)
             self.flush()
             return
-        if reply.interim:
+        for _ in range(reply.interims if reply.interim else 0):
             self.conn.send_headers(stream_id, reply.interim)
+            self.flush()
+            await self.writer.drain()
         bare = not reply.body and reply.trailers is None
         self.conn.send_headers(stream_id, [(":status", str(reply.status))] + reply.headers,
                                end_stream=bare)

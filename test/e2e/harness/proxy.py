@@ -198,10 +198,10 @@ class Proxy:
         """KiB more than memory_kib() was before; 0 under a sanitizer, which keeps what is freed."""
         return 0 if self.kind == "xylem" and sanitized() else self.memory_kib() - before
 
-    def memory_kib(self):
-        """Resident size in KiB."""
+    def memory_kib(self, peak=False):
+        """Resident size in KiB, or the largest so far."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
+        return int(re.search(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+)", status).group(1))
 
 
 def run_once(kind, args, folder, bound=20.0, env=None):

@@ -1,5 +1,6 @@
 /* The router against what Envoy 1.40 answered to the same requests. */
 #include <check.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -516,6 +517,29 @@ START_TEST(test_informational)
 }
 END_TEST
 
+/* However many come, they take no more memory than a few, and are counted once. */
+START_TEST(test_informational_flood)
+{
+    struct strbuf one = STRBUF_INIT;
+    size_t before = 0;
+    strbuf_printf(&one, "HTTP/1.1 102 Processing\r\na: %01000d\r\n", 0);
+    strbuf_printf(&one, "b: %01000d\r\nb: 1\r\n\r\n", 0);
+    start("route: {cluster: c0}");
+    proxy_get(p, "/a", "");
+    for (unsigned i = 0; i < 1000; i++) {
+        proxy_answer(p, strbuf_str(&one));
+        if (i == 5)
+            before = mallinfo2().uordblks;
+    }
+    if (!HEAP_IS_WATCHED)
+        ck_assert_uint_lt(mallinfo2().uordblks, before + 10000);
+    proxy_answer(p, OK);
+    check_has(proxy_received(p), "HTTP/1.1 200 OK\n");
+    ck_assert_int_eq(world_stat(p->w, 0, STAT_UPSTREAM_RQ_COMPLETED), 2);
+    strbuf_fini(&one);
+}
+END_TEST
+
 START_TEST(test_head)
 {
     start("route: {cluster: c0}");
@@ -658,6 +682,7 @@ static TCase *cases(void)
     tcase_add_test(t, test_body);
     tcase_add_test(t, test_early_response);
     tcase_add_test(t, test_informational);
+    tcase_add_test(t, test_informational_flood);
     tcase_add_test(t, test_head);
     tcase_add_test(t, test_client_gone);
     tcase_add_test(t, test_cluster_removed);

@@ -87,7 +87,8 @@ static void on_informational(struct attempt *a)
 {
     struct router *r = a->owner;
     router_retry_settled(r, a); /* the client may act on what it is told */
-    router_charge_code(r, headers_status(&a->response_headers), NULL);
+    if (!a->out.interim_came)   /* as in Envoy, which goes no further with the others */
+        router_charge_code(r, headers_status(&a->response_headers), NULL);
     if (!r->done)
         filter_respond_informational(r->filter, &a->response_headers);
 }
