@@ -240,6 +240,46 @@ def test_connect_timeout_is_503_uf(start, closing, tmp_path):
     assert line.startswith("503 UF ")
 
 
+UPSTREAM_LOG = ("%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %UPSTREAM_HOST% %UPSTREAM_PROTOCOL% "
+                "%UPSTREAM_CONNECTION_POOL_READY_DURATION% %UPSTREAM_DETECTED_CLOSE_TYPE% "
+                "%UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_WIRE_BYTES_SENT%\n")
+WAITS = {
+    "route timeout": ({"timeout": "0.3s"}, 504, "UT"),
+    "idle timeout": ({"idle_timeout": "0.3s"}, 504, "SI"),
+    "max_stream_duration": ({"max_stream_duration": {"max_stream_duration": "0.3s"}}, 504, "-"),
+    "client leaves": ({}, 0, "DC"),
+}
+
+
+@pytest.mark.parametrize("silent", [True, False], ids=["no connection", "none free"])
+@pytest.mark.parametrize("case", WAITS)
+def test_a_host_that_was_waited_for(start, closing, origin, tmp_path, case, silent):
+    """The log names it, and nothing is said against it: it has not seen the request."""
+    fields, status, flags = WAITS[case]
+    origin.reply = Reply(never=True)
+    host = closing(SilentPort()) if silent else origin
+    path, log = logged(tmp_path, UPSTREAM_LOG)
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/first", "one"), route("/", "one", **fields)], access_log=log)],
+        [cluster("one", host.port, connect_timeout="60s",
+                 circuit_breakers={"thresholds": [{"max_connections": 1}]})]))
+    with proxy.client() as first, proxy.client() as client:
+        first.write_request("GET", "/first")
+        proxy.wait_stat("cluster.one.upstream_cx_total", 1)
+        silent or origin.wait_requests(1)
+        client.write_request("GET", "/")
+        if status:
+            assert client.response().status == status
+        else:
+            proxy.wait_stat("cluster.one.upstream_rq_pending_active", 2 if silent else 1)
+            client.close()
+            proxy.wait_stat("cluster.one.upstream_rq_pending_active", 1 if silent else 0)
+        page = proxy.admin("/clusters").text
+        assert f"127.0.0.1:{host.port}::rq_timeout::0\n" in page
+        assert f"127.0.0.1:{host.port}::rq_error::0\n" in page
+    assert f"/ {status} {flags} 127.0.0.1:{host.port} - - Normal - 0" in lines_after_stop(proxy, path)
+
+
 def test_route_not_found_is_logged_as_nr(start, tmp_path):
     path, log = logged(tmp_path)
     proxy = start(bootstrap([http_listener(routes=[direct(200, prefix="/a")], access_log=log)]))

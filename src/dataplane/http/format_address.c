@@ -214,7 +214,8 @@ bool format_upstream(struct stream *s, const struct format_part *part, struct st
     case FORMAT_UPSTREAM_CONNECTION_IDS_ATTEMPTED:
         return i->has_upstream_local_address && add_u64(out, i->upstream_connection_id);
     case FORMAT_UPSTREAM_CONNECTION_POOL_READY_DURATION:
-        return i->has_upstream_address && add_u64(out, i->pool_ready_ns / NS_PER_MS);
+        return i->has_upstream_address && i->pool_ready_ns != POOL_NOT_READY &&
+               add_u64(out, i->pool_ready_ns / NS_PER_MS);
     case FORMAT_UPSTREAM_REQUEST_ATTEMPT_COUNT:
         return add_u64(out, i->attempts);
     case FORMAT_ROUTE_NAME:

@@ -39,6 +39,8 @@ enum access_log_type {
     ACCESS_LOG_TUNNEL = 10,
 };
 
+#define POOL_NOT_READY UINT64_MAX /* no connection so far */
+
 struct stream_info {
     uint64_t start_wall_ns, start_ns; /* monotonic for durations */
     uint64_t request_end_ns, upstream_first_tx_ns, upstream_last_tx_ns;
@@ -61,7 +63,8 @@ struct stream_info {
     struct tls_connection *upstream_tls; /* held until the stream is logged */
     uint64_t upstream_connection_id;     /* with has_upstream_local_address */
     struct connection_times upstream_times;
-    uint64_t pool_ready_ns; /* how long it took to get a connection; with has_upstream_address */
+    uint64_t pool_ready_ns; /* how long it took to get a connection, or POOL_NOT_READY; with
+                             * has_upstream_address */
     unsigned attempts;
     uint64_t grpc_messages[2]; /* [direction], with has_grpc_messages */
     bool has_grpc_messages;

@@ -194,7 +194,9 @@ static bool get_connection(struct attempt *a, struct conn_pool *pool)
     case POOL_READY:
         send_all(a);
         return true;
-    case POOL_PENDING:
+    case POOL_PENDING: /* the log shall say for whom, should it wait in vain */
+        a->pool_ready_ns = POOL_NOT_READY;
+        attempt_note_upstream(a);
         return true;
     case POOL_OVERFLOW_ACTIVE:
         attempt_note_upstream(a);

@@ -68,8 +68,8 @@ void attempt_send_trailers(struct attempt *a, const struct headers *h);
 /* Stops and resumes reading the response (back-pressure from downstream). Counted. */
 void attempt_read_pause(struct attempt *a);
 void attempt_read_resume(struct attempt *a);
-/* Tells the stream's info where it goes. Done when it is sent; again for the one of several whose
- * answer counts. */
+/* Tells the stream's info where it goes. Done when it waits for a connection and when it is sent;
+ * again for the one of several whose answer counts. */
 void attempt_note_upstream(struct attempt *a);
 /* Gives up; afterwards nothing is called back. Harmless when done, and may be repeated. */
 void attempt_reset(struct attempt *a);

@@ -30,11 +30,11 @@ static void on_timeout(struct timer *t)
             continue;
         cluster_stat_inc(r->cluster, STAT_UPSTREAM_RQ_TIMEOUT);
         router_count_request(r, STAT_REQUEST_TIMEOUT);
-        if (a->host)
-            atomic_fetch_add_explicit(&host_state_use(a->host)->rq_timeout, 1,
-                                      memory_order_relaxed);
+        struct host_state *host = a->started ? a->host : NULL; /* else it knows of nothing */
+        if (host)
+            atomic_fetch_add_explicit(&host_state_use(host)->rq_timeout, 1, memory_order_relaxed);
         if (!a->headers_seen)
-            router_charge_timeout(r, a->host);
+            router_charge_timeout(r, host);
     }
     router_fail_timeout(r, stream_error_get(STREAM_ERROR_UPSTREAM_TIMEOUT), NULL);
 }
