@@ -57,6 +57,53 @@ def test_trailers_only_answer(start, closing):
     assert failed.value.details() == "gone"
 
 
+def call_of(**kw):
+    return H2Reply(**{"headers": [("content-type", "application/grpc")], "body": b"x", **kw})
+
+
+def only_trailers(status):
+    return call_of(headers=[("content-type", "application/grpc"), ("grpc-status", status)], body=b"")
+
+
+ENDS = {
+    "ok": (call_of(trailers=[("grpc-status", "0")]), "success"),
+    "the client's fault": (call_of(trailers=[("grpc-status", "5")]), "success"),
+    "the server's fault": (call_of(trailers=[("grpc-status", "13")]), "error"),
+    "unknown": (call_of(trailers=[("grpc-status", "2")]), "error"),
+    "no number": (call_of(trailers=[("grpc-status", "x")]), "error"),
+    "no number of gRPC": (call_of(trailers=[("grpc-status", "17")]), "error"),
+    "empty": (call_of(trailers=[("grpc-status", "")]), "error"),
+    "trailers of something else": (call_of(trailers=[("a", "0")]), "error"),
+    "no trailers": (call_of(), "error"),
+    "trailers alone, 0": (only_trailers("0"), "success"),
+    "trailers alone, 5": (only_trailers("5"), "success"),
+    "trailers alone, 14": (only_trailers("14"), "error"),
+    "head alone": (call_of(body=b""), "error"),
+    "500": (call_of(status=500, trailers=[("grpc-status", "0")]), "error"),
+    "404": (call_of(status=404, trailers=[("grpc-status", "0")]), "success"),
+    "reset": (call_of(reset=8), "error"),
+    "reset in the body": (call_of(reset=8, partial=True), "error"),
+    "timeout": (H2Reply(never=True), "error"),
+    "timeout in the body": (call_of(open=True), None),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_what_a_call_says_of_its_host(start, closing, case):
+    """Its end counts, and not the status of HTTP, which is 200 for most errors."""
+    origin = closing(H2Origin())
+    origin.reply, counted = ENDS[case]
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one", timeout="0.5s")])],
+                            [cluster("one", origin, http=HTTP2)]))
+    with H2Client(proxy.port()) as client:
+        client.request("POST", "/a.b/c", [("content-type", "application/grpc")], b"")
+    page = proxy.admin("/clusters").text
+    said = {kind: int(page.split(f"::rq_{kind}::")[1].split("\n")[0]) for kind in ("success", "error")}
+    assert said == {"success": int(counted == "success"), "error": int(counted == "error")}
+    assert proxy.stat("http.ingress.rq_reset_after_downstream_response_started") == (
+        case == "reset in the body")
+
+
 def test_grpc_to_http1_client(proxy):
     """An HTTP/1.1 client gets the trailers too, where they are enabled; here only the answer."""
     frame = b"\0\0\0\0\2hi"

@@ -12,6 +12,13 @@ bool grpc_status_read(const struct headers *h, unsigned *status)
     return true;
 }
 
+bool grpc_server_failed(const struct headers *h)
+{
+    enum { FAILED = 1 << 2 | 1 << 4 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15 };
+    unsigned status;
+    return !h || !grpc_status_read(h, &status) || (FAILED >> status & 1);
+}
+
 struct bytes grpc_message_read(const struct headers *h, struct arena *a)
 {
     struct bytes v = headers_get(h, HEADER_GRPC_MESSAGE);

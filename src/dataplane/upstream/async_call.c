@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "config/http_manager.h"
+#include "dataplane/http/grpc_status.h"
 #include "dataplane/upstream/async_grpc.h"
 #include "dataplane/upstream/server_name.h"
 
@@ -96,15 +97,31 @@ void async_call_cancel(struct async_call *c)
 
 /* --- statistics, as Envoy's own client has them --- */
 
+static void charge_host(struct async_call *c, bool failed)
+{
+    if (!c->host)
+        return;
+    struct host_use *u = host_state_use(c->host);
+    atomic_fetch_add_explicit(failed ? &u->rq_error : &u->rq_success, 1, memory_order_relaxed);
+}
+
+/* NULL: it ends without trailers, or is cut off. */
+static void charge_call(struct async_call *c, const struct headers *trailers)
+{
+    if (c->called)
+        charge_host(c, grpc_server_failed(trailers));
+    c->called = false;
+}
+
 static void charge(struct async_call *c, unsigned status)
 {
     if (!c->cluster)
         return;
-    struct host_use *u = c->host ? host_state_use(c->host) : NULL;
     unsigned slot = c->calls->worker->slot;
-    if (u)
-        atomic_fetch_add_explicit(status >= 500 && status < 600 ? &u->rq_error : &u->rq_success, 1,
-                                  memory_order_relaxed);
+    bool failed = status >= 500 && status < 600;
+    c->called = c->grpc && c->headers_seen && !failed;
+    if (!c->called)
+        charge_host(c, failed);
     stat_code(c->cluster->stats, slot, STAT_UPSTREAM_RQ, status);
     stat_code(c->cluster->stats, slot, STAT_INTERNAL_UPSTREAM_RQ, status);
     cluster_stat_inc(c->cluster, STAT_UPSTREAM_RQ_COMPLETED);
@@ -128,6 +145,8 @@ static void fail(struct async_call *c, enum async_result result, enum upstream_f
     struct async_end e = {result, why, async_grpc_status_of(result), text};
     if (!c->headers_seen && !async_call_over(c))
         charge(c, result == ASYNC_TIMEOUT ? 504 : 503);
+    else if (result == ASYNC_FAILED)
+        charge_call(c, NULL);
     async_call_finish(c, &e);
 }
 
@@ -231,6 +250,8 @@ static void on_headers(struct pool_request *r, bool end)
     c->headers_seen = true;
     c->response_ended = end;
     charge(c, headers_status(&c->response));
+    if (end)
+        charge_call(c, &c->response);
     if (c->grpc) {
         async_grpc_on_headers(c, end);
         return;
@@ -247,6 +268,8 @@ static void on_data(struct pool_request *r, struct buffer *data, bool end)
     c->response_ended = end;
     if (orphaned(c))
         return;
+    if (end)
+        charge_call(c, NULL);
     if (c->grpc) {
         async_grpc_on_data(c, data, end);
         return;
@@ -263,6 +286,7 @@ static void on_trailers(struct pool_request *r)
     c->response_ended = true;
     if (orphaned(c))
         return;
+    charge_call(c, &c->trailers);
     if (c->grpc) {
         async_grpc_on_trailers(c);
         return;
@@ -317,7 +341,7 @@ struct async_call *async_call_new(struct worker *w, const struct async_call_opti
     c->o.cluster = arena_dup(c->arena, o->cluster);
     c->state = ASYNC_NEW;
     c->grpc = c->response_ended = false;
-    c->headers_seen = c->above = false;
+    c->headers_seen = c->above = c->called = false;
     headers_init(&c->request, c->arena);
     headers_init(&c->response, c->arena);
     headers_init(&c->trailers, c->arena);

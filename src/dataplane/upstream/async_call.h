@@ -78,6 +78,7 @@ struct async_call {
     struct async_end failed;
     uint64_t start_ns;
     bool grpc, response_ended, headers_seen, above;
+    bool called; /* of gRPC: its head was good, its end is to come */
 };
 
 struct async_handle {

@@ -187,17 +187,19 @@ END_TEST
 /* Every way of a status, and what none is. */
 static const struct {
     const char *head, *body, *trailers, *said;
+    unsigned success, error; /* of the host */
 } statuses[] = {
-    {":status: 200\ngrpc-status: 7\ngrpc-message: no%20way%2\n", NULL, NULL, "done 7 no way%2."},
-    {":status: 200\n", "", "grpc-status: 16\ngrpc-message: who\n", "head 200; done 16 who."},
-    {":status: 200\n", "", "grpc-status: nine\n", "head 200; done 2 ."},
-    {":status: 200\n", "", "grpc-status: 99\n", "head 200; done 2 ."},
-    {":status: 200\n", "", "x: y\n", "head 200; bad 2 no grpc-status."},
-    {":status: 200\n", NULL, NULL, "bad 2 no grpc-status."},
-    {":status: 403\n", NULL, NULL, "bad 7 the response's status is not 200."},
-    {":status: 404\n", "text", "x: y\n", "bad 12 the response's status is not 200."},
-    {":status: 500\ngrpc-status: 5\n", NULL, NULL, "done 5 ."},
-    {":status: 429\n", NULL, NULL, "bad 14 the response's status is not 200."},
+    {":status: 200\ngrpc-status: 7\ngrpc-message: no%20way%2\n", NULL, NULL, "done 7 no way%2.", 1,
+     0},
+    {":status: 200\n", "", "grpc-status: 16\ngrpc-message: who\n", "head 200; done 16 who.", 1, 0},
+    {":status: 200\n", "", "grpc-status: nine\n", "head 200; done 2 .", 0, 1},
+    {":status: 200\n", "", "grpc-status: 99\n", "head 200; done 2 .", 0, 1},
+    {":status: 200\n", "", "x: y\n", "head 200; bad 2 no grpc-status.", 0, 1},
+    {":status: 200\n", NULL, NULL, "bad 2 no grpc-status.", 0, 1},
+    {":status: 403\n", NULL, NULL, "bad 7 the response's status is not 200.", 0, 1},
+    {":status: 404\n", "text", "x: y\n", "bad 12 the response's status is not 200.", 0, 0},
+    {":status: 500\ngrpc-status: 5\n", NULL, NULL, "done 5 .", 0, 1},
+    {":status: 429\n", NULL, NULL, "bad 14 the response's status is not 200.", 0, 1},
 };
 
 START_TEST(test_status)
@@ -212,6 +214,8 @@ START_TEST(test_status)
             h2_origin_trailers(&origins, 0, 0, statuses[_i].trailers);
     }
     check_said(statuses[_i].said);
+    ck_assert_uint_eq(host_state_seen(w->states[0])->rq_success, statuses[_i].success);
+    ck_assert_uint_eq(host_state_seen(w->states[0])->rq_error, statuses[_i].error);
     ck_assert_uint_eq(async_calls_live(&w->worker), 0);
 }
 END_TEST
@@ -343,6 +347,7 @@ START_TEST(test_connection_lost)
     origin_close(world_origin(w, 0));
     world_run(w);
     check_said("head 200; failed 14 .");
+    ck_assert_uint_eq(host_state_seen(w->states[0])->rq_error, 1);
     ck_assert_uint_eq(async_calls_live(&w->worker), 0);
 }
 END_TEST

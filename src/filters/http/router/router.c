@@ -65,6 +65,7 @@ static void response_ended(struct router *r, struct attempt *a)
     r->done = true;
     stop_timeout(r);
     router_retry_stop(r);
+    router_charge_call(r, NULL);
     router_charge_time(r);
     if (!a->out.ended)
         attempt_reset(a); /* the rest of the request is not wanted */
@@ -127,7 +128,7 @@ static void on_headers(struct attempt *a, bool end)
     r->canary =
         a->canary ||
         bytes_eq(headers_get(&s->response_headers, HEADER_X_ENVOY_UPSTREAM_CANARY), BYTES("true"));
-    router_charge_code(r, s->info.status, a->host);
+    router_charge_answer(r, a, end);
     if (r->tunnel != TUNNEL_NONE && a->open)
         stop_timeout(r);
     else
@@ -166,6 +167,7 @@ static void on_trailers(struct attempt *a)
 {
     struct router *r = a->owner;
     r->stream->response_trailers = a->response_trailers;
+    router_charge_call(r, &a->response_trailers);
     response_ended(r, a);
     filter_respond_trailers(r->filter);
 }

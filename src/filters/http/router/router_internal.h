@@ -28,6 +28,7 @@ struct router {
     uint64_t timeout_ms, per_try_ms; /* 0: off */
     uint64_t duration_ms;            /* of an attempt, if has_duration */
     uint64_t request_end_ns;         /* 0: the request goes on */
+    struct host_state *called;       /* its answer's head is good, gRPC's end of it to come */
     bool request_ended;              /* by the client */
     bool downstream_full;            /* the response is to be read no further for now */
     bool hedge;                      /* a timeout of one attempt begins another beside it */
@@ -57,6 +58,11 @@ void router_rewrite_path(struct router *r, const struct bytes *prefix_rewrite,
 
 /* router_reply.c: statistics and failures. */
 void router_charge_code(struct router *r, unsigned status, struct host_state *host);
+/* The same for the head of an answer; what the host has of a call of gRPC, its end says. */
+void router_charge_answer(struct router *r, struct attempt *a, bool end);
+/* The end of what was called: its trailers; NULL: none. */
+void router_charge_call(struct router *r, const struct headers *trailers);
+void router_charge_cut_call(struct router *r);
 /* Of an attempt that failed before its answer. */
 void router_charge_failure(struct router *r, struct host_state *host, enum upstream_failure why);
 void router_charge_time(struct router *r);

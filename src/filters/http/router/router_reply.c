@@ -1,3 +1,4 @@
+#include "dataplane/http/grpc_status.h"
 #include "dataplane/http/header_mutate.h"
 #include "filters/http/router/router_internal.h"
 
@@ -26,13 +27,22 @@ static void charge_request(struct router *r, unsigned status)
     router_count_request(r, STAT_REQUEST_COMPLETED);
 }
 
+static bool is_5xx(unsigned status)
+{
+    return status >= 500 && status < 600;
+}
+
+static void charge_host(struct host_state *host, bool error)
+{
+    struct host_use *u = host_state_use(host);
+    atomic_fetch_add_explicit(error ? &u->rq_error : &u->rq_success, 1, memory_order_relaxed);
+}
+
 /* host: also counts the host's success or error; NULL: not. */
 void router_charge_code(struct router *r, unsigned status, struct host_state *host)
 {
-    struct host_use *u = host ? host_state_use(host) : NULL;
-    if (u)
-        atomic_fetch_add_explicit(status >= 500 && status < 600 ? &u->rq_error : &u->rq_success, 1,
-                                  memory_order_relaxed);
+    if (host)
+        charge_host(host, is_5xx(status));
     if (!r->config->dynamic_stats)
         return;
     charge(r, STAT_UPSTREAM_RQ_COMPLETED, STAT_UPSTREAM_RQ, status);
@@ -43,6 +53,36 @@ void router_charge_code(struct router *r, unsigned status, struct host_state *ho
     if (r->canary)
         charge(r, STAT_CANARY_UPSTREAM_RQ_COMPLETED, STAT_CANARY_UPSTREAM_RQ, status);
     charge_request(r, status);
+}
+
+void router_charge_answer(struct router *r, struct attempt *a, bool end)
+{
+    struct stream *s = r->stream;
+    bool called = headers_has(&s->request_headers, HEADER_CONTENT_TYPE) && stream_is_grpc(s) &&
+                  !is_5xx(s->info.status);
+    router_charge_code(r, s->info.status, called ? NULL : a->host);
+    if (!called)
+        return;
+    r->called = a->host;
+    if (end)
+        router_charge_call(r, &a->response_headers);
+}
+
+void router_charge_call(struct router *r, const struct headers *trailers)
+{
+    if (LIKELY(!r->called))
+        return;
+    charge_host(r->called, grpc_server_failed(trailers));
+    r->called = NULL;
+}
+
+void router_charge_cut_call(struct router *r)
+{
+    if (!r->called)
+        return;
+    router_charge_call(r, NULL);
+    stat_inc(r->stream->manager->stats, r->stream->worker->slot,
+             STAT_HTTP_RQ_RESET_AFTER_DOWNSTREAM_RESPONSE_STARTED);
 }
 
 static uint64_t since_request_end_ms(const struct router *r)
@@ -231,7 +271,9 @@ void router_fail_upstream(struct router *r, struct host_state *host, enum upstre
         underscored(arena_printf(s->arena, "upstream_reset_%s_response_started{%s%s%.*s}",
                                  r->response_started ? "after" : "before", row->reason,
                                  reason.len ? "|" : "", BYTES_ARG(reason)));
-    if (!r->response_started)
+    if (r->response_started)
+        router_charge_cut_call(r);
+    else
         router_charge_failure(r, host, why);
     const char *body = NULL; /* the row's */
     bool retried = s->info.attempts > 1;

@@ -217,7 +217,9 @@ static void attempt_timed_out(struct router *r, enum cluster_stat stat, const ch
         t->timed_out = true;
         return;
     }
-    if (!r->response_started)
+    if (r->response_started)
+        router_charge_cut_call(r);
+    else
         router_charge_timeout(r, a->host);
     router_fail_timeout(r, stream_error_get(STREAM_ERROR_UPSTREAM_PER_TRY_TIMEOUT), details);
 }
