@@ -75,6 +75,9 @@ def test_a_delayed_answer(world, load):
     control.put(endpoints("web", two))
     load.go_on()
     load.wait_only("two")
+    told, sent = [control.events(kind, event)[-1]["mono_us"]
+                  for kind, event in ((None, "publish"), ("eds", "response"))]
+    assert sent - told >= 500_000
     assert proxy.stat("cluster.web.update_failure") == 0
 
 
@@ -179,10 +182,11 @@ def test_bytes_that_are_no_message(world, load):
 
 
 def test_an_oversized_message(world, load):
-    control, _, _, two = world
+    control, proxy, _, two = world
     control.fault(type="eds", pad_bytes=8 << 20, times=1)
     control.put(endpoints("web", two))
     load.wait_only("two")
+    assert proxy.stat("cluster.xds.upstream_cx_rx_bytes_total") > 8 << 20
 
 
 def test_a_server_that_flaps(world, load):
