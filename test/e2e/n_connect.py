@@ -301,3 +301,16 @@ def test_the_port_of_a_host_that_is_rewritten(start, raw, closing, case):
     assert first == f"CONNECT {expected} HTTP/1.1"
     assert fields.get("x-envoy-original-host") == (
         "a.test:443" if case == "literal" else None)
+
+
+@pytest.mark.parametrize("name, cluster_name", [("/", "-"), ("/one", "/one"), ("/none", "-")])
+def test_cluster_of_a_refused_upgrade(start, raw, log_file, name, cluster_name):
+    """The log knows clusters, not what a client calls one."""
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", cluster_header=":path")],
+                       access_log=[file_log(log_file, "%UPSTREAM_CLUSTER%\n")])],
+        [cluster("/one", raw)]))
+    with proxy.client() as client:
+        client.write_request(path=name, headers=[("Connection", "Upgrade"), ("Upgrade", "q")])
+        assert client.response().status == 403
+    assert logged(proxy, log_file) == cluster_name

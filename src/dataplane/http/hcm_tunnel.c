@@ -1,3 +1,4 @@
+#include "config/snapshot.h"
 #include "dataplane/http/stream_internal.h"
 
 /* Upgrades and CONNECT: which route takes which, and what becomes of the two headers that are
@@ -72,12 +73,15 @@ void hcm_tunnel_headers(struct stream *s)
     }
 }
 
-/* Whose tunnel it would have been: the log tells. */
+/* Whose tunnel it would have been: the log tells. A client may call what it likes a cluster. */
 static void note_cluster(struct stream *s, const struct route_match_result *m)
 {
     if (!m->route || m->route->action != ROUTE_CLUSTER)
         return;
-    s->info.upstream_cluster = arena_dup(s->arena, route_cluster_name(m, &s->request_headers));
+    struct bytes name = route_cluster_name(m, &s->request_headers);
+    if (!name.len || !s->worker->snapshot || !snapshot_cluster(s->worker->snapshot, name))
+        return;
+    s->info.upstream_cluster = arena_dup(s->arena, name);
     s->info.upstream_cluster_raw = s->info.upstream_cluster;
 }
 
