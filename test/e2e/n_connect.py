@@ -303,6 +303,26 @@ def test_the_port_of_a_host_that_is_rewritten(start, raw, closing, case):
         "a.test:443" if case == "literal" else None)
 
 
+# --- routes that lead nowhere
+
+ADDED = {"response_headers_to_add": [add_header("x-a", "1")]}
+NOWHERE = {
+    "redirect": {"redirect": {"host_redirect": "b.test"}},
+    "direct": {"direct_response": {"status": 302}},
+}
+
+
+@pytest.mark.parametrize("case", NOWHERE)
+def test_connect_is_led_to_no_place(start, case, closing):
+    """Which would need a path."""
+    made = {"match": {"connect_matcher": {}}, **NOWHERE[case], **ADDED}
+    proxy = start(bootstrap([http_listener(
+        routes=[made], upgrade_configs=[{"upgrade_type": "CONNECT"}])]))
+    answer = closing(connect(proxy, "a.test:80")).response()
+    assert answer.status in (301, 302)
+    assert (answer.header("location"), answer.header("x-a")) == (None, "1")
+
+
 @pytest.mark.parametrize("name, cluster_name", [("/", "-"), ("/one", "/one"), ("/none", "-")])
 def test_cluster_of_a_refused_upgrade(start, raw, log_file, name, cluster_name):
     """The log knows clusters, not what a client calls one."""

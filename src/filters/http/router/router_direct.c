@@ -53,13 +53,13 @@ static const char *location(struct router *r, const struct redirect_action *a)
                         slash, BYTES_ARG(path));
 }
 
-/* where NULL: the answer leads nowhere else. */
+/* where NULL: the answer leads nowhere else. A place without a path, as of a CONNECT, is none. */
 static void reply(struct router *r, unsigned status, struct bytes body, const char *where)
 {
     struct stream *s = r->stream;
     r->done = true;
     s->info.details = "direct_response";
-    if (where)
+    if (where && headers_has(&s->request_headers, HEADER_PATH))
         headers_set_id(&s->response_headers, HEADER_LOCATION, bytes_of(where));
     header_mutate_reply(s, status);
     stat_inc(s->manager->stats, s->worker->slot, STAT_HTTP_RQ_DIRECT_RESPONSE);
