@@ -323,6 +323,15 @@ def test_connect_is_led_to_no_place(start, case, closing):
     assert (answer.header("location"), answer.header("x-a")) == (None, "1")
 
 
+@pytest.mark.parametrize("case", NOWHERE)
+def test_headers_of_a_refused_connect(start, case, closing):
+    """What a redirect or a direct response adds is of that alone."""
+    made = {"match": {"connect_matcher": {}}, **NOWHERE[case], **ADDED}
+    proxy = start(bootstrap([http_listener(routes=[made])]))
+    answer = closing(connect(proxy, "a.test:80")).response()
+    assert (answer.status, answer.header("x-a")) == (403, None)
+
+
 @pytest.mark.parametrize("name, cluster_name", [("/", "-"), ("/one", "/one"), ("/none", "-")])
 def test_cluster_of_a_refused_upgrade(start, raw, log_file, name, cluster_name):
     """The log knows clusters, not what a client calls one."""

@@ -286,7 +286,9 @@ void stream_local_reply(struct stream *s, const struct stream_error *e, const ch
     if (!text)
         text = http_reason(e->status);
     headers_init(&s->response_headers, s->arena);
-    header_mutate_reply(s, e->status);
+    const struct route *route = s->route_matched ? s->route.route : NULL;
+    if (!route || route->action == ROUTE_CLUSTER) /* others add to what they say themselves */
+        header_mutate_reply(s, e->status);
     if (e->flags & (1u << RESPONSE_FLAG_UPSTREAM_OVERFLOW))
         headers_add_id(&s->response_headers, HEADER_X_ENVOY_OVERLOADED, BYTES("true"));
     filter_chain_response(s, local_reply_build(s, e->status, bytes_of(text)));
