@@ -302,10 +302,23 @@ def test_added_fields_of_a_connection_towards_http2(start, closing, kind):
     origin = closing(H2Origin())
     proxy = start(bootstrap([http_listener(routes=[route("/", "one", request_headers_to_add=[
         add_header(*field) for field in HOP_BY_HOP],
-        response_headers_to_add=[add_header("te", "gzip")])])], [cluster("one", origin, http={
+        response_headers_to_add=[add_header("te", "gzip"), add_header("keep-alive", "x")])])], [cluster("one", origin, http={
             "explicit_http_config": {"http2_protocol_options": {}}})]))
     with H2Client(proxy.port()) as client:
         answer = client.request()
     names = {name for name, _ in HOP_BY_HOP}
     assert {name for name, _ in origin.last.headers} & names == (names if kind == "envoy" else set())
     assert answer.header("te") == ("gzip" if kind == "envoy" else None)
+    assert answer.header("keep-alive") is None
+
+
+def test_a_keep_alive_that_is_added(start, origin):
+    """It speaks of the client's connection; the origin's of another."""
+    origin.reply = Reply(headers=[("Connection", "keep-alive"), ("Keep-Alive", "timeout=9")])
+    added = {"response_headers_to_add": [add_header("keep-alive", "timeout=5")]}
+    proxy = start(bootstrap([http_listener(routes=[
+        direct(200, "x", prefix="/direct", **added), route("/plain", "one"),
+        route("/", "one", **added)])], [cluster("one", origin)]))
+    with proxy.client() as client:
+        got = [client.get(path).all("keep-alive") for path in ("/direct", "/", "/plain")]
+    assert got == [["timeout=5"], ["timeout=5"], []]

@@ -45,10 +45,11 @@ void hcm_remove_hop_by_hop(struct headers *h, bool request)
         remove_named(h, headers_get_all_id(h, HEADER_CONNECTION), request);
         headers_remove_id(h, HEADER_CONNECTION);
     }
-    headers_remove_id(h, HEADER_KEEP_ALIVE);
     headers_remove_id(h, HEADER_PROXY_CONNECTION);
     headers_remove_id(h, HEADER_TRANSFER_ENCODING);
     headers_remove_id(h, HEADER_UPGRADE);
-    if (request)
-        clean_te(h);
+    if (!request)
+        return; /* of an answer a keep-alive may have been added; that of an origin is gone */
+    headers_remove_id(h, HEADER_KEEP_ALIVE);
+    clean_te(h);
 }

@@ -69,6 +69,7 @@ static void add_request_id(struct stream *s, struct headers *h)
 void hcm_informational(struct stream *s, struct headers *h)
 {
     hcm_remove_hop_by_hop(h, false);
+    headers_remove_id(h, HEADER_KEEP_ALIVE);
     add_request_id(s, h);
 }
 

@@ -132,6 +132,7 @@ void router_finish_headers(struct router *r)
     if (!r->config->suppress_envoy_headers && r->request_end_ns != 0)
         headers_set_id(&s->response_headers, HEADER_X_ENVOY_UPSTREAM_SERVICE_TIME,
                        arena_u64(s->arena, since_request_end_ms(r)));
+    headers_remove_id(&s->response_headers, HEADER_KEEP_ALIVE); /* of the origin's connection */
     header_mutate_response(s);
     add_attempt_count(r);
 }
