@@ -249,6 +249,18 @@ def test_append_x_forwarded_host(start, origin):
     assert origin.last.header("x-forwarded-host") == "outside.test"
 
 
+@pytest.mark.parametrize("before, after", [
+    ("outside.test", "outside.test"), ("a,outside.test", "a,outside.test"),
+    ("a", "a,outside.test"), ("outside.test,", "outside.test,"), (",", ",,outside.test"),
+    ("a, outside.test", "a, outside.test,outside.test")])
+def test_append_x_forwarded_host_to_others(start, origin, before, after):
+    proxy = start(bootstrap([http_listener(routes=[route(
+        "/", "one", host_rewrite_literal="inside.test", append_x_forwarded_host=True)])],
+        [cluster("one", origin)]))
+    proxy.get("/", host="outside.test", headers={"x-forwarded-host": before})
+    assert origin.last.header("x-forwarded-host") == after
+
+
 def test_host_rewrite_header(start, origin):
     proxy = start(bootstrap(
         [http_listener(routes=[route("/", "one", host_rewrite_header="x-host")])],

@@ -56,11 +56,14 @@ void router_rewrite_path(struct router *r, const struct bytes *prefix_rewrite,
     headers_set_id(h, HEADER_PATH, now);
 }
 
-/* Was this host the last to be added to x-forwarded-host? */
+/* Was this host the last to be added to x-forwarded-host? As Envoy, which finds it there as it adds
+ * it, without a blank, and passes over empty entries. */
 static bool is_last_of(struct bytes list, struct bytes host)
 {
+    while (list.len && list.data[list.len - 1] == ',')
+        list.len--;
     ptrdiff_t comma = bytes_rfind_char(list, ',');
-    return bytes_eq(bytes_trim(comma < 0 ? list : bytes_skip(list, (size_t)comma + 1)), host);
+    return bytes_eq(comma < 0 ? list : bytes_skip(list, (size_t)comma + 1), host);
 }
 
 static void set_authority(struct router *r, struct bytes authority, bool append_forwarded)
