@@ -486,6 +486,20 @@ def test_trailers_of_an_answer_do_not_frame(start, origin, kind):
     assert names == (["x-sum"] if kind == "xylem" else ["content-length", "x-sum"])
 
 
+@difference("A version that is neither 1.0 nor 1.1 has rules that nobody here knows.",
+            envoy="with accept_http_10, takes any other version for HTTP/1.0",
+            xylem="answers 426, as without")
+@pytest.mark.parametrize("version", ["HTTP/1.2", "HTTP/2.0", "HTTP/0.9"])
+def test_other_versions_are_not_http_10(start, origin, kind, version):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")],
+                                           http_protocol_options={"accept_http_10": True})],
+                            [cluster("one", origin)]))
+    with proxy.client() as client:
+        client.send(b"GET / " + version.encode() + b"\r\n" + HOST + b"\r\n")
+        assert client.response().status == (426 if kind == "xylem" else 200)
+    assert len(origin.requests) == int(kind == "envoy")
+
+
 @difference("RFC 9112 6.1: chunked in HTTP/1.0 means faulty framing: an older proxy on the way "
             "may have passed it on unread.",
             envoy="with accept_http_10, reads the chunks and forwards them in HTTP/1.1",
