@@ -22,11 +22,11 @@ static bool take_common(struct cluster *c, const common_msg *m, struct error *er
 {
     if (!m)
         return true;
-    if (!take_duration_ms(COMMON(idle_timeout)(m), "idle_timeout", &c->idle_timeout_ms, err) ||
-        !take_duration_ms(COMMON(max_connection_duration)(m), "max_connection_duration",
-                          &c->max_connection_duration_ms, err) ||
-        !take_duration_ms(COMMON(max_stream_duration)(m), "max_stream_duration",
-                          &c->max_stream_duration_ms, err))
+    if (!take_limit_ms(COMMON(idle_timeout)(m), "idle_timeout", &c->idle_timeout_ms, err) ||
+        !take_limit_ms(COMMON(max_connection_duration)(m), "max_connection_duration",
+                       &c->max_connection_duration_ms, err) ||
+        !take_limit_ms(COMMON(max_stream_duration)(m), "max_stream_duration",
+                       &c->max_stream_duration_ms, err))
         return false;
     c->max_requests_per_connection =
         upb_u32(COMMON(max_requests_per_connection)(m), c->max_requests_per_connection);

@@ -69,8 +69,8 @@ bool decode_check(struct decode_context *ctx, const char *message, struct bytes 
 /* As Envoy, which counts them in nanoseconds. */
 #define DURATION_MAX_S 9223372035ll
 
-bool take_duration_ms(const struct google_protobuf_Duration *d, const char *field, uint64_t *out,
-                      struct error *err)
+static bool take_ms(const struct google_protobuf_Duration *d, const char *field, uint32_t more_ns,
+                    uint64_t *out, struct error *err)
 {
     if (!d)
         return true;
@@ -80,8 +80,20 @@ bool take_duration_ms(const struct google_protobuf_Duration *d, const char *fiel
         return error_set(err, "%s: a duration must not be negative", field);
     if (s > DURATION_MAX_S || ns > 999999999)
         return error_set(err, "%s: the duration is out of range", field);
-    *out = (uint64_t)s * 1000 + ((uint64_t)ns + 999999) / 1000000;
+    *out = (uint64_t)s * 1000 + ((uint64_t)ns + more_ns) / 1000000;
     return true;
+}
+
+bool take_duration_ms(const struct google_protobuf_Duration *d, const char *field, uint64_t *out,
+                      struct error *err)
+{
+    return take_ms(d, field, 999999, out, err);
+}
+
+bool take_limit_ms(const struct google_protobuf_Duration *d, const char *field, uint64_t *out,
+                   struct error *err)
+{
+    return take_ms(d, field, 0, out, err);
 }
 
 bool take_ip(struct bytes ip, uint16_t port, struct address *out)

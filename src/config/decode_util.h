@@ -22,9 +22,13 @@ struct google_protobuf_Any;
 struct grpc_service;
 struct typed;
 
-/* False and *err for a negative or too long one; *out stays when d is NULL. */
+/* False and *err for a negative or too long one; *out stays when d is NULL. Rounded up: what is
+ * waited for takes some time. */
 MUST_CHECK bool take_duration_ms(const struct google_protobuf_Duration *d, const char *field,
                                  uint64_t *out, struct error *err);
+/* The same of a limit that 0 takes away: as in Envoy, what is less than a millisecond does, too. */
+MUST_CHECK bool take_limit_ms(const struct google_protobuf_Duration *d, const char *field,
+                              uint64_t *out, struct error *err);
 
 MUST_CHECK bool take_address(const struct envoy_config_core_v3_Address *m, struct address *out,
                              struct error *err);

@@ -67,15 +67,15 @@ static bool take_times(struct http_manager *m, const hcm_msg *msg, struct error 
     m->stream_idle_timeout_ms = 300000;
     m->drain_timeout_ms = 5000;
     m->delayed_close_timeout_ms = 1000;
-    return take_duration_ms(HCM(stream_idle_timeout)(msg), "stream_idle_timeout",
-                            &m->stream_idle_timeout_ms, err) &&
-           take_duration_ms(HCM(request_timeout)(msg), "request_timeout", &m->request_timeout_ms,
-                            err) &&
-           take_duration_ms(HCM(request_headers_timeout)(msg), "request_headers_timeout",
-                            &m->request_headers_timeout_ms, err) &&
+    return take_limit_ms(HCM(stream_idle_timeout)(msg), "stream_idle_timeout",
+                         &m->stream_idle_timeout_ms, err) &&
+           take_limit_ms(HCM(request_timeout)(msg), "request_timeout", &m->request_timeout_ms,
+                         err) &&
+           take_limit_ms(HCM(request_headers_timeout)(msg), "request_headers_timeout",
+                         &m->request_headers_timeout_ms, err) &&
            take_duration_ms(HCM(drain_timeout)(msg), "drain_timeout", &m->drain_timeout_ms, err) &&
-           take_duration_ms(HCM(delayed_close_timeout)(msg), "delayed_close_timeout",
-                            &m->delayed_close_timeout_ms, err);
+           take_limit_ms(HCM(delayed_close_timeout)(msg), "delayed_close_timeout",
+                         &m->delayed_close_timeout_ms, err);
 }
 
 static bool take_common(struct http_manager *m, const hcm_msg *msg, struct error *err)
@@ -107,14 +107,14 @@ static bool take_common(struct http_manager *m, const hcm_msg *msg, struct error
         return error_set(err, "common_http_protocol_options.headers_with_underscores_action is "
                               "not known");
     }
-    return take_duration_ms(COMMON(idle_timeout)(c), "common_http_protocol_options.idle_timeout",
-                            &m->idle_timeout_ms, err) &&
+    return take_limit_ms(COMMON(idle_timeout)(c), "common_http_protocol_options.idle_timeout",
+                         &m->idle_timeout_ms, err) &&
            take_duration_ms(COMMON(max_connection_duration)(c),
                             "common_http_protocol_options.max_connection_duration",
                             &m->max_connection_duration_ms, err) &&
-           take_duration_ms(COMMON(max_stream_duration)(c),
-                            "common_http_protocol_options.max_stream_duration",
-                            &m->max_stream_duration_ms, err);
+           take_limit_ms(COMMON(max_stream_duration)(c),
+                         "common_http_protocol_options.max_stream_duration",
+                         &m->max_stream_duration_ms, err);
 }
 
 static void take_http1(struct http_manager *m, const hcm_msg *msg)

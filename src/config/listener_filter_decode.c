@@ -122,8 +122,8 @@ bool listener_filters_decode(struct decode_context *ctx, struct arena *a,
     size_t n;
     const envoy_config_listener_v3_ListenerFilter *const *list = LISTENER(listener_filters)(m, &n);
     out->timeout_ms = TIMEOUT_MS;
-    if (!take_duration_ms(LISTENER(listener_filters_timeout)(m), "listener_filters_timeout",
-                          &out->timeout_ms, err))
+    if (!take_limit_ms(LISTENER(listener_filters_timeout)(m), "listener_filters_timeout",
+                       &out->timeout_ms, err))
         return false;
     out->continue_on_timeout = LISTENER(continue_on_listener_filters_timeout)(m);
     for (size_t i = 0; i < n; i++) {

@@ -244,9 +244,9 @@ struct retry_policy *retry_policy_decode(struct route_decode_context *ctx, struc
     p->on = retry_on_parse(on) | retry_on_parse_grpc(on);
     p->num_retries = upb_u32(RP(num_retries)(m), NUM_RETRIES);
     take_codes(m, a, p);
-    if (take_duration_ms(RP(per_try_timeout)(m), "per_try_timeout", &p->per_try_timeout_ms, err) &&
-        take_duration_ms(RP(per_try_idle_timeout)(m), "per_try_idle_timeout",
-                         &p->per_try_idle_timeout_ms, err) &&
+    if (take_limit_ms(RP(per_try_timeout)(m), "per_try_timeout", &p->per_try_timeout_ms, err) &&
+        take_limit_ms(RP(per_try_idle_timeout)(m), "per_try_idle_timeout",
+                      &p->per_try_idle_timeout_ms, err) &&
         take_back_off(m, p, err) && take_reset_headers(m, a, p, err) &&
         take_headers(m, a, p, err) && take_predicates(ctx, a, m, p, err) &&
         take_priority(ctx, a, m, p, err))

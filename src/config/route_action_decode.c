@@ -338,14 +338,13 @@ static bool grpc_timeouts_decode(const envoy_config_route_v3_RouteAction *m,
     }
     x->has_grpc_max = max != NULL;
     x->has_old_grpc_max = RA(max_grpc_timeout)(m) != NULL;
-    return take_duration_ms(max, "max_stream_duration.grpc_timeout_header_max", &x->grpc_max_ms,
-                            err) &&
-           take_duration_ms(offset, "max_stream_duration.grpc_timeout_header_offset",
-                            &x->grpc_offset_ms, err) &&
-           take_duration_ms(RA(max_grpc_timeout)(m), "max_grpc_timeout", &x->old_grpc_max_ms,
-                            err) &&
-           take_duration_ms(RA(grpc_timeout_offset)(m), "grpc_timeout_offset",
-                            &x->old_grpc_offset_ms, err);
+    return take_limit_ms(max, "max_stream_duration.grpc_timeout_header_max", &x->grpc_max_ms,
+                         err) &&
+           take_limit_ms(offset, "max_stream_duration.grpc_timeout_header_offset",
+                         &x->grpc_offset_ms, err) &&
+           take_limit_ms(RA(max_grpc_timeout)(m), "max_grpc_timeout", &x->old_grpc_max_ms, err) &&
+           take_limit_ms(RA(grpc_timeout_offset)(m), "grpc_timeout_offset", &x->old_grpc_offset_ms,
+                         err);
 }
 
 static bool timeouts_decode(const envoy_config_route_v3_RouteAction *m, struct route *r,
@@ -360,10 +359,10 @@ static bool timeouts_decode(const envoy_config_route_v3_RouteAction *m, struct r
     x->has_idle_timeout = RA(idle_timeout)(m) != NULL;
     x->has_duration = d != NULL;
     x->has_max_stream_duration = max != NULL;
-    return take_duration_ms(RA(timeout)(m), "timeout", &r->cluster->timeout_ms, err) &&
-           take_duration_ms(RA(idle_timeout)(m), "idle_timeout", &x->idle_timeout_ms, err) &&
-           take_duration_ms(max, "max_stream_duration.max_stream_duration",
-                            &x->max_stream_duration_ms, err) &&
+    return take_limit_ms(RA(timeout)(m), "timeout", &r->cluster->timeout_ms, err) &&
+           take_limit_ms(RA(idle_timeout)(m), "idle_timeout", &x->idle_timeout_ms, err) &&
+           take_limit_ms(max, "max_stream_duration.max_stream_duration", &x->max_stream_duration_ms,
+                         err) &&
            grpc_timeouts_decode(m, d, x, err);
 }
 

@@ -53,6 +53,69 @@ def test_expected_timeout_is_told_to_the_origin(start, origin):
     assert origin.last.header("x-envoy-expected-rq-timeout-ms") is None
 
 
+SOON, COMMON = "0.0009s", "common_http_protocol_options"
+TLS_INSPECTOR = {"name": "tls", "typed_config": {
+    "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"}}
+LIMITS = {
+    "timeout": {"of_route": {"timeout": SOON}},
+    "route's idle_timeout": {"of_route": {"idle_timeout": SOON}},
+    "route's max_stream_duration": {"of_route": {"max_stream_duration": {"max_stream_duration": SOON}}},
+    "per_try_timeout": {"of_route": {"retry_policy": {"retry_on": "5xx", "per_try_timeout": SOON}}},
+    "per_try_idle_timeout": {"of_route": {"retry_policy": {"retry_on": "5xx",
+                                                           "per_try_idle_timeout": SOON}}},
+    "stream_idle_timeout": {"stream_idle_timeout": SOON},
+    "request_timeout": {"request_timeout": SOON},
+    "request_headers_timeout": {"request_headers_timeout": SOON},
+    "delayed_close_timeout": {"delayed_close_timeout": SOON},
+    "idle_timeout": {COMMON: {"idle_timeout": SOON}},
+    "max_stream_duration": {COMMON: {"max_stream_duration": SOON}},
+    "cluster's idle_timeout": {"of_cluster": {"idle_timeout": SOON}},
+    "cluster's max_connection_duration": {"of_cluster": {"max_connection_duration": SOON}},
+    "cluster's max_stream_duration": {"of_cluster": {"max_stream_duration": SOON}},
+    "listener_filters_timeout": {"listener": {"listener_filters_timeout": SOON,
+                                              "listener_filters": [TLS_INSPECTOR]}},
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_less_than_a_millisecond_is_no_limit(start, origin, closing, limit):
+    """As 0 is: durations are cut to milliseconds."""
+    fields = dict(LIMITS[limit])
+    of_route, of_cluster = fields.pop("of_route", {}), fields.pop("of_cluster", None)
+    hold = origin.hold()
+    origin.on["/"] = Reply(hold=hold)
+    held(origin)
+    proxy = start(bootstrap(
+        [http_listener(name="clock", routes=[route("/", "two", timeout="0.05s")]),
+         http_listener(routes=[route("/", "one", **{"timeout": "0s", **of_route})], **fields)],
+        [cluster("one", origin, http={COMMON: of_cluster} if of_cluster else None),
+         cluster("two", origin)]))
+
+    def pause():
+        assert proxy.get("/never", name="clock").status == 504
+
+    with proxy.client() as client:
+        for _ in range(2):
+            pause()
+            client.send("POST / HTTP/1.1\r\nHost: a.test\r\n")
+            pause()
+            client.send("Content-Length: 2\r\n\r\na")
+            pause()
+            client.send("b")
+            pause()
+            hold.release()
+            assert client.response().status == 200
+    assert proxy.stat("cluster.one.upstream_cx_total") == 1
+    assert proxy.stat("cluster.one.upstream_rq_total") == 2
+
+
+def test_the_rest_of_a_millisecond_is_left_out(start, origin):
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one", timeout="7.0009s")])],
+                            [cluster("one", origin)]))
+    proxy.get("/")
+    assert origin.last.header("x-envoy-expected-rq-timeout-ms") == "7000"
+
+
 def test_timeout_after_the_head_resets_the_stream(start, origin):
     hold = origin.hold()
     origin.reply = Reply(chunks=[b"one", b"two"], hold_body=hold)

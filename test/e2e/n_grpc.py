@@ -148,6 +148,21 @@ def test_grpc_timeout_header_with_an_offset(start, closing):
     assert error.details() == "downstream duration timeout"
 
 
+@pytest.mark.parametrize("timeout, limits", [
+    ("0m", {"grpc_timeout_header_max": "0s"}),
+    ("500m", {"grpc_timeout_header_max": "3s", "grpc_timeout_header_offset": "1s"})])
+def test_deadline_that_is_over(start, closing, timeout, limits):
+    """However quick the origin is, which may see that there is no time."""
+    origin = closing(H2Origin())
+    proxy = start(bootstrap([http_listener(routes=[
+        route("/", "one", max_stream_duration=limits)])], [cluster("one", origin, http=HTTP2)]))
+    with H2Client(proxy.port()) as client:
+        answer = client.request("POST", "/a.b/c", [("content-type", "application/grpc"),
+                                                   ("grpc-timeout", timeout)], b"")
+    assert (answer.status, answer.header("grpc-status")) == (200, "4")
+    assert all(request.header("grpc-timeout") == "0m" for request in origin.requests)
+
+
 def test_max_stream_duration(start, closing):
     error = call_with(start, closing, 20, DURATION, timeout="0s",
                       max_stream_duration={"max_stream_duration": "0.2s"})

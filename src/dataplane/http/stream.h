@@ -133,6 +133,8 @@ void stream_touch(struct stream *s);
 /* Idle timeout of the route in place of the manager's; 0 = off. Max stream duration likewise. */
 void stream_set_idle_timeout(struct stream *s, uint64_t ms);
 void stream_set_max_duration(struct stream *s, uint64_t ms);
+/* That duration is over: the answer to it follows, from the loop. */
+void stream_expire(struct stream *s);
 /* The timer of the filter that ends the chain, made ready: it rests when the stream ends, so that
  * the next one that gets it finds its place in the queue. */
 struct timer *stream_terminal_timer(struct stream *s, void (*fn)(struct timer *t), void *owner);

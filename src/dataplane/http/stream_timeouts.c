@@ -146,6 +146,12 @@ void stream_set_idle_timeout(struct stream *s, uint64_t ms)
 }
 
 /* Counted from the beginning of the stream, not from now. */
+void stream_expire(struct stream *s)
+{
+    if (!s->priv->finished)
+        timer_start(&s->priv->duration_timer, 0);
+}
+
 void stream_set_max_duration(struct stream *s, uint64_t ms)
 {
     if (s->priv->finished)

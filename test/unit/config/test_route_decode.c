@@ -113,7 +113,7 @@ START_TEST(clusters)
     ck_assert_uint_eq(c->not_found_status, 503);
     ck_assert(c->timeout_ms == 15000 && !c->has_timeout && c->priority == PRIORITY_DEFAULT);
     const struct route *r =
-        route_of("{" MATCH "route: {cluster_header: X-Where, timeout: 0s, idle_timeout: 1.5s, "
+        route_of("{" MATCH "route: {cluster_header: X-Where, timeout: 0.0009s, idle_timeout: 1.5s, "
                  "priority: HIGH, cluster_not_found_response_code: NOT_FOUND, "
                  "max_stream_duration: {max_stream_duration: 7s, grpc_timeout_header_max: 8s, "
                  "grpc_timeout_header_offset: 1s}, max_grpc_timeout: 9s, grpc_timeout_offset: "
@@ -407,7 +407,7 @@ START_TEST(retry_policies)
     ck_assert(p->per_try_timeout_ms == 0 && p->per_try_idle_timeout_ms == 0 && !p->previous_hosts);
     p = route_of(
             "{" MATCH "route: {cluster: c, retry_policy: {retry_on: ' 5xx ,,cancelled, nonsense"
-            ",retriable-4xx', num_retries: 4, per_try_timeout: 1.5s, per_try_idle_timeout: 2s, "
+            ",retriable-4xx', num_retries: 4, per_try_timeout: 1.5009s, per_try_idle_timeout: 2s, "
             "retriable_status_codes: [418, 500], retry_back_off: {base_interval: 0.0001s, "
             "max_interval: 7s}, rate_limited_retry_back_off: {reset_headers: [{name: X-Reset, "
             "format: UNIX_TIMESTAMP}], max_interval: 9s}, retriable_headers: [{name: a}, {name: "

@@ -188,7 +188,10 @@ static void set_duration(struct stream *s)
             ms = x->grpc_max_ms;
         ms = ms > x->grpc_offset_ms ? ms - x->grpc_offset_ms : 0;
         limited = true;
-        stream_set_max_duration(s, ms ? ms : 1);
+        if (ms)
+            stream_set_max_duration(s, ms);
+        else
+            stream_expire(s);
     } else if (x->has_max_stream_duration) {
         ms = x->max_stream_duration_ms;
         limited = ms > 0;
