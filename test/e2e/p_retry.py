@@ -22,7 +22,8 @@ class Setup:
     """A proxy with one route, its log, and what is asked of them."""
 
     def __init__(self, start, tmp_path, targets, policy=None, vhost_policy=None, listener=None,
-                 virtual_host=None, breakers=None, hcm=None, route_fields=None, **action):
+                 virtual_host=None, breakers=None, hcm=None, route_fields=None, of_cluster=None,
+                 **action):
         self.log = tmp_path / "log"
         if policy is not None:
             action["retry_policy"] = {"retry_back_off": QUICK, **policy}
@@ -33,7 +34,9 @@ class Setup:
         ingress = http_listener(vhosts=[vhost("v", ["*"], made, **fields)],
                                 access_log=[file_log(self.log, LOG)], **(hcm or {}))
         ingress.update(listener or {})
-        extra = {"circuit_breakers": {"thresholds": [breakers]}} if breakers else {}
+        extra = dict(of_cluster or {})
+        if breakers:
+            extra["circuit_breakers"] = {"thresholds": [breakers]}
         self.proxy = start(bootstrap([ingress], [cluster("one", *targets, **extra)]))
 
     def stat(self, name):
@@ -422,6 +425,17 @@ def test_another_host_is_picked(setup, origins):
     for _ in range(20):
         assert s.proxy.get("/").status == 200
     assert len(good.requests) == 20 and 0 < len(bad.requests) <= 20
+
+
+def test_however_many_hosts_were_tried(setup, origins):
+    """One of many is good: it is found in the end, since none is asked twice."""
+    hosts = origins(24)
+    for host in hosts[1:]:
+        host.reply = broken()
+    s = setup({**pick_policy(PREVIOUS), "num_retries": 23, "host_selection_retry_max_attempts": 1000},
+              targets=hosts, of_cluster={"lb_policy": "RANDOM"})
+    for _ in range(20):
+        assert s.proxy.get("/").status == 200
 
 
 MANY = {"a": "x", "n": 1.5, "b": True, "s": {"p": {"q": ["r", 1]}}, "z": None}

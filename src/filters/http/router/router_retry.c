@@ -1,8 +1,5 @@
 #include "filters/http/router/router_internal.h"
 
-/* How many hosts that were tried are remembered, the newest. */
-enum { TRIED_MAX = 16 };
-
 struct router_tries {
     struct router *router;
     struct retry retry;
@@ -15,8 +12,8 @@ struct router_tries {
     const struct headers *trailers; /* of the request; NULL: none so far */
     struct bytes authority;         /* of the request, before the host's name took its place */
     struct timer back_off, per_try, idle;
-    struct host_state *tried[TRIED_MAX]; /* held */
-    unsigned n_tried, next_tried, n_attempts;
+    struct host_state **tried; /* held, each once; room for a power of two, in the stream's arena */
+    unsigned n_tried, n_attempts;
     struct lb_tried seen, excluded; /* priorities */
 };
 
@@ -348,6 +345,25 @@ static void on_back_off(struct timer *timer)
         send_kept(r, a);
 }
 
+static void remember(struct router *r, struct host_state *host)
+{
+    struct router_tries *t = r->tries;
+    unsigned n = t->n_tried;
+    for (unsigned i = 0; i < n; i++) {
+        if (t->tried[i] == host)
+            return;
+    }
+    if ((n & (n - 1)) == 0) { /* it is full */
+        struct host_state **more =
+            arena_alloc(r->stream->arena, (n ? 2 * n : 1) * sizeof(struct host_state *));
+        if (n)
+            memcpy(more, t->tried, n * sizeof(*more));
+        t->tried = more;
+    }
+    t->tried[t->n_tried++] = host;
+    host_state_hold(host);
+}
+
 const struct host *router_pick(struct router *r)
 {
     struct router_tries *t = r->tries;
@@ -377,15 +393,8 @@ const struct host *router_pick(struct router *r)
     t->n_attempts++;
     if (!host)
         return NULL;
-    if (p->previous_hosts) {
-        struct host_state **at = &t->tried[t->next_tried++ % TRIED_MAX];
-        if (t->n_tried < TRIED_MAX)
-            t->n_tried++;
-        else
-            host_state_release(*at);
-        *at = host->state;
-        host_state_hold(*at);
-    }
+    if (p->previous_hosts)
+        remember(r, host->state);
     if (p->priority_frequency) {
         lb_tried_add(&t->seen, host->priority);
         if (t->n_attempts % p->priority_frequency == 0)
