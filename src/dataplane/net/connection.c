@@ -1,13 +1,11 @@
 #include "dataplane/net/connection.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/memory.h"
+#include "dataplane/net/transport_race.h"
 
 enum {
     READS_PER_EVENT = 4,   /* when chunks come back full: 64 KiB, then others get their turn */
@@ -317,6 +315,7 @@ static void handshake(struct connection *c)
         finish(c, tls ? CLOSE_HANDSHAKE_FAILED : CLOSE_CONNECT_FAILED, false);
         return;
     }
+    transport_race_settle(&c->transport, &c->remote);
     c->state = OPEN;
     timer_stop(&c->timer);
     if (c->transport->opened) /* a signature takes long, and all of it may be one turn */
@@ -460,74 +459,25 @@ void connection_prefill(struct connection *c, struct buffer *bytes)
     c->reread = c->in.len > 0; /* shown once the handshake is done */
 }
 
-static bool prepare_socket(int fd, const struct address *to, const struct connect_options *opt)
-{
-    struct sockaddr_storage ss;
-    socklen_t len;
-    size_t failed;
-
-    if (address_is_ip(to))
-        (void)sock_option_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    if (!opt)
-        return true;
-    if (opt->keepalive_probes || opt->keepalive_time_s || opt->keepalive_interval_s)
-        (void)sock_option_keepalive(fd, opt->keepalive_probes, opt->keepalive_time_s,
-                                    opt->keepalive_interval_s);
-    if (!sock_options_set(fd, opt->options, opt->n_options, &failed))
-        return false;
-    if (!opt->source || !address_is_ip(opt->source) || !address_is_ip(to))
-        return true;
-    /* The port is chosen at connect time, so that many connections may share one */
-    if (opt->source->port == 0)
-        (void)sock_option_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-    len = address_to_sockaddr(opt->source, &ss);
-    return bind(fd, (struct sockaddr *)&ss, len) == 0;
-}
-
-/* A socket on its way; -1 with errno when it failed at once. */
-static int begin_connect(const struct address *to, const struct connect_options *opt)
-{
-    struct sockaddr_storage ss;
-    socklen_t len = address_to_sockaddr(to, &ss);
-
-    if (len == 0) {
-        errno = EDESTADDRREQ;
-        return -1;
-    }
-    int fd = socket(address_family(to), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    if (prepare_socket(fd, to, opt) &&
-        (connect(fd, (struct sockaddr *)&ss, len) == 0 || errno == EINPROGRESS || errno == EINTR))
-        return fd;
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-}
-
 struct connection *connection_connect(struct loop *loop, struct chunk_pool *pool,
                                       const struct address *to, const struct connect_options *opt,
                                       const struct connection_ops *ops, void *owner)
 {
     struct connection *c = make(loop, pool, ops, owner);
-    int fd = begin_connect(to, opt);
+    struct transport *t =
+        opt && opt->n_others ? transport_race_new(loop, to, opt) : transport_connect(loop, to, opt);
 
     c->client = true;
     c->remote = *to;
-    if (fd < 0) {
+    if (!t && errno) {
         set_failure(c, errno, "immediate connect error: ", NULL);
         finish(c, CLOSE_CONNECT_FAILED, false);
         return c;
     }
-    struct transport *t = transport_socket_new(loop, fd, true);
-    if (opt && opt->wrap) {
-        t = opt->wrap(opt->wrap_ctx, t);
-        if (!t) {
-            set_failure(c, ENOMEM, "", opt->wrap_failure);
-            finish(c, CLOSE_HANDSHAKE_FAILED, false);
-            return c;
-        }
+    if (!t) {
+        set_failure(c, ENOMEM, "", opt->wrap_failure);
+        finish(c, CLOSE_HANDSHAKE_FAILED, false);
+        return c;
     }
     if (opt) {
         c->limit = c->read_limit = opt->buffer_limit;

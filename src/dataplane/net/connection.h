@@ -54,6 +54,12 @@ struct connect_options {
     struct transport *(*wrap)(void *ctx, struct transport *socket);
     void *wrap_ctx;
     const char *wrap_failure; /* why it is NULL; NULL: no memory */
+    /* Where else the peer is (transport_race.h). Copied, as the source is; but with them `options`
+     * and wrap_ctx live until the connection stands or is closed. */
+    const struct address *others;
+    unsigned n_others;
+    /* Optional: another of them is tried. Perhaps from inside connection_connect(). */
+    void (*on_other)(void *wrap_ctx);
 };
 
 /* Its fields are connection.c's: here only so that reading them is inlined. */
