@@ -48,6 +48,13 @@ static void put_host(struct strbuf *out, const struct host *h)
     put_address(&endpoint, 1, &h->address);
     wire_put_bytes(&endpoint, 2, BYTES("")); /* health_check_config */
     dump_put_text(&endpoint, 3, host_name(h));
+    unsigned n;
+    const struct address *others = host_others(h, &n);
+    for (unsigned i = 0; i < n; i++) {
+        struct strbuf other = STRBUF_INIT;
+        put_address(&other, 1, &others[i]);
+        dump_put_message(&endpoint, 4, &other);
+    }
     dump_put_message(&host, 1, &endpoint);
     dump_put_varint(&host, 2, health_of(h));
     put_wrapped(&host, 4, h->weight);

@@ -303,7 +303,10 @@ struct host_more {
     struct bytes name;     /* endpoint.hostname, or the DNS name */
     struct bytes metadata; /* an envoy.config.core.v3.Metadata (config/metadata.h) */
     bool canary;           /* ... says so */
+    uint8_t n_others;
+    struct address others[]; /* where else the host is: connections try them in turn */
 };
+enum { HOST_OTHERS_MAX = UINT8_MAX };
 
 struct host {
     struct address address;
@@ -323,6 +326,11 @@ static inline struct bytes host_name(const struct host *h)
 static inline struct bytes host_metadata(const struct host *h)
 {
     return h->more ? h->more->metadata : BYTES("");
+}
+static inline const struct address *host_others(const struct host *h, unsigned *n)
+{
+    *n = h->more ? h->more->n_others : 0;
+    return *n ? h->more->others : NULL;
 }
 
 struct locality {

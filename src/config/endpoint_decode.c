@@ -174,7 +174,8 @@ static bool take_host(struct host_set *hs, const struct socket_picker *sockets, 
         return false;
     }
     upb_Arena *scratch;
-    h->more = host_set_more(hs, upb_bytes(ENDPOINT(hostname)(e)), metadata_of(entry, &scratch));
+    h->more =
+        host_set_more(hs, upb_bytes(ENDPOINT(hostname)(e)), metadata_of(entry, &scratch), NULL, 0);
     free_scratch(scratch);
     h->weight = upb_u32(ENTRY(load_balancing_weight)(entry), 1);
     if (h->weight == 0)

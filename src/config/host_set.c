@@ -1,5 +1,5 @@
 /* Host sets: from a ClusterLoadAssignment, from a cluster's inline hosts, or from DNS answers. A
- * new set takes over the state of the hosts that its predecessor had at the same address, by the
+ * new set takes over the state of the hosts that its predecessor had at the same addresses, by the
  * same name and in the same locality. */
 #include "base/memory.h"
 #include "config/decode.h"
@@ -77,12 +77,25 @@ static bool same_locality(const struct host_set *a, const struct host *x, const 
                       bytes_eq(p->sub_zone, q->sub_zone));
 }
 
-/* Hosts at one address: one that has another name or stands elsewhere is another host, with
- * connections of its own, as it is for Envoy. */
+static bool same_others(const struct host *a, const struct host *b)
+{
+    unsigned n, n_b;
+    const struct address *x = host_others(a, &n), *y = host_others(b, &n_b);
+    if (n != n_b)
+        return false;
+    for (unsigned i = 0; i < n; i++) {
+        if (!address_eq(&x[i], &y[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Hosts at one address: one that has another name, other addresses besides or stands elsewhere is
+ * another host, with connections of its own, as it is for Envoy. */
 static bool same_host(const struct host_set *a, const struct host *x, const struct host_set *b,
                       const struct host *y)
 {
-    return bytes_eq(host_name(x), host_name(y)) && same_locality(a, x, b, y);
+    return bytes_eq(host_name(x), host_name(y)) && same_others(x, y) && same_locality(a, x, b, y);
 }
 
 static void attach_states(struct host_set *hs, const struct host_set *previous)
@@ -176,11 +189,17 @@ struct host_set *host_set_empty(void)
     return hs;
 }
 
-struct host_more *host_set_more(struct host_set *hs, struct bytes name, struct bytes metadata)
+struct host_more *host_set_more(struct host_set *hs, struct bytes name, struct bytes metadata,
+                                const struct address *others, unsigned n_others)
 {
-    if (name.len == 0 && metadata.len == 0)
+    if (name.len == 0 && metadata.len == 0 && n_others == 0)
         return NULL;
-    struct host_more *more = ARENA_NEW(hs->node.arena, struct host_more);
+    CHECK(n_others <= HOST_OTHERS_MAX);
+    size_t size = sizeof(struct host_more) + n_others * sizeof(*others);
+    struct host_more *more = arena_zalloc(hs->node.arena, size);
+    more->n_others = (uint8_t)n_others;
+    for (unsigned i = 0; i < n_others; i++)
+        more->others[i] = others[i];
     struct bytes lb = metadata_filter(metadata, METADATA_LB);
     more->name = arena_dup(hs->node.arena, name);
     more->metadata = arena_dup(hs->node.arena, metadata);
@@ -211,20 +230,28 @@ struct host_set *host_set_attach(const struct host_set *from, const struct host_
     for (uint32_t i = 0; i < from->n_hosts; i++) {
         hs->hosts[i] = from->hosts[i];
         hs->hosts[i].state = NULL;
-        hs->hosts[i].more =
-            host_set_more(hs, host_name(&from->hosts[i]), host_metadata(&from->hosts[i]));
+        unsigned n;
+        const struct address *others = host_others(&from->hosts[i], &n);
+        hs->hosts[i].more = host_set_more(hs, host_name(&from->hosts[i]),
+                                          host_metadata(&from->hosts[i]), others, n);
     }
     hs->n_hosts = from->n_hosts;
     host_set_finish(hs, previous, true);
     return hs;
 }
 
+/* One host at each address, or a single one at all of them. */
 static void add_resolved(struct host_set *hs, const struct dns_target *t,
-                         const struct dns_result *r, unsigned most)
+                         const struct dns_result *r, bool single)
 {
     struct bytes name = t->hostname.len ? t->hostname : t->name;
-    const struct host_more *more = host_set_more(hs, name, t->metadata);
-    for (unsigned i = 0; i < r->n_addresses && i < most; i++) {
+    unsigned n = single && r->n_addresses > 1 ? r->n_addresses - 1 : 0;
+    if (n > HOST_OTHERS_MAX)
+        n = HOST_OTHERS_MAX;
+    struct host_more *more = host_set_more(hs, name, t->metadata, n ? r->addresses + 1 : NULL, n);
+    for (unsigned i = 0; i < n; i++)
+        more->others[i].port = t->port;
+    for (unsigned i = 0; i < r->n_addresses && !(single && i > 0); i++) {
         struct host *h = &hs->hosts[hs->n_hosts++];
         *h = (struct host){.address = r->addresses[i],
                            .more = more,
@@ -240,16 +267,16 @@ static void add_resolved(struct host_set *hs, const struct dns_target *t,
 struct host_set *host_set_from_dns(const struct cluster *c, const struct dns_result *results,
                                    const struct host_set *previous)
 {
-    unsigned most = c->type == CLUSTER_LOGICAL_DNS ? 1 : UINT32_MAX;
+    bool single = c->type == CLUSTER_LOGICAL_DNS;
     size_t n = 0;
     for (uint32_t i = 0; i < c->n_dns_targets; i++)
-        n += results[i].n_addresses;
+        n += single && results[i].n_addresses ? 1 : results[i].n_addresses;
     const struct host_set *shape = c->inline_hosts;
     struct host_set *hs = host_set_begin(n, shape ? shape->n_localities : 0);
     if (shape)
         copy_localities(hs, shape);
     for (uint32_t i = 0; i < c->n_dns_targets; i++)
-        add_resolved(hs, &c->dns_targets[i], &results[i], most);
+        add_resolved(hs, &c->dns_targets[i], &results[i], single);
     host_set_drop_duplicates(hs);
     host_set_finish(hs, previous, true);
     return hs;
@@ -310,7 +337,7 @@ static bool host_equal(const struct host *a, const struct host *b)
     return address_eq(&a->address, &b->address) && bytes_eq(host_name(a), host_name(b)) &&
            bytes_eq(host_metadata(a), host_metadata(b)) && a->weight == b->weight &&
            a->locality == b->locality && a->priority == b->priority && a->health == b->health &&
-           a->socket == b->socket;
+           a->socket == b->socket && same_others(a, b);
 }
 
 bool host_set_equal(const struct host_set *a, const struct host_set *b)

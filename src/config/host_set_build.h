@@ -9,8 +9,9 @@ struct envoy_config_endpoint_v3_ClusterLoadAssignment;
 
 /* Arrays of that size, counts 0. */
 struct host_set *host_set_begin(size_t n_hosts, size_t n_localities);
-/* What a host has besides its address, copied; NULL: nothing. */
-struct host_more *host_set_more(struct host_set *hs, struct bytes name, struct bytes metadata);
+/* What a host has besides its address, copied; NULL: nothing. At most HOST_OTHERS_MAX addresses. */
+struct host_more *host_set_more(struct host_set *hs, struct bytes name, struct bytes metadata,
+                                const struct address *others, unsigned n_others);
 /* Keeps the first of hosts of one address. Not for those that stand in their cluster: who writes an
  * endpoint there twice sends it twice as much, as with Envoy. */
 void host_set_drop_duplicates(struct host_set *hs);

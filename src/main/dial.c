@@ -12,6 +12,7 @@
 #include "config/snapshot.h"
 #include "dataplane/net/connection.h"
 #include "dataplane/net/relay.h"
+#include "dataplane/net/tls_context.h"
 #include "dataplane/net/transport_tls.h"
 #include "dataplane/upstream/cluster_manager.h"
 #include "dataplane/upstream/server_name.h"
@@ -23,6 +24,7 @@ struct channel {
     struct list link;
     struct loop *loop;
     struct dial_use use;
+    struct dial_tls tls;
     struct relay *relay;
 };
 
@@ -63,11 +65,19 @@ static void on_relay_bytes(void *owner, unsigned from, uint64_t n)
         dial_use_sent(&c->use, n);
 }
 
+static void drop_tls(struct dial_tls *t)
+{
+    tls_context_unref(&t->context);
+    stat_scope_unref(&t->ssl_stats);
+    stat_scope_unref(&t->tls_stats);
+}
+
 static void on_relay_end(void *owner, unsigned who, enum close_reason reason)
 {
     struct channel *c = owner;
     dial_use_close(&c->use, who == 0, loop_now_ms(c->loop));
     list_remove(&c->link);
+    drop_tls(&c->tls);
     mem_free(c);
 }
 
@@ -94,6 +104,8 @@ static void on_connected(struct connection *conn)
     c->loop = w->loop;
     c->use = d->use;
     d->use = (struct dial_use){0};
+    c->tls = d->tls;
+    d->tls = (struct dial_tls){0};
     dial_use_serve(&c->use, connection_connect_ms(conn));
     list_push_back(&d->dialer->relays, &c->link);
     c->relay = relay_new(conn, local, 0, &relay_ops, c);
@@ -108,6 +120,7 @@ static void on_close(struct connection *conn, enum close_reason reason)
     struct dial *d = connection_owner(conn);
     const char *why = connection_failure(conn);
     d->conn = NULL;
+    drop_tls(&d->tls);
     dial_use_close(&d->use, reason != CLOSE_CONNECT_TIMEOUT && reason != CLOSE_SHUTDOWN,
                    loop_now_ms(d->dialer->main_worker->loop));
     if (!d->error[0] || *why)
@@ -131,32 +144,41 @@ static void on_local_close(struct connection *conn, enum close_reason reason)
 }
 static const struct connection_ops local_ops = {.on_data = on_data, .on_close = on_local_close};
 
-struct dialled {
-    const struct dial *dial;
-    const struct cluster_runtime *cluster;
-    const struct host *host;
-    const struct upstream_socket *socket;
-};
+/* The cluster and its host may go while addresses are tried. */
+static void take_tls(struct dial *d, const struct cluster_runtime *c, const struct host *host,
+                     const struct upstream_socket *s)
+{
+    const struct cluster *config = c->entry->cluster;
+    struct server_name asked = server_name_of_request(config, &d->head),
+                       name = server_name_for_host(&asked, config, host);
+    d->tls.name = (struct server_name){arena_dup(d->arena, name.send),
+                                       arena_dup(d->arena, name.verify), name.verifies};
+    d->tls.context = s->tls ? tls_context_ref(s->tls) : NULL;
+    d->tls.ssl_stats = c->ssl_stats ? stat_scope_ref(c->ssl_stats) : NULL;
+    d->tls.tls_stats = c->tls_stats ? stat_scope_ref(c->tls_stats) : NULL;
+}
+
+static void on_other(void *ctx)
+{
+    dial_use_other(&((struct dial *)ctx)->use);
+}
 
 /* The channel speaks HTTP/2, and servers may insist on hearing so. Its names are those that a
  * request with this head asks for. */
 static struct transport *wrap_tls(void *ctx, struct transport *socket)
 {
     static const struct bytes h2[] = {BYTES("h2")};
-    const struct dialled *d = ctx;
-    const struct cluster_runtime *c = d->cluster;
+    const struct dial *d = ctx;
+    const struct dial_tls *tls = &d->tls;
     struct tls_connect_options o = {.alpn_fallback = h2,
                                     .n_alpn_fallback = 1,
-                                    .stats = c->ssl_stats,
+                                    .stats = tls->ssl_stats,
                                     .stat_slot = STAT_SLOT_MAIN};
-    const struct cluster *config = c->entry->cluster;
-    struct server_name asked = server_name_of_request(config, &d->dial->head),
-                       name = server_name_for_host(&asked, config, d->host);
-    server_name_ask(&name, &o);
-    if (d->socket->tls)
-        return transport_tls_new(d->socket->tls, socket, c->worker->chunks, &o);
-    if (c->tls_stats)
-        stat_inc(c->tls_stats, STAT_SLOT_MAIN, STAT_TLS_UPSTREAM_NOT_READY);
+    server_name_ask(&tls->name, &o);
+    if (tls->context)
+        return transport_tls_new(tls->context, socket, d->dialer->main_worker->chunks, &o);
+    if (tls->tls_stats)
+        stat_inc(tls->tls_stats, STAT_SLOT_MAIN, STAT_TLS_UPSTREAM_NOT_READY);
     transport_close(&socket, false);
     return NULL;
 }
@@ -191,12 +213,15 @@ static void try_next(struct dial *d)
                                 .keepalive_probes = config->keepalive_probes,
                                 .keepalive_time_s = config->keepalive_time_s,
                                 .keepalive_interval_s = config->keepalive_interval_s};
-    struct dialled to = {d, c, host, host->socket ? &c->matches[host->socket - 1] : &c->socket};
-    if (to.socket->wants_tls) {
-        o.wrap = wrap_tls; /* before connection_connect() returns */
-        o.wrap_ctx = &to;
-        o.wrap_failure = to.socket->tls ? NULL : "TLS error: Secret is not supplied by SDS";
+    const struct upstream_socket *s = host->socket ? &c->matches[host->socket - 1] : &c->socket;
+    if (s->wants_tls) {
+        take_tls(d, c, host, s);
+        o.wrap = wrap_tls;
+        o.wrap_failure = s->tls ? NULL : "TLS error: Secret is not supplied by SDS";
     }
+    o.wrap_ctx = d;
+    o.on_other = on_other;
+    o.others = host_others(host, &o.n_others);
     d->result.keepalive_interval_ms = config->h2_keepalive_interval_ms;
     d->result.keepalive_timeout_ms = config->h2_keepalive_timeout_ms;
     dial_use_open(&d->use, c->entry->state->stats, host->state, loop_now_ms(w->loop));

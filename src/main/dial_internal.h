@@ -3,6 +3,7 @@
 
 #include "base/address.h"
 #include "dataplane/http/headers.h"
+#include "dataplane/upstream/server_name.h"
 #include "main/dial.h"
 #include "main/dial_use.h"
 
@@ -22,6 +23,12 @@ struct dial_target {
     struct address addresses[DIAL_ADDRESSES_MAX];
 };
 
+struct dial_tls {
+    struct tls_context *context; /* NULL: plain text, or its secret has not come */
+    struct stat_scope *ssl_stats, *tls_stats;
+    struct server_name name; /* in the arena of the dial */
+};
+
 struct dial {
     struct dialer *dialer;
     struct arena *arena;
@@ -33,6 +40,7 @@ struct dial {
     struct list link; /* main: in dialer->dials while under way */
     struct connection *conn;
     struct dial_use use; /* of the connection; nothing of a target */
+    struct dial_tls tls; /* of the connection to a cluster's host: references */
     uint32_t tries_left;
     struct dial_target *target; /* NULL: a cluster */
     struct dial_result result;

@@ -23,6 +23,12 @@ void dial_use_open(struct dial_use *u, struct stat_scope *stats, struct host_sta
     atomic_fetch_add_explicit(&h->cx_active, 1, memory_order_relaxed);
 }
 
+void dial_use_other(struct dial_use *u)
+{
+    count(u, STAT_UPSTREAM_CX_TOTAL, 1);
+    host_add(&host_state_use(u->host)->cx_total);
+}
+
 void dial_use_serve(struct dial_use *u, uint64_t connect_ms)
 {
     if (!u->stats)

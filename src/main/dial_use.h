@@ -19,6 +19,8 @@ struct dial_use {
 /* A connection to a host of the cluster is begun. */
 void dial_use_open(struct dial_use *u, struct stat_scope *stats, struct host_state *host,
                    uint64_t now_ms);
+/* Another address of the host is tried for it. */
+void dial_use_other(struct dial_use *u);
 /* It stands, after so many milliseconds, and the stream begins on it. */
 void dial_use_serve(struct dial_use *u, uint64_t connect_ms);
 void dial_use_received(const struct dial_use *u, uint64_t bytes);

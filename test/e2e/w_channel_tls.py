@@ -6,7 +6,8 @@ import pytest
 
 from harness import Stub, Traffic, bootstrap, certs, direct, route, wait_for, xds
 from harness.certs import downstream, sds, upstream
-from harness.config import cluster, endpoint
+from harness.config import cluster, endpoint, load_assignment
+from harness.dns import DnsServer, cares
 from harness.stub import tls_args, type_url
 from harness.tls import TlsClient, tls_front
 from harness.xds import H2, api_source, listener, static_cluster
@@ -81,6 +82,25 @@ def test_polls_over_mtls(secure, start, origin, tmp_path, ca, leaves):
     control.put(listener(routes=[direct(200, "v2")]))
     wait_for(lambda: proxy.get("/").text == "v2", what="the change")
     assert control.events("lds", "poll")
+
+
+def test_a_name_of_two_addresses(secure, start, origin, tmp_path, closing, ca, leaves,
+                                 ads_bootstrap):
+    """The first address refuses: the stub is at the second alone."""
+    control = secure(listener(routes=[route("/", "one")]), static_cluster("one", origin))
+    server = closing(DnsServer(a=["127.0.0.2", "127.0.0.1"]))
+    config = over_tls(ads_bootstrap(control), client_socket(ca, leaves["me"], tmp_path))
+    for one in config["static_resources"]["clusters"]:
+        if one["name"] == "xds":
+            there = endpoint(("a.test", control.xds_port))
+            one.update(type="LOGICAL_DNS", dns_lookup_family="V4_ONLY",
+                       typed_dns_resolver_config=cares(server),
+                       load_assignment=load_assignment("xds", there))
+    proxy = start(config)
+    assert proxy.get("/").text == "origin"
+    assert proxy.stat("cluster.xds.upstream_cx_total") == 2
+    assert proxy.stat("cluster.xds.upstream_cx_connect_fail") == 0
+    assert len(handshakes(control)) == 1
 
 
 def test_the_xds_port_gives_nothing_but_resources(secure, tmp_path, ca, leaves):

@@ -144,7 +144,9 @@ static bool upstream_address(const struct stream_info *i, const struct format_pa
     const struct address *host = i->has_upstream_address ? &i->upstream_address : &none;
     const struct address *local =
         i->has_upstream_local_address ? &i->upstream_local_address : &none;
-    const struct address *remote = local == &none ? &none : host; /* of a connection */
+    const struct address *remote = local == &none      ? &none /* of a connection */
+                                   : i->upstream_other ? i->upstream_other
+                                                       : host;
     switch ((int)op) {
     case FORMAT_UPSTREAM_HOST_NAME:
         return add_host_name(out, i, host, false);

@@ -59,6 +59,7 @@ struct stream_info {
     struct bytes upstream_hostname;
     struct bytes cluster_metadata, host_metadata; /* where a log wants them */
     struct address upstream_address, upstream_local_address;
+    const struct address *upstream_other; /* of the host, where its connection leads; or NULL */
     bool has_upstream_address, has_upstream_local_address;
     struct tls_connection *upstream_tls; /* held until the stream is logged */
     uint64_t upstream_connection_id;     /* with has_upstream_local_address */

@@ -46,6 +46,12 @@ void attempt_note_upstream(struct attempt *a)
         info->upstream_protocol = a->out.request.conn->mux ? PROTOCOL_HTTP2 : PROTOCOL_HTTP11;
         info->upstream_connection_id = a->out.request.conn->id;
         info->upstream_local_address = *connection_local(c);
+        info->upstream_other = NULL;
+        if (UNLIKELY(a->out.request.conn->pool->n_others)) {
+            struct address *other = ARENA_NEW(a->stream->arena, struct address);
+            *other = *connection_remote(c);
+            info->upstream_other = other;
+        }
         info->upstream_times = *connection_times(c);
         info->has_upstream_local_address = true;
     }

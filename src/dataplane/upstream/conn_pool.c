@@ -37,6 +37,17 @@ static struct bytes copy_of(struct bytes b)
     return bytes_from(copy, b.len);
 }
 
+static void set_others(struct conn_pool *p, const struct host *host)
+{
+    unsigned n;
+    const struct address *others = host_others(host, &n);
+    if (LIKELY(n == 0))
+        return;
+    p->others = mem_alloc(n * sizeof(*others));
+    memcpy(p->others, others, n * sizeof(*others));
+    p->n_others = (uint8_t)n;
+}
+
 struct conn_pool *conn_pool_new(struct cluster_runtime *c, const struct host *host,
                                 unsigned priority, enum upstream_protocol protocol,
                                 const struct server_name *name)
@@ -47,6 +58,7 @@ struct conn_pool *conn_pool_new(struct cluster_runtime *c, const struct host *ho
     p->host = host->state;
     host_state_hold(p->host);
     p->address = host->address;
+    set_others(p, host);
     p->socket = host->socket;
     p->socket_shape = p->socket ? c->matches[p->socket - 1].shape : 0;
     p->priority = priority;
@@ -106,6 +118,7 @@ void conn_pool_free(struct conn_pool **pp)
     drop_connections(&p->closing);
     list_remove(&p->draining_link);
     host_state_release(p->host);
+    mem_free(p->others);
     mem_free((char *)(uintptr_t)p->name.send.data);
     mem_free((char *)(uintptr_t)p->name.verify.data);
     mem_free(p);

@@ -30,15 +30,16 @@ struct pool_key {
 
 struct conn_pool {
     struct cluster_runtime *cluster;
-    struct host_state *host; /* held */
-    struct address address;
-    uint64_t socket_shape;   /* of its transport socket, ... */
-    unsigned socket;         /* ... struct host.socket */
-    struct server_name name; /* its bytes are owned */
-    unsigned priority;       /* routing priority: which breakers count */
+    struct host_state *host;         /* held */
+    struct address address, *others; /* n_others, owned: where else it is */
+    uint64_t socket_shape;           /* of its transport socket, ... */
+    unsigned socket;                 /* ... struct host.socket */
+    struct server_name name;         /* its bytes are owned */
+    unsigned priority;               /* routing priority: which breakers count */
     enum upstream_protocol protocol;
     uint32_t streams_told; /* the host's limit, as its last connection said; 0: none did */
     bool one_each;         /* AUTO: the last connection did not speak HTTP/2 */
+    uint8_t n_others;
     struct list idle, busy, connecting, closing;
     unsigned n_connections, n_connecting, n_waiting;
     struct list waiting;       /* struct pool_request, oldest first */

@@ -450,6 +450,14 @@ static struct transport *wrap_tls(void *ctx, struct transport *socket)
     return NULL;
 }
 
+/* As Envoy does, once for each address of the host that is tried. */
+static void count_connect(void *ctx)
+{
+    struct conn_pool *p = ((struct upstream_conn *)ctx)->pool;
+    cluster_stat_inc(p->cluster, STAT_UPSTREAM_CX_TOTAL);
+    atomic_fetch_add_explicit(&host_state_use(p->host)->cx_total, 1, memory_order_relaxed);
+}
+
 static void connect_now(struct upstream_conn *uc)
 {
     struct cluster_runtime *c = cluster_of(uc);
@@ -458,6 +466,10 @@ static void connect_now(struct upstream_conn *uc)
         .timeout_ms = params->connect_timeout_ms,
         .source = params->has_bind_address ? &params->bind_address : NULL,
         .buffer_limit = params->buffer_limit,
+        .wrap_ctx = uc,
+        .others = uc->pool->others,
+        .n_others = uc->pool->n_others,
+        .on_other = count_connect,
     };
     if (params->keepalive) {
         o.keepalive_probes = params->keepalive_probes ? params->keepalive_probes : 9;
@@ -468,7 +480,6 @@ static void connect_now(struct upstream_conn *uc)
         cluster_runtime_socket(c, uc->pool->socket, uc->pool->socket_shape);
     if (!s || s->wants_tls) {
         o.wrap = wrap_tls;
-        o.wrap_ctx = uc;
         o.wrap_failure = s && s->tls ? NULL : "TLS error: Secret is not supplied by SDS";
     }
     const struct connector *connector = c->manager->connector;
@@ -497,11 +508,10 @@ struct upstream_conn *upstream_conn_new(struct conn_pool *p)
     p->n_connections++;
     p->n_connecting++;
     list_push_back(&p->connecting, &uc->link);
-    cluster_stat_inc(c, STAT_UPSTREAM_CX_TOTAL);
+    count_connect(uc);
     cluster_stat_inc(c, STAT_UPSTREAM_CX_ACTIVE);
     if (p->protocol == UPSTREAM_HTTP1)
         count_http1(uc);
-    atomic_fetch_add_explicit(&host_state_use(p->host)->cx_total, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&host_state_use(p->host)->cx_active, 1, memory_order_relaxed);
     breaker_inc(c, p->priority, BREAKER_CX);
     return uc;

@@ -344,9 +344,9 @@ def refused_port():
 class SilentPort:
     """A port whose full backlog makes every further connection attempt hang."""
 
-    def __init__(self):
+    def __init__(self, address="127.0.0.1", port=0):
         self.sock = socket.socket()
-        self.sock.bind(("127.0.0.1", 0))
+        self.sock.bind((address, port))
         self.sock.listen(0)
         self.port = self.sock.getsockname()[1]
         self.fill = []
@@ -354,7 +354,7 @@ class SilentPort:
             one = socket.socket()
             one.setblocking(False)
             with contextlib.suppress(BlockingIOError):
-                one.connect(("127.0.0.1", self.port))
+                one.connect((address, self.port))
             self.fill.append(one)
 
     def close(self):

@@ -420,14 +420,59 @@ START_TEST(m10_validate_clusters)
 }
 END_TEST
 
+static const char one_host[] =
+    "{name: d, type: LOGICAL_DNS, load_assignment: {cluster_name: d, endpoints: [{lb_endpoints: "
+    "[{endpoint: {address: {socket_address: {address: a.test, port_value: 80}}}}]}]}}";
+
+/* An answer of LOGICAL_DNS is one host, at all of its addresses. */
+START_TEST(one_host_at_all_addresses)
+{
+    struct address a[3] = {address_ipv4(10, 0, 0, 1, 0), address_ipv4(10, 0, 0, 2, 0),
+                           address_ipv4(10, 0, 0, 3, 0)};
+    unsigned n;
+    fixture_start(&f);
+    expect(fixture_update(&f, RESOURCE_CLUSTER, "d", one_host), "");
+    builder_dns_update(f.builder, BYTES("d"), f.dns_generation, 0, true, a, 3);
+    builder_commit(f.builder);
+    const struct host_set *hs = fixture_cluster(&f, "d")->hosts;
+    ck_assert_uint_eq(hs->n_hosts, 1);
+    const struct address *others = host_others(&hs->hosts[0], &n);
+    ck_assert_uint_eq(n, 2);
+    ck_assert(address_eq_ip(&others[1], &a[2]));
+    ck_assert_uint_eq(others[1].port, 80);
+    struct host_state *state = hs->hosts[0].state;
+    builder_dns_update(f.builder, BYTES("d"), f.dns_generation, 0, true, a, 3);
+    builder_commit(f.builder);
+    ck_assert_ptr_eq(fixture_cluster(&f, "d")->hosts, hs);
+    builder_dns_update(f.builder, BYTES("d"), f.dns_generation, 0, true, a, 1);
+    builder_commit(f.builder);
+    hs = fixture_cluster(&f, "d")->hosts;
+    ck_assert_ptr_ne(hs->hosts[0].state, state);
+    ck_assert_ptr_null(host_others(&hs->hosts[0], &n));
+    ck_assert_int_eq(fixture_stat(&f, "cluster.d.membership_change"), 2);
+}
+END_TEST
+
+START_TEST(an_answer_that_is_too_long)
+{
+    struct address a[HOST_OTHERS_MAX + 2];
+    unsigned n;
+    for (unsigned i = 0; i < ARRAY_SIZE(a); i++)
+        a[i] = address_ipv4(10, 0, (uint8_t)(i >> 8), (uint8_t)i, 0);
+    fixture_start(&f);
+    expect(fixture_update(&f, RESOURCE_CLUSTER, "d", one_host), "");
+    builder_dns_update(f.builder, BYTES("d"), f.dns_generation, 0, true, a, ARRAY_SIZE(a));
+    builder_commit(f.builder);
+    (void)host_others(&fixture_cluster(&f, "d")->hosts->hosts[0], &n);
+    ck_assert_uint_eq(n, HOST_OTHERS_MAX);
+}
+END_TEST
+
 START_TEST(m14_order_of_the_start)
 {
     struct error err = ERROR_INIT;
-    const char *dns = "{name: d, type: LOGICAL_DNS, load_assignment: {cluster_name: d, endpoints: "
-                      "[{lb_endpoints: [{endpoint: {address: {socket_address: {address: a.test, "
-                      "port_value: 80}}}}]}]}}";
     struct resource_update u[] = {
-        {.name = BYTES("d"), .wire = fixture_wire(&f, "envoy.config.cluster.v3.Cluster", dns)},
+        {.name = BYTES("d"), .wire = fixture_wire(&f, "envoy.config.cluster.v3.Cluster", one_host)},
         {.name = BYTES("e"),
          .wire = fixture_wire(&f, "envoy.config.cluster.v3.Cluster", EDS("e", ""))},
         {.name = BYTES("l"),
@@ -444,7 +489,7 @@ START_TEST(m14_order_of_the_start)
     builder_dns_update(f.builder, BYTES("d"), f.dns_generation, 0, true, a, 2);
     expect(fixture_log(&f), "publish 1;want eds e;done;");
     fixture_update(&f, RESOURCE_ENDPOINT, "e", CLA("e", "80"));
-    ck_assert_uint_eq(fixture_cluster(&f, "d")->hosts->n_hosts, 1); /* the first address only */
+    ck_assert_uint_eq(fixture_cluster(&f, "d")->hosts->n_hosts, 1);
     expect(fixture_log(&f), "publish 2;want cds *;done;");
     const char *list[] = {"x", EDS("x", ""), NULL};
     fixture_full(&f, RESOURCE_CLUSTER, list);
@@ -644,6 +689,8 @@ static Suite *suite(void)
     tcase_add_test(t, m02_changed_cluster_serves_until_the_new_one_is_warm);
     tcase_add_test(t, m03_changed_cluster_reuses_its_endpoints);
     tcase_add_test(t, m04_dns_cluster_waits_for_a_name);
+    tcase_add_test(t, one_host_at_all_addresses);
+    tcase_add_test(t, an_answer_that_is_too_long);
     tcase_add_test(t, m04_failed_name_does_not_end_the_waiting);
     tcase_add_test(t, t01_timeout_goes_on_without);
     tcase_add_test(t, t01_zero_waits_for_ever);

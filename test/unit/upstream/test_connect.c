@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "world.h"
 
 static struct world *w;
@@ -63,6 +64,39 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* A host at three addresses: each is tried, and counted. */
+START_TEST(test_other_addresses)
+{
+    int fds[3];
+    uint16_t port = bound_port(&fds[0], -1);
+    struct address none = address_ipv4(127, 0, 0, 1, bound_port(&fds[1], -1));
+    struct address good = address_ipv4(127, 0, 0, 1, bound_port(&fds[2], 8));
+    struct host_more *more = mem_zalloc(sizeof(*more) + 2 * sizeof(good));
+    more->others[0] = none;
+    more->others[1] = good;
+    more->n_others = 2;
+    world_cluster(w, 0, 1);
+    world_set_port(w, 0, port);
+    w->hosts[w->n_snapshots - 1][0][0].more = more;
+    w->sockets = true;
+    world_adopt(w);
+    struct client *c = client_new(w);
+    client_get(w, c, 0);
+    for (unsigned i = 0; i < 100 && c->log.len == 0; i++)
+        loop_turn(w->loop, true);
+    check_log(c, "ready ");
+    ck_assert(address_eq(connection_remote(pool_request_connection(&c->request)), &good));
+    ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_CX_TOTAL), 3);
+    ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_CX_ACTIVE), 1);
+    ck_assert_int_eq(world_stat(w, 0, STAT_UPSTREAM_CX_CONNECT_FAIL), 0);
+    ck_assert_uint_eq(host_state_seen(w->states[0])->cx_total, 3);
+    client_free(c);
+    mem_free(more);
+    for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
+        close(fds[i]);
+}
+END_TEST
+
 START_TEST(test_connect_timeout)
 {
     int fd, filler[3];
@@ -100,6 +134,7 @@ int main(void)
     TCase *t = tcase_create("all");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, test_refused);
+    tcase_add_test(t, test_other_addresses);
     tcase_add_test(t, test_connect_timeout);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
