@@ -161,21 +161,52 @@ static void free_scratch(upb_Arena *scratch)
         upb_Arena_Free(scratch);
 }
 
+static bool take_place(const envoy_config_core_v3_Address *from, struct address *to,
+                       struct error *err)
+{
+    if (take_address(from, to, err))
+        return true;
+    if (strstr(error_text(err), "malformed IP address"))
+        error_append(err, ". ",
+                     "Consider setting resolver_name or setting cluster type to 'STRICT_DNS' "
+                     "or 'LOGICAL_DNS'");
+    return false;
+}
+
+static bool take_others(const envoy_config_endpoint_v3_Endpoint *e, struct address *others,
+                        unsigned *count, struct error *err)
+{
+    size_t n;
+    const envoy_config_endpoint_v3_Endpoint_AdditionalAddress *const *list =
+        ENDPOINT(additional_addresses)(e, &n);
+    *count = 0;
+    if (n > HOST_OTHERS_MAX)
+        return error_set(err, "additional_addresses: more than %d", HOST_OTHERS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        const envoy_config_core_v3_Address *a = ENDPOINT(AdditionalAddress_address)(list[i]);
+        if (!a)
+            return error_set(err, "additional_addresses[%zu].address is missing", i);
+        if (!take_place(a, &others[i], err))
+            return error_prefix(err, "additional_addresses[%zu].address: ", i);
+    }
+    *count = (unsigned)n;
+    return true;
+}
+
 static bool take_host(struct host_set *hs, const struct socket_picker *sockets, const group_msg *g,
                       size_t at, const entry_msg *entry, struct error *err)
 {
     const envoy_config_endpoint_v3_Endpoint *e = ENTRY(endpoint)(entry);
     struct host *h = &hs->hosts[hs->n_hosts];
-    if (!take_address(ENDPOINT(address)(e), &h->address, err)) {
-        if (strstr(error_text(err), "malformed IP address"))
-            error_append(err, ". ",
-                         "Consider setting resolver_name or setting cluster type to 'STRICT_DNS' "
-                         "or 'LOGICAL_DNS'");
+    struct address others[HOST_OTHERS_MAX];
+    unsigned n_others;
+    if (!take_place(ENDPOINT(address)(e), &h->address, err))
+        return error_prefix(err, "address: ");
+    if (!take_others(e, others, &n_others, err))
         return false;
-    }
     upb_Arena *scratch;
-    h->more =
-        host_set_more(hs, upb_bytes(ENDPOINT(hostname)(e)), metadata_of(entry, &scratch), NULL, 0);
+    h->more = host_set_more(hs, upb_bytes(ENDPOINT(hostname)(e)), metadata_of(entry, &scratch),
+                            others, n_others);
     free_scratch(scratch);
     h->weight = upb_u32(ENTRY(load_balancing_weight)(entry), 1);
     if (h->weight == 0)
@@ -204,7 +235,7 @@ static struct host_set *take_hosts(const struct socket_picker *sockets, const cl
                 continue;
             hs->n_hosts = 0;
             NODE_UNREF(&hs);
-            error_prefix(err, "endpoints[%zu].lb_endpoints[%zu].endpoint.address: ", i, k);
+            error_prefix(err, "endpoints[%zu].lb_endpoints[%zu].endpoint.", i, k);
             return NULL;
         }
     }

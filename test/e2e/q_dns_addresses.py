@@ -1,13 +1,16 @@
 """A host at several addresses: a connection tries them in turn (happy eyeballs)."""
+import json
 import time
 
 import pytest
 
-from harness import (Origin, Reply, SilentPort, bootstrap, certs, cluster, endpoint, http_listener,
-                     refused_port, route, wait_for)
-from harness.config import file_log, socket_address
+from harness import (Origin, Reply, SilentPort, bootstrap, certs, cluster, difference, endpoint,
+                     http_listener, refused_port, route, wait_for)
+from harness.config import file_log, load_assignment, socket_address
 from harness.dns import DnsServer, cares
 from harness.origin import Hold
+from harness.proxy import run_once
+from harness.stub import resource
 
 LINE = ("%RESPONSE_CODE% %RESPONSE_FLAGS% %UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS% "
         "%UPSTREAM_TRANSPORT_FAILURE_REASON%\n")
@@ -154,3 +157,51 @@ def test_the_dump_names_all(named, origin):
     assert dumped(proxy)["address"] == socket_address(origin.port, "127.0.0.2")
     assert dumped(proxy)["additional_addresses"] == [place("127.0.0.1", origin.port),
                                                      place("127.0.0.3", origin.port)]
+
+
+def test_additional_addresses(start, closing, origin):
+    """The same for an endpoint that says so itself, at another port even."""
+    made = endpoint(bound(closing), additional_addresses=[place("127.0.0.1", origin.port)])
+    proxy = start(bootstrap([http_listener(routes=[route("/", "one")])], [cluster("one", made)]))
+    for _ in range(3):
+        assert proxy.get("/").text == "origin"
+    assert proxy.stat("cluster.one.upstream_cx_total") == 2
+    assert dumped(proxy)["additional_addresses"] == [place("127.0.0.1", origin.port)]
+
+
+@pytest.mark.parametrize("other, why", [(place("a.test", 80), "malformed IP address: a.test"),
+                                        ({}, "ddress")])
+def test_an_additional_address_that_is_none(kind, tmp_path, other, why):
+    made = endpoint(1, additional_addresses=[other])
+    path = tmp_path / "b.yaml"
+    path.write_text(json.dumps(bootstrap([], [cluster("one", made)])))
+    code, out, err = run_once(kind, ["-c", str(path), "--mode", "validate"], tmp_path)
+    assert code == 1
+    assert why in out + err
+
+
+@difference("Envoy compares an endpoint's own address, not the others.",
+            envoy="goes on with the additional addresses that the endpoint came with",
+            xylem="takes the new ones")
+def test_additional_addresses_that_change(start, closing, origin, kind, tmp_path):
+    file, port = tmp_path / "eds.json", bound(closing)
+
+    def tell(version, *others):
+        made = endpoint(port, additional_addresses=[place("127.0.0.1", other) for other in others])
+        new = tmp_path / "new"
+        new.write_text(json.dumps({"version_info": version, "resources": [
+            resource("eds", load_assignment("one", made))]}))
+        new.rename(file)
+    tell("1", port)
+    proxy = start(bootstrap(
+        [http_listener(routes=[route("/", "one")])],
+        [cluster("one", type="EDS", eds_cluster_config={"eds_config": {
+            "resource_api_version": "V3", "path_config_source": {"path": str(file)}}})],
+        node={"id": "test", "cluster": "e2e"}))
+    assert proxy.get("/").status == 503
+    tell("2", origin.port)
+    wait_for(lambda: proxy.stat("cluster.one.update_success") == 2, what="the new endpoint")
+    if kind == "envoy":
+        assert proxy.get("/").status == 503
+    else:
+        wait_for(lambda: proxy.get("/").text == "origin", what="the new address")

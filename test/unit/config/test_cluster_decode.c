@@ -141,6 +141,16 @@ static const struct {
      "load_assignment: endpoints[0].lb_endpoints[0].endpoint.address: socket_address.address: "
      "malformed IP address: a.test. Consider setting resolver_name or setting "
      "cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'"},
+    {"{name: c, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: "
+     "{address: "
+     "" ADDRESS("1.2.3.4", "1") ", additional_addresses: [{address: " ADDRESS("a.test",
+                                                                              "1") "}]}}]}]}}",
+     "load_assignment: endpoints[0].lb_endpoints[0].endpoint.additional_addresses[0].address: "
+     "socket_address.address: malformed IP address: a.test. Consider"},
+    {"{name: c, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: "
+     "{address: "
+     "" ADDRESS("1.2.3.4", "1") ", additional_addresses: [{}]}}]}]}}",
+     "endpoint.additional_addresses[0].address is missing"},
     {"{name: c, " ONE("1.2.3.4", "70000") "}", "port_value"},
     {"{name: c, type: LOGICAL_DNS}", "LOGICAL_DNS clusters must have a single host"},
     {"{name: c, type: LOGICAL_DNS, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: "
@@ -435,7 +445,8 @@ END_TEST
 static const char endpoints[] =
     "{name: c, load_assignment: {cluster_name: c, policy: {overprovisioning_factor: 100}, "
     "endpoints: [{locality: {region: r, zone: z}, lb_endpoints: ["
-    "{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}, hostname: h}, "
+    "{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}, hostname: h, "
+    "additional_addresses: [{address: {socket_address: {address: '::1', port_value: 9}}}]}, "
     "load_balancing_weight: 4}, "
     "{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 2}}}, "
     "health_status: UNHEALTHY}, "
@@ -459,6 +470,11 @@ START_TEST(reads_endpoints)
     ck_assert_uint_eq(hs->hosts[0].weight, 4);
     ck_assert(bytes_eq_str(host_name(&hs->hosts[0]), "h"));
     ck_assert(bytes_eq_str(hs->localities[0].zone, "z"));
+    unsigned n_others;
+    const struct address *others = host_others(&hs->hosts[0], &n_others);
+    ck_assert_uint_eq(n_others, 1);
+    ck_assert_uint_eq(others[0].port, 9);
+    ck_assert_ptr_null(host_others(&hs->hosts[1], &n_others));
     struct host_set_counts n = host_set_count(hs);
     ck_assert_uint_eq(n.total, 6);
     ck_assert_uint_eq(n.healthy, 2);
