@@ -19,8 +19,9 @@ struct expansion {
 };
 
 /* Fill in ${NAME} and ${NAME:-default} from `vars` and then the environment; `$${` gives `${`.
- * `${NAME` without its `}` on the line is an error. Other text stays; where `vars` is NULL all does.
- * JSON's surrogate pairs (\ud83d\ude00), which YAML does not know, become one escape that it knows. */
+ * `${NAME` without its `}` on the line is an error. Other text stays, and with `vars` NULL all.
+ * JSON's surrogate pairs (\ud83d\ude00), which YAML does not know, become one escape that it
+ * knows. */
 MUST_CHECK bool expansion_make(struct expansion *e, const char *file, const char *text, size_t len,
                                const struct strmap *vars, struct error *err);
 void expansion_fini(struct expansion *e);
