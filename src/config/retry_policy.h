@@ -64,6 +64,8 @@ extern const struct retry_policy retry_policy_none;
 /* Words between commas; unknown ones mean nothing, as in Envoy. */
 uint32_t retry_on_parse(struct bytes words);
 uint32_t retry_on_parse_grpc(struct bytes words);
+/* Is there none that is unknown? */
+bool retry_on_all_known(struct bytes words, bool grpc);
 
 struct route_decode_context;
 struct envoy_config_route_v3_RetryPolicy;

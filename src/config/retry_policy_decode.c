@@ -54,6 +54,16 @@ static uint32_t parse(struct bytes words, unsigned from, unsigned to)
     return on;
 }
 
+bool retry_on_all_known(struct bytes words, bool grpc)
+{
+    while (words.data) {
+        struct bytes word = bytes_trim(bytes_split(&words, ','));
+        if (word.len && !(grpc ? retry_on_parse_grpc(word) : retry_on_parse(word)))
+            return false;
+    }
+    return true;
+}
+
 uint32_t retry_on_parse(struct bytes words)
 {
     return parse(words, 0, RETRY_ON_CANCELLED);

@@ -5,8 +5,8 @@
 
 /* False: there is none. What is no number, or is none of gRPC's, is 2 (unknown). */
 bool grpc_status_read(const struct headers *h, unsigned *status);
-/* Of what a call ends with, NULL: of nothing: does it say that the server failed? What HTTP would say
- * by 5xx, and what says nothing. */
+/* Does what a call ends with (NULL: nothing) say that the server failed? What HTTP would say by 5xx
+ * does, and what says nothing. */
 bool grpc_server_failed(const struct headers *h);
 /* grpc-message, its percent-encoding undone, in the arena; empty: none. */
 struct bytes grpc_message_read(const struct headers *h, struct arena *a);

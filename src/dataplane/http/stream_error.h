@@ -91,6 +91,7 @@ enum stream_error_id {
     STREAM_ERROR_RESPONSE_PAYLOAD_TOO_LARGE,
     STREAM_ERROR_RETRY_PAYLOAD_TOO_LARGE, /* while it waits for a retry: 507 */
     STREAM_ERROR_BAD_REQUEST_BODY,        /* a filter cannot read it */
+    STREAM_ERROR_STRICT_CHECK,            /* a header that steers the router: its details name it */
     STREAM_ERROR_MISSING_HOST,
     STREAM_ERROR_MISSING_PATH,
     STREAM_ERROR_ABSOLUTE_PATH, /* the path does not begin with a slash: 404 */

@@ -256,6 +256,8 @@ static enum filter_status proxy_request(struct router *r, bool end)
     const struct bytes *metadata = r->cluster->entry->cluster->metadata;
     if (metadata && format_wants_upstream_metadata(s))
         s->info.cluster_metadata = arena_dup(s->arena, *metadata);
+    if (UNLIKELY(r->config->n_strict) && !router_check_strictly(r))
+        return FILTER_REPLIED;
     r->internal =
         bytes_eq(headers_get(&s->request_headers, HEADER_X_ENVOY_INTERNAL), BYTES("true"));
     router_prepare_request(r);

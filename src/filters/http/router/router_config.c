@@ -11,12 +11,24 @@ static struct router_config *refuse(struct error *err, const char *field)
     return NULL;
 }
 
+/* The rules of the API let no other names pass. */
+static void take_strict(struct filter_context *ctx,
+                        const envoy_extensions_filters_http_router_v3_Router *m,
+                        struct router_config *c)
+{
+    size_t n;
+    const upb_StringView *names = ROUTER(strict_check_headers)(m, &n);
+    enum header_id *ids = ARENA_ARRAY(ctx->arena, enum header_id, n);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = header_id_of(upb_bytes(names[i]));
+    c->strict = ids;
+    c->n_strict = (uint32_t)n;
+}
+
 static void *decode(struct filter_context *ctx,
                     const envoy_extensions_filters_http_router_v3_Router *m, struct error *err)
 {
     size_t n;
-    if (ROUTER(strict_check_headers)(m, &n) && n > 0)
-        return refuse(err, "strict_check_headers");
     if (ROUTER(upstream_http_filters)(m, &n) && n > 0)
         return refuse(err, "upstream_http_filters");
     struct router_config *c = ARENA_NEW(ctx->arena, struct router_config);
@@ -24,6 +36,7 @@ static void *decode(struct filter_context *ctx,
     c->respect_expected_rq_timeout = ROUTER(respect_expected_rq_timeout)(m);
     c->start_child_span = ROUTER(start_child_span)(m);
     c->dynamic_stats = upb_bool(ROUTER(dynamic_stats)(m), true);
+    take_strict(ctx, m, c);
     return c;
 }
 

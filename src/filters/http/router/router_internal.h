@@ -48,6 +48,8 @@ void router_direct_response(struct router *r, const struct direct_response *acti
 /* router_request.c: the head that goes upstream. Reads and removes the timeout headers, sets
  * r->timeout_ms. */
 void router_prepare_request(struct router *r);
+/* False: a header that must be valid is not; the stream has been answered. */
+bool router_check_strictly(struct router *r);
 /* host_rewrite AUTO, once the host is known. arena: of the attempt. */
 void router_rewrite_for_host(struct router *r, struct arena *arena, const struct host *host);
 /* Tells the upstream how long this attempt may take. */

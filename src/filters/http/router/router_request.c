@@ -308,6 +308,32 @@ static void set_wishes(struct router *r)
     headers_remove_id(h, HEADER_X_ENVOY_UPSTREAM_ALT_STAT_NAME);
 }
 
+static bool is_valid(enum header_id id, struct bytes value)
+{
+    uint64_t n;
+    if (id == HEADER_X_ENVOY_RETRY_ON || id == HEADER_X_ENVOY_RETRY_GRPC_ON)
+        return retry_on_all_known(value, id == HEADER_X_ENVOY_RETRY_GRPC_ON);
+    return header_number(value, &n);
+}
+
+bool router_check_strictly(struct router *r)
+{
+    struct stream *s = r->stream;
+    for (uint32_t i = 0; i < r->config->n_strict; i++) {
+        enum header_id id = r->config->strict[i];
+        struct bytes name = header_name(id), v = headers_get_all_id(&s->request_headers, id);
+        if (!v.data || is_valid(id, v))
+            continue;
+        const struct stream_error *e = stream_error_get(STREAM_ERROR_STRICT_CHECK);
+        router_fail(r, e,
+                    arena_printf(s->arena, "%s '%.*s' with value '%.*s'", e->body, BYTES_ARG(name),
+                                 BYTES_ARG(v)),
+                    arena_printf(s->arena, "%s{%.*s}", e->details, BYTES_ARG(name)));
+        return false;
+    }
+    return true;
+}
+
 void router_prepare_request(struct router *r)
 {
     struct stream *s = r->stream;
