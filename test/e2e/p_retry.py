@@ -2,49 +2,16 @@
 import pytest
 
 from harness import Reply, bootstrap, cluster, difference, http_listener, route
-from harness.config import endpoint, file_log, vhost
+from harness.config import endpoint
 from harness.origin import refused_port
+from harness.retries import QUICK, Setup
 
-LOG = ("%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% "
-       "%UPSTREAM_REQUEST_ATTEMPT_COUNT%\n")
 INTERNAL = {"use_remote_address": True, "internal_address_config": {
     "cidr_ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]}}
-COUNTED = {"include_request_attempt_count": True, "include_attempt_count_in_response": True,
-           "include_is_timeout_retry_header": True}
-QUICK = {"base_interval": "0.001s"}
 BEFORE = "upstream connect error or disconnect/reset before headers. "
 HEADERS = ["x-envoy-retry-on", "x-envoy-retry-grpc-on", "x-envoy-max-retries",
            "x-envoy-retriable-status-codes", "x-envoy-retriable-header-names",
            "x-envoy-hedge-on-per-try-timeout", "x-envoy-upstream-rq-per-try-timeout-ms"]
-
-
-class Setup:
-    """A proxy with one route, its log, and what is asked of them."""
-
-    def __init__(self, start, tmp_path, targets, policy=None, vhost_policy=None, listener=None,
-                 virtual_host=None, breakers=None, hcm=None, route_fields=None, of_cluster=None,
-                 **action):
-        self.log = tmp_path / "log"
-        if policy is not None:
-            action["retry_policy"] = {"retry_back_off": QUICK, **policy}
-        fields = {**COUNTED, **(virtual_host or {})}
-        if vhost_policy is not None:
-            fields["retry_policy"] = {"retry_back_off": QUICK, **vhost_policy}
-        made = {**route("/", "one", **action), **(route_fields or {})}
-        ingress = http_listener(vhosts=[vhost("v", ["*"], made, **fields)],
-                                access_log=[file_log(self.log, LOG)], **(hcm or {}))
-        ingress.update(listener or {})
-        extra = dict(of_cluster or {})
-        if breakers:
-            extra["circuit_breakers"] = {"thresholds": [breakers]}
-        self.proxy = start(bootstrap([ingress], [cluster("one", *targets, **extra)]))
-
-    def stat(self, name):
-        return self.proxy.stats().get("cluster.one." + name)
-
-    def lines(self):
-        self.proxy.stop()
-        return self.log.read_text().splitlines()
 
 
 @pytest.fixture

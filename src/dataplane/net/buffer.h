@@ -1,6 +1,7 @@
 /* struct buffer: a queue of bytes made of slices of counted chunks. Moving between buffers copies
- * no bytes, except small pieces behind others (so that many tiny reads cannot pin a chunk each). An empty buffer holds no memory. One thread; all buffers that
- * exchange bytes share one pool. Limits and watermarks live with the user.
+ * no bytes, except small pieces behind others (so that many tiny reads cannot pin a chunk each). An
+ * empty buffer holds no memory. One thread; all buffers that exchange bytes share one pool. Limits
+ * and watermarks live with the user.
  *
  *   head ─► slice ─► slice ─► slice ◄─ tail
  *           bytes in chunks; `len` is the sum */
