@@ -156,7 +156,7 @@ def test_ipv4_compat_takes_both_families(start):
 @needs_ipv6
 def test_ipv4_compat_of_the_admin_address(start):
     proxy = start(bootstrap(admin={"address": {"socket_address": {
-        "address": "::", "port_value": 0, "ipv4_compat": True}}}), ready=False)
+        "address": "::", "port_value": 0, "ipv4_compat": True}}}))
     for address in ("127.0.0.1", "::1"):
         with Client((address, proxy.admin_target[1])) as client:
             assert client.get("/ready").status == 200
