@@ -1,7 +1,6 @@
 """HTTP/2 on either side, and every pair of versions."""
 import re
 import subprocess
-import time
 
 import pytest
 
@@ -10,6 +9,7 @@ from harness import (Reply, bootstrap, cluster, difference, direct, http_listene
 from harness.config import file_log
 from harness.h2peer import H2Client, H2Origin, H2Reply, Stream
 from harness.origin import Origin
+from harness.waiting import pause
 
 GOAWAY = b"\0\0\x08\x07\0\0\0\0\0" + bytes(8)      # no error, none of the other side's streams
 HTTP2 = {"explicit_http_config": {"http2_protocol_options": {}}}
@@ -476,7 +476,7 @@ def test_an_idle_client_is_not_pinged(start):
     with H2Client(proxy.port()) as client:
         for _ in range(3):
             assert client.request().status == 200
-            time.sleep(0.2)
+            pause(0.2)      # longer than the interval
         assert client.pinged == 0
 
 

@@ -9,6 +9,7 @@ import pytest
 from harness import (Client, Origin, Reply, bootstrap, cluster, difference, http_listener, route,
                      wait_for)
 from harness.h2peer import H2Client, H2Origin, H2Reply
+from harness.waiting import pause
 
 READERS = int(os.environ.get("SLOW_READERS", "150"))
 LIMIT = 32 * 1024       # of a connection, on either side
@@ -38,7 +39,7 @@ def settled(proxy):
         if now == before:
             return now
         before = now
-        time.sleep(0.3)
+        pause(0.3)      # in which nothing may be read
     raise AssertionError("the origins are read for ever")
 
 

@@ -1,4 +1,4 @@
-"""The one way a scenario waits: for a condition, up to a bound."""
+"""The one way a scenario waits: for a condition, up to a bound. And the one way it is silent."""
 import select
 import time
 
@@ -27,3 +27,8 @@ def wait_for(condition, bound=BOUND, what=None):
                 f"waited {bound:g} s in vain for {name}"
                 + (f": {problem}" if problem else f"; last seen: {value!r}"))
         select.select([], [], [], STEP)
+
+
+def pause(seconds):
+    """A silence that is the test itself: a peer that rests, or a time in which nothing may come."""
+    time.sleep(seconds)
