@@ -319,3 +319,21 @@ def test_a_host_that_is_a_canary_is_counted_so(start, origins):
     assert stats["cluster.one.canary.upstream_rq_200"] == 2
     assert stats["cluster.one.canary.upstream_rq_500"] == 2
     assert stats["cluster.one.canary.upstream_rq_completed"] == 4
+
+
+@difference("Each pair of zones is one more scope of each cluster, and nothing here routes by zone.",
+            envoy="counts requests of a cluster also by the zones of the proxy and of the host",
+            xylem="has no statistics of zones")
+def test_statistics_of_zones(start, origin, kind):
+    made = cluster("one", load_assignment={"cluster_name": "one", "endpoints": [
+        {"locality": {"zone": "zb"}, "lb_endpoints": [endpoint(origin)]}]})
+    config = bootstrap([http_listener(routes=[route("/", "one")])], [made])
+    config["node"] = {"id": "n", "cluster": "c", "locality": {"zone": "za"}}
+    proxy = start(config)
+    assert proxy.get("/").status == 200
+    proxy.wait_stat("cluster.one.upstream_rq_200", 1)
+    names = {n for n in proxy.stats().values if n.startswith("cluster.one.zone.")}
+    assert (names != set()) == (kind == "envoy")
+    if kind == "envoy":
+        assert {n.removeprefix("cluster.one.zone.za.zb.") for n in names} >= {
+            "upstream_rq_200", "upstream_rq_2xx", "upstream_rq_completed"}
