@@ -1,8 +1,8 @@
 /* What listener_manager.total_listeners_draining and total_filter_chains_draining count: listeners
  * and filter chains that went and whose connections may still be open, which is until the drain
- * time has passed, whether there are any or not. The connections themselves are the workers' business
- * (http_conn_list.h). Of a listener that changes only what no connection can keep drains: a chain
- * with another HTTP connection manager goes on. */
+ * time has passed, whether there are any or not. The connections themselves are the business of the
+ * workers (http_conn_list.h). Of a listener that changes only what no connection can keep drains: a
+ * chain with another HTTP connection manager goes on. */
 #include "base/memory.h"
 #include "config/builder_private.h"
 

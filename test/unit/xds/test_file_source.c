@@ -190,8 +190,8 @@ START_TEST(a_secret_that_a_file_does_not_have_is_counted)
     char yaml[400];
     static const char *const without[] = {
         "{}", "{resources: []}",
-        "{resources: [{'@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
-        "Secret, name: other, generic_secret: {secret: {inline_string: x}}}]}"};
+        ("{resources: [{'@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
+         "Secret, name: other, generic_secret: {secret: {inline_string: x}}}]}")};
     snprintf(yaml, sizeof(yaml),
              "{name: web, transport_socket: {name: tls, typed_config: {'@type': "
              "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, "
