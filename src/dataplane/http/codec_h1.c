@@ -157,6 +157,8 @@ static const struct codec_error *response_head(struct codec_h1 *h, char *head, s
         return e;
     if (status < 200 && status != 101) {
         struct headers *hs = h->stream.headers;
+        if (h->c.bytes)
+            wire_bytes_settle(h->c.bytes); /* nobody keeps an interim head */
         h->c.cb->on_headers(h->c.owner, h->stream.user, false);
         if (h->stream.user)
             headers_init(hs, hs->arena);
