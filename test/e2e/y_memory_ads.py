@@ -13,7 +13,7 @@ pytestmark = pytest.mark.only("xylem", "the shim knows whose allocations are Xyl
 
 LARGE = 4 * 1024 * 1024  # what goes beside a resource is less, what it is decoded into more
 MOST = 100  # allocations of an update that fail; less than 200 all do
-SMALL = 2048  # what is no control plane's to size: a stream, the largest, takes 1,968
+SMALL = 8224  # what is no control plane's to size: the first arena of a stream is the largest
 
 
 @pytest.fixture

@@ -60,8 +60,8 @@ class Outcomes:
 
     def run(self, proxy):
         """Send everything, one request after another."""
-        for path in ["/", "/204", "/301", "/404", "/418", "/503", "/canary", "/chunks", "/close",
-                     "/interim", "/direct", "/denied", "/redirect", "/refused", "/silent",
+        for path in ["/", "/204", "/301", "/404", "/418", "/503", "/canary", "/chunks",
+                     "/interim", "/close", "/direct", "/denied", "/redirect", "/refused", "/silent",
                      "/empty", "/nowhere", "/never", "/cut", "/bad",
                      "/scored", "/narrow"]:
             proxy.get(path, headers=HEADERS)
