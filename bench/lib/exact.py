@@ -173,7 +173,7 @@ class Exact:
 
     def instructions(self, bench, name):
         port = bench.origin().port
-        for features in (False, True) if name != "floor" else (False,):
+        for features in peers.kinds(name):
             each = self.instructions_each(bench, name, port, features)
             what = "instructions a request" + (", with features" if features else "")
             self.put(what, round(each, 1), name)

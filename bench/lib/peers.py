@@ -184,6 +184,11 @@ def nginx(port, origin, folder, features, routes, pair):
     return [program("nginx"), "-p", folder, "-c", made]
 
 
+def kinds(name):
+    """How a peer is measured: bare, and with features where it has them."""
+    return (False,) if name in ("floor", "nghttpx") else (False, True)
+
+
 def nghttpx(port, origin, folder, features, routes, pair):
     """One thread, no log. HTTP/1 and HTTP/2 with prior knowledge are told apart by the first bytes."""
     if features or routes:

@@ -11,6 +11,7 @@ import lint
 
 sys.path.insert(0, str(lint.TREE / "bench/lib"))
 import exact  # noqa: E402
+import peers  # noqa: E402
 import report  # noqa: E402
 
 NAMES = {       # of each part, one
@@ -76,6 +77,9 @@ def cases():
     right += [lines[1].endswith(" xylem aaa)"), lines[2].endswith(" xylem bbb)")]
     yield "results: each section keeps its version", None if all(right) else lines
     yield "each expected figure has a part", strange or None
+    yield from (("nghttpx and the floor are measured bare",
+                 None if peers.kinds(name) == (False,) else name) for name in ("floor", "nghttpx"))
+    yield "others have features, too", None if peers.kinds("haproxy") == (False, True) else "haproxy"
 
 
 if __name__ == "__main__":
