@@ -217,3 +217,29 @@ def test_per_try_timeout_of_a_tunnel(tunnel):
     second.switch(data=b"hello")
     until(client, b"hello")
     s.proxy.wait_stat("cluster.one.upstream_rq_per_try_timeout", 1)
+
+
+def test_one_of_two_tunnels_opens(start, closing):
+    """They were begun beside each other, and what the client has sent since is too much to keep."""
+    raw = closing(RawOrigin())
+    policy = {"retry_on": "5xx", "num_retries": 3, "per_try_timeout": "0.3s",
+              "retry_back_off": {"base_interval": "0.001s"}}
+    way = {**route("/", "one", retry_policy=policy,
+                   hedge_policy={"hedge_on_per_try_timeout": True}),
+           "per_request_buffer_limit_bytes": 10}
+    proxy = start(bootstrap([http_listener(routes=[way], upgrade_configs=[
+        {"upgrade_type": "websocket"}])], [cluster("one", raw)]))
+    with proxy.client() as client:
+        client.send(UPGRADE)
+        first = raw.accept()
+        first.head()
+        second = raw.accept()
+        second.head()
+        client.send(b"x" * 100)
+        proxy.wait_stat("cluster.one.retry_or_shadow_abandoned", 1)
+        first.switch()
+        until(client, b"HTTP/1.1 101 ")
+        second.switch()
+        first.send(b"hello")
+        until(client, b"hello")
+        assert second.closed()

@@ -67,9 +67,9 @@ static void drop(struct router *r, struct attempt *a)
 
 void router_retry_settled(struct router *r, struct attempt *a)
 {
-    if (!r->tries || !r->tries->enabled)
+    if (!r->tries)
         return;
-    router_retry_over(r);
+    router_retry_over(r); /* perhaps it is already, and others go on */
     if (a->hedged)
         attempt_note_upstream(a);
     LIST_EACH(it, &r->attempts)
@@ -162,8 +162,10 @@ bool router_retry_answer(struct router *r, struct attempt *a)
     struct router_tries *t = r->tries;
     unsigned status = headers_status(&a->response_headers);
     uint64_t wall_ns = 0;
-    if (!t || !t->enabled)
+    if (!t || !t->enabled) {
+        router_retry_settled(r, a);
         return false;
+    }
     if (t->retry.policy->n_reset_headers > 0)
         wall_ns = loop_wall_ns(r->stream->worker->loop);
     bool wanted = retry_after_answer(&t->retry, &a->response_headers, wall_ns);
