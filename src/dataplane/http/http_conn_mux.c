@@ -145,6 +145,7 @@ void http_conn_mux_flush(struct http_conn *c)
     if (c->buffer_limit) /* one beyond it: the low watermark tells when to go on */
         room = queued <= c->buffer_limit ? c->buffer_limit - queued + 1 : 0;
     c->codec->ops->flush(c->codec, room);
+    m->interim = 0; /* what is left waits for room: the output is above its watermark */
     if (c->out.len)
         connection_write(c->connection, &c->out);
     if (m->finishing || c->closing)

@@ -13,6 +13,7 @@ struct http_conn_mux {
     struct stat_scope *codec_stats; /* http2.*: the list's */
     struct h2_keepalive keepalive;
     struct timer stuck_timer; /* while the codec has more streams than we do */
+    size_t interim;           /* bytes of interim answers since the last flush */
     bool goaway_sent, finishing;
 };
 

@@ -37,6 +37,7 @@ struct stream_private {
     bool response_begun; /* a head is on its way through the filters, or further */
     bool response_sent;  /* its head has been given to the codec */
     bool response_complete;
+    bool continued;  /* a 100 was sent on */
     bool no_request; /* it is a connection, in its listener's access log */
     bool local_reply, reset, finished;
     bool is_head, is_grpc; /* as the client sent it */

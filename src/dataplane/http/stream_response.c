@@ -1,4 +1,5 @@
 #include "dataplane/http/access_log.h"
+#include "dataplane/http/http_conn_mux.h"
 #include "dataplane/http/stream_internal.h"
 
 /* The way out: the last response filter has let the head, the body or the trailers pass. */
@@ -99,6 +100,24 @@ void stream_send_trailers(struct stream *s)
     response_complete(s);
 }
 
+/* Of interim answers that a client does not read no more are made, but for the 100 that it may wait
+ * for. What a codec of many streams has taken in this turn is in no buffer yet. */
+static bool interim_fits(struct stream *s, const struct headers *h)
+{
+    enum { WITHOUT_LIMIT = 256 * 1024 };
+    struct http_conn *c = s->conn;
+    size_t limit = c->buffer_limit ? c->buffer_limit : WITHOUT_LIMIT;
+    bool first_100 = headers_status(h) == 100 && !s->priv->continued;
+    if (first_100)
+        s->priv->continued = true;
+    else if (connection_above_watermark(c->connection) ||
+             connection_output_len(c->connection) + (c->mux ? c->mux->interim : 0) > limit)
+        return false;
+    if (c->mux)
+        c->mux->interim += h->byte_size;
+    return true;
+}
+
 void filter_respond_informational(struct http_filter *f, struct headers *h)
 {
     struct stream *s = f->stream;
@@ -107,7 +126,7 @@ void filter_respond_informational(struct http_filter *f, struct headers *h)
     /* As in Envoy, one option speaks for every 1xx; without it 100 was answered here already. */
     if (!s->manager->proxy_100_continue)
         return;
-    if (connection_above_watermark(s->conn->connection)) /* it does not read: no need to hurry */
+    if (!interim_fits(s, h))
         return;
     hcm_informational(s, h);
     stream_send_informational(s, h);

@@ -145,13 +145,13 @@ void stream_set_idle_timeout(struct stream *s, uint64_t ms)
         timer_rest(&s->priv->idle_timer);
 }
 
-/* Counted from the beginning of the stream, not from now. */
 void stream_expire(struct stream *s)
 {
     if (!s->priv->finished)
         timer_start(&s->priv->duration_timer, 0);
 }
 
+/* Counted from the beginning of the stream, not from now. */
 void stream_set_max_duration(struct stream *s, uint64_t ms)
 {
     if (s->priv->finished)
