@@ -231,7 +231,7 @@ static bool set_deadline(struct wait *w, const struct http_request *r, uint64_t 
     const char *timeout = http_query(r, "timeout");
     uint64_t us = otherwise;
 
-    if (timeout && !read_timeout(timeout, &us))
+    if (timeout && *timeout && !read_timeout(timeout, &us))
         return false;
     w->deadline = now_us() + us;
     return true;
@@ -277,10 +277,10 @@ static struct wait *make_wait(struct control *ctl, struct http_conn *c,
 
 void handle_wait(struct control *ctl, struct http_conn *c, const struct http_request *r)
 {
-    const char *status = http_query(r, "status");
+    const char *status = given(r, "status");
     struct wait *w;
 
-    if (status && strcmp(status, "ACKED") && strcmp(status, "NACKED") && strcmp(status, "SENT")) {
+    if (*status && strcmp(status, "ACKED") && strcmp(status, "NACKED") && strcmp(status, "SENT")) {
         reply_error(c, 400, "status is ACKED, NACKED or SENT, not \"%s\"", status);
         return;
     }
@@ -288,9 +288,9 @@ void handle_wait(struct control *ctl, struct http_conn *c, const struct http_req
     if (!w)
         return;
     w->version = param(r, "version");
-    w->outcome = !status || *status == 'A' ? OUTCOME_ACKED
-                 : *status == 'N'          ? OUTCOME_NACKED
-                                           : OUTCOME_SENT;
+    w->outcome = !*status || *status == 'A' ? OUTCOME_ACKED
+                 : *status == 'N'           ? OUTCOME_NACKED
+                                            : OUTCOME_SENT;
     answer_or_park(ctl, w);
 }
 
@@ -344,7 +344,7 @@ void handle_events(struct control *ctl, struct http_conn *c, const struct http_r
     w->full = full;
     w->since = number(r, "since", 0);
     w->limit = (size_t)number(r, "limit", UINT32_MAX);
-    w->wanted = (size_t)number(r, "count", http_query(r, "timeout") ? 1 : 0);
+    w->wanted = (size_t)number(r, "count", *given(r, "timeout") ? 1 : 0);
     w->kind = full ? mem_string("request") : param(r, "kind");
     w->meaning = param(r, "meaning");
     answer_or_park(ctl, w);

@@ -384,6 +384,8 @@ static void update_one(struct builder *b, struct resource *r, const struct incom
     bool unchanged = false;
     b->ctx.self = in->source;
     bool room = builder_has_room(in->u->wire, &err);
+    if (!room)
+        builder_secret_forget_refused(b, r); /* this is newer */
     if (room && update_by_type(b, r, in, &unchanged, &err)) {
         result->n_accepted++;
         result->n_unchanged += unchanged;

@@ -53,31 +53,35 @@ static void read_later(void *arg)
         f->due = f->b->table.timer_start(f->b->table.ctx, 0, reload, f);
 }
 
-static bool watched(const struct secret_files *f, struct bytes path)
-{
-    for (size_t i = 0; i < f->n; i++) {
-        if (bytes_eq(f->folders[i].path, path))
-            return true;
-    }
-    return false;
-}
-
 /* A folder that cannot be watched is told like a failed reading: what was read serves. */
-static void watch(struct secret_files *f, struct bytes path)
+static void watch_folder(struct secret_files *f, struct folder *folder, bool told)
 {
     const struct builder_table *t = &f->b->table;
     struct error err = ERROR_INIT;
+    folder->watch = t->watch(t->ctx, folder->path, read_later, f, &err);
+    if (folder->watch)
+        read_later(f); /* what came between the reading and now was not seen */
+    else if (!told)
+        told_wrong(f, &err);
+    error_fini(&err);
+}
+
+/* One that was not there is tried again with each reading. */
+static void watch(struct secret_files *f, struct bytes path)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (!bytes_eq(f->folders[i].path, path))
+            continue;
+        if (!f->folders[i].watch)
+            watch_folder(f, &f->folders[i], true);
+        return;
+    }
     char *copy = mem_alloc(path.len + 1);
     memcpy(copy, path.len ? path.data : "", path.len);
     GROW(f->folders, f->cap, f->n + 1);
     struct folder *folder = &f->folders[f->n++];
-    folder->path = bytes_from(copy, path.len);
-    folder->watch = t->watch(t->ctx, path, read_later, f, &err);
-    if (folder->watch)
-        read_later(f); /* what came between the reading and now was not seen */
-    else
-        told_wrong(f, &err);
-    error_fini(&err);
+    *folder = (struct folder){.path = bytes_from(copy, path.len)};
+    watch_folder(f, folder, false);
 }
 
 void builder_secret_watch(struct builder *b, struct resource_version *v,
@@ -89,10 +93,8 @@ void builder_secret_watch(struct builder *b, struct resource_version *v,
         v->files = NEW(struct secret_files);
         *v->files = (struct secret_files){.b = b, .version = v, .hash = reader->files_hash};
     }
-    for (unsigned i = 0; i < reader->n_files; i++) {
-        if (!watched(v->files, reader->files[i].directory))
-            watch(v->files, reader->files[i].directory);
-    }
+    for (unsigned i = 0; i < reader->n_files; i++)
+        watch(v->files, reader->files[i].directory);
 }
 
 void builder_secret_unwatch(struct builder *b, struct resource_version *v)

@@ -112,6 +112,10 @@ static void *watch(void *ctx, struct bytes folder, builder_timer_fn *fn, void *a
                    struct error *err)
 {
     struct fixture *f = ctx;
+    if (f->no_folder && bytes_ends_with(folder, bytes_of(f->no_folder))) {
+        error_set(err, "no folder");
+        return NULL;
+    }
     for (unsigned i = 0; i < ARRAY_SIZE(f->watches); i++) {
         if (f->watches[i].used)
             continue;

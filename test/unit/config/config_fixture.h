@@ -31,6 +31,7 @@ struct fixture {
     void (*on_unwant)(enum resource_type type, struct bytes name); /* or NULL */
     struct fixture_timer timers[64];
     bool refuse_bind;
+    const char *no_folder;   /* cannot be watched: ends in this; or NULL */
     unsigned holders;        /* what publish sets */
     uint64_t dns_generation; /* of the last dns_start */
     bool initialised;

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/builder.h"
@@ -205,6 +206,30 @@ START_TEST(a_key_may_come_later_elsewhere)
 }
 END_TEST
 
+START_TEST(a_folder_that_was_not_there_is_watched_later)
+{
+    char sub[60];
+    make_folder();
+    f.no_folder = "/sub";
+    put_file("chain", "cert-1");
+    secret(of_files("chain", "sub/key"));
+    snprintf(sub, sizeof(sub), "%s/sub", folder);
+    ck_assert_int_eq(mkdir(sub, 0755), 0);
+    put_file("sub/key", "key-1");
+    f.no_folder = NULL;
+    ck_assert(fixture_touch(&f, folder));
+    while (fixture_expire(&f))
+        ;
+    expect(sent(), "client cert-1");
+    ck_assert(fixture_touch(&f, sub));
+    snprintf(sub, sizeof(sub), "%s/sub/key", folder);
+    unlink(sub);
+    snprintf(sub, sizeof(sub), "%s/sub", folder);
+    rmdir(sub);
+    remove_files();
+}
+END_TEST
+
 START_TEST(what_comes_before_the_folder_is_watched_is_seen)
 {
     make_folder();
@@ -332,6 +357,7 @@ int main(void)
     tcase_add_test(t, files_of_a_secret_are_watched);
     tcase_add_test(t, files_of_a_secret_may_come_later);
     tcase_add_test(t, a_key_may_come_later_elsewhere);
+    tcase_add_test(t, a_folder_that_was_not_there_is_watched_later);
     tcase_add_test(t, what_comes_before_the_folder_is_watched_is_seen);
     tcase_add_test(t, a_pair_that_does_not_fit_may_fit_later);
     tcase_add_test(t, a_newer_version_waits_for_its_files);
