@@ -13,7 +13,7 @@ pytestmark = pytest.mark.only("xylem", "the shim knows whose allocations are Xyl
 
 LARGE = 4 * 1024 * 1024  # what goes beside a resource is less, what it is decoded into more
 MOST = 100  # allocations of an update that fail; less than 200 all do
-SMALL = 8224  # what is no control plane's to size: the first arena of a stream is the largest
+SMALL = 16408  # what is no control plane's to size: a chunk, into which heads are written, is the largest
 
 
 @pytest.fixture
