@@ -121,14 +121,6 @@ void builder_listener_remove(struct builder *b, struct resource *r);
 MUST_CHECK bool builder_route_update(struct builder *b, struct resource *r,
                                      const struct incoming *in, bool *unchanged, struct error *err);
 void builder_listener_promote(struct builder *b, struct resource *r);
-
-/* ---- builder_drain.c ---- */
-/* Counts what of an entry is not in the one that comes in its place. */
-void builder_drain_replaced(struct builder *b, const struct listener_entry *old,
-                            const struct listener_entry *now);
-/* What went since the last call drains from now on. */
-void builder_drain_begin(struct builder *b);
-void builder_drain_fini(struct builder *b);
 bool builder_listener_warm(const struct resource_version *v);
 /* Does a version wait for this one that it depends on? */
 bool builder_awaits(const struct resource_version *v, const struct resource *on);
@@ -140,6 +132,14 @@ void builder_route_activate(struct builder *b, struct resource *r, struct resour
 struct route_config;
 struct route_config *builder_routes_decode(struct builder *b, struct bytes wire,
                                            const struct route_config *previous, struct error *err);
+
+/* ---- builder_drain.c ---- */
+/* Counts what of an entry is not in the one that comes in its place. */
+void builder_drain_replaced(struct builder *b, const struct listener_entry *old,
+                            const struct listener_entry *now);
+/* What went since the last call drains from now on. */
+void builder_drain_begin(struct builder *b);
+void builder_drain_fini(struct builder *b);
 
 /* ---- builder_vhost.c ---- */
 MUST_CHECK bool builder_vhost_update(struct builder *b, struct resource *r,
