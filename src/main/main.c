@@ -105,10 +105,10 @@ static bool raise_limits(const struct options *o)
     return true;
 }
 
-/* A flag is no part of a configuration. */
+/* What begins with a flag is no part of the configuration. */
 static void tell_failure(const char *path, const char *why)
 {
-    if (bytes_starts_with(bytes_of(why), BYTES("--state-dir ")))
+    if (bytes_starts_with(bytes_of(why), BYTES("--")))
         LOG(LOG_MAIN, LOG_CRITICAL, "%s", why);
     else
         LOG(LOG_MAIN, LOG_CRITICAL, "error initializing configuration '%s': %s", path, why);
