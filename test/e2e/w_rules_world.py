@@ -386,14 +386,17 @@ def test_M06_a_listener_waits_for_descriptors(stub, start, ads_bootstrap):
         assert client.get("/").text == "two"
 
 
+def chains(*second):
+    """A listener whose first filter chain takes whoever comes here."""
+    return resource("lds", {
+        "name": "ingress", "address": socket_address(), "filter_chains": [
+            {"name": "loopback", "filter_chain_match": {"source_prefix_ranges": [
+                {"address_prefix": "127.0.0.0", "prefix_len": 8}]},
+             "filters": [hcm(routes=[direct(200, "loopback")])]},
+            *({"name": "rest", "filters": [hcm(routes=[direct(200, text)])]} for text in second)]})
+
+
 def test_M09_untouched_filter_chains_keep_their_connections(stub, start, ads_bootstrap):
-    def chains(second):
-        return resource("lds", {
-            "name": "ingress", "address": socket_address(), "filter_chains": [
-                {"name": "loopback", "filter_chain_match": {"source_prefix_ranges": [
-                    {"address_prefix": "127.0.0.0", "prefix_len": 8}]},
-                 "filters": [hcm(routes=[direct(200, "loopback")])]},
-                {"name": "rest", "filters": [hcm(routes=[direct(200, second)])]}]})
     control = stub(chains("one"))
     proxy = start(ads_bootstrap(control), args=["--drain-time-s", "1"])
     with Traffic(proxy.port(), expect=["loopback"]) as traffic:
@@ -576,21 +579,13 @@ def test_T05_a_silent_connection_is_noticed(stub, start, ads_bootstrap):
 
 def test_M08_what_drains_is_counted(stub, start, ads_bootstrap):
     """For the whole time that it may take, whether anybody is connected or not."""
-    def chains(second):
-        return resource("lds", {
-            "name": "ingress", "address": socket_address(), "filter_chains": [
-                {"name": "loopback", "filter_chain_match": {"source_prefix_ranges": [
-                    {"address_prefix": "127.0.0.0", "prefix_len": 8}]},
-                 "filters": [hcm(routes=[direct(200, "loopback")])]},
-                *second]})
-    rest = {"name": "rest", "filters": [hcm(routes=[direct(200, "rest")])]}
-    control = stub(chains([rest]), listener("second", routes=[direct(200, "second")]),
+    control = stub(chains("rest"), listener("second", routes=[direct(200, "second")]),
                    listener("third", routes=[direct(200, "third")]))
     proxy = start(ads_bootstrap(control), args=["--drain-time-s", "2"])
     control.change(remove=[("lds", "second"), ("lds", "third")])
     control.wait("lds")
     proxy.wait_stat("listener_manager.total_listeners_draining", 2)
-    control.put(chains([]))
+    control.put(chains())
     control.wait("lds")
     proxy.wait_stat("listener_manager.total_filter_chains_draining", 1)
     proxy.wait_stat("listener_manager.total_listeners_draining", 0)

@@ -1,6 +1,7 @@
 #include "config_fixture.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -255,6 +256,16 @@ const char *fixture_log(struct fixture *f)
     char *text = arena_str(f->arena, strbuf_bytes(&f->log));
     strbuf_reset(&f->log);
     return text;
+}
+
+void fixture_put_file(const char *folder, const char *name, const char *text)
+{
+    char path[300];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *out = fopen(path, "w");
+    ck_assert_ptr_nonnull(out);
+    fputs(text, out);
+    fclose(out);
 }
 
 bool fixture_touch(struct fixture *f, const char *folder)

@@ -58,6 +58,8 @@ const char *fixture_full(struct fixture *f, enum resource_type type, const char 
 const char *fixture_log(struct fixture *f);
 /* Lets the oldest timer run out. False: there is none. */
 bool fixture_expire(struct fixture *f);
+/* A file with that text. */
+void fixture_put_file(const char *folder, const char *name, const char *text);
 /* Something moved into a folder that is watched. False: it is not. */
 bool fixture_touch(struct fixture *f, const char *folder);
 struct cluster_entry *fixture_cluster(struct fixture *f, const char *name);

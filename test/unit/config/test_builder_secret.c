@@ -4,6 +4,7 @@
 
 #include "config/builder.h"
 #include "config_fixture.h"
+#include "secret_yaml.h"
 #include "tls_fixture.h"
 
 static struct fixture f;
@@ -20,7 +21,6 @@ static void teardown(void)
     ck_assert_uint_eq(fake_tls_live, 0);
 }
 
-#define TLS "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
 #define HCM                                                                                        \
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3."             \
     "HttpConnectionManager"
@@ -33,24 +33,18 @@ static void teardown(void)
 #define DOWN(common)                                                                               \
     "transport_socket: {name: tls, typed_config: {'@type': " TLS                                   \
     "DownstreamTlsContext, common_tls_context: {" common "}}}"
-#define UP(common)                                                                                 \
-    "transport_socket: {name: tls, typed_config: {'@type': " TLS                                   \
-    "UpstreamTlsContext, common_tls_context: {" common "}}}"
 #define LISTENER(name, port, chains)                                                               \
     "{name: " name ", address: {socket_address: {address: 127.0.0.1, port_value: " port            \
     "}}, filter_chains: [" chains "]}"
 #define CHAIN(name, prefix, common)                                                                \
     "{name: " name ", filter_chain_match: {server_names: [" name                                   \
     "]}, " FILTERS(prefix) ", " DOWN(common) "}"
-#define CERT_SDS(name)                                                                             \
-    "tls_certificate_sds_secret_configs: [{name: " name ", sds_config: {ads: {}}}]"
 #define CA_SDS(name) "validation_context_sds_secret_config: {name: " name ", sds_config: {ads: {}}}"
 #define PAIR(n)                                                                                    \
     "certificate_chain: {inline_string: cert-" n "}, private_key: {inline_string: key-" n "}"
 #define CERT(name, n) "{name: " name ", tls_certificate: {" PAIR(n) "}}"
 #define CA(name, text)                                                                             \
     "{name: " name ", validation_context: {trusted_ca: {inline_string: " text "}}}"
-#define CLUSTER(name, common) "{name: " name ", " UP(common) "}"
 
 static void expect(const char *text, const char *expected)
 {

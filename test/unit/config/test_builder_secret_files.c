@@ -7,6 +7,7 @@
 
 #include "config/builder.h"
 #include "config_fixture.h"
+#include "secret_yaml.h"
 #include "tls_fixture.h"
 
 static struct fixture f;
@@ -23,13 +24,6 @@ static void teardown(void)
     ck_assert_uint_eq(fake_tls_live, 0);
 }
 
-#define UP(common)                                                                                 \
-    "transport_socket: {name: tls, typed_config: {'@type': "                                       \
-    "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."                               \
-    "UpstreamTlsContext, common_tls_context: {" common "}}}"
-#define CLUSTER(name, common) "{name: " name ", " UP(common) "}"
-#define CERT_SDS(name)                                                                             \
-    "tls_certificate_sds_secret_configs: [{name: " name ", sds_config: {ads: {}}}]"
 #define PAIR(chain, key)                                                                           \
     "{name: one, tls_certificate: {certificate_chain: {inline_string: cert-" chain                 \
     "}, private_key: {inline_string: key-" key "}}}"
@@ -58,12 +52,7 @@ static char folder[40];
 
 static void put_file(const char *name, const char *text)
 {
-    char path[100];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    FILE *out = fopen(path, "w");
-    ck_assert_ptr_nonnull(out);
-    fputs(text, out);
-    fclose(out);
+    fixture_put_file(folder, name, text);
 }
 
 static void remove_files(void)

@@ -115,16 +115,6 @@ START_TEST(a_cell_follows_its_key)
 }
 END_TEST
 
-static void put(const char *folder, const char *name, const char *text)
-{
-    char path[300];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    FILE *out = fopen(path, "w");
-    ck_assert_ptr_nonnull(out);
-    fputs(text, out);
-    fclose(out);
-}
-
 struct reading {
     const char *text;
     int64_t numerator; /* -1: it has none */
@@ -274,9 +264,9 @@ START_TEST(a_folder_of_values)
     ck_assert_ptr_nonnull(mkdtemp(root));
     snprintf(sub, sizeof(sub), "%s/foo", root);
     ck_assert_int_eq(mkdir(sub, 0700), 0);
-    put(root, "plain", "# why\n\nvalue  \n\n");
-    put(root, ".hidden", "no");
-    put(sub, "bar", "9\n");
+    fixture_put_file(root, "plain", "# why\n\nvalue  \n\n");
+    fixture_put_file(root, ".hidden", "no");
+    fixture_put_file(sub, "bar", "9\n");
     snprintf(yaml, sizeof(yaml), LAYERS("{name: d, disk_layer: {symlink_root: %s}}"), root);
     ck_assert_str_eq(load(yaml), "");
     ck_assert(runtime_read_disk(&config->runtime, 0, BYTES("c"), &err));
@@ -298,7 +288,7 @@ START_TEST(two_folders_of_values)
     struct error err = ERROR_INIT;
     char root[] = "/tmp/xylem-runtime-XXXXXX", path[64];
     ck_assert_ptr_nonnull(mkdtemp(root));
-    put(root, "file", "1");
+    fixture_put_file(root, "file", "1");
     ck_assert_str_eq(load(arena_printf(f.arena,
                                        LAYERS("{name: a, disk_layer: {symlink_root: %s}}, {name: "
                                               "b, disk_layer: {symlink_root: %s}}, {name: c, "
