@@ -279,6 +279,12 @@ static inline struct host_use *host_state_use(struct host_state *s)
 {
     return atomic_load_explicit(&s->used, memory_order_acquire);
 }
+/* It has answered, well or not, or failed to. */
+static inline void host_state_answered(struct host_state *s, bool failed)
+{
+    struct host_use *u = host_state_use(s);
+    atomic_fetch_add_explicit(failed ? &u->rq_error : &u->rq_success, 1, memory_order_relaxed);
+}
 void host_state_ref(struct host_state *s);
 void host_state_unref(struct host_state **s); /* config thread */
 struct host_use *host_state_first_use(struct host_state *s);

@@ -99,10 +99,8 @@ void async_call_cancel(struct async_call *c)
 
 static void charge_host(struct async_call *c, bool failed)
 {
-    if (!c->host)
-        return;
-    struct host_use *u = host_state_use(c->host);
-    atomic_fetch_add_explicit(failed ? &u->rq_error : &u->rq_success, 1, memory_order_relaxed);
+    if (c->host)
+        host_state_answered(c->host, failed);
 }
 
 /* NULL: it ends without trailers, or is cut off. */

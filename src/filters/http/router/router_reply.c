@@ -32,17 +32,11 @@ static bool is_5xx(unsigned status)
     return status >= 500 && status < 600;
 }
 
-static void charge_host(struct host_state *host, bool error)
-{
-    struct host_use *u = host_state_use(host);
-    atomic_fetch_add_explicit(error ? &u->rq_error : &u->rq_success, 1, memory_order_relaxed);
-}
-
 /* host: also counts the host's success or error; NULL: not. */
 void router_charge_code(struct router *r, unsigned status, struct host_state *host)
 {
     if (host)
-        charge_host(host, is_5xx(status));
+        host_state_answered(host, is_5xx(status));
     if (!r->config->dynamic_stats)
         return;
     charge(r, STAT_UPSTREAM_RQ_COMPLETED, STAT_UPSTREAM_RQ, status);
@@ -72,7 +66,7 @@ void router_charge_call(struct router *r, const struct headers *trailers)
 {
     if (LIKELY(!r->called))
         return;
-    charge_host(r->called, grpc_server_failed(trailers));
+    host_state_answered(r->called, grpc_server_failed(trailers));
     r->called = NULL;
 }
 
@@ -98,7 +92,7 @@ void router_charge_timeout(struct router *r, struct host_state *host)
     }
     router_charge_code(r, 204, NULL);
     if (host)
-        atomic_fetch_add_explicit(&host_state_use(host)->rq_error, 1, memory_order_relaxed);
+        host_state_answered(host, true);
 }
 
 void router_charge_time(struct router *r)

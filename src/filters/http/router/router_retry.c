@@ -124,7 +124,7 @@ static bool try_again(struct router *r, struct attempt *a, bool wanted)
     if (!wanted || !allowed(r, t))
         return false;
     if (a->host)
-        atomic_fetch_add_explicit(&host_state_use(a->host)->rq_error, 1, memory_order_relaxed);
+        host_state_answered(a->host, true);
     drop(r, a);
     wait_for_next(r, false);
     return true;
@@ -176,7 +176,7 @@ bool router_retry_answer(struct router *r, struct attempt *a)
     }
     t->retry.wait_ms = 0; /* asked for in vain */
     if (wanted && others_go_on(r, a)) {
-        atomic_fetch_add_explicit(&host_state_use(a->host)->rq_error, 1, memory_order_relaxed);
+        host_state_answered(a->host, true);
         drop(r, a);
         return true;
     }
